@@ -1,0 +1,1 @@
+//! One file a family of commands; this file is the list.

@@ -1,0 +1,1 @@
+//! Joins the library and the system: epoll loops, drain, step, perform. The only place that knows both.

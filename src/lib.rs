@@ -1,0 +1,14 @@
+//! Everything of pintle that decides: text, database, board, graph, engine, supervision policy, protocol.
+//!
+//! It knows no system: no clock, no system call, no process. Time, randomness and the outside come in as arguments.
+//! `lang` and `database::compile` allocate (they run before a boot, as an administrator's tools); nothing else does.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+pub mod ident;
+pub mod limits;
+pub mod time;

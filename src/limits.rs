@@ -1,0 +1,71 @@
+//! Every capacity, with its reason. A request beyond one is refused with its name; nothing else changes.
+//! `PINTLE_SLOTS_MAX` and its kin, set when building, replace the defaults for small targets.
+
+/// Slots on the board: static services and instance slots together. The board and the engine's memory are sized by what
+/// a database really has; this only bounds it. 14 bits, so that an edge (relation and slot) stays one word.
+pub const SLOTS_MAX: u32 = env_or(option_env!("PINTLE_SLOTS_MAX"), 16_384);
+
+/// Instance slots kept for templates' run-time instances, out of `SLOTS_MAX`; none where no template exists.
+pub const INSTANCES_MAX: u32 = env_or(option_env!("PINTLE_INSTANCES_MAX"), 256);
+
+/// Edges of one database, all relations together: 100 layers of 100 fully joined are 990,000.
+pub const EDGES_MAX: u32 = env_or(option_env!("PINTLE_EDGES_MAX"), 1_048_576);
+
+/// Conditions that can be on (or leased) at the same time.
+pub const CONDITIONS_MAX: u32 = env_or(option_env!("PINTLE_CONDITIONS_MAX"), 256);
+
+/// Bytes of a service name without instance; a file name of `NAME.svc` must fit NAME_MAX (255) of the kernel.
+pub const NAME_BYTES_MAX: usize = 96;
+
+/// Bytes of an instance name, the part behind `@`. 16 words on the board.
+pub const INSTANCE_BYTES_MAX: usize = 63;
+
+/// Bytes of the text of one condition or event: its name and attributes as they are written on a line.
+pub const FACT_BYTES_MAX: usize = 240;
+
+/// Attributes of one condition or event.
+pub const ATTRIBUTES_MAX: usize = 16;
+
+/// Bytes of a line of the control protocol, newline included. A longer one ends that connection.
+pub const LINE_BYTES_MAX: usize = 4096;
+
+/// Connections to the control socket that are served at once; more wait in the listening socket's backlog.
+pub const CLIENTS_MAX: usize = 64;
+
+/// Entries of a doorbell's ring of changed slots. A reader that fell behind by more looks at every slot.
+pub const RING_ENTRIES: u32 = 1024;
+
+/// Stacks of the fast spawning path: how many children may be between clone and exec at once.
+pub const STACKS: usize = 16;
+
+/// Bytes of a service file, a drop-in, or a here-document. A larger file is refused before it is read whole.
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+
+/// Nodes of one expression (`while`, `start-on`, ...), and how deep parentheses may nest.
+pub const EXPRESSION_NODES_MAX: usize = 256;
+/// See `EXPRESSION_NODES_MAX`.
+pub const EXPRESSION_DEPTH_MAX: usize = 32;
+
+/// Arguments of one command, and of the environment of one service. Vectors are built on a spawning stack.
+pub const ARGUMENTS_MAX: usize = 512;
+
+/// Supplementary groups of one account.
+pub const GROUPS_MAX: usize = 32;
+
+/// Distinct user and group names in one database that the supervisor keeps resolved.
+pub const ACCOUNTS_MAX: usize = 256;
+
+const fn env_or(text: Option<&str>, default: u32) -> u32 {
+    let Some(text) = text else { return default };
+    let bytes = text.as_bytes();
+    assert!(!bytes.is_empty(), "a capacity from the environment is empty");
+    let mut value: u32 = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        assert!(bytes[at].is_ascii_digit(), "a capacity from the environment is not a number");
+        value = value * 10 + (bytes[at] - b'0') as u32;
+        at += 1;
+    }
+    assert!(value > 0);
+    value
+}
