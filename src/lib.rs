@@ -9,6 +9,10 @@
 
 extern crate alloc;
 
+pub mod board;
+pub mod database;
+pub mod graph;
 pub mod ident;
+pub mod lang;
 pub mod limits;
 pub mod time;

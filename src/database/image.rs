@@ -1,0 +1,298 @@
+//! The checked view of a database's bytes. `open` checks everything once; accessors are total: what is out of range reads
+//! as 0 or as empty, so that no reader, process 1 among them, can fail on one.
+
+use core::ffi::CStr;
+
+use super::{
+    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section,
+    VERSION, header, service,
+};
+use crate::graph::relation::Edge;
+use crate::ident::SlotId;
+
+/// Why a file is not a database that can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ImageError {
+    /// Shorter than a header, or than the header says; or longer.
+    Length {
+        /// Bytes that the header asks for (at least a header).
+        expected: u32,
+        /// Bytes that there are.
+        found: u32,
+    },
+    /// Does not begin with the magic.
+    NotADatabase,
+    /// Another version of the format.
+    Version {
+        /// Version of the file.
+        found: u32,
+    },
+    /// The checksum does not match.
+    Checksum {
+        /// What the header says.
+        expected: u32,
+        /// What the bytes give.
+        found: u32,
+    },
+    /// A record that does not hold together; only a faulty writer makes one.
+    Record {
+        /// The section it is in.
+        section: Section,
+        /// Its index.
+        index: u32,
+    },
+}
+
+/// A database in memory. Copy it freely; it is a view.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    offsets: [u32; SECTIONS],
+    lengths: [u32; SECTIONS],
+}
+
+impl<'a> Image<'a> {
+    /// Checks all of it and gives the view.
+    pub fn open(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
+        let image = Image::open_header(bytes)?;
+        super::verify::verify(&image)?;
+        Ok(image)
+    }
+
+    /// Checks magic, version, length, checksum and section bounds only.
+    fn open_header(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
+        let found = bytes.len().min(u32::MAX as usize) as u32;
+        let minimum = (HEADER_WORDS * 4) as u32;
+        if found >= 4 && word_at(bytes, 0) != MAGIC {
+            return Err(ImageError::NotADatabase);
+        }
+        if found < minimum {
+            return Err(ImageError::Length { expected: minimum, found });
+        }
+        if word_at(bytes, header::VERSION) != VERSION {
+            return Err(ImageError::Version { found: word_at(bytes, header::VERSION) });
+        }
+        let expected = word_at(bytes, header::LENGTH);
+        if expected != found {
+            return Err(ImageError::Length { expected, found });
+        }
+        let sum = crc32fast::hash(&bytes[HEADER_WORDS * 4..]);
+        if sum != word_at(bytes, header::CRC) {
+            return Err(ImageError::Checksum { expected: word_at(bytes, header::CRC), found: sum });
+        }
+        let mut image = Image { bytes, offsets: [0; SECTIONS], lengths: [0; SECTIONS] };
+        for section in 0..SECTIONS {
+            let (offset, length) =
+                (word_at(bytes, header::SECTIONS + section * 2), word_at(bytes, header::SECTIONS + section * 2 + 1));
+            if offset % 4 != 0 || offset.checked_add(length).is_none_or(|end| end > found) {
+                return Err(ImageError::NotADatabase);
+            }
+            image.offsets[section] = offset;
+            image.lengths[section] = length;
+        }
+        Ok(image)
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// A word of the header.
+    pub fn header(&self, word: usize) -> u32 {
+        word_at(self.bytes, word)
+    }
+
+    /// Number of services; their slots are `0..services()`.
+    pub fn services(&self) -> u32 {
+        self.header(header::SERVICES)
+    }
+
+    /// Length of a section in records of `words` words.
+    pub fn count(&self, section: Section, words: usize) -> u32 {
+        self.lengths[section as usize] / (words as u32 * 4)
+    }
+
+    /// Length of a section in bytes.
+    pub fn length(&self, section: Section) -> u32 {
+        self.lengths[section as usize]
+    }
+
+    /// Word `index` of a section; 0 behind its end.
+    pub fn word(&self, section: Section, index: usize) -> u32 {
+        if index as u64 * 4 + 4 > u64::from(self.lengths[section as usize]) {
+            return 0;
+        }
+        word_at(self.bytes, self.offsets[section as usize] as usize / 4 + index)
+    }
+
+    /// Field of a service's record (`service::*`).
+    pub fn service(&self, slot: SlotId, field: usize) -> u32 {
+        self.word(Section::Services, slot.index() * SERVICE_WORDS + field)
+    }
+
+    /// Field of an exec record (`exec::*`).
+    pub fn exec(&self, index: u32, field: usize) -> u32 {
+        self.word(Section::Execs, index as usize * EXEC_WORDS + field)
+    }
+
+    /// Field of a policy record (`policy::*`).
+    pub fn policy(&self, index: u32, field: usize) -> u32 {
+        self.word(Section::Policies, index as usize * POLICY_WORDS + field)
+    }
+
+    /// Field of an expression node (`node::*`).
+    pub fn node(&self, index: u32, field: usize) -> u32 {
+        self.word(Section::Nodes, index as usize * NODE_WORDS + field)
+    }
+
+    /// Field of a leaf record (`leaf::*`).
+    pub fn leaf(&self, index: u32, field: usize) -> u32 {
+        self.word(Section::Leaves, index as usize * LEAF_WORDS + field)
+    }
+
+    /// Number of leaf records.
+    pub fn leaves(&self) -> u32 {
+        self.count(Section::Leaves, LEAF_WORDS)
+    }
+
+    /// The leaves that name this fact.
+    pub fn leaves_named(&self, name: &[u8]) -> core::ops::Range<u32> {
+        let first = partition(self.leaves(), |at| self.bytes_of(self.leaf(at, super::leaf::NAME)) < name);
+        let last = partition(self.leaves(), |at| self.bytes_of(self.leaf(at, super::leaf::NAME)) <= name);
+        first..last
+    }
+
+    /// A service's flags and kind.
+    pub fn flags(&self, slot: SlotId) -> u32 {
+        self.service(slot, service::KIND_FLAGS)
+    }
+
+    /// A service's name.
+    pub fn name(&self, slot: SlotId) -> &'a str {
+        self.text(self.service(slot, service::NAME))
+    }
+
+    /// The service of this name.
+    pub fn find(&self, name: &[u8]) -> Option<SlotId> {
+        let at = partition(self.services(), |at| self.bytes_of(self.service(SlotId(at), service::NAME)) < name);
+        (at < self.services() && self.bytes_of(self.service(SlotId(at), service::NAME)) == name).then_some(SlotId(at))
+    }
+
+    /// The string at this offset, with its NUL, as exec takes it.
+    pub fn cstr(&self, offset: u32) -> &'a CStr {
+        let start = self.offsets[Section::Strings as usize] as usize;
+        let end = start + self.lengths[Section::Strings as usize] as usize;
+        self.bytes
+            .get(start.saturating_add(offset as usize)..end)
+            .and_then(|rest| CStr::from_bytes_until_nul(rest).ok())
+            .unwrap_or(c"")
+    }
+
+    /// The string at this offset without its NUL.
+    pub fn bytes_of(&self, offset: u32) -> &'a [u8] {
+        self.cstr(offset).to_bytes()
+    }
+
+    /// The string at this offset as text.
+    pub fn text(&self, offset: u32) -> &'a str {
+        core::str::from_utf8(self.bytes_of(offset)).unwrap_or("")
+    }
+
+    /// The words of the list at this offset of LISTS (without its count); empty for `NONE`.
+    pub fn list(&self, offset: u32) -> List<'a> {
+        if offset == NONE {
+            return List { image: *self, start: 0, count: 0 };
+        }
+        List { image: *self, start: offset as usize + 1, count: self.word(Section::Lists, offset as usize) }
+    }
+
+    /// Edges of a service, from its own end.
+    pub fn edges(&self, slot: SlotId) -> Edges<'a> {
+        Edges {
+            image: *self,
+            section: Section::Edges,
+            at: self.service(slot, service::EDGES),
+            end: self.service(slot, service::EDGES).saturating_add(self.service(slot, service::EDGES_COUNT)),
+        }
+    }
+
+    /// Edges whose target is this service; each edge's slot is the source.
+    pub fn reverse(&self, slot: SlotId) -> Edges<'a> {
+        Edges {
+            image: *self,
+            section: Section::Reverse,
+            at: self.service(slot, service::REVERSE),
+            end: self.service(slot, service::REVERSE).saturating_add(self.service(slot, service::REVERSE_COUNT)),
+        }
+    }
+}
+
+/// Words of one list.
+#[derive(Clone, Copy, Debug)]
+pub struct List<'a> {
+    image: Image<'a>,
+    start: usize,
+    count: u32,
+}
+
+impl List<'_> {
+    /// How many words.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Word `index`; 0 behind the end.
+    pub fn get(&self, index: usize) -> u32 {
+        if index < self.count as usize { self.image.word(Section::Lists, self.start + index) } else { 0 }
+    }
+
+    /// All words in turn.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.count as usize).map(|index| self.get(index))
+    }
+}
+
+/// Edges in turn.
+#[derive(Clone, Debug)]
+pub struct Edges<'a> {
+    image: Image<'a>,
+    section: Section,
+    at: u32,
+    end: u32,
+}
+
+impl Iterator for Edges<'_> {
+    type Item = Edge;
+
+    fn next(&mut self) -> Option<Edge> {
+        if self.at >= self.end {
+            return None;
+        }
+        let edge = Edge::from_word(self.image.word(self.section, self.at as usize));
+        self.at += 1;
+        edge
+    }
+}
+
+/// The first index for which `before` is false, where it is true up to some index and false from there on.
+fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+fn word_at(bytes: &[u8], index: usize) -> u32 {
+    match bytes.get(index * 4..index * 4 + 4) {
+        Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
+        None => 0,
+    }
+}

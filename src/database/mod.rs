@@ -1,0 +1,252 @@
+//! The database: all definitions, compiled, checked and checksummed, in one read-only file. The format, and its one home.
+//!
+//! Little-endian 32-bit words throughout, so that a database built on one machine works on any other.
+//!
+//! ```text
+//! header    HEADER_WORDS words, see `header`
+//! sections  one after the other, each at a multiple of 4 bytes; the header has (byte offset, word count) of each
+//!   SERVICES  SERVICE_WORDS words each, sorted by name (bytes); index = slot; see `service`
+//!   EXECS     EXEC_WORDS words each, deduplicated: how a process is set up; see `exec`
+//!   POLICIES  POLICY_WORDS words each, deduplicated: readiness, restarts, limits of time; see `policy`
+//!   EDGES     forward: for each service its edges (`graph::relation::Edge` words), sorted by (relation, slot)
+//!   REVERSE   the same edges from the target's end, sorted by (relation, slot)
+//!   NODES     expressions, NODE_WORDS words each, in preorder, see `node`
+//!   LEAVES    LEAF_WORDS words each, sorted by name: every leaf that names a fact; see `leaf`
+//!   LISTS     words: lists, each a count and then that many words (or pairs, as the field says)
+//!   STRINGS   bytes, UTF-8, each string ended by NUL; a string is named by its byte offset; offset 0 is ""
+//! ```
+//!
+//! The CRC-32 (IEEE) in the header covers every byte behind the header. Opening checks the magic, the version, the length,
+//! the checksum, that the sections lie inside, and every index, offset and list in every record; after that no access can
+//! be out of bounds. Accessors are total all the same: out of range reads as 0 or empty.
+//!
+//! Text that depends on the instance (a template's) keeps `${NAME}` in its strings and has `flags::EXPANDS` set: the
+//! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as one
+//! word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
+
+pub mod image;
+mod verify;
+
+pub use image::{Image, ImageError};
+
+/// First word: "PNTL" as little-endian bytes.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
+/// Format version. A newer one is refused with both versions named.
+pub const VERSION: u32 = 1;
+/// "None" where an index is expected.
+pub const NONE: u32 = u32::MAX;
+
+/// Words of the header.
+pub const HEADER_WORDS: usize = 32;
+/// Word numbers of the header.
+pub mod header {
+    /// `MAGIC`.
+    pub const MAGIC: usize = 0;
+    /// `VERSION`.
+    pub const VERSION: usize = 1;
+    /// Length of the file in bytes.
+    pub const LENGTH: usize = 2;
+    /// CRC-32 of everything behind the header.
+    pub const CRC: usize = 3;
+    /// Number of services, templates and bundles included.
+    pub const SERVICES: usize = 4;
+    /// Number of templates (if 0, no instance slots are needed).
+    pub const TEMPLATES: usize = 5;
+    /// LISTS offset of the environment that every process starts from: string offsets `NAME=VALUE`.
+    pub const ENVIRONMENT: usize = 6;
+    /// LISTS offset of the distinct account names: string offsets of all `user` and `group` values.
+    pub const ACCOUNTS: usize = 7;
+    /// First of the section table: for each section in `Section` order (byte offset, length in bytes).
+    pub const SECTIONS: usize = 8;
+}
+
+/// The sections in the order of the file and of the header's table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Section {
+    /// Service records.
+    Services = 0,
+    /// Exec records.
+    Execs = 1,
+    /// Policy records.
+    Policies = 2,
+    /// Forward edges.
+    Edges = 3,
+    /// Reverse edges.
+    Reverse = 4,
+    /// Expression nodes.
+    Nodes = 5,
+    /// Fact leaves by name.
+    Leaves = 6,
+    /// Lists of words.
+    Lists = 7,
+    /// Strings.
+    Strings = 8,
+}
+/// Number of sections.
+pub const SECTIONS: usize = 9;
+
+/// Words of a service record.
+pub const SERVICE_WORDS: usize = 24;
+/// Word numbers of a service record.
+pub mod service {
+    /// String: name.
+    pub const NAME: usize = 0;
+    /// String: description.
+    pub const DESCRIPTION: usize = 1;
+    /// `lang::definition::Kind` in the low 8 bits, `flags` above.
+    pub const KIND_FLAGS: usize = 2;
+    /// First forward edge (index into EDGES) and how many.
+    pub const EDGES: usize = 3;
+    /// See `EDGES`.
+    pub const EDGES_COUNT: usize = 4;
+    /// First reverse edge (index into REVERSE) and how many.
+    pub const REVERSE: usize = 5;
+    /// See `REVERSE`.
+    pub const REVERSE_COUNT: usize = 6;
+    /// LISTS offset of the argument vector (string offsets); `NONE` for a bundle.
+    pub const COMMAND: usize = 7;
+    /// LISTS offset of the stop action: see `action`. Never `NONE` for a longrun; `NONE` for a oneshot with nothing to do.
+    pub const STOP: usize = 8;
+    /// LISTS offset of the reload action, or `NONE`.
+    pub const RELOAD: usize = 9;
+    /// Index into EXECS; `NONE` for a bundle.
+    pub const EXEC: usize = 10;
+    /// Index into POLICIES; `NONE` for a bundle.
+    pub const POLICY: usize = 11;
+    /// Index into NODES of the root of `while`, or `NONE`.
+    pub const WHILE: usize = 12;
+    /// Of `start-on`.
+    pub const START_ON: usize = 13;
+    /// Of `stop-on`.
+    pub const STOP_ON: usize = 14;
+    /// Of `for-each` (always one fact leaf).
+    pub const FOR_EACH: usize = 15;
+    /// String: `instance` of a template; of a static instance its instance name; else "".
+    pub const INSTANCE: usize = 16;
+    /// Index of the template that a static instance was made from, or `NONE`.
+    pub const TEMPLATE: usize = 17;
+    /// LISTS offset of attribute names to pass as environment (string offsets), or `NONE`.
+    pub const PASS: usize = 18;
+    /// String: path of the file it came from.
+    pub const ORIGIN: usize = 19;
+    /// CRC-32 of everything that the definition says, so that two databases can be compared service by service.
+    pub const HASH: usize = 20;
+
+    /// Flags of `KIND_FLAGS`, above the kind.
+    pub mod flags {
+        /// A template: its own slot never starts.
+        pub const TEMPLATE: u32 = 1 << 8;
+        /// `essential = yes`.
+        pub const ESSENTIAL: u32 = 1 << 9;
+        /// `remain = no`.
+        pub const NO_REMAIN: u32 = 1 << 10;
+        /// Strings of this service contain `${...}` to expand at spawn.
+        pub const EXPANDS: u32 = 1 << 11;
+    }
+}
+
+/// A list that says how to stop or reload: its first word says which of these it is.
+pub mod action {
+    /// The following words are signal numbers, sent in turn.
+    pub const SIGNALS: u32 = 0;
+    /// The following words are the argument vector (string offsets).
+    pub const COMMAND: u32 = 1;
+}
+
+/// Words of an exec record.
+pub const EXEC_WORDS: usize = 14;
+/// Word numbers of an exec record.
+pub mod exec {
+    /// String: user, "" for unchanged.
+    pub const USER: usize = 0;
+    /// String: group, "" for the user's.
+    pub const GROUP: usize = 1;
+    /// String: directory, "" for `/`.
+    pub const DIRECTORY: usize = 2;
+    /// umask.
+    pub const UMASK: usize = 3;
+    /// nice + 100, or 0 for unchanged.
+    pub const NICE: usize = 4;
+    /// oom-score-adj + 2000, or 0 for unchanged.
+    pub const OOM: usize = 5;
+    /// LISTS offset of 5 words a limit: resource, soft low, soft high, hard low, hard high; or `NONE`. The count is in words.
+    pub const LIMITS: usize = 6;
+    /// LISTS offset of environment strings `NAME=VALUE` (added to, and winning over, the database's), or `NONE`.
+    pub const ENV: usize = 7;
+    /// LISTS offset of environment files, or `NONE`.
+    pub const ENV_FILES: usize = 8;
+    /// `lang::definition::Log`.
+    pub const LOG: usize = 9;
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj.
+    pub const RICH: usize = 10;
+}
+
+/// Words of a policy record.
+pub const POLICY_WORDS: usize = 12;
+/// Word numbers of a policy record.
+pub mod policy {
+    /// 0 none, 1 descriptor, 2 notify.
+    pub const READY: usize = 0;
+    /// The descriptor of `ready = fd N`.
+    pub const READY_DESCRIPTOR: usize = 1;
+    /// `lang::definition::Restart`.
+    pub const RESTART: usize = 2;
+    /// Milliseconds.
+    pub const DELAY_MS: usize = 3;
+    /// Milliseconds.
+    pub const DELAY_MS_MAX: usize = 4;
+    /// Deaths, 0 for no limit.
+    pub const LIMIT: usize = 5;
+    /// Milliseconds.
+    pub const WINDOW_MS: usize = 6;
+    /// Milliseconds.
+    pub const START_TIMEOUT_MS: usize = 7;
+    /// Milliseconds.
+    pub const STOP_TIMEOUT_MS: usize = 8;
+}
+
+/// Words of an expression node.
+pub const NODE_WORDS: usize = 5;
+/// Word numbers of an expression node, and its kinds.
+pub mod node {
+    /// One of the kinds below.
+    pub const KIND: usize = 0;
+    /// Index of the parent node, `NONE` for the root.
+    pub const PARENT: usize = 1;
+    /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`).
+    pub const A: usize = 2;
+    /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
+    /// string) or `NONE`.
+    pub const B: usize = 3;
+    /// Bit number of this leaf within its expression, from 0: its latch.
+    pub const LEAF: usize = 4;
+
+    /// Both children.
+    pub const AND: u32 = 0;
+    /// Either child.
+    pub const OR: u32 = 1;
+    /// Not the child.
+    pub const NOT: u32 = 2;
+    /// A condition or event by name and attributes.
+    pub const FACT: u32 = 3;
+    /// `up(SERVICE)`.
+    pub const UP: u32 = 4;
+    /// `failed(SERVICE)`.
+    pub const FAILED: u32 = 5;
+}
+
+/// Words of a leaf record.
+pub const LEAF_WORDS: usize = 4;
+/// Word numbers of a leaf record. Only `FACT` leaves: for `up()` and `failed()` there are `Observes` and `Listens` edges.
+/// Sorted by (name bytes, service, role, node).
+pub mod leaf {
+    /// String: the fact's name.
+    pub const NAME: usize = 0;
+    /// The service whose expression it stands in.
+    pub const SERVICE: usize = 1;
+    /// 0 while, 1 start-on, 2 stop-on, 3 for-each.
+    pub const ROLE: usize = 2;
+    /// Index of the node.
+    pub const NODE: usize = 3;
+}

@@ -1,0 +1,129 @@
+//! Goals, phases and holds, with their names for people.
+
+/// What is wished for a service now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Goal {
+    /// Nothing holds it up, or a mark holds it down.
+    #[default]
+    Down = 0,
+    /// At least one hold and no mark.
+    Up = 1,
+}
+
+/// What a service is now, as people are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Phase {
+    /// No process, and none wished.
+    #[default]
+    Down = 0,
+    /// Wished up, not allowed yet.
+    Waiting = 1,
+    /// Ordered up, its first life not ready yet.
+    Starting = 2,
+    /// Ready; a oneshot that succeeded and remains.
+    Up = 3,
+    /// Between two lives, by policy or by command.
+    Restarting = 4,
+    /// Ordered down, not gone yet.
+    Stopping = 5,
+    /// Gave up; the report says why.
+    Failed = 6,
+    /// A precondition was not met.
+    Skipped = 7,
+    /// Ended for good, well.
+    Done = 8,
+}
+
+impl Phase {
+    /// All phases, in the order of their numbers.
+    pub const ALL: [Phase; 9] = [
+        Phase::Down,
+        Phase::Waiting,
+        Phase::Starting,
+        Phase::Up,
+        Phase::Restarting,
+        Phase::Stopping,
+        Phase::Failed,
+        Phase::Skipped,
+        Phase::Done,
+    ];
+
+    /// The word people read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Down => "down",
+            Phase::Waiting => "waiting",
+            Phase::Starting => "starting",
+            Phase::Up => "up",
+            Phase::Restarting => "restarting",
+            Phase::Stopping => "stopping",
+            Phase::Failed => "failed",
+            Phase::Skipped => "skipped",
+            Phase::Done => "done",
+        }
+    }
+
+    /// The phase with this number; `Down` where there is none (a reader of a shared page must not fail).
+    pub const fn from_number(number: u32) -> Phase {
+        if number < Phase::ALL.len() as u32 { Phase::ALL[number as usize] } else { Phase::Down }
+    }
+}
+
+/// A named reason for a service to be up. One bit each in `Holds`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Hold {
+    /// The bundle that the machine was booted into.
+    Boot = 1 << 0,
+    /// A start command.
+    Admin = 1 << 1,
+    /// An event fired its `start-on`.
+    Trigger = 1 << 2,
+    /// An instance made by `for-each`.
+    Condition = 1 << 3,
+    /// Needed or wanted by a service that wants to be up.
+    Need = 1 << 4,
+    /// A socket or a path has work.
+    Demand = 1 << 5,
+    /// A timer.
+    Schedule = 1 << 6,
+}
+
+/// A set of holds, and in the upper half the marks that keep a service down in spite of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Holds(pub u32);
+
+impl Holds {
+    /// An administrator's `stop`: down over all holds.
+    pub const MARK_ADMIN: u32 = 1 << 16;
+    /// A conflicting service has its goal up.
+    pub const MARK_CONFLICT: u32 = 1 << 17;
+    /// The machine is shutting down.
+    pub const MARK_SHUTDOWN: u32 = 1 << 18;
+
+    /// Names of the holds in this set, lowest bit first.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(u32, &str); 7] = [
+            (Hold::Boot as u32, "boot"),
+            (Hold::Admin as u32, "admin"),
+            (Hold::Trigger as u32, "trigger"),
+            (Hold::Condition as u32, "condition"),
+            (Hold::Need as u32, "need"),
+            (Hold::Demand as u32, "demand"),
+            (Hold::Schedule as u32, "schedule"),
+        ];
+        NAMES.iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| *name)
+    }
+
+    /// Whether a mark keeps the service down.
+    pub const fn marked(self) -> bool {
+        self.0 >> 16 != 0
+    }
+
+    /// Whether there is any hold.
+    pub const fn held(self) -> bool {
+        self.0 & 0xffff != 0
+    }
+}
