@@ -15,4 +15,5 @@ pub mod graph;
 pub mod ident;
 pub mod lang;
 pub mod limits;
+pub mod protocol;
 pub mod time;

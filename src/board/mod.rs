@@ -1,1 +1,50 @@
+//! The board: a fixed-size arena of slots in three mappings, each with exactly one writer.
+//!
+//! | mapping | writer | readers | holds |
+//! |---|---|---|---|
+//! | orders (`orders.rs`) | engine | supervisor | what each slot's processes are to be |
+//! | reports (`reports.rs`) | supervisor | engine, tools | what each slot's processes are |
+//! | published (`published.rs`) | engine | tools | phases, goals, holds, conditions: what the engine thinks |
+//!
+//! Each begins with a header and a ring of the slots changed last; then come rows with a sequence counter each
+//! (`words.rs`). State, not messages: a reader that comes late sees the newest truth, nothing queues, nothing is lost.
+//! A reader never trusts a row: a writer that garbles it, or leaves its counter odd for ever, is seen as "no news".
+//!
+//! The doorbell is an eventfd in each direction. Before it sleeps a side stores 1 into its own `ASLEEP` word and looks at
+//! the other's ring once more; the other rings only when it finds 1 after pushing. Both orderings are sequentially
+//! consistent, so one of the two always sees the other.
 
+pub mod orders;
+pub mod published;
+pub mod reports;
+pub mod words;
+
+use crate::database::{Image, NONE, header, service};
+use crate::ident::SlotId;
+use crate::limits;
+
+/// How many rows of each kind a board has; a function of the database alone, so that both sides agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Geometry {
+    /// Services of the database: slots `0..services`.
+    pub services: u32,
+    /// Instance slots behind them: `services..slots()`.
+    pub instances: u32,
+    /// Text rows: one for each instance slot, then one for each service with `pass`.
+    pub texts: u32,
+}
+
+impl Geometry {
+    /// The board that this database needs.
+    pub fn of(image: &Image<'_>) -> Geometry {
+        let services = image.services();
+        let instances = if image.header(header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
+        let passing = (0..services).filter(|at| image.service(SlotId(*at), service::PASS) != NONE).count() as u32;
+        Geometry { services, instances, texts: instances + passing }
+    }
+
+    /// All slots.
+    pub const fn slots(&self) -> u32 {
+        self.services + self.instances
+    }
+}

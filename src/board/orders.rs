@@ -1,0 +1,190 @@
+//! Orders: what each slot's processes are to be. Written by the engine alone; the supervisor maps them read-only and does
+//! only what the database says that a slot may do.
+
+use core::sync::atomic::AtomicU32;
+
+use super::Geometry;
+use super::words::{self, ROWS};
+use crate::ident::{Order, SlotId};
+use crate::limits::INSTANCE_BYTES_MAX;
+
+/// "PNTO".
+pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
+/// Layout version.
+pub const VERSION: u32 = 1;
+
+/// Header words of its own.
+pub mod own {
+    use crate::board::words::header::OWN;
+    /// 1: everything is down as a shutdown asked; the supervisor may end.
+    pub const ALL_DOWN: usize = OWN;
+    /// What a person asked of the machine: 0 nothing, else a `MachineRequest` number.
+    pub const MACHINE: usize = OWN + 1;
+}
+
+/// Words of a row.
+pub const ROW: usize = 8;
+const NUMBER: usize = 1;
+const WISH: usize = 2;
+const RELOAD: usize = 3;
+const SIGNAL: usize = 4;
+const SERVICE: usize = 5;
+const TEXT: usize = 6;
+const RESTART_FLAG: u32 = 1 << 8;
+
+/// Words of a text row: the instance's name, then the attributes to pass.
+pub const TEXT_ROW: usize = TEXT_NAME + TEXT_PASS;
+/// Words of the instance's name: `INSTANCE_BYTES_MAX` bytes and a NUL.
+const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
+/// Words of the attributes: `KEY=VALUE` strings, each ended by NUL, then NUL.
+const TEXT_PASS: usize = 64;
+/// Bytes of the attributes with their NULs.
+pub const PASS_BYTES_MAX: usize = TEXT_PASS * 4;
+
+/// What the engine wishes of a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Wish {
+    /// No process; what is up is taken down.
+    #[default]
+    Down,
+    /// Up, with a life begun for this order or by policy after it. A life of an earlier order is ended first.
+    Up,
+}
+
+/// One row.
+///
+/// An order is acted on when its number differs from the one in the slot's report. With `Wish::Up` and a process (or an
+/// up oneshot) of an earlier order, the supervisor takes that down as its definition says, then starts anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OrderRow {
+    /// Number of this order.
+    pub number: Order,
+    /// What is wished.
+    pub wish: Wish,
+    /// The order is a restart in place: what runs meanwhile counts as `restarting`.
+    pub restart: bool,
+    /// Grows by one each time that the service is to reload.
+    pub reload: u32,
+    /// Signal to send in the low 8 bits; the rest grows by one with each one.
+    pub signal: u32,
+    /// Index of the definition: the slot itself for a service, the template for an instance slot.
+    pub service: u32,
+    /// Index of the text row plus one; 0 is none.
+    pub text: u32,
+}
+
+/// Words that orders take.
+pub const fn words(geometry: &Geometry) -> usize {
+    ROWS + geometry.slots() as usize * ROW + geometry.texts as usize * TEXT_ROW
+}
+
+/// The orders, whoever looks. Only the engine calls what writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Orders<'a> {
+    words: &'a [AtomicU32],
+    geometry: Geometry,
+}
+
+impl<'a> Orders<'a> {
+    /// Over `words(geometry)` words.
+    pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Orders<'a> {
+        Orders { words, geometry }
+    }
+
+    /// Fills in the header of a fresh mapping.
+    pub fn format(&self) {
+        for (at, value) in [
+            (words::header::MAGIC, MAGIC),
+            (words::header::VERSION, VERSION),
+            (words::header::SERVICES, self.geometry.services),
+            (words::header::INSTANCES, self.geometry.instances),
+            (words::header::TEXTS, self.geometry.texts),
+        ] {
+            words::store(self.words, at, value);
+        }
+    }
+
+    /// All words, for the ring (`Follower`) and the header.
+    pub fn words(&self) -> &'a [AtomicU32] {
+        self.words
+    }
+
+    /// The row of a slot; `None` while it is being written or where it makes no sense.
+    pub fn read(&self, slot: SlotId) -> Option<OrderRow> {
+        if slot.0 >= self.geometry.slots() {
+            return None;
+        }
+        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
+        Some(OrderRow {
+            number: Order(row[NUMBER]),
+            wish: match row[WISH] & 0xff {
+                0 => Wish::Down,
+                1 => Wish::Up,
+                _ => return None,
+            },
+            restart: row[WISH] & RESTART_FLAG != 0,
+            reload: row[RELOAD],
+            signal: row[SIGNAL],
+            service: row[SERVICE],
+            text: row[TEXT],
+        })
+    }
+
+    /// Writes the row of a slot and says so in the ring. The doorbell is the caller's.
+    pub fn write(&self, slot: SlotId, order: &OrderRow) {
+        if slot.0 >= self.geometry.slots() {
+            return;
+        }
+        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
+            words::store(row, NUMBER, order.number.0);
+            let wish = match order.wish {
+                Wish::Down => 0,
+                Wish::Up => 1,
+            };
+            words::store(row, WISH, wish | if order.restart { RESTART_FLAG } else { 0 });
+            words::store(row, RELOAD, order.reload);
+            words::store(row, SIGNAL, order.signal);
+            words::store(row, SERVICE, order.service);
+            words::store(row, TEXT, order.text);
+        });
+        words::push_change(self.words, slot);
+    }
+
+    /// Writes a text row: before the order that names it, never while an order that names it stands. Longer text is cut.
+    pub fn write_text(&self, text: u32, instance: &[u8], pass: &[u8]) {
+        if text >= self.geometry.texts {
+            return;
+        }
+        let at = ROWS + self.geometry.slots() as usize * ROW + text as usize * TEXT_ROW;
+        for word in 0..TEXT_NAME {
+            words::store(self.words, at + word, four(&instance[..instance.len().min(INSTANCE_BYTES_MAX)], word));
+        }
+        for word in 0..TEXT_PASS {
+            words::store(self.words, at + TEXT_NAME + word, four(&pass[..pass.len().min(PASS_BYTES_MAX - 2)], word));
+        }
+    }
+
+    /// Copies a text row: the instance's name into `instance`, the attributes (`KEY=VALUE` NUL ...) into `pass`. What the
+    /// engine wrote there is not trusted: lengths are bounded here, contents are the caller's to check.
+    pub fn read_text(&self, text: u32, instance: &mut [u8; INSTANCE_BYTES_MAX + 1], pass: &mut [u8; PASS_BYTES_MAX]) {
+        let at = ROWS + self.geometry.slots() as usize * ROW + text.min(self.geometry.texts) as usize * TEXT_ROW;
+        for word in 0..TEXT_NAME {
+            instance[word * 4..word * 4 + 4].copy_from_slice(&words::load(self.words, at + word).to_le_bytes());
+        }
+        for word in 0..TEXT_PASS {
+            pass[word * 4..word * 4 + 4].copy_from_slice(&words::load(self.words, at + TEXT_NAME + word).to_le_bytes());
+        }
+        instance[INSTANCE_BYTES_MAX] = 0;
+        pass[PASS_BYTES_MAX - 1] = 0;
+        pass[PASS_BYTES_MAX - 2] = 0;
+    }
+}
+
+/// Word `word` of a text, zeros behind its end.
+pub(super) fn four(text: &[u8], word: usize) -> u32 {
+    let mut bytes = [0; 4];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = text.get(word * 4 + at).copied().unwrap_or(0);
+    }
+    u32::from_le_bytes(bytes)
+}

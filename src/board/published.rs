@@ -1,0 +1,277 @@
+//! What the engine publishes for readers: phases, goals, holds, and the conditions that are on. A file of the run
+//! directory, written by the engine alone; no part of pintle decides anything by it, and it holds no secret.
+
+use core::sync::atomic::AtomicU32;
+
+use super::Geometry;
+use super::orders::four;
+use super::words::{self, ROWS};
+use crate::graph::{Goal, Holds, Phase};
+use crate::ident::SlotId;
+use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
+use crate::time::Instant;
+
+/// "PNTP".
+pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
+/// Layout version.
+pub const VERSION: u32 = 1;
+
+/// Header words of its own.
+pub mod own {
+    use crate::board::words::header::OWN;
+    /// Process id of the engine that wrote last.
+    pub const ENGINE_PID: usize = OWN;
+    /// Number of the newest transaction.
+    pub const TRANSACTION: usize = OWN + 1;
+    /// Boot: 0 under way (or none), 1 reached, 2 reached and good.
+    pub const BOOT: usize = OWN + 2;
+    /// Two words: when boot was reached.
+    pub const BOOT_SINCE: usize = OWN + 3;
+    /// Heap allocations of the engine since it froze its heap: 0.
+    pub const ALLOCATIONS: usize = OWN + 5;
+    /// 1 while a shutdown is under way.
+    pub const SHUTDOWN: usize = OWN + 6;
+}
+
+/// Words of a slot's row.
+pub const ROW: usize = 8;
+/// Words of an instance's name row: template index, then the name.
+const NAME_ROW: usize = 1 + (INSTANCE_BYTES_MAX + 1) / 4;
+/// Words of a condition's row.
+const CONDITION_ROW: usize = CONDITION_TEXT + FACT_BYTES_MAX / 4;
+const CONDITION_TEXT: usize = 8;
+
+/// What keeps a slot from moving towards its goal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Blocker {
+    /// Nothing: it is where it is wished.
+    #[default]
+    Nothing,
+    /// A start waits for this one to be up (`needs`, `binds`, `needs-to-start`).
+    NeedsUp(SlotId),
+    /// A start waits until this one is no longer under way (`wants`, `after`).
+    Settles(SlotId),
+    /// Its `while` does not hold.
+    WhileOff,
+    /// A mark keeps it down (`Holds::MARK_*`).
+    Marked,
+    /// A start waits for this conflicting one to be down.
+    Conflict(SlotId),
+    /// A stop waits for this one, which needs it, to be down.
+    DependentStops(SlotId),
+    /// A start waits for one of the limited start slots.
+    StartLimit,
+    /// Ordered: the supervisor is at it.
+    Ordered,
+}
+
+impl Blocker {
+    const fn to_words(self) -> (u32, u32) {
+        match self {
+            Blocker::Nothing => (0, 0),
+            Blocker::NeedsUp(slot) => (1, slot.0),
+            Blocker::Settles(slot) => (2, slot.0),
+            Blocker::WhileOff => (3, 0),
+            Blocker::Marked => (4, 0),
+            Blocker::Conflict(slot) => (5, slot.0),
+            Blocker::DependentStops(slot) => (6, slot.0),
+            Blocker::StartLimit => (7, 0),
+            Blocker::Ordered => (8, 0),
+        }
+    }
+
+    const fn from_words(code: u32, slot: u32) -> Blocker {
+        match code {
+            1 => Blocker::NeedsUp(SlotId(slot)),
+            2 => Blocker::Settles(SlotId(slot)),
+            3 => Blocker::WhileOff,
+            4 => Blocker::Marked,
+            5 => Blocker::Conflict(SlotId(slot)),
+            6 => Blocker::DependentStops(SlotId(slot)),
+            7 => Blocker::StartLimit,
+            8 => Blocker::Ordered,
+            _ => Blocker::Nothing,
+        }
+    }
+}
+
+/// One slot as the engine sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PublishedRow {
+    /// What it is.
+    pub phase: Phase,
+    /// What is wished.
+    pub goal: Goal,
+    /// Why.
+    pub holds: Holds,
+    /// When the phase last changed.
+    pub since: Instant,
+    /// What keeps it from its goal.
+    pub blocker: Blocker,
+    /// Whether this slot exists: false for an instance slot that is free.
+    pub exists: bool,
+}
+
+/// A condition as readers see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConditionRow {
+    /// 1 on, 2 changing; 0 is a free row.
+    pub value: u32,
+    /// When it came on.
+    pub since: Instant,
+    /// Grows each time it comes on.
+    pub generation: u32,
+    /// Who set it: pid and uid of the sender.
+    pub pid: u32,
+    /// See `pid`.
+    pub uid: u32,
+    /// Held by a lease: off when the sender ends.
+    pub leased: bool,
+    /// `NAME KEY=VALUE ...`, zeros behind it.
+    pub text: [u8; FACT_BYTES_MAX],
+}
+
+/// Words that the published file takes.
+pub const fn words(geometry: &Geometry) -> usize {
+    ROWS + geometry.slots() as usize * ROW
+        + geometry.instances as usize * NAME_ROW
+        + CONDITIONS_MAX as usize * CONDITION_ROW
+}
+
+/// The published file, whoever looks. Only the engine calls what writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Published<'a> {
+    words: &'a [AtomicU32],
+    geometry: Geometry,
+}
+
+impl<'a> Published<'a> {
+    /// Over `words(geometry)` words.
+    pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Published<'a> {
+        Published { words, geometry }
+    }
+
+    /// Fills in the header of a fresh mapping.
+    pub fn format(&self) {
+        for (at, value) in [
+            (words::header::MAGIC, MAGIC),
+            (words::header::VERSION, VERSION),
+            (words::header::SERVICES, self.geometry.services),
+            (words::header::INSTANCES, self.geometry.instances),
+            (words::header::TEXTS, self.geometry.texts),
+        ] {
+            words::store(self.words, at, value);
+        }
+    }
+
+    /// All words, for the header.
+    pub fn words(&self) -> &'a [AtomicU32] {
+        self.words
+    }
+
+    /// The row of a slot.
+    pub fn read(&self, slot: SlotId) -> Option<PublishedRow> {
+        if slot.0 >= self.geometry.slots() {
+            return None;
+        }
+        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
+        Some(PublishedRow {
+            phase: Phase::from_number(row[1] & 0xff),
+            goal: if row[1] >> 8 & 1 == 1 { Goal::Up } else { Goal::Down },
+            exists: row[1] >> 9 & 1 == 1,
+            holds: Holds(row[2]),
+            since: Instant(u64::from(row[3]) | u64::from(row[4]) << 32),
+            blocker: Blocker::from_words(row[5], row[6]),
+        })
+    }
+
+    /// Writes the row of a slot.
+    pub fn write(&self, slot: SlotId, published: &PublishedRow) {
+        if slot.0 >= self.geometry.slots() {
+            return;
+        }
+        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
+            let (code, on) = published.blocker.to_words();
+            words::store(
+                row,
+                1,
+                published.phase as u32 | (published.goal as u32) << 8 | u32::from(published.exists) << 9,
+            );
+            words::store(row, 2, published.holds.0);
+            words::store_u64(row, 3, published.since.0);
+            words::store(row, 5, code);
+            words::store(row, 6, on);
+        });
+    }
+
+    fn name_row(&self, slot: SlotId) -> Option<usize> {
+        let instance = slot.0.checked_sub(self.geometry.services)?;
+        (instance < self.geometry.instances)
+            .then(|| ROWS + self.geometry.slots() as usize * ROW + instance as usize * NAME_ROW)
+    }
+
+    /// Writes the template and the name of an instance slot.
+    pub fn write_instance(&self, slot: SlotId, template: SlotId, name: &[u8]) {
+        let Some(at) = self.name_row(slot) else { return };
+        words::store(self.words, at, template.0);
+        for word in 0..NAME_ROW - 1 {
+            words::store(self.words, at + 1 + word, four(&name[..name.len().min(INSTANCE_BYTES_MAX)], word));
+        }
+    }
+
+    /// The template of an instance slot, and its name (NUL-padded).
+    pub fn read_instance(&self, slot: SlotId) -> Option<(SlotId, [u8; INSTANCE_BYTES_MAX + 1])> {
+        let at = self.name_row(slot)?;
+        let mut name = [0; INSTANCE_BYTES_MAX + 1];
+        for word in 0..NAME_ROW - 1 {
+            name[word * 4..word * 4 + 4].copy_from_slice(&words::load(self.words, at + 1 + word).to_le_bytes());
+        }
+        name[INSTANCE_BYTES_MAX] = 0;
+        Some((SlotId(words::load(self.words, at)), name))
+    }
+
+    fn condition_at(&self, index: u32) -> usize {
+        ROWS + self.geometry.slots() as usize * ROW
+            + self.geometry.instances as usize * NAME_ROW
+            + index as usize * CONDITION_ROW
+    }
+
+    /// Condition row `index`, below `CONDITIONS_MAX`.
+    pub fn read_condition(&self, index: u32) -> Option<ConditionRow> {
+        if index >= CONDITIONS_MAX {
+            return None;
+        }
+        let row: [u32; CONDITION_ROW] = words::read_row(self.words, self.condition_at(index))?;
+        let mut text = [0; FACT_BYTES_MAX];
+        for word in 0..FACT_BYTES_MAX / 4 {
+            text[word * 4..word * 4 + 4].copy_from_slice(&row[CONDITION_TEXT + word].to_le_bytes());
+        }
+        Some(ConditionRow {
+            value: row[1],
+            since: Instant(u64::from(row[2]) | u64::from(row[3]) << 32),
+            generation: row[4],
+            pid: row[5],
+            uid: row[6],
+            leased: row[7] != 0,
+            text,
+        })
+    }
+
+    /// Writes condition row `index`.
+    pub fn write_condition(&self, index: u32, condition: &ConditionRow) {
+        if index >= CONDITIONS_MAX {
+            return;
+        }
+        words::write_row(self.words, self.condition_at(index), |row| {
+            words::store(row, 1, condition.value);
+            words::store_u64(row, 2, condition.since.0);
+            words::store(row, 4, condition.generation);
+            words::store(row, 5, condition.pid);
+            words::store(row, 6, condition.uid);
+            words::store(row, 7, u32::from(condition.leased));
+            for word in 0..FACT_BYTES_MAX / 4 {
+                words::store(row, CONDITION_TEXT + word, four(&condition.text, word));
+            }
+        });
+    }
+}

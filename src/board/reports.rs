@@ -1,0 +1,325 @@
+//! Reports: what each slot's processes are. Written by the supervisor alone, in a file of the run directory that everyone
+//! may read; the engine maps it read-only.
+
+use core::sync::atomic::AtomicU32;
+
+use super::Geometry;
+use super::words::{self, ROWS};
+use crate::ident::{Life, Order, SlotId};
+use crate::time::Instant;
+
+/// "PNTR".
+pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
+/// Layout version.
+pub const VERSION: u32 = 1;
+
+/// Header words of its own.
+pub mod own {
+    use crate::board::words::header::OWN;
+    /// Process id of the supervisor.
+    pub const SUPERVISOR_PID: usize = OWN;
+    /// Process id of the engine, 0 while there is none.
+    pub const ENGINE_PID: usize = OWN + 1;
+    /// How many engines there have been.
+    pub const ENGINE_LIVES: usize = OWN + 2;
+    /// How often the supervisor has recovered from its own crash.
+    pub const RECOVERIES: usize = OWN + 3;
+    /// Heap allocations of the supervisor since it froze its heap: 0.
+    pub const ALLOCATIONS: usize = OWN + 4;
+    /// 0; 1 when a shutdown is wanted (by signal); 2 when its bound has passed and everything is killed.
+    pub const SHUTDOWN: usize = OWN + 5;
+    /// The service to boot, `NONE` for none.
+    pub const BOOT: usize = OWN + 6;
+    /// CRC-32 of the database in use (its header's), and its length in bytes.
+    pub const DATABASE_CRC: usize = OWN + 7;
+    /// See `DATABASE_CRC`.
+    pub const DATABASE_LENGTH: usize = OWN + 8;
+    /// Two words: when the supervisor started, nanoseconds of CLOCK_MONOTONIC.
+    pub const STARTED: usize = OWN + 9;
+    /// Two words: the counter that stamps `began` and `ready`.
+    pub const STAMP: usize = OWN + 11;
+    /// 1 where supervisor and engine share one uid: separation is against faults only.
+    pub const ONE_UID: usize = OWN + 13;
+    /// Processes reaped that were nobody's main process.
+    pub const ORPHANS: usize = OWN + 14;
+}
+
+/// Words of a row: 128 bytes, two cache lines.
+pub const ROW: usize = 32;
+const STATE: usize = 1;
+const ORDER: usize = 2;
+const LIFE: usize = 3;
+const ATTEMPT: usize = 4;
+/// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
+pub const PID: usize = 5;
+const AUXILIARY: usize = 6;
+const EXIT: usize = 7;
+const FAILURE: usize = 8;
+const RESTARTS: usize = 9;
+const BEGAN: usize = 10;
+const READY: usize = 12;
+const SINCE: usize = 14;
+const SPAWNED: usize = 16;
+const DEADLINE: usize = 18;
+const DEATHS: usize = 20;
+const RELOADED: usize = 21;
+const SIGNALLED: usize = 22;
+const DELAY: usize = 23;
+
+/// What a slot's processes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum State {
+    /// Nothing runs and nothing is to. Also a oneshot that is down.
+    #[default]
+    Down = 0,
+    /// A start is due but has not been spawned yet: no stack was free, or the kernel refused for now.
+    Queued = 1,
+    /// Cloned; exec has not been seen yet.
+    Spawning = 2,
+    /// Runs, not ready yet. A oneshot whose command runs.
+    Starting = 3,
+    /// Ready. A oneshot that ended well and remains.
+    Up = 4,
+    /// A longrun between two lives: dead, and the restart's delay is not past.
+    Delayed = 5,
+    /// Told to end and not gone yet; or the stop command of a oneshot runs.
+    Stopping = 6,
+    /// Gave up under this order; `exit` and `failure` say why. Nothing runs.
+    Failed = 7,
+    /// Ended well and for good under this order. Nothing runs.
+    Done = 8,
+}
+
+impl State {
+    /// All states, in the order of their numbers.
+    pub const ALL: [State; 9] = [
+        State::Down,
+        State::Queued,
+        State::Spawning,
+        State::Starting,
+        State::Up,
+        State::Delayed,
+        State::Stopping,
+        State::Failed,
+        State::Done,
+    ];
+
+    /// The state with this number; `Down` where there is none.
+    pub const fn from_number(number: u32) -> State {
+        if number < State::ALL.len() as u32 { State::ALL[number as usize] } else { State::Down }
+    }
+
+    /// Whether a process of the slot may exist.
+    pub const fn has_process(self) -> bool {
+        matches!(self, State::Spawning | State::Starting | State::Up | State::Stopping)
+    }
+}
+
+/// How the last life (or stop command) ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Exit {
+    /// None has ended yet.
+    #[default]
+    None,
+    /// exit(2) with this code.
+    Code(u8),
+    /// Killed by this signal.
+    Signal(u8),
+    /// It could not be spawned: `failure` has step and errno.
+    NotSpawned,
+    /// Not ready (or not ended, for a oneshot) within `start-timeout`, then killed.
+    TimedOut,
+    /// Gone while nobody could look.
+    Unknown,
+}
+
+impl Exit {
+    /// Kind in bits 8 to 15, code or signal below.
+    pub const fn to_word(self) -> u32 {
+        match self {
+            Exit::None => 0,
+            Exit::Code(code) => 1 << 8 | code as u32,
+            Exit::Signal(signal) => 2 << 8 | signal as u32,
+            Exit::NotSpawned => 3 << 8,
+            Exit::TimedOut => 4 << 8,
+            Exit::Unknown => 5 << 8,
+        }
+    }
+
+    /// See `to_word`; a number that has no meaning is `Unknown`.
+    pub const fn from_word(word: u32) -> Exit {
+        match word >> 8 {
+            0 => Exit::None,
+            1 => Exit::Code(word as u8),
+            2 => Exit::Signal(word as u8),
+            3 => Exit::NotSpawned,
+            4 => Exit::TimedOut,
+            _ => Exit::Unknown,
+        }
+    }
+}
+
+/// One row. Its pid word is not among what `write` stores unless `write_pid` is used: clone itself writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReportRow {
+    /// What is.
+    pub state: State,
+    /// The order acted on last.
+    pub order: Order,
+    /// Lives ever.
+    pub life: Life,
+    /// Lives under this order; more than one means that policy restarted it.
+    pub attempt: u32,
+    /// The main process; 0 for none.
+    pub pid: u32,
+    /// A stop or reload command that runs beside it; 0 for none.
+    pub auxiliary: u32,
+    /// How the last life ended.
+    pub exit: Exit,
+    /// Step (high 16 bits, `sys` names them) and errno (low 16 bits) of the last spawn that failed; 0 for none.
+    pub failure: u32,
+    /// Restarts by policy, ever.
+    pub restarts: u32,
+    /// Stamp of the current life's beginning: one counter for all slots, so that "began before" can be asked.
+    pub began: u64,
+    /// Stamp at which the current life became ready; 0 while it has not.
+    pub ready: u64,
+    /// When `state` last changed.
+    pub since: Instant,
+    /// When the current or last life was spawned.
+    pub spawned: Instant,
+    /// When the state's time limit ends; `NEVER` if it has none.
+    pub deadline: Instant,
+    /// Deaths counted against `restart-limit` in its window.
+    pub deaths: u32,
+    /// The `reload` number acted on last.
+    pub reloaded: u32,
+    /// The `signal` number acted on last.
+    pub signalled: u32,
+    /// The delay that the next policy restart will keep, milliseconds.
+    pub delay_ms: u32,
+}
+
+/// Words that reports take.
+pub const fn words(geometry: &Geometry) -> usize {
+    ROWS + geometry.slots() as usize * ROW
+}
+
+/// The reports, whoever looks. Only the supervisor calls what writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Reports<'a> {
+    words: &'a [AtomicU32],
+    geometry: Geometry,
+}
+
+impl<'a> Reports<'a> {
+    /// Over `words(geometry)` words.
+    pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Reports<'a> {
+        Reports { words, geometry }
+    }
+
+    /// Fills in the header of a fresh mapping.
+    pub fn format(&self) {
+        for (at, value) in [
+            (words::header::MAGIC, MAGIC),
+            (words::header::VERSION, VERSION),
+            (words::header::SERVICES, self.geometry.services),
+            (words::header::INSTANCES, self.geometry.instances),
+            (words::header::TEXTS, self.geometry.texts),
+        ] {
+            words::store(self.words, at, value);
+        }
+    }
+
+    /// All words, for the ring (`Follower`) and the header.
+    pub fn words(&self) -> &'a [AtomicU32] {
+        self.words
+    }
+
+    /// Where the board's rows are.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The word that clone writes the pid of this slot's main process into.
+    pub fn pid_word(&self, slot: SlotId) -> Option<&'a AtomicU32> {
+        self.words.get(ROWS + slot.index() * ROW + PID)
+    }
+
+    /// The row of a slot; `None` while it is being written, or behind the last slot.
+    pub fn read(&self, slot: SlotId) -> Option<ReportRow> {
+        if slot.0 >= self.geometry.slots() {
+            return None;
+        }
+        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
+        Some(decode(&row))
+    }
+
+    /// Writes the row of a slot, its pid included, and says so in the ring. The doorbell is the caller's.
+    pub fn write(&self, slot: SlotId, report: &ReportRow) {
+        if slot.0 >= self.geometry.slots() {
+            return;
+        }
+        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
+            for (at, value) in [
+                (STATE, report.state as u32),
+                (ORDER, report.order.0),
+                (LIFE, report.life.0),
+                (ATTEMPT, report.attempt),
+                (PID, report.pid),
+                (AUXILIARY, report.auxiliary),
+                (EXIT, report.exit.to_word()),
+                (FAILURE, report.failure),
+                (RESTARTS, report.restarts),
+                (DEATHS, report.deaths),
+                (RELOADED, report.reloaded),
+                (SIGNALLED, report.signalled),
+                (DELAY, report.delay_ms),
+            ] {
+                words::store(row, at, value);
+            }
+            for (at, value) in [
+                (BEGAN, report.began),
+                (READY, report.ready),
+                (SINCE, report.since.0),
+                (SPAWNED, report.spawned.0),
+                (DEADLINE, report.deadline.0),
+            ] {
+                words::store_u64(row, at, value);
+            }
+        });
+        words::push_change(self.words, slot);
+    }
+
+    /// The next stamp.
+    pub fn stamp(&self) -> u64 {
+        let next = words::load_u64(self.words, own::STAMP) + 1;
+        words::store_u64(self.words, own::STAMP, next);
+        next
+    }
+}
+
+fn decode(row: &[u32; ROW]) -> ReportRow {
+    let wide = |at: usize| u64::from(row[at]) | u64::from(row[at + 1]) << 32;
+    ReportRow {
+        state: State::from_number(row[STATE]),
+        order: Order(row[ORDER]),
+        life: Life(row[LIFE]),
+        attempt: row[ATTEMPT],
+        pid: row[PID],
+        auxiliary: row[AUXILIARY],
+        exit: Exit::from_word(row[EXIT]),
+        failure: row[FAILURE],
+        restarts: row[RESTARTS],
+        began: wide(BEGAN),
+        ready: wide(READY),
+        since: Instant(wide(SINCE)),
+        spawned: Instant(wide(SPAWNED)),
+        deadline: Instant(wide(DEADLINE)),
+        deaths: row[DEATHS],
+        reloaded: row[RELOADED],
+        signalled: row[SIGNALLED],
+        delay_ms: row[DELAY],
+    }
+}

@@ -1,0 +1,158 @@
+//! Words shared by one writer and many readers: rows under a sequence counter, and the ring of slots changed last.
+
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+
+use crate::ident::SlotId;
+use crate::limits::RING_ENTRIES;
+
+/// Words of every mapping's header.
+pub const HEADER: usize = 64;
+/// Word numbers that all headers share.
+pub mod header {
+    /// Magic of the mapping.
+    pub const MAGIC: usize = 0;
+    /// Layout version.
+    pub const VERSION: usize = 1;
+    /// `Geometry::services`.
+    pub const SERVICES: usize = 2;
+    /// `Geometry::instances`.
+    pub const INSTANCES: usize = 3;
+    /// `Geometry::texts`.
+    pub const TEXTS: usize = 4;
+    /// How many changes were ever pushed to the ring, wrapping.
+    pub const RING_HEAD: usize = 5;
+    /// 1 while this mapping's writer sleeps and wants its doorbell rung.
+    pub const ASLEEP: usize = 6;
+    /// First word that a mapping uses for itself.
+    pub const OWN: usize = 8;
+}
+/// First word of the ring.
+pub const RING: usize = HEADER;
+/// First word of the rows.
+pub const ROWS: usize = HEADER + RING_ENTRIES as usize;
+/// How often a reader tries a row that is being written before it takes it as "no news".
+const TRIES: usize = 64;
+
+/// A word; 0 where there is none.
+pub fn load(words: &[AtomicU32], at: usize) -> u32 {
+    words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
+}
+
+/// Stores a word; nothing where there is none. Only the mapping's one writer calls it.
+pub fn store(words: &[AtomicU32], at: usize, value: u32) {
+    if let Some(word) = words.get(at) {
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Two words as one number, low word first.
+pub fn load_u64(words: &[AtomicU32], at: usize) -> u64 {
+    u64::from(load(words, at)) | u64::from(load(words, at + 1)) << 32
+}
+
+/// See `load_u64`.
+pub fn store_u64(words: &[AtomicU32], at: usize, value: u64) {
+    store(words, at, value as u32);
+    store(words, at + 1, (value >> 32) as u32);
+}
+
+/// Reads the `N` words of a row whose first word is its sequence counter. `None` while it is being written.
+pub fn read_row<const N: usize>(words: &[AtomicU32], at: usize) -> Option<[u32; N]> {
+    let row = words.get(at..at + N)?;
+    for _ in 0..TRIES {
+        let before = row[0].load(Ordering::Acquire);
+        if before & 1 == 1 {
+            core::hint::spin_loop();
+            continue;
+        }
+        let mut copy = [0; N];
+        for (to, from) in copy.iter_mut().zip(row) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        fence(Ordering::Acquire);
+        if row[0].load(Ordering::Relaxed) == before {
+            return Some(copy);
+        }
+    }
+    None
+}
+
+/// Writes a row: `change` stores what it likes into the words behind the counter.
+pub fn write_row(words: &[AtomicU32], at: usize, change: impl FnOnce(&[AtomicU32])) {
+    let Some(row) = words.get(at..) else { return };
+    let before = load(row, 0);
+    store(row, 0, before | 1);
+    fence(Ordering::Release);
+    change(row);
+    // A writer that died inside left the counter odd; this makes it even again.
+    row[0].store((before | 1).wrapping_add(1), Ordering::Release);
+}
+
+/// Says that a slot has changed. After the row, before the doorbell.
+pub fn push_change(words: &[AtomicU32], slot: SlotId) {
+    let head = load(words, header::RING_HEAD);
+    store(words, RING + (head % RING_ENTRIES) as usize, slot.0);
+    if let Some(word) = words.get(header::RING_HEAD) {
+        word.store(head.wrapping_add(1), Ordering::SeqCst);
+    }
+}
+
+/// Says whether the writer is about to sleep. To be followed by one more `Follower::behind`.
+pub fn set_asleep(words: &[AtomicU32], asleep: bool) {
+    if let Some(word) = words.get(header::ASLEEP) {
+        word.store(u32::from(asleep), Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// Whether the writer of this mapping sleeps, and its doorbell must be rung.
+pub fn is_asleep(words: &[AtomicU32]) -> bool {
+    fence(Ordering::SeqCst);
+    words.get(header::ASLEEP).is_some_and(|word| word.load(Ordering::SeqCst) != 0)
+}
+
+/// What a follower finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// This slot has changed (perhaps more than once).
+    Slot(SlotId),
+    /// The ring was overrun: look at every slot. The follower is at the head again.
+    All,
+}
+
+/// A reader's place in another's ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Follower {
+    tail: u32,
+}
+
+impl Follower {
+    /// A follower that sees only what comes from now on; look at every slot once after making it.
+    pub fn at_head(words: &[AtomicU32]) -> Follower {
+        Follower { tail: words.get(header::RING_HEAD).map_or(0, |word| word.load(Ordering::SeqCst)) }
+    }
+
+    /// Whether there is news.
+    pub fn behind(&self, words: &[AtomicU32]) -> bool {
+        words.get(header::RING_HEAD).is_some_and(|word| word.load(Ordering::SeqCst) != self.tail)
+    }
+
+    /// The next change. Slots come as written by the other side: check them against your own number of slots.
+    pub fn next(&mut self, words: &[AtomicU32]) -> Option<Change> {
+        let head = words.get(header::RING_HEAD)?.load(Ordering::SeqCst);
+        let behind = head.wrapping_sub(self.tail);
+        if behind == 0 {
+            return None;
+        }
+        let slot = load(words, RING + (self.tail % RING_ENTRIES) as usize);
+        fence(Ordering::Acquire);
+        let now = words.get(header::RING_HEAD)?.load(Ordering::SeqCst);
+        // An entry may be overwritten while it is read: then the head has moved by the whole ring.
+        if now.wrapping_sub(self.tail) > RING_ENTRIES - 1 {
+            self.tail = now;
+            return Some(Change::All);
+        }
+        self.tail = self.tail.wrapping_add(1);
+        Some(Change::Slot(SlotId(slot)))
+    }
+}

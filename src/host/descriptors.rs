@@ -1,0 +1,18 @@
+//! The descriptors that the supervisor hands to the engine, by number. Everything else is closed in it.
+
+/// The database: the run directory's copy, read-only.
+pub const DATABASE: i32 = 3;
+/// Orders: a sealed memfd, read and write.
+pub const ORDERS: i32 = 4;
+/// Reports, read-only.
+pub const REPORTS: i32 = 5;
+/// What the engine publishes, read and write.
+pub const PUBLISHED: i32 = 6;
+/// The engine's own recoverable state: a memfd, read and write; the supervisor only keeps it.
+pub const STATE: i32 = 7;
+/// The listening control socket, non-blocking.
+pub const CONTROL: i32 = 8;
+/// Doorbell (eventfd): the engine writes, the supervisor reads.
+pub const TO_SUPERVISOR: i32 = 9;
+/// Doorbell (eventfd): the supervisor writes, the engine reads.
+pub const TO_ENGINE: i32 = 10;
