@@ -1,0 +1,89 @@
+# pintle: `make help` lists what there is to make. GNU make, a POSIX shell, and Rust; what is missing for the static
+# binary, cross/toolchain installs (as root on Debian) or names.
+
+DESTDIR ?=
+PREFIX ?= /usr
+BINDIR ?= $(PREFIX)/sbin
+
+B := build
+CARGO_OUT := $(B)/cargo
+PROGRAMS := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
+# The cargo of the tests: this machine's own target, debug. The binary's is in build/toolchain.
+CARGO ?= cargo
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+all: $(B)/pintle $(PROGRAMS)
+
+help:
+	@echo 'make                 build/pintle (static, musl, stripped) and the small test programs in build/programs'
+	@echo 'make install         one file and its links, under DESTDIR= PREFIX= ($(PREFIX)) BINDIR= ($(BINDIR)); uninstall'
+	@echo 'make check           everything that must hold: format, lints, library tests, black-box tests'
+	@echo 'make demo            a small machine comes up, changes and goes down, in its own namespaces; KEEP=1: a shell in it'
+	@echo 'make bench           the numbers, against a bare spawn loop and other service managers that are installed'
+	@echo 'make size            size of the binary by area and symbol, and what changed; size-baseline keeps this one'
+	@echo 'make size-profiles   size of the binary by compiler settings'
+	@echo 'make clean           removes build/ and target/'
+
+# What builds the binary, found once: shell assignments. RELOCATION=static (no static PIE) is taken from the environment.
+$(B)/toolchain: cross/toolchain Makefile
+	@mkdir -p $(B)
+	@sh cross/toolchain $(B) >$@.new
+	@mv $@.new $@
+
+# cargo knows what has changed; the copies change only when the binary does. pintle.symbols is the same program with its
+# symbol table, for `make size` and gdb.
+$(B)/pintle: $(B)/toolchain FORCE
+	@. ./$(B)/toolchain && $$CARGO build --release --locked --bin pintle --target-dir $(CARGO_OUT) $$CARGO_ARGS
+	@. ./$(B)/toolchain && new=$(CARGO_OUT)/$$TARGET/release/pintle && \
+		if ! cmp -s $$new $(B)/pintle.symbols || [ ! -e $@ ]; then \
+			cp $$new $(B)/pintle.symbols && strip -s -R .comment -o $@.new $$new && mv $@.new $@ && \
+			sh cross/is-static $@ && wc -c $@; \
+		fi
+
+$(B)/programs/%: tests/programs/%.c tests/programs/common.h $(B)/toolchain
+	@mkdir -p $(@D)
+	@. ./$(B)/toolchain && echo "  CC $@" && $$PROGRAM_CC -std=c11 -Os -Wall -Wextra -static -s -o $@ $<
+
+# Links are relative, so that DESTDIR, chroots and images work.
+install: $(B)/pintle
+	install -d $(DESTDIR)$(BINDIR)
+	install -m 755 $(B)/pintle $(DESTDIR)$(BINDIR)/pintle
+	@$(B)/pintle --links | while read -r name; do \
+		echo "ln -sf pintle $(DESTDIR)$(BINDIR)/$$name" && ln -sf pintle "$(DESTDIR)$(BINDIR)/$$name" || exit; done
+
+# Removes only links that lead to pintle: another package may own the name by now.
+uninstall: $(B)/pintle
+	@$(B)/pintle --links | while read -r name; do \
+		if [ "$$(readlink "$(DESTDIR)$(BINDIR)/$$name")" = pintle ]; then rm "$(DESTDIR)$(BINDIR)/$$name"; fi; done
+	rm -f $(DESTDIR)$(BINDIR)/pintle
+
+size: $(B)/pintle
+	@sh cross/size report $(B)/pintle.symbols $(B)/pintle tests/bench/size-baseline.txt
+
+size-baseline: $(B)/pintle
+	@sh cross/size list $(B)/pintle.symbols $(B)/pintle >tests/bench/size-baseline.txt
+	@head -n 1 tests/bench/size-baseline.txt
+
+size-profiles: $(B)/toolchain
+	@sh cross/size-profiles $(B)
+
+check: all
+	@sh tests/needs
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
+	@CARGO='$(CARGO)' PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' sh tests/run
+
+demo: all
+	@PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' KEEP='$(KEEP)' sh demo/run
+
+# The harness is a debug build: it waits and counts, the programs it measures are the release ones.
+bench: all
+	@PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' \
+		$(CARGO) bench --quiet --locked --profile dev --bench bench -- $(BENCH)
+
+clean:
+	rm -rf $(B) target
+
+FORCE:
+.PHONY: all help install uninstall size size-baseline size-profiles check demo bench clean FORCE
+.DELETE_ON_ERROR:

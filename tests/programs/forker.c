@@ -1,0 +1,29 @@
+/* forker [-p PIDFILE] [N]: forks N (1) descendants that sleep, each in a session of its own, writes the pid of the
+ * first to PIDFILE, and exits with 0: a daemon that insists on forking, or one that leaves strays. */
+#include "common.h"
+
+int main(int argc, char **argv)
+{
+	const char *line = "forker [-p PIDFILE] [N]";
+	const char *pid_file = 0;
+	int option, count = 1;
+	while ((option = getopt(argc, argv, "p:")) != -1) {
+		if (option != 'p') usage(line);
+		pid_file = optarg;
+	}
+	if (argc - optind > 1) usage(line);
+	if (argc > optind) count = number(argv[optind], line);
+	for (int i = 0; i < count; i++) {
+		pid_t pid = fork();
+		if (pid < 0) die("fork");
+		if (!pid) {
+			setsid();
+			sleep_for_ever();
+		}
+		if (i || !pid_file) continue;
+		int fd = open(pid_file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		if (fd < 0 || dprintf(fd, "%d\n", (int)pid) < 0) die(pid_file);
+		close(fd);
+	}
+	return 0;
+}
