@@ -1,1 +1,25 @@
-//! The only unsafe code and the only system calls. Knows no service.
+//! The only unsafe code and the only system calls. Knows no service: it gives safe building blocks to `host` and `applets`.
+//!
+//! What always holds: every descriptor made here is close-on-exec; every call is tried again after EINTR; nothing here
+//! allocates unless its documentation says so; every error is an [`Errno`], and [`errno::text`] says it in words.
+//! The oldest kernel is Linux 5.11 (`close_range` with CLOSE_RANGE_CLOEXEC, `epoll_pwait2`).
+
+#![allow(dead_code)] // Building blocks; the users arrive one by one.
+
+pub mod alloc;
+pub mod clock;
+pub mod entry;
+pub mod errno;
+pub mod mapping;
+pub mod output;
+pub mod poll;
+mod raw;
+pub mod reap;
+pub mod signals;
+//pub mod spawn;
+
+pub use rustix::io::Errno;
+pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// What every call here returns.
+pub type Result<T> = core::result::Result<T, Errno>;

@@ -1,0 +1,108 @@
+//! The first moments of the program, with its own C `main`: std's start-up would abort where descriptors 0 to 2 are
+//! closed and /dev/null is missing, ignore SIGPIPE, and set a handler for SIGSEGV.
+//!
+//! Because std's start-up does not run, `std::env::args` may be empty (it is with musl): use [`Arguments`].
+
+use super::{Errno, output};
+use core::fmt::Write;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use rustix::fd::{BorrowedFd, IntoRawFd};
+use rustix::fs::{Mode, OFlags};
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
+static LAST_RITES: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// The arguments of the program, argument 0 first. They live as long as the process.
+/// `lexopt::Parser::from_iter(arguments)` takes them.
+#[derive(Clone)]
+pub struct Arguments {
+    at: *const *const u8,
+}
+
+impl Arguments {
+    /// The next one as it was passed, with its NUL: for handing on to an exec.
+    pub fn next_c_str(&mut self) -> Option<&'static CStr> {
+        if self.at.is_null() {
+            return None;
+        }
+        // SAFETY: `at` stands within the vector that the kernel made, which ends in a null pointer and is never freed.
+        unsafe {
+            let text = *self.at;
+            if text.is_null() {
+                return None;
+            }
+            self.at = self.at.add(1);
+            Some(CStr::from_ptr(text.cast()))
+        }
+    }
+}
+
+impl Iterator for Arguments {
+    type Item = &'static OsStr;
+
+    fn next(&mut self) -> Option<&'static OsStr> {
+        self.next_c_str().map(|text| OsStr::from_bytes(text.to_bytes()))
+    }
+}
+
+/// The environment as it was passed to the program, `NAME=VALUE` each. Changes by `std::env::set_var` do not show.
+pub fn environment() -> Arguments {
+    Arguments { at: ENVIRONMENT.load(Relaxed) }
+}
+
+/// The value of one variable of the environment, without allocating.
+pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
+    environment().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// Begins the program: descriptors 0 to 2 become valid, a panic is reported on one line and runs the last rites.
+/// Call first of all, once.
+///
+/// # Safety
+/// The three are what libc's start code passed to `main`.
+pub unsafe fn begin(_count: i32, arguments: *const *const u8, environment: *const *const u8) -> Arguments {
+    ENVIRONMENT.store(environment.cast_mut(), Relaxed);
+    make_standard_descriptors_valid();
+    std::panic::set_hook(Box::new(report_panic));
+    Arguments { at: arguments }
+}
+
+/// What to do when this process has panicked, after the message and before it aborts: the supervisor executes itself
+/// anew here. Nothing by default.
+pub fn set_last_rites(rites: fn()) {
+    LAST_RITES.store(rites as *mut (), Relaxed);
+}
+
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let mut out = output::stderr();
+    let text = info.payload().downcast_ref::<&str>().copied();
+    let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
+    let _ = writeln!(out, "pintle: internal error: {file}:{line}: {text}");
+    let _ = out.flush();
+    let rites = LAST_RITES.load(Relaxed);
+    if !rites.is_null() {
+        // SAFETY: only `set_last_rites` stores here, and only a `fn()`.
+        let rites: fn() = unsafe { core::mem::transmute(rites) };
+        rites();
+    }
+}
+
+/// Opens what is closed of descriptors 0 to 2: /dev/null, or where there is none, the root directory as a mere place
+/// (O_PATH: reading and writing give EBADF, but no later descriptor can take the number).
+fn make_standard_descriptors_valid() {
+    for number in 0..3 {
+        // SAFETY: only asked whether it is open; the answer for a closed one is EBADF.
+        let standard = unsafe { BorrowedFd::borrow_raw(number) };
+        if rustix::io::fcntl_getfd(standard) != Err(Errno::BADF) {
+            continue;
+        }
+        let opened = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())
+            .or_else(|_| rustix::fs::open("/", OFlags::PATH, Mode::empty()));
+        // Lower numbers are all open, so this is the number wanted, and stays open.
+        let _ = opened.map(IntoRawFd::into_raw_fd);
+    }
+}

@@ -1,0 +1,140 @@
+//! Memory that is shared: sealed memfds, preallocated files, read-only images. Given out as words or bytes that live
+//! for ever (nothing is unmapped), so that readers need no lifetimes.
+//!
+//! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
+
+use super::{BorrowedFd, Errno, OwnedFd, Result};
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+
+/// A memfd of `bytes` bytes, all allocated, that can be neither shrunk nor grown, and whose seals are final.
+/// Close-on-exec. `name` shows in /proc/PID/maps.
+pub fn sealed_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    preallocate(&fd, bytes)?;
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(fd)
+}
+
+/// Whether this is memory that nobody can shrink: what has to hold before another's memfd is mapped.
+pub fn is_sealed(fd: BorrowedFd<'_>, bytes: u64) -> bool {
+    let sealed = rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
+    sealed && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_size as u64 >= bytes)
+}
+
+/// Gives a file its full size with its blocks, so that no later store meets a full file system (SIGBUS).
+pub fn preallocate(fd: &OwnedFd, bytes: u64) -> Result<()> {
+    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes)) {
+        // Not every file system can. The size at least; the caller chose the place.
+        Err(Errno::OPNOTSUPP) => rustix::fs::ftruncate(fd, bytes),
+        other => other,
+    }
+}
+
+/// Maps `words` words of `fd`, shared, to read and write. EINVAL if the file is shorter.
+pub fn shared_words(fd: BorrowedFd<'_>, words: usize) -> Result<&'static [AtomicU32]> {
+    map_words(fd, words, ProtFlags::READ | ProtFlags::WRITE)
+}
+
+/// The same to read only: a store to it would be a fault. `load` is all that may be called.
+pub fn shared_words_read_only(fd: BorrowedFd<'_>, words: usize) -> Result<&'static [AtomicU32]> {
+    map_words(fd, words, ProtFlags::READ)
+}
+
+fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'static [AtomicU32]> {
+    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    let base = map(fd, bytes, access, MapFlags::SHARED)?;
+    // SAFETY: a mapping of that many bytes, page-aligned, never unmapped; every 32 bits are a valid word.
+    Ok(unsafe { core::slice::from_raw_parts(base.cast(), words) })
+}
+
+/// Fresh zeroed words for this process alone. Pages come into being when they are touched.
+pub fn private_words(words: usize) -> Result<&'static mut [u32]> {
+    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    if bytes == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: a fresh mapping, ours alone, never unmapped, all zero.
+    unsafe {
+        let base = mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?;
+        Ok(core::slice::from_raw_parts_mut(base.cast(), words))
+    }
+}
+
+/// Fresh zeroed bytes for this process alone.
+pub fn private_bytes(bytes: usize) -> Result<&'static mut [u8]> {
+    let words = private_words(bytes.div_ceil(4))?;
+    // SAFETY: the same memory, seen as bytes; it holds at least `bytes` of them.
+    Ok(unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), bytes) })
+}
+
+/// Shared words that belong to no file: for this process and what it forks.
+pub fn anonymous_shared_words(words: usize) -> Result<&'static [AtomicU32]> {
+    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    // SAFETY: a fresh mapping, never unmapped, all zero.
+    unsafe {
+        let base = mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)?;
+        Ok(core::slice::from_raw_parts(base.cast(), words))
+    }
+}
+
+/// An image mapped to read only. The caller owns the file and lets nobody change or truncate it: a copy in the run
+/// directory, or a memfd.
+#[derive(Clone, Copy)]
+pub struct Image {
+    pub bytes: &'static [u8],
+}
+
+impl Image {
+    /// Maps the whole file. An empty one is an empty image.
+    pub fn open(fd: BorrowedFd<'_>) -> Result<Image> {
+        let bytes = usize::try_from(rustix::fs::fstat(fd)?.st_size).map_err(|_| Errno::FBIG)?;
+        if bytes == 0 {
+            return Ok(Image { bytes: &[] });
+        }
+        let base = map(fd, bytes, ProtFlags::READ, MapFlags::PRIVATE)?;
+        // SAFETY: a mapping of that many bytes, never unmapped, and (see above) not changed by anyone.
+        Ok(Image { bytes: unsafe { core::slice::from_raw_parts(base.cast(), bytes) } })
+    }
+}
+
+fn map(fd: BorrowedFd<'_>, bytes: usize, access: ProtFlags, flags: MapFlags) -> Result<*mut u8> {
+    if rustix::fs::fstat(fd)?.st_size as u64 >= bytes as u64 && bytes > 0 {
+        // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
+        Ok(unsafe { mmap(ptr::null_mut(), bytes, access, flags, fd, 0)? }.cast())
+    } else {
+        Err(Errno::INVAL)
+    }
+}
+
+/// A file that may change or shrink while it is read: copied piece by piece with pread, never mapped.
+pub struct FileView {
+    fd: OwnedFd,
+}
+
+impl FileView {
+    pub fn new(fd: OwnedFd) -> FileView {
+        FileView { fd }
+    }
+
+    /// The length now, in bytes.
+    pub fn length(&self) -> Result<u64> {
+        Ok(rustix::fs::fstat(&self.fd)?.st_size as u64)
+    }
+
+    /// Fills `buffer` from `offset` on, as far as the file goes; gives how many bytes came.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(&self.fd, rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}

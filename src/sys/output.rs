@@ -1,0 +1,84 @@
+//! Unbuffered text to descriptors, without heap: for messages of processes that must not allocate.
+//!
+//! A line is put together in a small buffer on the stack and written at once, so that lines of several processes do
+//! not mix.
+
+use super::{BorrowedFd, Errno, Result};
+use core::fmt::{self, Write};
+
+/// Writes all of it, however many calls it takes.
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A writer with a buffer of 512 bytes that is flushed when it is full, at `flush`, and when dropped.
+pub struct Text<'a> {
+    fd: BorrowedFd<'a>,
+    length: usize,
+    buffer: [u8; 512],
+    error: Option<Errno>,
+}
+
+impl<'a> Text<'a> {
+    pub fn to(fd: BorrowedFd<'a>) -> Text<'a> {
+        Text { fd, length: 0, buffer: [0; 512], error: None }
+    }
+
+    /// Bytes as they are, text or not.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.length == self.buffer.len() {
+                self.write_out();
+            }
+            if let Some(place) = self.buffer.get_mut(self.length) {
+                *place = *byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    /// Writes what is buffered. The first error that there was is kept and told each time (EPIPE, ENOSPC, ...).
+    pub fn flush(&mut self) -> Result<()> {
+        self.write_out();
+        self.error.map_or(Ok(()), Err)
+    }
+
+    fn write_out(&mut self) {
+        let full = self.buffer.get(..self.length).unwrap_or_default();
+        if self.error.is_none() {
+            self.error = write_all(self.fd, full).err();
+        }
+        self.length = 0;
+    }
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Drop for Text<'_> {
+    fn drop(&mut self) {
+        self.write_out();
+    }
+}
+
+/// Standard output.
+pub fn stdout() -> Text<'static> {
+    Text::to(rustix::stdio::stdout())
+}
+
+/// Standard error.
+pub fn stderr() -> Text<'static> {
+    Text::to(rustix::stdio::stderr())
+}

@@ -1,0 +1,156 @@
+//! Waiting: epoll with tokens and absolute deadlines, and eventfd as a doorbell. Nothing allocates after `new`.
+
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
+use pintle::time::Instant;
+use rustix::event::{EventfdFlags, epoll};
+
+/// How many news one `wait` can bring; the rest comes with the next call.
+pub const BATCH: usize = 64;
+
+/// What to be woken for. Hang-up and error always wake. With `edge`, only a change wakes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interest {
+    pub read: bool,
+    pub write: bool,
+    pub edge: bool,
+}
+
+impl Interest {
+    pub const READ: Interest = Interest { read: true, write: false, edge: false };
+    pub const WRITE: Interest = Interest { read: false, write: true, edge: false };
+    pub const BOTH: Interest = Interest { read: true, write: true, edge: false };
+    /// Hang-up and error only.
+    pub const NONE: Interest = Interest { read: false, write: false, edge: false };
+
+    fn flags(self) -> epoll::EventFlags {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, self.read);
+        flags.set(epoll::EventFlags::OUT, self.write);
+        flags.set(epoll::EventFlags::ET, self.edge);
+        flags
+    }
+}
+
+/// What happened to one descriptor, named by the token it was added with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct News {
+    pub token: u64,
+    pub readable: bool,
+    pub writable: bool,
+    /// The other side is gone, or the descriptor is broken; what was sent before may still be read.
+    pub hung_up: bool,
+}
+
+/// An epoll instance and room for its news.
+pub struct Poll {
+    fd: OwnedFd,
+    events: [Event; BATCH],
+}
+
+/// struct epoll_event: packed on x86_64 alone.
+#[repr(C)]
+#[cfg_attr(target_arch = "x86_64", repr(packed))]
+#[derive(Clone, Copy)]
+struct Event {
+    events: u32,
+    data: u64,
+}
+
+impl Poll {
+    pub fn new() -> Result<Poll> {
+        let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Poll { fd, events: [Event { events: 0, data: 0 }; BATCH] })
+    }
+
+    /// Watches `source`. Closing the last descriptor of what is watched removes it.
+    pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
+        epoll::add(&self.fd, source, epoll::EventData::new_u64(token), interest.flags())
+    }
+
+    /// Changes what a watched one wakes for.
+    pub fn change(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
+        epoll::modify(&self.fd, source, epoll::EventData::new_u64(token), interest.flags())
+    }
+
+    /// Watches it no more.
+    pub fn remove(&self, source: impl AsFd) -> Result<()> {
+        epoll::delete(&self.fd, source)
+    }
+
+    /// Waits for news or until `deadline` (`None`: without end; one in the past: only looks). No news means that the
+    /// deadline is past or that a signal came.
+    pub fn wait(&mut self, deadline: Option<Instant>) -> impl Iterator<Item = News> {
+        let count = self.wait_count(deadline);
+        self.events.get(..count).unwrap_or_default().iter().map(|event| {
+            let (bits, token) = (event.events, event.data);
+            let has = |flags: epoll::EventFlags| bits & flags.bits() != 0;
+            News {
+                token,
+                readable: has(epoll::EventFlags::IN),
+                writable: has(epoll::EventFlags::OUT),
+                hung_up: has(epoll::EventFlags::HUP | epoll::EventFlags::ERR),
+            }
+        })
+    }
+
+    fn wait_count(&mut self, deadline: Option<Instant>) -> usize {
+        // struct __kernel_timespec: two 64-bit numbers everywhere.
+        let left = deadline.filter(|at| *at != Instant::NEVER).map(|at| at.0.saturating_sub(clock::now().0));
+        let spec = left.map(|ns| [(ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64]);
+        let at = spec.as_ref().map_or(0, |spec| spec.as_ptr() as usize);
+        let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
+        // SAFETY: BATCH events fit; the time is null or valid; the mask is null (its size, the sixth, is then unread).
+        let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
+        match raw::answer(answer) {
+            Ok(count) => count,
+            // Some sandboxes do not know epoll_pwait2: milliseconds then, rounded up so that a deadline is past when due.
+            Err(Errno::NOSYS | Errno::PERM) => self.wait_count_ms(left),
+            Err(_) => 0,
+        }
+    }
+
+    #[cold]
+    fn wait_count_ms(&mut self, left_ns: Option<u64>) -> usize {
+        let ms = left_ns.map_or(usize::MAX, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as usize);
+        let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
+        // SAFETY: as above.
+        raw::answer(unsafe { raw::syscall(raw::nr::EPOLL_PWAIT, fd, events, BATCH, ms, 0) }).unwrap_or(0)
+    }
+}
+
+/// A doorbell: an eventfd, nonblocking. Any number of rings before a look are one.
+pub struct Doorbell {
+    fd: OwnedFd,
+}
+
+impl Doorbell {
+    pub fn new() -> Result<Doorbell> {
+        Ok(Doorbell { fd: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+    }
+
+    /// One that was inherited.
+    pub fn from_fd(fd: OwnedFd) -> Doorbell {
+        Doorbell { fd }
+    }
+
+    pub fn ring(&self) {
+        ring(self.fd.as_fd());
+    }
+
+    /// Takes the rings back; says whether there were any.
+    pub fn answer(&self) -> bool {
+        let mut count = [0; 8];
+        rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut count)).is_ok()
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Rings a doorbell of which only the descriptor is known. It cannot fail but by being full, and then it rings anyway.
+pub fn ring(fd: BorrowedFd<'_>) {
+    let _ = rustix::io::retry_on_intr(|| rustix::io::write(fd, &1u64.to_ne_bytes()));
+}

@@ -1,0 +1,49 @@
+//! System calls in our own instructions, and the one thing no libc gives: `clone` onto a stack of our choice.
+//!
+//! Between clone and exec nothing else may run (no libc wrapper: those write the parent's errno and take its locks).
+//! Each architecture gives `syscall` (five arguments at most), `clone_onto` and the numbers in `nr` that differ.
+
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "x86", path = "x86.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(target_arch = "arm", path = "arm.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
+#[cfg_attr(target_arch = "powerpc64", path = "powerpc64.rs")]
+#[cfg_attr(target_arch = "s390x", path = "s390x.rs")]
+mod arch;
+
+use super::{Errno, Result};
+pub use arch::{clone_onto, syscall};
+
+/// Numbers of system calls. Those above 402 are the same everywhere.
+pub mod nr {
+    pub use super::arch::nr::*;
+    pub const PIDFD_SEND_SIGNAL: usize = 424;
+    pub const PIDFD_OPEN: usize = 434;
+    pub const CLOSE_RANGE: usize = 436;
+    pub const EPOLL_PWAIT2: usize = 441;
+}
+
+pub const CLONE_VM: usize = 0x100;
+pub const CLONE_FILES: usize = 0x400;
+pub const CLONE_PARENT_SETTID: usize = 0x0010_0000;
+pub const CLONE_CHILD_CLEARTID: usize = 0x0020_0000;
+
+/// The kernel's answer as a result: values from -4095 to -1 are errors.
+pub fn answer(value: isize) -> Result<usize> {
+    if (-4095..0).contains(&value) { Err(Errno::from_raw_os_error(-value as i32)) } else { Ok(value as usize) }
+}
+
+/// `syscall` with its answer as a result, tried again after EINTR. Not for use between clone and exec.
+///
+/// # Safety
+/// As for the system call itself.
+pub unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize> {
+    loop {
+        // SAFETY: the caller's.
+        match answer(unsafe { syscall(number, a, b, c, d, e) }) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! x86_64: number in rax; arguments in rdi, rsi, rdx, r10, r8; rcx and r11 are lost. See syscall(2).
+
+use core::arch::asm;
+
+pub mod nr {
+    pub const RT_SIGACTION: usize = 13;
+    pub const RT_SIGPROCMASK: usize = 14;
+    pub const IOCTL: usize = 16;
+    pub const WRITE: usize = 1;
+    pub const DUP3: usize = 292;
+    pub const EXECVE: usize = 59;
+    pub const EXECVEAT: usize = 322;
+    pub const EXIT_GROUP: usize = 231;
+    pub const KILL: usize = 62;
+    pub const FCNTL: usize = 72;
+    pub const CHDIR: usize = 80;
+    pub const UMASK: usize = 95;
+    pub const SETSID: usize = 112;
+    pub const SETGROUPS: usize = 116;
+    pub const SETRESUID: usize = 117;
+    pub const SETRESGID: usize = 119;
+    pub const SIGALTSTACK: usize = 131;
+    pub const SETPRIORITY: usize = 141;
+    pub const PRCTL: usize = 157;
+    pub const CHROOT: usize = 161;
+    pub const WAITID: usize = 247;
+    pub const EPOLL_PWAIT: usize = 281;
+    pub const SIGNALFD4: usize = 289;
+    pub const PRLIMIT64: usize = 302;
+}
+
+/// One system call.
+///
+/// # Safety
+/// As for the system call itself.
+#[inline(always)]
+pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> isize {
+    let answer: isize;
+    // SAFETY: the caller's; the kernel changes no other register.
+    unsafe {
+        asm!("syscall", inlateout("rax") number => answer, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("r8") e, out("rcx") _, out("r11") _, options(nostack));
+    }
+    answer
+}
+
+/// `clone` whose child begins at `entry(argument)` on the stack that ends at `top`. In the parent: the pid, or -errno.
+///
+/// # Safety
+/// `top` is 16-byte aligned and the end of memory that only the child uses; `entry` never returns and is fit to run
+/// beside its parent; the two words outlive what `flags` does with them.
+#[inline(never)]
+pub unsafe fn clone_onto(
+    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
+) -> isize {
+    let answer: isize;
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") 56usize => answer, in("rdi") flags, in("rsi") top, in("rdx") parent_tid,
+            in("r10") child_tid, in("r8") 0usize, in("r12") argument, in("r13") entry,
+            out("rcx") _, out("r11") _);
+    }
+    answer
+}

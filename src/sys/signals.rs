@@ -1,0 +1,271 @@
+//! Signals: sets, the mask, signalfd, dispositions, sending, and the handlers of the fatal ones.
+//!
+//! Made on the kernel's own interface, with its sets of 8 bytes: libc's are 128 bytes long and leave some signals out.
+//! A program that uses this is one thread.
+
+use super::{Errno, OwnedFd, Result, raw};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+
+pub const SIGHUP: u8 = 1;
+pub const SIGINT: u8 = 2;
+pub const SIGQUIT: u8 = 3;
+pub const SIGILL: u8 = 4;
+pub const SIGTRAP: u8 = 5;
+pub const SIGABRT: u8 = 6;
+pub const SIGBUS: u8 = 7;
+pub const SIGFPE: u8 = 8;
+pub const SIGKILL: u8 = 9;
+pub const SIGUSR1: u8 = 10;
+pub const SIGSEGV: u8 = 11;
+pub const SIGUSR2: u8 = 12;
+pub const SIGPIPE: u8 = 13;
+pub const SIGALRM: u8 = 14;
+pub const SIGTERM: u8 = 15;
+pub const SIGCHLD: u8 = 17;
+pub const SIGCONT: u8 = 18;
+pub const SIGSTOP: u8 = 19;
+pub const SIGTSTP: u8 = 20;
+pub const SIGWINCH: u8 = 28;
+pub const SIGPWR: u8 = 30;
+
+/// The signals whose handlers `install_fatal` sets. A fault raises them on the spot, so they are never blocked.
+pub const FATAL: [u8; 5] = [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGFPE];
+
+/// A set of signals, 1 to 64.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    pub const EMPTY: SignalSet = SignalSet(0);
+    pub const FULL: SignalSet = SignalSet(!0);
+
+    /// The set of these signals.
+    pub const fn of(signals: &[u8]) -> SignalSet {
+        let mut set = SignalSet::EMPTY;
+        let mut at = 0;
+        while at < signals.len() {
+            set = set.with(signals[at]);
+            at += 1;
+        }
+        set
+    }
+
+    /// Everything but the fatal ones: what a supervisor blocks and takes from a signalfd.
+    pub const fn all_but_fatal() -> SignalSet {
+        SignalSet(!SignalSet::of(&FATAL).0)
+    }
+
+    /// This set and one more; a number outside 1..=64 adds nothing.
+    pub const fn with(self, signal: u8) -> SignalSet {
+        if signal >= 1 && signal <= 64 { SignalSet(self.0 | 1 << (signal - 1)) } else { self }
+    }
+
+    pub const fn contains(self, signal: u8) -> bool {
+        signal >= 1 && signal <= 64 && self.0 & 1 << (signal - 1) != 0
+    }
+
+    /// As the kernel reads it: an array of words, the low signals first.
+    pub(super) const fn words(self) -> [usize; KERNEL_SET_WORDS] {
+        let mut words = [0; KERNEL_SET_WORDS];
+        let mut at = 0;
+        while at < KERNEL_SET_WORDS {
+            words[at] = (self.0 >> (at as u32 * usize::BITS)) as usize;
+            at += 1;
+        }
+        words
+    }
+
+    fn from_words(words: [usize; KERNEL_SET_WORDS]) -> SignalSet {
+        let parts = words.iter().enumerate().map(|(at, word)| (*word as u64) << (at as u32 * usize::BITS));
+        SignalSet(parts.fold(0, |all, part| all | part))
+    }
+}
+
+pub(super) const KERNEL_SET_BYTES: usize = 8;
+const KERNEL_SET_WORDS: usize = KERNEL_SET_BYTES / size_of::<usize>();
+const SIG_BLOCK: usize = 0;
+const SIG_UNBLOCK: usize = 1;
+pub(super) const SIG_SETMASK: usize = 2;
+
+/// Replaces the mask of blocked signals; gives the old one.
+pub fn set_mask(set: SignalSet) -> SignalSet {
+    change_mask(SIG_SETMASK, set)
+}
+
+/// Blocks these too; gives the old mask.
+pub fn block(set: SignalSet) -> SignalSet {
+    change_mask(SIG_BLOCK, set)
+}
+
+/// Unblocks these; gives the old mask.
+pub fn unblock(set: SignalSet) -> SignalSet {
+    change_mask(SIG_UNBLOCK, set)
+}
+
+fn change_mask(how: usize, set: SignalSet) -> SignalSet {
+    let new = set.words();
+    let mut old = [0; KERNEL_SET_WORDS];
+    let (new, old_at) = (new.as_ptr() as usize, old.as_mut_ptr() as usize);
+    // SAFETY: both are kernel sets of the size given. The call cannot fail with a valid `how`.
+    let _ = unsafe { raw::call(raw::nr::RT_SIGPROCMASK, how, new, old_at, KERNEL_SET_BYTES, 0) };
+    SignalSet::from_words(old)
+}
+
+/// A descriptor from which blocked signals are read: nonblocking, close-on-exec. See signalfd(2).
+pub fn signal_fd(set: SignalSet) -> Result<OwnedFd> {
+    const SFD_NONBLOCK_CLOEXEC: usize = 0o4000 | 0o2000000;
+    let words = set.words();
+    // SAFETY: a kernel set of the size given; a new descriptor is ours.
+    unsafe {
+        let fd = raw::call(raw::nr::SIGNALFD4, usize::MAX, words.as_ptr() as usize, KERNEL_SET_BYTES, SFD_NONBLOCK_CLOEXEC, 0)?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// One signal that came. Several of one kind may have become one.
+#[derive(Clone, Copy, Debug)]
+pub struct Caught {
+    pub signal: u8,
+    /// Who sent it; 0 for the kernel.
+    pub pid: u32,
+    pub uid: u32,
+}
+
+/// The next signal of a signalfd; none when all are read.
+pub fn read_signal(fd: BorrowedFd<'_>) -> Option<Caught> {
+    let mut record = [0u8; 128]; // signalfd_siginfo: signo, errno, code, pid, uid, ... as 32-bit words
+    match rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut record)) {
+        Ok(128) => {
+            let word = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+            Some(Caught { signal: word(0) as u8, pid: word(12), uid: word(16) })
+        }
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Signals whose disposition is not the default: what a child has to reset before exec.
+static CHANGED: AtomicU64 = AtomicU64::new(0);
+
+/// See `CHANGED`.
+pub(super) fn changed() -> u64 {
+    CHANGED.load(Relaxed)
+}
+
+/// What the kernel calls sigaction.
+#[repr(C)]
+struct Action {
+    handler: usize,
+    flags: usize,
+    #[cfg(not(target_arch = "riscv64"))]
+    restorer: usize,
+    mask: [usize; KERNEL_SET_WORDS],
+}
+
+const SIG_DFL: usize = 0;
+const SIG_IGN: usize = 1;
+
+fn set_action(signal: u8, handler: usize, flags: usize) -> Result<()> {
+    const SA_RESTORER: usize = 0x0400_0000;
+    // x86_64 refuses to deliver without a restorer. Ours is never returned to: the handlers do not return.
+    let needs_restorer = cfg!(target_arch = "x86_64") && handler > SIG_IGN;
+    let action = Action {
+        handler,
+        flags: flags | if needs_restorer { SA_RESTORER } else { 0 },
+        #[cfg(not(target_arch = "riscv64"))]
+        restorer: if needs_restorer { handler } else { 0 },
+        mask: SignalSet::EMPTY.words(),
+    };
+    // SAFETY: `action` has the kernel's layout and the set size is its own; the handler is a valid one of this program.
+    unsafe { raw::call(raw::nr::RT_SIGACTION, signal as usize, &raw const action as usize, 0, KERNEL_SET_BYTES, 0)? };
+    match SignalSet::EMPTY.with(signal).0 {
+        bit if handler == SIG_DFL => CHANGED.fetch_and(!bit, Relaxed),
+        bit => CHANGED.fetch_or(bit, Relaxed),
+    };
+    Ok(())
+}
+
+/// The kernel's default for this signal.
+pub fn set_default(signal: u8) -> Result<()> {
+    set_action(signal, SIG_DFL, 0)
+}
+
+/// The signal is dropped when it comes. SIGCHLD must never be: children would vanish unreaped.
+pub fn ignore(signal: u8) -> Result<()> {
+    set_action(signal, SIG_IGN, 0)
+}
+
+/// Every signal to its default, nothing blocked: what a program that is executed deserves, and what the supervisor
+/// does first, since it may have been started with signals ignored.
+pub fn reset_all() {
+    for signal in 1..=64 {
+        let _ = set_default(signal); // SIGKILL and SIGSTOP refuse, and need nothing
+    }
+    set_mask(SignalSet::EMPTY);
+}
+
+/// Sets `handler` for the five fatal signals, on an alternate stack of 16 pages, with none of them blocked in it (a
+/// fault within must be fatal to the handler's successor, not to the kernel). The handler must not return: it executes
+/// something else or exits. It must first compare its pid with the supervisor's: in a sharing child, only exit.
+/// Maps memory; call at start only.
+pub fn install_fatal(handler: extern "C" fn(signal: i32) -> !) -> Result<()> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+    const SA_NODEFER: usize = 0x4000_0000;
+    const SA_ONSTACK: usize = 0x0800_0000;
+    #[repr(C)]
+    struct AlternateStack {
+        base: usize,
+        flags: i32,
+        size: usize,
+    }
+    let size = 65536;
+    // SAFETY: a fresh mapping, kept for ever; the record has the layout of stack_t; `handler` lives as long as we do.
+    unsafe {
+        let base = mmap_anonymous(core::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?;
+        let stack = AlternateStack { base: base as usize, flags: 0, size };
+        raw::call(raw::nr::SIGALTSTACK, &raw const stack as usize, 0, 0, 0, 0)?;
+    }
+    FATAL.iter().try_for_each(|signal| set_action(*signal, handler as usize, SA_NODEFER | SA_ONSTACK))
+}
+
+/// To whom a signal goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// One process.
+    Process(u32),
+    /// A process group.
+    Group(u32),
+    /// Everything that may be signalled, but for process 1 and the caller.
+    Everything,
+}
+
+/// Sends a signal (0 only asks whether it could be sent). ESRCH: nobody is there. See kill(2).
+pub fn send(target: Target, signal: u8) -> Result<()> {
+    let pid = match target {
+        // 0 and 1 would mean our own group and everything: never what is meant.
+        Target::Process(0) | Target::Group(0 | 1) => return Err(Errno::SRCH),
+        Target::Process(pid) => pid as i32,
+        Target::Group(pid) => -(pid as i32),
+        Target::Everything => -1,
+    };
+    // SAFETY: no memory is involved.
+    unsafe { raw::call(raw::nr::KILL, pid as usize, signal as usize, 0, 0, 0)? };
+    Ok(())
+}
+
+/// A descriptor that stands for a process, readable when it has ended. See pidfd_open(2).
+pub fn pidfd_open(pid: u32) -> Result<OwnedFd> {
+    // SAFETY: no memory is involved; a new descriptor is ours.
+    unsafe {
+        let fd = raw::call(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0, 0)?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Sends a signal to the process that a pidfd stands for.
+pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
+    let fd = pidfd.as_raw_fd() as usize;
+    // SAFETY: no signal information is passed.
+    unsafe { raw::call(raw::nr::PIDFD_SEND_SIGNAL, fd, signal as usize, 0, 0, 0)? };
+    Ok(())
+}
