@@ -11,9 +11,13 @@ extern crate alloc;
 
 pub mod board;
 pub mod database;
+pub mod expand;
+pub mod glob;
 pub mod graph;
 pub mod ident;
 pub mod lang;
 pub mod limits;
+pub mod names;
 pub mod protocol;
 pub mod time;
+pub mod words;

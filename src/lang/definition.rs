@@ -11,7 +11,7 @@ use crate::graph::Relation;
 pub struct Position {
     /// Index of the source.
     pub file: u32,
-    /// Line, from 1.
+    /// Line, from 1; 0 says the file as a whole.
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
@@ -205,4 +205,8 @@ pub struct Definition {
     pub limits: Vec<Limit>,
     /// `log`.
     pub log: Log,
+    /// True if a string of `command`, `stop`, `reload`, `env`, `env_file` or `directory` has a placeholder: these strings
+    /// are then read with `crate::expand::pieces` (`${NAME}` to expand, `$${` for a plain `${`). False: all are plain text.
+    /// The names are those of `pass`, and `INSTANCE` in a template.
+    pub expands: bool,
 }
