@@ -4,44 +4,11 @@
 use core::ffi::CStr;
 
 use super::{
-    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section,
-    VERSION, header, service,
+    EXEC_WORDS, ImageError, LEAF_WORDS, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section, header,
+    service,
 };
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
-
-/// Why a file is not a database that can be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ImageError {
-    /// Shorter than a header, or than the header says; or longer.
-    Length {
-        /// Bytes that the header asks for (at least a header).
-        expected: u32,
-        /// Bytes that there are.
-        found: u32,
-    },
-    /// Does not begin with the magic.
-    NotADatabase,
-    /// Another version of the format.
-    Version {
-        /// Version of the file.
-        found: u32,
-    },
-    /// The checksum does not match.
-    Checksum {
-        /// What the header says.
-        expected: u32,
-        /// What the bytes give.
-        found: u32,
-    },
-    /// A record that does not hold together; only a faulty writer makes one.
-    Record {
-        /// The section it is in.
-        section: Section,
-        /// Its index.
-        index: u32,
-    },
-}
 
 /// A database in memory. Copy it freely; it is a view.
 #[derive(Clone, Copy, Debug)]
@@ -54,42 +21,9 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// Checks all of it and gives the view.
     pub fn open(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
-        let image = Image::open_header(bytes)?;
-        super::verify::verify(&image)?;
-        Ok(image)
-    }
-
-    /// Checks magic, version, length, checksum and section bounds only.
-    fn open_header(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
-        let found = bytes.len().min(u32::MAX as usize) as u32;
-        let minimum = (HEADER_WORDS * 4) as u32;
-        if found >= 4 && word_at(bytes, 0) != MAGIC {
-            return Err(ImageError::NotADatabase);
-        }
-        if found < minimum {
-            return Err(ImageError::Length { expected: minimum, found });
-        }
-        if word_at(bytes, header::VERSION) != VERSION {
-            return Err(ImageError::Version { found: word_at(bytes, header::VERSION) });
-        }
-        let expected = word_at(bytes, header::LENGTH);
-        if expected != found {
-            return Err(ImageError::Length { expected, found });
-        }
-        let sum = crc32fast::hash(&bytes[HEADER_WORDS * 4..]);
-        if sum != word_at(bytes, header::CRC) {
-            return Err(ImageError::Checksum { expected: word_at(bytes, header::CRC), found: sum });
-        }
-        let mut image = Image { bytes, offsets: [0; SECTIONS], lengths: [0; SECTIONS] };
-        for section in 0..SECTIONS {
-            let (offset, length) =
-                (word_at(bytes, header::SECTIONS + section * 2), word_at(bytes, header::SECTIONS + section * 2 + 1));
-            if offset % 4 != 0 || offset.checked_add(length).is_none_or(|end| end > found) {
-                return Err(ImageError::NotADatabase);
-            }
-            image.offsets[section] = offset;
-            image.lengths[section] = length;
-        }
+        let (offsets, lengths) = super::verify::header(bytes)?;
+        let image = Image { bytes, offsets, lengths };
+        super::verify::records(&image)?;
         Ok(image)
     }
 
@@ -116,6 +50,12 @@ impl<'a> Image<'a> {
     /// Length of a section in bytes.
     pub fn length(&self, section: Section) -> u32 {
         self.lengths[section as usize]
+    }
+
+    /// All bytes of a section.
+    pub(super) fn section(&self, section: Section) -> &'a [u8] {
+        let start = self.offsets[section as usize] as usize;
+        self.bytes.get(start..start + self.lengths[section as usize] as usize).unwrap_or(&[])
     }
 
     /// Word `index` of a section; 0 behind its end.
@@ -290,7 +230,8 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
     low
 }
 
-fn word_at(bytes: &[u8], index: usize) -> u32 {
+/// Word `index` of these bytes; 0 behind their end.
+pub(super) fn word_at(bytes: &[u8], index: usize) -> u32 {
     match bytes.get(index * 4..index * 4 + 4) {
         Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
         None => 0,

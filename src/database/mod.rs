@@ -16,9 +16,12 @@
 //!   STRINGS   bytes, UTF-8, each string ended by NUL; a string is named by its byte offset; offset 0 is ""
 //! ```
 //!
-//! The CRC-32 (IEEE) in the header covers every byte behind the header. Opening checks the magic, the version, the length,
-//! the checksum, that the sections lie inside, and every index, offset and list in every record; after that no access can
-//! be out of bounds. Accessors are total all the same: out of range reads as 0 or empty.
+//! Two CRC-32 (IEEE) in the header cover the header and every byte behind it. Opening checks the magic, the version, the
+//! length, the checksums, that the sections lie one behind the other, and every index, offset and list in every record;
+//! after that no access can be out of bounds. Accessors are total all the same: out of range reads as 0 or empty.
+//!
+//! The bytes are a function of what the files say: neither the order of the files nor the time of day changes one. Records
+//! of EXECS, POLICIES, LISTS and STRINGS are stored once however often they are used.
 //!
 //! Text that depends on the instance (a template's) keeps `${NAME}` in its strings and has `flags::EXPANDS` set: the
 //! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as one
@@ -27,7 +30,8 @@
 pub mod image;
 mod verify;
 
-pub use image::{Image, ImageError};
+pub use image::Image;
+pub use verify::ImageError;
 
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
@@ -58,6 +62,8 @@ pub mod header {
     pub const ACCOUNTS: usize = 7;
     /// First of the section table: for each section in `Section` order (byte offset, length in bytes).
     pub const SECTIONS: usize = 8;
+    /// CRC-32 of the header with this word as 0. The words behind it are 0.
+    pub const HEADER_CRC: usize = 26;
 }
 
 /// The sections in the order of the file and of the header's table.
@@ -132,6 +138,14 @@ pub mod service {
     pub const ORIGIN: usize = 19;
     /// CRC-32 of everything that the definition says, so that two databases can be compared service by service.
     pub const HASH: usize = 20;
+    /// LISTS offset of relations that are not this service's edges as they were written, or `NONE`: 2 words each, first
+    /// the relation, with `TURNED` set where it was written from the other end (`before`, `needed-by`, `wanted-by`; the
+    /// edge is the other's), else clear (a template's relation to a name with `${...}`: only its instances have that
+    /// edge); then the name as string.
+    pub const WRITTEN: usize = 21;
+
+    /// In a word of `WRITTEN`: the relation is one that the named service has to this one.
+    pub const TURNED: u32 = 1 << 8;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -143,6 +157,11 @@ pub mod service {
         pub const NO_REMAIN: u32 = 1 << 10;
         /// Strings of this service contain `${...}` to expand at spawn.
         pub const EXPANDS: u32 = 1 << 11;
+        /// A template with relations to names that depend on the instance: it has instances only where a file names them,
+        /// none at run time.
+        pub const STATIC_ONLY: u32 = 1 << 12;
+        /// All of them.
+        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | STATIC_ONLY;
     }
 }
 
@@ -217,9 +236,10 @@ pub mod node {
     /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`).
     pub const A: usize = 2;
     /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
-    /// string) or `NONE`.
+    /// string) or `NONE`; `UP`, `FAILED`: `NONE`, or in a `STATIC_ONLY` template the name with `${...}` as string, and then A
+    /// is `NONE`.
     pub const B: usize = 3;
-    /// Bit number of this leaf within its expression, from 0: its latch.
+    /// Bit number of this leaf (`FACT`, `UP`, `FAILED`) within its expression, from 0: its latch. `NONE` for the others.
     pub const LEAF: usize = 4;
 
     /// Both children.
