@@ -1,0 +1,200 @@
+//! Where a running pintle is found: `$PINTLE_RUN`, `/run/pintle`, `/dev/shm/pintle-UID`, else nothing but an abstract
+//! socket. The supervisor makes the place, everyone else looks for it; both go through the same list.
+//!
+//! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: it must
+//! belong to root or to the one who looks, and be writable by its owner alone.
+
+use crate::sys::{BorrowedFd, Errno, OwnedFd, entry, errno};
+use core::fmt;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::net::SocketAddrUnix;
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The supervisor's private copy of the database.
+pub const DATABASE: &str = "boot.db";
+/// What each slot's processes are (`board::reports`).
+pub const REPORTS: &str = "reports";
+/// What the engine publishes (`board::published`).
+pub const PUBLISHED: &str = "published";
+/// The control socket.
+pub const CONTROL: &str = "control";
+/// Locked by the supervisor for as long as it lives; holds its pid in decimal.
+pub const LOCK: &str = "lock";
+/// The directory of the notify sockets, one for each service that asks, named by its slot.
+pub const NOTIFY: &str = "notify";
+
+/// Where pintle is.
+pub enum Place {
+    /// A directory with the files named above.
+    Directory(RunDirectory),
+    /// No directory could be made or found: an abstract socket by this name (without the leading NUL) is all there is.
+    /// Whoever connects checks that the other side runs as root or as itself (SO_PEERCRED), for anyone can take a name.
+    Abstract(Vec<u8>),
+}
+
+impl Place {
+    /// The address of the control socket. ENAMETOOLONG if the path has more than 107 bytes.
+    pub fn control_address(&self) -> Result<SocketAddrUnix, Errno> {
+        match self {
+            Place::Directory(directory) => SocketAddrUnix::new(directory.path.join(CONTROL)),
+            Place::Abstract(name) => SocketAddrUnix::new_abstract_name(name),
+        }
+    }
+
+    /// The directory, if there is one.
+    pub fn directory(&self) -> Option<&RunDirectory> {
+        match self {
+            Place::Directory(directory) => Some(directory),
+            Place::Abstract(_) => None,
+        }
+    }
+}
+
+/// A run directory, open.
+pub struct RunDirectory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// What went wrong, with the path: `cannot open /run/pintle: Permission denied`.
+#[derive(Debug)]
+pub struct Problem {
+    verb: &'static str,
+    path: PathBuf,
+    errno: Errno,
+}
+
+impl Problem {
+    /// `verb` is what could not be done: "open", "create".
+    pub fn new(verb: &'static str, path: impl Into<PathBuf>, errno: Errno) -> Problem {
+        Problem { verb, path: path.into(), errno }
+    }
+
+    /// The error.
+    pub fn errno(&self) -> Errno {
+        self.errno
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "cannot {} {}: {}", self.verb, self.path.display(), errno::Words(self.errno))
+    }
+}
+
+impl RunDirectory {
+    /// Its path, for messages and socket addresses.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file of it to read, never through a symbolic link and never waiting (a FIFO has no place here).
+    pub fn open(&self, name: &str) -> Result<OwnedFd, Problem> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| self.problem("open", name, errno))
+    }
+
+    /// Makes a file of it anew, empty, to read and write; an old one of the name goes away but stays valid for those
+    /// who have it open.
+    pub fn create(&self, name: &str, mode: u32) -> Result<OwnedFd, Problem> {
+        let _ = rustix::fs::unlinkat(&self.fd, name, rustix::fs::AtFlags::empty());
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
+        let made = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode)).and_then(|fd| {
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))?; // whatever the umask is
+            Ok(fd)
+        });
+        made.map_err(|errno| self.problem("create", name, errno))
+    }
+
+    /// A problem with a file of it.
+    pub fn problem(&self, verb: &'static str, name: &str, errno: Errno) -> Problem {
+        Problem::new(verb, self.path.join(name), errno)
+    }
+
+    fn open_at(path: &Path) -> Result<RunDirectory, Problem> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Problem::new("open", path, errno))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| Problem::new("open", path, errno))?;
+        let own = rustix::process::geteuid().as_raw();
+        let trusted = (stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0;
+        if !trusted || FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(Problem::new("trust", path, Errno::PERM));
+        }
+        Ok(RunDirectory { fd, path: path.to_path_buf() })
+    }
+}
+
+impl AsFd for RunDirectory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// For those who look: the first of the list in which a supervisor has been. `given` (`--run DIR`) or `$PINTLE_RUN`
+/// alone count where they are given.
+pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
+    if let Some(path) = named(given) {
+        return RunDirectory::open_at(&path).map(Place::Directory);
+    }
+    for path in usual() {
+        match RunDirectory::open_at(&path) {
+            Ok(directory)
+                if rustix::fs::accessat(
+                    &directory.fd,
+                    CONTROL,
+                    rustix::fs::Access::EXISTS,
+                    rustix::fs::AtFlags::empty(),
+                )
+                .is_ok() =>
+            {
+                return Ok(Place::Directory(directory));
+            }
+            // One that is not pintle's, or not ours to believe in: the next.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(Place::Abstract(abstract_name()))
+}
+
+/// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
+/// where they are given, and failing there is an error.
+pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
+    if let Some(path) = named(given) {
+        return make_at(&path).map(Place::Directory);
+    }
+    let made = usual().into_iter().find_map(|path| make_at(&path).ok());
+    Ok(made.map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))
+}
+
+fn make_at(path: &Path) -> Result<RunDirectory, Problem> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(Problem::new("create", path, errno)),
+    }
+    let directory = RunDirectory::open_at(path)?;
+    rustix::fs::accessat(&directory.fd, ".", rustix::fs::Access::WRITE_OK, rustix::fs::AtFlags::EACCESS)
+        .map_err(|errno| Problem::new("write in", path, errno))?;
+    Ok(directory)
+}
+
+fn named(given: Option<&OsStr>) -> Option<PathBuf> {
+    let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty()).map(OsStr::from_bytes);
+    given.or_else(variable).map(PathBuf::from)
+}
+
+fn usual() -> [PathBuf; 2] {
+    let uid = rustix::process::geteuid().as_raw();
+    [PathBuf::from("/run/pintle"), PathBuf::from(format!("/dev/shm/pintle-{uid}"))]
+}
+
+fn abstract_name() -> Vec<u8> {
+    format!("pintle-{}", rustix::process::geteuid().as_raw()).into_bytes()
+}
+
+/// A path as system calls take it; `None` if it holds a NUL.
+pub fn c_path(path: &Path) -> Option<CString> {
+    CString::new(path.as_os_str().as_bytes()).ok()
+}
