@@ -18,6 +18,7 @@ pub mod ident;
 pub mod lang;
 pub mod limits;
 pub mod names;
+pub mod nearest;
 pub mod protocol;
 pub mod time;
 pub mod words;

@@ -11,6 +11,6 @@ mod sys;
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn main(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32 {
     // SAFETY: libc's start code passed these.
-    let _arguments = unsafe { sys::entry::begin(count, arguments, environment) };
-    0
+    let arguments = unsafe { sys::entry::begin(count, arguments, environment) };
+    applets::main(arguments)
 }
