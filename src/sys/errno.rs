@@ -10,7 +10,12 @@ pub fn text(errno: Errno) -> &'static str {
 
 /// The same for a number that came from another process, such as the errno of a spawn that failed.
 pub fn text_of(number: i32) -> &'static str {
-    text(Errno::from_raw_os_error(number))
+    text(from_number(number))
+}
+
+/// The error with this number; a number that no error can have (1 to 4095 can) becomes EIO.
+pub fn from_number(number: i32) -> Errno {
+    if (1..=4095).contains(&number) { Errno::from_raw_os_error(number) } else { Errno::IO }
 }
 
 /// Shows an error in words, with its number where the table has no words for it.

@@ -16,7 +16,7 @@ pub mod poll;
 mod raw;
 pub mod reap;
 pub mod signals;
-//pub mod spawn;
+pub mod spawn;
 
 pub use rustix::io::Errno;
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,249 @@
+//! Putting a child's arguments, environment and plan into the memory of its stack.
+//!
+//! Layout of an area, from the top down: the vector of pointers (arguments, null, environment, null; it grows up from
+//! a fixed place), copied text (grows down from there), the task with its groups, limits and moves, then the stack.
+//! Neighbours on purpose: a child touches one or two pages in all.
+
+use super::child::{Move, PASSES_MAX, Task};
+use super::stacks::{AREA_BYTES, STACK_BYTES_MIN};
+use super::{Errno, LOW_END, Pending, Result, Spawner, status_pipe};
+use core::ffi::CStr;
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+use pintle::limits::{ARGUMENTS_MAX, GROUPS_MAX};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Pointers in a vector: arguments and environment of `ARGUMENTS_MAX` each, and a null behind both.
+const POINTERS: usize = 2 * (ARGUMENTS_MAX + 1);
+const POINTER_BYTES: usize = POINTERS * size_of::<*const u8>();
+
+/// Resource limits that can be set for one child: there are sixteen in all.
+const LIMITS_MAX: usize = 16;
+
+/// NUL-terminated text that a child can see. Valid for the draft that made it, and for ever if by `Text::lasting`.
+#[derive(Clone, Copy, Debug)]
+pub struct Text(*const u8);
+
+impl Text {
+    /// Text that stays where it is, such as in a mapped database: not copied.
+    pub const fn lasting(text: &'static CStr) -> Text {
+        Text(text.as_ptr().cast())
+    }
+
+    /// The same for bytes whose last is NUL (EINVAL otherwise). An earlier NUL ends the text.
+    pub fn lasting_bytes(bytes: &'static [u8]) -> Result<Text> {
+        if bytes.last() == Some(&0) { Ok(Text(bytes.as_ptr())) } else { Err(Errno::INVAL) }
+    }
+}
+
+/// Why a draft cannot take more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// More than `ARGUMENTS_MAX` arguments or variables, or an argument after the first variable.
+    TooMany,
+    /// All text together is longer than some 40 KB.
+    TooLong,
+}
+
+/// One descriptor that the child gets: `source` of ours as its number `target`. Numbers 0 to 2 that no pass names are
+/// inherited; everything else is closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    pub source: BorrowedFd<'a>,
+    pub target: i32,
+}
+
+/// One resource limit. Numbers as in getrlimit(2) of this architecture; `u64::MAX` is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Limit {
+    pub soft: u64,
+    pub hard: u64,
+    pub resource: u32,
+}
+
+/// What a child is to be. Always: signals at their defaults and unblocked, a session of its own.
+#[derive(Clone, Copy, Default)]
+pub struct Plan<'a> {
+    /// The program file; required. No search along PATH.
+    pub program: Option<Text>,
+    /// Where it runs, tried with our rights first, then with its own. None: where we are.
+    pub directory: Option<Text>,
+    /// Its root directory (chroot), entered before `directory`.
+    pub root: Option<Text>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    /// Supplementary groups; `Some(&[])` drops all, None keeps ours. At most `GROUPS_MAX`.
+    pub groups: Option<&'a [u32]>,
+    /// At most 16.
+    pub limits: &'a [Limit],
+    /// At most `PASSES_MAX`; no target twice.
+    pub descriptors: &'a [Pass<'a>],
+    pub umask: Option<u32>,
+    /// -20 (much time) to 19 (little).
+    pub nice: Option<i32>,
+    pub no_new_privileges: bool,
+    /// Makes descriptor 0, a terminal, the session's controlling one.
+    pub controlling_terminal: bool,
+    /// Do not copy our descriptor table: for a parent with many. Needs `Spawner::reserve_low_descriptors`; where that
+    /// was not done, or too many descriptors are passed, the table is copied all the same.
+    pub share_descriptors: bool,
+}
+
+/// A child being described. Dropped without `spawn`, it never was.
+pub struct Draft<'s> {
+    spawner: &'s mut Spawner,
+    index: Option<usize>,
+    vector: *mut *const u8,
+    /// Pointers in the vector, nulls included.
+    count: usize,
+    /// Where the environment begins in the vector, once it has.
+    environment_at: Option<usize>,
+    /// Lowest byte in use.
+    low: *mut u8,
+    floor: *mut u8,
+}
+
+impl<'s> Draft<'s> {
+    pub(super) fn new(spawner: &'s mut Spawner, index: Option<usize>) -> Draft<'s> {
+        let top = spawner.stacks.top(index);
+        // SAFETY: within the area, which is `AREA_BYTES` long and page-aligned.
+        let (vector, floor) = unsafe { (top.sub(POINTER_BYTES), top.sub(AREA_BYTES - STACK_BYTES_MIN)) };
+        Draft { spawner, index, vector: vector.cast(), count: 0, environment_at: None, low: vector, floor }
+    }
+
+    /// Copies text, put together from parts, and ends it with NUL.
+    pub fn text(&mut self, parts: &[&[u8]]) -> core::result::Result<Text, Refused> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let start = self.reserve(length.saturating_add(1), 1)?;
+        let mut to = start;
+        for part in parts {
+            // SAFETY: `reserve` gave room for all parts and the NUL.
+            unsafe {
+                ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                to = to.add(part.len());
+            }
+        }
+        // SAFETY: as above.
+        unsafe { to.write(0) };
+        Ok(Text(start))
+    }
+
+    /// Adds the next argument, beginning with argument 0.
+    pub fn argument(&mut self, text: Text) -> core::result::Result<(), Refused> {
+        if self.environment_at.is_some() || self.count >= ARGUMENTS_MAX {
+            return Err(Refused::TooMany);
+        }
+        self.push(text.0)
+    }
+
+    /// Adds a variable, `NAME=VALUE`. After all arguments.
+    pub fn variable(&mut self, text: Text) -> core::result::Result<(), Refused> {
+        self.end_arguments()?;
+        if self.count - self.environment_at.unwrap_or(0) >= ARGUMENTS_MAX {
+            return Err(Refused::TooMany);
+        }
+        self.push(text.0)
+    }
+
+    /// Starts the child. The kernel writes its pid into `pid_word` before the child runs, so that a crash of ours loses
+    /// none. It does not wait for the child. Errors: EAGAIN, ENOMEM (no process can be made); EMFILE, ENFILE (no pipe);
+    /// EINVAL (no program, or more of something than [`Plan`] allows); E2BIG (no room left for the plan).
+    pub fn spawn(mut self, plan: &Plan<'_>, pid_word: &AtomicU32) -> Result<Pending> {
+        self.end_arguments().and_then(|()| self.push(ptr::null())).map_err(|_| Errno::TOOBIG)?;
+        let groups = plan.groups.unwrap_or_default();
+        if groups.len() > GROUPS_MAX || plan.limits.len() > LIMITS_MAX || plan.descriptors.len() > PASSES_MAX {
+            return Err(Errno::INVAL);
+        }
+        let program = plan.program.ok_or(Errno::INVAL)?.0;
+        let (status, status_of_child) = status_pipe()?;
+        let mut status_number = status_of_child.as_raw_fd();
+        let mut moves = [Move { source: -1, target: -1 }; PASSES_MAX];
+        for (to, pass) in moves.iter_mut().zip(plan.descriptors) {
+            *to = Move { source: pass.source.as_raw_fd(), target: pass.target };
+        }
+        let moves = moves.get_mut(..plan.descriptors.len()).unwrap_or_default();
+        let shared = match self.index {
+            Some(stack) if plan.share_descriptors && self.spawner.filler.is_some() => {
+                self.spawner.share(stack, &mut status_number, moves)
+            }
+            Some(_) | None => Ok(None),
+        };
+        let ticket = shared.inspect_err(|_| self.release_low())?;
+        let path = |text: Option<Text>| text.map_or(ptr::null(), |text| text.0);
+        let environment = self.environment_at.unwrap_or(0);
+        let task = Task {
+            program,
+            arguments: self.vector,
+            // SAFETY: within the vector.
+            environment: unsafe { self.vector.add(environment) },
+            directory: path(plan.directory),
+            root: path(plan.root),
+            groups: self.copy(groups)?,
+            limits: self.copy(plan.limits)?,
+            moves: self.copy(moves)?,
+            group_count: plan.groups.map(<[u32]>::len),
+            limit_count: plan.limits.len(),
+            move_count: moves.len(),
+            uid: plan.uid,
+            gid: plan.gid,
+            umask: plan.umask,
+            nice: plan.nice,
+            no_new_privileges: plan.no_new_privileges,
+            controlling_terminal: plan.controlling_terminal,
+            status: status_number,
+            unshare_from: if ticket.is_some() { LOW_END } else { 0 },
+            signals_changed: crate::sys::signals::changed(),
+        };
+        let task: *const Task = self.copy(core::slice::from_ref(&task))?;
+        let top = self.low as usize & !63;
+        // SAFETY: just written, in the area, which nobody else touches until the child is gone.
+        let answer = self.spawner.start(self.index, unsafe { &*task }, top, pid_word);
+        if answer.is_err() {
+            self.release_low();
+        }
+        // Our end of the child's pipe closes here; the low one, if there is one, when the child has its own table.
+        drop(status_of_child);
+        Ok(Pending { pid: answer?, status, low: self.index.zip(ticket) })
+    }
+
+    fn release_low(&mut self) {
+        self.index.into_iter().for_each(|stack| self.spawner.release_low(stack, None));
+    }
+
+    fn end_arguments(&mut self) -> core::result::Result<(), Refused> {
+        if self.environment_at.is_none() {
+            self.push(ptr::null())?;
+            self.environment_at = Some(self.count);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, text: *const u8) -> core::result::Result<(), Refused> {
+        if self.count >= POINTERS {
+            return Err(Refused::TooMany);
+        }
+        // SAFETY: the vector has room for `POINTERS`.
+        unsafe { self.vector.add(self.count).write(text) };
+        self.count += 1;
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize, align: usize) -> core::result::Result<*mut u8, Refused> {
+        let room = self.low as usize - self.floor as usize;
+        let waste = (self.low as usize).wrapping_sub(bytes) % align;
+        if bytes > room || bytes + waste > room {
+            return Err(Refused::TooLong);
+        }
+        // SAFETY: that many bytes are free between `floor` and `low`.
+        self.low = unsafe { self.low.sub(bytes + waste) };
+        Ok(self.low)
+    }
+
+    fn copy<T: Copy>(&mut self, items: &[T]) -> Result<*mut T> {
+        let to = self.reserve(size_of_val(items), align_of::<T>()).map_err(|_| Errno::TOOBIG)?.cast();
+        // SAFETY: `reserve` gave the room, aligned.
+        unsafe { ptr::copy_nonoverlapping(items.as_ptr(), to, items.len()) };
+        Ok(to)
+    }
+}

@@ -1,0 +1,237 @@
+//! Starting processes without waiting for them, without heap, and without the cost of a copied address space.
+//!
+//! A child is made by `clone` with CLONE_VM, on one of [`limits::STACKS`] stacks of our own, and runs beside its parent
+//! until it executes or exits; the kernel then clears the stack's word (CLONE_CHILD_CLEARTID), and only after that is
+//! the stack used again. With every stack taken (children that hang in a tty open or a network file system) the caller
+//! waits for one, or asks for [`Spawner::draft_forked`]: the same child with a copy of the address space.
+//!
+//! What the child needs (arguments, environment, a [`Plan`]) is put into the memory of its own stack by a [`Draft`],
+//! so nothing that the parent does afterwards can change it. What it does then is in `child`.
+//!
+//! The caller is one thread, has every signal blocked that it does not want handled in the child for an instant, and
+//! has called `process::set_dumpable(false)` where children run as other users.
+//!
+//! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
+//! order: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that failed;
+//! end of file means that it has executed its program, or was killed before (then the reap says by what).
+
+mod child;
+mod draft;
+mod stacks;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use draft::{Draft, Limit, Pass, Plan, Refused, Text};
+pub use step::Step;
+
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, errno, raw};
+use core::sync::atomic::{AtomicU32, Ordering};
+use pintle::limits::STACKS;
+use rustix::io::DupFlags;
+use rustix::pipe::PipeFlags;
+use stacks::Stacks;
+use std::os::fd::{FromRawFd, IntoRawFd};
+
+/// The first number of the descriptors that are kept for stacks in shared-descriptor mode: stack K has the
+/// `LOW_PER_STACK` numbers from `LOW_FIRST + LOW_PER_STACK * K` on. Those below it are for what the program holds at
+/// fixed numbers: a child can be given them without taking a low number.
+pub const LOW_FIRST: i32 = 16;
+/// See `LOW_FIRST`. The first is for the status pipe; the others for what the child is to have.
+pub const LOW_PER_STACK: i32 = 4;
+/// The end of the kept numbers: the child's own table is a copy of what is below.
+pub const LOW_END: i32 = LOW_FIRST + LOW_PER_STACK * STACKS as i32;
+
+/// Makes processes. One for each program: it keeps numbers of descriptors.
+pub struct Spawner {
+    stacks: Stacks,
+    next: usize,
+    /// A descriptor of no interest that keeps the low numbers taken; none: shared-descriptor mode is off.
+    filler: Option<OwnedFd>,
+    /// Whose descriptors the low numbers of a stack hold: the ticket of a child, 0 for nobody's.
+    low_owner: [u32; STACKS],
+    last_ticket: u32,
+}
+
+/// A child between clone and exec. Dropping it forgets the child, which goes on.
+#[derive(Debug)]
+pub struct Pending {
+    pub pid: u32,
+    /// Readable when there is something for [`Spawner::news`]. Nonblocking, close-on-exec.
+    pub status: OwnedFd,
+    /// Stack and ticket, while our side may hold its descriptors in low numbers.
+    low: Option<(usize, u32)>,
+}
+
+impl AsFd for Pending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.status.as_fd()
+    }
+}
+
+/// What is known of a child between clone and exec.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Nothing yet.
+    None,
+    /// It has executed its program, or was killed before it could: the reap says so.
+    Executed,
+    /// This step failed, and it has exited with status 111 without executing anything.
+    Failed(Step, Errno),
+}
+
+impl Spawner {
+    /// Maps the stacks: some 2 MB of addresses, of which one or two pages of each used stack become real.
+    pub fn new() -> Result<Spawner> {
+        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0 })
+    }
+
+    /// Takes the numbers `LOW_FIRST..LOW_END` for shared-descriptor mode ([`Plan::share_descriptors`]), which makes
+    /// spawning independent of how many descriptors this process has: worth it from about 200 on. Call before any of
+    /// these numbers is in use, else EBUSY, and nothing has changed. `filler` may be any descriptor, as of /dev/null.
+    pub fn reserve_low_descriptors(&mut self, filler: BorrowedFd<'_>) -> Result<()> {
+        // SAFETY: only asked whether they are open.
+        let free = |number| rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }) == Err(Errno::BADF);
+        if !(LOW_FIRST..LOW_END).all(free) {
+            return Err(Errno::BUSY);
+        }
+        let filler = rustix::io::fcntl_dupfd_cloexec(filler, LOW_END)?;
+        for number in LOW_FIRST..LOW_END {
+            place(filler.as_fd(), number)?;
+        }
+        self.filler = Some(filler);
+        Ok(())
+    }
+
+    /// How many stacks are free now.
+    pub fn free_stacks(&self) -> usize {
+        (0..STACKS).filter(|index| self.stacks.is_free(*index)).count()
+    }
+
+    /// Begins a child on a free stack; none if every stack is taken.
+    pub fn draft(&mut self) -> Option<Draft<'_>> {
+        let index = (0..STACKS).map(|step| (self.next + step) % STACKS).find(|index| self.stacks.is_free(*index))?;
+        self.next = (index + 1) % STACKS;
+        // Of the last child here, whose news are not read yet: it is gone, or has a table of its own.
+        self.release_low(index, None);
+        Some(Draft::new(self, Some(index)))
+    }
+
+    /// Begins a child with a copy of this process's address space: slower, never refused.
+    pub fn draft_forked(&mut self) -> Draft<'_> {
+        Draft::new(self, None)
+    }
+
+    /// Reads the news of a child. After `Executed` or `Failed` there is no more; drop the `Pending`.
+    pub fn news(&mut self, pending: &Pending) -> News {
+        loop {
+            let mut record = [0; 8];
+            match rustix::io::read(&pending.status, &mut record) {
+                Ok(8) => {
+                    let [a, b, c, d, e, f, g, h] = record;
+                    let errno = errno::from_number(i32::from_ne_bytes([e, f, g, h]));
+                    match Step::from_number(u32::from_ne_bytes([a, b, c, d])) {
+                        Some(Step::Unshared) => pending.low.into_iter().for_each(|(stack, ticket)| self.release_low(stack, Some(ticket))),
+                        Some(step) => return News::Failed(step, errno),
+                        None => return News::Executed, // no child of ours writes such a record
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return News::None,
+                Ok(_) | Err(_) => return News::Executed,
+            }
+        }
+    }
+
+    /// Gives the low numbers of a stack back to the filler, which closes the child's descriptors on our side.
+    /// With a ticket, only if they are still that child's.
+    fn release_low(&mut self, stack: usize, ticket: Option<u32>) {
+        if let (Some(owner), Some(filler)) = (self.low_owner.get_mut(stack), self.filler.as_ref())
+            && *owner != 0
+            && ticket.is_none_or(|ticket| ticket == *owner)
+        {
+            *owner = 0;
+            let first = LOW_FIRST + LOW_PER_STACK * stack as i32;
+            for number in first..first + LOW_PER_STACK {
+                let _ = place(filler.as_fd(), number); // dup3 onto an open number fails only with EINTR, tried again
+            }
+        }
+    }
+
+    /// Puts status pipe and sources into the low numbers of the stack, and makes the moves say so; gives the ticket.
+    /// None if they do not fit: then nothing has changed.
+    fn share(&mut self, stack: usize, status: &mut i32, passes: &mut [child::Move]) -> Result<Option<u32>> {
+        let first = LOW_FIRST + LOW_PER_STACK * stack as i32;
+        let high = |source: i32| source >= LOW_FIRST;
+        // Several targets may have one source (output and error): it takes one number.
+        let mut sources = [-1; LOW_PER_STACK as usize];
+        let mut taken = 1;
+        for pass in passes.iter().filter(|pass| high(pass.source)) {
+            if sources.get(1..taken).unwrap_or_default().contains(&pass.source) {
+                continue;
+            }
+            match sources.get_mut(taken) {
+                Some(free) => *free = pass.source,
+                None => return Ok(None),
+            }
+            taken += 1;
+        }
+        let ticket = self.last_ticket.wrapping_add(1).max(1);
+        self.last_ticket = ticket;
+        if let Some(owner) = self.low_owner.get_mut(stack) {
+            *owner = ticket;
+        }
+        sources[0] = *status;
+        for (number, source) in (first..).zip(sources).take(taken) {
+            // SAFETY: the caller's descriptors are open; see `Pass` and `Draft::spawn`.
+            place(unsafe { BorrowedFd::borrow_raw(source) }, number)?;
+        }
+        for pass in passes.iter_mut().filter(|pass| high(pass.source)) {
+            let at = sources.iter().skip(1).position(|source| *source == pass.source);
+            pass.source = at.map_or(pass.source, |at| first + 1 + at as i32);
+        }
+        *status = first;
+        Ok(Some(ticket))
+    }
+
+    /// The clone itself. `task` lies in the memory of the stack.
+    fn start(&mut self, index: Option<usize>, task: &child::Task, top: usize, pid_word: &AtomicU32) -> Result<u32> {
+        let sharing = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
+        let (flags, word) = match index {
+            Some(_) => (raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | sharing, self.stacks.word(index)),
+            None => (0, self.stacks.word(index)),
+        };
+        const SIGCHLD: usize = 17;
+        if index.is_some() {
+            word.store(1, Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
+        }
+        // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
+        // returns and is written for this; the words are in mappings that stay (the pid word is the caller's borrow,
+        // and is written before clone returns).
+        let answer = unsafe {
+            let flags = flags | raw::CLONE_PARENT_SETTID | SIGCHLD;
+            raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
+        };
+        raw::answer(answer).map(|pid| pid as u32).inspect_err(|_| word.store(0, Ordering::Relaxed))
+    }
+}
+
+/// Makes `number` a close-on-exec copy of `source`, closing what it was.
+fn place(source: BorrowedFd<'_>, number: i32) -> Result<()> {
+    loop {
+        // SAFETY: the number is one of those that this module keeps; it is given back without being closed.
+        let mut target = unsafe { OwnedFd::from_raw_fd(number) };
+        let answer = rustix::io::dup3(source, &mut target, DupFlags::CLOEXEC);
+        let _ = target.into_raw_fd();
+        match answer {
+            Err(Errno::INTR | Errno::BUSY) => {}
+            other => return other,
+        }
+    }
+}
+
+/// A pipe for the status: both ends close-on-exec and nonblocking.
+fn status_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+}

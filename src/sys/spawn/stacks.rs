@@ -1,0 +1,61 @@
+//! The stacks that children run on, with guard pages, and the words that say which are free.
+//!
+//! One mapping: guard, area, guard, area, ..., each as long as the largest page of any architecture. The stack grows down from within the area; what is above it is written
+//! by `draft` before the child begins.
+
+use crate::sys::Result;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use pintle::limits::STACKS;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
+
+/// Bytes of one area: arguments, environment, plan and stack together.
+pub const AREA_BYTES: usize = 65536;
+/// From the end of one area to the end of the next.
+const STRIDE: usize = 2 * AREA_BYTES;
+/// Bytes of an area that a draft leaves to the stack. The child itself uses a few hundred; a signal frame, which only
+/// a fault could bring, up to 11 KB with the widest registers.
+pub const STACK_BYTES_MIN: usize = 16384;
+
+/// The areas: one for each sharing child, and one more for forked ones.
+pub struct Stacks {
+    base: *mut u8,
+    words: &'static [AtomicU32],
+}
+
+impl Stacks {
+    pub fn new() -> Result<Stacks> {
+        let length = STRIDE * (STACKS + 1);
+        // SAFETY: a fresh mapping, never unmapped; the parts made accessible are within it.
+        let base: *mut u8 = unsafe {
+            let base = mmap_anonymous(ptr::null_mut(), length, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?;
+            for index in 0..=STACKS {
+                let area = base.byte_add(index * STRIDE + STRIDE - AREA_BYTES);
+                mprotect(area, AREA_BYTES, MprotectFlags::READ | MprotectFlags::WRITE)?;
+            }
+            base.cast()
+        };
+        // Where the kernel writes when a child lets go, at any time: it must never move.
+        let words = Box::leak(Box::new([const { AtomicU32::new(0) }; STACKS + 1]));
+        Ok(Stacks { base, words })
+    }
+
+    /// The end of an area; `AREA_BYTES` below it are to be used. `None`: the one for forked children.
+    pub fn top(&self, index: Option<usize>) -> *mut u8 {
+        // SAFETY: within the mapping for every index there is.
+        unsafe { self.base.add((slot(index) + 1) * STRIDE) }
+    }
+
+    pub fn word(&self, index: Option<usize>) -> &'static AtomicU32 {
+        &self.words[slot(index)]
+    }
+
+    /// Whether no child is on this stack. Acquire: the child's last use of it comes before.
+    pub fn is_free(&self, index: usize) -> bool {
+        self.word(Some(index)).load(Ordering::Acquire) == 0
+    }
+}
+
+fn slot(index: Option<usize>) -> usize {
+    index.map_or(STACKS, |index| index.min(STACKS - 1))
+}

@@ -1,0 +1,53 @@
+//! What a child does before its program runs, by name: so that a failure can say where.
+
+/// The steps, in the order in which a child takes them. The numbers go through the status pipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Step {
+    /// Not a failure: the child has a descriptor table of its own.
+    Unshared = 1,
+    Unshare = 2,
+    Session = 3,
+    Descriptors = 4,
+    Terminal = 5,
+    Limits = 6,
+    Nice = 7,
+    Root = 8,
+    Directory = 9,
+    NoNewPrivileges = 10,
+    Groups = 11,
+    Group = 12,
+    User = 13,
+    Execute = 14,
+}
+
+const ALL: [Step; 14] = [
+    Step::Unshared, Step::Unshare, Step::Session, Step::Descriptors, Step::Terminal, Step::Limits, Step::Nice,
+    Step::Root, Step::Directory, Step::NoNewPrivileges, Step::Groups, Step::Group, Step::User, Step::Execute,
+];
+
+impl Step {
+    /// The step with this number. 0 and numbers from elsewhere have none.
+    pub fn from_number(number: u32) -> Option<Step> {
+        ALL.into_iter().find(|step| *step as u32 == number)
+    }
+
+    /// As it stands in a message: `nginx: chdir /srv/www: No such file or directory`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Step::Unshared | Step::Unshare => "close_range",
+            Step::Session => "setsid",
+            Step::Descriptors => "dup",
+            Step::Terminal => "terminal",
+            Step::Limits => "setrlimit",
+            Step::Nice => "nice",
+            Step::Root => "chroot",
+            Step::Directory => "chdir",
+            Step::NoNewPrivileges => "no-new-privileges",
+            Step::Groups => "setgroups",
+            Step::Group => "setgid",
+            Step::User => "setuid",
+            Step::Execute => "exec",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a child really gets, seen with /bin/sh and /proc; and that stacks come back.
+
+use super::*;
+use crate::sys::reap::{self, Child, Outcome};
+use rustix::event::{PollFd, PollFlags};
+use std::os::fd::AsRawFd;
+
+fn read_to_end(fd: OwnedFd) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(&fd, &mut buffer) {
+            Ok(0) => return String::from_utf8(text).expect("the tests' programs write text"),
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
+            Err(error) => panic!("cannot read: {error}"),
+        }
+    }
+}
+
+fn wait_readable(fd: &OwnedFd) {
+    while rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], None) == Err(Errno::INTR) {}
+}
+
+fn wait_news(spawner: &mut Spawner, pending: &Pending) -> News {
+    loop {
+        match spawner.news(pending) {
+            News::None => wait_readable(&pending.status),
+            news => return news,
+        }
+    }
+}
+
+fn wait_end(pid: u32) -> Outcome {
+    let pidfd = crate::sys::signals::pidfd_open(pid).expect("an unreaped child has a pidfd");
+    wait_readable(&pidfd);
+    match reap::reap(pid) {
+        Child::Ended(outcome) => outcome,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a script with /bin/sh, its output piped to us: (news, output, outcome).
+fn run(spawner: &mut Spawner, forked: bool, script: &str, change: impl FnOnce(&mut Plan<'_>)) -> (News, String, Outcome) {
+    let (output, output_of_child) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made");
+    let descriptors = [1, 2].map(|target| Pass { source: output_of_child.as_fd(), target });
+    let word = AtomicU32::new(0);
+    let mut draft = if forked { spawner.draft_forked() } else { spawner.draft().expect("a stack is free") };
+    for argument in ["sh", "-c", script] {
+        let text = draft.text(&[argument.as_bytes()]).expect("short");
+        draft.argument(text).expect("few");
+    }
+    for variable in [&[b"A=".as_slice(), b"one"][..], &[b"PATH=/usr/bin:/bin"]] {
+        let text = draft.text(variable).expect("short");
+        draft.variable(text).expect("few");
+    }
+    let program = Some(Text::lasting(c"/bin/sh"));
+    let mut plan = Plan { program, descriptors: &descriptors, ..Plan::default() };
+    change(&mut plan);
+    let pending = draft.spawn(&plan, &word).expect("a child can be made");
+    drop(output_of_child);
+    assert_eq!(word.load(Ordering::Relaxed), pending.pid);
+    let news = wait_news(spawner, &pending);
+    let output = read_to_end(output);
+    (news, output, wait_end(pending.pid))
+}
+
+const DONE: Outcome = Outcome::Exited(0);
+
+#[test]
+fn a_child_gets_arguments_environment_and_its_own_session() {
+    let mut spawner = Spawner::new().expect("memory");
+    for forked in [false, true] {
+        let script = r#"echo "$0 $A"; read x x x x pgrp session x < /proc/self/stat; [ $session = $$ ] && echo leader"#;
+        let answer = run(&mut spawner, forked, script, |_| {});
+        assert_eq!(answer, (News::Executed, "sh one\nleader\n".into(), DONE));
+    }
+}
+
+#[test]
+fn a_child_has_no_descriptors_but_those_passed() {
+    let mut spawner = Spawner::new().expect("memory");
+    let held = rustix::pipe::pipe().expect("a pipe can be made"); // not close-on-exec
+    for forked in [false, true] {
+        let script = "for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && echo $n; done";
+        assert_eq!(run(&mut spawner, forked, script, |_| {}).1, "0\n1\n2\n");
+    }
+    drop(held);
+}
+
+#[test]
+fn descriptors_can_change_places() {
+    let mut spawner = Spawner::new().expect("memory");
+    let made = [(); 2].map(|()| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made"));
+    let [(read_a, a), (read_b, b)] = made;
+    // Each where the other stands now, and the status pipe, which takes the next number, in the way.
+    let (at_a, at_b) = (a.as_raw_fd(), b.as_raw_fd());
+    let script = format!("echo a >&{at_b}; echo b >&{at_a}");
+    let script: &'static str = script.leak();
+    let word = AtomicU32::new(0);
+    let mut draft = spawner.draft().expect("a stack is free");
+    for argument in ["bash", "-c", script] {
+        let text = draft.text(&[argument.as_bytes()]).expect("short");
+        draft.argument(text).expect("few");
+    }
+    let mut descriptors = vec![Pass { source: a.as_fd(), target: at_b }, Pass { source: b.as_fd(), target: at_a }];
+    descriptors.extend((at_b + 1..at_b + 6).map(|target| Pass { source: a.as_fd(), target }));
+    let plan = Plan { program: Some(Text::lasting(c"/bin/bash")), descriptors: &descriptors, ..Plan::default() };
+    let pending = draft.spawn(&plan, &word).expect("a child can be made");
+    assert_eq!(wait_news(&mut spawner, &pending), News::Executed);
+    drop((a, b));
+    assert_eq!((read_to_end(read_a), read_to_end(read_b)), ("a\n".into(), "b\n".into()));
+    assert_eq!(wait_end(pending.pid), DONE);
+}
+
+#[test]
+fn a_step_that_fails_is_named() {
+    let mut spawner = Spawner::new().expect("memory");
+    for forked in [false, true] {
+        let absent = Some(Text::lasting(c"/nonexistent/place"));
+        let answer = run(&mut spawner, forked, "", |plan| plan.directory = absent);
+        assert_eq!(answer, (News::Failed(Step::Directory, Errno::NOENT), String::new(), Outcome::Exited(111)));
+        let answer = run(&mut spawner, forked, "", |plan| plan.program = absent);
+        assert_eq!(answer.0, News::Failed(Step::Execute, Errno::NOENT));
+        let answer = run(&mut spawner, forked, "", |plan| plan.root = absent);
+        assert_eq!(answer.0, News::Failed(Step::Root, Errno::NOENT));
+    }
+}
+
+#[test]
+fn limits_umask_nice_and_directory_are_the_childs_alone() {
+    let mut spawner = Spawner::new().expect("memory");
+    let limits = [Limit { soft: 77, hard: 99, resource: 7 }];
+    let script = "umask; ulimit -Sn; ulimit -Hn; nice; pwd";
+    let answer = run(&mut spawner, false, script, |plan| {
+        // The borrow must outlive the plan, which is why it is static.
+        plan.limits = Vec::from(limits).leak();
+        (plan.umask, plan.nice, plan.directory) = (Some(0o27), Some(5), Some(Text::lasting(c"/usr")));
+    });
+    assert_eq!(answer, (News::Executed, "0027\n77\n99\n5\n/usr\n".into(), DONE));
+    assert_ne!(std::env::current_dir().expect("there is one"), std::path::Path::new("/usr"));
+}
+
+#[test]
+fn signals_are_default_and_unblocked_in_the_child() {
+    let mut spawner = Spawner::new().expect("memory");
+    let before = crate::sys::signals::block(crate::sys::signals::SignalSet::all_but_fatal());
+    // A supervisor has reset what it was started with; here std's start-up ignored 13, and who called us maybe 32.
+    for signal in [13, 32] {
+        crate::sys::signals::set_default(signal).expect("it may be reset");
+    }
+    crate::sys::signals::ignore(crate::sys::signals::SIGUSR2).expect("it may be ignored");
+    let answer = run(&mut spawner, false, "grep -E 'SigBlk|SigIgn' /proc/self/status", |_| {});
+    crate::sys::signals::set_default(crate::sys::signals::SIGUSR2).expect("it may be reset");
+    crate::sys::signals::set_mask(before);
+    assert_eq!(answer.1, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+#[test]
+fn stacks_come_back_after_a_thousand_children() {
+    let mut spawner = Spawner::new().expect("memory");
+    for _ in 0..1000 / 50 {
+        let children: Vec<u32> = (0..50).map(|_| start_true(&mut spawner)).collect();
+        for pid in children {
+            assert_eq!(wait_end(pid), DONE);
+        }
+    }
+    assert_eq!(spawner.free_stacks(), STACKS);
+}
+
+/// On a free stack as soon as there is one.
+fn start_true(spawner: &mut Spawner) -> u32 {
+    loop {
+        if let Some(mut draft) = spawner.draft() {
+            draft.argument(Text::lasting(c"true")).expect("few");
+            let plan = Plan { program: Some(Text::lasting(c"/bin/true")), ..Plan::default() };
+            return draft.spawn(&plan, &AtomicU32::new(0)).expect("a child can be made").pid;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_child_that_hangs_keeps_its_stack_and_a_forked_one_goes_on() {
+    let mut spawner = Spawner::new().expect("memory");
+    // The word is all that says that a stack is taken.
+    for index in 0..STACKS {
+        spawner.stacks.word(Some(index)).store(1, Ordering::Relaxed);
+    }
+    assert!(spawner.draft().is_none());
+    assert_eq!(run(&mut spawner, true, "echo here", |_| {}), (News::Executed, "here\n".into(), DONE));
+    spawner.stacks.word(Some(3)).store(0, Ordering::Relaxed);
+    assert_eq!(run(&mut spawner, false, "echo there", |_| {}), (News::Executed, "there\n".into(), DONE));
+}
+
+#[test]
+fn too_much_text_is_refused_and_nothing_started() {
+    let mut spawner = Spawner::new().expect("memory");
+    let mut draft = spawner.draft().expect("a stack is free");
+    let text = draft.text(&[b"x"]).expect("short");
+    let taken = (0..1000).filter(|_| draft.argument(text).is_ok()).count();
+    assert_eq!(taken, pintle::limits::ARGUMENTS_MAX);
+    assert_eq!(draft.text(&[&[b'x'; 50_000]]).err(), Some(Refused::TooLong));
+    drop(draft);
+    assert_eq!(spawner.free_stacks(), STACKS);
+}
+
+/// In a process of its own, where the low numbers are free: with `PINTLE_TEST_ALONE` this is that process.
+#[test]
+fn a_child_of_a_shared_descriptor_table_gets_its_own() {
+    if std::env::var_os("PINTLE_TEST_ALONE").is_none() {
+        let name = "sys::spawn::tests::a_child_of_a_shared_descriptor_table_gets_its_own";
+        let program = std::env::current_exe().expect("a test has a file");
+        let mut command = std::process::Command::new(program);
+        let done = command.args(["--exact", name, "--test-threads=1"]).env("PINTLE_TEST_ALONE", "1").output();
+        let done = done.expect("it can be started again");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        return;
+    }
+    let mut spawner = Spawner::new().expect("memory");
+    let (filler, _other) = status_pipe().expect("a pipe can be made");
+    spawner.reserve_low_descriptors(filler.as_fd()).expect("nothing is at 16 or above yet");
+    assert_eq!(spawner.reserve_low_descriptors(filler.as_fd()), Err(Errno::BUSY));
+    let held: Vec<_> = (0..300).map(|_| rustix::pipe::pipe().expect("a pipe can be made")).collect();
+    let held: &'static [_] = held.leak(); // this process ends with the test
+    let count = || std::fs::read_dir("/proc/self/fd").expect("there is /proc").count();
+    let before = count();
+    let script = "for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && echo $n; done";
+    for _ in 0..2 * STACKS {
+        let answer = run(&mut spawner, false, script, |plan| plan.share_descriptors = true);
+        assert_eq!(answer, (News::Executed, "0\n1\n2\n".into(), DONE));
+    }
+    let absent = Some(Text::lasting(c"/nonexistent/place"));
+    let answer = run(&mut spawner, false, "", |plan| (plan.share_descriptors, plan.program) = (true, absent));
+    assert_eq!(answer.0, News::Failed(Step::Execute, Errno::NOENT));
+    // More descriptors than there are low numbers: the table is copied, and the child has them all.
+    let extra: Vec<_> = held.iter().take(6).map(|(read, _)| read.as_fd()).collect();
+    let extra: Vec<_> = extra.iter().zip(3..).map(|(source, target)| Pass { source: *source, target }).collect();
+    let answer = run(&mut spawner, false, script, |plan| {
+        let all: Vec<_> = plan.descriptors.iter().copied().chain(extra.iter().copied()).collect();
+        (plan.share_descriptors, plan.descriptors) = (true, all.leak());
+    });
+    assert_eq!(answer, (News::Executed, "0\n1\n2\n3\n4\n5\n6\n7\n8\n".into(), DONE));
+    assert_eq!(count(), before);
+}
