@@ -1,0 +1,299 @@
+//! The supervisor's end of the way to the logger: hands it the reading end of each service's log pipe.
+//!
+//! The supervisor holds both ends of every pipe and both ends of the socket pair, so that the death of a logger loses
+//! nothing but what that one had read and not yet written (it writes before it does anything else). When it dies:
+//! spawn it again and call [`LogLink::restart`]; every pipe is handed over once more.
+//!
+//! What has to be told is one bit a slot and kind, so nothing can overflow and telling twice is once. Nothing is sent
+//! before [`LogLink::flush`], once in each round of the supervisor's loop: many slots go in one message.
+//!
+//! The logger is spawned as `pintle-log --serve N --dir DIR` with [`LogLink::logger_end`] as its descriptor N, with
+//! [`RESTART_DELAY_MS`] between two starts. It runs until the socket is closed or SIGTERM comes: then it writes what is
+//! in the pipes, and ends with 0.
+//!
+//! A message is one or more records in the machine's byte order: kind, slot, flags, length of the name (32 bits each),
+//! then the name, filled up with zeros to a multiple of 4. The records of kind `PIPE` take the message's descriptors
+//! in turn.
+
+use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, passing};
+use heapless::Vec;
+use pintle::ident::SlotId;
+use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use std::os::fd::AsFd;
+
+/// Bytes of a name with its instance.
+pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
+/// Least time between two starts of the logger, milliseconds.
+pub const RESTART_DELAY_MS: u32 = 1000;
+/// Bytes of a message: every record with the longest name.
+pub const MESSAGE_BYTES: usize = passing::PASSED_MAX * (RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
+const RECORD_BYTES: usize = 16;
+
+/// Kind of record: here is a pipe to read, by this name.
+pub const PIPE: u32 = 1;
+/// Kind of record: what wrote to this slot's pipe has ended; a line that it did not finish ends here.
+pub const ENDED: u32 = 2;
+/// Flag of `PIPE`: an earlier logger has read from it, so a line that it did not finish may go on.
+pub const CONTINUES: u32 = 1;
+
+/// What the link asks of the supervisor about a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The name, in parts that are put together (`dhcp@`, `eth0`); what is over `LOG_NAME_BYTES_MAX` is cut off.
+    pub name: [&'a [u8]; 2],
+    /// The reading end of its pipe.
+    pub pipe: BorrowedFd<'a>,
+}
+
+/// The link. Two bits a slot.
+pub struct LogLink {
+    near: OwnedFd,
+    far: OwnedFd,
+    /// Bit of a slot: its pipe is to be handed over.
+    fresh: &'static mut [u32],
+    /// Bit of a slot: say that its writer has ended.
+    ended: &'static mut [u32],
+    /// Bit of a slot: the pipe was handed to some logger before.
+    known: &'static mut [u32],
+    /// Whether any bit of `fresh` or `ended` is set.
+    pending: bool,
+    /// The socket was full: wait for it to become writable.
+    full: bool,
+}
+
+impl LogLink {
+    /// For a board of this many slots. Maps 3 bits each; allocates nothing later.
+    pub fn new(slots: u32) -> Result<LogLink> {
+        let (near, far) = passing::pair()?;
+        let words = slots.div_ceil(32) as usize;
+        let (fresh, rest) = mapping::private_words(3 * words)?.split_at_mut(words);
+        let (ended, known) = rest.split_at_mut(words);
+        Ok(LogLink { near, far, fresh, ended, known, pending: false, full: false })
+    }
+
+    /// What the logger gets as its descriptor N.
+    pub fn logger_end(&self) -> BorrowedFd<'_> {
+        self.far.as_fd()
+    }
+
+    /// Our end, to be watched for writing while `wants_write`.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.near.as_fd()
+    }
+
+    /// Whether `flush` has to be called again when the socket is writable.
+    pub fn wants_write(&self) -> bool {
+        self.full
+    }
+
+    /// This slot has a new pipe. Call when the pipe has been made, not at each spawn.
+    pub fn opened(&mut self, slot: SlotId) {
+        set(self.fresh, slot, true);
+        set(self.known, slot, false);
+        set(self.ended, slot, false);
+        self.pending = true;
+    }
+
+    /// The main process of this slot has ended: the line that it may have left unfinished is finished by the logger.
+    /// Without this call the next life's first line would stand behind it on the same line.
+    pub fn ended(&mut self, slot: SlotId) {
+        set(self.ended, slot, true);
+        self.pending = true;
+    }
+
+    /// The supervisor closes both ends of this slot's pipe (the slot is given to another instance, or is no more):
+    /// nothing more is said about it. The logger sees the end of file when the last writer is gone.
+    pub fn closed(&mut self, slot: SlotId) {
+        set(self.fresh, slot, false);
+        set(self.ended, slot, false);
+        set(self.known, slot, false);
+    }
+
+    /// The logger has died: all pipes will be handed to the next one. Slots that `source` has no pipe for do not
+    /// matter. Call it when the next one is spawned (or before).
+    pub fn restart(&mut self) {
+        // What the dead one did not take is still in the socket and reaches the next one: told twice is once.
+        for (fresh, known) in self.fresh.iter_mut().zip(self.known.iter()) {
+            *fresh |= *known;
+        }
+        self.pending = true;
+        self.full = false;
+    }
+
+    /// Sends what is pending; `source` says what a slot's pipe and name are, `None` if it has no pipe (any more).
+    /// Costs nothing when nothing is pending, else one system call for 32 slots. Errors but EAGAIN (then see
+    /// `wants_write`) and EPIPE (the logger is dead; keeps everything for the next one) are returned with everything
+    /// kept: ETOOMANYREFS, ENOMEM, ENOBUFS; call again later.
+    pub fn flush<'a>(&mut self, mut source: impl FnMut(SlotId) -> Option<Source<'a>>) -> Result<()> {
+        while self.pending {
+            let mut message: Vec<u8, MESSAGE_BYTES> = Vec::new();
+            let mut pipes: Vec<BorrowedFd<'a>, { passing::PASSED_MAX }> = Vec::new();
+            let mut slots: Vec<(SlotId, bool, bool), { passing::PASSED_MAX }> = Vec::new();
+            let mut more = false;
+            for (word, (fresh, ended)) in self.fresh.iter().zip(self.ended.iter()).enumerate() {
+                let mut bits = fresh | ended;
+                while bits != 0 {
+                    let bit = bits.trailing_zeros();
+                    bits &= bits - 1;
+                    let slot = SlotId(word as u32 * 32 + bit);
+                    // At most two records a slot; the message has room for 32 with the longest name.
+                    if slots.is_full() || message.capacity() - message.len() < 2 * RECORD_BYTES + LOG_NAME_BYTES_MAX + 3
+                    {
+                        more = true;
+                        break;
+                    }
+                    let (fresh, ended) = (fresh & 1 << bit != 0, ended & 1 << bit != 0);
+                    let _ = slots.push((slot, fresh, ended)); // there is room: asked above
+                    let Some(source) = source(slot) else { continue };
+                    if fresh {
+                        let flags = if get(self.known, slot) { CONTINUES } else { 0 };
+                        record(&mut message, PIPE, slot, flags, source.name);
+                        let _ = pipes.push(source.pipe); // no more pipes than slots
+                    }
+                    if ended {
+                        record(&mut message, ENDED, slot, 0, [b"", b""]);
+                    }
+                }
+                if more {
+                    break;
+                }
+            }
+            if !message.is_empty() {
+                match passing::send(self.near.as_fd(), &message, &pipes) {
+                    Ok(()) => self.full = false,
+                    Err(Errno::AGAIN) => {
+                        self.full = true;
+                        return Ok(());
+                    }
+                    Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+            for (slot, fresh, ended) in &slots {
+                if *fresh {
+                    set(self.fresh, *slot, false);
+                    set(self.known, *slot, true);
+                }
+                if *ended {
+                    set(self.ended, *slot, false);
+                }
+            }
+            self.pending = more;
+        }
+        Ok(())
+    }
+}
+
+fn set(bits: &mut [u32], slot: SlotId, value: bool) {
+    if let Some(word) = bits.get_mut(slot.index() / 32) {
+        let bit = 1 << (slot.0 % 32);
+        *word = if value { *word | bit } else { *word & !bit };
+    }
+}
+
+fn get(bits: &[u32], slot: SlotId) -> bool {
+    bits.get(slot.index() / 32).is_some_and(|word| word & 1 << (slot.0 % 32) != 0)
+}
+
+/// Appends a record; the caller has made sure that there is room.
+fn record(message: &mut Vec<u8, MESSAGE_BYTES>, kind: u32, slot: SlotId, flags: u32, name: [&[u8]; 2]) {
+    let length = (name[0].len() + name[1].len()).min(LOG_NAME_BYTES_MAX);
+    for word in [kind, slot.0, flags, length as u32] {
+        let _ = message.extend_from_slice(&word.to_ne_bytes());
+    }
+    let end = message.len() + length.next_multiple_of(4);
+    for byte in name[0].iter().chain(name[1]).take(length) {
+        let _ = message.push(*byte);
+    }
+    let _ = message.resize(end, 0);
+}
+
+/// One record as the logger reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record<'a> {
+    pub kind: u32,
+    pub slot: u32,
+    pub flags: u32,
+    pub name: &'a [u8],
+}
+
+/// The first record of a message and the rest of it; none where there is no whole one.
+pub fn first_record(message: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let word = |at: usize| {
+        let four = message.get(at * 4..at * 4 + 4)?;
+        Some(u32::from_ne_bytes([four[0], four[1], four[2], four[3]]))
+    };
+    let length = word(3)? as usize;
+    let rest = message.get(RECORD_BYTES..)?;
+    let name = rest.get(..length).filter(|name| name.len() <= LOG_NAME_BYTES_MAX)?;
+    Some((Record { kind: word(0)?, slot: word(1)?, flags: word(2)?, name }, rest.get(length.next_multiple_of(4)..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(link: &LogLink) -> Option<(std::vec::Vec<(u32, u32, u32, String)>, usize)> {
+        let (mut buffer, mut pipes) = ([0; MESSAGE_BYTES], Vec::new());
+        let received = passing::receive(link.logger_end(), &mut buffer, &mut pipes).ok()?;
+        let mut rest = &buffer[..received.bytes];
+        let mut records = std::vec::Vec::new();
+        while let Some((record, behind)) = first_record(rest) {
+            let name = String::from_utf8_lossy(record.name).into_owned();
+            records.push((record.kind, record.slot, record.flags, name));
+            rest = behind;
+        }
+        assert!(rest.is_empty());
+        Some((records, pipes.len()))
+    }
+
+    #[test]
+    fn what_is_pending_goes_in_one_message_and_again_to_the_next_logger() {
+        let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe");
+        let source = |slot: SlotId| {
+            (slot.0 != 7)
+                .then_some(Source { name: [b"dhcp@", if slot.0 == 3 { b"eth0" } else { b"" }], pipe: pipe.as_fd() })
+        };
+        let mut link = LogLink::new(100).expect("a link");
+        assert_eq!(link.flush(source), Ok(()));
+        assert!(receive(&link).is_none());
+        link.opened(SlotId(3));
+        link.opened(SlotId(99));
+        link.opened(SlotId(7)); // whose pipe is gone before it was sent
+        link.ended(SlotId(3));
+        assert_eq!(link.flush(source), Ok(()));
+        let (first, last) = ("dhcp@eth0".to_string(), "dhcp@".to_string());
+        let expected = vec![(PIPE, 3, 0, first.clone()), (ENDED, 3, 0, String::new()), (PIPE, 99, 0, last.clone())];
+        assert_eq!(receive(&link), Some((expected, 2)));
+        assert!(receive(&link).is_none());
+
+        link.restart();
+        link.closed(SlotId(99));
+        assert_eq!(link.flush(source), Ok(()));
+        assert_eq!(receive(&link), Some((vec![(PIPE, 3, CONTINUES, first)], 1)));
+    }
+
+    #[test]
+    fn a_socket_that_is_full_keeps_the_rest_for_later() {
+        let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe");
+        let source = |_| Some(Source { name: [&[b'n'; 90], &[b'i'; 63]], pipe: pipe.as_fd() });
+        let mut link = LogLink::new(16384).expect("a link");
+        (0..16384).for_each(|slot| link.opened(SlotId(slot)));
+        let mut seen = 0;
+        for _round in 0..16384 {
+            // The test runner may allow few descriptors under way; that is an error which keeps everything.
+            let _ = link.flush(source);
+            while let Some((records, pipes)) = receive(&link) {
+                assert_eq!(records.len(), pipes);
+                for (_, slot, _, _) in records {
+                    assert_eq!(slot, seen);
+                    seen += 1;
+                }
+            }
+            if seen == 16384 {
+                break;
+            }
+        }
+        assert_eq!((seen, link.pending), (16384, false));
+    }
+}
