@@ -88,6 +88,9 @@ pub struct Plan<'a> {
     /// Do not copy our descriptor table: for a parent with many. Needs `Spawner::reserve_low_descriptors`; where that
     /// was not done, or too many descriptors are passed, the table is copied all the same.
     pub share_descriptors: bool,
+    /// The program is a chain-loader: the status pipe stays open in it under this number (no pass's target), so that
+    /// the news are those of the program that it executes in the end.
+    pub status_target: Option<i32>,
 }
 
 /// A child being described. Dropped without `spawn`, it never was.
@@ -158,18 +161,24 @@ impl<'s> Draft<'s> {
         let program = plan.program.ok_or(Errno::INVAL)?.0;
         let (status, status_of_child) = status_pipe()?;
         let mut status_number = status_of_child.as_raw_fd();
-        let mut moves = [Move { source: -1, target: -1 }; PASSES_MAX];
+        let mut moves = [Move { source: -1, target: -1 }; PASSES_MAX + 1];
         for (to, pass) in moves.iter_mut().zip(plan.descriptors) {
             *to = Move { source: pass.source.as_raw_fd(), target: pass.target };
         }
-        let moves = moves.get_mut(..plan.descriptors.len()).unwrap_or_default();
+        let passed = moves.get_mut(..plan.descriptors.len()).unwrap_or_default();
         let shared = match self.index {
             Some(stack) if plan.share_descriptors && self.spawner.filler.is_some() => {
-                self.spawner.share(stack, &mut status_number, moves)
+                self.spawner.share(stack, &mut status_number, passed)
             }
             Some(_) | None => Ok(None),
         };
         let ticket = shared.inspect_err(|_| self.release_low())?;
+        let mut count = plan.descriptors.len();
+        if let (Some(target), Some(last)) = (plan.status_target, moves.get_mut(count)) {
+            *last = Move { source: status_number, target };
+            count += 1;
+        }
+        let moves = moves.get_mut(..count).unwrap_or_default();
         let path = |text: Option<Text>| text.map_or(ptr::null(), |text| text.0);
         let environment = self.environment_at.unwrap_or(0);
         let task = Task {

@@ -19,11 +19,16 @@ pub enum Step {
     Group = 12,
     User = 13,
     Execute = 14,
+    /// Of a chain-loader.
+    OomScore = 15,
+    /// Of a chain-loader.
+    EnvironmentFile = 16,
 }
 
-const ALL: [Step; 14] = [
+const ALL: [Step; 16] = [
     Step::Unshared, Step::Unshare, Step::Session, Step::Descriptors, Step::Terminal, Step::Limits, Step::Nice,
     Step::Root, Step::Directory, Step::NoNewPrivileges, Step::Groups, Step::Group, Step::User, Step::Execute,
+    Step::OomScore, Step::EnvironmentFile,
 ];
 
 impl Step {
@@ -48,6 +53,8 @@ impl Step {
             Step::Group => "setgid",
             Step::User => "setuid",
             Step::Execute => "exec",
+            Step::OomScore => "oom-score-adj",
+            Step::EnvironmentFile => "env-file",
         }
     }
 }

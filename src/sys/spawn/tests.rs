@@ -127,6 +127,17 @@ fn a_step_that_fails_is_named() {
 }
 
 #[test]
+fn a_chain_loader_tells_its_own_steps_through_the_same_pipe() {
+    let mut spawner = Spawner::new().expect("stacks");
+    let record = if cfg!(target_endian = "little") { r"\017\0\0\0\002\0\0\0" } else { r"\0\0\0\017\0\0\0\002" };
+    let (news, _, outcome) =
+        run(&mut spawner, false, &format!("printf '{record}' >&9; exit 111"), |plan| plan.status_target = Some(9));
+    assert_eq!((news, outcome), (News::Failed(Step::OomScore, Errno::NOENT), Outcome::Exited(111)));
+    let (news, output, _) = run(&mut spawner, false, "exec 9>&-; echo on", |plan| plan.status_target = Some(9));
+    assert_eq!((news, output.as_str()), (News::Executed, "on\n"));
+}
+
+#[test]
 fn limits_umask_nice_and_directory_are_the_childs_alone() {
     let mut spawner = Spawner::new().expect("memory");
     let limits = [Limit { soft: 77, hard: 99, resource: 7 }];
