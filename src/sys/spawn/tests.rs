@@ -81,7 +81,7 @@ fn a_child_has_no_descriptors_but_those_passed() {
     let mut spawner = Spawner::new().expect("memory");
     let held = rustix::pipe::pipe().expect("a pipe can be made"); // not close-on-exec
     for forked in [false, true] {
-        let script = "for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && echo $n; done";
+        let script = "for n in $(seq 0 99); do [ ! -e /proc/$$/fd/$n ] || echo $n; done";
         assert_eq!(run(&mut spawner, forked, script, |_| {}).1, "0\n1\n2\n");
     }
     drop(held);
@@ -94,17 +94,17 @@ fn descriptors_can_change_places() {
     let [(read_a, a), (read_b, b)] = made;
     // Each where the other stands now, and the status pipe, which takes the next number, in the way.
     let (at_a, at_b) = (a.as_raw_fd(), b.as_raw_fd());
-    let script = format!("echo a >&{at_b}; echo b >&{at_a}");
+    let script = format!("echo a > /proc/self/fd/{at_b}; echo b > /proc/self/fd/{at_a}");
     let script: &'static str = script.leak();
     let word = AtomicU32::new(0);
     let mut draft = spawner.draft().expect("a stack is free");
-    for argument in ["bash", "-c", script] {
+    for argument in ["sh", "-c", script] {
         let text = draft.text(&[argument.as_bytes()]).expect("short");
         draft.argument(text).expect("few");
     }
     let mut descriptors = vec![Pass { source: a.as_fd(), target: at_b }, Pass { source: b.as_fd(), target: at_a }];
     descriptors.extend((at_b + 1..at_b + 6).map(|target| Pass { source: a.as_fd(), target }));
-    let plan = Plan { program: Some(Text::lasting(c"/bin/bash")), descriptors: &descriptors, ..Plan::default() };
+    let plan = Plan { program: Some(Text::lasting(c"/bin/sh")), descriptors: &descriptors, ..Plan::default() };
     let pending = draft.spawn(&plan, &word).expect("a child can be made");
     assert_eq!(wait_news(&mut spawner, &pending), News::Executed);
     drop((a, b));
@@ -235,7 +235,7 @@ fn a_child_of_a_shared_descriptor_table_gets_its_own() {
     let held: &'static [_] = held.leak(); // this process ends with the test
     let count = || std::fs::read_dir("/proc/self/fd").expect("there is /proc").count();
     let before = count();
-    let script = "for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && echo $n; done";
+    let script = "for n in $(seq 0 99); do [ ! -e /proc/$$/fd/$n ] || echo $n; done";
     for _ in 0..2 * STACKS {
         let answer = run(&mut spawner, false, script, |plan| plan.share_descriptors = true);
         assert_eq!(answer, (News::Executed, "0\n1\n2\n".into(), DONE));
