@@ -40,6 +40,13 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// The vector itself, ended by a null pointer; may be null where `begin` was not called (in tests).
+    pub(super) fn as_pointers(&self) -> *const *const u8 {
+        self.at
+    }
+}
+
 impl Iterator for Arguments {
     type Item = &'static OsStr;
 

@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
+pub mod accounts;
 pub mod alloc;
 pub mod clock;
 pub mod entry;
@@ -15,9 +16,11 @@ pub mod mapping;
 pub mod output;
 pub mod passing;
 pub mod poll;
+pub mod process;
 mod raw;
 pub mod reap;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 
 pub use rustix::io::Errno;

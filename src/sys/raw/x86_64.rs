@@ -25,6 +25,9 @@ pub mod nr {
     pub const CHROOT: usize = 161;
     pub const WAITID: usize = 247;
     pub const EPOLL_PWAIT: usize = 281;
+    pub const GETSOCKOPT: usize = 55;
+    pub const SENDMSG: usize = 46;
+    pub const RECVMSG: usize = 47;
     pub const SIGNALFD4: usize = 289;
     pub const PRLIMIT64: usize = 302;
 }

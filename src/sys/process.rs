@@ -1,0 +1,200 @@
+//! This process: what it may do, what it becomes, who it is.
+
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, raw};
+use core::ffi::CStr;
+use core::marker::PhantomData;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use std::os::fd::AsRawFd;
+
+/// Ours, in our own pid namespace: 1 is the process that must not end.
+pub fn pid() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get() as u32
+}
+
+/// Our parent; 0 if it is outside our pid namespace.
+pub fn parent() -> u32 {
+    rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
+}
+
+/// The effective user.
+pub fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The effective group.
+pub fn gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
+/// Whether others of our user may look into our memory. The supervisor says no before its first child: a child that
+/// shares memory is otherwise a way into it. Lost at exec.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    let behavior = if dumpable { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
+    rustix::process::set_dumpable_behavior(behavior)
+}
+
+/// Makes orphaned descendants our children. Kept at exec.
+pub fn become_subreaper() -> Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+}
+
+/// Lets the kernel send us SIGKILL when our parent ends (to be exact: the thread that made us). Lost at setuid.
+/// Afterwards look at `parent()`: it may have ended before.
+pub fn die_with_parent() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+}
+
+/// No exec of ours or of our children gains privileges any more.
+pub fn set_no_new_privileges() -> Result<()> {
+    rustix::thread::set_no_new_privs(true)
+}
+
+/// Raises the number of descriptors that we may have to the hard limit; gives (soft before, hard), which children get
+/// back. `u64::MAX` is none.
+pub fn raise_descriptor_limit() -> (u64, u64) {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// How many descriptors we may have now.
+pub fn descriptor_limit() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// New permissions are without these bits; gives the bits before.
+pub fn set_umask(mask: u32) -> u32 {
+    rustix::process::umask(Mode::from_raw_mode(mask)).as_raw_mode()
+}
+
+/// Becomes the leader of a new session, without a terminal. EPERM: it leads a group already.
+pub fn new_session() -> Result<()> {
+    rustix::process::setsid().map(|_| ())
+}
+
+/// Arguments or environment for an exec: at most `N - 1` (the last place is the null that ends them).
+pub struct Vector<'a, const N: usize> {
+    pointers: [*const u8; N],
+    count: usize,
+    texts: PhantomData<&'a CStr>,
+}
+
+impl<'a, const N: usize> Vector<'a, N> {
+    pub const fn new() -> Vector<'a, N> {
+        Vector { pointers: [core::ptr::null(); N], count: 0, texts: PhantomData }
+    }
+
+    /// Adds one; E2BIG if it does not fit.
+    pub fn push(&mut self, text: &'a CStr) -> Result<()> {
+        let last = self.count + 1 >= N;
+        match self.pointers.get_mut(self.count) {
+            Some(place) if !last => *place = text.as_ptr().cast(),
+            Some(_) | None => return Err(Errno::TOOBIG),
+        }
+        self.count += 1;
+        Ok(())
+    }
+}
+
+impl<const N: usize> Default for Vector<'_, N> {
+    fn default() -> Self {
+        Vector::new()
+    }
+}
+
+/// Becomes another program, with the given environment or our own. Returns only with the reason why not.
+pub fn execute<const N: usize, const M: usize>(
+    program: &CStr, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+) -> Errno {
+    execute_at(rustix::fs::CWD.as_raw_fd(), program, 0, arguments, environment)
+}
+
+/// The same for an open file (as of `open_self`), whatever has become of its name.
+pub fn execute_open<const N: usize, const M: usize>(
+    program: BorrowedFd<'_>, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+) -> Errno {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    execute_at(program.as_raw_fd(), c"", AT_EMPTY_PATH, arguments, environment)
+}
+
+fn execute_at<const N: usize, const M: usize>(
+    directory: i32, path: &CStr, flags: usize, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+) -> Errno {
+    let variables = environment.map_or(entry::environment().as_pointers(), |own| own.pointers.as_ptr());
+    let (path, arguments) = (path.as_ptr() as usize, arguments.pointers.as_ptr() as usize);
+    // SAFETY: both vectors end in a null (there is one more place than `push` fills) and their texts outlive them.
+    let answer = unsafe {
+        raw::call(raw::nr::EXECVEAT, directory as usize, path, arguments, variables as usize, flags)
+    };
+    answer.err().unwrap_or(Errno::IO)
+}
+
+/// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
+pub fn open_self() -> Result<OwnedFd> {
+    rustix::fs::openat(CWD, c"/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Whether a descriptor stays open at exec.
+pub fn set_inherited(fd: impl AsFd, inherited: bool) -> Result<()> {
+    let flags = if inherited { rustix::io::FdFlags::empty() } else { rustix::io::FdFlags::CLOEXEC };
+    rustix::io::fcntl_setfd(fd, flags)
+}
+
+/// Takes over a descriptor that was inherited at a fixed number; EBADF if nothing is open there. Makes it
+/// close-on-exec. Call once for each number: it must have no other owner.
+pub fn take_inherited(number: i32) -> Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: only asked whether it is open.
+    let there = unsafe { BorrowedFd::borrow_raw(number) };
+    set_inherited(there, false)?;
+    // SAFETY: open, and the caller's promise that nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Makes a copy of a descriptor at exactly this number (closing what was there), open across exec or not. The copy has
+/// no owner: it stays for the life of the process. Numbers below 3, and those that nobody else uses, are meant.
+pub fn place_at(source: BorrowedFd<'_>, number: i32, inherited: bool) -> Result<()> {
+    if source.as_raw_fd() == number {
+        return set_inherited(source, inherited);
+    }
+    const O_CLOEXEC: usize = 0o2000000;
+    let flags = if inherited { 0 } else { O_CLOEXEC };
+    // SAFETY: no memory is involved; who owned the number before is the caller's care.
+    unsafe { raw::call(raw::nr::DUP3, source.as_raw_fd() as usize, number as usize, flags, 0, 0)? };
+    Ok(())
+}
+
+/// Closes every descriptor from `first` on but marks none: for a program that inherited who knows what.
+pub fn close_from(first: u32) -> Result<()> {
+    // SAFETY: no memory is involved; meant for the very start, when nothing above `first` has an owner.
+    unsafe { raw::call(raw::nr::CLOSE_RANGE, first as usize, u32::MAX as usize, 0, 0, 0)? };
+    Ok(())
+}
+
+/// Ends the process at once, without libc's farewells.
+pub fn exit(status: u8) -> ! {
+    loop {
+        // SAFETY: no memory is involved.
+        unsafe { raw::syscall(raw::nr::EXIT_GROUP, status as usize, 0, 0, 0, 0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_keeps_its_last_place_for_the_end() {
+        let mut vector: Vector<'_, 3> = Vector::new();
+        assert_eq!([vector.push(c"a"), vector.push(c"b"), vector.push(c"c")], [Ok(()), Ok(()), Err(Errno::TOOBIG)]);
+        assert!(vector.pointers[2].is_null());
+    }
+
+    #[test]
+    fn an_exec_that_fails_says_why_and_we_go_on() {
+        let vector: Vector<'_, 2> = Vector::new();
+        assert_eq!(execute(c"/nonexistent/place", &vector, Some(&vector)), Errno::NOENT);
+        assert!(open_self().is_ok());
+    }
+}

@@ -1,0 +1,317 @@
+//! Unix sockets: streams for commands, datagrams for readiness, packets with descriptors for the logger.
+//!
+//! Messages are received by our own call and parser, since a sender in another pid namespace has pid 0, which
+//! rustix's types cannot hold. Descriptors that come unasked are closed when the `Received` is dropped.
+
+use super::{BorrowedFd, Errno, OwnedFd, Result, raw};
+use heapless::Vec;
+use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use std::os::fd::{AsRawFd, FromRawFd};
+
+/// Descriptors that one message can bring or take. The kernel closes what goes beyond.
+pub const DESCRIPTORS_MAX: usize = 8;
+
+/// Where a socket is.
+#[derive(Clone, Debug)]
+pub struct Address(SocketAddrUnix);
+
+impl Address {
+    /// A path of at most 107 bytes (ENAMETOOLONG beyond).
+    pub fn path(path: &[u8]) -> Result<Address> {
+        SocketAddrUnix::new(path).map(Address)
+    }
+
+    /// A name of at most 107 bytes that is in no file system, seen by everyone in the same network namespace: check
+    /// the peer's credentials.
+    pub fn abstract_name(name: &[u8]) -> Result<Address> {
+        SocketAddrUnix::new_abstract_name(name).map(Address)
+    }
+}
+
+/// Who is at the other end, as the kernel says. A pid of 0 is one that cannot be seen from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub pid: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+fn socket(kind: SocketType, flags: SocketFlags) -> Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, kind, flags | SocketFlags::CLOEXEC, None)
+}
+
+/// Binds, replacing a socket that an earlier process left at the path, and gives the file its permissions.
+fn bind(fd: &OwnedFd, address: &Address, mode: u32) -> Result<()> {
+    let path = address.0.path_bytes();
+    match (rustix::net::bind(fd, &address.0), path) {
+        (Err(Errno::ADDRINUSE), Some(path)) => {
+            rustix::fs::unlink(path)?;
+            rustix::net::bind(fd, &address.0)?;
+        }
+        (other, _) => other?,
+    }
+    // Nobody can connect before `listen`, so there is no moment of looser permissions. Abstract ones have none.
+    path.map_or(Ok(()), |path| rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()))
+}
+
+/// A listening stream socket, nonblocking. A socket file that is already at the path is replaced: hold the lock of the
+/// directory. `mode` as 0o666.
+pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
+    let fd = socket(SocketType::STREAM, SocketFlags::NONBLOCK)?;
+    bind(&fd, address, mode)?;
+    rustix::net::listen(&fd, 128)?;
+    Ok(fd)
+}
+
+/// The next connection, nonblocking; none if nobody waits.
+pub fn accept(listening: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+    loop {
+        match rustix::net::accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(fd) => return Ok(Some(fd)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A stream connected to a listening socket, blocking. ECONNREFUSED: a file is there but nobody listens.
+pub fn connect(address: &Address) -> Result<OwnedFd> {
+    let fd = socket(SocketType::STREAM, SocketFlags::empty())?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, &address.0))?;
+    Ok(fd)
+}
+
+/// A socket that datagrams (as of sd_notify) come to, nonblocking; each message brings its sender's credentials.
+pub fn bind_datagrams(address: &Address, mode: u32) -> Result<OwnedFd> {
+    let fd = socket(SocketType::DGRAM, SocketFlags::NONBLOCK)?;
+    rustix::net::sockopt::set_socket_passcred(&fd, true)?;
+    bind(&fd, address, mode)?;
+    Ok(fd)
+}
+
+/// A socket that sends datagrams to an address, blocking.
+pub fn connect_datagrams(address: &Address) -> Result<OwnedFd> {
+    let fd = socket(SocketType::DGRAM, SocketFlags::empty())?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, &address.0))?;
+    Ok(fd)
+}
+
+/// Two ends of a connection of packets (SOCK_SEQPACKET), nonblocking.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+/// Reads from a stream: none if there is nothing now, `Some(0)` at its end.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
+    match rustix::io::retry_on_intr(|| rustix::net::recv(fd, &mut *buffer, RecvFlags::empty())) {
+        Ok((count, _)) => Ok(Some(count)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes to a stream as much as it takes: none if it takes nothing now. EPIPE (without SIGPIPE): nobody reads.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<usize>> {
+    match rustix::io::retry_on_intr(|| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)) {
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who connected (SO_PEERCRED): the credentials at the time of connect. See unix(7).
+pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
+    const SO_PEERCRED: usize = if cfg!(target_arch = "powerpc64") { 21 } else { 17 };
+    let mut credentials = [0u32; 3];
+    let mut length = size_of_val(&credentials) as u32;
+    let (at, length_at) = (credentials.as_mut_ptr() as usize, &raw mut length as usize);
+    // SAFETY: the buffer holds struct ucred, and its length is passed.
+    unsafe { raw::call(raw::nr::GETSOCKOPT, fd.as_raw_fd() as usize, SOL_SOCKET, SO_PEERCRED, at, length_at)? };
+    let [pid, uid, gid] = credentials;
+    Ok(Peer { pid, uid, gid })
+}
+
+/// One message and what came with it.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes in the buffer; 0 from a connection of packets: the other side is gone.
+    pub length: usize,
+    /// The message was longer than the buffer; the rest is lost.
+    pub truncated: bool,
+    /// Present on sockets made by `bind_datagrams`.
+    pub sender: Option<Peer>,
+    /// Close-on-exec; closed when dropped.
+    pub descriptors: Vec<OwnedFd, DESCRIPTORS_MAX>,
+}
+
+const SOL_SOCKET: usize = 1;
+const SCM_RIGHTS: i32 = 1;
+const SCM_CREDENTIALS: i32 = 2;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const MSG_DONTWAIT: usize = 0x40;
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_TRUNC: u32 = 0x20;
+/// cmsghdr as the kernel has it: a length of a word, level and type.
+const HEADER: usize = size_of::<usize>() + 8;
+const WORD: usize = size_of::<usize>();
+/// Room for the credentials and for the descriptors, in words.
+const CONTROL_WORDS: usize = (2 * HEADER + 16 + 4 * DESCRIPTORS_MAX) / WORD;
+
+/// struct iovec.
+#[repr(C)]
+struct Slice {
+    at: usize,
+    length: usize,
+}
+
+/// struct user_msghdr, as the kernel has it.
+#[repr(C)]
+struct Message {
+    name: usize,
+    name_length: i32,
+    slices: usize,
+    slice_count: usize,
+    control: usize,
+    control_length: usize,
+    flags: u32,
+}
+
+/// The next message; none if there is none now.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<Received>> {
+    let mut control = [0usize; CONTROL_WORDS];
+    let slice = Slice { at: buffer.as_mut_ptr() as usize, length: buffer.len() };
+    let mut message = Message {
+        name: 0,
+        name_length: 0,
+        slices: &raw const slice as usize,
+        slice_count: 1,
+        control: control.as_mut_ptr() as usize,
+        control_length: size_of_val(&control),
+        flags: 0,
+    };
+    let (number, flags) = (fd.as_raw_fd() as usize, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
+    let length = match unsafe { raw::call(raw::nr::RECVMSG, number, &raw mut message as usize, flags, 0, 0) } {
+        Ok(length) => length.min(buffer.len()),
+        Err(Errno::AGAIN) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let truncated = message.flags & MSG_TRUNC != 0;
+    let mut received = Received { length, truncated, sender: None, descriptors: Vec::new() };
+    let filled = message.control_length.min(size_of_val(&control)).div_ceil(WORD);
+    // SAFETY: plain words, seen as bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(control.as_ptr().cast::<u8>(), filled * WORD) };
+    take_control(bytes, &mut received);
+    Ok(Some(received))
+}
+
+fn take_control(mut bytes: &[u8], received: &mut Received) {
+    let int = |bytes: &[u8], at: usize| bytes.get(at..at + 4)?.try_into().map(i32::from_ne_bytes).ok();
+    while let (Some(length), Some(level), Some(kind)) =
+        (bytes.get(..WORD), int(bytes, WORD), int(bytes, WORD + 4))
+    {
+        let length = length.try_into().map_or(0, usize::from_ne_bytes);
+        let Some(data) = bytes.get(HEADER..length.min(bytes.len())) else { return };
+        match (level as usize, kind) {
+            (SOL_SOCKET, SCM_RIGHTS) => data.chunks_exact(4).filter_map(|number| int(number, 0)).for_each(|number| {
+                // SAFETY: the kernel made this descriptor for us just now; nobody else owns it.
+                let fd = unsafe { OwnedFd::from_raw_fd(number) };
+                drop(received.descriptors.push(fd)); // one that does not fit is closed
+            }),
+            (SOL_SOCKET, SCM_CREDENTIALS) => {
+                let word = |at| int(data, at).unwrap_or(0) as u32;
+                received.sender = Some(Peer { pid: word(0), uid: word(4), gid: word(8) });
+            }
+            _ => {} // nothing else was asked for
+        }
+        bytes = bytes.get(length.next_multiple_of(WORD)..).unwrap_or_default();
+    }
+}
+
+/// Sends one message with up to `DESCRIPTORS_MAX` descriptors (EINVAL beyond) over a connected socket. Where descriptors
+/// go along there must be at least one byte. EAGAIN: the other side has too much unread already.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    if descriptors.len() > DESCRIPTORS_MAX {
+        return Err(Errno::INVAL);
+    }
+    let mut control: Vec<u8, { CONTROL_WORDS * WORD }> = Vec::new();
+    let length = HEADER + 4 * descriptors.len();
+    let numbers = descriptors.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes());
+    let head = length.to_ne_bytes().into_iter().chain((SOL_SOCKET as i32).to_ne_bytes()).chain(SCM_RIGHTS.to_ne_bytes());
+    control.extend(head.chain(numbers)); // fits: DESCRIPTORS_MAX were planned for
+    let slice = Slice { at: bytes.as_ptr() as usize, length: bytes.len() };
+    let message = Message {
+        name: 0,
+        name_length: 0,
+        slices: &raw const slice as usize,
+        slice_count: 1,
+        control: if descriptors.is_empty() { 0 } else { control.as_ptr() as usize },
+        control_length: if descriptors.is_empty() { 0 } else { length },
+        flags: 0,
+    };
+    let (number, at) = (fd.as_raw_fd() as usize, &raw const message as usize);
+    // SAFETY: the message names the two buffers with their lengths, and they outlive the call. The kernel copies the
+    // control bytes, so they need no alignment.
+    unsafe { raw::call(raw::nr::SENDMSG, number, at, MSG_NOSIGNAL, 0, 0)? };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn name(of: &str) -> Address {
+        Address::abstract_name(format!("pintle-test-{}-{of}", std::process::id()).as_bytes()).expect("short")
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_credentials() {
+        let listening = listen(&name("listen"), 0o600).expect("the name is free");
+        assert!(accept(listening.as_fd()).expect("it listens").is_none());
+        let client = connect(&name("listen")).expect("it listens");
+        let server = accept(listening.as_fd()).expect("it listens").expect("one waits");
+        let who = peer(server.as_fd()).expect("it is connected");
+        assert_eq!((who.pid, who.uid), (std::process::id(), rustix::process::getuid().as_raw()));
+        let mut buffer = [0; 8];
+        assert_eq!(read(server.as_fd(), &mut buffer), Ok(None));
+        assert_eq!(write(client.as_fd(), b"hello"), Ok(Some(5)));
+        assert_eq!(read(server.as_fd(), &mut buffer), Ok(Some(5)));
+        drop(client);
+        assert_eq!(read(server.as_fd(), &mut buffer), Ok(Some(0)));
+        assert_eq!(write(server.as_fd(), b"late"), Err(Errno::PIPE));
+    }
+
+    #[test]
+    fn a_datagram_names_its_sender_and_a_long_one_says_so() {
+        let socket = bind_datagrams(&name("notify"), 0o666).expect("the name is free");
+        let sender = connect_datagrams(&name("notify")).expect("it is bound");
+        send(sender.as_fd(), b"READY=1", &[]).expect("there is room");
+        send(sender.as_fd(), &[b'x'; 99], &[]).expect("there is room");
+        let mut buffer = [0; 16];
+        let first = receive(socket.as_fd(), &mut buffer).expect("bound").expect("one came");
+        assert_eq!((buffer.get(..first.length), first.truncated), (Some(&b"READY=1"[..]), false));
+        assert_eq!(first.sender.map(|who| who.pid), Some(std::process::id()));
+        let second = receive(socket.as_fd(), &mut buffer).expect("bound").expect("one came");
+        assert_eq!((second.length, second.truncated), (16, true));
+        assert!(receive(socket.as_fd(), &mut buffer).expect("bound").is_none());
+    }
+
+    #[test]
+    fn descriptors_go_along_and_too_many_are_closed() {
+        let (left, right) = pair().expect("a pair can be made");
+        let fds = [left.as_fd(); DESCRIPTORS_MAX];
+        send(left.as_fd(), b"take", &fds).expect("there is room");
+        assert_eq!(send(left.as_fd(), b"more", &[left.as_fd(); 9]), Err(Errno::INVAL));
+        let message = receive(right.as_fd(), &mut [0; 16]).expect("connected").expect("one came");
+        assert_eq!((message.length, message.descriptors.len()), (4, DESCRIPTORS_MAX));
+        for fd in &message.descriptors {
+            assert!(rustix::io::fcntl_getfd(fd).expect("open").contains(rustix::io::FdFlags::CLOEXEC));
+        }
+        drop((message, left));
+        assert_eq!(receive(right.as_fd(), &mut [0; 16]).expect("connected").map(|end| end.length), Some(0));
+    }
+}
