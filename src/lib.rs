@@ -20,5 +20,6 @@ pub mod limits;
 pub mod names;
 pub mod nearest;
 pub mod protocol;
+pub mod signals;
 pub mod time;
 pub mod words;

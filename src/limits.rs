@@ -41,6 +41,12 @@ pub const STACKS: usize = 16;
 /// Bytes of a service file, a drop-in, or a here-document. A larger file is refused before it is read whole.
 pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of one line of a service file. A long value goes on in indented lines.
+pub const SOURCE_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of one argument, a script included: MAX_ARG_STRLEN of the kernel (execve(2)), its NUL not counted.
+pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
+
 /// Nodes of one expression (`while`, `start-on`, ...), and how deep parentheses may nest.
 pub const EXPRESSION_NODES_MAX: usize = 256;
 /// See `EXPRESSION_NODES_MAX`.

@@ -1,4 +1,276 @@
 //! Service file text to `Definition`, with diagnostics like a good compiler's. Allocates: it runs in tools, never in the
 //! supervisor or the engine.
+//!
+//! `lexer` knows lines and words and no key; `keys` is the one table; `value` and `expression` make values of words;
+//! `diagnostic` shows findings. Nothing here opens a file or looks at another service: whether names exist and what they
+//! make together is for `database::compile`.
 
 pub mod definition;
+pub mod diagnostic;
+mod expression;
+pub mod keys;
+mod lexer;
+mod suggest;
+mod value;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::expand::{Piece, pieces};
+use crate::names;
+use definition::{Action, At, Definition, Kind, Log, Position, Readiness, Restart};
+use diagnostic::{Diagnostic, Shown, Sink};
+use keys::{BUNDLE, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE};
+use lexer::{Entry, Segment};
+use value::Filler;
+
+/// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
+/// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.
+pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Definition> {
+    let mut sink = Sink::new(file, diagnostics);
+    let whole = Position { file, ..Position::default() };
+    if let Err(fault) = names::check_service(name) {
+        sink.push(value::name_finding("service", name, whole, fault));
+    }
+    let mut definition = empty(name, Position { line: 1, column: 1, length: 1, ..whole });
+    if let Some(text) = lexer::check_text(text, &mut sink) {
+        let entries = lexer::entries(text, |word| keys::find(word).is_some(), &mut sink);
+        service(&entries, &mut definition, &mut sink);
+    }
+    let failed = sink.failed();
+    sink.finish();
+    (!failed).then_some(definition)
+}
+
+/// A definition that says nothing yet.
+fn empty(name: &str, origin: Position) -> Definition {
+    Definition {
+        name: String::from(name),
+        origin,
+        description: String::new(),
+        kind: Kind::Longrun,
+        command: Vec::new(),
+        stop: Vec::new(),
+        reload: None,
+        relations: Vec::new(),
+        inverse_relations: Vec::new(),
+        while_on: None,
+        start_on: None,
+        stop_on: None,
+        for_each: None,
+        instance: String::new(),
+        pass: Vec::new(),
+        ready: Readiness::None,
+        restart: Restart::Never,
+        restart_delay_ms: 0,
+        restart_delay_ms_max: 0,
+        restart_limit: 0,
+        restart_window_ms: 0,
+        start_timeout_ms: 0,
+        stop_timeout_ms: 0,
+        remain: true,
+        essential: false,
+        user: String::new(),
+        group: String::new(),
+        directory: String::new(),
+        umask: 0o022,
+        nice: None,
+        oom_score_adj: None,
+        env: Vec::new(),
+        env_file: Vec::new(),
+        limits: Vec::new(),
+        log: Log::File,
+        expands: false,
+    }
+}
+
+/// Fills the definition from the entries of its file.
+fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'_>) {
+    let file = sink.file;
+    let template = names::is_template(&definition.name);
+    let (given, command_meant) = known(entries, sink);
+    let find = |name: &str| given.iter().find(|(key, _)| key.name == name).map(|&(_, entry)| entry);
+    let mut filler = Filler { definition, sink, placeholders: Vec::new() };
+
+    // What a key means, and whether it may be there, depends on the type: first of all.
+    let type_entry = find("type");
+    for (key, entry) in &given {
+        if key.name == "type" {
+            value::fill(key, entry, &mut filler);
+        }
+    }
+    let kind = filler.definition.kind;
+    let kind_bit = match kind {
+        Kind::Longrun => LONGRUN,
+        Kind::Oneshot => ONESHOT,
+        Kind::Bundle => BUNDLE,
+    };
+    for &(key, entry) in &given {
+        if key.kinds & kind_bit == 0 {
+            filler.sink.push(misplaced(key, kind, entry, type_entry));
+        } else if key.kinds == TEMPLATE && !template {
+            let message = format_args!("\"{}\" is for templates, and this is none", key.name);
+            let help = format_args!("a template's file is called NAME@.svc");
+            filler.sink.push(Diagnostic::error("template-key", entry.position, message).help(help));
+        } else if key.name != "type" {
+            value::fill(key, entry, &mut filler);
+        }
+    }
+    for key in KEYS {
+        let default = if kind == Kind::Oneshot { key.default_oneshot } else { key.default };
+        if !default.is_empty() && key.kinds & kind_bit != 0 && find(key.name).is_none() {
+            let position = Position { file, ..Position::default() };
+            let segments = alloc::vec![Segment { text: default, line: 0, column: 0 }];
+            let entry = Entry { key: key.name, position, value_at: position, segments, script: None };
+            value::fill(key, &entry, &mut filler);
+        }
+    }
+    let placeholders = filler.placeholders;
+    whole(definition, &find, command_meant, sink);
+    expansion(definition, &placeholders, sink);
+}
+
+/// The entries with their keys, each key once; and whether a refused one was meant to be the command.
+fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'static Key, &'e Entry<'t>)>, bool) {
+    let mut given: Vec<(&'static Key, &Entry<'_>)> = Vec::new();
+    let mut command_meant = false;
+    for entry in entries {
+        let Some(key) = keys::find(entry.key) else {
+            let text = Shown(entry.key);
+            let meant = keys::meant(entry.key);
+            command_meant |= meant == Some("command");
+            sink.push(match meant {
+                Some(meant) => {
+                    let message = format_args!("unknown key {text}, did you mean \"{meant}\"?");
+                    Diagnostic::error("unknown-key", entry.position, message)
+                }
+                None => Diagnostic::error("unknown-key", entry.position, format_args!("unknown key {text}")),
+            });
+            continue;
+        };
+        if let Some((_, first)) = given.iter().find(|(other, _)| other.name == key.name) {
+            let message = format_args!("the key \"{}\" stands here for a second time", key.name);
+            let finding = Diagnostic::error("doubled-key", entry.position, message);
+            let help = format_args!("a long value goes on in indented lines");
+            sink.push(finding.help(help).related(first.position, "first here"));
+            continue;
+        }
+        given.push((key, entry));
+    }
+    (given, command_meant)
+}
+
+/// The finding for a key that is not for this kind of service.
+fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry<'_>>) -> Diagnostic {
+    let kind_name = |kind| match kind {
+        Kind::Longrun => "longrun",
+        Kind::Oneshot => "oneshot",
+        Kind::Bundle => "bundle",
+    };
+    let message = format_args!("\"{}\" is not for a {}", key.name, kind_name(kind));
+    let finding = Diagnostic::error("misplaced-key", entry.position, message);
+    let only = match key.kinds {
+        LONGRUN => Kind::Longrun,
+        ONESHOT => Kind::Oneshot,
+        BUNDLE => Kind::Bundle,
+        _ => return type_entry.map_or(finding.clone(), |at| finding.related(at.position, "its type")),
+    };
+    match type_entry {
+        Some(at) => {
+            finding.help(format_args!("it is for a {} alone", kind_name(only))).related(at.position, "its type")
+        }
+        None => finding.help(format_args!("it is for a {0} alone: add type = {0}", kind_name(only))),
+    }
+}
+
+/// What only the keys together can tell.
+fn whole<'e, 't: 'e>(
+    definition: &mut Definition,
+    find: &dyn Fn(&str) -> Option<&'e Entry<'t>>,
+    command_meant: bool,
+    sink: &mut Sink<'_>,
+) {
+    if definition.kind != Kind::Bundle && find("command").is_none() && !command_meant {
+        let whole = Position { file: sink.file, ..Position::default() };
+        let message = format_args!("there is no \"command\"");
+        let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
+        sink.push(Diagnostic::error("no-command", whole, message).help(help));
+    }
+    if let Some(entry) = find("for-each")
+        && find("instance").is_none()
+        && names::is_template(&definition.name)
+    {
+        let finding =
+            Diagnostic::error("no-instance", entry.position, format_args!("\"for-each\" without \"instance\""));
+        sink.push(finding.help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}")));
+    }
+    if let Some(entry) = find("instance")
+        && find("for-each").is_none()
+        && find("start-on").is_none()
+        && names::is_template(&definition.name)
+    {
+        let message = format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
+        sink.push(Diagnostic::error("no-for-each", entry.position, message));
+    }
+    if definition.restart_delay_ms > definition.restart_delay_ms_max {
+        match (find("restart-delay"), find("restart-delay-max")) {
+            (Some(delay), Some(most)) => {
+                let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
+                let finding = Diagnostic::error("bad-value", delay.position, message);
+                sink.push(finding.related(most.position, "the greatest delay"));
+            }
+            // Only one is given: the other follows it.
+            (Some(_), None) | (None, None) => definition.restart_delay_ms_max = definition.restart_delay_ms,
+            (None, Some(_)) => definition.restart_delay_ms = definition.restart_delay_ms_max,
+        }
+    }
+}
+
+/// Checks the names in placeholders. Without any, makes the strings what they are.
+fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mut Sink<'_>) {
+    let template = names::is_template(&definition.name);
+    for placeholder in placeholders {
+        let name = &placeholder.value;
+        if definition.pass.contains(name) || (template && name == "INSTANCE") {
+            continue;
+        }
+        let finding = match name.as_str() {
+            "INSTANCE" => {
+                let message = format_args!("${{INSTANCE}} in what is not a template");
+                Diagnostic::error("placeholder", placeholder.position, message)
+            }
+            name if names::is_variable(name) => {
+                let message = format_args!("nothing is known as ${{{name}}}");
+                let help = format_args!(
+                    "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
+                );
+                Diagnostic::error("placeholder", placeholder.position, message).help(help)
+            }
+            name => {
+                let message = format_args!("{} cannot be the name of an attribute", Shown(name));
+                let help = format_args!("$${{ or '${{' is the text itself");
+                Diagnostic::error("placeholder", placeholder.position, message).help(help)
+            }
+        };
+        sink.push(finding);
+    }
+    definition.expands = !placeholders.is_empty();
+    if definition.expands {
+        return;
+    }
+    let actions = definition.stop.iter_mut().chain(&mut definition.reload);
+    let arguments = actions.flat_map(|action| match action {
+        Action::Command(arguments) => arguments.iter_mut(),
+        Action::Signal(_) => [].iter_mut(),
+    });
+    let lists = definition.command.iter_mut().chain(&mut definition.env).chain(&mut definition.env_file);
+    for text in lists.chain(arguments).chain(core::iter::once(&mut definition.directory)) {
+        if text.contains("$${") {
+            *text = pieces(text)
+                .map(|piece| match piece {
+                    Piece::Literal(text) | Piece::Placeholder(text) | Piece::Unclosed(text) => text,
+                })
+                .collect();
+        }
+    }
+}

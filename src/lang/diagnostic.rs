@@ -1,0 +1,306 @@
+//! Findings in texts, and how they are shown: position, message, the line, what is meant underlined, what was expected.
+//!
+//! ```text
+//! web.svc:12:1: unknown key "depnds", did you mean "needs"?
+//!     depnds = localfs
+//!     ^^^^^^
+//! ```
+//!
+//! What a file says is never written to a terminal as it is: control characters and what turns the direction of writing
+//! are replaced.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+use super::definition::Position;
+
+/// Width of the part of a long line that is shown, in columns of a terminal.
+const WINDOW_COLUMNS: usize = 100;
+/// What is shown of a long line before the place that is meant.
+const WINDOW_BEFORE: usize = 30;
+/// Characters of a text from a file that a message quotes.
+const QUOTED_CHARACTERS: usize = 48;
+/// Findings of one file that are kept; one more says that there are more.
+pub const DIAGNOSTICS_PER_FILE_MAX: usize = 100;
+
+/// A text that positions point into: the list of them is owned by whoever reads the files.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Path as people write it.
+    pub path: String,
+    /// All of its bytes.
+    pub text: Vec<u8>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// Worth a look; the file is taken.
+    Warning,
+}
+
+/// One finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// How bad.
+    pub severity: Severity,
+    /// Stable short name of this kind of finding, as `unknown-key`.
+    pub name: &'static str,
+    /// Where. Line 0 is the file as a whole.
+    pub position: Position,
+    /// What is wrong, one line without a full stop.
+    pub message: String,
+    /// What was expected, or what to do; may be empty.
+    pub help: String,
+    /// Other places that have to do with it, each with a short text.
+    pub related: Vec<(Position, String)>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(name: &'static str, position: Position, message: fmt::Arguments<'_>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            name,
+            position,
+            message: alloc::fmt::format(message),
+            help: String::new(),
+            related: Vec::new(),
+        }
+    }
+
+    /// The same with what was expected.
+    pub fn help(mut self, help: fmt::Arguments<'_>) -> Diagnostic {
+        self.help = alloc::fmt::format(help);
+        self
+    }
+
+    /// The same with another place.
+    pub fn related(mut self, position: Position, text: &str) -> Diagnostic {
+        self.related.push((position, String::from(text)));
+        self
+    }
+
+    /// The same as a warning.
+    pub fn warning(mut self) -> Diagnostic {
+        self.severity = Severity::Warning;
+        self
+    }
+}
+
+/// True if one of them is an error.
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// Text of a file inside a message: in double quotes, cut where it is long.
+pub struct Shown<'a>(pub &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        for (number, character) in self.0.chars().enumerate() {
+            if number == QUOTED_CHARACTERS {
+                out.write_str("...")?;
+                break;
+            }
+            out.write_char(printable(character))?;
+        }
+        out.write_char('"')
+    }
+}
+
+/// The findings of one file, as they are made.
+pub(super) struct Sink<'a> {
+    /// Index of the file in the list of sources.
+    pub file: u32,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    first: usize,
+    dropped: bool,
+    failed: bool,
+}
+
+impl<'a> Sink<'a> {
+    /// For the file with this index; findings are added to `diagnostics`.
+    pub fn new(file: u32, diagnostics: &'a mut Vec<Diagnostic>) -> Sink<'a> {
+        let first = diagnostics.len();
+        Sink { file, diagnostics, first, dropped: false, failed: false }
+    }
+
+    /// Adds a finding, as long as there are not too many.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.failed |= diagnostic.severity == Severity::Error;
+        if self.diagnostics.len() - self.first < DIAGNOSTICS_PER_FILE_MAX {
+            self.diagnostics.push(diagnostic);
+        } else {
+            self.dropped = true;
+        }
+    }
+
+    /// True after an error.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Puts the findings into the order of the text.
+    pub fn finish(self) {
+        let own = &mut self.diagnostics[self.first..];
+        own.sort_by_key(|diagnostic| (diagnostic.position.line, diagnostic.position.column));
+        if self.dropped {
+            let whole = Position { file: self.file, ..Position::default() };
+            let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");
+            self.diagnostics.push(Diagnostic::error("too-many-findings", whole, message));
+        }
+    }
+}
+
+/// Writes one finding with its places, each line ended by a newline.
+pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
+    let label = match diagnostic.severity {
+        Severity::Error => "",
+        Severity::Warning => "warning: ",
+    };
+    place(diagnostic.position, label, &diagnostic.message, sources, out)?;
+    if !diagnostic.help.is_empty() {
+        out.write_str("    ")?;
+        write_printable(&diagnostic.help, out)?;
+        out.write_char('\n')?;
+    }
+    for (position, text) in &diagnostic.related {
+        place(*position, "note: ", text, sources, out)?;
+    }
+    Ok(())
+}
+
+/// Writes position, label and text, then the line with its underline.
+fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
+    let source = sources.get(position.file as usize);
+    write_printable(source.map_or("?", |source| &source.path), out)?;
+    if position.line > 0 {
+        write!(out, ":{}:{}", position.line, position.column)?;
+    }
+    out.write_str(": ")?;
+    out.write_str(label)?;
+    write_printable(text, out)?;
+    out.write_char('\n')?;
+    let line = source.and_then(|source| {
+        let index = position.line.checked_sub(1)? as usize;
+        source.text.split(|&byte| byte == b'\n').nth(index)
+    });
+    line.map_or(Ok(()), |line| excerpt(&String::from_utf8_lossy(line), position, out))
+}
+
+/// Writes a line, or the part of a long one around the position, and the underline below it.
+fn excerpt(line: &str, position: Position, out: &mut dyn Write) -> fmt::Result {
+    let first = position.column.max(1) as usize - 1;
+    let behind = first.saturating_add(position.length.max(1) as usize);
+    let (mut all, mut before) = (0, 0);
+    for (index, character) in line.chars().enumerate() {
+        if index < first {
+            before += columns(character);
+        }
+        all += columns(character);
+    }
+    // All of a short line; of a long one a window, its edges marked.
+    let long = all > WINDOW_COLUMNS;
+    let from = if long { before.saturating_sub(WINDOW_BEFORE) } else { 0 };
+    let until = if long { from + WINDOW_COLUMNS } else { usize::MAX };
+    let mut pad = 4;
+    out.write_str("    ")?;
+    if from > 0 {
+        out.write_str("...")?;
+        pad += 3;
+    }
+    let (mut at, mut carets) = (0, 0);
+    for (index, character) in line.chars().enumerate() {
+        let width = columns(character);
+        if at + width > until {
+            out.write_str("...")?;
+            break;
+        }
+        if at >= from {
+            match character {
+                '\t' => out.write_str("    ")?,
+                other => out.write_char(printable(other))?,
+            }
+            match index {
+                _ if index < first => pad += width,
+                _ if index < behind => carets += width,
+                _ => {}
+            }
+        }
+        at += width;
+    }
+    out.write_char('\n')?;
+    (0..pad).try_for_each(|_| out.write_char(' '))?;
+    (0..carets.max(1)).try_for_each(|_| out.write_char('^'))?;
+    out.write_char('\n')
+}
+
+fn write_printable(text: &str, out: &mut dyn Write) -> fmt::Result {
+    text.chars().try_for_each(|character| out.write_char(printable(character)))
+}
+
+/// The character, or U+FFFD for one that would move the cursor or turn the direction of writing.
+fn printable(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+/// Columns that a terminal gives to a character: East Asian wide ones 2, combining ones 0. A tab is shown as 4 blanks.
+fn columns(character: char) -> usize {
+    match character {
+        '\t' => 4,
+        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn shown(line: &str, column: u32, length: u32) -> String {
+        let mut out = String::new();
+        excerpt(line, Position { file: 0, line: 1, column, length }, &mut out).expect("a String takes everything");
+        out
+    }
+
+    #[test]
+    fn the_underline_stands_under_what_is_meant() {
+        assert_eq!(shown("a = bcd", 5, 3), "    a = bcd\n        ^^^\n");
+        assert_eq!(shown("a\tb", 3, 1), "    a    b\n         ^\n");
+        assert_eq!(shown("\u{e9}\u{e9} x", 4, 1), "    \u{e9}\u{e9} x\n       ^\n");
+        assert_eq!(shown("\u{65e5}\u{672c} x", 1, 2), "    \u{65e5}\u{672c} x\n    ^^^^\n");
+        assert_eq!(shown("a =", 4, 1), "    a =\n       ^\n");
+        assert_eq!(shown("\u{1b}[2J", 1, 1), "    \u{fffd}[2J\n    ^\n");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_in_part() {
+        let line = format!("{}here{}", "x".repeat(500), "y".repeat(500));
+        let text = shown(&line, 501, 4);
+        let mut lines = text.lines();
+        let (top, under) = (lines.next().expect("the line"), lines.next().expect("the underline"));
+        assert_eq!(top.len(), 4 + WINDOW_COLUMNS + 6);
+        let at = under.find('^').expect("an underline");
+        assert_eq!(&top[at..at + 4], "here");
+        assert_eq!(under.len(), at + 4);
+    }
+}

@@ -1,0 +1,333 @@
+//! The one table of keys: parser, diagnostics, manual page and completion all come from it.
+//!
+//! To add a key: a field in `Definition`, a line here, and, if its values are of a new kind, an arm in `value.rs`.
+
+use alloc::string::String;
+
+use super::definition::{At, Definition, Expression, Kind, Log, Restart};
+use super::suggest::nearest;
+use crate::graph::Relation;
+
+/// Kinds of service that a key applies to: bits.
+pub type Kinds = u8;
+/// `longrun`.
+pub const LONGRUN: Kinds = 1;
+/// `oneshot`.
+pub const ONESHOT: Kinds = 2;
+/// `bundle`.
+pub const BUNDLE: Kinds = 4;
+/// What has processes.
+pub const PROCESS: Kinds = LONGRUN | ONESHOT;
+/// All.
+pub const ALL: Kinds = LONGRUN | ONESHOT | BUNDLE;
+/// Only in a template, `NAME@.svc`, of whatever kind.
+pub const TEMPLATE: Kinds = 8 | ALL;
+
+/// What a value is, and which field of the definition it fills.
+#[derive(Clone, Copy)]
+pub enum Value {
+    /// One line for people.
+    Text(fn(&mut Definition) -> &mut String),
+    /// One of these words; the function gets its index.
+    Choice(&'static [&'static str], fn(&mut Definition, usize)),
+    /// The program and its arguments, or a script.
+    Command,
+    /// Signals or a command, for `stop`.
+    Stop,
+    /// A signal or a command, for `reload`.
+    Reload,
+    /// Names of services, and what this one has to them.
+    Relation(Relation),
+    /// Names of services, and what they have to this one.
+    Inverse(Relation),
+    /// An expression over conditions and events.
+    Expression(fn(&mut Definition) -> &mut Option<At<Expression>>),
+    /// One condition with attributes.
+    ForEach,
+    /// The text that names an instance.
+    Instance,
+    /// Names of attributes.
+    Pass,
+    /// How readiness is told.
+    Ready,
+    /// A time, between these bounds in milliseconds.
+    Duration(u32, u32, fn(&mut Definition) -> &mut u32),
+    /// A whole number from 0 to this.
+    Count(u32, fn(&mut Definition) -> &mut u32),
+    /// `yes` or `no`.
+    Switch(fn(&mut Definition) -> &mut bool),
+    /// A name or a number of passwd(5), group(5).
+    Account(fn(&mut Definition) -> &mut String),
+    /// An absolute path.
+    Directory,
+    /// Octal permission bits.
+    Umask,
+    /// A whole number between these bounds.
+    Integer(i32, i32, fn(&mut Definition) -> &mut Option<i32>),
+    /// NAME=VALUE words.
+    Environment,
+    /// Absolute paths, a `-` before one that may be missing.
+    EnvironmentFiles,
+    /// SOFT[:HARD] of this RLIMIT_* number of setrlimit(2), generic numbering.
+    Limit(u32),
+}
+
+/// One key.
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What its value is.
+    pub value: Value,
+    /// The value if it is not given, as it would be written; empty for none.
+    pub default: &'static str,
+    /// The same for a oneshot.
+    pub default_oneshot: &'static str,
+    /// What it applies to.
+    pub kinds: Kinds,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, kinds: Kinds, value: Value, default: &'static str, doc: &'static str) -> Key {
+    Key { name, value, default, default_oneshot: default, kinds, doc }
+}
+
+const fn limit(name: &'static str, resource: u32, doc: &'static str) -> Key {
+    key(name, PROCESS, Value::Limit(resource), "", doc)
+}
+
+/// The longest time that any key takes: 30 days.
+const TIME_MS_MAX: u32 = 30 * 86_400_000;
+
+/// All keys, in the order in which people should read about them.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("description", ALL, Value::Text(|d| &mut d.description), "",
+        "One line that says what the service is, as written; `#` behind a blank begins a comment."),
+    key("type", ALL, Value::Choice(&["longrun", "oneshot", "bundle"], |d, n| d.kind = [Kind::Longrun, Kind::Oneshot, Kind::Bundle][n]), "longrun",
+        "`longrun` is a daemon that stays in the foreground, `oneshot` a command that brings something up and ends, `bundle` a name for a set of services."),
+    key("command", PROCESS, Value::Command, "",
+        "The program, by its absolute path, and its arguments; or a script, `<<END`, run by /bin/sh -c or by the program that follows END."),
+    Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: "", kinds: PROCESS,
+        doc: "How it is stopped: `signal NAME...` sends these signals in turn, anything else is a command; of a oneshot, the command that takes down what `command` brought up." },
+    key("reload", PROCESS, Value::Reload, "",
+        "How it is told to read its configuration again: `signal NAME`, or a command."),
+    key("needs", ALL, Value::Relation(Relation::Needs), "",
+        "Services pulled up that must be up before this one starts; it stops before they do, and when one of them fails."),
+    key("binds", ALL, Value::Relation(Relation::Binds), "",
+        "As `needs`, and it is stopped and started again whenever one of them ends and is started again."),
+    key("needs-to-start", ALL, Value::Relation(Relation::NeedsToStart), "",
+        "Services pulled up that must be up before this one starts, and do not matter afterwards."),
+    key("wants", ALL, Value::Relation(Relation::Wants), "",
+        "Services pulled up and waited for while they are starting; their failure does not matter."),
+    key("after", ALL, Value::Relation(Relation::After), "",
+        "Services waited for while they are starting, if something else pulls them up."),
+    key("before", ALL, Value::Inverse(Relation::After), "",
+        "`after`, written from the other end."),
+    key("conflicts", ALL, Value::Relation(Relation::Conflicts), "",
+        "Services that are never up at the same time as this one."),
+    key("needed-by", ALL, Value::Inverse(Relation::Needs), "",
+        "`needs`, written from the other end: these services need this one."),
+    key("wanted-by", ALL, Value::Inverse(Relation::Wants), "",
+        "`wants`, written from the other end: these services want this one."),
+    key("contains", BUNDLE, Value::Relation(Relation::Contains), "",
+        "The services that a bundle stands for."),
+    key("while", ALL, Value::Expression(|d| &mut d.while_on), "",
+        "It may be up only while this holds: conditions, `up(SERVICE)`, `failed(SERVICE)`, `and`, `or`, `not`, parentheses."),
+    key("start-on", ALL, Value::Expression(|d| &mut d.start_on), "",
+        "The events and conditions that start it."),
+    key("stop-on", ALL, Value::Expression(|d| &mut d.stop_on), "",
+        "The events and conditions that take away what `start-on` gave."),
+    key("for-each", TEMPLATE, Value::ForEach, "",
+        "One condition with attributes: for each that is on and matches, there is an instance."),
+    key("instance", TEMPLATE, Value::Instance, "",
+        "The name of an instance, made of attributes: `${IFACE}`."),
+    key("pass", PROCESS, Value::Pass, "",
+        "Attributes of the condition or event that become environment variables, and expand as `${NAME}` in commands, `env` and paths."),
+    key("ready", LONGRUN, Value::Ready, "none",
+        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify)."),
+    key("restart", LONGRUN, Value::Choice(&["always", "on-failure", "never"], |d, n| d.restart = [Restart::Always, Restart::OnFailure, Restart::Never][n]), "always",
+        "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
+    key("restart-delay", LONGRUN, Value::Duration(0, TIME_MS_MAX, |d| &mut d.restart_delay_ms), "1s",
+        "The least time between two starts; what ran longer is started again at once."),
+    key("restart-delay-max", LONGRUN, Value::Duration(0, TIME_MS_MAX, |d| &mut d.restart_delay_ms_max), "60s",
+        "The delay doubles with each death in a row, up to this."),
+    key("restart-limit", LONGRUN, Value::Count(1000, |d| &mut d.restart_limit), "10",
+        "With so many deaths within `restart-window` it has failed and is left down; 0 is no limit."),
+    key("restart-window", LONGRUN, Value::Duration(1, TIME_MS_MAX, |d| &mut d.restart_window_ms), "5m",
+        "The time in which deaths are counted for `restart-limit`."),
+    Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: "5m", kinds: PROCESS,
+        doc: "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed." },
+    key("stop-timeout", PROCESS, Value::Duration(1, TIME_MS_MAX, |d| &mut d.stop_timeout_ms), "10s",
+        "How long it may take to stop; then its process group is killed."),
+    key("remain", ONESHOT, Value::Switch(|d| &mut d.remain), "yes",
+        "Whether it counts as up after its command succeeded, or as done."),
+    key("essential", ALL, Value::Switch(|d| &mut d.essential), "no",
+        "Whether a boot in which it is not up is a failed boot."),
+    key("user", PROCESS, Value::Account(|d| &mut d.user), "",
+        "The user, by name or number, that its processes run as; not given, the one of pintle."),
+    key("group", PROCESS, Value::Account(|d| &mut d.group), "",
+        "The group, by name or number; not given, the user's."),
+    key("directory", PROCESS, Value::Directory, "",
+        "The working directory; not given, `/`."),
+    key("umask", PROCESS, Value::Umask, "022",
+        "The permission bits that new files do not get, in octal."),
+    key("env", PROCESS, Value::Environment, "",
+        "Environment variables, NAME=VALUE each."),
+    key("env-file", PROCESS, Value::EnvironmentFiles, "",
+        "Files of NAME=VALUE lines, read at each start; one with `-` before its path may be missing."),
+    key("nice", PROCESS, Value::Integer(-20, 19, |d| &mut d.nice), "",
+        "Scheduling priority, from -20 (first) to 19."),
+    key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, |d| &mut d.oom_score_adj), "",
+        "How likely it is killed when memory is short, from -1000 (never) to 1000."),
+    key("log", PROCESS, Value::Choice(&["file", "console", "null"], |d, n| d.log = [Log::File, Log::Console, Log::Null][n]), "file",
+        "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
+    limit("limit-as", 9, "Bytes of address space."),
+    limit("limit-core", 4, "Bytes of a core file."),
+    limit("limit-cpu", 0, "Seconds of processor time."),
+    limit("limit-data", 2, "Bytes of data segment."),
+    limit("limit-fsize", 1, "Bytes of a file that it writes."),
+    limit("limit-locks", 10, "File locks."),
+    limit("limit-memlock", 8, "Bytes of memory that it may lock."),
+    limit("limit-msgqueue", 12, "Bytes of POSIX message queues."),
+    limit("limit-nice", 13, "20 less the lowest nice value that it may take."),
+    limit("limit-nofile", 7, "Open descriptors."),
+    limit("limit-nproc", 6, "Processes and threads of its user."),
+    limit("limit-rss", 5, "Bytes of resident memory; Linux does not look at it."),
+    limit("limit-rtprio", 14, "Real-time priority that it may take."),
+    limit("limit-rttime", 15, "Microseconds of real-time processor time without a blocking call."),
+    limit("limit-sigpending", 11, "Signals queued for its user."),
+    limit("limit-stack", 3, "Bytes of stack."),
+];
+
+/// Words that people bring from elsewhere, and the key that they mean.
+static ALIASES: &[(&str, &str)] = &[
+    ("depends", "needs"),
+    ("depends-on", "needs"),
+    ("dependencies", "needs"),
+    ("require", "needs"),
+    ("requires", "needs"),
+    ("required-by", "needed-by"),
+    ("binds-to", "binds"),
+    ("part-of", "binds"),
+    ("waits-for", "wants"),
+    ("use", "wants"),
+    ("exec", "command"),
+    ("exec-start", "command"),
+    ("run", "command"),
+    ("script", "command"),
+    ("start", "command"),
+    ("exec-stop", "stop"),
+    ("stop-command", "stop"),
+    ("stop-signal", "stop"),
+    ("kill-signal", "stop"),
+    ("exec-reload", "reload"),
+    ("reload-signal", "reload"),
+    ("members", "contains"),
+    ("condition", "while"),
+    ("when", "while"),
+    ("respawn", "restart"),
+    ("notification-fd", "ready"),
+    ("readiness", "ready"),
+    ("timeout", "start-timeout"),
+    ("timeout-start", "start-timeout"),
+    ("timeout-stop", "stop-timeout"),
+    ("kill-timeout", "stop-timeout"),
+    ("remain-after-exit", "remain"),
+    ("run-as", "user"),
+    ("uid", "user"),
+    ("gid", "group"),
+    ("chdir", "directory"),
+    ("cwd", "directory"),
+    ("working-directory", "directory"),
+    ("workdir", "directory"),
+    ("environment", "env"),
+    ("environment-file", "env-file"),
+    ("oom-score-adjust", "oom-score-adj"),
+    ("priority", "nice"),
+    ("output", "log"),
+    ("stdout", "log"),
+    ("nofile", "limit-nofile"),
+];
+
+/// The key with this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that is likely meant by a word that is none.
+pub fn meant(word: &str) -> Option<&'static str> {
+    let aliases = ALIASES.iter().map(|&(alias, _)| alias);
+    let found = nearest(word, &mut KEYS.iter().map(|key| key.name).chain(aliases))?;
+    let alias = ALIASES.iter().find(|&&(alias, _)| alias == found);
+    Some(alias.map_or(found, |&(_, key)| key))
+}
+
+impl Value {
+    /// What is expected, behind the word "expected". Bounds and choices are said by the finding itself.
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Value::Text(_) => "a text",
+            Value::Choice(..) => "one word",
+            Value::Command => "a program by its absolute path and its arguments, or a script: <<END",
+            Value::Stop => "signals (signal TERM) or a command by its absolute path",
+            Value::Reload => "a signal (signal HUP) or a command by its absolute path",
+            Value::Relation(_) | Value::Inverse(_) => "names of services, parted by blanks",
+            Value::Expression(_) => "conditions or events, as: net-up IFACE=eth* and not maintenance",
+            Value::ForEach => "one condition, as: net-up IFACE=wl*",
+            Value::Instance => "a name made of attributes, as: ${IFACE}",
+            Value::Pass => "names of attributes, parted by blanks",
+            Value::Ready => "none, fd N (3 to 255), or notify",
+            Value::Duration(..) => "a number with ms, s, m, h or d, as 500ms or 20s",
+            Value::Count(..) | Value::Integer(..) => "a whole number",
+            Value::Switch(_) => "yes or no",
+            Value::Account(_) => "a name or a number",
+            Value::Directory => "an absolute path",
+            Value::Umask => "octal permission bits from 0 to 777, as 022",
+            Value::Environment => "NAME=VALUE words",
+            Value::EnvironmentFiles => "absolute paths, a \"-\" before one that may be missing",
+            Value::Limit(_) => "SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_distinct_and_documented() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[..index].iter().all(|other| other.name != key.name), "{}", key.name);
+            assert!(key.doc.ends_with('.') && key.kinds & ALL != 0, "{}", key.name);
+            assert!(key.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn aliases_are_no_keys_and_mean_keys() {
+        for (alias, key) in ALIASES {
+            assert!(find(alias).is_none(), "{alias}");
+            assert!(find(key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant() {
+        let table = [
+            ("depnds", Some("needs")),
+            ("depends", Some("needs")),
+            ("Requires", Some("needs")),
+            ("exec", Some("command")),
+            ("ExecStart", Some("command")),
+            ("comand", Some("command")),
+            ("stop_timeout", Some("stop-timeout")),
+            ("limit-nofiles", Some("limit-nofile")),
+            ("frobnicate", None),
+            ("x", None),
+        ];
+        for (word, key) in table {
+            assert_eq!(meant(word), key, "{word}");
+        }
+    }
+}

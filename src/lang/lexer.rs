@@ -1,0 +1,357 @@
+//! Bytes to entries (a key, and the parts of its value as they stand on lines), and entries to words. It knows lines,
+//! comments, quotes and here-documents; it knows no key.
+//!
+//! The file format, in short (the manual page says it at length):
+//! - `key = value` (blanks around `=` may be left out) from the first column; a key once in a file;
+//! - an indented line continues the value above it; empty lines and lines of comment may stand between;
+//! - `#` at the start of a line or behind a blank begins a comment; not inside quotes;
+//! - values are words parted by blanks, quoted as in a POSIX shell (`crate::words`); a quote ends on its line;
+//! - `key = <<END [PROGRAM ARGUMENT...]` takes all lines up to one that is just `END` as a script.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::str;
+
+use super::definition::Position;
+use super::diagnostic::{Diagnostic, Shown, Sink};
+use crate::limits::{ARGUMENT_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
+use crate::words::{self, is_blank};
+
+/// A part of a value that stands on one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// From the first character that is not a blank to the end of the line, comment included.
+    pub text: &'a str,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column of the first character, from 1.
+    pub column: u32,
+}
+
+/// `key = value`.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// Where the key stands.
+    pub position: Position,
+    /// Just behind the `=`: where a value would stand if there is none.
+    pub value_at: Position,
+    /// The value, line by line; never empty texts.
+    pub segments: Vec<Segment<'a>>,
+    /// The lines of a here-document, their common indentation taken away; then `segments` are what follows `<<END`.
+    pub script: Option<String>,
+}
+
+/// What a word is to an expression; elsewhere all are `Text`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Token {
+    /// A word.
+    Text,
+    /// `(` outside quotes.
+    Open,
+    /// `)` outside quotes.
+    Close,
+}
+
+/// One word of a value.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// The text without quotes, in the form of `crate::expand`: a `${` that was quoted by `'..'` or a backslash is `$${`.
+    pub text: String,
+    /// Where it stands, quotes included.
+    pub position: Position,
+    /// True if it was written without any quotes.
+    pub plain: bool,
+    /// What it is.
+    pub token: Token,
+}
+
+/// Characters as a count that fits a position.
+fn count(text: &str) -> u32 {
+    text.chars().count() as u32
+}
+
+/// The text of a file if it is text, not too long, and without what never belongs into it.
+pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
+    let whole = Position { file: sink.file, ..Position::default() };
+    if bytes.len() > SOURCE_BYTES_MAX {
+        let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes (SOURCE_BYTES_MAX)");
+        sink.push(Diagnostic::error("file-too-large", whole, message));
+        return None;
+    }
+    let (text, bad) = match str::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let good = str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or("");
+            (good, bytes.get(error.valid_up_to()))
+        }
+    };
+    if text.starts_with('\u{feff}') {
+        let position = Position { line: 1, column: 1, length: 1, ..whole };
+        let message = format_args!("a byte order mark");
+        sink.push(Diagnostic::error("byte-order-mark", position, message).help(format_args!("plain UTF-8 has none")));
+    }
+    for (number, line) in text.split('\n').enumerate() {
+        let position = Position { line: number as u32 + 1, column: 1, length: 1, ..whole };
+        if line.len() > SOURCE_LINE_BYTES_MAX {
+            let message =
+                format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", line.len());
+            let help = format_args!("a long value goes on in indented lines");
+            sink.push(Diagnostic::error("line-too-long", position, message).help(help));
+            return None;
+        }
+        // One is enough to say what kind of file this is.
+        if let Some(at) = line.find(|c: char| c.is_control() && c != '\t') {
+            let column = count(&line[..at]) + 1;
+            let position = Position { column, ..position };
+            sink.push(match line.as_bytes()[at] {
+                b'\r' => Diagnostic::error("carriage-return", position, format_args!("a carriage return"))
+                    .help(format_args!("lines end in a newline alone; dos2unix makes them so")),
+                0 => Diagnostic::error("nul-byte", position, format_args!("a NUL byte: this is not a text")),
+                _ => {
+                    let message = format_args!("a control character: this is not a text");
+                    Diagnostic::error("control-character", position, message)
+                }
+            });
+            return None;
+        }
+    }
+    if let Some(byte) = bad {
+        let line = text.split('\n').count() as u32;
+        let column = count(text.rsplit('\n').next().unwrap_or("")) + 1;
+        let position = Position { line, column, length: 1, ..whole };
+        let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
+        sink.push(Diagnostic::error("not-utf8", position, message));
+    }
+    if sink.failed() { None } else { Some(text) }
+}
+
+/// The entries of a file in order. What cannot be one is a finding and left out.
+/// `is_key` says whether a word is a key, to find one that was indented by mistake.
+pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    // Whether an indented line has something to continue; `Some(false)` behind a line that was refused, so that what
+    // continues it is not a second finding.
+    let mut continues = None;
+    let mut lines = text.split('\n').enumerate();
+    while let Some((index, line)) = lines.next() {
+        let number = index as u32 + 1;
+        let content = line.trim_start_matches([' ', '\t']);
+        let column = (line.len() - content.len()) as u32 + 1;
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let at = |column, length| Position { file: sink.file, line: number, column, length };
+        if column > 1 {
+            match (continues, entries.last_mut()) {
+                (Some(true), Some(entry)) => {
+                    if let Some((key, _)) = content.split_once('=')
+                        && key.ends_with([' ', '\t'])
+                        && is_key(key.trim_end())
+                    {
+                        let key = key.trim_end();
+                        let message = format_args!("{} is indented, so it continues \"{}\"", Shown(key), entry.key);
+                        let help = format_args!(
+                            "a key begins in the first column; quote the \"=\" if it belongs to the value"
+                        );
+                        sink.push(Diagnostic::error("indented-key", at(column, count(key)), message).help(help));
+                        continue;
+                    }
+                    entry.segments.push(Segment { text: content, line: number, column });
+                }
+                (Some(false), _) => {}
+                _ => {
+                    let message = format_args!("an indented line continues a value, and none is above it");
+                    sink.push(Diagnostic::error("nothing-to-continue", at(column, count(content.trim_end())), message));
+                    continues = Some(false);
+                }
+            }
+            continue;
+        }
+        continues = Some(false);
+        if content.starts_with('[') {
+            let message = format_args!("a service file has no sections");
+            let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
+            sink.push(Diagnostic::error("section", at(1, count(content.trim_end())), message).help(help));
+            continue;
+        }
+        let key_end = content.find([' ', '\t', '=']).unwrap_or(content.len());
+        let (key, rest) = content.split_at(key_end);
+        let value = rest.trim_start_matches([' ', '\t']);
+        let equals_column = count(key) + (rest.len() - value.len()) as u32 + 1;
+        let Some(value) = value.strip_prefix('=') else {
+            let message = format_args!("expected \"=\" behind {}", Shown(key));
+            let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
+            sink.push(Diagnostic::error("no-equals", place, message));
+            continue;
+        };
+        if key.is_empty() {
+            sink.push(Diagnostic::error("no-key", at(1, 1), format_args!("expected a key before \"=\"")));
+            continue;
+        }
+        continues = Some(true);
+        let position = at(1, count(key));
+        let value_at = at(equals_column + 1, 1);
+        let content = value.trim_start_matches([' ', '\t']);
+        let column = equals_column + 1 + (value.len() - content.len()) as u32;
+        let mut entry = Entry { key, position, value_at, segments: Vec::new(), script: None };
+        if let Some(rest) = content.strip_prefix("<<") {
+            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+            let (word, rest) = rest.split_at(end);
+            let program = rest.trim_start_matches([' ', '\t']);
+            let program_column = column + 2 + count(word) + (rest.len() - program.len()) as u32;
+            if !program.is_empty() {
+                entry.segments.push(Segment { text: program, line: number, column: program_column });
+            }
+            let start = at(column, 2 + count(word));
+            continues = Some(false);
+            if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
+                sink.push(Diagnostic::error("here-document", start, message));
+                continue;
+            }
+            let mut body = Vec::new();
+            let mut closed = false;
+            for (_, line) in lines.by_ref() {
+                if line == word {
+                    closed = true;
+                    break;
+                }
+                body.push(line);
+            }
+            if !closed {
+                let message = format_args!("this here-document has no end");
+                let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
+                sink.push(Diagnostic::error("here-document", start, message).help(help));
+                continue;
+            }
+            let script = script(&body);
+            if script.len() > ARGUMENT_BYTES_MAX {
+                let message = format_args!(
+                    "a script of {} bytes; at most {ARGUMENT_BYTES_MAX} (ARGUMENT_BYTES_MAX)",
+                    script.len()
+                );
+                sink.push(Diagnostic::error("script-too-long", start, message));
+            }
+            entry.script = Some(script);
+            continues = None;
+        } else if !content.is_empty() {
+            entry.segments.push(Segment { text: content, line: number, column });
+        }
+        entries.push(entry);
+    }
+    entries
+}
+
+/// The lines of a here-document as one text: what blanks all of them (but empty ones) begin with is taken away.
+fn script(lines: &[&str]) -> String {
+    let mut common: Option<&str> = None;
+    for line in lines {
+        let content = line.trim_start_matches([' ', '\t']);
+        if content.is_empty() {
+            continue;
+        }
+        let indent = &line[..line.len() - content.len()];
+        let shared = common
+            .map_or(indent.len(), |common| common.bytes().zip(indent.bytes()).take_while(|(a, b)| a == b).count());
+        common = Some(&indent[..shared]);
+    }
+    let width = common.map_or(0, str::len);
+    let mut script = String::new();
+    for line in lines {
+        // Lines of blanks alone may be shorter.
+        script.push_str(line.get(width..).unwrap_or(""));
+        script.push('\n');
+    }
+    script
+}
+
+/// The words of an entry. `None` if a quote is wrong, which is then a finding.
+/// With `parentheses`, `(` and `)` outside quotes are words of their own.
+pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
+    let delimiters: &[u8] = if parentheses { b"()" } else { b"" };
+    let mut found = Vec::new();
+    let mut good = true;
+    for segment in &entry.segments {
+        let bytes = segment.text.as_bytes();
+        let mut at = 0;
+        let mut position = Position { file: sink.file, line: segment.line, column: segment.column, length: 1 };
+        while at < bytes.len() {
+            let start = at;
+            if is_blank(bytes[at]) {
+                at += 1;
+                position.column += 1;
+                continue;
+            }
+            // A word begins here, so a blank or the start of the value is before it (or a parenthesis).
+            if bytes[at] == b'#' {
+                break;
+            }
+            let token = match bytes[at] {
+                b'(' if parentheses => Token::Open,
+                b')' if parentheses => Token::Close,
+                _ => Token::Text,
+            };
+            let mut text: Vec<u8> = Vec::new();
+            let end = if token == Token::Text {
+                let mut quoted_dollar = false;
+                words::scan(bytes, at, delimiters, &mut |byte, quoted| {
+                    // `$` and `{` are parted by quotes or the `$` is quoted: no placeholder.
+                    if byte == b'{' && text.last() == Some(&b'$') && (quoted_dollar || quoted) {
+                        text.push(b'$');
+                    }
+                    quoted_dollar = byte == b'$' && quoted;
+                    text.push(byte);
+                })
+            } else {
+                text.push(bytes[at]);
+                Ok(at + 1)
+            };
+            match end {
+                Ok(end) => at = end,
+                Err((fault, opened)) => {
+                    let before = segment.text.get(start..opened).unwrap_or("");
+                    let place = Position { column: position.column + count(before), ..position };
+                    let mut finding = Diagnostic::error("quote", place, format_args!("{}", fault.text()));
+                    if fault == words::Fault::TrailingBackslash {
+                        finding = finding.help(format_args!("a long value goes on in indented lines, without it"));
+                    }
+                    sink.push(finding);
+                    good = false;
+                    break;
+                }
+            }
+            let written = segment.text.get(start..at).unwrap_or("");
+            position.length = count(written);
+            // Quotes and delimiters are ASCII, so whole characters went in.
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let plain = !written.contains(['\'', '"', '\\']);
+            found.push(Word { text, position, plain, token });
+            position.column += position.length;
+        }
+    }
+    good.then_some(found)
+}
+
+/// The value as one text for people: comments taken away, lines joined by a blank, one pair of quotes around it dropped.
+pub fn text(entry: &Entry<'_>) -> String {
+    let mut joined = String::new();
+    for segment in &entry.segments {
+        let bytes = segment.text.as_bytes();
+        let comment = (0..bytes.len()).find(|&at| bytes[at] == b'#' && (at == 0 || is_blank(bytes[at - 1])));
+        let part = segment.text[..comment.unwrap_or(bytes.len())].trim_end_matches([' ', '\t']);
+        if !joined.is_empty() && !part.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(part);
+    }
+    for quote in ['"', '\''] {
+        if let Some(inner) = joined.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+            && !inner.contains(quote)
+        {
+            return String::from(inner);
+        }
+    }
+    joined
+}

@@ -1,0 +1,617 @@
+//! Values: from the words of an entry to the field that its key fills. One arm for each kind of value.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::definition::{Action, At, Definition, Expression, Kind, Limit, Position, Readiness};
+use super::diagnostic::{Diagnostic, Shown, Sink};
+use super::expression;
+use super::keys::{Key, Value};
+use super::lexer::{self, Entry, Word};
+use super::suggest::nearest;
+use crate::expand::{Piece, pieces};
+use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
+use crate::names::{self, NameFault};
+use crate::signals;
+
+/// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
+const READY_DESCRIPTORS: core::ops::RangeInclusive<u32> = 3..=255;
+
+/// What is being filled.
+pub struct Filler<'a, 'b> {
+    /// The service; its `kind` and `name` are known already.
+    pub definition: &'a mut Definition,
+    /// Takes the findings.
+    pub sink: &'a mut Sink<'b>,
+    /// Every `${NAME}` where one expands, and where.
+    pub placeholders: Vec<At<String>>,
+}
+
+/// Fills the field of `key` with the value of `entry`, or makes findings.
+pub fn fill(key: &'static Key, entry: &Entry<'_>, filler: &mut Filler<'_, '_>) {
+    // Whatever is wrong has been said where `None` comes from.
+    let _ = filler.fill(key, entry);
+}
+
+impl Filler<'_, '_> {
+    fn fill(&mut self, key: &'static Key, entry: &Entry<'_>) -> Option<()> {
+        if let Value::Text(field) = key.value {
+            let text = lexer::text(entry);
+            if text.is_empty() || entry.script.is_some() {
+                return self.no_value(key, entry);
+            }
+            *field(self.definition) = text;
+            return Some(());
+        }
+        let parentheses = matches!(key.value, Value::Expression(_) | Value::ForEach);
+        let words = lexer::words(entry, parentheses, self.sink)?;
+        if entry.script.is_some() && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
+            return self.bad(entry.value_at, format_args!("\"{}\" takes no script", key.name), key);
+        }
+        let Some(first) = words.first().or(entry.script.is_some().then_some(&EMPTY)) else {
+            return self.no_value(key, entry);
+        };
+        match key.value {
+            Value::Text(_) => {}
+            Value::Choice(choices, set) => {
+                let word = self.one(&words, key)?;
+                match choices.iter().position(|choice| *choice == word.text) {
+                    Some(index) => set(self.definition, index),
+                    None => return self.bad_choice(word, choices, key),
+                }
+            }
+            Value::Command => self.definition.command = self.command(entry, &words, key)?,
+            Value::Stop => self.definition.stop = self.actions(entry, &words, first, key)?,
+            Value::Reload => {
+                let mut actions = self.actions(entry, &words, first, key)?.into_iter();
+                self.definition.reload = actions.next();
+                if actions.next().is_some() {
+                    return self.bad(words.get(2)?.position, format_args!("\"reload\" sends one signal"), key);
+                }
+            }
+            Value::Relation(relation) => {
+                let names = self.services(&words, key)?;
+                self.definition.relations.extend(names.into_iter().map(|name| (relation, name)));
+            }
+            Value::Inverse(relation) => {
+                let names = self.services(&words, key)?;
+                self.definition.inverse_relations.extend(names.into_iter().map(|name| (relation, name)));
+            }
+            Value::Expression(field) => {
+                *field(self.definition) = Some(expression::parse(&words, end_of(&words, entry), self.sink)?);
+            }
+            Value::ForEach => {
+                let found = expression::parse(&words, end_of(&words, entry), self.sink)?;
+                if !matches!(found.value, Expression::Fact { .. }) {
+                    return self.bad(found.position, format_args!("\"for-each\" takes one condition alone"), key);
+                }
+                self.definition.for_each = Some(found);
+            }
+            Value::Instance => {
+                let word = self.one(&words, key)?;
+                self.definition.instance = self.instance(word, key)?;
+            }
+            Value::Pass => {
+                for word in &words {
+                    if !names::is_variable(&word.text) || word.text == "INSTANCE" {
+                        let message = format_args!("{} cannot be passed", Shown(&word.text));
+                        return self.bad(word.position, message, key);
+                    }
+                }
+                self.distinct(&words, key, &mut |word| &word.text)?;
+                self.definition.pass = words.into_iter().map(|word| word.text).collect();
+            }
+            Value::Ready => self.definition.ready = self.ready(&words, key)?,
+            Value::Duration(min, max, field) => {
+                let word = self.one(&words, key)?;
+                match duration_ms(&word.text) {
+                    Some(ms) if (u64::from(min)..=u64::from(max)).contains(&ms) => *field(self.definition) = ms as u32,
+                    Some(_) => {
+                        let message = format_args!("{} is out of bounds", Shown(&word.text));
+                        return self.out_of_bounds(
+                            word,
+                            message,
+                            format_args!("expected {min}ms to {}d", max / 86_400_000),
+                        );
+                    }
+                    None => return self.bad_word("time", word, key),
+                }
+            }
+            Value::Count(max, field) => {
+                let word = self.one(&words, key)?;
+                *field(self.definition) = self.integer(word, 0, i64::from(max), key)? as u32;
+            }
+            Value::Integer(min, max, field) => {
+                let word = self.one(&words, key)?;
+                *field(self.definition) = Some(self.integer(word, i64::from(min), i64::from(max), key)? as i32);
+            }
+            Value::Switch(field) => {
+                let word = self.one(&words, key)?;
+                *field(self.definition) = match word.text.as_str() {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return self.bad_choice(word, &["yes", "no"], key),
+                };
+            }
+            Value::Account(field) => {
+                let word = self.one(&words, key)?;
+                if !is_account(&word.text) {
+                    return self.bad_word("name or number", word, key);
+                }
+                *field(self.definition) = word.text.clone();
+            }
+            Value::Directory => {
+                let word = self.one(&words, key)?;
+                self.definition.directory = self.path(word, &word.text, key)?;
+            }
+            Value::Umask => {
+                let word = self.one(&words, key)?;
+                match u32::from_str_radix(&word.text, 8) {
+                    Ok(bits) if bits <= 0o777 && word.text.as_bytes()[0] != b'+' => self.definition.umask = bits,
+                    _ => return self.bad_word("umask", word, key),
+                }
+            }
+            Value::Environment => {
+                self.few(&words, key)?;
+                for word in &words {
+                    let name = word.text.split_once('=').map(|(name, _)| name);
+                    if !name.is_some_and(names::is_variable) {
+                        return self.bad_word("variable", word, key);
+                    }
+                }
+                self.distinct(&words, key, &mut |word| word.text.split('=').next().unwrap_or(""))?;
+                self.definition.env = self.expandable(&words)?;
+            }
+            Value::EnvironmentFiles => {
+                self.few(&words, key)?;
+                for word in &words {
+                    let path = self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text), key)?;
+                    let optional = if word.text.starts_with('-') { "-" } else { "" };
+                    self.definition.env_file.push(alloc::format!("{optional}{path}"));
+                }
+            }
+            Value::Limit(resource) => {
+                let word = self.one(&words, key)?;
+                let (soft, hard) = word.text.split_once(':').unwrap_or((&word.text, &word.text));
+                let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
+                    return self.bad_word("limit", word, key);
+                };
+                if soft > hard {
+                    return self.bad(word.position, format_args!("the soft limit is above the hard one"), key);
+                }
+                self.definition.limits.push(Limit { resource, soft, hard });
+            }
+        }
+        Some(())
+    }
+
+    /// A finding with what the key expects.
+    fn bad<T>(&mut self, position: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<T> {
+        let help = format_args!("expected {}", key.value.expected());
+        self.sink.push(Diagnostic::error("bad-value", position, message).help(help));
+        None
+    }
+
+    fn bad_word<T>(&mut self, what: &str, word: &Word, key: &Key) -> Option<T> {
+        self.bad(word.position, format_args!("bad {what} {}", Shown(&word.text)), key)
+    }
+
+    fn bad_choice<T>(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<T> {
+        let text = Shown(&word.text);
+        let name = key.name;
+        let mut finding = match nearest(&word.text, &mut choices.iter().copied()) {
+            Some(near) => {
+                let message = format_args!("bad {name} {text}, did you mean \"{near}\"?");
+                Diagnostic::error("bad-value", word.position, message)
+            }
+            None => Diagnostic::error("bad-value", word.position, format_args!("bad {name} {text}")),
+        };
+        finding.help.push_str("expected ");
+        for (index, choice) in choices.iter().enumerate() {
+            if index > 0 {
+                finding.help.push_str(if index + 1 == choices.len() { " or " } else { ", " });
+            }
+            finding.help.push_str(choice);
+        }
+        self.sink.push(finding);
+        None
+    }
+
+    fn out_of_bounds<T>(&mut self, word: &Word, message: fmt::Arguments<'_>, help: fmt::Arguments<'_>) -> Option<T> {
+        self.sink.push(Diagnostic::error("bad-value", word.position, message).help(help));
+        None
+    }
+
+    fn no_value<T>(&mut self, key: &Key, entry: &Entry<'_>) -> Option<T> {
+        let message = format_args!("\"{}\" has no value", key.name);
+        let help = format_args!("expected {}", key.value.expected());
+        self.sink.push(Diagnostic::error("no-value", entry.value_at, message).help(help));
+        None
+    }
+
+    /// The only word.
+    fn one<'w>(&mut self, words: &'w [Word], key: &Key) -> Option<&'w Word> {
+        match words {
+            [word] => Some(word),
+            [_, second, ..] => {
+                let message = format_args!("\"{}\" takes one word, this is a second", key.name);
+                self.bad(second.position, message, key)
+            }
+            [] => None,
+        }
+    }
+
+    /// At most ARGUMENTS_MAX words.
+    fn few(&mut self, words: &[Word], key: &Key) -> Option<()> {
+        let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
+        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", key.name);
+        self.sink.push(Diagnostic::error("too-many", word.position, message));
+        None
+    }
+
+    /// No two words of the same name.
+    fn distinct(&mut self, words: &[Word], key: &Key, name: &mut dyn FnMut(&Word) -> &str) -> Option<()> {
+        for (index, word) in words.iter().enumerate() {
+            let text = name(word);
+            if let Some(first) = words[..index].iter().find(|other| name(other) == text) {
+                let message = format_args!("{} stands twice in \"{}\"", Shown(name(word)), key.name);
+                let finding = Diagnostic::error("twice", word.position, message);
+                self.sink.push(finding.related(first.position, "first here"));
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The words with their placeholders noted.
+    fn expandable(&mut self, words: &[Word]) -> Option<Vec<String>> {
+        let mut texts = Vec::with_capacity(words.len());
+        for word in words {
+            for piece in pieces(&word.text) {
+                match piece {
+                    Piece::Literal(_) => {}
+                    Piece::Placeholder(name) => {
+                        self.placeholders.push(At { value: String::from(name), position: word.position });
+                    }
+                    Piece::Unclosed(_) => {
+                        let finding = Diagnostic::error(
+                            "placeholder",
+                            word.position,
+                            format_args!("a \"${{\" without its \"}}\""),
+                        );
+                        self.sink.push(finding.help(format_args!("$${{ or '${{' is the text itself")));
+                        return None;
+                    }
+                }
+            }
+            texts.push(word.text.clone());
+        }
+        Some(texts)
+    }
+
+    /// An absolute path, which is `path` of `word`.
+    fn path(&mut self, word: &Word, path: &str, key: &Key) -> Option<String> {
+        if !path.starts_with('/') {
+            return self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)), key);
+        }
+        self.expandable(core::slice::from_ref(word))?;
+        Some(String::from(path))
+    }
+
+    /// Program and arguments, or a script with what runs it.
+    fn command(&mut self, entry: &Entry<'_>, words: &[Word], key: &Key) -> Option<Vec<String>> {
+        self.few(words, key)?;
+        if let Some(program) = words.first()
+            && !program.text.starts_with('/')
+        {
+            let message = format_args!("the program {} is not an absolute path", Shown(&program.text));
+            let finding = Diagnostic::error("relative-program", program.position, message);
+            self.sink.push(finding.help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME")));
+            return None;
+        }
+        let mut arguments = self.expandable(words)?;
+        if let Some(script) = &entry.script {
+            if arguments.is_empty() {
+                arguments.push(String::from("/bin/sh"));
+            }
+            if arguments.len() == 1 {
+                arguments.push(String::from("-c"));
+            }
+            // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
+            arguments.push(script.replace("${", "$${"));
+        }
+        Some(arguments)
+    }
+
+    /// `signal NAME...` or a command.
+    fn actions(&mut self, entry: &Entry<'_>, words: &[Word], first: &Word, key: &Key) -> Option<Vec<Action>> {
+        if !(first.plain && first.text == "signal") {
+            return Some(alloc::vec![Action::Command(self.command(entry, words, key)?)]);
+        }
+        if self.definition.kind == Kind::Oneshot {
+            let message = format_args!("a oneshot has no process to send a signal to");
+            self.sink.push(
+                Diagnostic::error("bad-value", first.position, message)
+                    .help(format_args!("expected a command by its absolute path")),
+            );
+            return None;
+        }
+        if words.len() == 1 {
+            return self.bad(end_of(words, entry), format_args!("expected the name of a signal"), key);
+        }
+        let mut actions = Vec::new();
+        for word in &words[1..] {
+            match signals::number(&word.text) {
+                Some(number) => actions.push(Action::Signal(number)),
+                None => return self.bad(word.position, format_args!("no signal is called {}", Shown(&word.text)), key),
+            }
+        }
+        Some(actions)
+    }
+
+    /// Names of other services.
+    fn services(&mut self, words: &[Word], key: &Key) -> Option<Vec<At<String>>> {
+        if let Some(word) = words.get(SLOTS_MAX as usize) {
+            let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
+            self.sink.push(Diagnostic::error("too-many", word.position, message));
+            return None;
+        }
+        let mut found = Vec::new();
+        for word in words {
+            // Each name has its own finding.
+            if let Some(service) = service_name(word, self.sink) {
+                if service.value == self.definition.name {
+                    let message = format_args!("\"{}\" names this service itself", key.name);
+                    self.sink.push(Diagnostic::error("self", word.position, message));
+                }
+                found.push(service);
+            }
+        }
+        self.distinct(words, key, &mut |word| &word.text)?;
+        Some(found)
+    }
+
+    /// The text of `instance`: attributes, and characters that a name may have.
+    fn instance(&mut self, word: &Word, key: &Key) -> Option<String> {
+        let (mut found, mut bytes) = (false, 0);
+        for piece in pieces(&word.text) {
+            match piece {
+                Piece::Placeholder(name) if names::is_variable(name) && name != "INSTANCE" => found = true,
+                Piece::Literal(text) if names::check_instance(text).is_ok() => bytes += text.len(),
+                Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => {
+                    return self.bad_word("name of an instance", word, key);
+                }
+            }
+        }
+        if bytes > INSTANCE_BYTES_MAX {
+            return self.bad_word("name of an instance", word, key);
+        }
+        if !found {
+            let message = format_args!("{} names every instance the same", Shown(&word.text));
+            return self.bad(word.position, message, key);
+        }
+        Some(word.text.clone())
+    }
+
+    fn ready(&mut self, words: &[Word], key: &Key) -> Option<Readiness> {
+        match words {
+            [word] if word.text == "none" => Some(Readiness::None),
+            [word] if word.text == "notify" => Some(Readiness::Notify),
+            [word, number, rest @ ..] if word.text == "fd" => {
+                if let Some(third) = rest.first() {
+                    return self.bad_word("word", third, key);
+                }
+                match unsigned(&number.text) {
+                    Some(found) if READY_DESCRIPTORS.contains(&(found.min(u64::from(u32::MAX)) as u32)) => {
+                        Some(Readiness::Descriptor(found as u32))
+                    }
+                    _ => self.bad_word("descriptor", number, key),
+                }
+            }
+            [word, ..] => self.bad_word("readiness", word, key),
+            [] => None,
+        }
+    }
+
+    fn integer(&mut self, word: &Word, min: i64, max: i64, key: &Key) -> Option<i64> {
+        let (sign, digits) = word.text.strip_prefix('-').map_or((1, word.text.as_str()), |digits| (-1, digits));
+        match unsigned(digits) {
+            None => self.bad_word("number", word, key),
+            Some(number) => {
+                let number = sign * number.min(i64::MAX as u64) as i64;
+                if (min..=max).contains(&number) {
+                    return Some(number);
+                }
+                let message = format_args!("{} is out of bounds", Shown(&word.text));
+                self.out_of_bounds(word, message, format_args!("expected {min} to {max}"))
+            }
+        }
+    }
+}
+
+/// Stands for "no word" where a script has no program.
+static EMPTY: Word = Word {
+    text: String::new(),
+    position: Position { file: 0, line: 0, column: 0, length: 0 },
+    plain: false,
+    token: lexer::Token::Text,
+};
+
+/// Just behind the last word.
+fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
+    words.last().map_or(entry.value_at, |last| Position {
+        column: last.position.column + last.position.length,
+        length: 1,
+        ..last.position
+    })
+}
+
+/// The name of a service that is not this one: no template.
+pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
+    if let Err(fault) = names::check_service(&word.text) {
+        sink.push(name_finding("service", &word.text, word.position, fault));
+        return None;
+    }
+    if names::is_template(&word.text) {
+        let message = format_args!("{} is a template, not a service", Shown(&word.text));
+        let finding = Diagnostic::error("template-named", word.position, message);
+        sink.push(finding.help(format_args!("expected one of its instances: {}NAME", word.text)));
+        return None;
+    }
+    Some(At { value: word.text.clone(), position: word.position })
+}
+
+/// The finding for a bad name of a `what`.
+pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault) -> Diagnostic {
+    let text = Shown(name);
+    let finding = |message| Diagnostic::error("bad-name", position, message);
+    match fault {
+        NameFault::Empty => finding(format_args!("{text} cannot be the name of a {what}: it is empty")),
+        NameFault::TooLong => {
+            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes (NAME_BYTES_MAX)"))
+        }
+        NameFault::InstanceTooLong => finding(format_args!(
+            "the instance of {text} is longer than {INSTANCE_BYTES_MAX} bytes (INSTANCE_BYTES_MAX)"
+        )),
+        NameFault::Start => finding(format_args!("{text} cannot be the name of a {what}: it begins with a sign")),
+        NameFault::Character(character) => {
+            let mut buffer = [0; 4];
+            let character = Shown(character.encode_utf8(&mut buffer));
+            let help = if name.contains(',') {
+                "names are parted by blanks"
+            } else {
+                "letters, digits and . _ - + : make a name"
+            };
+            finding(format_args!("{text} cannot be the name of a {what}: it has a {character}"))
+                .help(format_args!("{help}"))
+        }
+    }
+}
+
+/// `text` where nothing expands; a finding if it has a placeholder.
+pub fn plain_text(text: &str, position: Position, sink: &mut Sink<'_>) -> Option<String> {
+    let mut plain = String::new();
+    for piece in pieces(text) {
+        match piece {
+            Piece::Literal(literal) => plain.push_str(literal),
+            Piece::Placeholder(_) | Piece::Unclosed(_) => {
+                let finding = Diagnostic::error("placeholder", position, format_args!("nothing expands here"));
+                sink.push(finding.help(format_args!("$${{ or '${{' is the text itself")));
+                return None;
+            }
+        }
+    }
+    Some(plain)
+}
+
+/// Decimal digits alone; saturates.
+fn unsigned(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.bytes().fold(0_u64, |number, byte| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))))
+}
+
+/// Digits and what is behind them.
+fn split_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// `500ms`, `20s`, `5m`, `1h`, `1d`; a plain number is seconds. Milliseconds; saturates.
+fn duration_ms(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    unsigned(digits).map(|number| number.saturating_mul(unit_ms))
+}
+
+/// A number with `K`, `M` or `G` (powers of 1024), or `unlimited`.
+fn limit(text: &str) -> Option<u64> {
+    if text == "unlimited" {
+        return Some(u64::MAX);
+    }
+    let (digits, unit) = split_unit(text);
+    let factor = match unit {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return None,
+    };
+    unsigned(digits).map(|number| number.saturating_mul(factor))
+}
+
+/// A name as useradd(8) takes it, or a number below the one that means "none".
+fn is_account(text: &str) -> bool {
+    let name = text.strip_suffix('$').unwrap_or(text);
+    match unsigned(text) {
+        Some(number) => number < u64::from(u32::MAX),
+        None => {
+            !name.is_empty()
+                && !name.starts_with(['-', '.'])
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let table = [
+            ("500ms", Some(500)),
+            ("20s", Some(20_000)),
+            ("20", Some(20_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("1d", Some(86_400_000)),
+            ("0", Some(0)),
+            ("99999999999999999999d", Some(u64::MAX)),
+            ("", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("1 s", None),
+            ("20x", None),
+        ];
+        for (text, ms) in table {
+            assert_eq!(duration_ms(text), ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let table = [
+            ("0", Some(0)),
+            ("64K", Some(65_536)),
+            ("1M", Some(1 << 20)),
+            ("2G", Some(2 << 30)),
+            ("unlimited", Some(u64::MAX)),
+            ("64k", None),
+            ("", None),
+            ("K", None),
+        ];
+        for (text, number) in table {
+            assert_eq!(limit(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn accounts() {
+        for good in ["www-data", "0", "4294967294", "_apt", "host$", "a.b"] {
+            assert!(is_account(good), "{good}");
+        }
+        for bad in ["", "$", "-x", "4294967295", "a:b", "a b", "${X}"] {
+            assert!(!is_account(bad), "{bad}");
+        }
+    }
+}
