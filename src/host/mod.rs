@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
+pub mod accounts;
 pub mod descriptors;
 pub mod run_directory;
 pub mod log_link;

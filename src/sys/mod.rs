@@ -11,6 +11,7 @@ pub mod alloc;
 pub mod clock;
 pub mod entry;
 pub mod errno;
+pub mod fields;
 pub mod file;
 pub mod mapping;
 pub mod output;
