@@ -27,9 +27,11 @@
 //! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as one
 //! word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
 
+mod compile;
 pub mod image;
 mod verify;
 
+pub use compile::compile;
 pub use image::Image;
 pub use verify::ImageError;
 
@@ -138,14 +140,10 @@ pub mod service {
     pub const ORIGIN: usize = 19;
     /// CRC-32 of everything that the definition says, so that two databases can be compared service by service.
     pub const HASH: usize = 20;
-    /// LISTS offset of relations that are not this service's edges as they were written, or `NONE`: 2 words each, first
-    /// the relation, with `TURNED` set where it was written from the other end (`before`, `needed-by`, `wanted-by`; the
-    /// edge is the other's), else clear (a template's relation to a name with `${...}`: only its instances have that
-    /// edge); then the name as string.
+    /// LISTS offset of the relations that this service's file writes from the other end (`before`, `needed-by`,
+    /// `wanted-by`), or `NONE`: 2 words each, the relation and the name (string) of the service whose edge it is. A
+    /// template's hold for each of its static instances.
     pub const WRITTEN: usize = 21;
-
-    /// In a word of `WRITTEN`: the relation is one that the named service has to this one.
-    pub const TURNED: u32 = 1 << 8;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -157,11 +155,8 @@ pub mod service {
         pub const NO_REMAIN: u32 = 1 << 10;
         /// Strings of this service contain `${...}` to expand at spawn.
         pub const EXPANDS: u32 = 1 << 11;
-        /// A template with relations to names that depend on the instance: it has instances only where a file names them,
-        /// none at run time.
-        pub const STATIC_ONLY: u32 = 1 << 12;
         /// All of them.
-        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | STATIC_ONLY;
+        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS;
     }
 }
 
@@ -236,8 +231,7 @@ pub mod node {
     /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`).
     pub const A: usize = 2;
     /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
-    /// string) or `NONE`; `UP`, `FAILED`: `NONE`, or in a `STATIC_ONLY` template the name with `${...}` as string, and then A
-    /// is `NONE`.
+    /// string) or `NONE`; else `NONE`.
     pub const B: usize = 3;
     /// Bit number of this leaf (`FACT`, `UP`, `FAILED`) within its expression, from 0: its latch. `NONE` for the others.
     pub const LEAF: usize = 4;

@@ -428,7 +428,7 @@ impl<'a> Check<'a> {
         let count = self.list(offset, self.lists as usize)?;
         let list = self.image.list(offset);
         for at in (0..count as usize).step_by(2) {
-            Relation::from_number(list.get(at) & !service::TURNED)?;
+            Relation::from_number(list.get(at))?;
             self.string(list.get(at + 1))?;
         }
         count.is_multiple_of(2).then_some(())

@@ -4,5 +4,5 @@
 
 pub mod accounts;
 pub mod descriptors;
-pub mod run_directory;
 pub mod log_link;
+pub mod run_directory;

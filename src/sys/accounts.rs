@@ -71,7 +71,9 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 fn user_in(
-    name: &[u8], passwd: &mut Lines, groups: core::result::Result<Lines, Unknown>,
+    name: &[u8],
+    passwd: &mut Lines,
+    groups: core::result::Result<Lines, Unknown>,
 ) -> core::result::Result<Account, Unknown> {
     let by_number = number(name);
     let mut found = None;
@@ -234,7 +236,8 @@ mod tests {
         Lines::new(fd)
     }
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";
 
     fn find(name: &str, groups: &str) -> core::result::Result<(u32, u32, std::vec::Vec<u32>), Unknown> {
         let found = user_in(name.as_bytes(), &mut lines(PASSWD), Ok(lines(groups)))?;
@@ -243,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_name_then_by_number() {
-        let groups = "root:x:0:\nweb:x:34:www-data\nssl:x:50:other,www-data\nother:x:51:www-data2,www-dat\nlog:x:52:www-data";
+        let groups =
+            "root:x:0:\nweb:x:34:www-data\nssl:x:50:other,www-data\nother:x:51:www-data2,www-dat\nlog:x:52:www-data";
         assert_eq!(find("www-data", groups), Ok((33, 34, vec![34, 50, 52])));
         assert_eq!(find("33", groups), Ok((33, 34, vec![34, 50, 52])));
         assert_eq!(find("1000", groups), Ok((7, 8, vec![8]))); // a name made of digits comes first

@@ -105,28 +105,35 @@ impl<const N: usize> Default for Vector<'_, N> {
 
 /// Becomes another program, with the given environment or our own. Returns only with the reason why not.
 pub fn execute<const N: usize, const M: usize>(
-    program: &CStr, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+    program: &CStr,
+    arguments: &Vector<'_, N>,
+    environment: Option<&Vector<'_, M>>,
 ) -> Errno {
     execute_at(rustix::fs::CWD.as_raw_fd(), program, 0, arguments, environment)
 }
 
 /// The same for an open file (as of `open_self`), whatever has become of its name.
 pub fn execute_open<const N: usize, const M: usize>(
-    program: BorrowedFd<'_>, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+    program: BorrowedFd<'_>,
+    arguments: &Vector<'_, N>,
+    environment: Option<&Vector<'_, M>>,
 ) -> Errno {
     const AT_EMPTY_PATH: usize = 0x1000;
     execute_at(program.as_raw_fd(), c"", AT_EMPTY_PATH, arguments, environment)
 }
 
 fn execute_at<const N: usize, const M: usize>(
-    directory: i32, path: &CStr, flags: usize, arguments: &Vector<'_, N>, environment: Option<&Vector<'_, M>>,
+    directory: i32,
+    path: &CStr,
+    flags: usize,
+    arguments: &Vector<'_, N>,
+    environment: Option<&Vector<'_, M>>,
 ) -> Errno {
     let variables = environment.map_or(entry::environment().as_pointers(), |own| own.pointers.as_ptr());
     let (path, arguments) = (path.as_ptr() as usize, arguments.pointers.as_ptr() as usize);
     // SAFETY: both vectors end in a null (there is one more place than `push` fills) and their texts outlive them.
-    let answer = unsafe {
-        raw::call(raw::nr::EXECVEAT, directory as usize, path, arguments, variables as usize, flags)
-    };
+    let answer =
+        unsafe { raw::call(raw::nr::EXECVEAT, directory as usize, path, arguments, variables as usize, flags) };
     answer.err().unwrap_or(Errno::IO)
 }
 

@@ -73,9 +73,9 @@ fn wait(kind: usize, pid: u32, flags: usize) -> Result<Option<Death>> {
         return Ok(None);
     }
     let outcome = match code {
-        1 => Outcome::Exited(status as u8),                               // CLD_EXITED
+        1 => Outcome::Exited(status as u8),                                 // CLD_EXITED
         2 | 3 => Outcome::Killed { signal: status as u8, core: code == 3 }, // CLD_KILLED, CLD_DUMPED
-        _ => return Err(Errno::INVAL), // WEXITED brings no other
+        _ => return Err(Errno::INVAL),                                      // WEXITED brings no other
     };
     Ok(Some(Death { pid: pid as u32, outcome }))
 }

@@ -118,7 +118,14 @@ pub fn signal_fd(set: SignalSet) -> Result<OwnedFd> {
     let words = set.words();
     // SAFETY: a kernel set of the size given; a new descriptor is ours.
     unsafe {
-        let fd = raw::call(raw::nr::SIGNALFD4, usize::MAX, words.as_ptr() as usize, KERNEL_SET_BYTES, SFD_NONBLOCK_CLOEXEC, 0)?;
+        let fd = raw::call(
+            raw::nr::SIGNALFD4,
+            usize::MAX,
+            words.as_ptr() as usize,
+            KERNEL_SET_BYTES,
+            SFD_NONBLOCK_CLOEXEC,
+            0,
+        )?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }

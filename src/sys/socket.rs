@@ -210,9 +210,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<Received>
 
 fn take_control(mut bytes: &[u8], received: &mut Received) {
     let int = |bytes: &[u8], at: usize| bytes.get(at..at + 4)?.try_into().map(i32::from_ne_bytes).ok();
-    while let (Some(length), Some(level), Some(kind)) =
-        (bytes.get(..WORD), int(bytes, WORD), int(bytes, WORD + 4))
-    {
+    while let (Some(length), Some(level), Some(kind)) = (bytes.get(..WORD), int(bytes, WORD), int(bytes, WORD + 4)) {
         let length = length.try_into().map_or(0, usize::from_ne_bytes);
         let Some(data) = bytes.get(HEADER..length.min(bytes.len())) else { return };
         match (level as usize, kind) {
@@ -240,7 +238,8 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     let mut control: Vec<u8, { CONTROL_WORDS * WORD }> = Vec::new();
     let length = HEADER + 4 * descriptors.len();
     let numbers = descriptors.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes());
-    let head = length.to_ne_bytes().into_iter().chain((SOL_SOCKET as i32).to_ne_bytes()).chain(SCM_RIGHTS.to_ne_bytes());
+    let head =
+        length.to_ne_bytes().into_iter().chain((SOL_SOCKET as i32).to_ne_bytes()).chain(SCM_RIGHTS.to_ne_bytes());
     control.extend(head.chain(numbers)); // fits: DESCRIPTORS_MAX were planned for
     let slice = Slice { at: bytes.as_ptr() as usize, length: bytes.len() };
     let message = Message {

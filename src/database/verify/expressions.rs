@@ -112,13 +112,8 @@ impl Tree<'_> {
     }
 
     /// `up()` and `failed()`: the service is there, and so is the edge that tells this one of it.
-    fn phase(&self, target: u32, name: u32) -> Option<()> {
-        if target == NONE {
-            let flags = self.check.image.flags(self.slot);
-            (flags & service::flags::STATIC_ONLY != 0 && name != NONE).then_some(())?;
-            return self.check.string(name);
-        }
-        (target < self.check.services && name == NONE).then_some(())?;
+    fn phase(&self, target: u32, b: u32) -> Option<()> {
+        (target < self.check.services && b == NONE).then_some(())?;
         let relation = if self.role == 0 { Relation::Observes } else { Relation::Listens };
         let wanted = Edge { relation, slot: SlotId(target) }.to_word();
         let first = self.check.image.service(self.slot, service::EDGES);

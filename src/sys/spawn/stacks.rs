@@ -28,7 +28,8 @@ impl Stacks {
         let length = STRIDE * (STACKS + 1);
         // SAFETY: a fresh mapping, never unmapped; the parts made accessible are within it.
         let base: *mut u8 = unsafe {
-            let base = mmap_anonymous(ptr::null_mut(), length, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?;
+            let base =
+                mmap_anonymous(ptr::null_mut(), length, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?;
             for index in 0..=STACKS {
                 let area = base.byte_add(index * STRIDE + STRIDE - AREA_BYTES);
                 mprotect(area, AREA_BYTES, MprotectFlags::READ | MprotectFlags::WRITE)?;

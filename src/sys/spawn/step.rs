@@ -26,9 +26,22 @@ pub enum Step {
 }
 
 const ALL: [Step; 16] = [
-    Step::Unshared, Step::Unshare, Step::Session, Step::Descriptors, Step::Terminal, Step::Limits, Step::Nice,
-    Step::Root, Step::Directory, Step::NoNewPrivileges, Step::Groups, Step::Group, Step::User, Step::Execute,
-    Step::OomScore, Step::EnvironmentFile,
+    Step::Unshared,
+    Step::Unshare,
+    Step::Session,
+    Step::Descriptors,
+    Step::Terminal,
+    Step::Limits,
+    Step::Nice,
+    Step::Root,
+    Step::Directory,
+    Step::NoNewPrivileges,
+    Step::Groups,
+    Step::Group,
+    Step::User,
+    Step::Execute,
+    Step::OomScore,
+    Step::EnvironmentFile,
 ];
 
 impl Step {

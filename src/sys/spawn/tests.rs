@@ -40,7 +40,12 @@ fn wait_end(pid: u32) -> Outcome {
 }
 
 /// Runs a script with /bin/sh, its output piped to us: (news, output, outcome).
-fn run(spawner: &mut Spawner, forked: bool, script: &str, change: impl FnOnce(&mut Plan<'_>)) -> (News, String, Outcome) {
+fn run(
+    spawner: &mut Spawner,
+    forked: bool,
+    script: &str,
+    change: impl FnOnce(&mut Plan<'_>),
+) -> (News, String, Outcome) {
     let (output, output_of_child) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made");
     let descriptors = [1, 2].map(|target| Pass { source: output_of_child.as_fd(), target });
     let word = AtomicU32::new(0);

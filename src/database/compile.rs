@@ -1,0 +1,232 @@
+//! Definitions to the bytes of a database. Allocates: it runs in tools, before a boot.
+//!
+//! `resolve` turns names into slots and makes static instances; `edges` sorts and merges the relations; `cycles` finds what
+//! can never come up; `layout` writes. All findings are reported, not the first; where there is one error nothing is made.
+
+mod cycles;
+mod edges;
+mod instance;
+mod layout;
+mod resolve;
+mod strings;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use super::Image;
+use crate::graph::Relation;
+use crate::lang::definition::{Action, Definition, Kind, Position};
+use crate::lang::diagnostic::{Diagnostic, Shown, Source, has_errors};
+use crate::limits;
+use edges::{Edges, Link};
+use resolve::{Resolved, resolve, turned_name};
+
+/// What every process starts from: nothing of the shell that happened to call.
+const ENVIRONMENT: [&str; 1] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
+
+/// Findings that are reported; one more says that there are more.
+const FINDINGS_MAX: usize = 1000;
+
+/// Links of a cycle that are named in its message.
+const CYCLE_SHOWN_MAX: usize = 16;
+
+/// Links that are kept while reading: more than this many are refused before they are merged.
+const LINKS_MAX: usize = limits::EDGES_MAX as usize * 2;
+
+/// A position that is in no file.
+const NOWHERE: Position = Position { file: u32::MAX, line: 0, column: 0, length: 0 };
+
+/// The bytes of the database that these definitions make. The same definitions in any order make the same bytes.
+///
+/// `sources` are the texts that the definitions' positions point into. `unread` are the names of services whose files were
+/// refused: the caller has reported those, and a relation to one of them is not reported as missing. With any of them
+/// nothing is made.
+///
+/// # Errors
+/// All findings, in the order of files and lines; none if the only fault is in `unread`.
+pub fn compile(
+    mut definitions: Vec<Definition>,
+    sources: &[Source],
+    unread: &[&str],
+) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    if definitions.len() > limits::SLOTS_MAX as usize {
+        return Err(alloc::vec![too_many(definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX")]);
+    }
+    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str());
+    definitions.sort_by(|a, b| (a.name.as_bytes(), path(a.origin.file)).cmp(&(b.name.as_bytes(), path(b.origin.file))));
+
+    let mut findings = Vec::new();
+    for definition in &definitions {
+        check_definition(definition, &mut findings);
+    }
+    let mut resolved = resolve(definitions, unread, &mut findings);
+    let links = core::mem::take(&mut resolved.links);
+    if links.len() > LINKS_MAX {
+        findings.push(too_many(links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX"));
+        return Err(in_order(findings, sources));
+    }
+    let templates =
+        resolved.services.iter().filter(|service| crate::names::is_template(&service.definition.name)).count();
+    let kept = if templates > 0 { limits::INSTANCES_MAX } else { 0 };
+    let slots = resolved.services.len() + kept as usize;
+    if slots > limits::SLOTS_MAX as usize && !has_errors(&findings) {
+        let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
+        findings.push(too_many(slots, limits::SLOTS_MAX, what, "SLOTS_MAX"));
+    }
+    let edges = Edges::new(resolved.services.len(), links);
+    if edges.len() > limits::EDGES_MAX as usize {
+        findings.push(too_many(edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX"));
+    }
+    check_edges(&resolved, &edges, sources, &mut findings);
+    if has_errors(&findings) || !unread.is_empty() {
+        return Err(in_order(findings, sources));
+    }
+    let made = layout::write(&resolved, &edges, sources).and_then(|bytes| match Image::open(&bytes) {
+        Ok(_) => Ok(bytes),
+        // What a definition that `lang` took cannot cause. Better refused here than by process 1.
+        Err(error) => {
+            let message = format_args!("these definitions make a database that would be refused: {error}");
+            Err(Diagnostic::error("refused-database", NOWHERE, message))
+        }
+    });
+    made.map_err(|finding| {
+        findings.push(finding);
+        in_order(findings, sources)
+    })
+}
+
+fn too_many(found: usize, limit: u32, what: &str, name: &str) -> Diagnostic {
+    let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
+    Diagnostic::error("too-many", NOWHERE, message)
+        .help(format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built"))
+}
+
+/// Sorted by file and line, and cut where there are too many.
+fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic> {
+    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str());
+    findings.sort_by(|a, b| {
+        let place = |at: &Diagnostic| (at.position.line, at.position.column);
+        (path(a.position.file), place(a), &a.message).cmp(&(path(b.position.file), place(b), &b.message))
+    });
+    if findings.len() > FINDINGS_MAX {
+        let more = findings.len() - FINDINGS_MAX;
+        findings.truncate(FINDINGS_MAX);
+        findings.push(Diagnostic::error("too-many-findings", NOWHERE, format_args!("there are {more} more findings")));
+    }
+    findings
+}
+
+/// What one definition says by itself, where the parser of service files does not look.
+fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
+    let name = &definition.name;
+    let mut error = |name: &'static str, message: core::fmt::Arguments<'_>| {
+        findings.push(Diagnostic::error(name, definition.origin, message));
+    };
+    if crate::names::check_service(name).is_err() {
+        error("bad-name", format_args!("{} is not a name of a service", Shown(name)));
+    }
+    if definition.kind != Kind::Bundle && definition.command.is_empty() {
+        error("no-command", format_args!("{name} has no command"));
+    }
+    let stop = &definition.stop;
+    if stop.len() > 1 && stop.iter().any(|action| matches!(action, Action::Command(_))) {
+        error("bad-stop", format_args!("{name} is stopped by signals in turn or by one command, not by both"));
+    }
+    for (what, count) in [
+        ("arguments of its command", definition.command.len()),
+        ("environment variables", definition.env.len()),
+        ("environment files", definition.env_file.len()),
+        ("attributes to pass", definition.pass.len()),
+    ] {
+        if count > limits::ARGUMENTS_MAX {
+            let limit = limits::ARGUMENTS_MAX;
+            error("too-many", format_args!("{name} has {count} {what}, more than ARGUMENTS_MAX: {limit}"));
+        }
+    }
+    if definition.for_each.is_some() && !crate::names::is_template(name) {
+        error("for-each-without-template", format_args!("{name} has for-each, but is no template"));
+    }
+}
+
+/// What the relations of all say together.
+fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings: &mut Vec<Diagnostic>) {
+    let name = |slot: u32| resolved.services[slot as usize].definition.name.as_str();
+    for link in edges.all() {
+        let (source, target) =
+            (&resolved.services[link.source as usize].definition, &resolved.services[link.target as usize].definition);
+        let (from, to) = (&source.name, &target.name);
+        match link.relation {
+            Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
+                if target.kind == Kind::Oneshot && !target.remain {
+                    let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
+                    let finding = Diagnostic::error("needs-what-does-not-remain", link.position, message)
+                        .help(format_args!("only start it (wants, after), or let it remain"));
+                    findings.push(finding);
+                }
+            }
+            Relation::Contains => {
+                if source.kind != Kind::Bundle {
+                    let message = format_args!("{from} contains {to}, but is no bundle");
+                    findings.push(Diagnostic::error("contains-without-bundle", link.position, message));
+                }
+            }
+            Relation::Conflicts => {
+                if link.source == link.target {
+                    let message = format_args!("{from} conflicts with itself");
+                    findings.push(Diagnostic::error("conflicts-with-itself", link.position, message));
+                }
+            }
+            Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
+        }
+    }
+    for cycle in cycles::find(edges) {
+        let mut text = String::from("dependency cycle: ");
+        write_path(&cycle, &name, sources, &mut text);
+        findings.push(
+            Diagnostic::error("dependency-cycle", cycle[0].position, format_args!("{text}"))
+                .help(format_args!("none of them could ever start; take away one of these relations")),
+        );
+    }
+    for (path, conflict) in cycles::contradictions(edges) {
+        let mut text = String::new();
+        write_path(&path, &name, sources, &mut text);
+        let (from, to) = (name(conflict.source), name(conflict.target));
+        let message = format_args!("{from} can never start, it conflicts with what it needs: {text}");
+        findings.push(
+            Diagnostic::error("needs-what-it-conflicts-with", path[0].position, message)
+                .related(conflict.position, &alloc::format!("here {from} conflicts with {to}")),
+        );
+    }
+}
+
+/// The word between the two names of a link.
+fn key(link: &Link) -> &'static str {
+    match link.relation {
+        Relation::Observes => "watches",
+        Relation::Listens => "listens to",
+        other => other.name(),
+    }
+}
+
+/// `a needs b (a.svc:3), b after c (before in c.svc:4), ...`
+fn write_path<'a>(path: &[Link], name: &dyn Fn(u32) -> &'a str, sources: &[Source], out: &mut String) {
+    let skipped = if path.len() > CYCLE_SHOWN_MAX { CYCLE_SHOWN_MAX - 1..path.len() - 1 } else { 0..0 };
+    for (at, link) in path.iter().enumerate() {
+        if skipped.contains(&at) {
+            if at == skipped.start {
+                let _ = write!(out, ", and {} more", skipped.len());
+            }
+            continue;
+        }
+        if at > 0 {
+            out.push_str(", ");
+        }
+        let place = sources.get(link.position.file as usize).map_or("?", |source| source.path.as_str());
+        out.extend([name(link.source), " ", key(link), " ", name(link.target), " ("]);
+        if link.turned && link.relation != Relation::Conflicts {
+            out.extend([turned_name(link.relation), " in "]);
+        }
+        let _ = write!(out, "{place}:{})", link.position.line);
+    }
+}

@@ -1,0 +1,170 @@
+//! Edges of all services, in one array by source, merged; and from the target's end.
+
+use alloc::vec::Vec;
+
+use crate::graph::Relation;
+use crate::graph::relation::Edge;
+use crate::ident::SlotId;
+use crate::lang::definition::Position;
+
+/// One edge and who asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Who has the edge.
+    pub source: u32,
+    /// To whom.
+    pub target: u32,
+    /// What is asked.
+    pub relation: Relation,
+    /// Written from the target's end.
+    pub turned: bool,
+    /// Where it was written.
+    pub position: Position,
+}
+
+impl Link {
+    /// The word of EDGES.
+    pub fn word(&self) -> u32 {
+        Edge { relation: self.relation, slot: SlotId(self.target) }.to_word()
+    }
+}
+
+/// All edges, by source, then by relation and target; each once.
+pub struct Edges {
+    /// For each source the index of its first link, and one more: the number of links.
+    first: Vec<u32>,
+    links: Vec<Link>,
+}
+
+impl Edges {
+    /// Sorts and merges. The links' ends are below `services`.
+    pub fn new(services: usize, links: Vec<Link>) -> Edges {
+        let (first, links) = by(services, &links, |link| link.source);
+        let mut edges = Edges { first: Vec::with_capacity(services + 1), links: Vec::with_capacity(links.len()) };
+        let mut own: Vec<Link> = Vec::new();
+        for source in 0..services {
+            edges.first.push(edges.links.len() as u32);
+            own.clear();
+            own.extend_from_slice(&links[first[source] as usize..first[source + 1] as usize]);
+            merge(&mut own);
+            edges.links.extend_from_slice(&own);
+        }
+        edges.first.push(edges.links.len() as u32);
+        edges
+    }
+
+    /// Number of edges.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Number of services.
+    pub fn services(&self) -> usize {
+        self.first.len() - 1
+    }
+
+    /// All edges.
+    pub fn all(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Indices of the edges of one source.
+    pub fn range(&self, source: u32) -> core::ops::Range<usize> {
+        self.first[source as usize] as usize..self.first[source as usize + 1] as usize
+    }
+
+    /// Edges of one source.
+    pub fn of(&self, source: u32) -> &[Link] {
+        &self.links[self.range(source)]
+    }
+
+    /// For each target the index of its first edge, and the words from its end, sorted.
+    pub fn reverse(&self) -> (Vec<u32>, Vec<u32>) {
+        let (first, links) = by(self.services(), &self.links, |link| link.target);
+        let mut words: Vec<u32> =
+            links.iter().map(|link| Edge { relation: link.relation, slot: SlotId(link.source) }.to_word()).collect();
+        for target in 0..self.services() {
+            words[first[target] as usize..first[target + 1] as usize].sort_unstable();
+        }
+        (first, words)
+    }
+}
+
+/// Sorts by a number below `services`, keeping the order of equal ones: for each number the index of its first link, and
+/// the links.
+fn by(services: usize, links: &[Link], number: impl Fn(&Link) -> u32) -> (Vec<u32>, Vec<Link>) {
+    let mut first = alloc::vec![0u32; services + 1];
+    for link in links {
+        first[number(link) as usize + 1] += 1;
+    }
+    for at in 1..first.len() {
+        first[at] += first[at - 1];
+    }
+    let mut next = first.clone();
+    let mut sorted = links.to_vec();
+    for link in links {
+        let at = &mut next[number(link) as usize];
+        sorted[*at as usize] = *link;
+        *at += 1;
+    }
+    (first, sorted)
+}
+
+/// Of `binds`, `needs`, `needs-to-start`, `wants`, `after` each asks for all that those behind it ask for. The others stand
+/// alone.
+const fn strength(relation: Relation) -> Option<u32> {
+    match relation {
+        Relation::Binds => Some(0),
+        Relation::Needs => Some(1),
+        Relation::NeedsToStart => Some(2),
+        Relation::Wants => Some(3),
+        Relation::After => Some(4),
+        Relation::Conflicts | Relation::Contains | Relation::Observes | Relation::Listens => None,
+    }
+}
+
+/// The edges of one source: to each target the strongest of those that imply one another, and each other one once.
+fn merge(own: &mut Vec<Link>) {
+    let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
+    let place = |link: &Link| (link.position.file, link.position.line, link.position.column);
+    own.sort_unstable_by_key(|link| (u64::from(link.target) << 4 | u64::from(rank(link)), link.turned, place(link)));
+    own.dedup_by(|link, kept| {
+        link.target == kept.target
+            && (link.relation == kept.relation
+                || strength(link.relation).is_some() && strength(kept.relation).is_some())
+    });
+    own.sort_unstable_by_key(Link::word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(source: u32, relation: Relation, target: u32, turned: bool) -> Link {
+        Link { source, target, relation, turned, position: Position::default() }
+    }
+
+    #[test]
+    fn the_stronger_relation_stays_and_others_stand_alone() {
+        use Relation::*;
+        let links = alloc::vec![
+            link(1, After, 0, false),
+            link(1, Needs, 0, false),
+            link(1, Needs, 0, true),
+            link(1, Wants, 0, false),
+            link(1, Observes, 0, false),
+            link(1, Conflicts, 2, false),
+            link(1, Conflicts, 2, false),
+            link(0, After, 2, true),
+        ];
+        let edges = Edges::new(3, links);
+        assert_eq!(edges.of(0), [link(0, After, 2, true)]);
+        let kept = [link(1, Needs, 0, false), link(1, Conflicts, 2, false), link(1, Observes, 0, false)];
+        assert_eq!(edges.of(1), kept);
+        assert_eq!(edges.of(2), []);
+        let (first, words) = edges.reverse();
+        assert_eq!(first, [0, 2, 2, 4]);
+        let word = |relation, slot| Edge { relation, slot: SlotId(slot) }.to_word();
+        assert_eq!(words, [word(Needs, 1), word(Observes, 1), word(After, 0), word(Conflicts, 1)]);
+    }
+}

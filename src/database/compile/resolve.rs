@@ -1,0 +1,281 @@
+//! Names to services: every name in a relation or an expression is looked up, and what names an instance of a template
+//! makes it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::super::NONE;
+use super::edges::Link;
+use super::instance::instance_of;
+use super::strings::Names;
+use crate::graph::Relation;
+use crate::lang::definition::{At, Definition, Expression, Position};
+use crate::lang::diagnostic::{Diagnostic, Shown};
+use crate::nearest::Nearest;
+use crate::{limits, names};
+
+/// For at most this many missing names the nearest one is searched for: each looks at all names.
+const SUGGESTIONS_MAX: usize = 100;
+
+/// A service with what resolving found out about it.
+pub struct Service {
+    /// What it says; relations are in the links, not here.
+    pub definition: Definition,
+    /// The template that a static instance was made from, or `NONE`.
+    pub template: u32,
+    /// Relations that its file writes from the other end, see `service::WRITTEN`.
+    pub written: Vec<(Relation, String)>,
+}
+
+/// All services sorted by name, and the edges between them.
+pub struct Resolved {
+    /// In the order of their slots.
+    pub services: Vec<Service>,
+    /// Ends are slots.
+    pub links: Vec<Link>,
+    names: Names,
+    /// Slot of each number in `names`.
+    slots: Vec<u32>,
+}
+
+impl Resolved {
+    /// The slot of this name.
+    pub fn slot(&self, name: &str) -> Option<u32> {
+        self.names.find(name).map(|number| self.slots[number as usize])
+    }
+}
+
+/// Looks up all names. Names in `unread` are of services whose files cannot be read: they are not reported as missing.
+/// `definitions` are in the order of their names. Relations that cannot be resolved are reported and left out.
+pub fn resolve(definitions: Vec<Definition>, unread: &[&str], findings: &mut Vec<Diagnostic>) -> Resolved {
+    let mut resolver = Resolver::new(unread, findings);
+    for definition in definitions {
+        resolver.add(definition, NONE);
+    }
+    // Instances are added at the end while this goes on.
+    let mut number = 0;
+    while number < resolver.services.len() {
+        resolver.relations(number as u32);
+        resolver.expressions(number as u32);
+        number += 1;
+    }
+    resolver.sorted()
+}
+
+struct Resolver<'a> {
+    services: Vec<Service>,
+    links: Vec<Link>,
+    names: Names,
+    unread: Names,
+    findings: &'a mut Vec<Diagnostic>,
+    suggestions: usize,
+    full: bool,
+}
+
+/// Who names a service, in which key.
+struct Asker<'a> {
+    number: u32,
+    key: &'a str,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(unread: &[&str], findings: &'a mut Vec<Diagnostic>) -> Resolver<'a> {
+        let mut names = Names::new();
+        for name in unread {
+            if names.find(name).is_none() {
+                names.add(name);
+            }
+        }
+        Resolver {
+            services: Vec::new(),
+            links: Vec::new(),
+            names: Names::new(),
+            unread: names,
+            findings,
+            suggestions: 0,
+            full: false,
+        }
+    }
+
+    fn add(&mut self, definition: Definition, template: u32) -> u32 {
+        if let Some(first) = self.names.find(&definition.name) {
+            let message = format_args!("a second definition of {}", Shown(&definition.name));
+            let finding = Diagnostic::error("duplicate-service", definition.origin, message)
+                .related(self.services[first as usize].definition.origin, "the first is here");
+            self.findings.push(finding);
+            return first;
+        }
+        let number = self.names.add(&definition.name);
+        self.services.push(Service { definition, template, written: Vec::new() });
+        number
+    }
+
+    fn relations(&mut self, number: u32) {
+        let definition = &mut self.services[number as usize].definition;
+        let template = names::is_template(&definition.name);
+        // A template keeps them for the instances that may still be made of it.
+        let (own, turned) = if template {
+            (definition.relations.clone(), definition.inverse_relations.clone())
+        } else {
+            (core::mem::take(&mut definition.relations), core::mem::take(&mut definition.inverse_relations))
+        };
+        for (relation, name) in own {
+            let Some(target) = self.lookup(&Asker { number, key: relation.name() }, &name) else { continue };
+            self.link(number, relation, target, false, name.position);
+        }
+        for (relation, name) in turned {
+            let key = turned_name(relation);
+            if let Some(source) = self.lookup(&Asker { number, key }, &name) {
+                // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
+                // instances of the run time are ordered by it.
+                if !template || relation == Relation::After {
+                    self.link(source, relation, number, true, name.position);
+                }
+            }
+            self.services[number as usize].written.push((relation, name.value));
+        }
+        let written = &mut self.services[number as usize].written;
+        written.sort_by(|a, b| (a.0 as u32, &a.1).cmp(&(b.0 as u32, &b.1)));
+        written.dedup();
+    }
+
+    fn link(&mut self, source: u32, relation: Relation, target: u32, turned: bool, position: Position) {
+        self.links.push(Link { source, target, relation, turned, position });
+        if relation == Relation::Conflicts {
+            self.links.push(Link { source: target, target: source, relation, turned: true, position });
+        }
+    }
+
+    fn expressions(&mut self, number: u32) {
+        let definition = &self.services[number as usize].definition;
+        let mut asked: Vec<(Relation, &'static str, At<String>)> = Vec::new();
+        for (expression, relation, key) in [
+            (&definition.while_on, Relation::Observes, "while"),
+            (&definition.start_on, Relation::Listens, "start-on"),
+            (&definition.stop_on, Relation::Listens, "stop-on"),
+        ] {
+            let mut pending: Vec<&Expression> = expression.iter().map(|at| &at.value).collect();
+            while let Some(expression) = pending.pop() {
+                match expression {
+                    Expression::And(left, right) | Expression::Or(left, right) => pending.extend([&**right, &**left]),
+                    Expression::Not(inner) => pending.push(inner),
+                    Expression::Fact { .. } => {}
+                    Expression::Up(name) | Expression::Failed(name) => asked.push((relation, key, name.clone())),
+                }
+            }
+        }
+        for (relation, key, name) in asked {
+            if let Some(target) = self.lookup(&Asker { number, key }, &name) {
+                self.link(number, relation, target, false, name.position);
+            }
+        }
+    }
+
+    /// The service of this name; an instance of a template is made where it is not there yet.
+    fn lookup(&mut self, asker: &Asker<'_>, name: &At<String>) -> Option<u32> {
+        if names::is_template(&name.value) {
+            if self.names.find(&name.value).is_some() {
+                let who = &self.services[asker.number as usize].definition.name;
+                let message = format_args!(
+                    "{} of {who} names a template without its instance: {}",
+                    asker.key,
+                    Shown(&name.value)
+                );
+                let finding = Diagnostic::error("template-without-instance", name.position, message)
+                    .help(format_args!("write which one, as in {}eth0", name.value));
+                self.findings.push(finding);
+            } else {
+                self.missing(asker, name);
+            }
+            return None;
+        }
+        if let Some(number) = self.names.find(&name.value) {
+            return Some(number);
+        }
+        let found = name.value.split_once('@').and_then(|(base, instance)| {
+            names::check_instance(instance).ok()?;
+            let mut template = String::from(base);
+            template.push('@');
+            Some((self.names.find(&template)?, instance))
+        });
+        match found {
+            Some((template, instance)) => self.instance(template, instance, name.position),
+            None => {
+                self.missing(asker, name);
+                None
+            }
+        }
+    }
+
+    fn instance(&mut self, template: u32, instance: &str, position: Position) -> Option<u32> {
+        if self.services.len() >= limits::SLOTS_MAX as usize {
+            if !core::mem::replace(&mut self.full, true) {
+                let message =
+                    format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
+                self.findings.push(
+                    Diagnostic::error("too-many-services", position, message)
+                        .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built")),
+                );
+            }
+            return None;
+        }
+        let made = instance_of(&self.services[template as usize].definition, instance);
+        Some(self.add(made, template))
+    }
+
+    fn missing(&mut self, asker: &Asker<'_>, name: &At<String>) {
+        if self.unread.find(&name.value).is_some() {
+            return;
+        }
+        let who = &self.services[asker.number as usize].definition.name;
+        let message = format_args!("there is no service {}, which {who} names in {}", Shown(&name.value), asker.key);
+        let mut finding = Diagnostic::error("no-such-service", name.position, message);
+        self.suggestions += 1;
+        if self.suggestions <= SUGGESTIONS_MAX {
+            let mut near = Nearest::to(&name.value);
+            self.names.all().iter().filter(|name| !names::is_template(name)).for_each(|name| near.offer(name));
+            if let Some(near) = near.found() {
+                finding = finding.help(format_args!("did you mean {}?", Shown(near)));
+            }
+        }
+        self.findings.push(finding);
+    }
+
+    /// Numbers become slots: the order of names.
+    fn sorted(self) -> Resolved {
+        let mut order: Vec<u32> = (0..self.services.len() as u32).collect();
+        let names = self.names.all();
+        order.sort_unstable_by_key(|&number| names[number as usize].as_bytes());
+        let mut slots = alloc::vec![NONE; order.len()];
+        for (slot, &number) in order.iter().enumerate() {
+            slots[number as usize] = slot as u32;
+        }
+        let mut services: Vec<Option<Service>> = self.services.into_iter().map(Some).collect();
+        let mut sorted: Vec<Service> = Vec::with_capacity(order.len());
+        for &number in &order {
+            sorted.extend(services[number as usize].take());
+        }
+        for service in &mut sorted {
+            if service.template != NONE {
+                service.template = slots[service.template as usize];
+            }
+        }
+        let mut links = self.links;
+        for link in &mut links {
+            link.source = slots[link.source as usize];
+            link.target = slots[link.target as usize];
+        }
+        Resolved { services: sorted, links, names: self.names, slots }
+    }
+}
+
+/// The key that writes a relation from the other end.
+pub const fn turned_name(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Needs => "needed-by",
+        Relation::Wants => "wanted-by",
+        Relation::After => "before",
+        // No key writes these from the other end, but for `conflicts`, which is the same from both.
+        other => other.name(),
+    }
+}
