@@ -15,7 +15,7 @@
 //! then the name, filled up with zeros to a multiple of 4. The records of kind `PIPE` take the message's descriptors
 //! in turn.
 
-use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, passing};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
 use heapless::Vec;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
@@ -26,7 +26,7 @@ pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 /// Least time between two starts of the logger, milliseconds.
 pub const RESTART_DELAY_MS: u32 = 1000;
 /// Bytes of a message: every record with the longest name.
-pub const MESSAGE_BYTES: usize = passing::PASSED_MAX * (RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
+pub const MESSAGE_BYTES: usize = socket::DESCRIPTORS_MAX * (RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
 const RECORD_BYTES: usize = 16;
 
 /// Kind of record: here is a pipe to read, by this name.
@@ -64,7 +64,7 @@ pub struct LogLink {
 impl LogLink {
     /// For a board of this many slots. Maps 3 bits each; allocates nothing later.
     pub fn new(slots: u32) -> Result<LogLink> {
-        let (near, far) = passing::pair()?;
+        let (near, far) = socket::pair()?;
         let words = slots.div_ceil(32) as usize;
         let (fresh, rest) = mapping::private_words(3 * words)?.split_at_mut(words);
         let (ended, known) = rest.split_at_mut(words);
@@ -127,8 +127,8 @@ impl LogLink {
     pub fn flush<'a>(&mut self, mut source: impl FnMut(SlotId) -> Option<Source<'a>>) -> Result<()> {
         while self.pending {
             let mut message: Vec<u8, MESSAGE_BYTES> = Vec::new();
-            let mut pipes: Vec<BorrowedFd<'a>, { passing::PASSED_MAX }> = Vec::new();
-            let mut slots: Vec<(SlotId, bool, bool), { passing::PASSED_MAX }> = Vec::new();
+            let mut pipes: Vec<BorrowedFd<'a>, { socket::DESCRIPTORS_MAX }> = Vec::new();
+            let mut slots: Vec<(SlotId, bool, bool), { socket::DESCRIPTORS_MAX }> = Vec::new();
             let mut more = false;
             for (word, (fresh, ended)) in self.fresh.iter().zip(self.ended.iter()).enumerate() {
                 let mut bits = fresh | ended;
@@ -159,7 +159,7 @@ impl LogLink {
                 }
             }
             if !message.is_empty() {
-                match passing::send(self.near.as_fd(), &message, &pipes) {
+                match socket::send(self.near.as_fd(), &message, &pipes) {
                     Ok(()) => self.full = false,
                     Err(Errno::AGAIN) => {
                         self.full = true;
@@ -234,9 +234,9 @@ mod tests {
     use super::*;
 
     fn receive(link: &LogLink) -> Option<(std::vec::Vec<(u32, u32, u32, String)>, usize)> {
-        let (mut buffer, mut pipes) = ([0; MESSAGE_BYTES], Vec::new());
-        let received = passing::receive(link.logger_end(), &mut buffer, &mut pipes).ok()?;
-        let mut rest = &buffer[..received.bytes];
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = socket::receive(link.logger_end(), &mut buffer).expect("the other end is ours")?;
+        let mut rest = &buffer[..received.length];
         let mut records = std::vec::Vec::new();
         while let Some((record, behind)) = first_record(rest) {
             let name = String::from_utf8_lossy(record.name).into_owned();
@@ -244,7 +244,7 @@ mod tests {
             rest = behind;
         }
         assert!(rest.is_empty());
-        Some((records, pipes.len()))
+        Some((records, received.descriptors.len()))
     }
 
     #[test]

@@ -27,14 +27,34 @@ pub enum Unknown {
     Unreadable(Errno),
 }
 
+/// Where users and groups are; see passwd(5) and group(5).
+#[derive(Clone, Copy, Debug)]
+pub struct Files {
+    pub users: &'static str,
+    pub groups: &'static str,
+}
+
+/// The machine's own.
+pub const FILES: Files = Files { users: "/etc/passwd", groups: "/etc/group" };
+
 /// Finds a user by name or by number. A number that has no line is a user all the same, in a group of that number.
 pub fn user(name: &[u8]) -> core::result::Result<Account, Unknown> {
-    user_in(name, &mut open("/etc/passwd")?, open("/etc/group"))
+    user_of(&FILES, name)
+}
+
+/// The same in other files.
+pub fn user_of(files: &Files, name: &[u8]) -> core::result::Result<Account, Unknown> {
+    user_in(name, &mut open(files.users)?, open(files.groups))
 }
 
 /// Finds a group by name or by number; a number needs no line.
 pub fn group(name: &[u8]) -> core::result::Result<u32, Unknown> {
-    match (number(name), open("/etc/group")) {
+    group_of(&FILES, name)
+}
+
+/// The same in another file.
+pub fn group_of(files: &Files, name: &[u8]) -> core::result::Result<u32, Unknown> {
+    match (number(name), open(files.groups)) {
         (found, Ok(mut lines)) => group_in(name, &mut lines).or(found.ok_or(Unknown::Absent)),
         (Some(found), Err(_)) => Ok(found),
         (None, Err(error)) => Err(error),

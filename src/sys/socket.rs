@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Descriptors that one message can bring or take. The kernel closes what goes beyond.
-pub const DESCRIPTORS_MAX: usize = 8;
+pub const DESCRIPTORS_MAX: usize = 32;
 
 /// Where a socket is.
 #[derive(Clone, Debug)]
@@ -139,7 +139,8 @@ pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
 pub struct Received {
     /// Bytes in the buffer; 0 from a connection of packets: the other side is gone.
     pub length: usize,
-    /// The message was longer than the buffer; the rest is lost.
+    /// The message was longer than the buffer, or had descriptors for which there was no room (or no number left in this
+    /// process); the rest is lost.
     pub truncated: bool,
     /// Present on sockets made by `bind_datagrams`.
     pub sender: Option<Peer>,
@@ -154,6 +155,7 @@ const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_TRUNC: u32 = 0x20;
+const MSG_CTRUNC: u32 = 8;
 /// cmsghdr as the kernel has it: a length of a word, level and type.
 const HEADER: usize = size_of::<usize>() + 8;
 const WORD: usize = size_of::<usize>();
@@ -199,7 +201,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<Received>
         Err(Errno::AGAIN) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let truncated = message.flags & MSG_TRUNC != 0;
+    let truncated = message.flags & (MSG_TRUNC | MSG_CTRUNC) != 0;
     let mut received = Received { length, truncated, sender: None, descriptors: Vec::new() };
     let filled = message.control_length.min(size_of_val(&control)).div_ceil(WORD);
     // SAFETY: plain words, seen as bytes.
@@ -304,7 +306,7 @@ mod tests {
         let (left, right) = pair().expect("a pair can be made");
         let fds = [left.as_fd(); DESCRIPTORS_MAX];
         send(left.as_fd(), b"take", &fds).expect("there is room");
-        assert_eq!(send(left.as_fd(), b"more", &[left.as_fd(); 9]), Err(Errno::INVAL));
+        assert_eq!(send(left.as_fd(), b"more", &[left.as_fd(); DESCRIPTORS_MAX + 1]), Err(Errno::INVAL));
         let message = receive(right.as_fd(), &mut [0; 16]).expect("connected").expect("one came");
         assert_eq!((message.length, message.descriptors.len()), (4, DESCRIPTORS_MAX));
         for fd in &message.descriptors {
