@@ -13,6 +13,7 @@ pub mod board;
 pub mod database;
 pub mod expand;
 pub mod glob;
+pub mod engine;
 pub mod graph;
 pub mod ident;
 pub mod lang;

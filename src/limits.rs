@@ -14,6 +14,13 @@ pub const EDGES_MAX: u32 = env_or(option_env!("PINTLE_EDGES_MAX"), 1_048_576);
 /// Conditions that can be on (or leased) at the same time.
 pub const CONDITIONS_MAX: u32 = env_or(option_env!("PINTLE_CONDITIONS_MAX"), 256);
 
+/// Transactions that the engine remembers: those under way and those that ended last. One for each connection that may
+/// wait, and as many that ended while their client was away.
+pub const TRANSACTIONS_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTIONS_MAX"), 128);
+
+/// Services in all remembered transactions together, at least; the engine makes room for every slot once.
+pub const TRANSACTION_ENTRIES_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTION_ENTRIES_MAX"), 1024);
+
 /// Bytes of a service name without instance; a file name of `NAME.svc` must fit NAME_MAX (255) of the kernel.
 pub const NAME_BYTES_MAX: usize = 96;
 

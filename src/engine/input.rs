@@ -1,0 +1,291 @@
+//! What the engine is told, and what it answers. A closed set: whoever adds an input adds its row to the grid.
+
+use crate::board::reports::ReportRow;
+use crate::database::Image;
+use crate::graph::Phase;
+use crate::ident::SlotId;
+
+/// One input of `Engine::step`.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'i> {
+    /// The supervisor's row of this slot as it is now. Repeating one changes nothing.
+    Report(SlotId, &'i ReportRow),
+    /// The machine is booted into this service (usually a bundle). Repeating it changes nothing.
+    Boot(SlotId),
+    /// A command of a person.
+    Command {
+        /// What to do.
+        verb: Verb,
+        /// To what, as `Engine::target` found it. All or none: if one is refused, nothing changes.
+        targets: &'i [Target<'i>],
+    },
+    /// A condition comes on.
+    On {
+        /// Words divided by NUL: the name, then `KEY=VALUE` each.
+        fact: &'i [u8],
+        /// Who says so.
+        sender: Sender,
+        /// 0, or the number of the connection for whose life it is on.
+        lease: u32,
+    },
+    /// A condition goes off, whoever set it.
+    Off {
+        /// As for `On`.
+        fact: &'i [u8],
+    },
+    /// Something happened.
+    Event {
+        /// As for `On`.
+        fact: &'i [u8],
+    },
+    /// The connection of this lease has ended: what it held goes off. 0 is none.
+    LeaseGone(u32),
+    /// Everything is to go down in order.
+    Shutdown,
+    /// Nothing but the time: whatever `next_deadline` was for.
+    Tick,
+}
+
+/// What a person can ask of services.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// Lays the admin hold; lifts marks and resets failures on them and on their hard dependencies.
+    Start,
+    /// Drops the admin hold and lays the mark.
+    Stop,
+    /// Restart in place; what binds to them follows.
+    Restart,
+    /// As the service's `reload` says.
+    Reload,
+    /// Sends this signal to the main process.
+    Signal(u8),
+    /// Forgets `failed`, `skipped`, `done`.
+    Reset,
+    /// Drops the admin hold and lifts the mark.
+    Release,
+}
+
+/// A service that a command names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target<'i> {
+    /// A service, or a run-time instance that exists.
+    Slot(SlotId),
+    /// An instance that does not exist yet, of a template that does. Only `Verb::Start` makes it.
+    New {
+        /// The template.
+        template: SlotId,
+        /// The part behind `@`.
+        name: &'i [u8],
+    },
+}
+
+/// Who sent a condition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sender {
+    /// Process id.
+    pub pid: u32,
+    /// User id.
+    pub uid: u32,
+}
+
+/// Why an input was refused. Nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No such slot, or a free instance slot.
+    NoSuchService,
+    /// A template has no processes; an instance of it has.
+    Template(SlotId),
+    /// Only `start` makes an instance.
+    NoSuchInstance(SlotId),
+    /// The instance's name is empty, too long or has bytes that no name may have.
+    BadInstanceName,
+    /// Reload or signal of what has no process.
+    NotUp(SlotId),
+    /// The file has no `reload`.
+    NoReload(SlotId),
+    /// A restart of what nothing holds up: start it.
+    NotWanted(SlotId),
+    /// A signal or a reload of a bundle.
+    Bundle(SlotId),
+    /// Nothing is started any more.
+    ShuttingDown,
+    /// The name of a condition or event: letters, digits, `-`, `_`, `.`; not empty.
+    BadFactName,
+    /// An attribute that is not `KEY=VALUE`, or has control characters, or comes twice.
+    BadAttribute,
+    /// More than `ATTRIBUTES_MAX` attributes.
+    TooManyAttributes,
+    /// More than `FACT_BYTES_MAX` bytes.
+    FactTooLong,
+    /// `CONDITIONS_MAX` are on.
+    ConditionsFull,
+    /// `INSTANCES_MAX` instances exist.
+    InstancesFull,
+    /// As many transactions, or services in them, are under way as can be followed.
+    TransactionsFull,
+}
+
+impl Refusal {
+    /// In words, for the answer to whoever asked.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Refusal::NoSuchService => "no such service",
+            Refusal::Template(_) => "a template; name an instance of it, as in NAME@INSTANCE",
+            Refusal::NoSuchInstance(_) => "no such instance; only start makes one",
+            Refusal::BadInstanceName => "an instance name has 1 to 63 letters, digits, or any of :_.-",
+            Refusal::NotUp(_) => "not up",
+            Refusal::NoReload(_) => "its file has no reload",
+            Refusal::NotWanted(_) => "nothing holds it up; use start",
+            Refusal::Bundle(_) => "a bundle has no process",
+            Refusal::ShuttingDown => "the machine is shutting down",
+            Refusal::BadFactName => "a condition or event is named by letters, digits, or any of -_.",
+            Refusal::BadAttribute => "an attribute is KEY=VALUE, each key once, without control characters",
+            Refusal::TooManyAttributes => "more than 16 attributes",
+            Refusal::FactTooLong => "name and attributes take more than 240 bytes",
+            Refusal::ConditionsFull => "as many conditions are on as there is room for",
+            Refusal::InstancesFull => "as many instances exist as there is room for",
+            Refusal::TransactionsFull => "as many commands are under way as there is room for; try again",
+        }
+    }
+
+    /// The service that it is about.
+    pub const fn slot(self) -> Option<SlotId> {
+        match self {
+            Refusal::Template(slot)
+            | Refusal::NoSuchInstance(slot)
+            | Refusal::NotUp(slot)
+            | Refusal::NoReload(slot)
+            | Refusal::NotWanted(slot)
+            | Refusal::Bundle(slot) => Some(slot),
+            _ => None,
+        }
+    }
+}
+
+/// What became of one service of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Still under way.
+    #[default]
+    Pending = 0,
+    /// Up.
+    Up = 1,
+    /// Down.
+    Down = 2,
+    /// Ended for good, well.
+    Done = 3,
+    /// A precondition was not met.
+    Skipped = 4,
+    /// Gave up.
+    Failed = 5,
+    /// Wished up and settled elsewhere; its blocker says why.
+    Waiting = 6,
+    /// A later command contradicted it.
+    Superseded = 7,
+}
+
+impl Outcome {
+    /// The word of the protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Pending => "pending",
+            Outcome::Up => "up",
+            Outcome::Down => "down",
+            Outcome::Done => "done",
+            Outcome::Skipped => "skipped",
+            Outcome::Failed => "failed",
+            Outcome::Waiting => "waiting",
+            Outcome::Superseded => "superseded",
+        }
+    }
+
+    pub(super) const fn from_number(number: u32) -> Outcome {
+        match number {
+            1 => Outcome::Up,
+            2 => Outcome::Down,
+            3 => Outcome::Done,
+            4 => Outcome::Skipped,
+            5 => Outcome::Failed,
+            6 => Outcome::Waiting,
+            7 => Outcome::Superseded,
+            _ => Outcome::Pending,
+        }
+    }
+
+    pub(super) const fn of_phase(phase: Phase) -> Outcome {
+        match phase {
+            Phase::Down => Outcome::Down,
+            Phase::Up => Outcome::Up,
+            Phase::Failed => Outcome::Failed,
+            Phase::Skipped => Outcome::Skipped,
+            Phase::Done => Outcome::Done,
+            Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => Outcome::Waiting,
+        }
+    }
+}
+
+/// How a transaction stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Standing {
+    /// Some of its services are under way.
+    Running = 0,
+    /// All reached.
+    Done = 1,
+    /// Not all reached.
+    Failed = 2,
+    /// A later command contradicted it.
+    Superseded = 3,
+    /// Too old, or never there.
+    Unknown = 4,
+}
+
+impl Standing {
+    /// The word of the protocol; `Running` has none there.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Standing::Running => "running",
+            Standing::Done => "done",
+            Standing::Failed => "failed",
+            Standing::Superseded => "superseded",
+            Standing::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many of each the engine has room for, beside the slots. Memory is sized by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacities {
+    /// Conditions that are on, each holder's counted.
+    pub conditions: u32,
+    /// Transactions remembered, those that ended last included.
+    pub transactions: u32,
+    /// Services in them, all together.
+    pub entries: u32,
+}
+
+impl Capacities {
+    /// What a machine gets: `limits`.
+    pub fn of(image: &Image<'_>) -> Capacities {
+        let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(image.services() + crate::limits::INSTANCES_MAX);
+        Capacities {
+            conditions: crate::limits::CONDITIONS_MAX,
+            transactions: crate::limits::TRANSACTIONS_MAX,
+            entries,
+        }
+    }
+}
+
+/// What of a slot is to be written to the board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dirty {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its order: write the text row first (`Engine::text`), then the order.
+    pub order: bool,
+    /// Its published row changed (instance name rows too, for an instance slot).
+    pub published: bool,
+    /// Its phase changed: tell who follows or waits.
+    pub phase: bool,
+}
