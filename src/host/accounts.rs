@@ -173,7 +173,8 @@ mod tests {
             let directory = std::env::temp_dir().join(format!("pintle-accounts-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&directory).expect("a directory can be made");
             let path = |file| -> &'static str { directory.join(file).to_str().expect("text").to_string().leak() };
-            let files = Machine { accounts: Accounts::over(Files { users: path("passwd"), groups: path("group") }), directory };
+            let files =
+                Machine { accounts: Accounts::over(Files { users: path("passwd"), groups: path("group") }), directory };
             files.write("passwd", PASSWD);
             files.write("group", GROUP);
             files
@@ -186,7 +187,7 @@ mod tests {
         }
 
         fn resolve(&mut self, user: &str, group: &str) -> Result<Account, Unknown> {
-                if self.accounts.entries.is_empty() {
+            if self.accounts.entries.is_empty() {
                 self.accounts.take_names([&b"www"[..], b"log", b"late"].into_iter());
             }
             self.accounts.resolve(user.as_bytes(), group.as_bytes())

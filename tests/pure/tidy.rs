@@ -25,16 +25,16 @@ const LIBRARY: [&str; 16] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 11] = [
-    "limits", "ident", "time", "glob", "words", "fact", "graph", "board", "engine", "supervision", "protocol",
-];
+const WITHOUT_HEAP: [&str; 11] =
+    ["limits", "ident", "time", "glob", "words", "fact", "graph", "board", "engine", "supervision", "protocol"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn sources(below: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(below).expect("a source directory").map(|e| e.expect("an entry").path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(below).expect("a source directory").map(|e| e.expect("an entry").path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -143,7 +143,10 @@ fn unsafe_code_has_one_home() {
         }
         for (at, line) in code(&text) {
             // The C entry point's name is the one attribute that has to be written `unsafe` elsewhere.
-            if is_word(line, "unsafe") && !line.contains("forbid(unsafe_code)") && !line.contains("#[unsafe(no_mangle)]") {
+            if is_word(line, "unsafe")
+                && !line.contains("forbid(unsafe_code)")
+                && !line.contains("#[unsafe(no_mangle)]")
+            {
                 wrong.push(format!("{file}:{at}: {}", line.trim()));
             }
         }

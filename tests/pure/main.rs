@@ -1,0 +1,3 @@
+//! Tests of the library alone: no process, no file but the sources.
+
+mod database;
