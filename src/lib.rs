@@ -22,5 +22,6 @@ pub mod names;
 pub mod nearest;
 pub mod protocol;
 pub mod signals;
+pub mod supervision;
 pub mod time;
 pub mod words;

@@ -1,0 +1,428 @@
+//! The table: every state by every input. What each does is said in `supervision/mod.rs`.
+
+use super::{Cause, Policy, RETRY_MS, Ready, Record};
+use crate::board::orders::Wish;
+use crate::board::reports::{Exit, ReportRow, State};
+use crate::ident::{Life, Order};
+use crate::lang::definition::{Kind, Restart};
+use crate::supervision::Means;
+use crate::time::Instant;
+
+/// A command other than the main one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The stop command.
+    Stop,
+    /// The reload command.
+    Reload,
+}
+
+/// News for one slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// An order whose number is not the one acted on last.
+    Ordered(Order, Wish),
+    /// The engine's reload number has changed.
+    ReloadAsked,
+    /// The engine's signal number has changed: this signal to the main process.
+    SignalAsked(u8),
+    /// The main process has been cloned, with this pid.
+    Cloned(u32),
+    /// The main process could not be cloned: step and errno as in `ReportRow::failure`, and whether the reason may pass.
+    Refused(u32, bool),
+    /// The stop or reload command has been cloned.
+    AuxiliaryCloned(u32),
+    /// It could not be.
+    AuxiliaryRefused,
+    /// The main process has executed its program.
+    Executed,
+    /// The main process could not take this step before its program, and is about to end. As for `Refused`.
+    StepFailed(u32, bool),
+    /// The main process has ended; what is left of its group has been killed.
+    Ended(Exit),
+    /// The stop or reload command has ended.
+    AuxiliaryEnded(Exit),
+    /// The service says that it is ready.
+    Ready,
+    /// It asks for this many milliseconds from now.
+    Extend(u32),
+    /// The deadline of the report is past.
+    Deadline,
+    /// The bound of the shutdown is past: everything ends now.
+    Kill,
+}
+
+/// What is to be done, in the order of the fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Requests {
+    /// Take a spawn of this slot out of the queue.
+    pub cancel: bool,
+    /// Send the definition's stop signals to the main process, in turn.
+    pub stop_signals: bool,
+    /// Send the definition's reload signals to the main process, in turn.
+    pub reload_signals: bool,
+    /// Send this signal to the main process; 0 is none.
+    pub signal: u8,
+    /// SIGKILL to the main process and its group.
+    pub kill: bool,
+    /// SIGKILL to the stop or reload command and its group.
+    pub kill_auxiliary: bool,
+    /// Spawn the main process.
+    pub spawn: bool,
+    /// Spawn this command.
+    pub spawn_auxiliary: Option<Role>,
+}
+
+const SIGTERM: u8 = 15;
+
+/// A slot with all that a step needs and changes.
+pub struct Slot<'a> {
+    /// What is reported.
+    pub row: ReportRow,
+    /// What is remembered.
+    pub record: Record,
+    /// What the database says.
+    pub policy: &'a Policy,
+    /// The time.
+    pub now: Instant,
+    /// The counter that stamps `began` and `ready`; the last one given.
+    pub stamp: u64,
+    /// Something that differs from slot to slot, for the jitter of delays.
+    pub salt: u32,
+    /// What is to be done.
+    pub requests: Requests,
+}
+
+/// Takes one input. Afterwards `row`, `record`, `stamp` and `requests` say what follows.
+pub fn step(slot: &mut Slot<'_>, input: Input) {
+    use State::{Delayed, Done, Down, Failed, Queued, Spawning, Starting, Stopping, Up};
+    match (slot.row.state, input) {
+        (Down | Done | Failed | Delayed, Input::Ordered(number, wish)) => {
+            slot.take(number, wish);
+            match wish {
+                Wish::Up => slot.begin(),
+                Wish::Down => slot.set(Down),
+            }
+        }
+        (Queued, Input::Ordered(number, wish)) => {
+            slot.take(number, wish);
+            if wish == Wish::Down {
+                slot.requests.cancel = true;
+                slot.set(Down);
+            }
+        }
+        (Spawning | Starting | Up, Input::Ordered(number, wish)) => {
+            slot.take(number, wish);
+            slot.stop();
+        }
+        // The stop that is under way finishes; what comes after it has changed.
+        (Stopping, Input::Ordered(number, wish)) => {
+            slot.take(number, wish);
+            slot.record.cause = Cause::Ordered;
+        }
+
+        (Up, Input::ReloadAsked) => slot.reload(),
+        // Nothing that could reload: a start reads its files anyway.
+        (Down | Queued | Spawning | Starting | Delayed | Stopping | Failed | Done, Input::ReloadAsked) => {}
+
+        (Spawning | Starting | Up | Stopping, Input::SignalAsked(signal)) => slot.requests.signal = signal,
+        (Down | Queued | Delayed | Failed | Done, Input::SignalAsked(_)) => {}
+
+        (Queued, Input::Cloned(pid)) => slot.cloned(pid),
+        // Only a queued slot is spawned.
+        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done, Input::Cloned(_)) => {}
+
+        (Queued, Input::Refused(failure, temporary)) => {
+            slot.row.failure = failure;
+            slot.record.unspawned = true;
+            slot.record.temporary = temporary;
+            slot.died(Exit::NotSpawned);
+        }
+        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done, Input::Refused(..)) => {}
+
+        (_, Input::AuxiliaryCloned(pid)) => slot.row.auxiliary = pid,
+        (_, Input::AuxiliaryRefused) => slot.auxiliary_gone(None),
+        (_, Input::AuxiliaryEnded(exit)) => slot.auxiliary_gone(Some(exit)),
+
+        (Spawning, Input::Executed) => match (slot.policy.kind, slot.policy.ready) {
+            (Kind::Longrun, Ready::Executed) => slot.ready(),
+            (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify) | (Kind::Oneshot | Kind::Bundle, _) => {
+                slot.set_until(Starting, slot.row.deadline);
+            }
+        },
+        (Down | Queued | Starting | Up | Delayed | Stopping | Failed | Done, Input::Executed) => {}
+
+        // Its end is near; what is to be done then is decided there.
+        (Spawning | Starting | Up | Stopping, Input::StepFailed(failure, temporary)) => {
+            slot.row.failure = failure;
+            slot.record.unspawned = true;
+            slot.record.temporary = temporary;
+        }
+        (Down | Queued | Delayed | Failed | Done, Input::StepFailed(..)) => {}
+
+        (Spawning | Starting | Up, Input::Ended(exit)) => match (slot.policy.kind, exit) {
+            (Kind::Oneshot, Exit::Code(0)) if !slot.record.unspawned => {
+                slot.row.pid = 0;
+                slot.row.exit = exit;
+                if slot.policy.remain { slot.ready() } else { slot.set(Done) }
+            }
+            (Kind::Oneshot | Kind::Longrun | Kind::Bundle, _) => slot.died(exit),
+        },
+        (Stopping, Input::Ended(exit)) => {
+            slot.row.pid = 0;
+            slot.row.exit = if slot.record.unspawned { Exit::NotSpawned } else { exit };
+            slot.gone_if_all_ended();
+        }
+        (Down | Queued | Delayed | Failed | Done, Input::Ended(_)) => {}
+
+        (Spawning | Starting, Input::Ready) => match slot.policy.kind {
+            Kind::Longrun => slot.ready(),
+            Kind::Oneshot | Kind::Bundle => {} // its end says it
+        },
+        (Down | Queued | Up | Delayed | Stopping | Failed | Done, Input::Ready) => {}
+
+        (Spawning | Starting | Stopping, Input::Extend(ms)) => {
+            if slot.row.deadline != Instant::NEVER {
+                slot.row.deadline = slot.row.deadline.max(slot.now.plus_ms(ms));
+            }
+        }
+        (Down | Queued | Up | Delayed | Failed | Done, Input::Extend(_)) => {}
+
+        (Spawning | Starting, Input::Deadline) => {
+            slot.record.cause = Cause::TimedOut;
+            slot.kill();
+        }
+        (Stopping, Input::Deadline) => slot.kill(),
+        // The reload command has had its time.
+        (Up, Input::Deadline) => {
+            slot.row.deadline = Instant::NEVER;
+            slot.requests.kill_auxiliary = true;
+        }
+        (Delayed, Input::Deadline) => {
+            slot.row.restarts = slot.row.restarts.wrapping_add(1);
+            slot.begin();
+        }
+        (Down | Queued | Failed | Done, Input::Deadline) => slot.row.deadline = Instant::NEVER,
+
+        (Down | Queued | Delayed | Failed | Done, Input::Kill) => {
+            slot.record.wish = Wish::Down;
+            slot.requests.cancel = true;
+            slot.requests.kill_auxiliary = slot.record.role.is_some();
+            slot.set(Down);
+        }
+        (Spawning | Starting | Up | Stopping, Input::Kill) => {
+            slot.record.wish = Wish::Down;
+            slot.record.cause = Cause::Ordered;
+            slot.kill();
+        }
+    }
+}
+
+impl Slot<'_> {
+    fn take(&mut self, number: Order, wish: Wish) {
+        self.row.order = number;
+        self.row.attempt = 0;
+        self.row.deaths = 0;
+        self.row.delay_ms = 0;
+        self.record.in_a_row = 0;
+        self.record.wish = wish;
+    }
+
+    fn set(&mut self, state: State) {
+        self.set_until(state, Instant::NEVER);
+    }
+
+    /// The one place where the state changes.
+    fn set_until(&mut self, state: State, deadline: Instant) {
+        if self.row.state != state {
+            self.row.since = self.now;
+        }
+        self.row.state = state;
+        self.row.deadline = deadline;
+    }
+
+    /// Asks for a main process.
+    fn begin(&mut self) {
+        self.record.cause = Cause::Ordered;
+        self.record.killed = false;
+        self.record.unspawned = false;
+        self.record.reload_again = false;
+        self.set(State::Queued);
+        self.requests.spawn = true;
+    }
+
+    fn cloned(&mut self, pid: u32) {
+        self.stamp += 1;
+        self.row.pid = pid;
+        self.row.life = Life(self.row.life.0.wrapping_add(1));
+        self.row.attempt = self.row.attempt.saturating_add(1);
+        self.row.began = self.stamp;
+        self.row.ready = 0;
+        self.row.failure = 0;
+        self.row.spawned = self.now;
+        self.set_until(State::Spawning, self.now.plus_ms(self.policy.start_timeout_ms));
+    }
+
+    fn ready(&mut self) {
+        self.stamp += 1;
+        self.row.ready = self.stamp;
+        self.set(State::Up);
+    }
+
+    /// Takes down what runs.
+    fn stop(&mut self) {
+        let starting = self.row.state != State::Up;
+        self.record.cause = Cause::Ordered;
+        self.record.killed = false;
+        if self.policy.kind == Kind::Oneshot && self.row.pid != 0 {
+            self.kill();
+            return;
+        }
+        self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+        let reloading = self.record.role.is_some();
+        self.requests.kill_auxiliary = reloading;
+        match self.policy.stop {
+            // Behind the reload command, see `auxiliary_gone`.
+            Means::Command if reloading && !starting => {}
+            Means::Command if !starting => self.auxiliary(Role::Stop),
+            Means::Command | Means::Nothing => self.requests.signal = SIGTERM,
+            Means::Signals => self.requests.stop_signals = true,
+        }
+        self.gone_if_all_ended(); // a oneshot that is up and has nothing to do
+    }
+
+    fn auxiliary(&mut self, role: Role) {
+        self.record.role = Some(role);
+        self.row.auxiliary = 0;
+        self.requests.spawn_auxiliary = Some(role);
+    }
+
+    /// The last means. What is still there afterwards stays `Stopping`.
+    fn kill(&mut self) {
+        self.record.killed = true;
+        self.set(State::Stopping);
+        self.requests.kill = self.row.pid != 0;
+        if self.record.role.is_some() && self.row.auxiliary == 0 {
+            self.record.role = None; // it still was in the queue
+            self.requests.cancel = true;
+        }
+        self.requests.kill_auxiliary = self.record.role.is_some();
+        self.gone_if_all_ended();
+    }
+
+    fn reload(&mut self) {
+        match (self.policy.reload, self.record.role) {
+            (Means::Nothing, _) => {}
+            (Means::Signals, _) => self.requests.reload_signals = true,
+            (Means::Command, Some(_)) => self.record.reload_again = true,
+            (Means::Command, None) => {
+                self.row.deadline = self.now.plus_ms(self.policy.start_timeout_ms);
+                self.auxiliary(Role::Reload);
+            }
+        }
+    }
+
+    /// The stop or reload command has ended, or (`None`) could not be spawned.
+    fn auxiliary_gone(&mut self, exit: Option<Exit>) {
+        let role = self.record.role.take();
+        self.row.auxiliary = 0;
+        match (self.row.state, role) {
+            (State::Stopping, Some(Role::Stop)) => {
+                if self.row.pid == 0 {
+                    self.row.exit = exit.unwrap_or(Exit::NotSpawned);
+                } else if exit != Some(Exit::Code(0)) && !self.record.killed {
+                    self.requests.signal = SIGTERM;
+                }
+                self.gone_if_all_ended();
+            }
+            // It was in the way of the stop command.
+            (State::Stopping, Some(Role::Reload)) => {
+                let up = self.row.pid != 0 || self.policy.kind == Kind::Oneshot;
+                let wanted = self.policy.stop == Means::Command && !self.record.killed && up;
+                if wanted { self.auxiliary(Role::Stop) } else { self.gone_if_all_ended() }
+            }
+            (State::Up, Some(Role::Reload)) => {
+                self.row.deadline = Instant::NEVER;
+                if core::mem::take(&mut self.record.reload_again) {
+                    self.reload();
+                }
+            }
+            (
+                State::Down
+                | State::Queued
+                | State::Spawning
+                | State::Starting
+                | State::Up
+                | State::Delayed
+                | State::Failed
+                | State::Done,
+                _,
+            )
+            | (State::Stopping, None) => {}
+        }
+    }
+
+    fn gone_if_all_ended(&mut self) {
+        if self.row.pid != 0 || self.record.role.is_some() {
+            return;
+        }
+        match (self.record.wish, self.record.cause) {
+            (Wish::Down, _) => self.set(State::Down),
+            (Wish::Up, Cause::Ordered) => self.begin(),
+            (Wish::Up, Cause::TimedOut) => self.died(Exit::TimedOut),
+        }
+    }
+
+    /// A death that nobody asked for.
+    fn died(&mut self, exit: Exit) {
+        let exit = if self.record.unspawned { Exit::NotSpawned } else { exit };
+        self.row.pid = 0;
+        self.row.exit = exit;
+        self.requests.kill_auxiliary = self.record.role.is_some() && self.row.auxiliary != 0;
+        if self.record.role.is_some() && self.row.auxiliary == 0 {
+            self.record.role = None;
+            self.requests.cancel = true;
+        }
+        let again = match (exit, self.policy.kind, self.policy.restart) {
+            (Exit::NotSpawned, _, _) => self.record.temporary,
+            (_, Kind::Longrun, Restart::Always) => true,
+            (Exit::Code(0), Kind::Longrun, Restart::OnFailure | Restart::Never) => {
+                self.set(State::Done);
+                return;
+            }
+            (_, Kind::Longrun, Restart::OnFailure) => true,
+            (_, Kind::Longrun, Restart::Never) => false,
+            // "Always" is what a longrun has when nothing is written; a oneshot is retried where that is asked for.
+            (_, Kind::Oneshot | Kind::Bundle, Restart::OnFailure) => true,
+            (_, Kind::Oneshot | Kind::Bundle, Restart::Always | Restart::Never) => false,
+        };
+        if self.row.state == State::Up && self.now.ms_since(self.row.since) >= u64::from(self.policy.stable_ms()) {
+            self.record.in_a_row = 0;
+        }
+        if self.row.deaths == 0 || self.now.ms_since(self.record.window) > u64::from(self.policy.window_ms) {
+            self.row.deaths = 0;
+            self.record.window = self.now;
+        }
+        self.row.deaths = self.row.deaths.saturating_add(1);
+        let often = self.policy.limit != 0 && self.row.deaths >= self.policy.limit;
+        if !again || often {
+            self.set(State::Failed);
+            return;
+        }
+        let delay = self.policy.delay_ms(self.record.in_a_row, self.salt ^ self.row.life.0);
+        // What was never cloned was last tried now.
+        let (delay, from) = match exit {
+            Exit::NotSpawned => (delay.max(RETRY_MS), self.now),
+            Exit::None | Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Unknown => (delay, self.row.spawned),
+        };
+        self.record.in_a_row = self.record.in_a_row.saturating_add(1);
+        self.row.delay_ms = delay;
+        let due = from.plus_ms(delay);
+        if due <= self.now {
+            self.row.restarts = self.row.restarts.wrapping_add(1);
+            self.begin();
+        } else {
+            self.set_until(State::Delayed, due);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the supervisor does about one slot: process facts in, spawn and kill requests out. Pure: no clock, no system
+//! call, no heap; what happens is a function of the slot, its policy and the input.
+//!
+//! The semantics, and their one home:
+//!
+//! - **An order** is acted on when its number is new. `Down` stops what runs. `Up` takes down what an earlier order
+//!   brought up, as its definition says, then starts anew; what is down starts at once, without the delay of a restart
+//!   by policy, and with the tally of deaths forgotten.
+//! - **No second copy.** The next main process is asked for only after the one before has been reaped, its stop command
+//!   too.
+//! - **Stopping** a longrun: its stop signals to the main process, or its stop command; after `stop-timeout`, SIGKILL to
+//!   the process group. A stop command that fails is followed by SIGTERM, for going down cannot fail. A longrun that is
+//!   not ready yet gets SIGTERM instead of the command. A oneshot whose command runs is killed at once. A oneshot that is
+//!   up runs its stop command, bounded by `stop-timeout`; whatever comes of it, the oneshot is down then.
+//! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
+//!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
+//! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
+//!   counts as `TimedOut`.
+//! - **A death that nobody asked for** goes by policy. A longrun with `restart = always`, or `on-failure` after an end
+//!   that is not exit 0, lives again, not earlier than its delay after the last start: at once if that is past. The
+//!   delay doubles with each death in a row up to its maximum, plus up to an eighth at random, and starts over once a
+//!   life was up for `STABLE_MS` or the largest delay, whichever is longer. `restart-limit` deaths within
+//!   `restart-window` (which begins with a death) make it failed. A oneshot is tried again only with `on-failure`.
+//! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
+//!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`; if not (no such program,
+//!   user or directory), it has failed.
+
+mod machine;
+mod policy;
+
+pub use machine::{Input, Requests, Role, Slot, step};
+pub use policy::{Means, Policy, RETRY_MS, Ready, STABLE_MS};
+
+use crate::board::orders::Wish;
+use crate::time::Instant;
+
+/// What the supervisor remembers of a slot beside its report. Zero is a slot that was never ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// When the window of `ReportRow::deaths` began.
+    pub window: Instant,
+    /// Deaths since the last stable life; the delay doubles with each.
+    pub in_a_row: u16,
+    /// What the newest order wishes.
+    pub wish: Wish,
+    /// Why it is `Stopping`, while it is.
+    pub cause: Cause,
+    /// The command that runs (or is about to) beside or instead of the main process.
+    pub role: Option<Role>,
+    /// SIGKILL has been sent: there is nothing left to try.
+    pub killed: bool,
+    /// Of the current life: a step before exec has failed.
+    pub unspawned: bool,
+    /// See `unspawned`: the reason may pass.
+    pub temporary: bool,
+    /// A reload was asked for while a reload command ran.
+    pub reload_again: bool,
+}
+
+/// Why a slot is `Stopping`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Cause {
+    /// An order says so; once gone, it is down, or starts anew.
+    #[default]
+    Ordered,
+    /// It was not ready in time; once gone, policy decides.
+    TimedOut,
+}

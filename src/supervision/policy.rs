@@ -1,0 +1,168 @@
+//! A service's policy as the database says it, and the arithmetic of delays.
+
+use crate::database::{Image, NONE, action, policy, service};
+use crate::ident::SlotId;
+use crate::lang::definition::{Kind, Restart};
+
+/// A life that was up for this long (or for `restart-delay-max`, if that is longer) ends a row of deaths. Milliseconds.
+pub const STABLE_MS: u32 = 10_000;
+/// The least delay, in milliseconds, before what the kernel refused for now is tried again.
+pub const RETRY_MS: u32 = 100;
+
+/// How a service says that it is ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ready {
+    /// It has been executed.
+    Executed,
+    /// A newline on this descriptor of its.
+    Descriptor(u32),
+    /// A datagram with `READY=1`.
+    Notify,
+}
+
+/// How it is stopped or told to reload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Means {
+    /// There is nothing to do.
+    Nothing,
+    /// Signals to the main process, in turn.
+    Signals,
+    /// A command.
+    Command,
+}
+
+/// What the database says about one service's lives. Times in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Longrun or oneshot (a bundle has no processes).
+    pub kind: Kind,
+    /// Of a oneshot: it is up after it ended well.
+    pub remain: bool,
+    /// Of a longrun.
+    pub ready: Ready,
+    /// When it lives again.
+    pub restart: Restart,
+    /// Least time between two starts.
+    pub delay_ms: u32,
+    /// Where doubling ends.
+    pub delay_ms_max: u32,
+    /// Deaths in the window after which it has failed; 0 is no limit.
+    pub limit: u32,
+    /// The window.
+    pub window_ms: u32,
+    /// Clone to readiness or end.
+    pub start_timeout_ms: u32,
+    /// Stop to SIGKILL.
+    pub stop_timeout_ms: u32,
+    /// How it is stopped.
+    pub stop: Means,
+    /// How it is told to reload.
+    pub reload: Means,
+}
+
+impl Policy {
+    /// The policy of a service with a process; `None` for a bundle or what is out of range.
+    pub fn of(image: &Image<'_>, slot: SlotId) -> Option<Policy> {
+        let index = image.service(slot, service::POLICY);
+        if slot.0 >= image.services() || index == NONE {
+            return None;
+        }
+        let flags = image.flags(slot);
+        let word = |field| image.policy(index, field);
+        Some(Policy {
+            kind: if flags & 0xff == Kind::Oneshot as u32 { Kind::Oneshot } else { Kind::Longrun },
+            remain: flags & service::flags::NO_REMAIN == 0,
+            ready: match word(policy::READY) {
+                1 => Ready::Descriptor(word(policy::READY_DESCRIPTOR)),
+                2 => Ready::Notify,
+                _ => Ready::Executed,
+            },
+            restart: match word(policy::RESTART) {
+                0 => Restart::Always,
+                1 => Restart::OnFailure,
+                _ => Restart::Never,
+            },
+            delay_ms: word(policy::DELAY_MS),
+            delay_ms_max: word(policy::DELAY_MS_MAX),
+            limit: word(policy::LIMIT),
+            window_ms: word(policy::WINDOW_MS),
+            start_timeout_ms: word(policy::START_TIMEOUT_MS),
+            stop_timeout_ms: word(policy::STOP_TIMEOUT_MS),
+            stop: means(image, image.service(slot, service::STOP)),
+            reload: means(image, image.service(slot, service::RELOAD)),
+        })
+    }
+
+    /// The delay before the next life, when `in_a_row` deaths came before this one without a stable life between. The
+    /// first is exact; later ones are stretched by up to an eighth, by `salt`, so that what died together does not for
+    /// ever return together.
+    pub fn delay_ms(&self, in_a_row: u16, salt: u32) -> u32 {
+        let doubled = u64::from(self.delay_ms) << in_a_row.min(31);
+        let most = self.delay_ms_max.max(self.delay_ms);
+        let delay = doubled.min(u64::from(most)) as u32;
+        if in_a_row == 0 {
+            return delay;
+        }
+        // A multiplication spreads neighbouring salts over all of the range (Fibonacci hashing).
+        let share = salt.wrapping_mul(0x9e37_79b1) >> 16;
+        delay.saturating_add((u64::from(delay / 8) * u64::from(share) >> 16) as u32)
+    }
+
+    /// How long a life must have been up to end a row of deaths.
+    pub fn stable_ms(&self) -> u32 {
+        self.delay_ms_max.max(STABLE_MS)
+    }
+}
+
+fn means(image: &Image<'_>, list: u32) -> Means {
+    let list = image.list(list);
+    if list.len() < 2 {
+        Means::Nothing
+    } else if list.get(0) == action::COMMAND {
+        Means::Command
+    } else {
+        Means::Signals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        kind: Kind::Longrun,
+        remain: true,
+        ready: Ready::Executed,
+        restart: Restart::Always,
+        delay_ms: 100,
+        delay_ms_max: 1000,
+        limit: 0,
+        window_ms: 0,
+        start_timeout_ms: 0,
+        stop_timeout_ms: 0,
+        stop: Means::Nothing,
+        reload: Means::Nothing,
+    };
+
+    #[test]
+    fn delays_double_to_their_maximum_with_up_to_an_eighth_more() {
+        for (in_a_row, least) in [(0, 100), (1, 200), (2, 400), (3, 800), (4, 1000), (9, 1000), (u16::MAX, 1000)] {
+            for salt in 0..100 {
+                let delay = POLICY.delay_ms(in_a_row, salt);
+                let most = if in_a_row == 0 { least } else { least + least / 8 };
+                assert!((least..=most).contains(&delay), "{in_a_row} deaths, salt {salt}: {delay}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_maximum_below_the_delay_does_not_shorten_it() {
+        assert_eq!(Policy { delay_ms_max: 0, ..POLICY }.delay_ms(0, 7), 100);
+    }
+
+    #[test]
+    fn no_delay_stays_none() {
+        let none = Policy { delay_ms: 0, delay_ms_max: 0, ..POLICY };
+        assert_eq!((none.delay_ms(0, 7), none.delay_ms(5, 7)), (0, 0));
+    }
+}
