@@ -4,12 +4,11 @@
 //! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: it must
 //! belong to root or to the one who looks, and be writable by its owner alone.
 
-use crate::sys::{BorrowedFd, Errno, OwnedFd, entry, errno};
+use crate::sys::directory::Directory;
+use crate::sys::socket::Address;
+use crate::sys::{Errno, OwnedFd, entry, errno, process};
 use core::fmt;
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::net::SocketAddrUnix;
-use std::ffi::{CString, OsStr};
-use std::os::fd::AsFd;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -37,10 +36,10 @@ pub enum Place {
 
 impl Place {
     /// The address of the control socket. ENAMETOOLONG if the path has more than 107 bytes.
-    pub fn control_address(&self) -> Result<SocketAddrUnix, Errno> {
+    pub fn control_address(&self) -> Result<Address, Errno> {
         match self {
-            Place::Directory(directory) => SocketAddrUnix::new(directory.path.join(CONTROL)),
-            Place::Abstract(name) => SocketAddrUnix::new_abstract_name(name),
+            Place::Directory(directory) => Address::path(directory.path.join(CONTROL).as_os_str().as_bytes()),
+            Place::Abstract(name) => Address::abstract_name(name),
         }
     }
 
@@ -55,7 +54,7 @@ impl Place {
 
 /// A run directory, open.
 pub struct RunDirectory {
-    fd: OwnedFd,
+    directory: Directory,
     path: PathBuf,
 }
 
@@ -91,22 +90,20 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Opens a file of it to read, never through a symbolic link and never waiting (a FIFO has no place here).
+    /// The directory itself.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Opens a file of it to read, never through a symbolic link.
     pub fn open(&self, name: &str) -> Result<OwnedFd, Problem> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| self.problem("open", name, errno))
+        self.directory.open_file(name).map_err(|errno| self.problem("open", name, errno))
     }
 
     /// Makes a file of it anew, empty, to read and write; an old one of the name goes away but stays valid for those
     /// who have it open.
     pub fn create(&self, name: &str, mode: u32) -> Result<OwnedFd, Problem> {
-        let _ = rustix::fs::unlinkat(&self.fd, name, rustix::fs::AtFlags::empty());
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
-        let made = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode)).and_then(|fd| {
-            rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))?; // whatever the umask is
-            Ok(fd)
-        });
-        made.map_err(|errno| self.problem("create", name, errno))
+        self.directory.create_file(name, mode).map_err(|errno| self.problem("create", name, errno))
     }
 
     /// A problem with a file of it.
@@ -114,22 +111,25 @@ impl RunDirectory {
         Problem::new(verb, self.path.join(name), errno)
     }
 
-    fn open_at(path: &Path) -> Result<RunDirectory, Problem> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Problem::new("open", path, errno))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| Problem::new("open", path, errno))?;
-        let own = rustix::process::geteuid().as_raw();
-        let trusted = (stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0;
-        if !trusted || FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Err(Problem::new("trust", path, Errno::PERM));
+    /// Believes in a directory, or not.
+    fn trusted(directory: Directory, path: &Path) -> Result<RunDirectory, Problem> {
+        match directory.is_trusted() {
+            Ok(true) => Ok(RunDirectory { directory, path: path.to_path_buf() }),
+            Ok(false) => Err(Problem::new("trust", path, Errno::PERM)),
+            Err(errno) => Err(Problem::new("open", path, errno)),
         }
-        Ok(RunDirectory { fd, path: path.to_path_buf() })
     }
-}
 
-impl AsFd for RunDirectory {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    fn open_at(path: &Path) -> Result<RunDirectory, Problem> {
+        let directory = Directory::open(path).map_err(|errno| Problem::new("open", path, errno))?;
+        RunDirectory::trusted(directory, path)
+    }
+
+    fn make_at(path: &Path) -> Result<RunDirectory, Problem> {
+        let directory = Directory::make(path, 0o755).map_err(|errno| Problem::new("create", path, errno))?;
+        let made = RunDirectory::trusted(directory, path)?;
+        made.directory.check_writable().map_err(|errno| Problem::new("write in", path, errno))?;
+        Ok(made)
     }
 }
 
@@ -139,45 +139,19 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
         return RunDirectory::open_at(&path).map(Place::Directory);
     }
-    for path in usual() {
-        match RunDirectory::open_at(&path) {
-            Ok(directory)
-                if rustix::fs::accessat(
-                    &directory.fd,
-                    CONTROL,
-                    rustix::fs::Access::EXISTS,
-                    rustix::fs::AtFlags::empty(),
-                )
-                .is_ok() =>
-            {
-                return Ok(Place::Directory(directory));
-            }
-            // One that is not pintle's, or not ours to believe in: the next.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(Place::Abstract(abstract_name()))
+    // One that is not pintle's, or not ours to believe in: the next.
+    let there = |path: &PathBuf| RunDirectory::open_at(path).ok().filter(|found| found.directory.has(CONTROL));
+    Ok(usual().iter().find_map(there).map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))
 }
 
 /// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
 /// where they are given, and failing there is an error.
 pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
-        return make_at(&path).map(Place::Directory);
+        return RunDirectory::make_at(&path).map(Place::Directory);
     }
-    let made = usual().into_iter().find_map(|path| make_at(&path).ok());
+    let made = usual().into_iter().find_map(|path| RunDirectory::make_at(&path).ok());
     Ok(made.map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))
-}
-
-fn make_at(path: &Path) -> Result<RunDirectory, Problem> {
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Problem::new("create", path, errno)),
-    }
-    let directory = RunDirectory::open_at(path)?;
-    rustix::fs::accessat(&directory.fd, ".", rustix::fs::Access::WRITE_OK, rustix::fs::AtFlags::EACCESS)
-        .map_err(|errno| Problem::new("write in", path, errno))?;
-    Ok(directory)
 }
 
 fn named(given: Option<&OsStr>) -> Option<PathBuf> {
@@ -186,15 +160,10 @@ fn named(given: Option<&OsStr>) -> Option<PathBuf> {
 }
 
 fn usual() -> [PathBuf; 2] {
-    let uid = rustix::process::geteuid().as_raw();
+    let uid = process::uid();
     [PathBuf::from("/run/pintle"), PathBuf::from(format!("/dev/shm/pintle-{uid}"))]
 }
 
 fn abstract_name() -> Vec<u8> {
-    format!("pintle-{}", rustix::process::geteuid().as_raw()).into_bytes()
-}
-
-/// A path as system calls take it; `None` if it holds a NUL.
-pub fn c_path(path: &Path) -> Option<CString> {
-    CString::new(path.as_os_str().as_bytes()).ok()
+    format!("pintle-{}", process::uid()).into_bytes()
 }

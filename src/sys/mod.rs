@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod alloc;
 pub mod clock;
+pub mod directory;
 pub mod entry;
 pub mod errno;
 pub mod file;

@@ -1,0 +1,17 @@
+//! Pipes.
+
+use super::{AsFd, OwnedFd, Result};
+use rustix::fs::OFlags;
+use rustix::pipe::PipeFlags;
+
+/// A pipe: its reading end nonblocking, its writing end blocking (for a child, whose standard output must block).
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
+    Ok((read, write))
+}
+
+/// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it is.
+pub fn shrink(pipe: impl AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1);
+}
