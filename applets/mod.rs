@@ -4,6 +4,8 @@
 //! An applet gets its arguments without its own name, reads options with `lexopt::Parser::from_args`, writes with
 //! `sys::output`, and returns an exit code of `exit`.
 
+mod exec;
+
 use core::fmt::Write;
 use pintle::nearest::Nearest;
 
@@ -51,7 +53,9 @@ pub struct Applet {
 }
 
 /// The list. A new command is a line here.
-static APPLETS: &[&Applet] = &[];
+static APPLETS: &[&Applet] = &[
+    &exec::APPLET,
+];
 
 const FAMILIES: [(Family, &str); 5] = [
     (Family::Running, "running"),

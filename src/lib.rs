@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod board;
 pub mod database;
+pub mod env_file;
 pub mod expand;
 pub mod glob;
 pub mod engine;

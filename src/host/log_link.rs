@@ -233,7 +233,10 @@ pub fn first_record(message: &[u8]) -> Option<(Record<'_>, &[u8])> {
 mod tests {
     use super::*;
 
-    fn receive(link: &LogLink) -> Option<(std::vec::Vec<(u32, u32, u32, String)>, usize)> {
+    /// Kind, slot, flags, name of each record, and how many descriptors there were.
+    type Message = (std::vec::Vec<(u32, u32, u32, String)>, usize);
+
+    fn receive(link: &LogLink) -> Option<Message> {
         let mut buffer = [0; MESSAGE_BYTES];
         let received = socket::receive(link.logger_end(), &mut buffer).expect("the other end is ours")?;
         let mut rest = &buffer[..received.length];

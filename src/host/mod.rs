@@ -4,5 +4,6 @@
 
 pub mod accounts;
 pub mod descriptors;
+pub mod exec_plan;
 pub mod log_link;
 pub mod run_directory;

@@ -18,6 +18,11 @@ pub fn open_append(path: &[u8], mode: u32) -> Result<OwnedFd> {
     )
 }
 
+/// Opens for writing what is there, as files of /proc.
+pub fn open_write(path: &[u8]) -> Result<OwnedFd> {
+    open(path, OFlags::WRONLY | OFlags::NOCTTY, 0)
+}
+
 fn open(path: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd> {
     rustix::io::retry_on_intr(|| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)))
 }

@@ -73,6 +73,32 @@ pub fn new_session() -> Result<()> {
     rustix::process::setsid().map(|_| ())
 }
 
+/// Our supplementary groups. This thread's: for programs of one thread. EPERM: only root may.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    let mut all: heapless::Vec<rustix::process::Gid, { pintle::limits::GROUPS_MAX }> = heapless::Vec::new();
+    for group in groups {
+        all.push(rustix::process::Gid::from_raw(*group)).map_err(|_| Errno::INVAL)?;
+    }
+    rustix::thread::set_thread_groups(&all)
+}
+
+/// Our real, effective and saved group, for ever unless we are root. As `set_groups`.
+pub fn set_group(gid: u32) -> Result<()> {
+    let gid = rustix::process::Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+}
+
+/// Our real, effective and saved user, for ever. As `set_groups`.
+pub fn set_user(uid: u32) -> Result<()> {
+    let uid = rustix::process::Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Where relative paths begin.
+pub fn set_directory(path: &CStr) -> Result<()> {
+    rustix::process::chdir(path)
+}
+
 /// Arguments or environment for an exec: at most `N - 1` (the last place is the null that ends them).
 pub struct Vector<'a, const N: usize> {
     pointers: [*const u8; N],

@@ -1,0 +1,83 @@
+//! How the supervisor calls the chain-loader, `pintle-exec`: what is not safe in a child that shares process 1's memory
+//! (a file to read, an oom-score-adj, which such a child would set for the supervisor too) is done in an address space
+//! of its own. See `applets/exec.rs` for the other side.
+//!
+//! ```text
+//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] -- PROGRAM [ARGUMENT...]
+//! ```
+//!
+//! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments, expanded,
+//! so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice, umask and
+//! environment already; identity and directory are left to the chain-loader (`Plan`'s `uid`, `gid`, `groups` and
+//! `directory` are none), because what comes before them may need root.
+//!
+//! Failures go through the status pipe as (step, errno), as every spawn's do; end of file means that PROGRAM runs.
+
+use super::accounts::Account;
+use crate::sys::spawn::{Draft, Refused, Text};
+use core::fmt::Write;
+use heapless::{String, Vec};
+use pintle::limits::GROUPS_MAX;
+
+/// The number of the status pipe in a service whose readiness is told on descriptor `ready`.
+pub fn status_target(ready: Option<i32>) -> i32 {
+    if ready == Some(3) { 4 } else { 3 }
+}
+
+/// Begins the arguments: argument 0, the status pipe, the score, the directory, the identity. Then come
+/// `environment_file` for each file, `end`, and the service's own arguments.
+pub fn begin(
+    draft: &mut Draft<'_>,
+    status: i32,
+    oom_score_adj: Option<i32>,
+    directory: Option<Text>,
+    account: &Account,
+) -> Result<(), Refused> {
+    draft.argument(Text::lasting(c"pintle-exec"))?;
+    number(draft, i64::from(status))?;
+    if let Some(score) = oom_score_adj {
+        draft.argument(Text::lasting(c"-o"))?;
+        number(draft, i64::from(score))?;
+    }
+    if let Some(directory) = directory {
+        draft.argument(Text::lasting(c"-d"))?;
+        draft.argument(directory)?;
+    }
+    if let Some(groups) = account.groups() {
+        // Ten digits and a comma each.
+        let mut list: Vec<u8, { GROUPS_MAX * 11 + 1 }> = Vec::new();
+        for group in groups {
+            let mut digits: String<12> = String::new();
+            let _ = write!(digits, "{group},");
+            let _ = list.extend_from_slice(digits.as_bytes());
+        }
+        let text = draft.text(&[&list])?;
+        draft.argument(Text::lasting(c"-G"))?;
+        draft.argument(text)?;
+    }
+    for (option, id) in [(c"-g", account.gid), (c"-u", account.uid)] {
+        if let Some(id) = id {
+            draft.argument(Text::lasting(option))?;
+            number(draft, i64::from(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// One file of the environment, in order; a leading `-` says that it may be missing.
+pub fn environment_file(draft: &mut Draft<'_>, path: Text) -> Result<(), Refused> {
+    draft.argument(Text::lasting(c"-e"))?;
+    draft.argument(path)
+}
+
+/// The service's own arguments follow.
+pub fn end(draft: &mut Draft<'_>) -> Result<(), Refused> {
+    draft.argument(Text::lasting(c"--"))
+}
+
+fn number(draft: &mut Draft<'_>, value: i64) -> Result<(), Refused> {
+    let mut digits: String<21> = String::new();
+    let _ = write!(digits, "{value}"); // 20 characters at most
+    let text = draft.text(&[digits.as_bytes()])?;
+    draft.argument(text)
+}
