@@ -7,19 +7,19 @@ const BYTES_MAX: usize = NAME_BYTES_MAX;
 
 /// Collects the candidate with the smallest distance.
 #[derive(Clone, Copy, Debug)]
-pub struct Nearest<'a> {
-    word: &'a str,
-    best: Option<(usize, &'a str)>,
+pub struct Nearest<'w, 'c> {
+    word: &'w str,
+    best: Option<(usize, &'c str)>,
 }
 
-impl<'a> Nearest<'a> {
+impl<'w, 'c> Nearest<'w, 'c> {
     /// Looks for what `word` may have meant.
-    pub const fn to(word: &'a str) -> Nearest<'a> {
+    pub const fn to(word: &'w str) -> Nearest<'w, 'c> {
         Nearest { word, best: None }
     }
 
     /// One known word. Of two equally near ones the first offered stays.
-    pub fn offer(&mut self, candidate: &'a str) {
+    pub fn offer(&mut self, candidate: &'c str) {
         let found = distance(self.word.as_bytes(), candidate.as_bytes());
         // One slip in three letters is a slip; more is another word.
         let acceptable = 1 + self.word.len().min(candidate.len()) / 4;
@@ -29,9 +29,22 @@ impl<'a> Nearest<'a> {
     }
 
     /// The nearest, if one is near enough.
-    pub fn found(&self) -> Option<&'a str> {
+    pub fn found(&self) -> Option<&'c str> {
         self.best.map(|(_, word)| word)
     }
+}
+
+/// The nearest of `candidates` to `word`, if one is near enough.
+pub fn among<'c>(word: &str, candidates: &mut dyn Iterator<Item = &'c str>) -> Option<&'c str> {
+    let mut nearest = Nearest::to(word);
+    candidates.for_each(|candidate| nearest.offer(candidate));
+    nearest.found()
+}
+
+/// Small and capital letters are the same, and so are `_` and `-`: as much is a slip of the fingers.
+fn same(a: u8, b: u8) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    plain(a) == plain(b)
 }
 
 /// Insertions, deletions, substitutions and swaps of neighbours that make one word the other.
@@ -48,8 +61,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     for (i, x) in a.iter().enumerate() {
         row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
-            let mut least = (above[j + 1] + 1).min(row[j] + 1).min(above[j] + usize::from(x != y));
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+            let mut least = (above[j + 1] + 1).min(row[j] + 1).min(above[j] + usize::from(!same(*x, *y)));
+            if i > 0 && j > 0 && same(*x, b[j - 1]) && same(a[i - 1], *y) {
                 least = least.min(before[j - 1] + 1);
             }
             row[j + 1] = least;
@@ -70,6 +83,7 @@ mod tests {
             ("ngnix", Some("nginx")),
             ("strat", Some("start")),
             ("sshdd", Some("sshd")),
+            ("SSHD", Some("sshd")),
             ("depnds", None),
             ("x", None),
             ("", None),

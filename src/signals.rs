@@ -25,6 +25,11 @@ pub fn name(number: u32) -> Option<&'static str> {
     NAMES.get(number.checked_sub(1)? as usize).copied()
 }
 
+/// All names, for suggestions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

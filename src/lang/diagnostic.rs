@@ -133,11 +133,16 @@ impl<'a> Sink<'a> {
     /// Adds a finding, as long as there are not too many.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.failed |= diagnostic.severity == Severity::Error;
-        if self.diagnostics.len() - self.first < DIAGNOSTICS_PER_FILE_MAX {
-            self.diagnostics.push(diagnostic);
-        } else {
+        if self.full() {
             self.dropped = true;
+        } else {
+            self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// True if no further finding of this file is kept: there is no use in looking for what was meant.
+    pub fn full(&self) -> bool {
+        self.diagnostics.len() - self.first >= DIAGNOSTICS_PER_FILE_MAX
     }
 
     /// True after an error.

@@ -5,8 +5,8 @@
 use alloc::string::String;
 
 use super::definition::{At, Definition, Expression, Kind, Log, Restart};
-use super::suggest::nearest;
 use crate::graph::Relation;
+use crate::nearest;
 
 /// Kinds of service that a key applies to: bits.
 pub type Kinds = u8;
@@ -258,7 +258,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// The key that is likely meant by a word that is none.
 pub fn meant(word: &str) -> Option<&'static str> {
     let aliases = ALIASES.iter().map(|&(alias, _)| alias);
-    let found = nearest(word, &mut KEYS.iter().map(|key| key.name).chain(aliases))?;
+    let found = nearest::among(word, &mut KEYS.iter().map(|key| key.name).chain(aliases))?;
     let alias = ALIASES.iter().find(|&&(alias, _)| alias == found);
     Some(alias.map_or(found, |&(_, key)| key))
 }

@@ -209,6 +209,9 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
                 sink.push(Diagnostic::error("here-document", start, message));
+                entry.segments.clear();
+                entry.script = Some(String::new());
+                entries.push(entry);
                 continue;
             }
             let mut body = Vec::new();
@@ -224,7 +227,6 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 let message = format_args!("this here-document has no end");
                 let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
                 sink.push(Diagnostic::error("here-document", start, message).help(help));
-                continue;
             }
             let script = script(&body);
             if script.len() > ARGUMENT_BYTES_MAX {
@@ -312,7 +314,8 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                 Ok(end) => at = end,
                 Err((fault, opened)) => {
                     let before = segment.text.get(start..opened).unwrap_or("");
-                    let place = Position { column: position.column + count(before), ..position };
+                    let open = segment.text.get(opened..).map_or(1, |open| count(open.trim_end_matches([' ', '\t'])));
+                    let place = Position { column: position.column + count(before), length: open, ..position };
                     let mut finding = Diagnostic::error("quote", place, format_args!("{}", fault.text()));
                     if fault == words::Fault::TrailingBackslash {
                         finding = finding.help(format_args!("a long value goes on in indented lines, without it"));

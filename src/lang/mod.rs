@@ -10,7 +10,6 @@ pub mod diagnostic;
 mod expression;
 pub mod keys;
 mod lexer;
-mod suggest;
 mod value;
 
 use alloc::string::String;
@@ -126,6 +125,8 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
         }
     }
     let placeholders = filler.placeholders;
+    // A set without its type misses that, not a command.
+    let command_meant = command_meant || (find("contains").is_some() && type_entry.is_none());
     whole(definition, &find, command_meant, sink);
     expansion(definition, &placeholders, sink);
 }
@@ -137,7 +138,7 @@ fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'stati
     for entry in entries {
         let Some(key) = keys::find(entry.key) else {
             let text = Shown(entry.key);
-            let meant = keys::meant(entry.key);
+            let meant = if sink.full() { None } else { keys::meant(entry.key) };
             command_meant |= meant == Some("command");
             sink.push(match meant {
                 Some(meant) => {

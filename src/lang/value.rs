@@ -9,10 +9,10 @@ use super::diagnostic::{Diagnostic, Shown, Sink};
 use super::expression;
 use super::keys::{Key, Value};
 use super::lexer::{self, Entry, Word};
-use super::suggest::nearest;
 use crate::expand::{Piece, pieces};
 use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
+use crate::nearest;
 use crate::signals;
 
 /// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
@@ -200,7 +200,7 @@ impl Filler<'_, '_> {
     fn bad_choice<T>(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<T> {
         let text = Shown(&word.text);
         let name = key.name;
-        let mut finding = match nearest(&word.text, &mut choices.iter().copied()) {
+        let mut finding = match nearest::among(&word.text, &mut choices.iter().copied()) {
             Some(near) => {
                 let message = format_args!("bad {name} {text}, did you mean \"{near}\"?");
                 Diagnostic::error("bad-value", word.position, message)
@@ -344,7 +344,17 @@ impl Filler<'_, '_> {
         for word in &words[1..] {
             match signals::number(&word.text) {
                 Some(number) => actions.push(Action::Signal(number)),
-                None => return self.bad(word.position, format_args!("no signal is called {}", Shown(&word.text)), key),
+                None => {
+                    let text = Shown(&word.text);
+                    let name = word.text.strip_prefix("SIG").unwrap_or(&word.text);
+                    return match nearest::among(name, &mut signals::names()) {
+                        Some(near) => {
+                            let message = format_args!("no signal is called {text}, did you mean \"{near}\"?");
+                            self.bad(word.position, message, key)
+                        }
+                        None => self.bad(word.position, format_args!("no signal is called {text}"), key),
+                    };
+                }
             }
         }
         Some(actions)

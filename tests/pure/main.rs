@@ -1,3 +1,5 @@
 //! Tests of the library alone: no process, no file but the sources.
 
 mod database;
+mod lang;
+mod tidy;

@@ -5,12 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 16] = [
+const LIBRARY: [&str; 20] = [
     "limits",
     "ident",
     "time",
     "glob",
     "words",
+    "names",
+    "nearest",
+    "signals",
+    "expand",
     "fact",
     "graph",
     "lang",
@@ -25,8 +29,9 @@ const LIBRARY: [&str; 16] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 11] =
-    ["limits", "ident", "time", "glob", "words", "fact", "graph", "board", "engine", "supervision", "protocol"];
+const WITHOUT_HEAP: [&str; 15] = [
+    "limits", "ident", "time", "glob", "words", "names", "nearest", "signals", "expand", "fact", "graph", "board", "engine", "supervision", "protocol",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,331 @@
+//! Service files: what is read, and what is found.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use pintle::graph::Relation;
+use pintle::lang::definition::{Action, Definition, Expression, Kind, Limit, Log, Readiness, Restart};
+use pintle::lang::diagnostic::{DIAGNOSTICS_PER_FILE_MAX, Diagnostic, Severity, Source, has_errors, render};
+use pintle::lang::parse;
+use pintle::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
+
+fn read(name: &str, text: &[u8]) -> (Option<Definition>, Vec<Diagnostic>, String) {
+    let mut diagnostics = Vec::new();
+    let definition = parse(0, name, text, &mut diagnostics);
+    let sources = [Source { path: format!("{name}.svc"), text: text.to_vec() }];
+    let mut shown = String::new();
+    for diagnostic in &diagnostics {
+        render(diagnostic, &sources, &mut shown).expect("a String takes everything");
+    }
+    (definition, diagnostics, shown)
+}
+
+/// The definition of a text that has nothing wrong with it.
+fn good(name: &str, text: &str) -> Definition {
+    let (definition, _, shown) = read(name, text.as_bytes());
+    assert_eq!(shown, "");
+    definition.expect("no findings, so a definition")
+}
+
+/// The short names of the findings.
+fn findings(text: &[u8]) -> Vec<&'static str> {
+    read("web", text).1.iter().map(|diagnostic| diagnostic.name).collect()
+}
+
+#[test]
+fn findings_are_shown_as_in_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pure/lang/findings.txt");
+    let table = std::fs::read_to_string(path).expect("the table of findings");
+    let (head, cases) = table.split_once("\n== ").expect("cases");
+    let mut now = format!("{head}\n");
+    for case in cases.split("\n== ") {
+        let (title, rest) = case.split_once('\n').expect("a title line");
+        let (text, _) = rest.split_once("--\n").or(rest.split_once("--")).expect("text, then --");
+        let (name, _) = title.split_once(": ").expect("name and claim");
+        let (definition, diagnostics, shown) = read(name, text.as_bytes());
+        assert_eq!(definition.is_none(), has_errors(&diagnostics), "{title}");
+        assert!(!shown.is_empty(), "{title}: nothing was found");
+        now.push_str(&format!("== {title}\n{text}--\n{shown}\n"));
+    }
+    let now = format!("{}\n", now.trim_end());
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &now).expect("the table can be written");
+        return;
+    }
+    for (number, (expected, found)) in table.lines().zip(now.lines()).enumerate() {
+        assert_eq!(expected, found, "findings.txt:{}", number + 1);
+    }
+    assert_eq!(table.len(), now.len());
+}
+
+#[test]
+fn every_key_of_a_longrun_fills_its_field() {
+    let web = good(
+        "web",
+        "# the web server\n\
+         description   = HTTP and reverse proxy server  # shown by status\n\
+         type=longrun\n\
+         command       = /usr/sbin/nginx -g 'daemon off;'\n\
+         stop = signal QUIT SIGTERM 9\n\
+         reload = signal HUP\n\
+         needs = localfs\n   db@main\n\n# in between\n\tcache\n\
+         binds = netns\nneeds-to-start = migrate\nwants = syslog\nafter = ntp\nconflicts = apache\n\
+         before = cron\nneeded-by = shop\nwanted-by = default\n\
+         pass = A B_1\nready = fd 3\nrestart = on-failure\nrestart-delay = 500ms\nrestart-delay-max = 5\n\
+         restart-limit = 0\nrestart-window = 1h\nstart-timeout = 2m\nstop-timeout = 1d\nessential = yes\n\
+         user = www-data\ngroup = 33\ndirectory = /srv\numask = 0077\nenv = A=1 'B=two words' C=\n\
+         env-file = /etc/default/web -/etc/web.env\nnice = -5\noom-score-adj = 500\n\
+         limit-nofile = 1024:64K\nlimit-core = unlimited\nlog = null\n",
+    );
+    assert_eq!(web.description, "HTTP and reverse proxy server");
+    assert_eq!(web.kind, Kind::Longrun);
+    assert_eq!(web.command, ["/usr/sbin/nginx", "-g", "daemon off;"]);
+    assert_eq!(web.stop, [Action::Signal(3), Action::Signal(15), Action::Signal(9)]);
+    assert_eq!(web.reload, Some(Action::Signal(1)));
+    let names = |list: &[(Relation, pintle::lang::definition::At<String>)]| -> Vec<(Relation, String)> {
+        list.iter().map(|(relation, name)| (*relation, name.value.clone())).collect()
+    };
+    let expected = [
+        (Relation::Needs, "localfs"),
+        (Relation::Needs, "db@main"),
+        (Relation::Needs, "cache"),
+        (Relation::Binds, "netns"),
+        (Relation::NeedsToStart, "migrate"),
+        (Relation::Wants, "syslog"),
+        (Relation::After, "ntp"),
+        (Relation::Conflicts, "apache"),
+    ];
+    assert_eq!(names(&web.relations), expected.map(|(relation, name)| (relation, name.to_string())));
+    let expected = [(Relation::After, "cron"), (Relation::Needs, "shop"), (Relation::Wants, "default")];
+    assert_eq!(names(&web.inverse_relations), expected.map(|(relation, name)| (relation, name.to_string())));
+    let cache = web.relations[2].1.position;
+    assert_eq!((cache.line, cache.column, cache.length), (11, 2, 5));
+    assert_eq!(web.pass, ["A", "B_1"]);
+    assert_eq!(web.ready, Readiness::Descriptor(3));
+    assert_eq!(web.restart, Restart::OnFailure);
+    assert_eq!((web.restart_delay_ms, web.restart_delay_ms_max), (500, 5_000));
+    assert_eq!((web.restart_limit, web.restart_window_ms), (0, 3_600_000));
+    assert_eq!((web.start_timeout_ms, web.stop_timeout_ms), (120_000, 86_400_000));
+    assert!(web.essential && web.remain && !web.expands);
+    assert_eq!((web.user.as_str(), web.group.as_str(), web.directory.as_str()), ("www-data", "33", "/srv"));
+    assert_eq!(web.umask, 0o077);
+    assert_eq!(web.env, ["A=1", "B=two words", "C="]);
+    assert_eq!(web.env_file, ["/etc/default/web", "-/etc/web.env"]);
+    assert_eq!((web.nice, web.oom_score_adj), (Some(-5), Some(500)));
+    let unlimited = Limit { resource: 4, soft: u64::MAX, hard: u64::MAX };
+    assert_eq!(web.limits, [Limit { resource: 7, soft: 1024, hard: 65_536 }, unlimited]);
+    assert_eq!(web.log, Log::Null);
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let web = good("web", "command = /bin/web");
+    assert_eq!(web.kind, Kind::Longrun);
+    assert_eq!(web.stop, [Action::Signal(15)]);
+    assert_eq!(web.restart, Restart::Always);
+    assert_eq!((web.restart_delay_ms, web.restart_delay_ms_max), (1_000, 60_000));
+    assert_eq!((web.restart_limit, web.restart_window_ms), (10, 300_000));
+    assert_eq!((web.start_timeout_ms, web.stop_timeout_ms), (60_000, 10_000));
+    assert_eq!((web.umask, web.log), (0o022, Log::File));
+
+    let setup = good("setup", "type = oneshot\ncommand = /bin/true\n");
+    assert_eq!((setup.stop.len(), setup.restart, setup.start_timeout_ms), (0, Restart::Never, 300_000));
+    assert!(setup.remain);
+
+    let all = good("all", "type = bundle\ncontains = web setup\n");
+    assert!(all.stop.is_empty() && all.command.is_empty());
+}
+
+#[test]
+fn one_given_delay_moves_the_other() {
+    let slow = good("slow", "command = /bin/x\nrestart-delay = 5m\n");
+    assert_eq!((slow.restart_delay_ms, slow.restart_delay_ms_max), (300_000, 300_000));
+    let fast = good("fast", "command = /bin/x\nrestart-delay-max = 100ms\n");
+    assert_eq!((fast.restart_delay_ms, fast.restart_delay_ms_max), (100, 100));
+}
+
+#[test]
+fn scripts_are_taken_as_they_stand() {
+    let text = "type = oneshot\ncommand = <<END\n    set -e\n\n    if x; then # kept\n        echo \"${HOME}\" 'it'\n    fi\nEND\n\
+                stop = <<E /usr/bin/python3 # comment\nprint(1)\nE\nremain = no\n";
+    let setup = good("setup", text);
+    let script = "set -e\n\nif x; then # kept\n    echo \"${HOME}\" 'it'\nfi\n";
+    assert_eq!(setup.command, ["/bin/sh", "-c", script]);
+    assert_eq!(setup.stop, [Action::Command(["/usr/bin/python3", "-c", "print(1)\n"].map(String::from).to_vec())]);
+    assert!(!setup.remain);
+    let tool = good("tool", "command = <<X /bin/sh -e -c\ntrue\nX");
+    assert_eq!(tool.command, ["/bin/sh", "-e", "-c", "true\n"]);
+}
+
+#[test]
+fn placeholders_are_kept_apart_from_text() {
+    let dhcp = good(
+        "dhcp@",
+        "for-each = net-up IFACE=wl*\ninstance = ${IFACE}\npass = IFACE\n\
+         command = /bin/dhcp ${IFACE} \"-${INSTANCE}\" '${HOME}' \\${X} $${Y} $Z\ndirectory = /run/${INSTANCE}\n",
+    );
+    assert!(dhcp.expands);
+    assert_eq!(dhcp.instance, "${IFACE}");
+    assert_eq!(dhcp.command[1..], ["${IFACE}", "-${INSTANCE}", "$${HOME}", "$${X}", "$${Y}", "$Z"]);
+    assert_eq!(dhcp.directory, "/run/${INSTANCE}");
+    assert!(matches!(dhcp.for_each, Some(at) if matches!(at.value, Expression::Fact { .. })));
+
+    let plain = good("plain", "command = /bin/sh -c 'echo ${HOME} $${X}' $${Y}\nenv = 'A=${B}'\n");
+    assert!(!plain.expands);
+    assert_eq!(plain.command[1..], ["-c", "echo ${HOME} $${X}", "${Y}"]);
+    assert_eq!(plain.env, ["A=${B}"]);
+}
+
+/// An expression as text with all its parentheses.
+fn whole(expression: &Expression) -> String {
+    match expression {
+        Expression::And(a, b) => format!("({} and {})", whole(a), whole(b)),
+        Expression::Or(a, b) => format!("({} or {})", whole(a), whole(b)),
+        Expression::Not(a) => format!("not {}", whole(a)),
+        Expression::Fact { name, attributes } => {
+            let mut text = name.value.clone();
+            for attribute in attributes {
+                let sign = if attribute.negated { "!=" } else { "=" };
+                text.push_str(&format!(" {}{sign}<{}>", attribute.key, attribute.glob));
+            }
+            text
+        }
+        Expression::Up(name) => format!("up({})", name.value),
+        Expression::Failed(name) => format!("failed({})", name.value),
+    }
+}
+
+#[test]
+fn expressions_are_read_from_left_to_right() {
+    let table = [
+        ("net-up", "net-up"),
+        ("net-up IFACE=eth* and not maintenance", "(net-up IFACE=<eth*> and not maintenance)"),
+        ("a KEY!=x OTHER='a b'", "a KEY!=<x> OTHER=<a b>"),
+        ("a and b or c", "((a and b) or c)"),
+        ("a or b or c", "((a or b) or c)"),
+        ("a or (b and c)", "(a or (b and c))"),
+        ("(a or b)and(c)", "((a or b) and c)"),
+        ("not (a or b)", "not (a or b)"),
+        ("not not a", "not not a"),
+        ("up(db@main) and failed( web )", "(up(db@main) and failed(web))"),
+        ("'and' and \"or\"", "(and and or)"),
+        ("up and failed", "(up and failed)"),
+        ("block A=b=c B=", "block A=<b=c> B=<>"),
+        ("block A='${x}'", "block A=<${x}>"),
+        ("a\n  or b # or c\n  or d", "((a or b) or d)"),
+    ];
+    for (text, expected) in table {
+        let web = good("web", &format!("command = /bin/web\nwhile = {text}\n"));
+        assert_eq!(whole(&web.while_on.expect("it was given").value), expected, "{text}");
+    }
+}
+
+#[test]
+fn and_behind_or_is_taken_from_left_to_right_with_a_warning() {
+    let (web, diagnostics, _) = read("web", b"command = /bin/web\nstart-on = a or b and c\n");
+    assert_eq!(whole(&web.and_then(|web| web.start_on).expect("it was given").value), "((a or b) and c)");
+    assert!(matches!(&diagnostics[..], [one] if one.severity == Severity::Warning && one.name == "and-behind-or"));
+}
+
+#[test]
+fn expressions_have_limits_that_are_named() {
+    let nested = |depth: usize| format!("command = /x\nwhile = {}a{}\n", "(".repeat(depth), ")".repeat(depth));
+    assert!(findings(nested(EXPRESSION_DEPTH_MAX).as_bytes()).is_empty());
+    for depth in [EXPRESSION_DEPTH_MAX + 1, 1_000] {
+        let (_, diagnostics, shown) = read("web", nested(depth).as_bytes());
+        assert_eq!(diagnostics.len(), 1);
+        assert!(shown.contains("EXPRESSION_DEPTH_MAX"), "{shown}");
+    }
+    let nots = format!("command = /x\nwhile = {}a\n", "not ".repeat(1_000));
+    assert_eq!(findings(nots.as_bytes()), ["expression-too-deep"]);
+    // n facts and n - 1 operators.
+    let long = |facts: usize| format!("command = /x\nwhile = a{}\n", " and\n a".repeat(facts - 1));
+    assert!(findings(long(EXPRESSION_NODES_MAX / 2).as_bytes()).is_empty());
+    let (_, _, shown) = read("web", long(EXPRESSION_NODES_MAX).as_bytes());
+    assert!(shown.contains("EXPRESSION_NODES_MAX"), "{shown}");
+    let wide = format!("command = /x\nwhile = a{}\n", " A=b".repeat(17));
+    assert_eq!(findings(wide.as_bytes()), ["fact-too-long"]);
+}
+
+#[test]
+fn what_is_not_a_text_is_refused() {
+    let large = vec![b'#'; SOURCE_BYTES_MAX + 1];
+    let long = [b"command = /".to_vec(), vec![b'x'; SOURCE_LINE_BYTES_MAX]].concat();
+    let megabyte = vec![b'x'; SOURCE_BYTES_MAX];
+    let table: &[(&[u8], &str, u32, u32)] = &[
+        (b"command = /x\n# \xc3\xa9 \xff\n", "not-utf8", 2, 5),
+        (b"\x7fELF\x02\x01\x01\0", "control-character", 1, 1),
+        (b"a\n\0\n", "nul-byte", 2, 1),
+        (b"command = /x\r\nneeds = y\r\n", "carriage-return", 1, 13),
+        (b"\xef\xbb\xbfcommand = /x\n", "byte-order-mark", 1, 1),
+        (b"description = \x1b[2J\n", "control-character", 1, 15),
+        (&large, "file-too-large", 0, 0),
+        (&long, "line-too-long", 1, 1),
+        (&megabyte, "line-too-long", 1, 1),
+    ];
+    for (text, name, line, column) in table {
+        let (definition, diagnostics, shown) = read("web", text);
+        assert!(definition.is_none());
+        let found: Vec<_> = diagnostics.iter().map(|d| (d.name, d.position.line, d.position.column)).collect();
+        assert_eq!(found, [(*name, *line, *column)]);
+        assert!(!shown.contains('\u{1b}') && shown.lines().all(|line| line.len() < 250), "{shown}");
+    }
+}
+
+#[test]
+fn a_file_of_errors_has_an_end() {
+    let names = findings("x1 = y\n".repeat(10_000).as_bytes());
+    assert_eq!(names.len(), DIAGNOSTICS_PER_FILE_MAX + 1);
+    assert_eq!(names.last(), Some(&"too-many-findings"));
+}
+
+/// What service files are made of, so that the parser is not left at the first byte. The last two end it all at once.
+#[rustfmt::skip]
+const PIECES: [&[u8]; 48] = [
+    b"\n", b"\n", b"\n", b" ", b" ", b"\t", b" = ", b"=", b" = ", b"#", b"'", b"\"", b"\\", b"${", b"}", b"$${",
+    b"(", b")", b"and", b" or ", b" not ", b"up(", b"<<END", b"\nEND\n", b"command = /bin/x", b"needs", b"while",
+    b"start-on", b"env", b"ready = fd 3", b"type = oneshot", b"type = bundle", b"stop = signal TERM", b"for-each",
+    b"instance", b"limit-nofile", b"1024:", b"20s", b"IFACE=eth*", b"K!=x", b"pass", b"a@b", b"a@", b"-1",
+    b"\xc3\xa9", b"\xe6\x97\xa5", b"\xff", b"\0",
+];
+
+/// No panic; an error if and only if there is no definition; every position is inside the text.
+fn holds(text: &[u8]) -> bool {
+    let lossy = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = lossy.split('\n').collect();
+    ["web", "dhcp@"].iter().all(|name| {
+        let (definition, diagnostics, shown) = read(name, text);
+        let inside = |position: &pintle::lang::definition::Position| {
+            position.line == 0
+                || lines.get(position.line as usize - 1).is_some_and(|line| {
+                    let length = line.chars().count() as u32;
+                    let end = position.column + position.length - 1;
+                    position.column >= 1
+                        && position.length >= 1
+                        && end <= length.max(position.column)
+                        && position.column <= length + 1
+                })
+        };
+        definition.is_none() == has_errors(&diagnostics)
+            && diagnostics.iter().all(|d| inside(&d.position) && d.related.iter().all(|(place, _)| inside(place)))
+            && shown.chars().all(|c| c == '\n' || !c.is_control())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_a_definition_or_findings(text in vec(any::<u8>(), 0..200)) {
+        prop_assert!(holds(&text));
+    }
+
+    #[test]
+    fn what_looks_like_a_service_file_is_a_definition_or_findings(
+        picks in vec(0..PIECES.len() - 2, 0..60), end in 0..PIECES.len()
+    ) {
+        let mut text: Vec<u8> = picks.into_iter().flat_map(|pick| PIECES[pick].to_vec()).collect();
+        text.extend_from_slice(PIECES[end]);
+        prop_assert!(holds(&text));
+    }
+}
