@@ -4,6 +4,7 @@
 //! An applet gets its arguments without its own name, reads options with `lexopt::Parser::from_args`, writes with
 //! `sys::output`, and returns an exit code of `exit`.
 
+mod engine;
 mod exec;
 
 use core::fmt::Write;
@@ -53,9 +54,7 @@ pub struct Applet {
 }
 
 /// The list. A new command is a line here.
-static APPLETS: &[&Applet] = &[
-    &exec::APPLET,
-];
+static APPLETS: &[&Applet] = &[&engine::APPLET, &exec::APPLET];
 
 const FAMILIES: [(Family, &str); 5] = [
     (Family::Running, "running"),

@@ -24,5 +24,6 @@ pub mod nearest;
 pub mod protocol;
 pub mod signals;
 pub mod supervision;
+pub mod status;
 pub mod time;
 pub mod words;

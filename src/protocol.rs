@@ -31,16 +31,17 @@
 //!
 //! ```text
 //! phase NAME PHASE [TEXT]    a service of the transaction changed its phase
-//! result NAME RESULT [TEXT]  at the end, for each service that the request named: up, down, done, skipped, failed,
+//! result NAME RESULT [TEXT]  at the end, for each service of the transaction: up, down, done, skipped, failed,
 //!                            waiting, superseded; TEXT says why
 //! end N RESULT               done: all reached; failed: not all; superseded: a later request contradicted it;
 //!                            unknown: this number is too old
 //! ```
 //!
-//! A client that sends more than a line's bytes without a newline, or does not read its answers, is dropped.
+//! A client that is slow to read is told the newest phases when it reads again, not each one that it missed. One that sends
+//! more than a line's bytes without a newline, or reads nothing for ten seconds while answers wait for it, is dropped; and
+//! when all places are taken, the one that has been idle longest makes room. Requests of one client wait for each other.
 
-use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
-use crate::names;
+use crate::limits::FACT_BYTES_MAX;
 use crate::words::{self, Fault};
 
 /// Words of one line. A client that has more names to say says them in several lines.
@@ -153,13 +154,7 @@ pub enum Bad<'a> {
     Arguments,
     /// `wait` before a request that has no transaction.
     NothingToWaitFor,
-    /// Not a name that a condition or event can have.
-    FactName(&'a str),
-    /// Not `KEY=VALUE` with a key that a variable can have.
-    Attribute(&'a str),
-    /// The same key twice.
-    AttributeTwice(&'a str),
-    /// More than `ATTRIBUTES_MAX`, or the whole longer than `FACT_BYTES_MAX`.
+    /// Longer than `FACT_BYTES_MAX`.
     FactTooLong,
 }
 
@@ -174,12 +169,7 @@ impl core::fmt::Display for Bad<'_> {
             Bad::NothingNamed => to.write_str("nothing is named"),
             Bad::Arguments => to.write_str("wrong arguments"),
             Bad::NothingToWaitFor => to.write_str("this cannot be waited for"),
-            Bad::FactName(word) => write!(to, "\"{word}\" cannot be the name of a condition or event"),
-            Bad::Attribute(word) => write!(to, "\"{word}\" is not KEY=VALUE"),
-            Bad::AttributeTwice(key) => write!(to, "{key} is given twice"),
-            Bad::FactTooLong => {
-                write!(to, "more than {ATTRIBUTES_MAX} attributes or {FACT_BYTES_MAX} bytes")
-            }
+            Bad::FactTooLong => write!(to, "name and attributes take more than {FACT_BYTES_MAX} bytes"),
         }
     }
 }
@@ -239,32 +229,19 @@ pub fn parse<'l>(line: &'l Line<'_>) -> Result<(Request, bool), Bad<'l>> {
     }
 }
 
-/// The attributes of a fact, in the order of their keys: the same fact is the same text however it was written.
-pub type Attributes<'l> = heapless::Vec<(&'l str, &'l str), ATTRIBUTES_MAX>;
-
-/// The fact that begins at word `first`: its name and its attributes.
-pub fn fact<'l>(line: &'l Line<'_>, first: usize) -> Result<(&'l str, Attributes<'l>), Bad<'l>> {
-    let name = line.word(first).ok_or(Bad::NothingNamed)?;
-    if names::check_fact(name).is_err() {
-        return Err(Bad::FactName(name));
-    }
-    let mut attributes = Attributes::new();
-    let mut length = name.len();
-    for at in first + 1..line.count() {
+/// The fact that begins at word `first`, as the engine takes it: name and `KEY=VALUE` words divided by NUL.
+pub fn fact<'b>(line: &Line<'_>, first: usize, buffer: &'b mut [u8; FACT_BYTES_MAX]) -> Result<&'b [u8], Bad<'static>> {
+    let mut length = 0;
+    for at in first..line.count() {
         let word = line.word(at).ok_or(Bad::NotText)?;
-        let (key, value) = word.split_once('=').ok_or(Bad::Attribute(word))?;
-        if !names::is_variable(key) {
-            return Err(Bad::Attribute(word));
-        }
-        // A blank and, at worst, quotes, each inner quote written as four bytes.
-        length += 1 + word.len() + 2 + 3 * word.bytes().filter(|byte| *byte == b'\'').count();
-        let place = match attributes.binary_search_by(|(known, _)| (*known).cmp(key)) {
-            Ok(_) => return Err(Bad::AttributeTwice(key)),
-            Err(place) => place,
-        };
-        attributes.insert(place, (key, value)).map_err(|_| Bad::FactTooLong)?;
+        let start = if at > first { length + 1 } else { 0 };
+        let place = buffer.get_mut(length..start + word.len()).ok_or(Bad::FactTooLong)?;
+        let (divider, place) = place.split_at_mut(start - length);
+        divider.fill(0);
+        place.copy_from_slice(word.as_bytes());
+        length = start + word.len();
     }
-    if length > FACT_BYTES_MAX { Err(Bad::FactTooLong) } else { Ok((name, attributes)) }
+    Ok(&buffer[..length])
 }
 
 /// One line that the engine sends, as a client reads it.
@@ -347,8 +324,8 @@ mod tests {
             Err(bad) => return bad.to_string(),
         };
         match parse(&line) {
-            Ok((Request::Fact { verb, first }, waits)) => match fact(&line, first) {
-                Ok((name, attributes)) => format!("{verb:?} {name} {attributes:?} {waits}"),
+            Ok((Request::Fact { verb, first }, waits)) => match fact(&line, first, &mut [0; FACT_BYTES_MAX]) {
+                Ok(fact) => format!("{verb:?} {:?} {waits}", core::str::from_utf8(fact)),
                 Err(bad) => bad.to_string(),
             },
             Ok((Request::Services { verb, first }, waits)) => {
@@ -372,13 +349,9 @@ mod tests {
             ("", "empty line"),
             ("  ", "empty line"),
             ("Start web", "no verb \"Start\""),
-            ("on net-up IFACE=eth0", r#"On net-up [("IFACE", "eth0")] false"#),
-            ("on net-up B='x y' A=1", r#"On net-up [("A", "1"), ("B", "x y")] false"#),
-            ("emit x", "Emit x [] false"),
-            ("emit x A=1 A=2", "A is given twice"),
-            ("emit x =1", "\"=1\" is not KEY=VALUE"),
-            ("emit x 1", "\"1\" is not KEY=VALUE"),
-            ("emit -x", "\"-x\" cannot be the name of a condition or event"),
+            ("on net-up IFACE=eth0", r#"On Ok("net-up\0IFACE=eth0") false"#),
+            ("on net-up B='x y' A=1", r#"On Ok("net-up\0B=x y\0A=1") false"#),
+            ("emit x", r#"Emit Ok("x") false"#),
             ("hold", "nothing is named"),
             ("wait hold x", "this cannot be waited for"),
             ("await 12", "(Await(12), false)"),
@@ -400,8 +373,6 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         assert_eq!(read(&"a ".repeat(WORDS_MAX + 1)), format!("more than {WORDS_MAX} words"));
-        let many: String = (0..=ATTRIBUTES_MAX).map(|at| format!(" K{at}=")).collect();
-        assert_eq!(read(&format!("emit x{many}")), Bad::FactTooLong.to_string());
         assert_eq!(read(&format!("emit x A={}", "v".repeat(FACT_BYTES_MAX))), Bad::FactTooLong.to_string());
         let mut bytes = *b"start \xff\xfe";
         assert_eq!(parse(&Line::split(&mut bytes).expect("two words")).err(), Some(Bad::NotText));
@@ -421,7 +392,7 @@ mod tests {
             if let Ok(line) = Line::split(&mut bytes)
                 && let Ok((Request::Fact { first, .. }, _)) = parse(&line)
             {
-                let _ = fact(&line, first);
+                let _ = fact(&line, first, &mut [0; FACT_BYTES_MAX]);
             }
         }
     }

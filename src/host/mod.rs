@@ -3,7 +3,11 @@
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
 pub mod accounts;
+pub mod clients;
+pub mod control;
 pub mod descriptors;
+pub mod engine;
 pub mod exec_plan;
 pub mod log_link;
+pub mod reading;
 pub mod run_directory;

@@ -1,0 +1,444 @@
+//! Connections to the engine: a fixed number of places with fixed buffers, none of which can hold up another.
+//!
+//! What always holds: a request is read only when its answer has room; what is said of phases is state (one bit for each
+//! slot while a reader is behind), so a slow reader costs nothing and loses nothing but intermediate phases; nothing is
+//! allocated. A place's buffers are touched only when it is used, the lowest free place first.
+
+use core::fmt::Write;
+use pintle::engine::Sender;
+use pintle::ident::SlotId;
+use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::time::Instant;
+
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, Result, mapping, socket};
+
+/// Bytes of answers that wait for their reader.
+const OUTPUT_BYTES: usize = 4096;
+/// Longest line that is sent; longer ones are cut.
+pub const ANSWER_BYTES_MAX: usize = 512;
+/// A reader that takes nothing for this long is dropped.
+const STALLED_MS: u32 = 10_000;
+/// First token of the connections in epoll; the others are below.
+pub const TOKENS: u64 = 16;
+
+/// What a connection is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Talk {
+    /// Between requests.
+    Idle,
+    /// Waits for this transaction to end.
+    Waiting(u32),
+    /// The transaction has ended: its services from this index on are still to be told.
+    Telling(u32, u32),
+    /// Is told every change of a phase.
+    Following,
+}
+
+/// One place.
+#[derive(Debug)]
+struct Client {
+    fd: OwnedFd,
+    sender: Sender,
+    trusted: bool,
+    talk: Talk,
+    /// Whether it holds conditions by its life.
+    leases: bool,
+    /// Bytes in its input buffer.
+    input: usize,
+    /// Where its output begins and ends in its buffer.
+    output: (usize, usize),
+    /// The end of its input has been read.
+    ended: bool,
+    /// Nobody reads what it is sent.
+    deaf: bool,
+    /// Since when its reader has taken nothing.
+    stalled: Option<Instant>,
+    /// Number of the request that it sent last, of all connections.
+    used: u64,
+    /// Slots of which it has to be told.
+    behind: bool,
+    interest: Interest,
+}
+
+/// All places.
+pub struct Clients {
+    places: [Option<Client>; CLIENTS_MAX],
+    /// For each place: input, then output.
+    buffers: &'static mut [u8],
+    /// For each place: the slots that it waits for, then those that it has to be told of.
+    bits: &'static mut [u32],
+    /// Words of one of those sets.
+    set_words: usize,
+    requests: u64,
+    /// Places that wait or follow.
+    watching: usize,
+    /// The place that is looked at first next time.
+    turn: usize,
+}
+
+/// A line that is put together to be sent; what does not fit is cut.
+pub struct Answer {
+    bytes: [u8; ANSWER_BYTES_MAX],
+    length: usize,
+}
+
+impl Answer {
+    /// An empty one.
+    pub const fn new() -> Answer {
+        Answer { bytes: [0; ANSWER_BYTES_MAX], length: 0 }
+    }
+
+    fn line(&mut self) -> &[u8] {
+        // The last byte is kept for the newline.
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = b'\n';
+        }
+        self.bytes.get(..self.length + 1).unwrap_or_default()
+    }
+}
+
+impl Write for Answer {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let room = ANSWER_BYTES_MAX - 1 - self.length;
+        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        for byte in text.as_bytes().get(..end).unwrap_or_default() {
+            // A line is a line, whatever a name has in it.
+            let byte = if *byte < b' ' { b' ' } else { *byte };
+            if let Some(place) = self.bytes.get_mut(self.length) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Clients {
+    /// Room for connections to an engine of `slots` slots.
+    pub fn new(slots: u32) -> Result<Clients> {
+        let set_words = slots.div_ceil(32) as usize;
+        Ok(Clients {
+            places: [const { None }; CLIENTS_MAX],
+            buffers: mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES))?,
+            bits: mapping::private_words(CLIENTS_MAX * 2 * set_words)?,
+            set_words,
+            requests: 0,
+            watching: 0,
+            turn: 0,
+        })
+    }
+
+    /// Takes a new connection. When all places are taken the one that has been idle longest makes room: it is given
+    /// back, to be ended. `Err`: every place is busy, nothing was taken.
+    pub fn room(&self) -> core::result::Result<Option<usize>, ()> {
+        if self.places.iter().any(Option::is_none) {
+            return Ok(None);
+        }
+        let idle = self.places.iter().enumerate().filter_map(|(at, client)| Some((at, client.as_ref()?)));
+        let idle = idle.filter(|(_, client)| client.talk == Talk::Idle && !client.leases);
+        idle.min_by_key(|(_, client)| client.used).map(|(at, _)| Some(at)).ok_or(())
+    }
+
+    /// Puts a connection into the lowest free place.
+    pub fn add(&mut self, poll: &Poll, fd: OwnedFd, trusted: bool, sender: Sender) {
+        let Some(at) = self.places.iter().position(Option::is_none) else { return };
+        if poll.add(fd.as_fd(), TOKENS + at as u64, Interest::READ).is_err() {
+            return; // the connection is closed
+        }
+        self.requests += 1;
+        self.places[at] = Some(Client {
+            fd,
+            sender,
+            trusted,
+            talk: Talk::Idle,
+            leases: false,
+            input: 0,
+            output: (0, 0),
+            ended: false,
+            deaf: false,
+            stalled: None,
+            used: self.requests,
+            behind: false,
+            interest: Interest::READ,
+        });
+    }
+
+    /// Ends a connection. Gives whether it held conditions: its lease is over.
+    pub fn end(&mut self, at: usize) -> bool {
+        self.set_talk(at, Talk::Idle);
+        self.places.get_mut(at).and_then(Option::take).is_some_and(|client| client.leases)
+    }
+
+    /// News of the connection in this place: reads what there is. `false`: it is to be ended.
+    pub fn news(&mut self, at: usize, readable: bool, hung_up: bool) -> bool {
+        let Some(Some(client)) = self.places.get_mut(at) else { return true };
+        if hung_up {
+            // Nobody is told any more, but what was asked before still counts.
+            client.deaf = true;
+            client.output = (0, 0);
+            self.set_talk(at, Talk::Idle);
+        }
+        if readable || hung_up { self.read(at) } else { true }
+    }
+
+    fn read(&mut self, at: usize) -> bool {
+        let Some(Some(client)) = self.places.get_mut(at) else { return true };
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
+        let Some(room) = self.buffers.get_mut(start + client.input..start + LINE_BYTES_MAX) else { return false };
+        if room.is_empty() || client.ended {
+            return true;
+        }
+        match socket::read(client.fd.as_fd(), room) {
+            Ok(None) => true,
+            Ok(Some(0)) => {
+                client.ended = true;
+                true
+            }
+            Ok(Some(count)) => {
+                client.input += count;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The next place, in turn, that has a whole line and may ask: its line, without the newline, is moved into `line`.
+    /// `None` when all have been looked at since the last `None`. Places that can do nothing more are named by `dead`.
+    pub fn next_line(&mut self, at: usize, line: &mut [u8; LINE_BYTES_MAX]) -> Option<usize> {
+        let Some(Some(client)) = self.places.get_mut(at) else { return None };
+        if client.talk != Talk::Idle || OUTPUT_BYTES - (client.output.1 - client.output.0) < 2 * ANSWER_BYTES_MAX {
+            return None;
+        }
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
+        let input = self.buffers.get_mut(start..start + client.input)?;
+        let length = input.iter().position(|byte| *byte == b'\n')?;
+        line.get_mut(..length)?.copy_from_slice(input.get(..length)?);
+        input.copy_within(length + 1.., 0);
+        client.input -= length + 1;
+        self.requests += 1;
+        client.used = self.requests;
+        Some(length)
+    }
+
+    /// Whether nothing more can come of this connection, or it has broken the rules.
+    pub fn is_over(&self, at: usize, now: Instant) -> bool {
+        let Some(Some(client)) = self.places.get(at) else { return false };
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
+        let input = self.buffers.get(start..start + client.input).unwrap_or_default();
+        let has_line = || input.contains(&b'\n');
+        let flood = client.input == LINE_BYTES_MAX && !has_line();
+        let finished = client.ended && client.talk == Talk::Idle && !has_line() && client.output.0 == client.output.1;
+        let finished = finished || (client.deaf && client.ended && !has_line());
+        let stalled = client.stalled.is_some_and(|since| now >= since.plus_ms(STALLED_MS));
+        flood || finished || stalled
+    }
+
+    /// Whether some connection has a line that could be taken now.
+    pub fn has_work(&self) -> bool {
+        (0..CLIENTS_MAX).any(|at| {
+            self.places.get(at).and_then(Option::as_ref).is_some_and(|client| {
+                let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
+                client.talk == Talk::Idle
+                    && client.input > 0
+                    && OUTPUT_BYTES - (client.output.1 - client.output.0) >= 2 * ANSWER_BYTES_MAX
+                    && self.buffers.get(start..start + client.input).is_some_and(|input| input.contains(&b'\n'))
+            })
+        })
+    }
+
+    /// The order in which places are asked this time: it begins one further each time.
+    pub fn order(&mut self) -> impl Iterator<Item = usize> + use<> {
+        self.turn = (self.turn + 1) % CLIENTS_MAX;
+        let first = self.turn;
+        (0..CLIENTS_MAX).map(move |at| (first + at) % CLIENTS_MAX)
+    }
+
+    /// Who is in a place, and whether everything may be asked by it.
+    pub fn who(&self, at: usize) -> Option<(Sender, bool)> {
+        self.places.get(at)?.as_ref().map(|client| (client.sender, client.trusted))
+    }
+
+    /// Puts a line into the output of a place. One that has no room is dropped: see `has_room`.
+    pub fn say(&mut self, at: usize, answer: &mut Answer) {
+        let Some(Some(client)) = self.places.get_mut(at) else { return };
+        if client.deaf {
+            return;
+        }
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES) + LINE_BYTES_MAX;
+        let Some(buffer) = self.buffers.get_mut(start..start + OUTPUT_BYTES) else { return };
+        let line = answer.line();
+        if buffer.len() - client.output.1 < line.len() {
+            buffer.copy_within(client.output.0..client.output.1, 0);
+            client.output = (0, client.output.1 - client.output.0);
+        }
+        if let Some(place) = buffer.get_mut(client.output.1..client.output.1 + line.len()) {
+            place.copy_from_slice(line);
+            client.output.1 += line.len();
+        }
+    }
+
+    /// Whether one more line fits, after an attempt to send what is there.
+    pub fn has_room(&mut self, at: usize, now: Instant) -> bool {
+        let full = |client: &Client| OUTPUT_BYTES - (client.output.1 - client.output.0) < ANSWER_BYTES_MAX;
+        match self.places.get(at) {
+            Some(Some(client)) if full(client) => {}
+            Some(Some(_)) => return true,
+            _ => return false,
+        }
+        self.send(at, now);
+        matches!(self.places.get(at), Some(Some(client)) if !full(client))
+    }
+
+    /// Sends what waits in a place, as much as goes.
+    pub fn send(&mut self, at: usize, now: Instant) {
+        let Some(Some(client)) = self.places.get_mut(at) else { return };
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES) + LINE_BYTES_MAX;
+        while client.output.0 < client.output.1 {
+            let Some(waiting) = self.buffers.get(start + client.output.0..start + client.output.1) else { return };
+            match socket::write(client.fd.as_fd(), waiting) {
+                Ok(Some(count)) => {
+                    client.output.0 += count;
+                    client.stalled = None;
+                }
+                Ok(None) => {
+                    client.stalled = client.stalled.or(Some(now));
+                    return;
+                }
+                Err(_) => {
+                    client.deaf = true;
+                    client.output = (0, 0);
+                    self.set_talk(at, Talk::Idle);
+                    return;
+                }
+            }
+        }
+        client.output = (0, 0);
+        client.stalled = None;
+    }
+
+    /// Asks epoll for what each place needs now.
+    pub fn update_interest(&mut self, poll: &Poll) {
+        for (at, client) in self.places.iter_mut().enumerate() {
+            let Some(client) = client else { continue };
+            let interest = Interest {
+                read: !client.ended && client.input < LINE_BYTES_MAX,
+                write: client.output.0 < client.output.1,
+                edge: false,
+            };
+            if interest != client.interest && poll.change(client.fd.as_fd(), TOKENS + at as u64, interest).is_ok() {
+                client.interest = interest;
+            }
+        }
+    }
+
+    /// When the next stalled reader is to be dropped.
+    pub fn next_deadline(&self) -> Instant {
+        let stalled = self.places.iter().flatten().filter_map(|client| client.stalled);
+        stalled.map(|since| since.plus_ms(STALLED_MS)).min().unwrap_or(Instant::NEVER)
+    }
+
+    /// What a place is at.
+    pub fn talk(&self, at: usize) -> Talk {
+        self.places.get(at).and_then(Option::as_ref).map_or(Talk::Idle, |client| client.talk)
+    }
+
+    /// Sets what a place is at. What it watches is empty again.
+    pub fn set_talk(&mut self, at: usize, talk: Talk) {
+        let Some(Some(client)) = self.places.get_mut(at) else { return };
+        let watches = |talk| matches!(talk, Talk::Waiting(_) | Talk::Following);
+        self.watching -= usize::from(watches(client.talk));
+        self.watching += usize::from(watches(talk) && !client.deaf);
+        client.talk = if client.deaf { Talk::Idle } else { talk };
+        client.behind = false;
+        let start = at * 2 * self.set_words;
+        if let Some(sets) = self.bits.get_mut(start..start + 2 * self.set_words) {
+            // Only what was written is touched again: untouched pages stay unused.
+            for word in sets.iter_mut().filter(|word| **word != 0) {
+                *word = 0;
+            }
+        }
+    }
+
+    /// This place's life holds conditions from now on.
+    pub fn set_leases(&mut self, at: usize) {
+        if let Some(Some(client)) = self.places.get_mut(at) {
+            client.leases = true;
+        }
+    }
+
+    fn bit(&mut self, at: usize, set: usize, slot: SlotId) -> Option<(&mut u32, u32)> {
+        let word = (slot.0 / 32) as usize;
+        (word < self.set_words).then_some(())?;
+        let place = self.bits.get_mut((at * 2 + set) * self.set_words + word)?;
+        Some((place, 1 << (slot.0 % 32)))
+    }
+
+    /// A waiting place is told of this slot's phases.
+    pub fn watch(&mut self, at: usize, slot: SlotId) {
+        if let Some((word, bit)) = self.bit(at, 0, slot) {
+            *word |= bit;
+        }
+    }
+
+    /// The phase of a slot has changed: `line` writes what is said of it. It is said at once to whoever has room, and
+    /// later, with the phase of then, to who has not.
+    pub fn changed(&mut self, slot: SlotId, now: Instant, line: &mut dyn FnMut(&mut Answer)) {
+        if self.watching == 0 {
+            return;
+        }
+        let mut answer = Answer::new();
+        for at in 0..CLIENTS_MAX {
+            let told = match self.talk(at) {
+                Talk::Following => true,
+                Talk::Waiting(_) => self.bit(at, 0, slot).is_some_and(|(word, bit)| *word & bit != 0),
+                Talk::Idle | Talk::Telling(..) => false,
+            };
+            if !told {
+                continue;
+            }
+            let behind = self.places.get(at).and_then(Option::as_ref).is_some_and(|client| client.behind);
+            if !behind && self.has_room(at, now) {
+                if answer.length == 0 {
+                    line(&mut answer);
+                }
+                self.say(at, &mut answer);
+            } else if let Some((word, bit)) = self.bit(at, 1, slot) {
+                *word |= bit;
+                if let Some(Some(client)) = self.places.get_mut(at) {
+                    client.behind = true;
+                }
+            }
+        }
+    }
+
+    /// Tells a place that was behind what it has missed, as far as there is room. `true`: it is behind no more.
+    pub fn catch_up(&mut self, at: usize, now: Instant, line: &mut dyn FnMut(SlotId, &mut Answer)) -> bool {
+        if !self.places.get(at).and_then(Option::as_ref).is_some_and(|client| client.behind) {
+            return true;
+        }
+        for word in 0..self.set_words {
+            let index = (at * 2 + 1) * self.set_words + word;
+            while let Some(bits) = self.bits.get(index).copied().filter(|bits| *bits != 0) {
+                if !self.has_room(at, now) {
+                    return false;
+                }
+                let mut answer = Answer::new();
+                line(SlotId(word as u32 * 32 + bits.trailing_zeros()), &mut answer);
+                self.say(at, &mut answer);
+                if let Some(place) = self.bits.get_mut(index) {
+                    *place = bits & (bits - 1);
+                }
+            }
+        }
+        if let Some(Some(client)) = self.places.get_mut(at) {
+            client.behind = false;
+        }
+        true
+    }
+
+    /// The descriptor in a place.
+    pub fn fd(&self, at: usize) -> Option<BorrowedFd<'_>> {
+        self.places.get(at)?.as_ref().map(|client| client.fd.as_fd())
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands' end of the control socket: lines out, lines in. Outlives an engine: the listening end is the
+//! supervisor's, so a connection made while no engine runs waits for the next one.
+
+use pintle::limits::LINE_BYTES_MAX;
+
+use super::run_directory::{self, Place};
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, socket};
+use pintle::time::Instant;
+
+/// A connection to the engine.
+pub struct Control {
+    fd: OwnedFd,
+    poll: Poll,
+    buffer: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+}
+
+/// What `next` brings.
+pub enum Next {
+    /// A line, without its newline.
+    Line(String),
+    /// Nothing until the deadline.
+    Nothing,
+    /// The engine is gone, or it has dropped this connection.
+    Ended,
+}
+
+impl Control {
+    /// Connects. The error is a message for people.
+    pub fn connect() -> Result<Control, String> {
+        let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
+        let (shown, address) = match &place {
+            Place::Directory(directory) => {
+                let path = directory.path().join(run_directory::CONTROL);
+                (path.display().to_string(), socket::Address::path(path.as_os_str().as_encoded_bytes()))
+            }
+            Place::Abstract(name) => {
+                (format!("@{}", String::from_utf8_lossy(name)), socket::Address::abstract_name(name))
+            }
+        };
+        let connected = address.and_then(|address| {
+            let fd = socket::connect(&address)?;
+            // Anyone may take an abstract name: what listens there must be root's or our own.
+            if place.directory().is_none() {
+                let peer = socket::peer(fd.as_fd())?;
+                if peer.uid != 0 && peer.uid != crate::sys::process::uid() {
+                    return Err(Errno::PERM);
+                }
+            }
+            let poll = Poll::new()?;
+            poll.add(fd.as_fd(), 0, Interest::READ)?;
+            Ok(Control { fd, poll, buffer: Vec::new(), start: 0 })
+        });
+        connected.map_err(|error| {
+            let hint = match error {
+                Errno::NOENT | Errno::CONNREFUSED => "; is a supervisor running? (PINTLE_RUN names its directory)",
+                _ => "",
+            };
+            format!("cannot connect to {shown}: {}{hint}", crate::sys::errno::Words(error))
+        })
+    }
+
+    /// Sends one line; `line` has no newline.
+    pub fn send(&mut self, line: &str) -> Result<(), Errno> {
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match socket::write(self.fd.as_fd(), rest)? {
+                Some(count) => rest = rest.get(count..).unwrap_or_default(),
+                None => return Err(Errno::AGAIN), // the socket is blocking
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line, waiting for it until `deadline` (`None`: without end).
+    pub fn next(&mut self, deadline: Option<Instant>) -> Next {
+        loop {
+            if let Some(length) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(&self.buffer[self.start..self.start + length]).into_owned();
+                self.start += length + 1;
+                return Next::Line(line);
+            }
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            if deadline.is_some() && self.poll.wait(deadline).next().is_none() {
+                if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+                    return Next::Nothing;
+                }
+                continue;
+            }
+            let mut chunk = [0; LINE_BYTES_MAX];
+            match socket::read(self.fd.as_fd(), &mut chunk) {
+                Ok(None) => {}
+                Ok(Some(0)) | Err(_) => return Next::Ended,
+                Ok(Some(count)) => self.buffer.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+
+    /// The socket.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Prints `pintle: MESSAGE`; gives the exit code for a failed system call.
+pub fn complain(message: &str) {
+    use core::fmt::Write;
+    let _ = writeln!(output::stderr(), "pintle: {message}");
+}

@@ -1,0 +1,617 @@
+//! The engine's process: reports and requests in, steps, orders and what is published out. Decides nothing itself.
+//!
+//! It needs no privilege: everything it works with it inherits as descriptors (`descriptors.rs`), and it opens nothing.
+//! It may be killed at any instruction; the next one goes on from its recoverable state. It allocates nothing once it
+//! runs. Reports come first, then connections in turn, one request each, then what is due; then it sleeps.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use pintle::board::Geometry;
+use pintle::board::orders::{self, Orders};
+use pintle::board::published::{self, Published};
+use pintle::board::reports::{self, Reports};
+use pintle::board::words::{self, Change, Follower};
+use pintle::database::{Image, NONE};
+use pintle::engine::{Capacities, Engine, Input, Refusal, Sender, Standing, Target, Verb};
+use pintle::graph::Phase;
+use pintle::ident::SlotId;
+use pintle::limits::{CLIENTS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
+use pintle::nearest::Nearest;
+use pintle::protocol::{self, FactVerb, Line, Request, ServiceVerb, WORDS_MAX};
+use pintle::status::{View, why};
+use pintle::time::Instant;
+
+use super::clients::{Answer, Clients, TOKENS, Talk};
+use super::{descriptors, reading};
+use crate::sys::poll::{Doorbell, Interest, Poll};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, socket};
+
+/// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
+const REPORTS_A_TURN: usize = 32;
+/// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
+const LEASE_GRACE_MS: u32 = 2_000;
+/// How many earlier engines' leases may still be waiting for that.
+const LEASE_LIVES: u32 = 8;
+
+const TOKEN_DOORBELL: u64 = 0;
+const TOKEN_LISTENING: u64 = 1;
+
+/// Everything of the process.
+struct Host {
+    engine: Engine<'static>,
+    image: Image<'static>,
+    orders: Orders<'static>,
+    reports: Reports<'static>,
+    published: Published<'static>,
+    follower: Follower,
+    clients: Clients,
+    poll: Poll,
+    listening: OwnedFd,
+    /// Whether new connections are looked for.
+    accepts: bool,
+    to_supervisor: Doorbell,
+    to_engine: Doorbell,
+    /// Who may do everything, beside root.
+    owners: [u32; 2],
+    /// Which engine this is, for the numbers of leases.
+    life: u32,
+    /// When the leases of earlier engines end.
+    grace: Instant,
+    /// Seconds of local time ahead of UTC, taken once: finding it out allocates.
+    offset: i64,
+}
+
+/// Runs the engine until its supervisor ends it. The descriptors are those of `descriptors.rs`.
+pub fn run() -> i32 {
+    match Host::new() {
+        Ok(mut host) => host.run(),
+        Err((what, error)) => {
+            let _ = writeln!(output::stderr(), "pintle-engine: {what}: {}", crate::sys::errno::Words(error));
+            111
+        }
+    }
+}
+
+type Trouble = (&'static str, Errno);
+
+impl Host {
+    fn new() -> Result<Host, Trouble> {
+        process::die_with_parent().map_err(|error| ("cannot tie itself to the supervisor", error))?;
+        let take = |number, what| process::take_inherited(number).map_err(|error| (what, error));
+        let database = take(descriptors::DATABASE, "no database at descriptor 3; the supervisor starts this program")?;
+        let orders_fd = take(descriptors::ORDERS, "no orders at descriptor 4")?;
+        let reports_fd = take(descriptors::REPORTS, "no reports at descriptor 5")?;
+        let published_fd = take(descriptors::PUBLISHED, "no published file at descriptor 6")?;
+        let state_fd = take(descriptors::STATE, "no state at descriptor 7")?;
+        let listening = take(descriptors::CONTROL, "no control socket at descriptor 8")?;
+        let to_supervisor = Doorbell::from_fd(take(descriptors::TO_SUPERVISOR, "no doorbell at descriptor 9")?);
+        let to_engine = Doorbell::from_fd(take(descriptors::TO_ENGINE, "no doorbell at descriptor 10")?);
+
+        let bytes = mapping::Image::open(database.as_fd()).map_err(|error| ("cannot map the database", error))?.bytes;
+        let image = Image::open(bytes).map_err(|error| {
+            let _ = writeln!(output::stderr(), "pintle-engine: {error}");
+            ("cannot use the database", Errno::INVAL)
+        })?;
+        let geometry = Geometry::of(&image);
+        let shared =
+            |fd: &OwnedFd, count, what| mapping::shared_words(fd.as_fd(), count).map_err(|error| (what, error));
+        let orders = Orders::new(shared(&orders_fd, orders::words(&geometry), "cannot map the orders")?, geometry);
+        let published = Published::new(
+            shared(&published_fd, published::words(&geometry), "cannot map what is published")?,
+            geometry,
+        );
+        let count = reports::words(&geometry);
+        let reports = mapping::shared_words_read_only(reports_fd.as_fd(), count);
+        let reports = Reports::new(reports.map_err(|error| ("cannot map the reports", error))?, geometry);
+        orders.format();
+        published.format();
+
+        let capacities = Capacities::of(&image);
+        let count = pintle::engine::words_needed(&image, geometry, capacities);
+        let state = shared(&state_fd, count, "cannot map the state")?;
+        let engine = open_engine(image, geometry, capacities, state).ok_or(("cannot use the state", Errno::INVAL))?;
+
+        let trouble = |error| ("cannot set up waiting", error);
+        let poll = Poll::new().map_err(trouble)?;
+        poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).map_err(trouble)?;
+        poll.add(listening.as_fd(), TOKEN_LISTENING, Interest::READ).map_err(trouble)?;
+        let clients = Clients::new(geometry.slots()).map_err(|error| ("cannot make room for connections", error))?;
+        // The supervisor made the reports, so their owner is its user.
+        let supervisor = rustix::fs::fstat(&reports_fd).map_or(0, |stat| stat.st_uid);
+        let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
+        Ok(Host {
+            engine,
+            image,
+            orders,
+            reports,
+            published,
+            follower: Follower::at_head(reports.words()),
+            clients,
+            poll,
+            listening,
+            accepts: true,
+            to_supervisor,
+            to_engine,
+            owners: [process::uid(), supervisor],
+            life,
+            grace: if life > 1 { clock::now().plus_ms(LEASE_GRACE_MS) } else { Instant::NEVER },
+            offset: clock::zone_offset(clock::realtime_seconds() as i64),
+        })
+    }
+
+    fn run(&mut self) -> i32 {
+        alloc::freeze();
+        words::store(self.published.words(), published::own::ENGINE_PID, process::pid());
+        let now = clock::now();
+        for slot in 0..self.reports.geometry().slots() {
+            self.take_report(SlotId(slot), now);
+        }
+        let boot = words::load(self.reports.words(), reports::own::BOOT);
+        if boot != NONE && boot < self.image.services() {
+            // A refusal (a template) leaves a machine without a boot bundle, as published.
+            let _ = self.engine.step(now, Input::Boot(SlotId(boot)));
+        }
+        self.flush(now);
+        loop {
+            let mut now = clock::now();
+            while self.take_reports(now) {
+                self.flush(now);
+                now = clock::now();
+            }
+            self.take_shutdown(now);
+            self.take_requests(now);
+            self.take_deadlines(now);
+            self.flush(now);
+            self.tell(now);
+            self.sleep();
+        }
+    }
+
+    /// Takes some of the reports that have changed. `false`: there was none.
+    fn take_reports(&mut self, now: Instant) -> bool {
+        for turn in 0..REPORTS_A_TURN {
+            match self.follower.next(self.reports.words()) {
+                None => return turn > 0,
+                Some(Change::Slot(slot)) => self.take_report(slot, now),
+                Some(Change::All) => {
+                    for slot in 0..self.reports.geometry().slots() {
+                        self.take_report(SlotId(slot), now);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn take_report(&mut self, slot: SlotId, now: Instant) {
+        // A row that is being written is pushed on the ring when it is done.
+        if let Some(report) = self.reports.read(slot) {
+            // The engine refuses no report; one of a slot that it does not have is nothing to it.
+            let _ = self.engine.step(now, Input::Report(slot, &report));
+        }
+    }
+
+    /// The supervisor was told by a signal to take the machine down.
+    fn take_shutdown(&mut self, now: Instant) {
+        let asked = words::load(self.reports.words(), reports::own::SHUTDOWN) != 0;
+        if asked && !self.engine.shutting_down() {
+            let _ = self.engine.step(now, Input::Shutdown);
+        }
+    }
+
+    fn take_deadlines(&mut self, now: Instant) {
+        if self.engine.next_deadline() <= now {
+            let _ = self.engine.step(now, Input::Tick);
+        }
+        if self.grace <= now {
+            self.grace = Instant::NEVER;
+            for life in self.life.saturating_sub(LEASE_LIVES)..self.life {
+                for place in 0..CLIENTS_MAX {
+                    let _ = self.engine.step(now, Input::LeaseGone(lease(life, place)));
+                }
+            }
+        }
+        for at in 0..CLIENTS_MAX {
+            if self.clients.is_over(at, now) {
+                self.end(at, now);
+            }
+        }
+    }
+
+    fn end(&mut self, at: usize, now: Instant) {
+        if self.clients.end(at) {
+            let _ = self.engine.step(now, Input::LeaseGone(lease(self.life, at)));
+        }
+        if !self.accepts {
+            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
+        }
+    }
+
+    /// Writes what the steps have changed, and wakes the supervisor if it sleeps.
+    fn flush(&mut self, now: Instant) {
+        let mut ring = false;
+        while let Some(dirty) = self.engine.take_dirty() {
+            let slot = dirty.slot;
+            if dirty.published {
+                if let Some((template, name)) = self.engine.instance(slot) {
+                    self.published.write_instance(slot, template, name.as_bytes());
+                }
+                self.published.write(slot, &self.engine.published(slot));
+            }
+            if dirty.order {
+                if let Some(text) = self.engine.text(slot) {
+                    self.orders.write_text(text.row, &text.instance, &text.pass);
+                }
+                self.orders.write(slot, &self.engine.order(slot));
+                ring = true;
+            }
+            if dirty.phase {
+                let view = self.view(now);
+                self.clients.changed(slot, now, &mut |answer| write_phase(&view, slot, answer));
+            }
+        }
+        while let Some((index, condition)) = self.engine.take_condition() {
+            self.published.write_condition(index, &condition);
+        }
+        while let Some(number) = self.engine.take_ended() {
+            for at in 0..CLIENTS_MAX {
+                if self.clients.talk(at) == Talk::Waiting(number) {
+                    self.finish_waiting(at, number, now);
+                }
+            }
+        }
+        self.write_headers();
+        let all_down = u32::from(self.engine.shutting_down() && self.engine.all_down());
+        if words::load(self.orders.words(), orders::own::ALL_DOWN) != all_down {
+            words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
+            self.to_supervisor.ring();
+        } else if ring && words::is_asleep(self.reports.words()) {
+            self.to_supervisor.ring();
+        }
+    }
+
+    fn write_headers(&self) {
+        let said = self.published.words();
+        let boot = self.engine.boot();
+        for (at, value) in [
+            (published::own::TRANSACTION, self.engine.newest_transaction()),
+            (published::own::BOOT_SINCE, boot.since.0 as u32),
+            (published::own::BOOT_SINCE + 1, (boot.since.0 >> 32) as u32),
+            (published::own::BOOT, boot.state),
+            (published::own::SHUTDOWN, u32::from(self.engine.shutting_down())),
+            (published::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32),
+        ] {
+            // An unchanged page stays clean.
+            if words::load(said, at) != value {
+                words::store(said, at, value);
+            }
+        }
+    }
+
+    fn view(&self, now: Instant) -> View<'static> {
+        View {
+            image: self.image,
+            reports: self.reports,
+            published: self.published,
+            now,
+            wall: clock::realtime_seconds() as i64 + self.offset,
+            offset: self.offset,
+            supervisor_alive: true,
+            engine_alive: true,
+            words: reading::SYSTEM_WORDS,
+        }
+    }
+
+    /// Sleeps until there is news or something is due, then takes in what the sockets brought.
+    fn sleep(&mut self) {
+        let own = self.orders.words();
+        words::set_asleep(own, true);
+        let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
+        let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
+        let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
+        self.clients.update_interest(&self.poll);
+        let mut listening = false;
+        // A small copy, since handling needs all of the host.
+        let mut news = [(0, false, false); crate::sys::poll::BATCH];
+        let mut count = 0;
+        for one in self.poll.wait(deadline) {
+            if let Some(place) = news.get_mut(count) {
+                *place = (one.token, one.readable, one.hung_up);
+                count += 1;
+            }
+        }
+        words::set_asleep(own, false);
+        for (token, readable, hung_up) in news.iter().take(count).copied() {
+            match token {
+                TOKEN_DOORBELL => {
+                    self.to_engine.answer();
+                }
+                TOKEN_LISTENING => listening = true,
+                TOKENS.. => {
+                    let at = (token - TOKENS) as usize;
+                    if !self.clients.news(at, readable, hung_up) {
+                        self.end(at, clock::now());
+                    }
+                }
+                2..TOKENS => {}
+            }
+        }
+        // Last, so that no news of an old connection is taken for a new one's in its place.
+        if listening {
+            self.accept();
+        }
+    }
+
+    /// Takes one new connection; the next is taken in the next turn.
+    fn accept(&mut self) {
+        match self.clients.room() {
+            Ok(None) => {}
+            Ok(Some(idle)) => self.end(idle, clock::now()),
+            Err(()) => {
+                // They wait in the backlog until somebody goes.
+                let changed = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE);
+                self.accepts = changed.is_err();
+                return;
+            }
+        }
+        let Ok(Some(fd)) = socket::accept(self.listening.as_fd()) else { return };
+        let Ok(peer) = socket::peer(fd.as_fd()) else { return };
+        let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);
+        self.clients.add(&self.poll, fd, trusted, Sender { pid: peer.pid, uid: peer.uid });
+    }
+
+    /// One request of each connection that has one.
+    fn take_requests(&mut self, now: Instant) {
+        let mut line = [0; LINE_BYTES_MAX];
+        for at in self.clients.order() {
+            if let Some(length) = self.clients.next_line(at, &mut line) {
+                self.take_request(at, line.get_mut(..length).unwrap_or_default(), now);
+                // What it caused is written before the next is looked at.
+                self.flush(now);
+            }
+        }
+    }
+
+    fn take_request(&mut self, at: usize, text: &mut [u8], now: Instant) {
+        let mut answer = Answer::new();
+        let waited = match self.answer(at, text, now, &mut answer) {
+            Ok(waited) => waited,
+            Err(()) => None,
+        };
+        self.clients.say(at, &mut answer);
+        match waited {
+            None => {}
+            Some(Talk::Waiting(number)) => {
+                self.clients.set_talk(at, Talk::Waiting(number));
+                for index in 0.. {
+                    let Some((slot, _)) = self.engine.transaction_entry(number, index) else { break };
+                    self.clients.watch(at, slot);
+                }
+                if self.engine.transaction(number) != Standing::Running {
+                    self.finish_waiting(at, number, now);
+                }
+            }
+            Some(talk) => self.clients.set_talk(at, talk),
+        }
+    }
+
+    /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
+    fn answer(&mut self, at: usize, text: &mut [u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+        let line = Line::split(text).map_err(|bad| bad_line(answer, &bad))?;
+        let (request, waits) = protocol::parse(&line).map_err(|bad| bad_line(answer, &bad))?;
+        let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
+        if !trusted && !matches!(request, Request::Await(_) | Request::Follow) {
+            let _ = write!(answer, "no this may only root and the user of pintle, not uid {}", sender.uid);
+            return Err(());
+        }
+        let number = match request {
+            Request::Services { verb, first } => self.command(&line, verb, first, now, answer)?,
+            Request::Fact { verb, first } => {
+                let mut buffer = [0; FACT_BYTES_MAX];
+                let fact = protocol::fact(&line, first, &mut buffer).map_err(|bad| bad_line(answer, &bad))?;
+                let input = match verb {
+                    FactVerb::On => Input::On { fact, sender, lease: 0 },
+                    FactVerb::Hold => Input::On { fact, sender, lease: lease(self.life, at) },
+                    FactVerb::Off => Input::Off { fact },
+                    FactVerb::Emit => Input::Event { fact },
+                };
+                let number = self.step(input, now, answer)?;
+                if verb == FactVerb::Hold {
+                    self.clients.set_leases(at);
+                }
+                number
+            }
+            Request::Shutdown => self.step(Input::Shutdown, now, answer)?,
+            Request::Await(number) => number,
+            Request::Follow => {
+                let _ = answer.write_str("ok 0");
+                return Ok(Some(Talk::Following));
+            }
+        };
+        let _ = write!(answer, "ok {number}");
+        Ok((waits || matches!(request, Request::Await(_))).then_some(Talk::Waiting(number)))
+    }
+
+    fn command(
+        &mut self,
+        line: &Line<'_>,
+        verb: ServiceVerb,
+        first: usize,
+        now: Instant,
+        answer: &mut Answer,
+    ) -> Result<u32, ()> {
+        let verb = match verb {
+            ServiceVerb::Start => Verb::Start,
+            ServiceVerb::Stop => Verb::Stop,
+            ServiceVerb::Restart => Verb::Restart,
+            ServiceVerb::Reload => Verb::Reload,
+            ServiceVerb::Reset => Verb::Reset,
+            ServiceVerb::Release => Verb::Release,
+            ServiceVerb::Signal => {
+                let word = line.word(first - 1).unwrap_or("");
+                let Some(signal) = pintle::signals::number(word) else {
+                    let _ = write!(answer, "bad no signal \"{word}\"");
+                    return Err(());
+                };
+                Verb::Signal(signal as u8)
+            }
+        };
+        let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
+        for at in first..line.count() {
+            let name = line.word(at).unwrap_or("");
+            let Some(target) = self.engine.target(name.as_bytes()) else {
+                self.unknown(name, answer);
+                return Err(());
+            };
+            // As many as a line has words: there is always room.
+            let _ = targets.push(target);
+        }
+        self.step(Input::Command { verb, targets: &targets }, now, answer)
+    }
+
+    fn step(&mut self, input: Input<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
+        self.engine.step(now, input).map_err(|refusal| {
+            let kind = match refusal {
+                Refusal::NoSuchService
+                | Refusal::Template(_)
+                | Refusal::NoSuchInstance(_)
+                | Refusal::BadInstanceName
+                | Refusal::BadFactName
+                | Refusal::BadAttribute
+                | Refusal::TooManyAttributes
+                | Refusal::FactTooLong => "bad",
+                Refusal::NotUp(_)
+                | Refusal::NoReload(_)
+                | Refusal::NotWanted(_)
+                | Refusal::Bundle(_)
+                | Refusal::ShuttingDown
+                | Refusal::ConditionsFull
+                | Refusal::InstancesFull
+                | Refusal::TransactionsFull => "no",
+            };
+            let _ = match refusal.slot() {
+                Some(slot) => write!(answer, "{kind} {}: {}", self.engine.name(slot).as_str(), refusal.text()),
+                None => write!(answer, "{kind} {}", refusal.text()),
+            };
+        })
+    }
+
+    fn unknown(&self, name: &str, answer: &mut Answer) {
+        let mut nearest = Nearest::to(name);
+        for slot in 0..self.image.services() {
+            nearest.offer(self.image.name(SlotId(slot)));
+        }
+        let _ = write!(answer, "bad no service \"{name}\"");
+        if let Some(near) = nearest.found() {
+            let _ = write!(answer, ", did you mean \"{near}\"?");
+        }
+    }
+
+    /// The transaction that a place waits for has ended: from now on it is told the results.
+    fn finish_waiting(&mut self, at: usize, number: u32, now: Instant) {
+        let view = self.view(now);
+        // Phases that it has not read yet: what does not fit now is told by the results.
+        let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&view, slot, answer));
+        self.clients.set_talk(at, Talk::Telling(number, 0));
+        self.tell_results(at, now);
+    }
+
+    fn tell_results(&mut self, at: usize, now: Instant) {
+        while let Talk::Telling(number, index) = self.clients.talk(at) {
+            if !self.clients.has_room(at, now) {
+                return;
+            }
+            let mut answer = Answer::new();
+            let next = match self.engine.transaction_entry(number, index) {
+                Some((slot, outcome)) => {
+                    let _ = write!(answer, "result {} {}", self.engine.name(slot).as_str(), outcome.name());
+                    let view = self.view(now);
+                    if let Some(row) = view.row(slot) {
+                        let _ = match outcome {
+                            pintle::engine::Outcome::Failed => write!(answer, " {}", view.exit(&row)),
+                            pintle::engine::Outcome::Waiting | pintle::engine::Outcome::Pending => {
+                                let _ = answer.write_char(' ');
+                                why::write(&view, &mut answer, &row)
+                            }
+                            _ => Ok(()),
+                        };
+                    }
+                    Talk::Telling(number, index + 1)
+                }
+                None => {
+                    // Where nothing was to be waited for, all is done.
+                    let standing = if number == 0 { Standing::Done } else { self.engine.transaction(number) };
+                    let _ = write!(answer, "end {number} {}", standing.name());
+                    Talk::Idle
+                }
+            };
+            self.clients.say(at, &mut answer);
+            self.clients.set_talk(at, next);
+        }
+    }
+
+    /// Sends what waits to be sent, and what the slow ones have missed.
+    fn tell(&mut self, now: Instant) {
+        let view = self.view(now);
+        for at in 0..CLIENTS_MAX {
+            self.clients.send(at, now);
+            match self.clients.talk(at) {
+                Talk::Waiting(_) | Talk::Following => {
+                    self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&view, slot, answer));
+                    self.clients.send(at, now);
+                }
+                Talk::Telling(..) => {
+                    self.tell_results(at, now);
+                    self.clients.send(at, now);
+                }
+                Talk::Idle => {}
+            }
+        }
+    }
+}
+
+/// Opens the engine's state, or begins anew where it is another database's.
+fn open_engine(
+    image: Image<'static>,
+    geometry: Geometry,
+    capacities: Capacities,
+    state: &'static [AtomicU32],
+) -> Option<Engine<'static>> {
+    Engine::open(image, geometry, capacities, state).or_else(|| {
+        for word in state {
+            word.store(0, Relaxed);
+        }
+        Engine::open(image, geometry, capacities, state)
+    })
+}
+
+/// The number of the lease of a place in one engine's life: no two of the last lives' are the same. Never 0.
+fn lease(life: u32, place: usize) -> u32 {
+    life.wrapping_mul(CLIENTS_MAX as u32).wrapping_add(place as u32).wrapping_add(1).max(1)
+}
+
+fn bad_line(answer: &mut Answer, bad: &dyn core::fmt::Display) {
+    let _ = write!(answer, "bad {bad}");
+}
+
+/// `phase NAME PHASE [TEXT]`.
+fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
+    let Some(row) = view.row(slot) else { return };
+    let _ = write!(answer, "phase {} {}", row.name, row.phase.name());
+    match row.phase {
+        Phase::Failed => {
+            let _ = write!(answer, " {}", view.exit(&row));
+        }
+        Phase::Waiting => {
+            let _ = answer.write_char(' ');
+            let _ = why::write_step(view, answer, &row);
+        }
+        Phase::Down
+        | Phase::Starting
+        | Phase::Up
+        | Phase::Restarting
+        | Phase::Stopping
+        | Phase::Skipped
+        | Phase::Done => {}
+    }
+}

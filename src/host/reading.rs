@@ -1,0 +1,140 @@
+//! What the commands that look read: copies of the database, the reports and what the engine publishes, made with pread,
+//! so that neither a truncated file nor a dead engine can harm a reader. Asks nobody. Allocates.
+
+use core::sync::atomic::AtomicU32;
+use pintle::board::Geometry;
+use pintle::board::published::{self, Published};
+use pintle::board::reports::{self, Reports};
+use pintle::board::words::{self, ROWS, header};
+use pintle::database::Image;
+use pintle::status::{SystemWords, View};
+use pintle::time::Instant;
+
+use super::run_directory::{self, Place, RunDirectory};
+use crate::sys::mapping::FileView;
+use crate::sys::signals::{self, Target};
+use crate::sys::{Errno, clock, errno, spawn};
+
+/// How often a row that is being written is read again.
+const TRIES: usize = 64;
+
+/// Copies of everything, made at one instant.
+pub struct Copies {
+    database: Vec<u8>,
+    reports: Vec<AtomicU32>,
+    published: Vec<AtomicU32>,
+    now: Instant,
+}
+
+impl Copies {
+    /// From the run directory. The error is a message for people.
+    pub fn read() -> Result<Copies, String> {
+        let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
+        let Place::Directory(directory) = place else {
+            return Err("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)".into());
+        };
+        let database = file(&directory, run_directory::DATABASE)?;
+        let length = database.length().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
+        let mut bytes = vec![0; usize::try_from(length.min(u64::from(u32::MAX))).unwrap_or(0)];
+        let got =
+            database.read_at(0, &mut bytes).map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
+        bytes.truncate(got);
+        let image = Image::open(&bytes).map_err(|error| {
+            let path = directory.path().join(run_directory::DATABASE);
+            format!("{}: {error}", path.display())
+        })?;
+        let geometry = Geometry::of(&image);
+        let now = clock::now();
+        let reports =
+            rows(&file(&directory, run_directory::REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
+        let published = match file(&directory, run_directory::PUBLISHED) {
+            Ok(file) => rows(&file, published::words(&geometry), published::ROW, &geometry),
+            // An engine that has never run has published nothing.
+            Err(_) => Vec::new(),
+        };
+        let said = |words: &[AtomicU32], magic| {
+            words::load(words, header::MAGIC) == magic
+                && words::load(words, header::SERVICES) == geometry.services
+                && words::load(words, header::INSTANCES) == geometry.instances
+        };
+        if !said(&reports, reports::MAGIC) {
+            let path = directory.path().join(run_directory::REPORTS);
+            return Err(format!("{}: these are not the reports of this database", path.display()));
+        }
+        let published = if said(&published, published::MAGIC) { published } else { Vec::new() };
+        Ok(Copies { database: bytes, reports, published, now })
+    }
+
+    /// What there is to see; `None` cannot happen after `read` and is treated as nothing to see.
+    pub fn view(&self) -> Option<View<'_>> {
+        let image = Image::open(&self.database).ok()?;
+        let geometry = Geometry::of(&image);
+        let word = |at| words::load(&self.reports, at);
+        let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
+        let engine = word(reports::own::ENGINE_PID);
+        let seconds = clock::realtime_seconds() as i64;
+        let offset = clock::zone_offset(seconds);
+        Some(View {
+            image,
+            reports: Reports::new(&self.reports, geometry),
+            published: Published::new(&self.published, geometry),
+            now: self.now,
+            wall: seconds + offset,
+            offset,
+            supervisor_alive,
+            engine_alive: supervisor_alive && engine != 0 && !self.published.is_empty(),
+            words: SYSTEM_WORDS,
+        })
+    }
+}
+
+/// The words of this system, for `pintle::status`.
+pub const SYSTEM_WORDS: SystemWords = SystemWords {
+    step: |number| spawn::Step::from_number(number).map_or("spawn", spawn::Step::name),
+    errno: |number| errno::text_of(number as i32),
+};
+
+fn file(directory: &RunDirectory, name: &str) -> Result<FileView, String> {
+    directory.open(name).map(FileView::new).map_err(|problem| problem.to_string())
+}
+
+fn problem(directory: &RunDirectory, name: &str, error: Errno) -> String {
+    directory.problem("read", name, error).to_string()
+}
+
+/// Copies `count` words. A file that is shorter gives zeros behind its end. Rows of `row` words that were being written
+/// are read again; one that is never whole reads as being written.
+fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<AtomicU32> {
+    let (first, second) = (read_words(file, 0, count), read_words(file, 0, count));
+    let copy: Vec<AtomicU32> = first.iter().map(|word| AtomicU32::new(*word)).collect();
+    for slot in 0..geometry.slots() as usize {
+        let at = ROWS + slot * row;
+        // The counter comes first in a row: the same even one in both copies, and the first copy is whole.
+        let whole = |counter: u32, again: u32| counter == again && counter & 1 == 0;
+        if whole(first.get(at).copied().unwrap_or(0), second.get(at).copied().unwrap_or(0)) {
+            continue;
+        }
+        let mut tries = (0..TRIES).map(|_| (read_words(file, at, row), read_words(file, at, 1)));
+        let found = tries.find_map(|(words, again)| (whole(words[0], again[0])).then_some(words));
+        for offset in 0..row {
+            // An odd counter: being written.
+            let value = found.as_ref().map_or(1, |words| words[offset]);
+            words::store(&copy, at + offset, value);
+        }
+    }
+    copy
+}
+
+/// `count` words from word `at` on, zeros behind the end of the file.
+fn read_words(file: &FileView, at: usize, count: usize) -> Vec<u32> {
+    let mut bytes = vec![0; count * 4];
+    let got = file.read_at(at as u64 * 4, &mut bytes).unwrap_or(0);
+    if let Some(rest) = bytes.get_mut(got / 4 * 4..) {
+        rest.fill(0);
+    }
+    bytes.chunks_exact(4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]])).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    pid != 0 && matches!(signals::send(Target::Process(pid), 0), Ok(()) | Err(Errno::PERM))
+}

@@ -1,0 +1,508 @@
+//! What readers are told: computed from the database, the reports and what the engine publishes, asking nobody.
+//!
+//! It works on copies, which may be old, cut off or garbled: a row that makes no sense reads as nothing, every walk is
+//! bounded. It must not decide anything for the machine. Text goes to a `fmt::Write`; nothing here knows a terminal.
+
+pub mod json;
+pub mod tree;
+pub mod why;
+pub mod words;
+
+use core::fmt::{self, Write};
+
+use crate::board::published::{Blocker, ConditionRow, Published, PublishedRow};
+use crate::board::reports::{self, Exit, ReportRow, Reports, State};
+use crate::board::{published, words as shared};
+use crate::database::{Image, NONE, exec, policy, service};
+use crate::graph::{Goal, Holds, Phase, Relation};
+use crate::ident::SlotId;
+use crate::lang::definition::Kind;
+use crate::limits::{CONDITIONS_MAX, INSTANCE_BYTES_MAX};
+use crate::time::Instant;
+use words::{Age, ExitText};
+
+/// Words that only the system knows.
+#[derive(Clone, Copy)]
+pub struct SystemWords {
+    /// The step of a spawn with this number: `chdir`.
+    pub step: fn(u32) -> &'static str,
+    /// An errno in words: `No such file or directory`.
+    pub errno: fn(u32) -> &'static str,
+}
+
+/// Everything there is to look at, at one instant.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The database in use.
+    pub image: Image<'a>,
+    /// A copy of the reports.
+    pub reports: Reports<'a>,
+    /// A copy of what the engine publishes.
+    pub published: Published<'a>,
+    /// When the copies were made.
+    pub now: Instant,
+    /// The wall clock then: seconds since 1970 plus the offset of the zone that people are to read.
+    pub wall: i64,
+    /// That offset, seconds.
+    pub offset: i64,
+    /// Whether the supervisor of the reports runs.
+    pub supervisor_alive: bool,
+    /// Whether the engine runs: else its phases are old and the reports count.
+    pub engine_alive: bool,
+    /// Words of the system.
+    pub words: SystemWords,
+}
+
+/// The name of a slot: a service's, or a template's with the instance behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a> {
+    base: &'a str,
+    instance: [u8; INSTANCE_BYTES_MAX + 1],
+}
+
+impl Name<'_> {
+    fn instance(&self) -> &str {
+        let length = self.instance.iter().position(|byte| *byte == 0).unwrap_or(0);
+        self.instance.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("?")
+    }
+
+    /// Whether this is how `text` writes it.
+    pub fn is(&self, text: &str) -> bool {
+        text.strip_prefix(self.base) == Some(self.instance())
+    }
+
+    /// How many characters it takes.
+    pub fn width(&self) -> usize {
+        self.base.chars().count() + self.instance().chars().count()
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.base)?;
+        to.write_str(self.instance())
+    }
+}
+
+/// One slot as it is told.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// Which.
+    pub slot: SlotId,
+    /// Its definition: itself, or the template of an instance.
+    pub definition: SlotId,
+    /// Its name.
+    pub name: Name<'a>,
+    /// What it is.
+    pub phase: Phase,
+    /// What is wished.
+    pub goal: Goal,
+    /// Why.
+    pub holds: Holds,
+    /// When the phase changed.
+    pub since: Instant,
+    /// What keeps it from its goal.
+    pub blocker: Blocker,
+    /// What the supervisor says.
+    pub report: ReportRow,
+}
+
+impl<'a> View<'a> {
+    /// Number of slots, free instance slots included.
+    pub fn slots(&self) -> u32 {
+        self.reports.geometry().slots()
+    }
+
+    /// The slot with this name.
+    pub fn find(&self, name: &str) -> Option<SlotId> {
+        if let Some(slot) = self.image.find(name.as_bytes()) {
+            return Some(slot);
+        }
+        let (template, instance) = name.split_at(name.find('@')? + 1);
+        let template = self.image.find(template.as_bytes())?;
+        (self.image.services()..self.slots()).map(SlotId).find(|slot| {
+            self.published.read(*slot).is_some_and(|row| row.exists)
+                && self
+                    .published
+                    .read_instance(*slot)
+                    .is_some_and(|(of, name)| of == template && Name { base: "", instance: name }.is(instance))
+        })
+    }
+
+    /// One slot; `None` where there is no such slot, or nothing in it.
+    pub fn row(&self, slot: SlotId) -> Option<Row<'a>> {
+        let services = self.image.services();
+        if slot.0 >= self.slots() {
+            return None;
+        }
+        let said = self.published.read(slot);
+        let (definition, name) = if slot.0 < services {
+            (slot, Name { base: self.image.name(slot), instance: [0; INSTANCE_BYTES_MAX + 1] })
+        } else {
+            let (template, instance) = self.published.read_instance(slot)?;
+            if template.0 >= services || !said?.exists {
+                return None;
+            }
+            (template, Name { base: self.image.name(template), instance })
+        };
+        let said = said.unwrap_or_default();
+        let report = self.reports.read(slot).unwrap_or_default();
+        let (phase, since) = self.phase(definition, &said, &report);
+        let (goal, holds, blocker) = (said.goal, said.holds, said.blocker);
+        Some(Row { slot, definition, name, phase, goal, holds, since, blocker, report })
+    }
+
+    /// All rows that exist, templates left out unless asked for.
+    pub fn rows(self, templates: bool) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        let view = self;
+        (0..view.slots())
+            .filter_map(move |slot| view.row(SlotId(slot)))
+            .filter(move |row| templates || row.slot != row.definition || !view.is_template(row.slot))
+    }
+
+    /// Whether this is a template's own slot, which never starts.
+    pub fn is_template(&self, slot: SlotId) -> bool {
+        slot.0 < self.image.services() && self.image.flags(slot) & service::flags::TEMPLATE != 0
+    }
+
+    /// `longrun`, `oneshot` or `bundle`.
+    pub fn kind(&self, definition: SlotId) -> Kind {
+        match self.image.flags(definition) & 0xff {
+            number if number == Kind::Bundle as u32 => Kind::Bundle,
+            number if number == Kind::Oneshot as u32 => Kind::Oneshot,
+            _ => Kind::Longrun,
+        }
+    }
+
+    /// The phase to tell: the engine's, unless it is dead and the supervisor knows better.
+    fn phase(&self, definition: SlotId, said: &PublishedRow, report: &ReportRow) -> (Phase, Instant) {
+        if self.engine_alive || self.kind(definition) == Kind::Bundle {
+            return (said.phase, said.since);
+        }
+        let going_down = said.phase == Phase::Stopping;
+        let seen = match report.state {
+            State::Down => match said.phase {
+                Phase::Waiting | Phase::Skipped | Phase::Down => said.phase,
+                Phase::Starting | Phase::Up | Phase::Restarting | Phase::Stopping | Phase::Failed | Phase::Done => {
+                    Phase::Down
+                }
+            },
+            State::Queued | State::Spawning | State::Starting if report.attempt > 1 => Phase::Restarting,
+            State::Queued | State::Spawning | State::Starting => Phase::Starting,
+            State::Up if going_down => Phase::Stopping,
+            State::Up => Phase::Up,
+            State::Delayed => Phase::Restarting,
+            State::Stopping => Phase::Stopping,
+            State::Failed => Phase::Failed,
+            State::Done => Phase::Done,
+        };
+        if seen == said.phase { (seen, said.since) } else { (seen, report.since) }
+    }
+
+    /// A field of a definition's policy record; 0 for a bundle.
+    pub fn policy(&self, definition: SlotId, field: usize) -> u32 {
+        match self.image.service(definition, service::POLICY) {
+            NONE => 0,
+            index => self.image.policy(index, field),
+        }
+    }
+
+    /// A field of a definition's exec record; 0 for a bundle.
+    pub fn exec(&self, definition: SlotId, field: usize) -> u32 {
+        match self.image.service(definition, service::EXEC) {
+            NONE => 0,
+            index => self.image.exec(index, field),
+        }
+    }
+
+    /// Conditions that are on or changing.
+    pub fn conditions(self) -> impl Iterator<Item = ConditionRow> + use<'a> {
+        let view = self;
+        (0..CONDITIONS_MAX).filter_map(move |at| view.published.read_condition(at)).filter(|row| row.value != 0)
+    }
+
+    /// Who pulls this slot up and is wished up: what its `need` hold stands for.
+    pub fn pulled_by(self, row: &Row<'_>) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        let view = self;
+        // Edges lead to definitions: what an instance needs is its template's.
+        view.image
+            .reverse(row.definition)
+            .filter(|edge| {
+                matches!(
+                    edge.relation,
+                    Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
+                )
+            })
+            .flat_map(move |edge| view.slots_of(edge.slot))
+            .filter(|row| row.goal == Goal::Up)
+    }
+
+    /// The slots of a definition: itself, or all instances of a template.
+    pub fn slots_of(self, definition: SlotId) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        let view = self;
+        let services = view.image.services();
+        let slots = if view.is_template(definition) { services..view.slots() } else { definition.0..definition.0 + 1 };
+        slots.filter_map(move |slot| view.row(SlotId(slot))).filter(move |row| row.definition == definition)
+    }
+
+    /// How the last life ended, in words.
+    pub fn exit<'v>(&'v self, row: &'v Row<'_>) -> ExitText<'v> {
+        ExitText { image: &self.image, words: &self.words, definition: row.definition, report: &row.report }
+    }
+
+    /// How long ago.
+    pub fn age(&self, instant: Instant) -> Age {
+        Age(self.now.ms_since(instant) / 1000)
+    }
+
+    /// When, on the wall clock.
+    pub fn clock(&self, instant: Instant) -> words::Clock {
+        let ago = (self.now.ms_since(instant) / 1000) as i64;
+        words::Clock { at: self.wall - ago, now: self.wall }
+    }
+
+    /// Everything about one service, without the lines of its log.
+    pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) -> fmt::Result {
+        let Row { definition, report, .. } = row;
+        write!(out, "{}: {}", row.name, Painted(row.phase, paint))?;
+        if row.since != Instant::default() {
+            write!(out, " for {}, since {}", self.age(row.since), self.clock(row.since))?;
+        }
+        out.write_char('\n')?;
+        let description = self.image.text(self.image.service(*definition, service::DESCRIPTION));
+        if !description.is_empty() {
+            writeln!(out, "  {description}")?;
+        }
+        if report.pid != 0 {
+            writeln!(out, "  process    {}", report.pid)?;
+        }
+        if report.auxiliary != 0 {
+            writeln!(out, "  command    {} (stop or reload)", report.auxiliary)?;
+        }
+        write!(out, "  goal       {}", goal_name(row.goal))?;
+        self.write_holds(out, row)?;
+        out.write_char('\n')?;
+        if row.phase != Phase::Up && (row.blocker != Blocker::Nothing || row.phase == Phase::Failed) {
+            write!(out, "  because    ")?;
+            why::write(self, out, row)?;
+            out.write_char('\n')?;
+        }
+        if report.deadline != Instant::NEVER && report.deadline > self.now {
+            let left = Age(report.deadline.ms_since(self.now) / 1000);
+            writeln!(out, "  deadline   in {left}")?;
+        }
+        if report.exit != Exit::None {
+            write!(out, "  last exit  {}", self.exit(row))?;
+            out.write_char('\n')?;
+        }
+        if self.kind(*definition) == Kind::Longrun {
+            write!(out, "  restarts   {}", report.restarts)?;
+            let (limit, window) =
+                (self.policy(*definition, policy::LIMIT), self.policy(*definition, policy::WINDOW_MS));
+            if limit > 0 {
+                write!(out, "; {} of {limit} deaths within {}", report.deaths, Age::of_ms(window))?;
+            }
+            out.write_char('\n')?;
+        }
+        if self.kind(*definition) != Kind::Bundle {
+            let (start, stop) = (
+                Age::of_ms(self.policy(*definition, policy::START_TIMEOUT_MS)),
+                Age::of_ms(self.policy(*definition, policy::STOP_TIMEOUT_MS)),
+            );
+            writeln!(out, "  limits     start {start}, stop {stop}")?;
+        }
+        let file = self.image.text(self.image.service(*definition, service::ORIGIN));
+        writeln!(out, "  file       {}", if file.is_empty() { "none" } else { file })
+    }
+
+    /// `: boot, need (app, db)`, marks behind.
+    fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+        let mut before = ": ";
+        for name in row.holds.names() {
+            write!(out, "{before}{name}")?;
+            before = ", ";
+            if name == "need" {
+                let mut count = 0;
+                for by in self.pulled_by(row) {
+                    match count {
+                        0 => write!(out, " ({}", by.name)?,
+                        1..4 => write!(out, ", {}", by.name)?,
+                        _ => {}
+                    }
+                    count += 1;
+                }
+                match count {
+                    0 => {}
+                    1..=4 => out.write_char(')')?,
+                    more => write!(out, " and {} more)", more - 4)?,
+                }
+            }
+        }
+        for (mark, text) in MARKS {
+            if row.holds.0 & mark != 0 {
+                write!(out, "{before}{text}")?;
+                before = ", ";
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine at a glance.
+    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) -> fmt::Result {
+        let (own, said) = (self.reports.words(), self.published.words());
+        let word = |at| shared::load(own, at);
+        let started = Instant(shared::load_u64(own, reports::own::STARTED));
+        let counts = self.counts();
+        write!(out, "boot        ")?;
+        match self.boot() {
+            None => out.write_str("no bundle was booted")?,
+            Some((name, 0)) => write!(out, "{name}: under way for {}", self.age(started))?,
+            Some((name, reached)) => {
+                let since = Instant(shared::load_u64(said, published::own::BOOT_SINCE));
+                let good = if reached == 2 { "good" } else { "reached, but an essential service is not up" };
+                let after = Age(since.ms_since(started) / 1000);
+                write!(out, "{name}: {good}, {after} after start, at {}", self.clock(since))?;
+            }
+        }
+        if shared::load(said, published::own::SHUTDOWN) == 1 || word(reports::own::SHUTDOWN) != 0 {
+            out.write_str("; shutting down")?;
+        }
+        write!(out, "\nservices    {}", counts.iter().sum::<u32>())?;
+        let mut before = ": ";
+        for phase in Phase::ALL {
+            let count = counts[phase as usize];
+            if count > 0 {
+                write!(out, "{before}{count} {}", Painted(phase, paint))?;
+                before = ", ";
+            }
+        }
+        out.write_char('\n')?;
+        for row in self.rows(false).filter(|row| row.phase == Phase::Failed) {
+            writeln!(out, "failed      {}: {}", row.name, self.exit(&row))?;
+        }
+        write!(out, "supervisor  ")?;
+        if self.supervisor_alive {
+            write!(out, "process {} for {}", word(reports::own::SUPERVISOR_PID), self.age(started))?;
+        } else {
+            out.write_str("not running; this is what it reported last")?;
+        }
+        write!(
+            out,
+            "; {} recoveries, {} allocations after start\n",
+            word(reports::own::RECOVERIES),
+            word(reports::own::ALLOCATIONS)
+        )?;
+        write!(out, "engine      ")?;
+        if self.engine_alive {
+            write!(out, "process {}", word(reports::own::ENGINE_PID))?;
+        } else {
+            out.write_str("not running; services run on")?;
+        }
+        writeln!(
+            out,
+            "; {} so far, {} allocations after start",
+            word(reports::own::ENGINE_LIVES),
+            shared::load(said, published::own::ALLOCATIONS)
+        )?;
+        if word(reports::own::ONE_UID) == 1 {
+            writeln!(
+                out,
+                "note        supervisor and engine share one uid: they are separated against faults, not attack"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// How many services are in each phase, by the phase's number.
+    pub fn counts(&self) -> [u32; Phase::ALL.len()] {
+        let mut counts = [0; Phase::ALL.len()];
+        for row in self.rows(false) {
+            counts[row.phase as usize] += 1;
+        }
+        counts
+    }
+
+    /// The bundle that was booted, and how far it is (`published::own::BOOT`).
+    pub fn boot(&self) -> Option<(&'a str, u32)> {
+        let slot = SlotId(shared::load(self.reports.words(), reports::own::BOOT));
+        let name = (slot.0 < self.image.services()).then(|| self.image.name(slot))?;
+        Some((name, shared::load(self.published.words(), published::own::BOOT)))
+    }
+
+    /// Where the boot bundle is, as a slot.
+    pub fn boot_slot(&self) -> Option<SlotId> {
+        let slot = SlotId(shared::load(self.reports.words(), reports::own::BOOT));
+        (slot.0 < self.image.services()).then_some(slot)
+    }
+
+    /// One line a service: name, phase, age, process, and why it is not up. `width` is that of the longest name.
+    pub fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) -> fmt::Result {
+        write!(out, "{}{:pad$}", row.name, "", pad = width.saturating_sub(row.name.width()))?;
+        let phase = row.phase.name();
+        write!(out, "  {}{:pad$}", Painted(row.phase, paint), "", pad = 10usize.saturating_sub(phase.len()))?;
+        let aged = row.since != Instant::default();
+        write!(out, "  {:>12}", if aged { self.age(row.since).text() } else { heapless::String::new() })?;
+        match row.report.pid {
+            0 => write!(out, "  {:>7}", "")?,
+            pid => write!(out, "  {pid:>7}")?,
+        }
+        match row.phase {
+            Phase::Failed => write!(out, "  {}", self.exit(row))?,
+            Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting => {
+                out.write_str("  ")?;
+                why::write_step(self, out, row)?;
+            }
+            Phase::Down if row.holds.marked() => {
+                out.write_str("  ")?;
+                why::write_step(self, out, row)?;
+            }
+            Phase::Down | Phase::Up | Phase::Skipped | Phase::Done => {}
+        }
+        out.write_char('\n')
+    }
+
+    /// The log of a service: its kind.
+    pub fn log(&self, definition: SlotId) -> u32 {
+        self.exec(definition, exec::LOG)
+    }
+}
+
+/// Marks and what people read for them.
+pub const MARKS: [(u32, &str); 3] = [
+    (Holds::MARK_ADMIN, "held down by an administrator"),
+    (Holds::MARK_CONFLICT, "kept down by a conflicting service"),
+    (Holds::MARK_SHUTDOWN, "down for the shutdown"),
+];
+
+/// `up` or `down`.
+pub const fn goal_name(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Up => "up",
+        Goal::Down => "down",
+    }
+}
+
+/// Whether phases are coloured (ECMA-48).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Paint {
+    /// Plain.
+    Plain,
+    /// Coloured.
+    Coloured,
+}
+
+/// A phase's name, coloured or not.
+pub struct Painted(pub Phase, pub Paint);
+
+impl fmt::Display for Painted {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = match self.0 {
+            _ if self.1 == Paint::Plain => return to.write_str(self.0.name()),
+            Phase::Up | Phase::Done => "32",
+            Phase::Failed => "31",
+            Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => "33",
+            Phase::Down | Phase::Skipped => "2",
+        };
+        write!(to, "\x1b[{colour}m{}\x1b[0m", self.0.name())
+    }
+}

@@ -1,0 +1,260 @@
+//! Why a service is what it is: a finite chain that ends in a cause.
+//! `app waits for db; db is held down by an administrator since 14:02`.
+
+use core::fmt::{self, Write};
+
+use super::{MARKS, Name, Row, View, words};
+use crate::board::published::{Blocker, ConditionRow};
+use crate::board::reports::{Exit, State};
+use crate::database::{NONE, node, policy, service};
+use crate::glob;
+use crate::graph::{Goal, Hold, Phase, Relation};
+use crate::ident::SlotId;
+use crate::lang::definition::Kind;
+use crate::limits::FACT_BYTES_MAX;
+use crate::time::Instant;
+use crate::words::Words;
+use words::Age;
+
+/// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
+const LINKS_MAX: usize = 64;
+
+/// The whole chain, links divided by `; `, without a newline.
+pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    let mut row = *row;
+    for link in 0..LINKS_MAX {
+        if link > 0 {
+            out.write_str("; ")?;
+        }
+        write!(out, "{} ", row.name)?;
+        write_step(view, out, &row)?;
+        match next(view, &row).and_then(|slot| view.row(slot)) {
+            Some(other) if other.slot != row.slot => row = other,
+            _ => return Ok(()),
+        }
+    }
+    out.write_str("; and so on")
+}
+
+/// Where the chain goes on.
+fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    match (row.phase, row.blocker) {
+        (Phase::Up, _) => {
+            // Up for its own sake, or for somebody's.
+            let own = row.holds.0 & 0xffff & !(Hold::Need as u32);
+            if own != 0 { None } else { view.pulled_by(row).next().map(|by| by.slot) }
+        }
+        (Phase::Failed | Phase::Skipped | Phase::Done, _) => None,
+        (
+            _,
+            Blocker::NeedsUp(slot) | Blocker::Settles(slot) | Blocker::Conflict(slot) | Blocker::DependentStops(slot),
+        ) => Some(slot),
+        (_, Blocker::Marked) if row.holds.0 & crate::graph::Holds::MARK_CONFLICT != 0 => conflicting(view, row),
+        (_, Blocker::Nothing | Blocker::WhileOff | Blocker::Marked | Blocker::StartLimit | Blocker::Ordered) => {
+            if view.kind(row.definition) == Kind::Bundle { member_in_the_way(view, row) } else { None }
+        }
+    }
+}
+
+/// The conflicting service that is wished up.
+fn conflicting(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    let mut edges = view.image.edges(row.definition).filter(|edge| edge.relation == Relation::Conflicts);
+    edges.find(|edge| view.row(edge.slot).is_some_and(|other| other.goal == Goal::Up)).map(|edge| edge.slot)
+}
+
+/// The member that keeps a bundle from being up.
+fn member_in_the_way(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    if row.goal == Goal::Down {
+        return None;
+    }
+    let mut edges = view.image.edges(row.definition).filter(|edge| edge.relation == Relation::Contains);
+    edges
+        .find(|edge| view.row(edge.slot).is_some_and(|member| !matches!(member.phase, Phase::Up | Phase::Skipped)))
+        .map(|edge| edge.slot)
+}
+
+/// One link, without the name: `waits for db`.
+pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    match row.phase {
+        Phase::Up => write_up(view, out, row),
+        Phase::Failed => write_failed(view, out, row),
+        Phase::Skipped => out.write_str("is skipped: a precondition was not met"),
+        Phase::Done => write!(out, "is done: it ended well{}", Since(view, row.since)),
+        Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => {
+            write_blocked(view, out, row)
+        }
+    }
+}
+
+fn write_up(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    out.write_str("is up")?;
+    let mut before = ": ";
+    for name in row.holds.names() {
+        out.write_str(before)?;
+        before = ", ";
+        match name {
+            "boot" => out.write_str("the machine was booted into it")?,
+            "admin" => out.write_str("an administrator started it")?,
+            "trigger" => out.write_str("an event fired its start-on")?,
+            "condition" => out.write_str("a condition made this instance")?,
+            "need" => match view.pulled_by(row).next() {
+                Some(by) => write!(out, "{} needs it", by.name)?,
+                None => out.write_str("something needs it")?,
+            },
+            other => out.write_str(other)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_failed(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    if view.kind(row.definition) == Kind::Bundle {
+        return out.write_str("has failed");
+    }
+    write!(out, "has failed: {}", view.exit(row))?;
+    let limit = view.policy(row.definition, policy::LIMIT);
+    if limit > 0 && row.report.deaths >= limit && row.report.exit != Exit::NotSpawned {
+        let window = Age::of_ms(view.policy(row.definition, policy::WINDOW_MS));
+        write!(out, ", {} deaths within {window}", row.report.deaths)?;
+    }
+    write!(out, "{}", Since(view, row.since))
+}
+
+fn write_blocked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    let other = |slot| Other(view.row(slot).map(|row| row.name));
+    match row.blocker {
+        Blocker::NeedsUp(slot) => write!(out, "waits for {}", other(slot)),
+        Blocker::Settles(slot) => write!(out, "waits until {} is no longer under way", other(slot)),
+        Blocker::Conflict(slot) => write!(out, "waits until {}, with which it conflicts, is down", other(slot)),
+        Blocker::DependentStops(slot) => write!(out, "stops after {}, which needs it", other(slot)),
+        Blocker::StartLimit => out.write_str("waits for its turn: as many services start as may at once"),
+        Blocker::WhileOff => {
+            out.write_str("waits for its while: ")?;
+            let root = view.image.service(row.definition, service::WHILE);
+            words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf))
+        }
+        Blocker::Marked => {
+            let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
+            let text = mark.map_or("held down", |(_, text)| *text);
+            write!(out, "is {text}{}", Since(view, row.since))
+        }
+        Blocker::Ordered | Blocker::Nothing => write_under_way(view, out, row),
+    }
+}
+
+/// The supervisor is at it, or nothing is wished.
+fn write_under_way(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    let report = &row.report;
+    if view.kind(row.definition) == Kind::Bundle && row.goal == Goal::Up {
+        return match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
+            Some(member) => write!(out, "is {} until {} is up", row.phase.name(), member.name),
+            None => write!(out, "is {}", row.phase.name()),
+        };
+    }
+    if row.holds.marked() && row.phase == Phase::Down {
+        let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
+        return write!(out, "is {}{}", mark.map_or("held down", |(_, text)| *text), Since(view, row.since));
+    }
+    match report.state {
+        State::Delayed => {
+            let delay = Age(report.deadline.ms_since(view.now).div_ceil(1000));
+            write!(out, "died ({}) and starts again", view.exit(row))?;
+            if report.deadline > view.now && report.deadline != Instant::NEVER {
+                write!(out, " in {delay}")
+            } else {
+                Ok(())
+            }
+        }
+        State::Queued => out.write_str("is about to be spawned"),
+        State::Spawning => write!(out, "is being executed{}", Limit(view, report.deadline)),
+        State::Starting if view.kind(row.definition) == Kind::Oneshot => {
+            write!(out, "runs as process {}{}", report.pid, Limit(view, report.deadline))
+        }
+        State::Starting => {
+            write!(out, "runs as process {} and is not ready yet{}", report.pid, Limit(view, report.deadline))
+        }
+        State::Stopping if report.pid != 0 => {
+            write!(out, "was told to end, and process {} has not yet{}", report.pid, Limit(view, report.deadline))
+        }
+        State::Stopping => write!(out, "is being taken down{}", Limit(view, report.deadline)),
+        State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {
+            (Phase::Down, Goal::Down) if !row.holds.held() => write!(out, "is down: nothing wants it up"),
+            (phase, goal) => write!(out, "is {}, and wished {}", phase.name(), super::goal_name(goal)),
+        },
+    }
+}
+
+/// ` (on)` or ` (off)` behind a leaf.
+fn leaf_value(view: &View<'_>, leaf: u32) -> &'static str {
+    let word = |on: bool| if on { " (on)" } else { " (off)" };
+    let a = view.image.node(leaf, node::A);
+    match view.image.node(leaf, node::KIND) {
+        node::UP => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Up)),
+        node::FAILED => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Failed)),
+        _ => {
+            let found = view.conditions().find(|condition| matches(view, leaf, condition)).map(|row| row.value);
+            match found {
+                Some(2) => " (changing)",
+                found => word(found.is_some()),
+            }
+        }
+    }
+}
+
+/// Whether a condition that is on is one that this leaf means.
+fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
+    let length = condition.text.iter().position(|byte| *byte == 0).unwrap_or(FACT_BYTES_MAX);
+    let mut buffer = [0; FACT_BYTES_MAX];
+    let mut text = Words::new(&condition.text[..length]);
+    if text.next(&mut buffer) != Some(Ok(view.image.bytes_of(view.image.node(leaf, node::A)))) {
+        return false;
+    }
+    let wanted = match view.image.node(leaf, node::B) {
+        NONE => return true,
+        list => view.image.list(list),
+    };
+    (0..wanted.len() / 3).all(|at| {
+        let (key, negated) = (view.image.bytes_of(wanted.get(at * 3)), wanted.get(at * 3 + 1) != 0);
+        let pattern = view.image.bytes_of(wanted.get(at * 3 + 2));
+        let mut attributes = text.clone();
+        let mut matched = false;
+        while let Some(Ok(word)) = attributes.next(&mut buffer) {
+            if let Some(value) = word.strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
+                matched = glob::glob_matches(pattern, value);
+            }
+        }
+        matched != negated
+    })
+}
+
+struct Other<'a>(Option<Name<'a>>);
+
+impl fmt::Display for Other<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(to, "{name}"),
+            None => to.write_str("another service"),
+        }
+    }
+}
+
+/// ` since 14:02:11`, or nothing where that is not known.
+struct Since<'v, 'a>(&'v View<'a>, Instant);
+
+impl fmt::Display for Since<'_, '_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1 == Instant::default() { Ok(()) } else { write!(to, " since {}", self.0.clock(self.1)) }
+    }
+}
+
+/// ` (3 s are left)`, or nothing.
+struct Limit<'v, 'a>(&'v View<'a>, Instant);
+
+impl fmt::Display for Limit<'_, '_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1 == Instant::NEVER || self.1 <= self.0.now {
+            return Ok(());
+        }
+        write!(to, ", {} left", Age(self.1.ms_since(self.0.now).div_ceil(1000)))
+    }
+}

@@ -1,0 +1,224 @@
+//! Times, ends of processes and expressions in words.
+
+use core::fmt::{self, Write};
+
+use crate::board::reports::{Exit, ReportRow};
+use crate::database::{Image, NONE, exec, node, policy, service};
+use crate::ident::SlotId;
+use crate::status::SystemWords;
+
+/// A duration in seconds, in its two largest units: `3 h 12 min`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Age(pub u64);
+
+impl Age {
+    /// Of milliseconds, rounded up.
+    pub const fn of_ms(ms: u32) -> Age {
+        Age(ms.div_ceil(1000) as u64)
+    }
+
+    /// As a short text, for padding.
+    pub fn text(self) -> heapless::String<32> {
+        let mut text = heapless::String::new();
+        // 32 bytes hold two numbers of 20 digits at most in theory, and of 6 in practice; a cut text is no harm.
+        let _ = write!(text, "{self}");
+        text
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.0;
+        match s {
+            0..60 => write!(to, "{s} s"),
+            60..3600 if s % 60 == 0 => write!(to, "{} min", s / 60),
+            60..3600 => write!(to, "{} min {} s", s / 60, s % 60),
+            3600..86400 if s % 3600 < 60 => write!(to, "{} h", s / 3600),
+            3600..86400 => write!(to, "{} h {} min", s / 3600, s % 3600 / 60),
+            _ => write!(to, "{} d {} h", s / 86400, s % 86400 / 3600),
+        }
+    }
+}
+
+/// An instant on the wall clock, both in seconds since 1970 of the zone to be shown: the time of day on the same day,
+/// else with the date.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clock {
+    /// When.
+    pub at: i64,
+    /// Now.
+    pub now: i64,
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (day, second) = (self.at.div_euclid(86400), self.at.rem_euclid(86400));
+        if day != self.now.div_euclid(86400) {
+            let (year, month, day) = date(day);
+            write!(to, "{year}-{month:02}-{day:02} ")?;
+        }
+        write!(to, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    }
+}
+
+/// Year, month and day of a number of days since 1970 (Howard Hinnant's civil_from_days).
+pub const fn date(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+/// How the last life of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No such file or
+/// directory`.
+pub struct ExitText<'a> {
+    /// The database.
+    pub image: &'a Image<'a>,
+    /// Words of the system.
+    pub words: &'a SystemWords,
+    /// The definition.
+    pub definition: SlotId,
+    /// The report.
+    pub report: &'a ReportRow,
+}
+
+impl fmt::Display for ExitText<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.report.exit {
+            Exit::None => to.write_str("it has not ended yet"),
+            Exit::Code(code) => write!(to, "exit {code}"),
+            Exit::Signal(signal) => {
+                write!(to, "killed by signal {signal}")?;
+                match crate::signals::name(u32::from(signal)) {
+                    Some(name) => write!(to, " ({name})"),
+                    None => Ok(()),
+                }
+            }
+            Exit::NotSpawned => self.write_failure(to),
+            Exit::TimedOut => {
+                let limit = match self.image.service(self.definition, service::POLICY) {
+                    NONE => 0,
+                    index => self.image.policy(index, policy::START_TIMEOUT_MS),
+                };
+                write!(to, "not ready within {}", Age::of_ms(limit))
+            }
+            Exit::Unknown => to.write_str("ended while nobody could look"),
+        }
+    }
+}
+
+impl ExitText<'_> {
+    fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = (self.words.step)(self.report.failure >> 16);
+        to.write_str(step)?;
+        let exec_text = |field| match self.image.service(self.definition, service::EXEC) {
+            NONE => "",
+            index => self.image.text(self.image.exec(index, field)),
+        };
+        let about = match step {
+            "chdir" => exec_text(exec::DIRECTORY),
+            "setuid" | "user" => exec_text(exec::USER),
+            "setgid" | "group" | "setgroups" => match exec_text(exec::GROUP) {
+                "" => exec_text(exec::USER),
+                group => group,
+            },
+            "exec" | "execve" => {
+                let command = self.image.list(self.image.service(self.definition, service::COMMAND));
+                self.image.text(command.get(0))
+            }
+            _ => "",
+        };
+        if !about.is_empty() {
+            write!(to, " {about}")?;
+        }
+        write!(to, ": {}", (self.words.errno)(self.report.failure & 0xffff))
+    }
+}
+
+/// What a leaf of an expression is now, said behind it.
+pub type LeafValue<'a> = &'a dyn Fn(u32) -> &'static str;
+
+/// Writes an expression as a service file has it, with `value(node)` behind each leaf.
+pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) -> fmt::Result {
+    write_node(image, out, root, value, 0)
+}
+
+fn write_node(image: &Image<'_>, out: &mut dyn Write, at: u32, value: LeafValue<'_>, depth: usize) -> fmt::Result {
+    // A database that was checked nests no deeper; a garbled copy must end too.
+    if depth > crate::limits::EXPRESSION_NODES_MAX {
+        return out.write_str("...");
+    }
+    let (a, b) = (image.node(at, node::A), image.node(at, node::B));
+    let kind = image.node(at, node::KIND);
+    let child = |out: &mut dyn Write, child: u32| {
+        let inner = image.node(child, node::KIND);
+        let parentheses = matches!(inner, node::AND | node::OR) && inner != kind;
+        if parentheses {
+            out.write_char('(')?;
+        }
+        write_node(image, out, child, value, depth + 1)?;
+        if parentheses { out.write_char(')') } else { Ok(()) }
+    };
+    match kind {
+        node::AND | node::OR => {
+            child(out, a)?;
+            out.write_str(if kind == node::AND { " and " } else { " or " })?;
+            child(out, b)
+        }
+        node::NOT => {
+            out.write_str("not ")?;
+            child(out, a)
+        }
+        node::FACT => {
+            out.write_str(image.text(a))?;
+            let list = image.list(b);
+            for attribute in 0..list.len() / 3 {
+                let sign = if list.get(attribute * 3 + 1) == 0 { "=" } else { "!=" };
+                write!(out, " {}{sign}", image.text(list.get(attribute * 3)))?;
+                crate::words::write_quoted(out, image.text(list.get(attribute * 3 + 2)))?;
+            }
+            out.write_str(value(at))
+        }
+        node::UP | node::FAILED => {
+            let word = if kind == node::UP { "up" } else { "failed" };
+            write!(out, "{word}({}){}", image.name(SlotId(a)), value(at))
+        }
+        _ => out.write_str("?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn durations_are_told_in_two_units() {
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min 59 s"),
+            (3600, "1 h"),
+            (3660, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(Age(seconds).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_date_is_told_when_it_is_another_day() {
+        let now = 1_795_219_200; // 2026-11-21 00:00:00
+        assert_eq!(Clock { at: now + 50_520, now }.to_string(), "14:02:00");
+        assert_eq!(Clock { at: now - 1, now }.to_string(), "2026-11-20 23:59:59");
+        assert_eq!(Clock { at: -1, now }.to_string(), "1969-12-31 23:59:59");
+        assert_eq!(date(11_016), (2000, 2, 29));
+    }
+}
