@@ -3,33 +3,33 @@
 use core::arch::asm;
 
 pub mod nr {
-    pub const RT_SIGACTION: usize = 13;
-    pub const RT_SIGPROCMASK: usize = 14;
-    pub const IOCTL: usize = 16;
-    pub const WRITE: usize = 1;
+    pub const CHDIR: usize = 80;
+    pub const CHROOT: usize = 161;
     pub const DUP3: usize = 292;
+    pub const EPOLL_PWAIT: usize = 281;
     pub const EXECVE: usize = 59;
     pub const EXECVEAT: usize = 322;
     pub const EXIT_GROUP: usize = 231;
-    pub const KILL: usize = 62;
     pub const FCNTL: usize = 72;
-    pub const CHDIR: usize = 80;
-    pub const UMASK: usize = 95;
-    pub const SETSID: usize = 112;
-    pub const SETGROUPS: usize = 116;
-    pub const SETRESUID: usize = 117;
-    pub const SETRESGID: usize = 119;
-    pub const SIGALTSTACK: usize = 131;
-    pub const SETPRIORITY: usize = 141;
-    pub const PRCTL: usize = 157;
-    pub const CHROOT: usize = 161;
-    pub const WAITID: usize = 247;
-    pub const EPOLL_PWAIT: usize = 281;
     pub const GETSOCKOPT: usize = 55;
-    pub const SENDMSG: usize = 46;
-    pub const RECVMSG: usize = 47;
-    pub const SIGNALFD4: usize = 289;
+    pub const IOCTL: usize = 16;
+    pub const KILL: usize = 62;
+    pub const PRCTL: usize = 157;
     pub const PRLIMIT64: usize = 302;
+    pub const RECVMSG: usize = 47;
+    pub const RT_SIGACTION: usize = 13;
+    pub const RT_SIGPROCMASK: usize = 14;
+    pub const SENDMSG: usize = 46;
+    pub const SETGROUPS: usize = 116;
+    pub const SETPRIORITY: usize = 141;
+    pub const SETRESGID: usize = 119;
+    pub const SETRESUID: usize = 117;
+    pub const SETSID: usize = 112;
+    pub const SIGALTSTACK: usize = 131;
+    pub const SIGNALFD4: usize = 289;
+    pub const UMASK: usize = 95;
+    pub const WAITID: usize = 247;
+    pub const WRITE: usize = 1;
 }
 
 /// One system call.

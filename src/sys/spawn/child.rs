@@ -55,7 +55,7 @@ const F_SETFD: usize = 2;
 const FD_CLOEXEC: usize = 1;
 const CLOSE_RANGE_UNSHARE: usize = 2;
 const CLOSE_RANGE_CLOEXEC: usize = 4;
-const TIOCSCTTY: usize = if cfg!(target_arch = "powerpc64") { 0x5480 } else { 0x540e };
+const TIOCSCTTY: usize = 0x540e;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const EACCES: i32 = 13;
 const EXIT_STATUS: usize = 111;

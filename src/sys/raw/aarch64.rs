@@ -1,0 +1,68 @@
+//! aarch64: number in x8; arguments in x0 to x4. See syscall(2).
+
+use core::arch::asm;
+
+pub mod nr {
+    pub const CHDIR: usize = 49;
+    pub const CHROOT: usize = 51;
+    pub const DUP3: usize = 24;
+    pub const EPOLL_PWAIT: usize = 22;
+    pub const EXECVE: usize = 221;
+    pub const EXECVEAT: usize = 281;
+    pub const EXIT_GROUP: usize = 94;
+    pub const FCNTL: usize = 25;
+    pub const GETSOCKOPT: usize = 209;
+    pub const IOCTL: usize = 29;
+    pub const KILL: usize = 129;
+    pub const PRCTL: usize = 167;
+    pub const PRLIMIT64: usize = 261;
+    pub const RECVMSG: usize = 212;
+    pub const RT_SIGACTION: usize = 134;
+    pub const RT_SIGPROCMASK: usize = 135;
+    pub const SENDMSG: usize = 211;
+    pub const SETGROUPS: usize = 159;
+    pub const SETPRIORITY: usize = 140;
+    pub const SETRESGID: usize = 149;
+    pub const SETRESUID: usize = 147;
+    pub const SETSID: usize = 157;
+    pub const SIGALTSTACK: usize = 132;
+    pub const SIGNALFD4: usize = 74;
+    pub const UMASK: usize = 166;
+    pub const WAITID: usize = 95;
+    pub const WRITE: usize = 64;
+}
+
+/// One system call.
+///
+/// # Safety
+/// As for the system call itself.
+#[inline(always)]
+pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> isize {
+    let answer: isize;
+    // SAFETY: the caller's; the kernel changes no other register.
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a => answer, in("x1") b, in("x2") c, in("x3") d, in("x4") e,
+            options(nostack));
+    }
+    answer
+}
+
+/// `clone` whose child begins at `entry(argument)` on the stack that ends at `top`. In the parent: the pid, or -errno.
+///
+/// # Safety
+/// `top` is 16-byte aligned and the end of memory that only the child uses; `entry` never returns and is fit to run
+/// beside its parent; the two words outlive what `flags` does with them.
+#[inline(never)]
+pub unsafe fn clone_onto(
+    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
+) -> isize {
+    let answer: isize;
+    // The fourth is the thread's storage: unused without 220_SETTLS.
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            in("x8") 220usize, inlateout("x0") flags => answer, in("x1") top, in("x2") parent_tid, in("x3") 0usize,
+            in("x4") child_tid, in("x20") argument, in("x21") entry);
+    }
+    answer
+}

@@ -1,0 +1,80 @@
+//! riscv64: number in a7; arguments in a0 to a4; vector registers are lost. See syscall(2).
+
+use core::arch::asm;
+
+pub mod nr {
+    pub const CHDIR: usize = 49;
+    pub const CHROOT: usize = 51;
+    pub const DUP3: usize = 24;
+    pub const EPOLL_PWAIT: usize = 22;
+    pub const EXECVE: usize = 221;
+    pub const EXECVEAT: usize = 281;
+    pub const EXIT_GROUP: usize = 94;
+    pub const FCNTL: usize = 25;
+    pub const GETSOCKOPT: usize = 209;
+    pub const IOCTL: usize = 29;
+    pub const KILL: usize = 129;
+    pub const PRCTL: usize = 167;
+    pub const PRLIMIT64: usize = 261;
+    pub const RECVMSG: usize = 212;
+    pub const RT_SIGACTION: usize = 134;
+    pub const RT_SIGPROCMASK: usize = 135;
+    pub const SENDMSG: usize = 211;
+    pub const SETGROUPS: usize = 159;
+    pub const SETPRIORITY: usize = 140;
+    pub const SETRESGID: usize = 149;
+    pub const SETRESUID: usize = 147;
+    pub const SETSID: usize = 157;
+    pub const SIGALTSTACK: usize = 132;
+    pub const SIGNALFD4: usize = 74;
+    pub const UMASK: usize = 166;
+    pub const WAITID: usize = 95;
+    pub const WRITE: usize = 64;
+}
+
+/// One system call.
+///
+/// # Safety
+/// As for the system call itself.
+#[inline(always)]
+pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> isize {
+    let answer: isize;
+    // SAFETY: the caller's; the kernel changes no other register.
+    unsafe {
+        asm!("ecall", in("a7") number, inlateout("a0") a => answer, in("a1") b, in("a2") c, in("a3") d, in("a4") e,
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
+            out("v6") _, out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _, out("v17") _,
+            out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+            out("v30") _, out("v31") _,
+            options(nostack));
+    }
+    answer
+}
+
+/// `clone` whose child begins at `entry(argument)` on the stack that ends at `top`. In the parent: the pid, or -errno.
+///
+/// # Safety
+/// `top` is 16-byte aligned and the end of memory that only the child uses; `entry` never returns and is fit to run
+/// beside its parent; the two words outlive what `flags` does with them.
+#[inline(never)]
+pub unsafe fn clone_onto(
+    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
+) -> isize {
+    let answer: isize;
+    // The fourth is the thread's storage: unused without 220_SETTLS.
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("ecall", "bnez a0, 2f", "li s0, 0", "li ra, 0", "mv a0, s2", "jalr s3", "ebreak", "2:",
+            in("a7") 220usize, inlateout("a0") flags => answer, in("a1") top, in("a2") parent_tid, in("a3") 0usize,
+            in("a4") child_tid, in("s2") argument, in("s3") entry,
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
+            out("v6") _, out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _, out("v17") _,
+            out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+            out("v30") _, out("v31") _);
+    }
+    answer
+}

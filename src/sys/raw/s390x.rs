@@ -1,0 +1,69 @@
+//! s390x: number in r1; arguments in r2 to r6. See syscall(2).
+
+use core::arch::asm;
+
+pub mod nr {
+    pub const CHDIR: usize = 12;
+    pub const CHROOT: usize = 61;
+    pub const DUP3: usize = 326;
+    pub const EPOLL_PWAIT: usize = 312;
+    pub const EXECVE: usize = 11;
+    pub const EXECVEAT: usize = 354;
+    pub const EXIT_GROUP: usize = 248;
+    pub const FCNTL: usize = 55;
+    pub const GETSOCKOPT: usize = 365;
+    pub const IOCTL: usize = 54;
+    pub const KILL: usize = 37;
+    pub const PRCTL: usize = 172;
+    pub const PRLIMIT64: usize = 334;
+    pub const RECVMSG: usize = 372;
+    pub const RT_SIGACTION: usize = 174;
+    pub const RT_SIGPROCMASK: usize = 175;
+    pub const SENDMSG: usize = 370;
+    pub const SETGROUPS: usize = 206;
+    pub const SETPRIORITY: usize = 97;
+    pub const SETRESGID: usize = 210;
+    pub const SETRESUID: usize = 208;
+    pub const SETSID: usize = 66;
+    pub const SIGALTSTACK: usize = 186;
+    pub const SIGNALFD4: usize = 322;
+    pub const UMASK: usize = 60;
+    pub const WAITID: usize = 281;
+    pub const WRITE: usize = 4;
+}
+
+/// One system call.
+///
+/// # Safety
+/// As for the system call itself.
+#[inline(always)]
+pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> isize {
+    let answer: isize;
+    // SAFETY: the caller's; the kernel changes no other register.
+    unsafe {
+        asm!("svc 0", in("r1") number, inlateout("r2") a => answer, in("r3") b, in("r4") c, in("r5") d, in("r6") e,
+            options(nostack));
+    }
+    answer
+}
+
+/// `clone` whose child begins at `entry(argument)` on the stack that ends at `top`. In the parent: the pid, or -errno.
+///
+/// # Safety
+/// `top` is 16-byte aligned and the end of memory that only the child uses; `entry` never returns and is fit to run
+/// beside its parent; the two words outlive what `flags` does with them.
+#[inline(never)]
+pub unsafe fn clone_onto(
+    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
+) -> isize {
+    let answer: isize;
+    // Here the stack comes before the flags. A function saves registers in the 160 bytes above its stack pointer.
+    let stack = top.wrapping_sub(160);
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("svc 0", "ltgr %r2, %r2", "jne 2f", "lgr %r2, %r8", "basr %r14, %r9", "j .+2", "2:",
+            in("r1") 120usize, inlateout("r2") stack => answer, in("r3") flags, in("r4") parent_tid,
+            in("r5") child_tid, in("r6") 0usize, in("r8") argument, in("r9") entry, out("r14") _);
+    }
+    answer
+}
