@@ -138,3 +138,54 @@ impl FileView {
         Ok(filled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::Ordering::Relaxed;
+    use rustix::fs::MemfdFlags;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn two_mappings_of_sealed_memory_are_one_and_nobody_can_shrink_it() {
+        let fd = sealed_memory(c"test", 8192).expect("memory");
+        assert!(is_sealed(fd.as_fd(), 8192) && !is_sealed(fd.as_fd(), 8193));
+        let write = shared_words(fd.as_fd(), 2048).expect("memory");
+        let read = shared_words_read_only(fd.as_fd(), 2048).expect("memory");
+        write[2047].store(7, Relaxed);
+        assert_eq!(read[2047].load(Relaxed), 7);
+        assert_eq!(rustix::fs::ftruncate(&fd, 0), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&fd, 9000), Err(Errno::PERM));
+        assert_eq!(shared_words(fd.as_fd(), 2049).err(), Some(Errno::INVAL));
+        assert_eq!(shared_words(fd.as_fd(), 0).err(), Some(Errno::INVAL));
+    }
+
+    #[test]
+    fn memory_that_is_not_sealed_is_recognised() {
+        let fd = rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memory");
+        preallocate(&fd, 4096).expect("memory");
+        assert!(!is_sealed(fd.as_fd(), 4096));
+    }
+
+    #[test]
+    fn a_view_reads_what_is_there_now() {
+        let fd = rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC).expect("memory");
+        crate::sys::output::write_all(fd.as_fd(), b"0123456789").expect("memory");
+        let image = Image::open(fd.as_fd()).expect("memory");
+        assert_eq!(image.bytes, b"0123456789");
+        let view = FileView::new(fd.try_clone().expect("a descriptor"));
+        let mut buffer = [0; 8];
+        assert_eq!((view.length(), view.read_at(6, &mut buffer)), (Ok(10), Ok(4)));
+        assert_eq!(&buffer[..4], b"6789");
+        rustix::fs::ftruncate(&fd, 2).expect("not sealed");
+        assert_eq!((view.length(), view.read_at(6, &mut buffer)), (Ok(2), Ok(0)));
+    }
+
+    #[test]
+    fn private_memory_is_zero() {
+        let words = private_words(10_000).expect("memory");
+        assert!(words.len() == 10_000 && words.iter().all(|word| *word == 0));
+        assert_eq!(private_bytes(5).expect("memory"), [0; 5]);
+        assert_eq!(private_words(0).expect("nothing"), []);
+    }
+}

@@ -154,3 +154,48 @@ impl AsFd for Doorbell {
 pub fn ring(fd: BorrowedFd<'_>) {
     let _ = rustix::io::retry_on_intr(|| rustix::io::write(fd, &1u64.to_ne_bytes()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_before_a_look_are_one_and_come_with_their_token() {
+        let mut poll = Poll::new().expect("a descriptor");
+        let bell = Doorbell::new().expect("a descriptor");
+        poll.add(&bell, u64::MAX - 1, Interest::READ).expect("new");
+        assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
+        bell.ring();
+        ring(bell.as_fd());
+        let news: Vec<News> = poll.wait(None).collect();
+        assert_eq!(news, [News { token: u64::MAX - 1, readable: true, writable: false, hung_up: false }]);
+        assert!(bell.answer() && !bell.answer());
+        poll.remove(&bell).expect("added");
+        bell.ring();
+        assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_deadline_and_not_before() {
+        let mut poll = Poll::new().expect("a descriptor");
+        for ms in [1, 20] {
+            let deadline = clock::now().plus_ms(ms);
+            assert_eq!(poll.wait(Some(deadline)).count(), 0);
+            assert!(clock::now() >= deadline);
+        }
+        let deadline = clock::now().plus_ms(3);
+        assert_eq!(poll.wait_count_ms(Some(3_000_000)), 0);
+        assert!(clock::now() >= deadline);
+    }
+
+    #[test]
+    fn the_end_of_the_other_side_is_news() {
+        let mut poll = Poll::new().expect("a descriptor");
+        let (read, write) = rustix::pipe::pipe().expect("a pipe can be made");
+        poll.add(&read, 1, Interest::NONE).expect("new");
+        poll.add(&write, 2, Interest::WRITE).expect("new");
+        assert_eq!(poll.wait(None).map(|news| (news.token, news.writable)).collect::<Vec<_>>(), [(2, true)]);
+        drop(write);
+        assert_eq!(poll.wait(None).map(|news| (news.token, news.hung_up)).collect::<Vec<_>>(), [(1, true)]);
+    }
+}

@@ -251,6 +251,7 @@ pub fn send(target: Target, signal: u8) -> Result<()> {
     let pid = match target {
         // 0 and 1 would mean our own group and everything: never what is meant.
         Target::Process(0) | Target::Group(0 | 1) => return Err(Errno::SRCH),
+        Target::Process(pid) | Target::Group(pid) if pid > i32::MAX as u32 => return Err(Errno::SRCH),
         Target::Process(pid) => pid as i32,
         Target::Group(pid) => -(pid as i32),
         Target::Everything => -1,
@@ -275,4 +276,73 @@ pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
     // SAFETY: no signal information is passed.
     unsafe { raw::call(raw::nr::PIDFD_SEND_SIGNAL, fd, signal as usize, 0, 0, 0)? };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::reap::{Child, Outcome, look, reap};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn sets_hold_the_signals_put_into_them() {
+        let set = SignalSet::of(&[SIGHUP, 64, 0, 65]);
+        assert!(set.contains(SIGHUP) && set.contains(64) && !set.contains(0) && !set.contains(65) && !set.contains(2));
+        assert_eq!(SignalSet::from_words(set.words()), set);
+        assert!(!SignalSet::all_but_fatal().contains(SIGSEGV) && SignalSet::all_but_fatal().contains(SIGCHLD));
+    }
+
+    #[test]
+    fn a_blocked_signal_is_read_from_its_descriptor() {
+        let set = SignalSet::of(&[SIGUSR1]);
+        let before = block(set);
+        let fd = signal_fd(set).expect("a descriptor");
+        assert!(read_signal(fd.as_fd()).is_none());
+        let me = std::process::id();
+        // To this thread, since the other tests' threads do not block it.
+        let thread = rustix::thread::gettid().as_raw_nonzero().get() as usize;
+        // SAFETY: no memory is involved.
+        unsafe { raw::call(raw::nr::TGKILL, me as usize, thread, SIGUSR1 as usize, 0, 0) }.expect("we are there");
+        let caught = read_signal(fd.as_fd()).expect("it is pending");
+        assert_eq!((caught.signal, caught.pid), (SIGUSR1, me));
+        assert!(set_mask(before).contains(SIGUSR1));
+    }
+
+    #[test]
+    fn nobody_is_signalled_by_the_numbers_that_mean_everybody() {
+        for target in [Target::Process(0), Target::Group(0), Target::Group(1)] {
+            assert_eq!(send(target, 0), Err(Errno::SRCH));
+        }
+        assert_eq!(send(Target::Process(std::process::id()), 0), Ok(()));
+        assert_eq!(send(Target::Process(i32::MAX as u32 + 5), 0), Err(Errno::SRCH));
+    }
+
+    extern "C" fn leave(signal: i32) -> ! {
+        crate::sys::process::exit(100 + signal as u8)
+    }
+
+    #[test]
+    fn a_fault_runs_the_fatal_handler_on_its_own_stack() {
+        unsafe extern "C" {
+            fn fork() -> i32;
+        }
+        // SAFETY: the child makes only system calls of ours.
+        let pid = unsafe { fork() };
+        if pid == 0 {
+            if install_fatal(leave).is_err() {
+                crate::sys::process::exit(1);
+            }
+            // SAFETY: not at all: that is the point; the handler ends the process.
+            unsafe { core::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+            crate::sys::process::exit(2);
+        }
+        let pid = pid as u32;
+        let pidfd = pidfd_open(pid).expect("an unreaped child has a pidfd");
+        assert_eq!(pidfd_send(pidfd.as_fd(), 0), Ok(()));
+        let mut poll = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+        while rustix::event::poll(&mut poll, None) == Err(Errno::INTR) {}
+        assert_eq!(look(pid), Child::Ended(Outcome::Exited(100 + SIGSEGV)));
+        assert_eq!(reap(pid), Child::Ended(Outcome::Exited(100 + SIGSEGV)));
+        assert_eq!(reap(pid), Child::Unknown);
+    }
 }

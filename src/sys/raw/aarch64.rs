@@ -27,6 +27,7 @@ pub mod nr {
     pub const SETSID: usize = 157;
     pub const SIGALTSTACK: usize = 132;
     pub const SIGNALFD4: usize = 74;
+    pub const TGKILL: usize = 131;
     pub const UMASK: usize = 166;
     pub const WAITID: usize = 95;
     pub const WRITE: usize = 64;

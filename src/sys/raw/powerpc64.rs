@@ -27,6 +27,7 @@ pub mod nr {
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 185;
     pub const SIGNALFD4: usize = 313;
+    pub const TGKILL: usize = 250;
     pub const UMASK: usize = 60;
     pub const WAITID: usize = 272;
     pub const WRITE: usize = 4;

@@ -27,6 +27,7 @@ pub mod nr {
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 186;
     pub const SIGNALFD4: usize = 327;
+    pub const TGKILL: usize = 270;
     pub const UMASK: usize = 60;
     pub const WAITID: usize = 284;
     pub const WRITE: usize = 4;

@@ -27,6 +27,7 @@ pub mod nr {
     pub const SETSID: usize = 112;
     pub const SIGALTSTACK: usize = 131;
     pub const SIGNALFD4: usize = 289;
+    pub const TGKILL: usize = 234;
     pub const UMASK: usize = 95;
     pub const WAITID: usize = 247;
     pub const WRITE: usize = 1;
@@ -54,12 +55,7 @@ pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: 
 /// beside its parent; the two words outlive what `flags` does with them.
 #[inline(never)]
 pub unsafe fn clone_onto(
-    flags: usize,
-    top: usize,
-    parent_tid: *const u32,
-    child_tid: *const u32,
-    entry: extern "C" fn(usize) -> !,
-    argument: usize,
+    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
 ) -> isize {
     let answer: isize;
     // SAFETY: the caller's; the child leaves this block only through `entry`.
