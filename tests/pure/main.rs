@@ -2,4 +2,5 @@
 
 mod database;
 mod lang;
+mod manual;
 mod tidy;

@@ -1,0 +1,58 @@
+//! The manual page of service files has the table of keys, no more and no less.
+
+use pintle::lang::keys::{ALL, BUNDLE, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
+
+const BEGIN: &str = ".\\\" keys begin\n";
+const END: &str = ".\\\" keys end\n";
+
+/// Text for troff: signs that it would read are escaped, `words` in backticks are bold.
+fn troff(text: &str) -> String {
+    let mut out = String::new();
+    let mut bold = false;
+    for character in text.chars() {
+        match character {
+            '`' => {
+                bold = !bold;
+                out.push_str(if bold { "\\fB" } else { "\\fR" });
+            }
+            '\\' => out.push_str("\\e"),
+            '-' => out.push_str("\\-"),
+            '\'' => out.push_str("\\(aq"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn entry(key: &Key) -> String {
+    let what = match key.kinds {
+        LONGRUN => " (longrun)",
+        ONESHOT => " (oneshot)",
+        BUNDLE => " (bundle)",
+        PROCESS => " (longrun, oneshot)",
+        TEMPLATE => " (template)",
+        ALL => "",
+        other => panic!("{}: kinds {other} have no words", key.name),
+    };
+    let default = match (key.default, key.default_oneshot) {
+        ("", "") => String::new(),
+        (all, oneshot) if all == oneshot => format!(" Default: `{all}`."),
+        (longrun, "") => format!(" Default of a longrun: `{longrun}`."),
+        (longrun, oneshot) => format!(" Default: `{longrun}`, of a oneshot `{oneshot}`."),
+    };
+    format!(".TP\n\\fB{}\\fR{}\n{}\n", troff(key.name), troff(what), troff(&format!("{}{default}", key.doc)))
+}
+
+#[test]
+fn the_manual_page_has_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man/pintle-service.5");
+    let page = std::fs::read_to_string(path).expect("the manual page");
+    let (head, rest) = page.split_once(BEGIN).expect("the mark where the keys begin");
+    let (keys, tail) = rest.split_once(END).expect("the mark where the keys end");
+    let expected: String = KEYS.iter().map(entry).collect();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, format!("{head}{BEGIN}{expected}{END}{tail}")).expect("the page can be written");
+        return;
+    }
+    assert_eq!(keys, expected, "docs/man/pintle-service.5 is not what src/lang/keys.rs says: run with BLESS=1");
+}
