@@ -4,8 +4,10 @@
 //! An applet gets its arguments without its own name, reads options with `lexopt::Parser::from_args`, writes with
 //! `sys::output`, and returns an exit code of `exit`.
 
+mod compile;
 mod engine;
 mod exec;
+mod sources;
 
 use core::fmt::Write;
 use pintle::nearest::Nearest;
@@ -54,7 +56,7 @@ pub struct Applet {
 }
 
 /// The list. A new command is a line here.
-static APPLETS: &[&Applet] = &[&engine::APPLET, &exec::APPLET];
+static APPLETS: &[&Applet] = &[&compile::APPLET, &engine::APPLET, &exec::APPLET];
 
 const FAMILIES: [(Family, &str); 5] = [
     (Family::Running, "running"),

@@ -269,11 +269,7 @@ impl Capacities {
     /// What a machine gets: `limits`.
     pub fn of(image: &Image<'_>) -> Capacities {
         let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(image.services() + crate::limits::INSTANCES_MAX);
-        Capacities {
-            conditions: crate::limits::CONDITIONS_MAX,
-            transactions: crate::limits::TRANSACTIONS_MAX,
-            entries,
-        }
+        Capacities { conditions: crate::limits::CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
     }
 }
 

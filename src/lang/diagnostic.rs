@@ -183,7 +183,8 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut dyn Write) 
 /// Writes position, label and text, then the line with its underline.
 fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
     let source = sources.get(position.file as usize);
-    write_printable(source.map_or("?", |source| &source.path), out)?;
+    // What is about all files together begins as every message of a command does.
+    write_printable(source.map_or("pintle", |source| &source.path), out)?;
     if position.line > 0 {
         write!(out, ":{}:{}", position.line, position.column)?;
     }

@@ -30,7 +30,21 @@ const LIBRARY: [&str; 20] = [
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
 const WITHOUT_HEAP: [&str; 15] = [
-    "limits", "ident", "time", "glob", "words", "names", "nearest", "signals", "expand", "fact", "graph", "board", "engine", "supervision", "protocol",
+    "limits",
+    "ident",
+    "time",
+    "glob",
+    "words",
+    "names",
+    "nearest",
+    "signals",
+    "expand",
+    "fact",
+    "graph",
+    "board",
+    "engine",
+    "supervision",
+    "protocol",
 ];
 
 fn root() -> PathBuf {

@@ -1,0 +1,118 @@
+//! `pintle compile`: service files to a database, wholly or not at all.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::sources::{Reason, Sources};
+use super::{Applet, Family, exit, misuse};
+use crate::sys::entry::Arguments;
+use crate::sys::output;
+
+pub static APPLET: Applet = Applet {
+    name: "compile",
+    family: Family::Configuring,
+    summary: "makes a database of service files",
+    usage: "SRC... -o FILE",
+    help: "Checks service files and makes a database of them. SRC is a file NAME.svc or a\n\
+           directory, of which all NAME.svc are taken. If anything is wrong all of it is\n\
+           said and FILE is left as it is; else FILE is replaced at once, and is on disk.\n\
+           \n\
+           \x20 -o, --output FILE  the database\n\
+           \n\
+           Example: pintle compile /etc/pintle/services -o /etc/pintle/boot.db\n",
+    raw: false,
+    run,
+};
+
+fn run(arguments: Arguments) -> i32 {
+    let (given, target) = match options(arguments) {
+        Ok(options) => options,
+        Err(message) => return misuse("compile", &message),
+    };
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        let _ = writeln!(output::stderr(), "pintle: {} is not a file that can be replaced", target.display());
+        return exit::MISUSE;
+    }
+    let mut sources = Sources::read(&given);
+    let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
+    let definitions = std::mem::take(&mut sources.definitions);
+    let made = pintle::database::compile(definitions, &sources.texts, &unread);
+    let (bytes, findings) = match made {
+        Ok(bytes) => (Some(bytes), Vec::new()),
+        Err(findings) => (None, findings),
+    };
+    let errors = sources.report(findings);
+    let name = target.display();
+    let Some(bytes) = bytes.filter(|_| errors == 0) else {
+        let plural = if errors == 1 { "" } else { "s" };
+        let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
+        return exit::MISUSE;
+    };
+    match replace(&target, &bytes) {
+        Ok(()) => exit::DONE,
+        Err(error) => {
+            let _ = writeln!(output::stderr(), "pintle: cannot write {name}: {}", Reason(&error));
+            exit::SYSTEM
+        }
+    }
+}
+
+/// What to read and what to write.
+fn options(arguments: Arguments) -> Result<(Vec<PathBuf>, PathBuf), String> {
+    use lexopt::prelude::{Long, Short, Value};
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let (mut given, mut target) = (Vec::new(), None);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Short('o') | Long("output") => {
+                let value: OsString = parser.value().map_err(|error| error.to_string())?;
+                if target.replace(PathBuf::from(value)).is_some() {
+                    return Err("-o stands twice".into());
+                }
+            }
+            Value(value) => given.push(PathBuf::from(value)),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    match target {
+        _ if given.is_empty() => Err("no service files are given".into()),
+        None => Err("no file to write to is given: -o FILE".into()),
+        Some(target) => Ok((given, target)),
+    }
+}
+
+/// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
+/// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
+fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = match fs::canonicalize(target) {
+        Ok(path) => path,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => target.to_path_buf(),
+        Err(error) => return Err(error),
+    };
+    let Some(name) = target.file_name() else {
+        return Err(io::Error::from_raw_os_error(rustix::io::Errno::ISDIR.raw_os_error()));
+    };
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut fresh = OsString::from(".");
+    fresh.push(name);
+    fresh.push(format!(".{}", std::process::id()));
+    let fresh = directory.join(fresh);
+    let written = File::options().write(true).create_new(true).mode(0o644).open(&fresh).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &target)?;
+        File::open(directory)?.sync_all()
+    });
+    if written.is_err() {
+        // After the rename it is gone already.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}

@@ -1,0 +1,175 @@
+//! Service files as people name them on a command line: files and directories to texts and definitions.
+//!
+//! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use pintle::lang::definition::{Definition, Position};
+use pintle::lang::diagnostic::{Diagnostic, Severity, Source, render};
+use pintle::{lang, limits};
+
+use crate::sys::{Errno, errno, output};
+
+/// What the name of a service file ends in.
+const SUFFIX: &[u8] = b".svc";
+
+/// The service files of a command line.
+#[derive(Default)]
+pub struct Sources {
+    /// All texts that findings point into.
+    pub texts: Vec<Source>,
+    /// What could be read.
+    pub definitions: Vec<Definition>,
+    /// Names of services whose files were refused.
+    pub unread: Vec<String>,
+    /// What is wrong, in the order of the command line.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Shows an error of std in words.
+pub struct Reason<'a>(pub &'a io::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Errno::from_io_error(self.0) {
+            Some(error) => errno::Words(error).fmt(out),
+            None => out.write_str("cannot be read"),
+        }
+    }
+}
+
+impl Sources {
+    /// Reads every `NAME.svc` among these files and in these directories. Other files in a directory, and hidden ones, are
+    /// left alone; directories in it are not entered.
+    pub fn read(given: &[PathBuf]) -> Sources {
+        let mut sources = Sources::default();
+        let mut files = Vec::new();
+        let mut directories: BTreeMap<(u64, u64), &Path> = BTreeMap::new();
+        for path in given {
+            match fs::metadata(path) {
+                Ok(found) if found.is_dir() => {
+                    if let Some(first) = directories.insert((found.dev(), found.ino()), path) {
+                        let first = first.display();
+                        sources.refuse(path, "doubled-directory", format_args!("the same directory as {first}"));
+                    } else {
+                        sources.directory(path, &mut files);
+                    }
+                }
+                Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => {
+                    let message = format_args!("not called NAME.svc, so it is no service file");
+                    sources.refuse(path, "no-service-file", message);
+                }
+                Ok(_) => files.push(path.clone()),
+                Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Reason(&error))),
+            }
+        }
+        if files.len() > limits::SLOTS_MAX as usize {
+            let (count, limit) = (files.len(), limits::SLOTS_MAX);
+            sources.nowhere(format_args!("{count} service files are more than this pintle holds: {limit} (SLOTS_MAX)"));
+            return sources;
+        }
+        if files.is_empty() && sources.findings.is_empty() {
+            sources.nowhere(format_args!("no service file (NAME.svc) is there"));
+        }
+        for path in &files {
+            sources.file(path);
+        }
+        sources
+    }
+
+    /// Adds these findings and writes all to standard error; gives the number of errors.
+    pub fn report(&mut self, more: Vec<Diagnostic>) -> usize {
+        self.findings.extend(more);
+        let mut text = String::new();
+        let mut errors = 0;
+        for finding in &self.findings {
+            // A String takes everything.
+            let _ = render(finding, &self.texts, &mut text);
+            errors += usize::from(finding.severity == Severity::Error);
+        }
+        let mut out = output::stderr();
+        out.bytes(text.as_bytes());
+        errors
+    }
+
+    fn directory(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
+        let entries = fs::read_dir(path).and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
+        });
+        match entries {
+            Ok(mut names) => {
+                names.retain(|name| name.as_bytes().ends_with(SUFFIX) && !name.as_bytes().starts_with(b"."));
+                names.sort();
+                files.extend(names.iter().map(|name| path.join(name)));
+            }
+            Err(error) => self.refuse(path, "unreadable", format_args!("cannot read: {}", Reason(&error))),
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let stem = path.file_name().unwrap_or(OsStr::new("")).as_bytes();
+        let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
+        let fault = match read_file(path) {
+            Ok(Content::Text(text)) => {
+                let file = self.add(path, text);
+                match lang::parse(file, &name, &self.texts[file as usize].text, &mut self.findings) {
+                    Some(definition) => self.definitions.push(definition),
+                    None => self.unread.push(name),
+                }
+                return;
+            }
+            Ok(Content::Other(what)) => format!("{what}, not a file"),
+            Err(error) => format!("cannot open: {}", Reason(&error)),
+        };
+        self.refuse(path, "unreadable", format_args!("{fault}"));
+        self.unread.push(name);
+    }
+
+    fn add(&mut self, path: &Path, text: Vec<u8>) -> u32 {
+        self.texts.push(Source { path: path.to_string_lossy().into_owned(), text });
+        self.texts.len() as u32 - 1
+    }
+
+    fn refuse(&mut self, path: &Path, name: &'static str, message: fmt::Arguments<'_>) {
+        let file = self.add(path, Vec::new());
+        self.findings.push(Diagnostic::error(name, Position { file, ..Position::default() }, message));
+    }
+
+    fn nowhere(&mut self, message: fmt::Arguments<'_>) {
+        let position = Position { file: u32::MAX, ..Position::default() };
+        self.findings.push(Diagnostic::error("no-sources", position, message));
+    }
+}
+
+enum Content {
+    Text(Vec<u8>),
+    /// What it is instead of a file.
+    Other(&'static str),
+}
+
+/// Reads a regular file, a little more of it than a service file may have. Never waits for a FIFO's other end.
+fn read_file(path: &Path) -> io::Result<Content> {
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits();
+    let file = File::options().read(true).custom_flags(flags as i32).open(path)?;
+    let found = file.metadata()?;
+    let kind = rustix::fs::FileType::from_raw_mode(found.mode());
+    Ok(match kind {
+        rustix::fs::FileType::RegularFile => {
+            let mut text = Vec::new();
+            file.take(limits::SOURCE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+            Content::Text(text)
+        }
+        rustix::fs::FileType::Directory => Content::Other("a directory"),
+        rustix::fs::FileType::Fifo => Content::Other("a FIFO"),
+        rustix::fs::FileType::Socket => Content::Other("a socket"),
+        rustix::fs::FileType::CharacterDevice | rustix::fs::FileType::BlockDevice => Content::Other("a device"),
+        rustix::fs::FileType::Symlink | rustix::fs::FileType::Unknown => Content::Other("something else"),
+    })
+}
