@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 20] = [
+const LIBRARY: [&str; 21] = [
     "limits",
     "ident",
     "time",
@@ -15,6 +15,7 @@ const LIBRARY: [&str; 20] = [
     "nearest",
     "signals",
     "expand",
+    "env_file",
     "fact",
     "graph",
     "lang",
@@ -29,7 +30,7 @@ const LIBRARY: [&str; 20] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 15] = [
+const WITHOUT_HEAP: [&str; 16] = [
     "limits",
     "ident",
     "time",
@@ -39,6 +40,7 @@ const WITHOUT_HEAP: [&str; 15] = [
     "nearest",
     "signals",
     "expand",
+"env_file",
     "fact",
     "graph",
     "board",
