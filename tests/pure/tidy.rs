@@ -40,7 +40,7 @@ const WITHOUT_HEAP: [&str; 16] = [
     "nearest",
     "signals",
     "expand",
-"env_file",
+    "env_file",
     "fact",
     "graph",
     "board",
