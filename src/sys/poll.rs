@@ -62,7 +62,8 @@ impl Poll {
         Ok(Poll { fd, events: [Event { events: 0, data: 0 }; BATCH] })
     }
 
-    /// Watches `source`. Closing the last descriptor of what is watched removes it.
+    /// Watches `source`. Call `remove` before closing it: closing alone ends the watch only when no child between clone
+    /// and exec holds a copy, and until then a hung-up pipe would wake us over and over.
     pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
         epoll::add(&self.fd, source, epoll::EventData::new_u64(token), interest.flags())
     }

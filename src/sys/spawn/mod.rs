@@ -54,7 +54,8 @@ pub struct Spawner {
     last_ticket: u32,
 }
 
-/// A child between clone and exec. Dropping it forgets the child, which goes on.
+/// A child between clone and exec. Dropping it forgets the child, which goes on. Take it out of the poll first: other
+/// children may hold copies of `status` for a moment.
 #[derive(Debug)]
 pub struct Pending {
     pub pid: u32,
