@@ -152,7 +152,7 @@ fn become_it(options: &Options, arguments: &mut Arguments) -> Result<Problem, Pr
 
 /// See proc_pid_oom_score_adj(5).
 fn set_score(score: &CStr) -> Result<(), Errno> {
-    let file = file::open_write(b"/proc/self/oom_score_adj")?;
+    let file = file::open_write("/proc/self/oom_score_adj")?;
     output::write_all(file.as_fd(), score.to_bytes())
 }
 

@@ -25,5 +25,6 @@ pub mod protocol;
 pub mod signals;
 pub mod status;
 pub mod supervision;
+pub mod stamp;
 pub mod time;
 pub mod words;

@@ -8,6 +8,7 @@ pub mod control;
 pub mod descriptors;
 pub mod engine;
 pub mod exec_plan;
+pub mod log_files;
 pub mod log_link;
 pub mod reading;
 pub mod run_directory;

@@ -1,16 +1,18 @@
-//! Files and directories, without heap: what the logger and the supervisor do with them. Paths are bytes without NUL
-//! (EINVAL otherwise); those of up to 255 bytes take no heap.
+//! Files and directories, without heap: what the logger and the supervisor do with them. Paths may be `&CStr`, which
+//! never takes heap, or text without NUL (EINVAL otherwise), which takes none up to 255 bytes.
 
 use super::{AsFd, Errno, OwnedFd, Result};
-use rustix::fs::{Mode, OFlags, Stat};
+use rustix::fs::{Mode, OFlags, Stat, inotify};
+use rustix::path::Arg;
+use std::os::fd::BorrowedFd;
 
 /// Opens for reading. Never a terminal that becomes ours, never waits for a fifo's writer.
-pub fn open_read(path: &[u8]) -> Result<OwnedFd> {
+pub fn open_read(path: impl Arg + Copy) -> Result<OwnedFd> {
     open(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
 }
 
 /// Opens for reading and for writing at its end; makes it, with these permissions less the umask, where it is missing.
-pub fn open_append(path: &[u8], mode: u32) -> Result<OwnedFd> {
+pub fn open_append(path: impl Arg + Copy, mode: u32) -> Result<OwnedFd> {
     open(
         path,
         OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW,
@@ -19,11 +21,11 @@ pub fn open_append(path: &[u8], mode: u32) -> Result<OwnedFd> {
 }
 
 /// Opens for writing what is there, as files of /proc.
-pub fn open_write(path: &[u8]) -> Result<OwnedFd> {
+pub fn open_write(path: impl Arg + Copy) -> Result<OwnedFd> {
     open(path, OFlags::WRONLY | OFlags::NOCTTY, 0)
 }
 
-fn open(path: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd> {
+fn open(path: impl Arg + Copy, flags: OFlags, mode: u32) -> Result<OwnedFd> {
     rustix::io::retry_on_intr(|| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)))
 }
 
@@ -40,7 +42,7 @@ pub struct Identity {
 impl Identity {
     /// Of the file at this path; the default one where there is none.
     #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
-    pub fn of_path(path: &[u8]) -> Identity {
+    pub fn of_path(path: impl Arg) -> Identity {
         rustix::fs::stat(path).map_or(Identity::default(), |stat| Identity::of(&stat))
     }
 
@@ -77,7 +79,7 @@ pub fn write(file: impl AsFd, bytes: &[u8]) -> Result<usize> {
 }
 
 /// Gives a file another name, in the place of what had it.
-pub fn rename(from: &[u8], to: &[u8]) -> Result<()> {
+pub fn rename(from: impl Arg, to: impl Arg) -> Result<()> {
     rustix::fs::rename(from, to)
 }
 
@@ -93,4 +95,34 @@ pub fn make_directories(path: &[u8], mode: u32) -> Result<()> {
         let _ = made(at);
     }
     made(path.len())
+}
+
+/// Reads at an offset, once. 0: the file ends before it.
+pub fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match rustix::io::pread(&file, &mut *buffer, offset) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Makes reads and writes return EAGAIN instead of waiting: for every holder of this end.
+pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags | OFlags::NONBLOCK)
+}
+
+/// A descriptor that is readable when something happened to what it watches; reading it waits. See inotify(7).
+pub fn watcher() -> Result<OwnedFd> {
+    inotify::init(inotify::CreateFlags::CLOEXEC)
+}
+
+/// Watches a file (its text, its name), or with `names` a directory (which names appear in it). Watching the same again
+/// does nothing.
+pub fn watch(watcher: BorrowedFd<'_>, path: impl Arg, names: bool) -> Result<()> {
+    use inotify::WatchFlags;
+    let file = WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF;
+    let flags = if names { WatchFlags::CREATE | WatchFlags::MOVED_TO } else { file };
+    inotify::add_watch(watcher, path, flags).map(|_| ())
 }
