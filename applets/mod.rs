@@ -7,6 +7,7 @@
 mod compile;
 mod engine;
 mod exec;
+mod log;
 mod sources;
 
 use core::fmt::Write;
@@ -56,7 +57,13 @@ pub struct Applet {
 }
 
 /// The list. A new command is a line here.
-static APPLETS: &[&Applet] = &[&compile::APPLET, &engine::APPLET, &exec::APPLET];
+#[rustfmt::skip] // A line each, so that two additions do not meet.
+static APPLETS: &[&Applet] = &[
+    &compile::APPLET,
+    &engine::APPLET,
+    &exec::APPLET,
+    &log::APPLET,
+];
 
 const FAMILIES: [(Family, &str); 5] = [
     (Family::Running, "running"),

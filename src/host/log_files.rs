@@ -15,7 +15,7 @@ use std::path::Path;
 /// Bytes of a path to a log, its directory included; a longer one is refused with ENAMETOOLONG.
 pub const PATH_BYTES_MAX: usize = 1024;
 /// Bytes of an escaped name, so that `.log.99` still fits into NAME_MAX (255).
-const ESCAPED_BYTES_MAX: usize = 240;
+const ESCAPED_BYTES_MAX: usize = 230;
 
 /// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`), else
 /// `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
@@ -84,7 +84,10 @@ fn escaped(name: &[u8]) -> Vec<u8, 255> {
 /// the one before it helps out. Gives the length of the current file up to which it told (0: there is no log yet) and the
 /// file itself. A line that is not finished yet counts as one.
 pub fn tail(
-    directory: &[u8], name: &[u8], lines: usize, each: &mut dyn FnMut(&[u8]),
+    directory: &[u8],
+    name: &[u8],
+    lines: usize,
+    each: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<(OwnedFd, u64)>> {
     let open = |number| match file::open_read(LogPath::new(directory, name, number)?.as_c_str()) {
         Ok(file) => Ok(Some(file)),
@@ -161,7 +164,7 @@ mod tests {
         assert_eq!(path("mount@/dev/sda 1"), "/log/mount@%2Fdev%2Fsda%201.log");
         assert_eq!(path("../x"), "/log/%2E.%2Fx.log");
         let (one, other) = ("/".repeat(100) + "a", "/".repeat(100) + "b");
-        assert!(path(&one).len() < 256 && path(&one) != path(&other));
+        assert!(path(&one).len() < 250 && path(&one) != path(&other));
         assert_eq!(LogPath::new(b"/log", b"x", 3).expect("short").as_c_str(), c"/log/x.log.3");
         assert_eq!(LogPath::new(&[b'd'; 2000], b"x", 0).err(), Some(Errno::NAMETOOLONG));
     }

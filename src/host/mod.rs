@@ -10,5 +10,7 @@ pub mod engine;
 pub mod exec_plan;
 pub mod log_files;
 pub mod log_link;
+pub mod log_writer;
+pub mod logger;
 pub mod reading;
 pub mod run_directory;

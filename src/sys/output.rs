@@ -78,6 +78,11 @@ pub fn stdout() -> Text<'static> {
     Text::to(rustix::stdio::stdout())
 }
 
+/// Whether a person looks at standard output.
+pub fn is_terminal() -> bool {
+    rustix::termios::isatty(rustix::stdio::stdout())
+}
+
 /// Standard error.
 pub fn stderr() -> Text<'static> {
     Text::to(rustix::stdio::stderr())

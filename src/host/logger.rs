@@ -1,0 +1,322 @@
+//! The logger: reads what all services write and puts it into their files. One process for all of them.
+//!
+//! Pipes come over the socket of `log_link`; each is read when there is something, up to 64 KB at once, and written
+//! before anything else is done, so that its death loses at most one read. Everything is allocated at the start: 16 KB of
+//! addresses a hundred services, of which only what is used becomes memory (200 bytes a service).
+//!
+//! It ends when the supervisor's end of the socket is closed and every pipe has ended, or with SIGTERM when the pipes
+//! are empty. SIGHUP closes all files, so that they are opened anew where they belong by now.
+
+use super::log_link::{CONTINUES, ENDED, MESSAGE_BYTES, PIPE, Record, first_record};
+use super::log_writer::{Output, Settings, Writer};
+use crate::sys::errno::Words;
+use crate::sys::poll::{BATCH, Interest, News, Poll};
+use crate::sys::signals::{self, SIGHUP, SIGINT, SIGTERM, SignalSet};
+use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, process, socket};
+use core::fmt::Write;
+use heapless::Vec;
+use pintle::limits::SLOTS_MAX;
+use pintle::stamp::{STAMP_BYTES, stamp};
+
+/// Bytes of one read: what a pipe holds by default.
+const READ_BYTES: usize = 65536;
+/// Bytes of one write: a full read of lines of 30 bytes and more, with their stamps.
+const WRITE_BYTES: usize = 2 * READ_BYTES;
+/// Files open at once, where the limit of descriptors allows. Opening one costs three system calls.
+const FILES_MAX: usize = 512;
+/// Descriptors kept free for what comes next.
+const SPARE: usize = 64;
+/// Pipes at once: one a slot, and those of slots that were given to another instance whose writers still live.
+const PIPES_MAX: usize = SLOTS_MAX as usize + 1024;
+/// How long a SIGTERM waits for services that write on and on, milliseconds.
+const LAST_WORDS_MS: u32 = 2000;
+
+const SOCKET: u64 = u64::MAX;
+const SIGNALS: u64 = u64::MAX - 1;
+
+/// A pipe and where its lines go.
+struct Source {
+    pipe: Option<OwnedFd>,
+    slot: u32,
+    writer: Writer,
+}
+
+/// The whole of it.
+pub struct Logger<'a> {
+    settings: Settings<'a>,
+    poll: Poll,
+    socket: Option<OwnedFd>,
+    signals: OwnedFd,
+    sources: std::vec::Vec<Source>,
+    /// Index into `sources` plus one of each slot's newest pipe.
+    by_slot: Box<[u32]>,
+    /// Sources that have a pipe; files that are open.
+    pipes: usize,
+    files: usize,
+    input: Box<[u8]>,
+    output: Output,
+    round: u32,
+    /// The error that was told last: one message for a full disk, not one a service.
+    told: Option<Errno>,
+    ending: bool,
+}
+
+impl<'a> Logger<'a> {
+    /// Allocates everything. `socket` is the logger's end of the link.
+    pub fn new(socket: OwnedFd, settings: Settings<'a>) -> Result<Logger<'a>> {
+        let watched = SignalSet::of(&[SIGTERM, SIGINT, SIGHUP]);
+        signals::block(watched);
+        let poll = Poll::new()?;
+        let signals = signals::signal_fd(watched)?;
+        file::set_nonblocking(&socket)?;
+        poll.add(&socket, SOCKET, Interest::READ)?;
+        poll.add(&signals, SIGNALS, Interest::READ)?;
+        process::raise_descriptor_limit();
+        process::set_umask(0o027);
+        Ok(Logger {
+            settings,
+            poll,
+            socket: Some(socket),
+            signals,
+            sources: std::vec::Vec::with_capacity(PIPES_MAX),
+            by_slot: vec![0; SLOTS_MAX as usize].into_boxed_slice(),
+            pipes: 0,
+            files: 0,
+            input: vec![0; READ_BYTES].into_boxed_slice(),
+            output: Output::new(WRITE_BYTES),
+            round: 0,
+            told: None,
+            ending: false,
+        })
+    }
+
+    /// Until the end. Errors: what epoll_wait cannot bring.
+    pub fn run(&mut self) {
+        let mut deadline = None;
+        while self.socket.is_some() || self.pipes > 0 {
+            if self.ending {
+                // What is there is still read; when nothing is, that was all.
+                let last = *deadline.get_or_insert_with(|| clock::now().plus_ms(LAST_WORDS_MS));
+                if clock::now() >= last {
+                    break;
+                }
+            }
+            let look_only = self.ending.then_some(pintle::time::Instant(0));
+            let news: Vec<News, BATCH> = self.poll.wait(look_only).collect();
+            if news.is_empty() && self.ending {
+                break;
+            }
+            self.round = self.round.wrapping_add(1);
+            let now = stamp(clock::realtime_ns());
+            for news in &news {
+                match news.token {
+                    SOCKET => self.take_messages(&now),
+                    SIGNALS => self.take_signals(),
+                    index => self.read(index as usize, &now),
+                }
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(caught) = signals::read_signal(self.signals.as_fd()) {
+            if caught.signal == SIGHUP {
+                self.sources.iter_mut().for_each(|source| source.writer.close());
+                self.files = 0;
+            } else {
+                self.ending = true;
+            }
+        }
+    }
+
+    fn take_messages(&mut self, now: &[u8; STAMP_BYTES]) {
+        let mut buffer = [0; MESSAGE_BYTES];
+        while let Some(link) = &self.socket {
+            let received = match socket::receive(link.as_fd(), &mut buffer) {
+                Ok(Some(received)) if received.length > 0 => received,
+                Ok(None) => return,
+                // Closed: no more pipes will come; those that there are go on to their ends.
+                Ok(Some(_)) | Err(_) => {
+                    let _ = self.poll.remove(link);
+                    self.socket = None;
+                    return;
+                }
+            };
+            if received.truncated {
+                let _ = writeln!(output::stderr(), "pintle-log: too many open files: some services are not logged");
+            }
+            let mut pipes = received.descriptors.into_iter();
+            let mut rest = buffer.get(..received.length).unwrap_or_default();
+            while let Some((record, behind)) = first_record(rest) {
+                match record.kind {
+                    PIPE => self.add(&record, pipes.next(), now),
+                    ENDED => self.ended(record.slot, now),
+                    _ => {} // of a newer supervisor
+                }
+                rest = behind;
+            }
+        }
+    }
+
+    /// A pipe of a slot, new or once more.
+    fn add(&mut self, record: &Record<'_>, pipe: Option<OwnedFd>, now: &[u8; STAMP_BYTES]) {
+        let Some(pipe) = pipe else { return };
+        let Some(place) = self.by_slot.get(record.slot as usize) else { return };
+        if let Some(index) = (*place as usize).checked_sub(1)
+            && let Some(source) = self.sources.get_mut(index)
+            && source.pipe.is_some()
+            && source.writer.name() == record.name
+        {
+            if record.flags & CONTINUES != 0 {
+                return; // the same pipe, told again
+            }
+            // A new pipe of the same service: what the old one still holds comes first.
+            self.read_all(index, now);
+            self.end(index);
+        }
+        if file::set_nonblocking(&pipe).is_err() {
+            return;
+        }
+        // A source whose pipe has ended is used again.
+        let unused = if self.pipes < self.sources.len() {
+            self.sources.iter().position(|source| source.pipe.is_none())
+        } else {
+            None
+        };
+        if unused.is_none() && self.sources.len() == self.sources.capacity() {
+            let _ = writeln!(output::stderr(), "pintle-log: too many services: one is not logged");
+            return;
+        }
+        let index = unused.unwrap_or(self.sources.len());
+        if let Err(error) = self.poll.add(&pipe, index as u64, Interest::READ) {
+            let _ = writeln!(output::stderr(), "pintle-log: cannot watch a pipe: {}", Words(error));
+            return;
+        }
+        let writer = Writer::new(record.name, record.flags & CONTINUES != 0);
+        let source = Source { pipe: Some(pipe), slot: record.slot, writer };
+        match self.sources.get_mut(index) {
+            Some(place) => *place = source,
+            None => self.sources.push(source), // within the capacity: asked above
+        }
+        self.pipes += 1;
+        if let Some(place) = self.by_slot.get_mut(record.slot as usize) {
+            *place = index as u32 + 1;
+        }
+    }
+
+    fn ended(&mut self, slot: u32, now: &[u8; STAMP_BYTES]) {
+        let place = self.by_slot.get(slot as usize).copied().unwrap_or(0) as usize;
+        let Some(index) = place.checked_sub(1) else { return };
+        self.read_all(index, now);
+        self.finish_line(index);
+    }
+
+    fn finish_line(&mut self, index: usize) {
+        let Some(source) = self.sources.get_mut(index) else { return };
+        let was_open = source.writer.is_open();
+        let result = source.writer.end_line(&mut self.output, &self.settings);
+        self.note(index, was_open, result);
+    }
+
+    /// Reads a pipe until it is empty, at most as much as a pipe can hold by default a few times over: a service that
+    /// never stops writing holds nobody up.
+    fn read_all(&mut self, index: usize, now: &[u8; STAMP_BYTES]) {
+        for _ in 0..4 {
+            if !self.read_once(index, now) {
+                break;
+            }
+        }
+    }
+
+    fn read(&mut self, index: usize, now: &[u8; STAMP_BYTES]) {
+        self.read_once(index, now);
+    }
+
+    /// One read and its write. False if there was nothing.
+    fn read_once(&mut self, index: usize, now: &[u8; STAMP_BYTES]) -> bool {
+        let Some(source) = self.sources.get_mut(index) else { return false };
+        let Some(pipe) = &source.pipe else { return false };
+        let count = match file::read(pipe, &mut self.input) {
+            Ok(0) => {
+                self.finish_line(index);
+                self.end(index);
+                return false;
+            }
+            Ok(count) => count,
+            Err(Errno::AGAIN) => return false,
+            Err(_) => {
+                self.end(index); // no pipe: nothing to be had from it
+                return false;
+            }
+        };
+        let was_open = source.writer.is_open();
+        if !was_open {
+            self.make_room();
+        }
+        let Some(source) = self.sources.get_mut(index) else { return false };
+        source.writer.used = self.round;
+        let text = self.input.get(..count).unwrap_or_default();
+        let result = source.writer.take(text, now, &mut self.output, &self.settings);
+        self.note(index, was_open, result);
+        true
+    }
+
+    /// Keeps the books after a write, and tells of the first error of its kind.
+    fn note(&mut self, index: usize, was_open: bool, result: Result<()>) {
+        let Some(source) = self.sources.get(index) else { return };
+        match (was_open, source.writer.is_open()) {
+            (false, true) => self.files += 1,
+            (true, false) => self.files = self.files.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
+        match result {
+            Err(error) if self.told != Some(error) => {
+                self.told = Some(error);
+                let mut out = output::stderr();
+                let _ = out.write_str("pintle-log: cannot write ");
+                out.bytes(self.settings.directory);
+                out.bytes(b"/");
+                out.bytes(source.writer.name());
+                let _ = writeln!(out, ".log: {}; going on without", Words(error));
+            }
+            Err(_) | Ok(()) => {}
+        }
+    }
+
+    /// Closes the file not used for longest if there are too many.
+    fn make_room(&mut self) {
+        let left =
+            usize::try_from(process::descriptor_limit()).unwrap_or(usize::MAX).saturating_sub(self.pipes + SPARE);
+        if self.files < left.clamp(1, FILES_MAX) {
+            return;
+        }
+        let round = self.round;
+        let open = self.sources.iter_mut().filter(|source| source.writer.is_open());
+        if let Some(oldest) = open.max_by_key(|source| round.wrapping_sub(source.writer.used)) {
+            oldest.writer.close();
+            self.files -= 1;
+        }
+    }
+
+    /// A pipe has ended.
+    fn end(&mut self, index: usize) {
+        let Some(source) = self.sources.get_mut(index) else { return };
+        if let Some(pipe) = source.pipe.take() {
+            // The supervisor may hold it too, and then closing alone would not remove it.
+            let _ = self.poll.remove(&pipe);
+            self.pipes -= 1;
+        }
+        if source.writer.is_open() {
+            source.writer.close();
+            self.files = self.files.saturating_sub(1);
+        }
+        if let Some(place) = self.by_slot.get_mut(source.slot as usize)
+            && *place as usize == index + 1
+        {
+            *place = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
