@@ -216,7 +216,6 @@ fn too_much_text_is_refused_and_nothing_started() {
     let taken = (0..1000).filter(|_| draft.argument(text).is_ok()).count();
     assert_eq!(taken, pintle::limits::ARGUMENTS_MAX);
     assert_eq!(draft.text(&[&[b'x'; 50_000]]).err(), Some(Refused::TooLong));
-    drop(draft);
     assert_eq!(spawner.free_stacks(), STACKS);
 }
 
