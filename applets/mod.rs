@@ -5,9 +5,13 @@
 //! `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
+mod emit;
 mod engine;
 mod exec;
 mod log;
+mod looking;
+mod progress;
+mod running;
 mod sources;
 
 use core::fmt::Write;
@@ -59,10 +63,24 @@ pub struct Applet {
 /// The list. A new command is a line here.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
 static APPLETS: &[&Applet] = &[
+    &running::START,
+    &running::STOP,
+    &running::RESTART,
+    &running::RELOAD,
+    &running::SIGNAL,
+    &running::RESET,
+    &running::RELEASE,
+    &looking::STATUS,
+    &looking::LIST,
+    &looking::TREE,
+    &looking::WHY,
+    &log::APPLET,
     &compile::APPLET,
+    &emit::APPLET,
+    &looking::CONDITIONS,
+    &running::SHUTDOWN,
     &engine::APPLET,
     &exec::APPLET,
-    &log::APPLET,
 ];
 
 const FAMILIES: [(Family, &str); 5] = [

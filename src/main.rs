@@ -7,13 +7,4 @@ mod applets;
 mod host;
 mod sys;
 
-/// C entry point.
-///
-/// # Safety
-/// Called once, by libc's start code.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn main(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32 {
-    // SAFETY: libc's start code passed these.
-    let arguments = unsafe { sys::entry::begin(count, arguments, environment) };
-    applets::main(arguments)
-}
+sys::entry::program!(applets::main);
