@@ -5,14 +5,11 @@
 //! `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
-mod emit;
 mod engine;
 mod exec;
 mod log;
-mod looking;
-mod progress;
-mod running;
 mod sources;
+mod supervise;
 
 use core::fmt::Write;
 use pintle::nearest::Nearest;
@@ -63,24 +60,11 @@ pub struct Applet {
 /// The list. A new command is a line here.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
 static APPLETS: &[&Applet] = &[
-    &running::START,
-    &running::STOP,
-    &running::RESTART,
-    &running::RELOAD,
-    &running::SIGNAL,
-    &running::RESET,
-    &running::RELEASE,
-    &looking::STATUS,
-    &looking::LIST,
-    &looking::TREE,
-    &looking::WHY,
-    &log::APPLET,
     &compile::APPLET,
-    &emit::APPLET,
-    &looking::CONDITIONS,
-    &running::SHUTDOWN,
     &engine::APPLET,
     &exec::APPLET,
+    &log::APPLET,
+    &supervise::APPLET,
 ];
 
 const FAMILIES: [(Family, &str); 5] = [

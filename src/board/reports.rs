@@ -258,6 +258,14 @@ impl<'a> Reports<'a> {
 
     /// Writes the row of a slot, its pid included, and says so in the ring. The doorbell is the caller's.
     pub fn write(&self, slot: SlotId, report: &ReportRow) {
+        self.write_quietly(slot, report);
+        if slot.0 < self.geometry.slots() {
+            words::push_change(self.words, slot);
+        }
+    }
+
+    /// The same without a word in the ring: for what only lookers see, such as the moment between clone and exec.
+    pub fn write_quietly(&self, slot: SlotId, report: &ReportRow) {
         if slot.0 >= self.geometry.slots() {
             return;
         }
@@ -289,7 +297,6 @@ impl<'a> Reports<'a> {
                 words::store_u64(row, at, value);
             }
         });
-        words::push_change(self.words, slot);
     }
 
     /// The next stamp.

@@ -374,7 +374,10 @@ impl Host {
 
     fn take_request(&mut self, at: usize, text: &mut [u8], now: Instant) {
         let mut answer = Answer::new();
-        let waited = self.answer(at, text, now, &mut answer).unwrap_or_default();
+        let waited = match self.answer(at, text, now, &mut answer) {
+            Ok(waited) => waited,
+            Err(()) => None,
+        };
         self.clients.say(at, &mut answer);
         match waited {
             None => {}

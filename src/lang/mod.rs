@@ -275,3 +275,5 @@ fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mu
         }
     }
 }
+
+pub use value::duration_ms;

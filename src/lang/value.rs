@@ -529,7 +529,7 @@ fn split_unit(text: &str) -> (&str, &str) {
 }
 
 /// `500ms`, `20s`, `5m`, `1h`, `1d`; a plain number is seconds. Milliseconds; saturates.
-fn duration_ms(text: &str) -> Option<u64> {
+pub fn duration_ms(text: &str) -> Option<u64> {
     let (digits, unit) = split_unit(text);
     let unit_ms = match unit {
         "ms" => 1,

@@ -24,8 +24,10 @@ use words::{Age, ExitText};
 /// Words that only the system knows.
 #[derive(Clone, Copy)]
 pub struct SystemWords {
-    /// Why a spawn failed, by the report's `failure` word: `chdir: No such file or directory`, `no such user`.
-    pub failure: fn(u32, &mut dyn Write) -> fmt::Result,
+    /// The step of a spawn with this number: `chdir`.
+    pub step: fn(u32) -> &'static str,
+    /// An errno in words: `No such file or directory`.
+    pub errno: fn(u32) -> &'static str,
 }
 
 /// Everything there is to look at, at one instant.
@@ -384,9 +386,9 @@ impl<'a> View<'a> {
         } else {
             out.write_str("not running; this is what it reported last")?;
         }
-        writeln!(
+        write!(
             out,
-            "; {} recoveries, {} allocations after start",
+            "; {} recoveries, {} allocations after start\n",
             word(reports::own::RECOVERIES),
             word(reports::own::ALLOCATIONS)
         )?;

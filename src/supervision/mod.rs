@@ -26,6 +26,7 @@
 //!   user or directory), it has failed.
 
 mod machine;
+pub mod notify;
 mod policy;
 
 pub use machine::{Input, Requests, Role, Slot, step};

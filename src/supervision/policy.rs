@@ -105,7 +105,7 @@ impl Policy {
         }
         // A multiplication spreads neighbouring salts over all of the range (Fibonacci hashing).
         let share = salt.wrapping_mul(0x9e37_79b1) >> 16;
-        delay.saturating_add((u64::from(delay / 8) * u64::from(share) >> 16) as u32)
+        delay.saturating_add(((u64::from(delay / 8) * u64::from(share)) >> 16) as u32)
     }
 
     /// How long a life must have been up to end a row of deaths.

@@ -11,6 +11,11 @@ pub fn open_read(path: impl Arg + Copy) -> Result<OwnedFd> {
     open(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
 }
 
+/// Opens what is there for reading and writing: a device.
+pub fn open_both(path: impl Arg + Copy) -> Result<OwnedFd> {
+    open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
+}
+
 /// Opens for reading and for writing at its end; makes it, with these permissions less the umask, where it is missing.
 pub fn open_append(path: impl Arg + Copy, mode: u32) -> Result<OwnedFd> {
     open(

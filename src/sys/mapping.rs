@@ -18,6 +18,14 @@ pub fn sealed_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// The same without its pages, which come into being when they are touched: for memory that the caller does not map.
+pub fn sparse_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::fs::ftruncate(&fd, bytes)?;
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(fd)
+}
+
 /// Whether this is memory that nobody can shrink: what has to hold before another's memfd is mapped.
 pub fn is_sealed(fd: BorrowedFd<'_>, bytes: u64) -> bool {
     let sealed = rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));

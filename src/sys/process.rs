@@ -17,6 +17,11 @@ pub fn parent() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
 }
 
+/// Descriptor 0, which `entry::begin` made valid and which nobody closes.
+pub fn standard_input() -> BorrowedFd<'static> {
+    rustix::stdio::stdin()
+}
+
 /// The effective user.
 pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -183,6 +188,11 @@ pub fn take_inherited(number: i32) -> Result<OwnedFd> {
     set_inherited(there, false)?;
     // SAFETY: open, and the caller's promise that nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Moves a descriptor out of the low numbers. Close-on-exec.
+pub fn move_up(fd: OwnedFd) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 128)
 }
 
 /// Makes a copy of a descriptor at exactly this number (closing what was there), open across exec or not. The copy has

@@ -52,8 +52,6 @@ pub struct Spawner {
     /// Whose descriptors the low numbers of a stack hold: the ticket of a child, 0 for nobody's.
     low_owner: [u32; STACKS],
     last_ticket: u32,
-    /// The system refused to share memory between processes.
-    only_fork: bool,
 }
 
 /// A child between clone and exec. Dropping it forgets the child, which goes on. Take it out of the poll first: other
@@ -87,7 +85,7 @@ pub enum News {
 impl Spawner {
     /// Maps the stacks: some 2 MB of addresses, of which one or two pages of each used stack become real.
     pub fn new() -> Result<Spawner> {
-        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0, only_fork: false })
+        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0 })
     }
 
     /// Takes the numbers `LOW_FIRST..LOW_END` for shared-descriptor mode ([`Plan::share_descriptors`]), which makes
@@ -114,11 +112,22 @@ impl Spawner {
 
     /// Begins a child on a free stack; none if every stack is taken.
     pub fn draft(&mut self) -> Option<Draft<'_>> {
+        let index = self.take_stack()?;
+        Some(Draft::new(self, Some(index)))
+    }
+
+    /// Begins a child on a free stack, or if there is none, with a copy of this process's address space.
+    pub fn draft_or_fork(&mut self) -> Draft<'_> {
+        let index = self.take_stack();
+        Draft::new(self, index)
+    }
+
+    fn take_stack(&mut self) -> Option<usize> {
         let index = (0..STACKS).map(|step| (self.next + step) % STACKS).find(|index| self.stacks.is_free(*index))?;
         self.next = (index + 1) % STACKS;
         // Of the last child here, whose news are not read yet: it is gone, or has a table of its own.
         self.release_low(index, None);
-        Some(Draft::new(self, Some(index)))
+        Some(index)
     }
 
     /// Begins a child with a copy of this process's address space: slower, never refused.
@@ -202,36 +211,23 @@ impl Spawner {
 
     /// The clone itself. `task` lies in the memory of the stack.
     fn start(&mut self, index: Option<usize>, task: &child::Task, top: usize, pid_word: &AtomicU32) -> Result<u32> {
+        let sharing = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
+        let (flags, word) = match index {
+            Some(_) => (raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | sharing, self.stacks.word(index)),
+            None => (0, self.stacks.word(index)),
+        };
         const SIGCHLD: usize = 17;
-        let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
-        let word = self.stacks.word(index);
-        let clone = |sharing: usize| {
-            let flags = sharing | raw::CLONE_PARENT_SETTID | SIGCHLD;
-            // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
-            // returns and is written for this; the word of the stack stays for ever, and the pid word, which is
-            // borrowed, is written before clone returns.
-            raw::answer(unsafe {
-                raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
-            })
-        };
-        let pid = if index.is_some() && !self.only_fork {
+        if index.is_some() {
             word.store(1, Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
-            let answer = clone(raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files);
-            if answer.is_err() {
-                word.store(0, Ordering::Relaxed);
-            }
-            match answer {
-                // An emulator (qemu's user mode) that cannot share memory between processes. So it will be next time.
-                Err(Errno::INVAL) => {
-                    self.only_fork = true;
-                    clone(0)?
-                }
-                other => other?,
-            }
-        } else {
-            clone(0)?
+        }
+        // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
+        // returns and is written for this; the words are in mappings that stay (the pid word is the caller's borrow,
+        // and is written before clone returns).
+        let answer = unsafe {
+            let flags = flags | raw::CLONE_PARENT_SETTID | SIGCHLD;
+            raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
         };
-        Ok(pid as u32)
+        raw::answer(answer).map(|pid| pid as u32).inspect_err(|_| word.store(0, Ordering::Relaxed))
     }
 }
 

@@ -1,0 +1,141 @@
+//! Why a spawn failed, as the one word that a report keeps: step in the high 16 bits, errno in the low ones. Steps below
+//! `FIRST` are the child's own (`sys::spawn::Step`); the others happen before there is a child.
+
+use super::accounts::Unknown;
+use crate::sys::spawn::{Refused, Step};
+use crate::sys::{Errno, accounts, errno};
+use core::fmt;
+
+const FIRST: u32 = 64;
+const USER: u32 = 64;
+const GROUP: u32 = 65;
+const GROUPS: u32 = 66;
+const ACCOUNTS: u32 = 67;
+const TOO_LONG: u32 = 68;
+const TOO_MANY: u32 = 69;
+const PIPE: u32 = 70;
+const NOTIFY: u32 = 71;
+const CLONE: u32 = 72;
+const DEFINITION: u32 = 73;
+const INSTANCE: u32 = 74;
+
+/// The word. Shown as `chdir: No such file or directory`, `no such user`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure(pub u32);
+
+impl Failure {
+    /// There is no process for such an order: a bundle, a template, a slot without a definition.
+    pub const NO_DEFINITION: Failure = Failure(DEFINITION << 16);
+    /// The instance's name is not one.
+    pub const BAD_INSTANCE: Failure = Failure(INSTANCE << 16);
+
+    /// A step of the child.
+    pub fn of_step(step: Step, error: Errno) -> Failure {
+        Failure((step as u32) << 16 | number(error))
+    }
+
+    /// No pipe could be made.
+    pub fn of_pipe(error: Errno) -> Failure {
+        Failure(PIPE << 16 | number(error))
+    }
+
+    /// No notify socket could be made.
+    pub fn of_notify(error: Errno) -> Failure {
+        Failure(NOTIFY << 16 | number(error))
+    }
+
+    /// No process could be made.
+    pub fn of_clone(error: Errno) -> Failure {
+        Failure(CLONE << 16 | number(error))
+    }
+
+    /// Whether the reason may pass by itself.
+    pub fn is_temporary(self) -> bool {
+        const PASSING: [Errno; 13] = [
+            Errno::AGAIN,
+            Errno::NOMEM,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::TXTBSY,
+            Errno::BUSY,
+            Errno::INTR,
+            Errno::IO,
+            Errno::NOSPC,
+            Errno::STALE,
+            Errno::TIMEDOUT,
+            Errno::USERS,
+        ];
+        PASSING.iter().any(|passing| number(*passing) == self.0 & 0xffff)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        match refused {
+            Refused::TooLong => Failure(TOO_LONG << 16),
+            Refused::TooMany => Failure(TOO_MANY << 16),
+        }
+    }
+}
+
+impl From<Unknown> for Failure {
+    fn from(unknown: Unknown) -> Failure {
+        let (unknown, why) = match unknown {
+            Unknown::User(why) => (USER, why),
+            Unknown::Group(why) => (GROUP, why),
+        };
+        match why {
+            accounts::Unknown::Absent => Failure(unknown << 16),
+            accounts::Unknown::TooManyGroups => Failure(GROUPS << 16),
+            accounts::Unknown::Unreadable(error) => Failure(ACCOUNTS << 16 | number(error)),
+        }
+    }
+}
+
+fn number(error: Errno) -> u32 {
+    error.raw_os_error().unsigned_abs() & 0xffff
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.0 >> 16;
+        let name = match step {
+            USER => return to.write_str("no such user"),
+            GROUP => return to.write_str("no such group"),
+            GROUPS => return to.write_str("the user is in too many groups"),
+            TOO_LONG => return to.write_str("arguments and environment are too long"),
+            TOO_MANY => return to.write_str("too many arguments or variables"),
+            DEFINITION => return to.write_str("nothing to run"),
+            INSTANCE => return to.write_str("not a name of an instance"),
+            ACCOUNTS => "users cannot be read",
+            PIPE => "pipe",
+            NOTIFY => "notify socket",
+            CLONE => "clone",
+            step if step < FIRST => Step::from_number(step).map_or("spawn", Step::name),
+            _ => "spawn",
+        };
+        write!(to, "{name}: {}", errno::text_of((self.0 & 0xffff) as i32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_where_and_why() {
+        for (failure, text, temporary) in [
+            (Failure::of_step(Step::Directory, Errno::NOENT), "chdir: No such file or directory", false),
+            (Failure::of_clone(Errno::AGAIN), "clone: Resource temporarily unavailable", true),
+            (Unknown::User(accounts::Unknown::Absent).into(), "no such user", false),
+            (
+                Unknown::User(accounts::Unknown::Unreadable(Errno::MFILE)).into(),
+                "users cannot be read: Too many open files",
+                true,
+            ),
+        ] {
+            assert_eq!((failure.to_string().as_str(), failure.is_temporary()), (text, temporary));
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Processes: the queue of spawns, children between clone and exec, deaths.
+
+use super::launch::{Child, Command, Output, Variables, launch};
+use super::pids::Owner;
+use super::{FLIGHTS, Private, SPAWNS, Source, Supervisor, kill_group};
+use crate::host::failure::Failure;
+use crate::sys::poll::Interest;
+use crate::sys::reap::{self, Outcome};
+use crate::sys::spawn::{News, Pending};
+use crate::sys::{AsFd, OwnedFd, pipe};
+use core::sync::atomic::{AtomicU32, Ordering};
+use pintle::board::reports::{self, Exit, State};
+use pintle::board::words;
+use pintle::database::{exec, service};
+use pintle::ident::SlotId;
+use pintle::lang::definition::{Kind, Log};
+use pintle::supervision::{Input, Policy, Ready, Role};
+use pintle::time::Instant;
+
+/// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
+pub const STUCK_MS: u32 = 50;
+
+/// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
+/// watched for that moment, and its hang-up would wake us over and over.
+const EDGE: Interest = Interest { read: true, write: false, edge: true };
+
+/// A child between clone and exec.
+pub struct Flight {
+    pub owner: Owner,
+    pub pending: Pending,
+}
+
+/// Slots that wait for a spawn, first come first served. The links are in `Private`.
+#[derive(Default)]
+pub struct Queue {
+    /// Slot plus one; 0 for none.
+    first: u32,
+    last: u32,
+}
+
+impl Supervisor {
+    /// Puts a slot at the end of the queue, if it is not in it.
+    pub(super) fn enqueue(&mut self, slot: SlotId, change: impl FnOnce(&mut Private)) {
+        let Some(private) = self.slots.get_mut(slot.index()) else { return };
+        change(private);
+        if core::mem::replace(&mut private.queued, true) {
+            return;
+        }
+        private.next = 0;
+        match self.queue.last.checked_sub(1) {
+            Some(last) => self.slots[last as usize].next = slot.0 + 1,
+            None => self.queue.first = slot.0 + 1,
+        }
+        self.queue.last = slot.0 + 1;
+    }
+
+    fn take_first(&mut self) -> Option<SlotId> {
+        let slot = self.queue.first.checked_sub(1)?;
+        let private = self.slots.get_mut(slot as usize)?;
+        private.queued = false;
+        self.queue.first = private.next;
+        if self.queue.first == 0 {
+            self.queue.last = 0;
+        }
+        Some(SlotId(slot))
+    }
+
+    /// Spawns what can be spawned in one round; says whether there is more that need not wait for anything.
+    pub fn spawn_some(&mut self) -> bool {
+        for _ in 0..SPAWNS {
+            if self.queue.first == 0 {
+                self.stuck = None;
+                return false;
+            }
+            // One main process and one command at most: two places.
+            if self.flights.iter().filter(|flight| flight.is_none()).take(2).count() < 2 {
+                return false; // the next news makes room
+            }
+            let mut forked = false;
+            if self.spawner.free_stacks() == 0 {
+                // Children hang in a terminal or a network file system. Their news may come; if not, it goes without a stack.
+                let since = *self.stuck.get_or_insert(self.now);
+                if self.now < since.plus_ms(STUCK_MS) {
+                    return false;
+                }
+                forked = true;
+            } else {
+                self.stuck = None;
+            }
+            let Some(slot) = self.take_first() else { return false };
+            let Some(private) = self.slots.get_mut(slot.index()) else { continue };
+            let main = core::mem::take(&mut private.wants_main);
+            let auxiliary = core::mem::take(&mut private.wants_auxiliary);
+            if auxiliary {
+                self.spawn_auxiliary(slot, forked);
+            }
+            if main {
+                self.spawn_main(slot, forked);
+            }
+        }
+        self.queue.first != 0
+    }
+
+    fn spawn_main(&mut self, slot: SlotId, forked: bool) {
+        if self.reports.read(slot).is_none_or(|row| row.state != State::Queued) {
+            return;
+        }
+        let input = match self.spawn(slot, Command::Main, forked) {
+            Ok(pid) => Input::Cloned(pid),
+            Err(failure) => Input::Refused(failure.0, failure.is_temporary()),
+        };
+        self.feed(slot, input);
+    }
+
+    fn spawn_auxiliary(&mut self, slot: SlotId, forked: bool) {
+        let role = self.slots.get(slot.index()).and_then(|private| private.record.role);
+        let pid = self.reports.read(slot).map_or(0, |row| row.pid);
+        let command = match role {
+            Some(Role::Stop) => Command::Stop(pid),
+            Some(Role::Reload) => Command::Reload(pid),
+            None => return,
+        };
+        let input = match self.spawn(slot, command, forked) {
+            Ok(pid) => Input::AuxiliaryCloned(pid),
+            Err(_) => Input::AuxiliaryRefused,
+        };
+        self.feed(slot, input);
+    }
+
+    /// Makes the pipes that the child needs, and the child.
+    fn spawn(&mut self, slot: SlotId, command: Command, forked: bool) -> Result<u32, Failure> {
+        let (Some(definition), Some(policy)) = (self.definition(slot), self.policy(slot)) else {
+            return Err(Failure::NO_DEFINITION);
+        };
+        let variables = self.variables(slot);
+        if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
+            return Err(Failure::BAD_INSTANCE);
+        }
+        let ready = if command == Command::Main { self.ready_for(slot, definition, &policy)? } else { None };
+        let mut path = [0; super::readiness::PATH_BYTES];
+        let notify = match (command, policy.ready) {
+            (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
+            (Command::Main | Command::Stop(_) | Command::Reload(_), _) => &[],
+        };
+        let log = self.log_for(slot, definition, &variables)?;
+        let Supervisor { spawner, common, slots, reports, pid_word, .. } = self;
+        let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
+        let output = match (log, &private.log) {
+            (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
+            (Log::Console, _) => Output::Inherit,
+            (Log::Null | Log::File, _) => Output::Null,
+        };
+        let child = Child {
+            definition,
+            command,
+            variables: &variables,
+            output,
+            ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
+            notify,
+        };
+        let draft = match forked {
+            true => spawner.draft_forked(),
+            false => spawner.draft().ok_or(Failure::of_clone(crate::sys::Errno::AGAIN))?,
+        };
+        let scratch: &AtomicU32 = pid_word;
+        let (word, owner) = match command {
+            Command::Main => (reports.pid_word(slot).unwrap_or(scratch), Owner::Main(slot)),
+            Command::Stop(_) | Command::Reload(_) => (scratch, Owner::Auxiliary(slot)),
+        };
+        let result = launch(common, draft, &child, word);
+        match result {
+            Ok(pending) => Ok(self.watch(owner, pending)),
+            Err(failure) => {
+                word.store(0, Ordering::Relaxed);
+                if let Some(private) = self.slots.get_mut(slot.index()) {
+                    private.ready = None;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Keeps a new child: whose it is, and its status pipe.
+    pub fn watch(&mut self, owner: Owner, pending: Pending) -> u32 {
+        let pid = pending.pid;
+        self.pids.insert(pid, owner);
+        let free = self.flights.iter().position(Option::is_none);
+        if let Some(at) = free
+            && self.poll.add(&pending.status, Source::Flight(at as u32).token(), EDGE).is_ok()
+        {
+            self.flights[at] = Some(Flight { owner, pending });
+        } else {
+            // Cannot be watched (no memory): its exec is taken as done, its death tells the rest.
+            self.settle(owner, News::Executed);
+        }
+        pid
+    }
+
+    /// The log of a definition, with its pipe made.
+    fn log_for(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<Log, Failure> {
+        let image = &self.common.image;
+        let log = match image.exec(image.service(definition, service::EXEC), exec::LOG) {
+            0 if self.link.is_some() => Log::File,
+            1 => Log::Console,
+            _ => Log::Null,
+        };
+        let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
+        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get_mut(at as usize));
+        let renamed = instance.is_some_and(|name| core::mem::replace(name, *variables.name()) != *variables.name());
+        if renamed && private.log.take().is_some() {
+            // The slot is another instance's now. What the last one left is read to its end.
+            if let Some(link) = &mut self.link {
+                link.closed(slot);
+            }
+        }
+        if log == Log::File && private.log.is_none() {
+            let ends = pipe::pair().map_err(Failure::of_pipe)?;
+            pipe::shrink(&ends.0);
+            private.log = Some(ends);
+            if let Some(link) = &mut self.link {
+                link.opened(slot);
+            }
+            self.logger_is_needed();
+        }
+        Ok(log)
+    }
+
+    /// The writing end for readiness by descriptor, or the notify socket.
+    fn ready_for(
+        &mut self,
+        slot: SlotId,
+        definition: SlotId,
+        policy: &Policy,
+    ) -> Result<Option<(OwnedFd, i32)>, Failure> {
+        match (policy.kind, policy.ready) {
+            (Kind::Longrun, Ready::Descriptor(number)) => {
+                let (read, write) = pipe::pair().map_err(Failure::of_pipe)?;
+                self.poll.add(&read, Source::Ready(slot.0).token(), EDGE).map_err(Failure::of_pipe)?;
+                if let Some(private) = self.slots.get_mut(slot.index()) {
+                    private.ready = Some(read);
+                }
+                Ok(Some((write, number as i32)))
+            }
+            (Kind::Longrun, Ready::Notify) => self.open_notify(slot, definition).map(|()| None),
+            (Kind::Longrun, Ready::Executed) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
+        }
+    }
+
+    /// Reads the status pipe of a child.
+    pub fn look_at_flight(&mut self, at: usize) {
+        let Some(Some(flight)) = self.flights.get(at) else { return };
+        let owner = flight.owner;
+        match self.spawner.news(&flight.pending) {
+            News::None => {}
+            news @ (News::Executed | News::Failed(..)) => {
+                self.flights[at] = None;
+                self.settle(owner, news);
+            }
+        }
+    }
+
+    fn settle(&mut self, owner: Owner, news: News) {
+        match (owner, news) {
+            (Owner::Main(slot), News::Executed) => self.feed(slot, Input::Executed),
+            (Owner::Main(slot), News::Failed(step, error)) => {
+                let failure = Failure::of_step(step, error);
+                self.feed(slot, Input::StepFailed(failure.0, failure.is_temporary()));
+            }
+            (Owner::Engine | Owner::Logger, News::Failed(step, error)) => {
+                helper_failed(owner, Failure::of_step(step, error));
+            }
+            // How a command ends says enough.
+            (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
+        }
+    }
+
+    /// Takes every death that there is. SIGCHLD may stand for several.
+    pub fn take_deaths(&mut self) {
+        while let Some(death) = reap::peek() {
+            let exit = match death.outcome {
+                Outcome::Exited(code) => Exit::Code(code),
+                Outcome::Killed { signal, .. } => Exit::Signal(signal),
+            };
+            let owner = self.pids.get(death.pid);
+            if let Some(owner) = owner {
+                self.close_flight(owner, death.pid);
+            }
+            match owner {
+                Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
+                Some(Owner::Auxiliary(slot)) => {
+                    kill_group(death.pid);
+                    self.feed(slot, Input::AuxiliaryEnded(exit));
+                }
+                Some(Owner::Engine | Owner::Logger) | None => {}
+            }
+            self.pids.remove(death.pid);
+            reap::reap(death.pid);
+            match owner {
+                Some(Owner::Engine) => self.engine_ended(),
+                Some(Owner::Logger) => self.logger_ended(),
+                Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
+                None => {
+                    let orphans = words::load(self.reports.words(), reports::own::ORPHANS);
+                    words::store(self.reports.words(), reports::own::ORPHANS, orphans.wrapping_add(1));
+                }
+            }
+        }
+    }
+
+    /// What the status pipe of a dead child still says comes before its death.
+    fn close_flight(&mut self, owner: Owner, pid: u32) {
+        let found =
+            self.flights.iter().position(|flight| flight.as_ref().is_some_and(|flight| flight.pending.pid == pid));
+        let Some(at) = found else { return };
+        self.look_at_flight(at);
+        if self.flights[at].take().is_some() {
+            self.settle(owner, News::Executed); // killed before it could say anything
+        }
+    }
+
+    fn main_ended(&mut self, slot: SlotId, pid: u32, exit: Exit) {
+        // So does what it said about its readiness.
+        self.read_ready(slot);
+        self.read_notices(slot);
+        let Some(private) = self.slots.get_mut(slot.index()) else { return };
+        private.ready = None;
+        let other = core::mem::take(&mut private.other_main);
+        if other != 0 && self.pids.get(other).is_none() && reap::look(other) == reap::Child::Alive {
+            // It had handed over to another process, which is ours now.
+            if let Some(mut row) = self.reports.read(slot) {
+                row.pid = other;
+                self.reports.write(slot, &row);
+                self.dirty = true;
+                self.pids.insert(other, Owner::Main(slot));
+                return;
+            }
+        }
+        let is_oneshot = self.policy(slot).is_some_and(|policy| policy.kind == Kind::Oneshot);
+        if !(is_oneshot && exit == Exit::Code(0)) {
+            kill_group(pid);
+        }
+        if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
+            link.ended(slot);
+        }
+        self.feed(slot, Input::Ended(exit));
+    }
+
+    /// Room for `flights` at the start.
+    pub fn no_flights() -> Vec<Option<Flight>> {
+        (0..FLIGHTS).map(|_| None).collect()
+    }
+
+    /// For the shutdown: whether a service's process lives.
+    pub fn services_live(&self) -> bool {
+        self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
+    }
+
+    /// See `STUCK_MS`.
+    pub fn due_of_stuck(&self) -> Option<Instant> {
+        self.stuck.map(|since| since.plus_ms(STUCK_MS))
+    }
+}
+
+/// Without the engine nothing is decided and nobody can ask: the one thing to say aloud.
+pub fn helper_failed(owner: Owner, failure: Failure) {
+    let name = if owner == Owner::Engine { "engine" } else { "log" };
+    let mut out = crate::sys::output::stderr();
+    let _ = core::fmt::Write::write_fmt(&mut out, format_args!("pintle: cannot start pintle-{name}: {failure}\n"));
+}

@@ -1,0 +1,141 @@
+//! Deadlines: a heap with one entry a slot, so that it can never be too small. Nothing here allocates after `new`.
+
+use pintle::ident::SlotId;
+use pintle::time::Instant;
+
+/// The heap.
+pub struct Deadlines {
+    /// Slots, the earliest first; only the first `count` are in use.
+    heap: Vec<u32>,
+    count: usize,
+    /// For each slot: when, and its place in the heap plus one (0: not in it).
+    slots: Vec<(Instant, u32)>,
+}
+
+impl Deadlines {
+    /// For this many slots.
+    pub fn new(slots: u32) -> Deadlines {
+        Deadlines { heap: vec![0; slots as usize], count: 0, slots: vec![(Instant(0), 0); slots as usize] }
+    }
+
+    /// The earliest.
+    pub fn first(&self) -> Option<Instant> {
+        (self.count > 0).then(|| self.due(self.heap[0]))
+    }
+
+    /// Takes out a slot whose deadline is past.
+    pub fn take_due(&mut self, now: Instant) -> Option<SlotId> {
+        let slot = *self.heap.first().filter(|_| self.count > 0)?;
+        (self.due(slot) <= now).then(|| {
+            self.set(SlotId(slot), Instant::NEVER);
+            SlotId(slot)
+        })
+    }
+
+    /// Sets, moves or (`NEVER`) removes the deadline of a slot.
+    pub fn set(&mut self, slot: SlotId, due: Instant) {
+        let Some((old, place)) = self.slots.get_mut(slot.index()) else { return };
+        let at = *place as usize;
+        match (at, due == Instant::NEVER) {
+            (0, true) => {}
+            (0, false) => {
+                *old = due;
+                let last = self.count;
+                self.count += 1; // a slot is in the heap once, and the heap has a place for each
+                self.put(last, slot.0);
+                self.rise(last);
+            }
+            (_, true) => {
+                *place = 0;
+                self.count -= 1;
+                let moved = self.heap[self.count];
+                if at - 1 < self.count {
+                    self.put(at - 1, moved);
+                    self.settle(at - 1);
+                }
+            }
+            (_, false) => {
+                *old = due;
+                self.settle(at - 1);
+            }
+        }
+    }
+
+    fn due(&self, slot: u32) -> Instant {
+        self.slots[slot as usize].0
+    }
+
+    fn put(&mut self, at: usize, slot: u32) {
+        self.heap[at] = slot;
+        self.slots[slot as usize].1 = at as u32 + 1;
+    }
+
+    fn settle(&mut self, at: usize) {
+        let at = self.rise(at);
+        self.sink(at);
+    }
+
+    fn rise(&mut self, mut at: usize) -> usize {
+        let slot = self.heap[at];
+        while at > 0 {
+            let above = (at - 1) / 2;
+            if self.due(self.heap[above]) <= self.due(slot) {
+                break;
+            }
+            self.put(at, self.heap[above]);
+            at = above;
+        }
+        self.put(at, slot);
+        at
+    }
+
+    fn sink(&mut self, mut at: usize) {
+        let slot = self.heap[at];
+        loop {
+            let mut below = 2 * at + 1;
+            if below >= self.count {
+                break;
+            }
+            if below + 1 < self.count && self.due(self.heap[below + 1]) < self.due(self.heap[below]) {
+                below += 1;
+            }
+            if self.due(slot) <= self.due(self.heap[below]) {
+                break;
+            }
+            self.put(at, self.heap[below]);
+            at = below;
+        }
+        self.put(at, slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_set_moved_and_removed_comes_out_in_order() {
+        let mut deadlines = Deadlines::new(50);
+        let mut expected = [Instant::NEVER; 50];
+        let mut random = 7u32;
+        for _ in 0..5000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let slot = random >> 8 & 0xff;
+            let due = if random >> 28 == 0 { Instant::NEVER } else { Instant(u64::from(random >> 16 & 0xff)) };
+            if slot < 50 {
+                deadlines.set(SlotId(slot), due);
+                expected[slot as usize] = due;
+            }
+            let earliest = expected.iter().copied().min().filter(|due| *due != Instant::NEVER);
+            assert_eq!(deadlines.first(), earliest);
+            if random >> 20 & 3 == 0 {
+                let now = Instant(u64::from(random >> 12 & 0x3f));
+                while let Some(slot) = deadlines.take_due(now) {
+                    assert!(expected[slot.index()] <= now);
+                    expected[slot.index()] = Instant::NEVER;
+                }
+                assert!(expected.iter().all(|due| *due > now));
+            }
+        }
+    }
+}

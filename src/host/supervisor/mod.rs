@@ -1,0 +1,405 @@
+//! The supervisor: one loop over what the engine orders, what becomes of processes, and deadlines. It knows no dependency.
+//!
+//! What to do about a slot is decided in `pintle::supervision`; here it is done. After `start` nothing allocates, and
+//! nothing waits: not for a child, a pipe, the engine or the logger.
+//!
+//! One round: orders, deadlines, up to `SPAWNS` spawns, the doorbell, then news from the kernel. A row of the reports is
+//! written before the death that it tells of is reaped, and after everything that it says has happened.
+
+mod children;
+mod deadlines;
+mod helpers;
+mod launch;
+mod pids;
+mod readiness;
+mod shutdown;
+mod start;
+
+pub use start::{Options, first_acts, start};
+
+use crate::host::failure::Failure;
+use crate::host::log_link::LogLink;
+use crate::host::run_directory::Place;
+use crate::sys::poll::{Doorbell, News, Poll};
+use crate::sys::signals::{self, Target};
+use crate::sys::spawn::Spawner;
+use crate::sys::{OwnedFd, alloc, clock};
+use children::{Flight, Queue};
+use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
+use deadlines::Deadlines;
+use helpers::Helper;
+use launch::{Common, Variables};
+use pids::Pids;
+use pintle::board::orders::{self, Orders, Wish};
+use pintle::board::reports::{self, Exit, Reports, State};
+use pintle::board::words::{self, Change, Follower};
+use pintle::database::{action, service};
+use pintle::ident::{Order, SlotId};
+use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
+use pintle::supervision::{Input, Policy, Record, Requests, Role, Slot, step};
+use pintle::time::Instant;
+
+/// The program that helpers and chain-loaders are: our own.
+const SELF: &CStr = c"/proc/self/exe";
+
+/// Spawns in one round, before the kernel's news are looked at again.
+const SPAWNS: usize = 16;
+/// Children between clone and exec that are watched at once; more stay queued.
+const FLIGHTS: usize = 128;
+
+/// What is kept of a slot beside its report.
+#[derive(Default)]
+struct Private {
+    record: Record,
+    /// Where the service tells that it is ready, while it has not.
+    ready: Option<OwnedFd>,
+    /// Its notify socket, once it has had one.
+    notify: Option<OwnedFd>,
+    /// Its log pipe, reading and writing end.
+    log: Option<(OwnedFd, OwnedFd)>,
+    /// Of an instance slot: its template.
+    template: u32,
+    /// Text row of the order plus one, 0 for none.
+    text: u32,
+    /// The process that it named as its main one; 0 for none.
+    other_main: u32,
+    /// The next slot of the queue plus one.
+    next: u32,
+    queued: bool,
+    wants_main: bool,
+    wants_auxiliary: bool,
+}
+
+/// Everything.
+pub struct Supervisor {
+    common: Common,
+    place: Place,
+    orders: Orders<'static>,
+    reports: Reports<'static>,
+    slots: Vec<Private>,
+    deadlines: Deadlines,
+    pids: Pids,
+    queue: Queue,
+    flights: Vec<Option<Flight>>,
+    spawner: Spawner,
+    /// Since when no stack has been free for what is queued.
+    stuck: Option<Instant>,
+    poll: Poll,
+    signals: OwnedFd,
+    follower: Follower,
+    to_supervisor: Doorbell,
+    to_engine: Doorbell,
+    /// None: there is nowhere to log to.
+    link: Option<LogLink>,
+    /// The link waits to be writable.
+    log_full: bool,
+    /// Of each instance slot: its name, NUL behind it.
+    instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
+    engine_descriptors: Vec<OwnedFd>,
+    log_dir: Option<std::ffi::CString>,
+    engine: Helper,
+    logger: Helper,
+    /// Where the kernel writes the pids that have no word in the reports.
+    pid_word: &'static AtomicU32,
+    now: Instant,
+    /// The engine has something to read.
+    dirty: bool,
+    shutdown: shutdown::Progress,
+    shutdown_timeout_ms: u32,
+    /// Held for the lock on it.
+    _lock: Option<OwnedFd>,
+}
+
+/// What an epoll token stands for.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Orders,
+    Logger,
+    Flight(u32),
+    Ready(u32),
+    Notify(u32),
+}
+
+impl Source {
+    fn token(self) -> u64 {
+        let (kind, index) = match self {
+            Source::Signals => (0, 0),
+            Source::Orders => (1, 0),
+            Source::Logger => (2, 0),
+            Source::Flight(at) => (3, at),
+            Source::Ready(slot) => (4, slot),
+            Source::Notify(slot) => (5, slot),
+        };
+        kind << 32 | u64::from(index)
+    }
+
+    fn of(token: u64) -> Option<Source> {
+        let index = token as u32;
+        match token >> 32 {
+            0 => Some(Source::Signals),
+            1 => Some(Source::Orders),
+            2 => Some(Source::Logger),
+            3 => Some(Source::Flight(index)),
+            4 => Some(Source::Ready(index)),
+            5 => Some(Source::Notify(index)),
+            _ => None,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Runs until everything is down; gives the exit code.
+    pub fn run(&mut self) -> u8 {
+        let mut news: heapless::Vec<News, { crate::sys::poll::BATCH }> = heapless::Vec::new();
+        self.look_at_all();
+        loop {
+            self.now = clock::now();
+            self.follow_orders();
+            self.meet_deadlines();
+            let more = self.spawn_some();
+            self.flush_log();
+            self.ring();
+            if let Some(code) = self.ended() {
+                return code;
+            }
+            let until = if more { Some(Instant(0)) } else { self.next_deadline() };
+            if !more {
+                words::set_asleep(self.reports.words(), true);
+            }
+            let late = !more && self.follower.behind(self.orders.words());
+            news.clear();
+            news.extend(self.poll.wait(if late { Some(Instant(0)) } else { until }));
+            if !more {
+                words::set_asleep(self.reports.words(), false);
+            }
+            self.now = clock::now();
+            for one in &news {
+                self.take(*one);
+            }
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match Source::of(news.token) {
+            Some(Source::Signals) => self.take_signals(),
+            Some(Source::Orders) => {
+                self.to_supervisor.answer();
+            }
+            Some(Source::Logger) => {} // writable again: `flush_log` comes in every round
+            Some(Source::Flight(at)) => self.look_at_flight(at as usize),
+            Some(Source::Ready(slot)) => self.read_ready(SlotId(slot)),
+            Some(Source::Notify(slot)) => self.read_notices(SlotId(slot)),
+            None => {}
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let mut died = false;
+        while let Some(caught) = signals::read_signal(crate::sys::AsFd::as_fd(&self.signals)) {
+            match caught.signal {
+                signals::SIGCHLD => died = true,
+                signals::SIGTERM | signals::SIGPWR => self.begin_shutdown(),
+                signals::SIGINT if self.shutdown.interrupted() => self.kill_everything(),
+                signals::SIGINT => self.begin_shutdown(),
+                _ => {}
+            }
+        }
+        if died {
+            self.take_deaths();
+        }
+    }
+
+    fn meet_deadlines(&mut self) {
+        while let Some(slot) = self.deadlines.take_due(self.now) {
+            self.feed(slot, Input::Deadline);
+        }
+        self.mind_helpers();
+        self.mind_shutdown();
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let stuck = self.due_of_stuck();
+        [self.deadlines.first(), self.engine.due(), self.logger.due(), self.shutdown.due(), stuck]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.)
+    fn ring(&mut self) {
+        words::store(self.reports.words(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
+        if self.dirty && words::is_asleep(self.orders.words()) {
+            self.to_engine.ring();
+        }
+        self.dirty = false;
+    }
+
+    // Orders.
+
+    fn follow_orders(&mut self) {
+        // As many as the ring holds, so that an engine that writes without end does not keep the rest waiting.
+        for _ in 0..RING_ENTRIES {
+            match self.follower.next(self.orders.words()) {
+                Some(Change::Slot(slot)) => self.look_at(slot),
+                Some(Change::All) => self.look_at_all(),
+                None => break,
+            }
+        }
+        if words::load(self.orders.words(), orders::own::MACHINE) != 0 {
+            self.begin_shutdown();
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        for slot in 0..self.reports.geometry().slots() {
+            self.look_at(SlotId(slot));
+        }
+    }
+
+    /// Acts on what is new in the order of a slot. A row that makes no sense is no news.
+    fn look_at(&mut self, slot: SlotId) {
+        let (Some(order), Some(row)) = (self.orders.read(slot), self.reports.read(slot)) else { return };
+        if order.number != row.order && order.number != Order(0) && !self.shutdown.kills() {
+            if !row.state.has_process()
+                && let Some(private) = self.slots.get_mut(slot.index())
+            {
+                private.template = order.service;
+                private.text = order.text;
+            }
+            match (order.wish, self.policy(slot)) {
+                (Wish::Up | Wish::Down, Some(_)) => self.feed(slot, Input::Ordered(order.number, order.wish)),
+                (wish, None) => {
+                    let mut row = row;
+                    row.order = order.number;
+                    row.since = self.now;
+                    row.state = if wish == Wish::Up { State::Failed } else { State::Down };
+                    row.exit = Exit::NotSpawned;
+                    row.failure = Failure::NO_DEFINITION.0;
+                    self.reports.write(slot, &row);
+                    self.dirty = true;
+                }
+            }
+        }
+        if order.reload != row.reloaded {
+            self.feed_and(slot, Input::ReloadAsked, |row| row.reloaded = order.reload);
+        }
+        if order.signal != row.signalled {
+            self.feed_and(slot, Input::SignalAsked(order.signal as u8), |row| row.signalled = order.signal);
+        }
+    }
+
+    // One slot.
+
+    /// The definition that a slot runs: itself, or its template; `None` for what is neither.
+    fn definition(&self, slot: SlotId) -> Option<SlotId> {
+        let image = &self.common.image;
+        let is_template = |slot| image.flags(slot) & service::flags::TEMPLATE != 0;
+        if slot.0 < image.services() {
+            return (!is_template(slot)).then_some(slot);
+        }
+        let template = SlotId(self.slots.get(slot.index())?.template);
+        (template.0 < image.services() && is_template(template)).then_some(template)
+    }
+
+    fn policy(&self, slot: SlotId) -> Option<Policy> {
+        Policy::of(&self.common.image, self.definition(slot)?)
+    }
+
+    fn feed(&mut self, slot: SlotId, input: Input) {
+        self.feed_and(slot, input, |_| {});
+    }
+
+    /// Takes one input for a slot, writes what is now, does what follows.
+    fn feed_and(&mut self, slot: SlotId, input: Input, change: impl FnOnce(&mut reports::ReportRow)) {
+        let (Some(before), Some(policy), Some(private)) =
+            (self.reports.read(slot), self.policy(slot), self.slots.get_mut(slot.index()))
+        else {
+            return;
+        };
+        let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
+        let mut taken = Slot {
+            row: before,
+            record: private.record,
+            policy: &policy,
+            now: self.now,
+            stamp,
+            salt: slot.0,
+            requests: Requests::default(),
+        };
+        step(&mut taken, input);
+        change(&mut taken.row);
+        private.record = taken.record;
+        if taken.stamp != stamp {
+            words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
+        }
+        let (row, requests) = (taken.row, taken.requests);
+        if row.deadline != before.deadline || input == Input::Deadline {
+            self.deadlines.set(slot, row.deadline);
+        }
+        if row != before {
+            // On the way from nothing to a life there is nothing that the engine acts on.
+            let from_nothing = !before.state.has_process() || before.state == State::Spawning;
+            let on_the_way = matches!(row.state, State::Queued | State::Spawning | State::Starting);
+            if from_nothing && on_the_way && row.reloaded == before.reloaded && row.signalled == before.signalled {
+                self.reports.write_quietly(slot, &row);
+            } else {
+                self.reports.write(slot, &row);
+                self.dirty = true;
+            }
+        }
+        if requests != Requests::default() {
+            self.perform(slot, &requests, row.pid, row.auxiliary);
+        }
+    }
+
+    fn perform(&mut self, slot: SlotId, requests: &Requests, pid: u32, auxiliary: u32) {
+        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
+            *requests;
+        if cancel && let Some(private) = self.slots.get_mut(slot.index()) {
+            private.wants_main = false;
+            private.wants_auxiliary = false;
+        }
+        for (wanted, list) in [(stop_signals, service::STOP), (reload_signals, service::RELOAD)] {
+            if wanted && let Some(definition) = self.definition(slot) {
+                let signals = self.common.image.list(self.common.image.service(definition, list));
+                for signal in signals.iter().skip(1).filter(|_| signals.get(0) == action::SIGNALS) {
+                    let _ = signals::send(Target::Process(pid), signal as u8); // gone already: its death is on the way
+                }
+            }
+        }
+        if signal != 0 {
+            let _ = signals::send(Target::Process(pid), signal);
+        }
+        for (wanted, pid) in [(kill, pid), (kill_auxiliary, auxiliary)] {
+            if wanted {
+                kill_group(pid);
+            }
+        }
+        if spawn {
+            self.enqueue(slot, |private| private.wants_main = true);
+        }
+        if let Some(Role::Stop | Role::Reload) = spawn_auxiliary {
+            self.enqueue(slot, |private| private.wants_auxiliary = true);
+        }
+    }
+
+    /// The texts of the slot's order.
+    fn variables(&self, slot: SlotId) -> Variables {
+        let mut variables = Variables::NONE;
+        let text = self.slots.get(slot.index()).map_or(0, |private| private.text);
+        if let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) {
+            let (instance, pass) = variables.buffers();
+            self.orders.read_text(row, instance, pass);
+        }
+        variables
+    }
+}
+
+/// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has
+/// not got).
+fn kill_group(pid: u32) {
+    let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+}

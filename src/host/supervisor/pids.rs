@@ -1,0 +1,151 @@
+//! Whose process a pid is: open addressing with room for two processes of every slot, so that it can never be full.
+//! Nothing here allocates after `new`.
+
+use pintle::ident::SlotId;
+
+/// Whose process it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// The slot's main process.
+    Main(SlotId),
+    /// Its stop or reload command.
+    Auxiliary(SlotId),
+    /// The engine.
+    Engine,
+    /// The logger.
+    Logger,
+}
+
+const ENGINE: u32 = u32::MAX;
+const LOGGER: u32 = u32::MAX - 1;
+
+impl Owner {
+    fn to_word(self) -> u32 {
+        match self {
+            Owner::Main(slot) => slot.0 << 1,
+            Owner::Auxiliary(slot) => slot.0 << 1 | 1,
+            Owner::Engine => ENGINE,
+            Owner::Logger => LOGGER,
+        }
+    }
+
+    fn from_word(word: u32) -> Owner {
+        match word {
+            ENGINE => Owner::Engine,
+            LOGGER => Owner::Logger,
+            main if main & 1 == 0 => Owner::Main(SlotId(main >> 1)),
+            auxiliary => Owner::Auxiliary(SlotId(auxiliary >> 1)),
+        }
+    }
+}
+
+/// The table.
+pub struct Pids {
+    /// (pid, owner); pid 0 is a free place.
+    places: Vec<(u32, u32)>,
+    count: usize,
+}
+
+impl Pids {
+    /// For this many slots.
+    pub fn new(slots: u32) -> Pids {
+        // Two for each slot, the engine and the logger, and always a free place to end a search.
+        let places = (2 * slots as usize + 8).next_power_of_two();
+        Pids { places: vec![(0, 0); places], count: 0 }
+    }
+
+    /// How many processes there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whose process this is.
+    pub fn get(&self, pid: u32) -> Option<Owner> {
+        let place = self.places[self.find(pid)?];
+        Some(Owner::from_word(place.1))
+    }
+
+    /// Adds one; a pid that is there already (it cannot be: it has not been reaped) gets the new owner.
+    pub fn insert(&mut self, pid: u32, owner: Owner) {
+        if pid == 0 {
+            return;
+        }
+        let mut at = self.home(pid);
+        while self.places[at].0 != 0 && self.places[at].0 != pid {
+            at = self.after(at);
+        }
+        self.count += usize::from(self.places[at].0 == 0);
+        self.places[at] = (pid, owner.to_word());
+    }
+
+    /// Removes one.
+    pub fn remove(&mut self, pid: u32) {
+        let Some(mut hole) = self.find(pid) else { return };
+        self.count -= 1;
+        // What was pushed along by the removed one moves back, so that no search ends at the hole.
+        let mut at = self.after(hole);
+        while self.places[at].0 != 0 {
+            let home = self.home(self.places[at].0);
+            let mask = self.places.len() - 1;
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+                self.places[hole] = self.places[at];
+                hole = at;
+            }
+            at = self.after(at);
+        }
+        self.places[hole] = (0, 0);
+    }
+
+    fn find(&self, pid: u32) -> Option<usize> {
+        let mut at = self.home(pid);
+        while self.places[at].0 != 0 {
+            if self.places[at].0 == pid {
+                return Some(at);
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    /// Pids come in runs, so their low bits spread well as they are, and neighbours share cache lines.
+    fn home(&self, pid: u32) -> usize {
+        pid as usize & (self.places.len() - 1)
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.places.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pids_are_found_whatever_was_removed_before() {
+        let mut pids = Pids::new(20);
+        let mut expected = std::collections::BTreeMap::new();
+        let mut random = 1u32;
+        for round in 0..20_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let pid = 1 + (random >> 8) % 100;
+            let owner = match random >> 30 {
+                0 => Owner::Main(SlotId(random & 0xf)),
+                1 => Owner::Auxiliary(SlotId(random & 0xf)),
+                2 => Owner::Engine,
+                _ => Owner::Logger,
+            };
+            if expected.len() < 40 && random >> 29 & 1 == 0 {
+                pids.insert(pid, owner);
+                expected.insert(pid, owner);
+            } else {
+                pids.remove(pid);
+                expected.remove(&pid);
+            }
+            assert_eq!(pids.len(), expected.len(), "round {round}");
+            for pid in 1..=100 {
+                assert_eq!(pids.get(pid), expected.get(&pid).copied(), "round {round}, pid {pid}");
+            }
+        }
+    }
+}

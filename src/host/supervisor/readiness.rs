@@ -1,0 +1,124 @@
+//! How services say that they are ready: a newline on a pipe, or datagrams on a socket of each one's own, so that who
+//! speaks does not rest on pids.
+
+use super::{Source, Supervisor};
+use crate::host::failure::Failure;
+use crate::host::run_directory::{NOTIFY, Place};
+use crate::sys::poll::Interest;
+use crate::sys::socket::Address;
+use crate::sys::{AsFd, Errno, directory, file, process, socket};
+use core::fmt::Write;
+use pintle::database::{exec, service};
+use pintle::ident::SlotId;
+use pintle::supervision::{Input, notify};
+use std::os::unix::ffi::OsStrExt;
+
+/// Bytes of `$NOTIFY_SOCKET`: what a socket address holds, and `@`.
+pub const PATH_BYTES: usize = 112;
+/// Datagrams of one service taken in one round: one that floods waits for the others.
+const NOTICES: usize = 16;
+/// Bytes of a datagram that are read; the rest is cut off.
+const NOTICE_BYTES: usize = 4096;
+
+impl Supervisor {
+    /// Reads the readiness pipe of a slot, if it has one.
+    pub fn read_ready(&mut self, slot: SlotId) {
+        loop {
+            let Some(private) = self.slots.get_mut(slot.index()) else { return };
+            let Some(pipe) = &private.ready else { return };
+            let mut bytes = [0; 64];
+            match file::read(pipe, &mut bytes) {
+                Ok(count @ 1..) => {
+                    if bytes.iter().take(count).any(|byte| *byte == b'\n') {
+                        private.ready = None;
+                        self.feed(slot, Input::Ready);
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                // Closed without a word: start-timeout decides.
+                Ok(_) | Err(_) => private.ready = None,
+            }
+        }
+    }
+
+    /// Where the service of a slot sends its notices: `$NOTIFY_SOCKET`. Empty if it would be too long.
+    pub fn notify_path<'a>(&self, slot: SlotId, buffer: &'a mut [u8; PATH_BYTES]) -> &'a [u8] {
+        let mut text: heapless::Vec<u8, PATH_BYTES> = heapless::Vec::new();
+        let parts: [&[u8]; 2] = match &self.place {
+            Place::Directory(directory) => [directory.path().as_os_str().as_bytes(), b"/"],
+            Place::Abstract(name) => [b"@", name],
+        };
+        let mut digits: heapless::String<12> = heapless::String::new();
+        let _ = write!(digits, "/{}", slot.0); // eleven characters at most
+        let name: &[u8] = if matches!(self.place, Place::Directory(_)) { NOTIFY.as_bytes() } else { b"/notify" };
+        for part in [parts[0], parts[1], name, digits.as_bytes()] {
+            if text.extend_from_slice(part).is_err() {
+                return &[];
+            }
+        }
+        let length = text.len();
+        match buffer.get_mut(..length) {
+            Some(place) => {
+                place.copy_from_slice(&text);
+                place
+            }
+            None => &[],
+        }
+    }
+
+    /// Makes the notify socket of a slot, if it has none yet. In a run directory it belongs to the service's user, and
+    /// nobody else (but root) may send to it.
+    pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
+        if self.slots.get(slot.index()).is_none_or(|private| private.notify.is_some()) {
+            return Ok(());
+        }
+        let mut buffer = [0; PATH_BYTES];
+        let path = self.notify_path(slot, &mut buffer);
+        let address = match path.strip_prefix(b"@") {
+            Some(name) => Address::abstract_name(name),
+            None if path.is_empty() => Err(Errno::NAMETOOLONG),
+            None => Address::path(path),
+        };
+        let bound = address.and_then(|address| socket::bind_datagrams(&address, 0o600)).map_err(Failure::of_notify)?;
+        if !path.starts_with(b"@") && process::uid() == 0 {
+            let image = self.common.image;
+            let record = image.service(definition, service::EXEC);
+            let [user, group] = [exec::USER, exec::GROUP].map(|field| image.bytes_of(image.exec(record, field)));
+            let account = self.common.accounts.resolve(user, group)?;
+            directory::give(path, account.uid, account.gid).map_err(Failure::of_notify)?;
+        }
+        self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
+        if let Some(private) = self.slots.get_mut(slot.index()) {
+            private.notify = Some(bound);
+        }
+        Ok(())
+    }
+
+    /// Reads the notices of a slot, if it sends any.
+    pub fn read_notices(&mut self, slot: SlotId) {
+        for _ in 0..NOTICES {
+            let mut datagram = [0; NOTICE_BYTES];
+            let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
+            // Descriptors that came along are closed with `received`.
+            let Ok(Some(received)) = socket::receive(socket.as_fd(), &mut datagram) else { return };
+            let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
+            // An abstract name has no permissions: whoever is not us or root is not believed.
+            if matches!(self.place, Place::Abstract(_)) && sender != 0 && sender != self.common.uid {
+                continue;
+            }
+            let notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
+            if let Some(pid) = notice.main_pid
+                && let Some(private) = self.slots.get_mut(slot.index())
+            {
+                let current = self.reports.read(slot).map_or(0, |row| row.pid);
+                private.other_main = if pid == current { 0 } else { pid };
+            }
+            if let Some(ms) = notice.extend_ms {
+                self.feed(slot, Input::Extend(ms));
+            }
+            if notice.ready {
+                self.feed(slot, Input::Ready);
+            }
+        }
+    }
+}

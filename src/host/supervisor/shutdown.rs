@@ -1,0 +1,172 @@
+//! The end: asked for by a signal or the engine, in order by the engine, bounded by the supervisor alone.
+
+use super::{Supervisor, kill_group};
+use crate::sys::poll::{Interest, Poll};
+use crate::sys::signals::{self, Target};
+use crate::sys::{AsFd, clock, file, process, reap};
+use core::fmt::Write;
+use pintle::board::orders;
+use pintle::board::reports;
+use pintle::board::words;
+use pintle::ident::SlotId;
+use pintle::supervision::Input;
+use pintle::time::Instant;
+
+/// How long what was killed may take to be gone. Milliseconds.
+const GRACE_MS: u32 = 2000;
+/// How long the logger may take to write what is in the pipes. Milliseconds.
+const LOGGER_MS: u32 = 5000;
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// It has not begun.
+    Running,
+    /// The engine takes everything down.
+    Wanted,
+    /// The bound is past: everything is killed.
+    Killing,
+    /// Something cannot even be killed.
+    GivenUp,
+}
+
+/// See `Stage`.
+pub struct Progress {
+    stage: Stage,
+    due: Option<Instant>,
+}
+
+impl Progress {
+    pub const fn new() -> Progress {
+        Progress { stage: Stage::Running, due: None }
+    }
+
+    /// An interrupt has come before: the next one kills.
+    pub fn interrupted(&self) -> bool {
+        self.stage == Stage::Wanted
+    }
+
+    /// Nothing is started any more.
+    pub fn kills(&self) -> bool {
+        matches!(self.stage, Stage::Killing | Stage::GivenUp)
+    }
+
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+impl Supervisor {
+    /// Everything is to go down in order.
+    pub fn begin_shutdown(&mut self) {
+        if self.shutdown.stage != Stage::Running {
+            return;
+        }
+        self.shutdown = Progress { stage: Stage::Wanted, due: Some(self.now.plus_ms(self.shutdown_timeout_ms)) };
+        words::store(self.reports.words(), reports::own::SHUTDOWN, 1);
+        self.to_engine.ring();
+    }
+
+    /// Everything is to be gone now.
+    pub fn kill_everything(&mut self) {
+        self.shutdown = Progress { stage: Stage::Killing, due: Some(self.now.plus_ms(GRACE_MS)) };
+        words::store(self.reports.words(), reports::own::SHUTDOWN, 2);
+        for slot in 0..self.reports.geometry().slots() {
+            self.feed(SlotId(slot), Input::Kill);
+        }
+        self.to_engine.ring();
+    }
+
+    pub fn mind_shutdown(&mut self) {
+        if self.shutdown.due.is_none_or(|due| due > self.now) {
+            return;
+        }
+        match self.shutdown.stage {
+            Stage::Running | Stage::GivenUp => self.shutdown.due = None,
+            Stage::Wanted => self.kill_everything(),
+            Stage::Killing => self.shutdown = Progress { stage: Stage::GivenUp, due: None },
+        }
+    }
+
+    /// The exit code, once all is over.
+    pub fn ended(&mut self) -> Option<u8> {
+        let live = self.services_live();
+        let all_down = words::load(self.orders.words(), orders::own::ALL_DOWN) == 1;
+        let code = match self.shutdown.stage {
+            Stage::Running => return None,
+            Stage::Wanted => (all_down && !live).then_some(0),
+            Stage::Killing => (!live).then_some(1),
+            Stage::GivenUp => Some(1),
+        }?;
+        self.finish();
+        Some(code)
+    }
+
+    /// Services are down; what else there is goes too: engine, what services left behind, logger.
+    fn finish(&mut self) {
+        self.flush_log();
+        kill_group(self.engine.pid());
+        let Ok(mut poll) = Poll::new() else { return };
+        if poll.add(&self.signals, 0, Interest::READ).is_err() {
+            return;
+        }
+        let logger = self.logger.pid();
+        let until = clock::now().plus_ms(GRACE_MS);
+        // Killing a process makes its children ours, so it takes as many turns as they are deep.
+        while kill_children(logger) && clock::now() < until {
+            self.wait_for_death(&mut poll, until);
+        }
+        // With every writing end closed (ours here, theirs by death) the logger sees the end of each log.
+        for private in &mut self.slots {
+            private.log = None;
+        }
+        let until = clock::now().plus_ms(LOGGER_MS);
+        let _ = signals::send(Target::Process(logger), signals::SIGTERM);
+        while logger != 0 && reap::look(logger) == reap::Child::Alive && clock::now() < until {
+            self.wait_for_death(&mut poll, until);
+        }
+        if process::pid() == 1 {
+            // Process 1 of a pid namespace: whatever is left in it.
+            let _ = signals::send(Target::Everything, signals::SIGKILL);
+        }
+        reap_all();
+    }
+
+    /// Reaps what is dead, then waits for the next signal.
+    fn wait_for_death(&self, poll: &mut Poll, until: Instant) {
+        reap_all();
+        let _ = poll.wait(Some(until)).count();
+        while signals::read_signal(self.signals.as_fd()).is_some() {}
+    }
+}
+
+fn reap_all() {
+    while let Some(death) = reap::peek() {
+        reap::reap(death.pid);
+    }
+}
+
+/// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
+fn kill_children(but: u32) -> bool {
+    let mut path: heapless::String<48> = heapless::String::new();
+    let pid = process::pid();
+    let _ = write!(path, "/proc/self/task/{pid}/children"); // fits
+    let Ok(list) = file::open_read(path.as_bytes()) else { return false };
+    let mut found = false;
+    let (mut number, mut buffer) = (0u32, [0; 1024]);
+    while let Ok(count @ 1..) = file::read(&list, &mut buffer) {
+        for byte in buffer.iter().take(count) {
+            match byte {
+                b'0'..=b'9' => number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
+                _ => {
+                    if number > 1 && number != but && reap::look(number) == reap::Child::Alive {
+                        let _ = signals::send(Target::Process(number), signals::SIGKILL);
+                        found = true;
+                    }
+                    number = 0;
+                }
+            }
+        }
+    }
+    found
+}

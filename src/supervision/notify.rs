@@ -1,0 +1,73 @@
+//! The datagrams of sd_notify(3), as much of them as is understood. Lines of `NAME=VALUE`; what is unknown is passed over,
+//! as the protocol wants.
+
+/// What one datagram says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Notice {
+    /// `READY=1`.
+    pub ready: bool,
+    /// `RELOADING=1`: up all the same.
+    pub reloading: bool,
+    /// `STOPPING=1`: it ends by itself; policy decides when it has.
+    pub stopping: bool,
+    /// `MAINPID=`: another process of it is the main one.
+    pub main_pid: Option<u32>,
+    /// `EXTEND_TIMEOUT_USEC=`, in milliseconds, rounded up, at most `EXTEND_MS_MAX`.
+    pub extend_ms: Option<u32>,
+}
+
+/// The most that one message can ask for: an hour.
+pub const EXTEND_MS_MAX: u32 = 3_600_000;
+
+/// Reads a datagram. Total: garbage says nothing.
+pub fn parse(datagram: &[u8]) -> Notice {
+    let mut notice = Notice::default();
+    for line in datagram.split(|byte| *byte == b'\n') {
+        let Some(at) = line.iter().position(|byte| *byte == b'=') else { continue };
+        let (name, value) = (&line[..at], &line[at + 1..]);
+        match name {
+            b"READY" => notice.ready |= value == b"1",
+            b"RELOADING" => notice.reloading |= value == b"1",
+            b"STOPPING" => notice.stopping |= value == b"1",
+            b"MAINPID" => {
+                notice.main_pid = number(value).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 1)
+            }
+            b"EXTEND_TIMEOUT_USEC" => {
+                notice.extend_ms = number(value).map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32);
+            }
+            _ => {} // STATUS goes to the engine by the socket, later; the rest is not ours to know
+        }
+    }
+    notice
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    core::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_is_lines_of_which_the_known_ones_count() {
+        let nothing = Notice::default();
+        let table: [(&[u8], Notice); 12] = [
+            (b"READY=1", Notice { ready: true, ..nothing }),
+            (b"READY=1\n", Notice { ready: true, ..nothing }),
+            (b"STATUS=half way\nREADY=1\nMAINPID=77", Notice { ready: true, main_pid: Some(77), ..nothing }),
+            (b"RELOADING=1\nMONOTONIC_USEC=5", Notice { reloading: true, ..nothing }),
+            (b"STOPPING=1", Notice { stopping: true, ..nothing }),
+            (b"EXTEND_TIMEOUT_USEC=1500001", Notice { extend_ms: Some(1501), ..nothing }),
+            (b"EXTEND_TIMEOUT_USEC=18446744073709551615", Notice { extend_ms: Some(EXTEND_MS_MAX), ..nothing }),
+            (b"EXTEND_TIMEOUT_USEC=-1\nMAINPID=1", nothing),
+            (b"MAINPID=99999999999\nMAINPID", nothing),
+            (b"READY=0\nREADY=\nREADY=11", nothing),
+            (b"XREADY=1", nothing),
+            (b"\xff\x00=\xff\n==\n", nothing),
+        ];
+        for (datagram, expected) in table {
+            assert_eq!(parse(datagram), expected, "{:?}", core::str::from_utf8(datagram));
+        }
+    }
+}
