@@ -18,8 +18,9 @@ pub static APPLET: Applet = Applet {
     summary: "makes a database of service files",
     usage: "SRC... -o FILE",
     help: "Checks service files and makes a database of them. SRC is a file NAME.svc or a\n\
-           directory, of which all NAME.svc are taken. If anything is wrong all of it is\n\
-           said and FILE is left as it is; else FILE is replaced at once, and is on disk.\n\
+           directory, of which all NAME.svc are taken, or what pintle dump has written.\n\
+           If anything is wrong all of it is said and FILE is left as it is; else FILE is\n\
+           replaced at once, and is on disk.\n\
            \n\
            \x20 -o, --output FILE  the database\n\
            \n\

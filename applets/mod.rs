@@ -5,6 +5,7 @@
 //! `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
+mod dump;
 mod engine;
 mod exec;
 mod log;
@@ -61,6 +62,7 @@ pub struct Applet {
 #[rustfmt::skip] // A line each, so that two additions do not meet.
 static APPLETS: &[&Applet] = &[
     &compile::APPLET,
+    &dump::APPLET,
     &engine::APPLET,
     &exec::APPLET,
     &log::APPLET,

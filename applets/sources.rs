@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Severity, Source, render};
 use pintle::{lang, limits};
@@ -46,8 +47,8 @@ impl fmt::Display for Reason<'_> {
 }
 
 impl Sources {
-    /// Reads every `NAME.svc` among these files and in these directories. Other files in a directory, and hidden ones, are
-    /// left alone; directories in it are not entered.
+    /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
+    /// a directory, and hidden ones, are left alone; directories in it are not entered.
     pub fn read(given: &[PathBuf]) -> Sources {
         let mut sources = Sources::default();
         let mut files = Vec::new();
@@ -62,10 +63,7 @@ impl Sources {
                         sources.directory(path, &mut files);
                     }
                 }
-                Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => {
-                    let message = format_args!("not called NAME.svc, so it is no service file");
-                    sources.refuse(path, "no-service-file", message);
-                }
+                Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
                 Ok(_) => files.push(path.clone()),
                 Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Reason(&error))),
             }
@@ -75,7 +73,7 @@ impl Sources {
             sources.nowhere(format_args!("{count} service files are more than this pintle holds: {limit} (SLOTS_MAX)"));
             return sources;
         }
-        if files.is_empty() && sources.findings.is_empty() {
+        if files.is_empty() && sources.texts.is_empty() {
             sources.nowhere(format_args!("no service file (NAME.svc) is there"));
         }
         for path in &files {
@@ -113,17 +111,40 @@ impl Sources {
         }
     }
 
+    /// The services of a dump, as if their files stood where they did.
+    fn dumped(&mut self, path: &Path) {
+        let fault = match read_file(path, u64::from(u32::MAX)) {
+            Ok(Content::Text(bytes)) => match str::from_utf8(&bytes) {
+                Ok(text) if text.starts_with(FIRST_LINE) => {
+                    for part in parts(text) {
+                        let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
+                        self.parse(file, part.name.to_string());
+                    }
+                    return;
+                }
+                _ => "neither called NAME.svc nor a dump of a database".to_string(),
+            },
+            Ok(Content::Other(what)) => format!("{what}, not a file"),
+            Err(error) => format!("cannot open: {}", Reason(&error)),
+        };
+        self.refuse(path, "no-service-file", format_args!("{fault}"));
+    }
+
+    fn parse(&mut self, file: u32, name: String) {
+        match lang::parse(file, &name, &self.texts[file as usize].text, &mut self.findings) {
+            Some(definition) => self.definitions.push(definition),
+            None => self.unread.push(name),
+        }
+    }
+
     fn file(&mut self, path: &Path) {
         let stem = path.file_name().unwrap_or(OsStr::new("")).as_bytes();
         let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
-        let fault = match read_file(path) {
+        // One byte more than may be, so that the parser sees that it is too large.
+        let fault = match read_file(path, limits::SOURCE_BYTES_MAX as u64 + 1) {
             Ok(Content::Text(text)) => {
                 let file = self.add(path, text);
-                match lang::parse(file, &name, &self.texts[file as usize].text, &mut self.findings) {
-                    Some(definition) => self.definitions.push(definition),
-                    None => self.unread.push(name),
-                }
-                return;
+                return self.parse(file, name);
             }
             Ok(Content::Other(what)) => format!("{what}, not a file"),
             Err(error) => format!("cannot open: {}", Reason(&error)),
@@ -154,8 +175,8 @@ enum Content {
     Other(&'static str),
 }
 
-/// Reads a regular file, a little more of it than a service file may have. Never waits for a FIFO's other end.
-fn read_file(path: &Path) -> io::Result<Content> {
+/// Reads a regular file, at most so much of it. Never waits for a FIFO's other end.
+fn read_file(path: &Path, bytes_max: u64) -> io::Result<Content> {
     let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits();
     let file = File::options().read(true).custom_flags(flags as i32).open(path)?;
     let found = file.metadata()?;
@@ -163,7 +184,7 @@ fn read_file(path: &Path) -> io::Result<Content> {
     Ok(match kind {
         rustix::fs::FileType::RegularFile => {
             let mut text = Vec::new();
-            file.take(limits::SOURCE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+            file.take(bytes_max).read_to_end(&mut text)?;
             Content::Text(text)
         }
         rustix::fs::FileType::Directory => Content::Other("a directory"),

@@ -60,7 +60,7 @@ impl<'a> Image<'a> {
 
     /// Word `index` of a section; 0 behind its end.
     pub fn word(&self, section: Section, index: usize) -> u32 {
-        if index as u64 * 4 + 4 > u64::from(self.lengths[section as usize]) {
+        if index >= self.lengths[section as usize] as usize / 4 {
             return 0;
         }
         word_at(self.bytes, self.offsets[section as usize] as usize / 4 + index)
@@ -68,27 +68,27 @@ impl<'a> Image<'a> {
 
     /// Field of a service's record (`service::*`).
     pub fn service(&self, slot: SlotId, field: usize) -> u32 {
-        self.word(Section::Services, slot.index() * SERVICE_WORDS + field)
+        self.word(Section::Services, slot.index().saturating_mul(SERVICE_WORDS).saturating_add(field))
     }
 
     /// Field of an exec record (`exec::*`).
     pub fn exec(&self, index: u32, field: usize) -> u32 {
-        self.word(Section::Execs, index as usize * EXEC_WORDS + field)
+        self.word(Section::Execs, (index as usize).saturating_mul(EXEC_WORDS).saturating_add(field))
     }
 
     /// Field of a policy record (`policy::*`).
     pub fn policy(&self, index: u32, field: usize) -> u32 {
-        self.word(Section::Policies, index as usize * POLICY_WORDS + field)
+        self.word(Section::Policies, (index as usize).saturating_mul(POLICY_WORDS).saturating_add(field))
     }
 
     /// Field of an expression node (`node::*`).
     pub fn node(&self, index: u32, field: usize) -> u32 {
-        self.word(Section::Nodes, index as usize * NODE_WORDS + field)
+        self.word(Section::Nodes, (index as usize).saturating_mul(NODE_WORDS).saturating_add(field))
     }
 
     /// Field of a leaf record (`leaf::*`).
     pub fn leaf(&self, index: u32, field: usize) -> u32 {
-        self.word(Section::Leaves, index as usize * LEAF_WORDS + field)
+        self.word(Section::Leaves, (index as usize).saturating_mul(LEAF_WORDS).saturating_add(field))
     }
 
     /// Number of leaf records.

@@ -28,10 +28,12 @@
 //! word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
 
 mod compile;
+pub mod dump;
 pub mod image;
 mod verify;
 
 pub use compile::compile;
+pub use dump::dump;
 pub use image::Image;
 pub use verify::ImageError;
 

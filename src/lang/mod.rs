@@ -11,6 +11,7 @@ mod expression;
 pub mod keys;
 mod lexer;
 mod value;
+mod write;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,6 +23,8 @@ use diagnostic::{Diagnostic, Shown, Sink};
 use keys::{BUNDLE, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE};
 use lexer::{Entry, Segment};
 use value::Filler;
+
+pub use write::write;
 
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.

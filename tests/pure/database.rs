@@ -1,11 +1,12 @@
 //! From the text of service files to a database and back: what is refused and how it is said, what the bytes mean, and
 //! that no damaged file gets by.
 
-use pintle::database::{Image, ImageError, compile, header, service};
+use pintle::database::dump::parts;
+use pintle::database::{Image, ImageError, compile, dump, header, service};
 use pintle::graph::Relation;
 use pintle::ident::SlotId;
 use pintle::lang::definition::Definition;
-use pintle::lang::diagnostic::{Diagnostic, Source, render};
+use pintle::lang::diagnostic::{Diagnostic, Source, has_errors, render};
 use pintle::lang::parse;
 use proptest::prelude::*;
 
@@ -32,7 +33,7 @@ impl Files {
         let mut findings = Vec::new();
         let read = |(file, name): (usize, &String)| parse(file as u32, name, &self.sources[file].text, &mut findings);
         let definitions: Vec<_> = self.names.iter().enumerate().filter_map(read).collect();
-        assert!(findings.is_empty(), "{}", self.shown(&findings));
+        assert!(!has_errors(&findings), "{}", self.shown(&findings));
         definitions
     }
 
@@ -299,6 +300,44 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// The dump of a database, and what its parts compile to.
+fn dumped(bytes: &[u8]) -> (String, Vec<u8>) {
+    let image = Image::open(bytes).expect("just made");
+    let mut text = String::new();
+    dump(&image, &mut text).expect("a String takes everything");
+    let (mut sources, mut definitions, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts(&text) {
+        definitions.extend(parse(sources.len() as u32, part.name, part.text.as_bytes(), &mut findings));
+        sources.push(Source { path: part.origin.into(), text: part.text.into() });
+    }
+    let mut shown = String::new();
+    for finding in &findings {
+        render(finding, &sources, &mut shown).expect("a String takes everything");
+    }
+    assert!(findings.is_empty(), "{shown}of\n{text}");
+    let again = compile(definitions, &sources, &[]).unwrap_or_else(|found| panic!("{found:?} of\n{text}"));
+    (text, again)
+}
+
+#[test]
+fn a_dump_compiles_to_the_same_bytes() {
+    let awkward = "description = it's \"quoted\" and  spaced\ncommand = <<STOP /bin/bash -eu -c\n\techo ${HOME}\n\n\t\tif true\n\
+        \t#@ not a part\n\tEND\nSTOP\nstop = signal INT 40 TERM\nreload = /bin/kill '-HUP' \"a'b\" '' 'x\\y' =z '#c' <<no '$${A}' $X\n\
+        start-on = (a or b) and not (c A='x y' or d B!=[a-z]*\\\\? and not not up(web)) or failed(web) and 'or' A=\n\
+        limit-core = 0:unlimited\nlimit-nofile = 5\noom-score-adj = -1000\nnice = -20\numask = 7\nready = notify\n\
+        restart-delay = 1500ms\nrestart-window = 1d\nbefore = web\ngroup = 0\nlog = null\nessential = yes\n";
+    let expanding = "type = oneshot\ncommand = /bin/x ${A} a${A}'b c'$${A}\"${B}\" 'x'\\''y' $A\npass = A B\ndirectory = /srv/${A}\n\
+        remain = no\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n";
+    for bytes in [small(), database(&[("odd", awkward), ("web", RUN), ("expanding", expanding)])] {
+        let (text, again) = dumped(&bytes);
+        let other = Image::open(&again).expect("just made");
+        let mut second = String::new();
+        dump(&other, &mut second).expect("a String takes everything");
+        assert_eq!(text, second);
+        assert_eq!(bytes, again, "{text}");
+    }
+}
+
 /// Reads everything that there is to read.
 fn walk(image: &Image<'_>) -> usize {
     let mut seen = 0;
@@ -447,6 +486,13 @@ proptest! {
             texts.swap(at, (state >> 33) as usize % (at + 1));
         }
         prop_assert_eq!(bytes, Files::new(&texts).compile().expect("the same"));
+    }
+
+    #[test]
+    fn a_dump_of_any_relations_compiles_to_the_same_bytes((count, relations) in relations()) {
+        let bytes = Files::new(&texts(count, &relations)).compile().expect("no cycle can be in it");
+        let (text, again) = dumped(&bytes);
+        prop_assert_eq!(bytes, again, "{}", text);
     }
 
     #[test]

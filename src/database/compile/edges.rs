@@ -123,11 +123,12 @@ const fn strength(relation: Relation) -> Option<u32> {
     }
 }
 
-/// The edges of one source: to each target the strongest of those that imply one another, and each other one once.
+/// The edges of one source: to each target the strongest of those that imply one another, and each other one once. What is
+/// written at both ends counts as written at the target's.
 fn merge(own: &mut Vec<Link>) {
     let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
     let place = |link: &Link| (link.position.file, link.position.line, link.position.column);
-    own.sort_unstable_by_key(|link| (u64::from(link.target) << 4 | u64::from(rank(link)), link.turned, place(link)));
+    own.sort_unstable_by_key(|link| (u64::from(link.target) << 4 | u64::from(rank(link)), !link.turned, place(link)));
     own.dedup_by(|link, kept| {
         link.target == kept.target
             && (link.relation == kept.relation
@@ -159,7 +160,7 @@ mod tests {
         ];
         let edges = Edges::new(3, links);
         assert_eq!(edges.of(0), [link(0, After, 2, true)]);
-        let kept = [link(1, Needs, 0, false), link(1, Conflicts, 2, false), link(1, Observes, 0, false)];
+        let kept = [link(1, Needs, 0, true), link(1, Conflicts, 2, false), link(1, Observes, 0, false)];
         assert_eq!(edges.of(1), kept);
         assert_eq!(edges.of(2), []);
         let (first, words) = edges.reverse();
