@@ -6,9 +6,13 @@
 
 mod compile;
 mod dump;
+mod emit;
 mod engine;
 mod exec;
 mod log;
+mod looking;
+mod progress;
+mod running;
 mod sources;
 mod supervise;
 
@@ -61,11 +65,25 @@ pub struct Applet {
 /// The list. A new command is a line here.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
 static APPLETS: &[&Applet] = &[
+    &running::START,
+    &running::STOP,
+    &running::RESTART,
+    &running::RELOAD,
+    &running::SIGNAL,
+    &running::RESET,
+    &running::RELEASE,
+    &looking::STATUS,
+    &looking::LIST,
+    &looking::TREE,
+    &looking::WHY,
+    &log::APPLET,
     &compile::APPLET,
     &dump::APPLET,
+    &emit::APPLET,
+    &looking::CONDITIONS,
+    &running::SHUTDOWN,
     &engine::APPLET,
     &exec::APPLET,
-    &log::APPLET,
     &supervise::APPLET,
 ];
 

@@ -374,10 +374,7 @@ impl Host {
 
     fn take_request(&mut self, at: usize, text: &mut [u8], now: Instant) {
         let mut answer = Answer::new();
-        let waited = match self.answer(at, text, now, &mut answer) {
-            Ok(waited) => waited,
-            Err(()) => None,
-        };
+        let waited = self.answer(at, text, now, &mut answer).unwrap_or_default();
         self.clients.say(at, &mut answer);
         match waited {
             None => {}

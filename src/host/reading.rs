@@ -10,6 +10,8 @@ use pintle::database::Image;
 use pintle::status::{SystemWords, View};
 use pintle::time::Instant;
 
+use std::path::{Path, PathBuf};
+
 use super::run_directory::{self, Place, RunDirectory};
 use crate::sys::mapping::FileView;
 use crate::sys::signals::{self, Target};
@@ -24,6 +26,7 @@ pub struct Copies {
     reports: Vec<AtomicU32>,
     published: Vec<AtomicU32>,
     now: Instant,
+    run: PathBuf,
 }
 
 impl Copies {
@@ -62,7 +65,12 @@ impl Copies {
             return Err(format!("{}: these are not the reports of this database", path.display()));
         }
         let published = if said(&published, published::MAGIC) { published } else { Vec::new() };
-        Ok(Copies { database: bytes, reports, published, now })
+        Ok(Copies { database: bytes, reports, published, now, run: directory.path().to_path_buf() })
+    }
+
+    /// The run directory.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
     /// What there is to see; `None` cannot happen after `read` and is treated as nothing to see.
@@ -90,8 +98,10 @@ impl Copies {
 
 /// The words of this system, for `pintle::status`.
 pub const SYSTEM_WORDS: SystemWords = SystemWords {
-    step: |number| spawn::Step::from_number(number).map_or("spawn", spawn::Step::name),
-    errno: |number| errno::text_of(number as i32),
+    failure: |word, to| {
+        let step = spawn::Step::from_number(word >> 16).map_or("spawn", spawn::Step::name);
+        write!(to, "{step}: {}", errno::text_of((word & 0xffff) as i32))
+    },
 };
 
 fn file(directory: &RunDirectory, name: &str) -> Result<FileView, String> {

@@ -24,10 +24,8 @@ use words::{Age, ExitText};
 /// Words that only the system knows.
 #[derive(Clone, Copy)]
 pub struct SystemWords {
-    /// The step of a spawn with this number: `chdir`.
-    pub step: fn(u32) -> &'static str,
-    /// An errno in words: `No such file or directory`.
-    pub errno: fn(u32) -> &'static str,
+    /// Why a spawn failed, by the report's `failure` word: `chdir: No such file or directory`, `no such user`.
+    pub failure: fn(u32, &mut dyn Write) -> fmt::Result,
 }
 
 /// Everything there is to look at, at one instant.
@@ -386,9 +384,9 @@ impl<'a> View<'a> {
         } else {
             out.write_str("not running; this is what it reported last")?;
         }
-        write!(
+        writeln!(
             out,
-            "; {} recoveries, {} allocations after start\n",
+            "; {} recoveries, {} allocations after start",
             word(reports::own::RECOVERIES),
             word(reports::own::ALLOCATIONS)
         )?;

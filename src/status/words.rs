@@ -31,13 +31,17 @@ impl fmt::Display for Age {
         let s = self.0;
         match s {
             0..60 => write!(to, "{s} s"),
-            60..3600 if s % 60 == 0 => write!(to, "{} min", s / 60),
-            60..3600 => write!(to, "{} min {} s", s / 60, s % 60),
-            3600..86400 if s % 3600 < 60 => write!(to, "{} h", s / 3600),
-            3600..86400 => write!(to, "{} h {} min", s / 3600, s % 3600 / 60),
-            _ => write!(to, "{} d {} h", s / 86400, s % 86400 / 3600),
+            60..3600 => two(to, s / 60, "min", s % 60, "s"),
+            3600..86400 => two(to, s / 3600, "h", s % 3600 / 60, "min"),
+            _ => two(to, s / 86400, "d", s % 86400 / 3600, "h"),
         }
     }
+}
+
+/// Two units, the second left out where it is 0.
+fn two(to: &mut fmt::Formatter<'_>, large: u64, unit: &str, small: u64, small_unit: &str) -> fmt::Result {
+    write!(to, "{large} {unit}")?;
+    if small == 0 { Ok(()) } else { write!(to, " {small} {small_unit}") }
 }
 
 /// An instant on the wall clock, both in seconds since 1970 of the zone to be shown: the time of day on the same day,
@@ -113,30 +117,34 @@ impl fmt::Display for ExitText<'_> {
 }
 
 impl ExitText<'_> {
+    /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
     fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = (self.words.step)(self.report.failure >> 16);
-        to.write_str(step)?;
+        let mut said: heapless::String<128> = heapless::String::new();
+        // What does not fit is cut: these are our own short words.
+        let _ = (self.words.failure)(self.report.failure, &mut said);
+        let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
         let exec_text = |field| match self.image.service(self.definition, service::EXEC) {
             NONE => "",
             index => self.image.text(self.image.exec(index, field)),
         };
         let about = match step {
             "chdir" => exec_text(exec::DIRECTORY),
-            "setuid" | "user" => exec_text(exec::USER),
-            "setgid" | "group" | "setgroups" => match exec_text(exec::GROUP) {
+            "setuid" | "no such user" => exec_text(exec::USER),
+            "setgid" | "setgroups" | "no such group" => match exec_text(exec::GROUP) {
                 "" => exec_text(exec::USER),
                 group => group,
             },
-            "exec" | "execve" => {
+            "exec" => {
                 let command = self.image.list(self.image.service(self.definition, service::COMMAND));
                 self.image.text(command.get(0))
             }
             _ => "",
         };
+        to.write_str(step)?;
         if !about.is_empty() {
             write!(to, " {about}")?;
         }
-        write!(to, ": {}", (self.words.errno)(self.report.failure & 0xffff))
+        if reason.is_empty() { Ok(()) } else { write!(to, ":{reason}") }
     }
 }
 

@@ -65,6 +65,22 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
 }
 
+/// The C entry point, called by libc's start code: begins the program and hands the arguments on.
+macro_rules! program {
+    ($run:path) => {
+        /// See main(3p): how many arguments, the arguments, the environment.
+        ///
+        /// # Safety
+        /// Called by libc's start code alone.
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn main(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32 {
+            // SAFETY: libc's start code passed these.
+            $run(unsafe { $crate::sys::entry::begin(count, arguments, environment) })
+        }
+    };
+}
+pub(crate) use program;
+
 /// Begins the program: descriptors 0 to 2 become valid, a panic is reported on one line and runs the last rites.
 /// Call first of all, once.
 ///

@@ -90,7 +90,7 @@ unsafe fn tell(status: i32, step: Step, errno: i32) {
 unsafe fn take(step: Step, number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize, Failure> {
     // SAFETY: the caller's.
     match unsafe { syscall(number, a, b, c, d, e) } {
-        error if error < 0 && error >= -4095 => Err(Failure(step, error.wrapping_neg() as i32)),
+        error if (-4095..0).contains(&error) => Err(Failure(step, error.wrapping_neg() as i32)),
         value => Ok(value as usize),
     }
 }

@@ -52,6 +52,8 @@ pub struct Spawner {
     /// Whose descriptors the low numbers of a stack hold: the ticket of a child, 0 for nobody's.
     low_owner: [u32; STACKS],
     last_ticket: u32,
+    /// The system refused to share memory between processes.
+    only_fork: bool,
 }
 
 /// A child between clone and exec. Dropping it forgets the child, which goes on. Take it out of the poll first: other
@@ -85,7 +87,7 @@ pub enum News {
 impl Spawner {
     /// Maps the stacks: some 2 MB of addresses, of which one or two pages of each used stack become real.
     pub fn new() -> Result<Spawner> {
-        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0 })
+        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0, only_fork: false })
     }
 
     /// Takes the numbers `LOW_FIRST..LOW_END` for shared-descriptor mode ([`Plan::share_descriptors`]), which makes
@@ -211,23 +213,36 @@ impl Spawner {
 
     /// The clone itself. `task` lies in the memory of the stack.
     fn start(&mut self, index: Option<usize>, task: &child::Task, top: usize, pid_word: &AtomicU32) -> Result<u32> {
-        let sharing = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
-        let (flags, word) = match index {
-            Some(_) => (raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | sharing, self.stacks.word(index)),
-            None => (0, self.stacks.word(index)),
-        };
         const SIGCHLD: usize = 17;
-        if index.is_some() {
-            word.store(1, Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
-        }
-        // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
-        // returns and is written for this; the words are in mappings that stay (the pid word is the caller's borrow,
-        // and is written before clone returns).
-        let answer = unsafe {
-            let flags = flags | raw::CLONE_PARENT_SETTID | SIGCHLD;
-            raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
+        let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
+        let word = self.stacks.word(index);
+        let clone = |sharing: usize| {
+            let flags = sharing | raw::CLONE_PARENT_SETTID | SIGCHLD;
+            // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
+            // returns and is written for this; the word of the stack stays for ever, and the pid word, which is
+            // borrowed, is written before clone returns.
+            raw::answer(unsafe {
+                raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
+            })
         };
-        raw::answer(answer).map(|pid| pid as u32).inspect_err(|_| word.store(0, Ordering::Relaxed))
+        let pid = if index.is_some() && !self.only_fork {
+            word.store(1, Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
+            let answer = clone(raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files);
+            if answer.is_err() {
+                word.store(0, Ordering::Relaxed);
+            }
+            match answer {
+                // An emulator (qemu's user mode) that cannot share memory between processes. So it will be next time.
+                Err(Errno::INVAL) => {
+                    self.only_fork = true;
+                    clone(0)?
+                }
+                other => other?,
+            }
+        } else {
+            clone(0)?
+        };
+        Ok(pid as u32)
     }
 }
 

@@ -216,7 +216,6 @@ fn too_much_text_is_refused_and_nothing_started() {
     let taken = (0..1000).filter(|_| draft.argument(text).is_ok()).count();
     assert_eq!(taken, pintle::limits::ARGUMENTS_MAX);
     assert_eq!(draft.text(&[&[b'x'; 50_000]]).err(), Some(Refused::TooLong));
-    drop(draft);
     assert_eq!(spawner.free_stacks(), STACKS);
 }
 
@@ -257,4 +256,32 @@ fn a_child_of_a_shared_descriptor_table_gets_its_own() {
     });
     assert_eq!(answer, (News::Executed, "0\n1\n2\n3\n4\n5\n6\n7\n8\n".into(), DONE));
     assert_eq!(count(), before);
+}
+
+#[test]
+fn a_child_becomes_its_user_or_says_at_which_step_it_may_not() {
+    let mut spawner = Spawner::new().expect("memory");
+    let (news, output, outcome) = run(&mut spawner, false, "id -u; id -g; id -G; umask", |plan| {
+        (plan.uid, plan.gid, plan.groups) = (Some(4711), Some(4712), Some([4712, 4713].as_slice()));
+        (plan.umask, plan.no_new_privileges) = (Some(0o77), true);
+    });
+    if crate::sys::process::uid() == 0 {
+        assert_eq!((news, output, outcome), (News::Executed, "4711\n4712\n4712 4713\n0077\n".into(), DONE));
+    } else {
+        assert_eq!((news, outcome), (News::Failed(Step::Groups, Errno::PERM), Outcome::Exited(111)));
+    }
+}
+
+#[test]
+fn the_news_of_a_killed_child_are_its_end() {
+    let mut spawner = Spawner::new().expect("memory");
+    let mut draft = spawner.draft().expect("a stack is free");
+    draft.argument(Text::lasting(c"sleep")).expect("few");
+    draft.argument(Text::lasting(c"1000")).expect("few");
+    let plan = Plan { program: Some(Text::lasting(c"/bin/sleep")), ..Plan::default() };
+    let pending = draft.spawn(&plan, &AtomicU32::new(0)).expect("a child can be made");
+    let group = crate::sys::signals::Target::Process(pending.pid);
+    crate::sys::signals::send(group, crate::sys::signals::SIGKILL).expect("it is ours");
+    assert_eq!(wait_news(&mut spawner, &pending), News::Executed);
+    assert_eq!(wait_end(pending.pid), Outcome::Killed { signal: 9, core: false });
 }
