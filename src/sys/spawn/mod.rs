@@ -242,6 +242,8 @@ impl Spawner {
         } else {
             clone(0)?
         };
+        // The kernel has written it before the child began; qemu's user mode writes it into the child's copy only.
+        pid_word.store(pid as u32, Ordering::Relaxed);
         Ok(pid as u32)
     }
 }
