@@ -6,6 +6,7 @@
 //!     make bench BENCH='--runs 7 --only pintle,dinit --part start,memory'
 
 mod cgroup;
+mod guard;
 mod managers;
 mod place;
 
@@ -20,7 +21,6 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Managers whose single run takes longer than this are run once, not `runs` times.
 const SLOW: Duration = Duration::from_secs(20);
 
@@ -100,10 +100,11 @@ impl Running {
         let begin = Instant::now();
         let child = spawn(&plan.command, &plan, &group, None)?;
         let watcher = plan.watcher.as_ref().map(|command| spawn(command, &plan, &group, None)).transpose()?;
+        let limit = manager.time_limit();
         let mut running = Running { place, group, child, watcher, stop: plan.stop, start: Spent::default() };
-        if let Err(seen) = count_marks(&mut fifo, workload.bytes(), TIME_LIMIT) {
+        if let Err(seen) = count_marks(&mut fifo, workload.bytes(), limit) {
             return Err(format!(
-                "{}: {seen} of {} programs had begun after {TIME_LIMIT:?}",
+                "{}: {seen} of {} programs had begun after {limit:?}",
                 manager.name(),
                 workload.bytes()
             ));
@@ -115,9 +116,14 @@ impl Running {
 
     /// Stops it in its own way, until no process is left.
     fn stop(mut self, manager: Manager) -> Result<Spent, String> {
+        if matches!(self.stop, Stop::Kill) {
+            return Ok(Spent { wall_ms: f64::NAN, cpu_ms: f64::NAN });
+        }
+        let limit = manager.time_limit();
         let cpu = self.group.cpu_ns();
         let begin = Instant::now();
         match &self.stop {
+            Stop::Kill => {}
             // SAFETY: kill takes numbers; the child has not been waited for.
             Stop::Signal(signal) => unsafe {
                 libc::kill(self.child.id() as i32, *signal);
@@ -128,14 +134,14 @@ impl Running {
                 stopper.wait().map_err(|error| error.to_string())?;
             }
         }
-        let end = begin + TIME_LIMIT;
+        let end = begin + limit;
         while self.child.try_wait().map_err(|error| error.to_string())?.is_none() {
             if Instant::now() > end {
-                return Err(format!("{}: did not end within {TIME_LIMIT:?} of its stop", manager.name()));
+                return Err(format!("{}: did not end within {limit:?} of its stop", manager.name()));
             }
             sleep(Duration::from_micros(500));
         }
-        if !self.group.wait_empty(TIME_LIMIT) {
+        if !self.group.wait_empty(limit) {
             return Err(format!("{}: left {} processes", manager.name(), self.group.pids().len()));
         }
         Ok(Spent { wall_ms: milliseconds(begin.elapsed()), cpu_ms: (self.group.cpu_ns_at_rest() - cpu) as f64 / 1e6 })
@@ -456,6 +462,8 @@ fn size(settings: &Settings, verdicts: &mut Verdicts) {
 
 fn run() -> Result<Verdicts, String> {
     let settings = Settings::from_arguments()?;
+    // Keeps the guard's pipe open until this process is gone.
+    let _guard = guard::start()?;
     let mut verdicts = Verdicts { over: vec![] };
     let mut managers = vec![];
     for manager in ALL {
@@ -527,6 +535,9 @@ fn run() -> Result<Verdicts, String> {
 
 /// 0: every limit kept; 1: one or more not kept; 100: misuse or a machine that cannot measure.
 fn main() -> ExitCode {
+    if let Some(bench) = guard::asked_for() {
+        return guard::wait_and_clean(&bench);
+    }
     match run() {
         Ok(verdicts) if verdicts.over.is_empty() => ExitCode::SUCCESS,
         Ok(verdicts) => {

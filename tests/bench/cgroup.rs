@@ -89,8 +89,7 @@ impl Group {
     }
 
     pub fn pids(&self) -> Vec<i32> {
-        let text = fs::read_to_string(self.cpu.join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        pids_of(&self.cpu)
     }
 
     /// Waits until no process is left; false after the time limit.
@@ -108,26 +107,37 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let end = Instant::now() + Duration::from_secs(10);
-        loop {
-            let pids = self.pids();
-            if pids.is_empty() || Instant::now() > end {
-                break;
-            }
-            for pid in pids {
-                // SAFETY: kill takes numbers; these were in this bench's own group a moment ago.
-                unsafe { libc::kill(pid, libc::SIGKILL) };
-            }
-            sleep(Duration::from_millis(5));
-        }
-        for directory in [&self.cpu, &self.memory] {
-            let end = Instant::now() + Duration::from_secs(2);
-            // A group with processes on their way out is busy for a moment.
-            while directory.exists() && fs::remove_dir(directory).is_err() && Instant::now() < end {
-                sleep(Duration::from_millis(5));
+        kill_and_remove(&self.cpu);
+        kill_and_remove(&self.memory);
+    }
+}
+
+/// Kills and removes every group of this prefix below this process's own.
+pub fn kill_all(prefix: &str) {
+    for parent in ["cpuacct", "memory", ""].into_iter().filter_map(own_directory) {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                kill_and_remove(&entry.path());
             }
         }
     }
+}
+
+fn kill_and_remove(directory: &Path) {
+    let end = Instant::now() + Duration::from_secs(10);
+    // A group with processes on their way out is busy for a moment.
+    while directory.exists() && fs::remove_dir(directory).is_err() && Instant::now() < end {
+        for pid in pids_of(directory) {
+            // SAFETY: kill takes numbers; these were in this bench's own group a moment ago.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn pids_of(directory: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// This process's directory in the hierarchy of a v1 controller, or of v2 for an empty name.

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// What is to run. Programs append a byte to the place's FIFO when they have begun (or all are up), and the clock stops
 /// at the last byte.
@@ -69,6 +70,8 @@ pub enum Stop {
     Signal(i32),
     /// This command ends everything.
     Command(Vec<String>),
+    /// Not measured: everything is killed.
+    Kill,
 }
 
 impl Manager {
@@ -94,6 +97,11 @@ impl Manager {
         };
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         if path.split(':').any(|directory| Path::new(directory).join(program).exists()) { None } else { Some(hint) }
+    }
+
+    /// How long a start or a stop may take before the manager is given up.
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_secs(if *self == Manager::Openrc { 180 } else { 60 })
     }
 
     /// Writes what the manager reads. Ok(None): it has no way to express the workload.
@@ -327,8 +335,9 @@ fn s6(place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
     Ok(Some(Plan { command, environment: mark_variable(place), stop: Stop::Signal(libc::SIGTERM), watcher }))
 }
 
-/// OpenRC reads only /etc and /run: it gets them in a mount namespace of its own. Its daemons are run by
-/// supervise-daemon; its time for a whole workload is long, so only the daemons are asked for.
+/// OpenRC reads only /etc and /run, and moves what it starts into control groups of its own: it gets a mount namespace,
+/// where those are not to be seen, and a pid namespace, so that nothing of it is left. Its daemons are run by
+/// supervise-daemon, whose restart delay is zero unless set; only the daemons are asked for, since it takes its time.
 fn openrc(place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
     let Workload::Longruns { count, log: Log::Null } = workload else { return Ok(None) };
     let source = place.directory("init.d")?;
@@ -338,7 +347,7 @@ fn openrc(place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
     }
     for i in 0..count {
         let text = format!(
-            "#!/sbin/openrc-run\nsupervisor=supervise-daemon\ncommand={}\ncommand_args={}\nrespawn_delay=0\n",
+            "#!/sbin/openrc-run\nsupervisor=supervise-daemon\ncommand={}\ncommand_args={}\n",
             place.program("pause"),
             place.fifo()
         );
@@ -346,12 +355,14 @@ fn openrc(place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
         symlink(format!("/etc/init.d/s{i:04}"), levels.join(format!("default/s{i:04}"))).map_err(io_error)?;
     }
     let script = format!(
-        "mount -t tmpfs none /run && mount --bind {} /etc/init.d && mount --bind {} /etc/runlevels && mkdir -p /run/openrc && \
-         touch /run/openrc/softlevel && openrc default >/dev/null 2>&1; trap 'openrc shutdown >/dev/null 2>&1; exit' TERM; \
-         while :; do sleep 1000 & wait; done",
+        "mount -t tmpfs none /run && mount -t tmpfs none /sys/fs/cgroup && mount --bind {} /etc/init.d && mount --bind {} /etc/runlevels && mkdir -p /run/openrc && \
+         echo boot >/run/openrc/softlevel && openrc default; exec sleep 1000",
         source.display(),
         levels.display()
     );
-    let command = words(&["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", &script]);
-    Ok(Some(Plan { command, environment: vec![], stop: Stop::Signal(libc::SIGTERM), watcher: None }))
+    let namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let mut command = words(&["unshare"]);
+    command.extend(words(&namespaces));
+    command.extend(words(&["/bin/sh", "-c", &script]));
+    Ok(Some(Plan { command, environment: vec![], stop: Stop::Kill, watcher: None }))
 }
