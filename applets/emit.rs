@@ -23,7 +23,7 @@ pub static APPLET: Applet = Applet {
     name: "emit",
     family: Family::Events,
     summary: "say that something happened, or that a condition is on or off",
-    usage: "[--on|--off|--hold] FACT [KEY=VALUE...] [--wait] [-- COMMAND...]",
+    usage: "[--on | --off | --hold] [--wait] FACT [KEY=VALUE...]\n              [-- COMMAND...]",
     help: "Without --on, --off, --hold: the event FACT happens, once.\n\
            \n\
            --on      the condition FACT is on from now on\n\

@@ -29,7 +29,7 @@ pub static STATUS: Applet = Applet {
            --json      for programs; with names, an array of objects\n\
            --lines N   how many of the last lines of the log, 10 unless told\n\
            \n\
-           Exit code with names: 0 if all are up, 1 if not, 100 if there is no such service.\n\
+           Exit code with names: 0 if all are up, 1 if not, 100 if one is unknown.\n\
            example: pintle status nginx\n",
     raw: false,
     run: status,

@@ -1,0 +1,344 @@
+//! A machine to test on: service files, a database, a supervisor, and the commands.
+
+#![allow(dead_code)] // Not every test uses everything.
+
+use serde_json::Value;
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long a state is waited for: much longer than it takes, since machines are slow at times.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("PINTLE_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pintle")), PathBuf::from)
+}
+
+/// One of the small programs of `tests/programs`: from `$PINTLE_PROGRAMS`, else compiled here with cc.
+pub fn program(name: &str) -> String {
+    if let Some(folder) = std::env::var_os("PINTLE_PROGRAMS") {
+        return Path::new(&folder).join(name).to_str().expect("a path in UTF-8").to_string();
+    }
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+    std::fs::create_dir_all(&made).expect("a folder for programs");
+    let (target, fresh) = (made.join(name), made.join(format!("{name}.{}.{}", std::process::id(), next())));
+    if !target.exists() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/programs/{name}.c"));
+        let done = Command::new("cc").args(["-std=c11", "-O1", "-o"]).arg(&fresh).arg(&source).status().expect("cc");
+        assert!(done.success(), "cc {}", source.display());
+        // Several tests may make it at the same time; each puts a whole one there.
+        std::fs::rename(&fresh, &target).expect("renamed");
+    }
+    target.to_str().expect("a path in UTF-8").to_string()
+}
+
+fn next() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Relaxed)
+}
+
+/// A directory of its own, removed when dropped.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// A fresh one.
+    pub fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("pintle-test-{}-{}", std::process::id(), next()));
+        std::fs::create_dir_all(&path).expect("a temporary directory");
+        Folder(path)
+    }
+
+    /// Writes a file; parents are made.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs the binary, with nothing of pintle's in the environment but what is given.
+pub fn pintle(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_remove("PINTLE_RUN").env_remove("PINTLE_LOG").stdin(Stdio::null());
+    command.envs(environment.iter().copied());
+    let output = command.output().expect("the binary runs");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A supervisor with its engine and services.
+pub struct Machine {
+    pub folder: Folder,
+    supervisor: RefCell<Child>,
+    follow: RefCell<Option<UnixStream>>,
+}
+
+impl Machine {
+    /// Compiles `NAME.svc` files and supervises the bundle `default` (made of all that is not in another bundle's name
+    /// if `default` is not among the files). Returns when commands can be given.
+    pub fn new(files: &[(&str, &str)]) -> Machine {
+        Machine::with(files, &["default"])
+    }
+
+    /// The same with other arguments for `supervise`.
+    pub fn with(files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+        let folder = Folder::new();
+        for (name, text) in files {
+            folder.write(&format!("services/{name}.svc"), text);
+        }
+        if !files.iter().any(|(name, _)| *name == "default") {
+            folder.write("services/default.svc", "type = bundle\n");
+        }
+        let database = folder.0.join("boot.db");
+        let services = folder.0.join("services");
+        let (services, database_text) = (services.to_str().expect("UTF-8"), database.to_str().expect("UTF-8"));
+        let compiled = pintle(&["compile", services, "-o", database_text], &[]);
+        assert_eq!(compiled.code, 0, "compile: {}{}", compiled.out, compiled.err);
+        let supervisor = Machine::supervise(&folder, arguments);
+        Machine { folder, supervisor: RefCell::new(supervisor), follow: RefCell::new(None) }
+    }
+
+    fn supervise(folder: &Folder, arguments: &[&str]) -> Child {
+        let (mut ready, told) = std::io::pipe().expect("a pipe");
+        let told_number = told.as_raw_fd();
+        let output = std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join("supervisor.log"));
+        let output = output.expect("a file for messages");
+        let mut command = Command::new(binary());
+        command
+            .arg("supervise")
+            .args(["--db".as_ref(), folder.0.join("boot.db").as_os_str()])
+            .args(["--run".as_ref(), folder.0.join("run").as_os_str()])
+            .args(["--shutdown-timeout", "5s", "--ready-fd", "9"])
+            .args(arguments)
+            .env_remove("PINTLE_RUN")
+            .env_remove("PINTLE_LOG")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a copy"))
+            .stderr(output);
+        // SAFETY: only system calls that may stand between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                // Nothing is to outlive a test that is killed.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+                if libc::dup2(told_number, 9) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+            });
+        }
+        let child = command.spawn().expect("the supervisor starts");
+        drop(told);
+        let mut text = Vec::new();
+        ready.read_to_end(&mut text).expect("readable");
+        let log = || std::fs::read_to_string(folder.0.join("supervisor.log")).unwrap_or_default();
+        assert_eq!(text, b"\n", "the supervisor did not come up:\n{}", log());
+        child
+    }
+
+    /// The run directory.
+    pub fn run_directory(&self) -> PathBuf {
+        self.folder.0.join("run")
+    }
+
+    /// A command on this machine.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        pintle(arguments, &[("PINTLE_RUN", self.run_directory().as_os_str())])
+    }
+
+    /// The same, which is to succeed: what it prints.
+    pub fn expect(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "pintle {arguments:?}: {}{}{}", ran.out, ran.err, self.messages());
+        ran.out
+    }
+
+    /// A command that goes on by itself.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(binary());
+        command.args(arguments).env("PINTLE_RUN", self.run_directory()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+    }
+
+    /// What supervisor, engine and services with `log = console` have said.
+    pub fn messages(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("supervisor.log")).unwrap_or_default()
+    }
+
+    /// `pintle list --json`.
+    pub fn services(&self) -> Vec<Value> {
+        let text = self.expect(&["list", "--json"]);
+        match serde_json::from_str(&text) {
+            Ok(Value::Array(services)) => services,
+            other => panic!("list --json gave {other:?}: {text}"),
+        }
+    }
+
+    /// One of them.
+    pub fn service(&self, name: &str) -> Value {
+        let found = self.services().into_iter().find(|service| service["name"] == name);
+        found.unwrap_or_else(|| panic!("no service {name}:\n{}", self.expect(&["list"])))
+    }
+
+    /// The phase of a service; empty where there is none of that name (an instance that is gone).
+    pub fn phase(&self, name: &str) -> String {
+        let found = self.services().into_iter().find(|service| service["name"] == name);
+        found.and_then(|service| service["phase"].as_str().map(String::from)).unwrap_or_default()
+    }
+
+    /// The main process of a service, 0 for none.
+    pub fn pid(&self, name: &str) -> u32 {
+        self.service(name)["pid"].as_u64().unwrap_or(0) as u32
+    }
+
+    /// `pintle status --json`.
+    pub fn status(&self) -> Value {
+        let ran = self.run(&["status", "--json"]);
+        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("status --json: {error}: {}{}", ran.out, ran.err))
+    }
+
+    /// The engine's process, 0 while there is none.
+    pub fn engine(&self) -> u32 {
+        self.status()["engine"]["pid"].as_u64().unwrap_or(0) as u32
+    }
+
+    /// The supervisor's process.
+    pub fn supervisor(&self) -> u32 {
+        self.supervisor.borrow().id()
+    }
+
+    /// Whether the supervisor has ended, and with which code.
+    pub fn ended(&self) -> Option<i32> {
+        let status = self.supervisor.borrow_mut().try_wait().expect("it is our child");
+        status.map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Waits for a state: looks whenever a phase changes, and now and then.
+    pub fn wait(&self, what: &str, mut reached: impl FnMut(&Machine) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !reached(self) {
+            assert!(
+                Instant::now() < end,
+                "waited in vain until {what}:\n{}\n{}",
+                self.run(&["list"]).out,
+                self.messages()
+            );
+            self.news();
+        }
+    }
+
+    /// Returns when something has changed, or after a moment.
+    fn news(&self) {
+        const MOMENT: Duration = Duration::from_millis(50);
+        let mut follow = self.follow.borrow_mut();
+        if follow.is_none() {
+            let fresh = UnixStream::connect(self.run_directory().join("control")).ok();
+            *follow = fresh.and_then(|mut stream| {
+                stream.set_read_timeout(Some(MOMENT)).ok()?;
+                stream.write_all(b"follow\n").ok()?;
+                Some(stream)
+            });
+        }
+        let mut bytes = [0; 4096];
+        match follow.as_mut().map(|stream| stream.read(&mut bytes)) {
+            Some(Ok(0)) => *follow = None, // the engine has ended
+            Some(Ok(_)) => {}
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Some(Err(_)) => *follow = None,
+            // There is nobody to ask: the supervisor is gone, or not there yet.
+            None => std::thread::park_timeout(MOMENT),
+        }
+    }
+
+    /// Waits until a service is in a phase.
+    pub fn wait_phase(&self, name: &str, phase: &str) {
+        self.wait(&format!("{name} is {phase}"), |machine| machine.phase(name) == phase);
+    }
+
+    /// A connection to the control socket that reads with patience.
+    pub fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.run_directory().join("control")).expect("the control socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream
+    }
+
+    /// Kills a process of this machine.
+    pub fn kill(&self, pid: u32, signal: i32) {
+        kill(pid, signal);
+    }
+
+    /// Starts a supervisor again on the same directory, after it has ended or was killed.
+    pub fn supervise_again(&self, arguments: &[&str]) {
+        let mut supervisor = self.supervisor.borrow_mut();
+        let _ = supervisor.wait();
+        *supervisor = Machine::supervise(&self.folder, arguments);
+        *self.follow.borrow_mut() = None;
+    }
+}
+
+/// Sends a signal.
+pub fn kill(pid: u32, signal: i32) {
+    assert!(pid > 1, "no process to signal");
+    // SAFETY: no memory is involved.
+    unsafe { libc::kill(pid as i32, signal) };
+}
+
+/// Whether a process exists and is no zombie.
+pub fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let listed = self.run(&["list", "--json"]).out;
+        let mut supervisor = self.supervisor.borrow_mut();
+        if matches!(supervisor.try_wait(), Ok(None)) {
+            kill(supervisor.id(), libc::SIGTERM);
+            let end = Instant::now() + PATIENCE;
+            while matches!(supervisor.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+        // What a supervisor that was killed has left.
+        if let Ok(Value::Array(services)) = serde_json::from_str(&listed) {
+            for pid in services.iter().filter_map(|service| service["pid"].as_u64()) {
+                let environment = std::fs::read(format!("/proc/{pid}/stat")).is_ok();
+                if environment && pid > 1 && parent(pid as u32) == 1 {
+                    kill(pid as u32, libc::SIGKILL);
+                }
+            }
+        }
+    }
+}
+
+/// The parent of a process, 0 if it is gone.
+pub fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or("");
+    behind_name.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
