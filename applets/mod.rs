@@ -81,10 +81,10 @@ static APPLETS: &[&Applet] = &[
     &dump::APPLET,
     &emit::APPLET,
     &looking::CONDITIONS,
+    &supervise::APPLET,
     &running::SHUTDOWN,
     &engine::APPLET,
     &exec::APPLET,
-    &supervise::APPLET,
 ];
 
 const FAMILIES: [(Family, &str); 5] = [

@@ -12,10 +12,11 @@ use pintle::time::Instant;
 
 use std::path::{Path, PathBuf};
 
+use super::failure::Failure;
 use super::run_directory::{self, Place, RunDirectory};
 use crate::sys::mapping::FileView;
 use crate::sys::signals::{self, Target};
-use crate::sys::{Errno, clock, errno, spawn};
+use crate::sys::{Errno, clock};
 
 /// How often a row that is being written is read again.
 const TRIES: usize = 64;
@@ -98,10 +99,7 @@ impl Copies {
 
 /// The words of this system, for `pintle::status`.
 pub const SYSTEM_WORDS: SystemWords = SystemWords {
-    failure: |word, to| {
-        let step = spawn::Step::from_number(word >> 16).map_or("spawn", spawn::Step::name);
-        write!(to, "{step}: {}", errno::text_of((word & 0xffff) as i32))
-    },
+    failure: |word, to| write!(to, "{}", Failure(word)),
 };
 
 fn file(directory: &RunDirectory, name: &str) -> Result<FileView, String> {
