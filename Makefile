@@ -74,7 +74,7 @@ check: all
 	@CARGO='$(CARGO)' PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' sh tests/run
 
 demo: all
-	@PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' KEEP='$(KEEP)' sh demo/run
+	@PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' KEEP='$(KEEP)' sh tests/demo/demo.sh
 
 # The harness is a debug build: it waits and counts, the programs it measures are the release ones.
 bench: all
