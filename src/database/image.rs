@@ -218,6 +218,11 @@ impl Iterator for Edges<'_> {
         self.at += 1;
         edge
     }
+
+    fn nth(&mut self, count: usize) -> Option<Edge> {
+        self.at = self.at.saturating_add(count.min(u32::MAX as usize) as u32).min(self.end);
+        self.next()
+    }
 }
 
 /// The first index for which `before` is false, where it is true up to some index and false from there on.

@@ -14,24 +14,41 @@
 //!
 //! Outputs are state marked dirty, not a queue: nothing overflows, and a host may look later or twice.
 
+mod bits;
+mod command;
+mod expression;
+mod fact;
 mod input;
+mod instance;
+mod memory;
+mod propagate;
+mod publish;
+mod rebuild;
+mod report;
+mod settle;
+mod slot;
+mod transaction;
+mod trigger;
 
 pub use input::{Capacities, Dirty, Input, Outcome, Refusal, Sender, Standing, Target, Verb};
 
 use core::sync::atomic::AtomicU32;
 
 use crate::board::Geometry;
-use crate::board::orders::{OrderRow, PASS_BYTES_MAX};
-use crate::board::published::{ConditionRow, PublishedRow};
+use crate::board::orders::PASS_BYTES_MAX;
+use crate::board::reports::Exit;
 use crate::database::Image;
+use crate::graph::{Goal, Hold, Phase};
 use crate::ident::SlotId;
 use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Instant;
+use memory::{Layout, Memory, Set, machine};
+use slot::{Process, state, told};
 
 /// Bytes of a slot's whole name, `NAME@INSTANCE`.
 pub const FULL_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 
-/// An instance's name with its length.
+/// A name of a slot, or the instance's part of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
     bytes: [u8; FULL_NAME_BYTES_MAX],
@@ -47,6 +64,21 @@ impl Name {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+
+    fn joined(parts: &[&[u8]]) -> Name {
+        let mut name = Name { bytes: [0; FULL_NAME_BYTES_MAX], length: 0 };
+        for part in parts {
+            name.push(part);
+        }
+        name
+    }
+
+    /// Adds bytes, as many as there is room for.
+    fn push(&mut self, bytes: &[u8]) {
+        let count = bytes.len().min(self.bytes.len() - self.length);
+        self.bytes[self.length..self.length + count].copy_from_slice(&bytes[..count]);
+        self.length += count;
     }
 }
 
@@ -71,16 +103,38 @@ pub struct Boot {
 }
 
 /// Words of memory that an engine over this database takes.
-pub fn words_needed(_image: &Image<'_>, _geometry: Geometry, _capacities: Capacities) -> usize {
-    0
+pub fn words_needed(geometry: Geometry, capacities: Capacities) -> usize {
+    Layout::of(geometry, capacities).end
 }
 
-/// The engine over a database and its memory.
+/// The engine over a database and its memory. What is not in the memory is derived from it.
 #[derive(Debug)]
 pub struct Engine<'a> {
     image: Image<'a>,
-    geometry: Geometry,
-    _memory: &'a [AtomicU32],
+    memory: Memory<'a>,
+    /// Condition rows that may be on: those below this.
+    conditions_used: u32,
+    /// Entries of no transaction.
+    free_entries: u32,
+    /// Row of the transaction that this step opened.
+    open: Option<u32>,
+    /// The first service that a fact moves opens a transaction.
+    noting: bool,
+    /// Derived events that some leaf names.
+    heard: u32,
+    /// False while derived state is made anew: nothing fires then.
+    live_triggers: bool,
+    /// How many slots have these told bits.
+    under_way: u32,
+    leaving: u32,
+    missing: u32,
+    /// The bundle that a shutdown switches to, where there is one of that name.
+    shutdown_slot: Option<SlotId>,
+    /// When a process-less slot may move again.
+    deadline: Instant,
+    /// Time of this step, and how the life that its report tells about ended.
+    now: Instant,
+    exit: Exit,
 }
 
 impl<'a> Engine<'a> {
@@ -90,100 +144,171 @@ impl<'a> Engine<'a> {
     pub fn open(
         image: Image<'a>,
         geometry: Geometry,
-        _capacities: Capacities,
+        capacities: Capacities,
         memory: &'a [AtomicU32],
     ) -> Option<Engine<'a>> {
-        Some(Engine { image, geometry, _memory: memory })
+        let (memory, had_predecessor) = Memory::open(&image, Layout::of(geometry, capacities), memory)?;
+        let mut engine = Engine {
+            image,
+            memory,
+            conditions_used: 0,
+            free_entries: 0,
+            open: None,
+            noting: false,
+            heard: 0,
+            live_triggers: false,
+            under_way: 0,
+            leaving: 0,
+            missing: 0,
+            shutdown_slot: image.find(b"shutdown"),
+            deadline: Instant::NEVER,
+            now: Instant(0),
+            exit: Exit::None,
+        };
+        engine.rebuild(had_predecessor);
+        Some(engine)
     }
 
     /// Takes one input. `Ok` is the number of the transaction, 0 where nothing can be waited for.
-    pub fn step(&mut self, _now: Instant, _input: Input<'_>) -> Result<u32, Refusal> {
-        Ok(0)
+    pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
+        self.now = now;
+        self.exit = Exit::None;
+        self.memory.begin();
+        let taken = self.take(input);
+        self.run();
+        let number = self.close_transaction();
+        self.look_at_boot();
+        self.memory.commit();
+        taken.map(|()| number)
+    }
+
+    fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
+        self.wake();
+        match input {
+            Input::Report(at, row) => self.report(at, row),
+            Input::Boot(at) => self.boot_into(at),
+            Input::Command { verb, targets } => self.command(verb, targets),
+            Input::On { fact, sender, lease } => self.noting(|engine| engine.condition_on(fact, sender, lease)),
+            Input::Off { fact } => self.noting(|engine| engine.condition_off(fact)),
+            Input::Event { fact } => self.noting(|engine| engine.event(fact)),
+            Input::LeaseGone(lease) => {
+                self.lease_gone(lease);
+                Ok(())
+            }
+            Input::Shutdown => {
+                self.shut_down();
+                Ok(())
+            }
+            Input::Tick => Ok(()),
+        }
+    }
+
+    fn noting(&mut self, act: impl FnOnce(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        self.noting = true;
+        let taken = act(self);
+        self.noting = false;
+        taken
+    }
+
+    /// Lets process-less slots that had to wait for their time move again.
+    fn wake(&mut self) {
+        if self.now >= self.deadline {
+            self.deadline = Instant::NEVER;
+            while let Some(at) = self.memory.pop(Set::Later) {
+                self.memory.insert(Set::Work, at);
+            }
+        }
+    }
+
+    /// Everything that follows from what was taken: goals, neighbours, transitions, what is told, derived events.
+    fn run(&mut self) {
+        loop {
+            self.settle();
+            if let Some(at) = self.memory.pop(Set::Tell) {
+                self.tell(at);
+            } else if let Some(at) = self.memory.pop(Set::Listen) {
+                self.listen(at);
+                if self.memory.is_empty(Set::Listen) {
+                    while self.memory.pop(Set::Flipped).is_some() {}
+                }
+            } else if let Some(at) = self.memory.pop(Set::Event) {
+                self.take_events(at);
+            } else {
+                break;
+            }
+        }
+        while self.memory.pop(Set::Moved).is_some() {}
+    }
+
+    /// A slot's phase, blocker and transactions, after everything has settled.
+    fn tell(&mut self, at: SlotId) {
+        let (old, new) = (self.told_phase(at), self.phase(at));
+        if old != new {
+            let bits = self.memory.state(at) & !state::PHASE;
+            self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
+            self.memory.put_slot(at, memory::slot::SINCE, self.now.0 as u32);
+            self.memory.put_slot(at, memory::slot::SINCE + 1, (self.now.0 >> 32) as u32);
+            self.mark_published(at);
+            self.memory.insert(Set::DirtyPhase, at);
+            self.raise(at, Self::events_of(old, new));
+        }
+        if self.look_at_blocker(at) {
+            self.mark_published(at);
+        }
+        self.settle_entries(at);
+        self.free_if_idle(at);
+    }
+
+    fn told_phase(&self, at: SlotId) -> Phase {
+        Phase::from_number((self.memory.state(at) & state::PHASE) >> state::PHASE_SHIFT)
+    }
+
+    fn process(&self, at: SlotId) -> Process {
+        Process { bits: self.memory.state(at), ordered: self.memory.slot(at, memory::slot::ORDER) != 0 }
+    }
+
+    fn boot_into(&mut self, at: SlotId) -> Result<(), Refusal> {
+        if at.0 >= self.services() || self.is_template(at) {
+            return Err(Refusal::NoSuchService);
+        }
+        let before = self.memory.machine(machine::BOOT);
+        if before == at.0 + 1 {
+            return Ok(());
+        }
+        if before != 0 {
+            self.put_holds(SlotId(before - 1), 0, Hold::Boot as u32);
+        }
+        self.memory.put_machine(machine::BOOT, at.0 + 1);
+        self.memory.put_machine(machine::BOOT_STATE, 0);
+        self.put_holds(at, Hold::Boot as u32, 0);
+        self.own_event(b"boot");
+        Ok(())
+    }
+
+    /// Boot is reached when no member of the boot bundle is under way, and stays reached.
+    fn look_at_boot(&mut self) {
+        let Some(at) = self.memory.machine(machine::BOOT).checked_sub(1).map(SlotId) else { return };
+        if self.memory.machine(machine::BOOT_STATE) == 0
+            && self.goal(at) == Goal::Up
+            && !self.memory.is_told(at, told::UNDER_WAY)
+        {
+            self.memory.put_machine(machine::BOOT_STATE, 1);
+            self.memory.put_machine(machine::BOOT_SINCE, self.now.0 as u32);
+            self.memory.put_machine(machine::BOOT_SINCE + 1, (self.now.0 >> 32) as u32);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.shutting_down() {
+            return;
+        }
+        self.own_event(b"shutdown");
+        self.memory.put_machine(machine::SHUTDOWN, 1);
+        self.propagate_all();
     }
 
     /// When the engine wants a `Tick`.
     pub fn next_deadline(&self) -> Instant {
-        Instant::NEVER
-    }
-
-    /// The next slot of which something is to be written, each once.
-    pub fn take_dirty(&mut self) -> Option<Dirty> {
-        None
-    }
-
-    /// The next condition row that is to be written.
-    pub fn take_condition(&mut self) -> Option<(u32, ConditionRow)> {
-        None
-    }
-
-    /// The next transaction that ended since it was last asked: its number.
-    pub fn take_ended(&mut self) -> Option<u32> {
-        None
-    }
-
-    /// What the slot's order row is to be.
-    pub fn order(&self, _slot: SlotId) -> OrderRow {
-        OrderRow::default()
-    }
-
-    /// The text that goes with the slot's order, if any.
-    pub fn text(&self, _slot: SlotId) -> Option<Text> {
-        None
-    }
-
-    /// What the slot's published row is to be.
-    pub fn published(&self, _slot: SlotId) -> PublishedRow {
-        PublishedRow::default()
-    }
-
-    /// Template and instance name (the part behind `@`) of a run-time instance that exists.
-    pub fn instance(&self, _slot: SlotId) -> Option<(SlotId, Name)> {
-        None
-    }
-
-    /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives `Target::New`
-    /// where there is no such instance yet.
-    pub fn target<'n>(&self, name: &'n [u8]) -> Option<Target<'n>> {
-        self.image.find(name).map(Target::Slot)
-    }
-
-    /// The whole name of a slot, `NAME@INSTANCE` for an instance.
-    pub fn name(&self, slot: SlotId) -> Name {
-        let mut name = Name { bytes: [0; FULL_NAME_BYTES_MAX], length: 0 };
-        let text = self.image.name(slot).as_bytes();
-        let length = text.len().min(FULL_NAME_BYTES_MAX);
-        name.bytes[..length].copy_from_slice(&text[..length]);
-        name.length = length;
-        name
-    }
-
-    /// The number of the newest transaction; `published::own::TRANSACTION`.
-    pub fn newest_transaction(&self) -> u32 {
-        0
-    }
-
-    /// How a transaction stands.
-    pub fn transaction(&self, _number: u32) -> Standing {
-        Standing::Unknown
-    }
-
-    /// Service `index` (from 0) of a transaction and what became of it; `None` behind the last.
-    pub fn transaction_entry(&self, _number: u32, _index: u32) -> Option<(SlotId, Outcome)> {
-        None
-    }
-
-    /// How far the boot has come.
-    pub fn boot(&self) -> Boot {
-        Boot::default()
-    }
-
-    /// Whether a shutdown is under way; `published::own::SHUTDOWN`.
-    pub fn shutting_down(&self) -> bool {
-        false
-    }
-
-    /// Whether a shutdown has taken everything down: `orders::own::ALL_DOWN`.
-    pub fn all_down(&self) -> bool {
-        self.geometry.slots() == 0
+        self.deadline
     }
 }

@@ -1,0 +1,184 @@
+//! Commands of people: all of a command's targets are looked at before anything changes.
+
+use super::memory::{Set, slot};
+use super::slot::{state, told};
+use super::transaction::Wanted;
+use super::{Engine, Refusal, Target, Verb};
+use crate::database::{NONE, service};
+use crate::graph::{Hold, Holds, Phase, Relation};
+use crate::ident::SlotId;
+use crate::limits::INSTANCE_BYTES_MAX;
+use crate::names;
+
+impl Engine<'_> {
+    pub(super) fn command(&mut self, verb: Verb, targets: &[Target<'_>]) -> Result<(), Refusal> {
+        let mut fresh = 0;
+        for target in targets {
+            match *target {
+                Target::Slot(at) => self.check_slot(verb, at)?,
+                Target::New { template, name } => {
+                    self.check_new(verb, template, name)?;
+                    fresh += 1;
+                }
+            }
+        }
+        if verb == Verb::Start && self.shutting_down() {
+            return Err(Refusal::ShuttingDown);
+        }
+        if fresh > 0 && fresh > self.free_instances() {
+            return Err(Refusal::InstancesFull);
+        }
+        let waitable = !matches!(verb, Verb::Reload | Verb::Signal(_));
+        if waitable {
+            if self.make_room(targets.len() as u32) {
+                self.open_transaction();
+            } else if !matches!(verb, Verb::Stop | Verb::Release) {
+                return Err(Refusal::TransactionsFull);
+            }
+        }
+        for target in targets {
+            let at = match *target {
+                Target::Slot(at) => at,
+                Target::New { template, name } => {
+                    let found = self.static_instance(template, name).or_else(|| self.runtime_instance(template, name));
+                    match found.or_else(|| self.make_instance(template, name)) {
+                        Some(at) => at,
+                        None => continue,
+                    }
+                }
+            };
+            self.obey(verb, at);
+        }
+        Ok(())
+    }
+
+    fn check_slot(&self, verb: Verb, at: SlotId) -> Result<(), Refusal> {
+        if at.0 >= self.memory.layout.geometry.slots() {
+            return Err(Refusal::NoSuchService);
+        }
+        if self.is_template(at) {
+            return Err(Refusal::Template(at));
+        }
+        if !self.lives(at) {
+            return Err(Refusal::NoSuchService);
+        }
+        let bundle = self.is_bundle(at);
+        match verb {
+            Verb::Start | Verb::Stop | Verb::Reset | Verb::Release => Ok(()),
+            Verb::Restart if !self.memory.is_told(at, told::GOAL) => Err(Refusal::NotWanted(at)),
+            Verb::Restart => Ok(()),
+            Verb::Reload | Verb::Signal(_) if bundle => Err(Refusal::Bundle(at)),
+            Verb::Reload if self.image.service(self.record(at), service::RELOAD) == NONE => Err(Refusal::NoReload(at)),
+            Verb::Reload if self.phase(at) != Phase::Up => Err(Refusal::NotUp(at)),
+            Verb::Reload => Ok(()),
+            Verb::Signal(_) if !self.process(at).report().has_process() => Err(Refusal::NotUp(at)),
+            Verb::Signal(_) => Ok(()),
+        }
+    }
+
+    fn check_new(&self, verb: Verb, template: SlotId, name: &[u8]) -> Result<(), Refusal> {
+        if !self.is_template(template) {
+            return Err(Refusal::NoSuchService);
+        }
+        if verb != Verb::Start {
+            return Err(Refusal::NoSuchInstance(template));
+        }
+        let text = core::str::from_utf8(name).map_err(|_| Refusal::BadInstanceName)?;
+        match names::check_instance(text) {
+            Ok(()) if name.len() <= INSTANCE_BYTES_MAX => Ok(()),
+            Ok(()) | Err(_) => Err(Refusal::BadInstanceName),
+        }
+    }
+
+    fn obey(&mut self, verb: Verb, at: SlotId) {
+        match verb {
+            Verb::Start => {
+                self.supersede(at, Wanted::Up);
+                self.clear_the_way(at);
+                self.put_holds(at, Hold::Admin as u32, 0);
+                self.note(at, Wanted::Up);
+            }
+            Verb::Stop => {
+                self.supersede(at, Wanted::Down);
+                self.put_holds(at, Holds::MARK_ADMIN, Hold::Admin as u32);
+                self.note(at, Wanted::Down);
+            }
+            Verb::Restart => {
+                self.supersede(at, Wanted::Up);
+                self.ask_restart(at);
+                self.note(at, Wanted::Up);
+            }
+            Verb::Reload => {
+                let asked = self.memory.slot(at, slot::ASKED);
+                self.memory.put_slot(at, slot::ASKED, asked.wrapping_add(1 << 20));
+                self.mark_order(at);
+            }
+            Verb::Signal(signal) => {
+                let asked = self.memory.slot(at, slot::ASKED);
+                let count = (asked >> 8).wrapping_add(1) & 0xfff;
+                self.memory.put_slot(at, slot::ASKED, asked & 0xfff0_0000 | count << 8 | u32::from(signal));
+                self.mark_order(at);
+            }
+            Verb::Reset => {
+                self.forgive(at);
+                self.note(at, Wanted::Any);
+            }
+            Verb::Release => {
+                self.put_holds(at, 0, Hold::Admin as u32 | Holds::MARK_ADMIN);
+                self.note(at, Wanted::Any);
+            }
+        }
+        self.memory.insert(Set::Work, at);
+        self.memory.insert(Set::Tell, at);
+    }
+
+    /// A start lifts marks and resets failures on the service and on its hard dependencies.
+    fn clear_the_way(&mut self, at: SlotId) {
+        self.walk(at, true, &mut |engine, at| {
+            engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT);
+            engine.forgive(at);
+        });
+    }
+
+    /// A restart in place; of a bundle: of its members.
+    fn ask_restart(&mut self, at: SlotId) {
+        self.walk(at, false, &mut |engine, at| {
+            if engine.is_bundle(at) || !engine.memory.is_told(at, told::GOAL) {
+                return;
+            }
+            let process = engine.process(at);
+            if process.active() && process.wished_up() {
+                engine.memory.put_state(at, engine.memory.state(at) | state::RESTART_WANTED);
+                engine.memory.insert(Set::Stop, at);
+            } else {
+                engine.forgive(at);
+            }
+            engine.memory.insert(Set::Work, at);
+        });
+    }
+
+    /// Visits a slot and what it needs (or only its members), each once.
+    fn walk(&mut self, at: SlotId, needs: bool, visit: &mut dyn FnMut(&mut Self, SlotId)) {
+        // `Rise` is empty between steps' goals and serves as the list of what is to be visited.
+        self.memory.insert(Set::Rise, at);
+        while let Some(at) = self.memory.pop(Set::Rise) {
+            self.memory.insert(Set::Seen, at);
+            visit(self, at);
+            for edge in self.edges(at) {
+                let follow = match edge.relation {
+                    Relation::Contains => true,
+                    Relation::Needs | Relation::Binds | Relation::NeedsToStart => needs,
+                    Relation::Wants
+                    | Relation::After
+                    | Relation::Conflicts
+                    | Relation::Observes
+                    | Relation::Listens => false,
+                };
+                if follow && self.lives(edge.slot) && !self.memory.contains(Set::Seen, edge.slot) {
+                    self.memory.insert(Set::Rise, edge.slot);
+                }
+            }
+        }
+        while self.memory.pop(Set::Seen).is_some() {}
+    }
+}

@@ -1,0 +1,209 @@
+//! Expressions of `while`, `start-on`, `stop-on`, `for-each`: three values, leaves that match facts, and the firing rule.
+
+use super::Engine;
+use super::fact;
+use super::memory::{condition, slot};
+use super::slot::told;
+use crate::database::{NONE, leaf, node, service};
+use crate::expand::{Piece, pieces};
+use crate::glob::glob_matches;
+use crate::ident::SlotId;
+use crate::limits::{EXPRESSION_DEPTH_MAX, FACT_BYTES_MAX};
+
+/// A value, ordered: `and` is the least, `or` the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u32)]
+pub enum Value {
+    /// Stops.
+    Off = 0,
+    /// Starts nothing, stops nothing.
+    Changing = 1,
+    /// Allows starting.
+    On = 2,
+}
+
+impl Value {
+    pub const fn from_number(number: u32) -> Value {
+        match number {
+            0 => Value::Off,
+            1 => Value::Changing,
+            _ => Value::On,
+        }
+    }
+
+    const fn not(self) -> Value {
+        match self {
+            Value::Off => Value::On,
+            Value::Changing => Value::Changing,
+            Value::On => Value::Off,
+        }
+    }
+}
+
+/// Which expression of a service; its leaf records say so by this number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Role {
+    /// `while`.
+    While = 0,
+    /// `start-on`.
+    StartOn = 1,
+    /// `stop-on`.
+    StopOn = 2,
+    /// `for-each`.
+    ForEach = 3,
+}
+
+impl Role {
+    const fn root_field(self) -> usize {
+        match self {
+            Role::While => service::WHILE,
+            Role::StartOn => service::START_ON,
+            Role::StopOn => service::STOP_ON,
+            Role::ForEach => service::FOR_EACH,
+        }
+    }
+
+    /// The word of latches; `while` and `for-each` have none.
+    pub const fn latch_field(self) -> Option<usize> {
+        match self {
+            Role::StartOn => Some(slot::LATCH_START),
+            Role::StopOn => Some(slot::LATCH_STOP),
+            Role::While | Role::ForEach => None,
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// Root node of an expression of this slot's definition, if it has one.
+    pub(super) fn root(&self, slot: SlotId, role: Role) -> Option<u32> {
+        let root = self.image.service(self.record(slot), role.root_field());
+        (root != NONE).then_some(root)
+    }
+
+    /// The value of a node for a slot.
+    pub(super) fn value(&self, slot: SlotId, role: Role, at: u32, depth: usize) -> Value {
+        if depth > EXPRESSION_DEPTH_MAX + 1 {
+            return Value::Off;
+        }
+        let child = |field| self.value(slot, role, self.image.node(at, field), depth + 1);
+        match self.image.node(at, node::KIND) {
+            node::AND => child(node::A).min(child(node::B)),
+            node::OR => child(node::A).max(child(node::B)),
+            node::NOT => child(node::A).not(),
+            node::FACT => self.fact_value(slot, role, at),
+            node::UP => {
+                let bits = self.memory.told(SlotId(self.image.node(at, node::A)));
+                Value::from_number((bits & told::UP) >> told::UP_SHIFT)
+            }
+            node::FAILED => {
+                let failed = self.memory.is_told(SlotId(self.image.node(at, node::A)), told::FAILED);
+                if failed { Value::On } else { Value::Off }
+            }
+            _ => Value::Off,
+        }
+    }
+
+    fn fact_value(&self, slot: SlotId, role: Role, at: u32) -> Value {
+        let latch = role.latch_field().is_some_and(|field| {
+            let bit = self.image.node(at, node::LEAF);
+            bit < 32 && self.memory.slot(slot, field) >> bit & 1 == 1
+        });
+        if latch {
+            return Value::On;
+        }
+        let name = self.image.bytes_of(self.image.node(at, node::A));
+        let hash = fact::hash(name);
+        let instance = self.instance(slot).map(|(_, name)| name);
+        let mut value = Value::Off;
+        for index in 0..self.conditions_used {
+            let on = self.memory.condition(index, condition::VALUE);
+            if on == 0 || self.memory.condition(index, condition::HASH) != hash {
+                continue;
+            }
+            let mut text = [0; FACT_BYTES_MAX];
+            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut text);
+            if self.leaf_matches(instance.as_ref().map(|name| name.as_bytes()), at, &text) {
+                value = value.max(Value::from_number(on));
+            }
+            if value == Value::On {
+                break;
+            }
+        }
+        value
+    }
+
+    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. In
+    /// a run-time instance `${INSTANCE}` in a glob stands for its name.
+    pub(super) fn leaf_matches(&self, instance: Option<&[u8]>, at: u32, text: &[u8]) -> bool {
+        if self.image.bytes_of(self.image.node(at, node::A)) != fact::name(text) {
+            return false;
+        }
+        let list = self.image.list(self.image.node(at, node::B));
+        (0..list.len() / 3).all(|index| {
+            let key = self.image.bytes_of(list.get(index * 3));
+            let negated = list.get(index * 3 + 1) != 0;
+            let glob = self.image.text(list.get(index * 3 + 2));
+            let mut buffer = [0; FACT_BYTES_MAX];
+            let glob = match instance {
+                Some(name) if glob.contains("${") => expand_glob(glob, name, &mut buffer),
+                Some(_) | None => glob.as_bytes(),
+            };
+            let found = fact::attribute(text, key).is_some_and(|value| glob_matches(glob, value));
+            found != negated
+        })
+    }
+
+    /// The firing rule: the expression is true through this leaf. Every operator from the leaf to the root is true, and so
+    /// is what it takes from below (for `not`: what is below is not).
+    pub(super) fn fires(&self, slot: SlotId, role: Role, leaf: u32) -> bool {
+        let mut at = leaf;
+        for _ in 0..=EXPRESSION_DEPTH_MAX + 1 {
+            let parent = self.image.node(at, node::PARENT);
+            let under_not = parent != NONE && self.image.node(parent, node::KIND) == node::NOT;
+            let is_on = self.value(slot, role, at, 0) == Value::On;
+            if !under_not && !is_on {
+                return false;
+            }
+            if parent == NONE {
+                return true;
+            }
+            at = parent;
+        }
+        false
+    }
+
+    /// Nodes of the expression under `root`: they stand together, in preorder.
+    pub(super) fn last_node(&self, root: u32) -> u32 {
+        let mut at = root;
+        for _ in 0..=EXPRESSION_DEPTH_MAX + 1 {
+            at = match self.image.node(at, node::KIND) {
+                node::AND | node::OR => self.image.node(at, node::B),
+                node::NOT => self.image.node(at, node::A),
+                _ => return at,
+            };
+        }
+        at
+    }
+
+    /// Service, role and node of a leaf record.
+    pub(super) fn leaf_record(&self, index: u32) -> (SlotId, u32, u32) {
+        let field = |field| self.image.leaf(index, field);
+        (SlotId(field(leaf::SERVICE)), field(leaf::ROLE), field(leaf::NODE))
+    }
+}
+
+fn expand_glob<'b>(text: &str, instance: &[u8], buffer: &'b mut [u8; FACT_BYTES_MAX]) -> &'b [u8] {
+    let mut length = 0;
+    for piece in pieces(text) {
+        let bytes = match piece {
+            Piece::Literal(literal) | Piece::Unclosed(literal) => literal.as_bytes(),
+            Piece::Placeholder("INSTANCE") => instance,
+            Piece::Placeholder(_) => b"",
+        };
+        let count = bytes.len().min(buffer.len() - length);
+        buffer[length..length + count].copy_from_slice(&bytes[..count]);
+        length += count;
+    }
+    &buffer[..length]
+}

@@ -1,0 +1,298 @@
+//! Slots and the definitions they follow: services, run-time instances of templates, and their making and freeing.
+//!
+//! An instance slot takes record and edges of its template. A template's own slot never lives; what reaches it by an edge
+//! reaches its run-time instances. (Static instances, named by some file, are ordinary services.)
+
+use super::fact;
+use super::memory::{Set, derived, slot, text};
+use super::slot::{Counter, state, told};
+use super::{Engine, Name, Target};
+use crate::database::image::Edges;
+use crate::database::service::flags;
+use crate::database::{NONE, service};
+use crate::expand::{Piece, pieces};
+use crate::graph::{Phase, Relation};
+use crate::ident::SlotId;
+use crate::limits::INSTANCE_BYTES_MAX;
+use crate::names;
+
+/// The slots that an edge's end stands for: itself, or for a template its run-time instances.
+#[derive(Clone, Copy)]
+pub struct Live {
+    next: Option<SlotId>,
+    chain: bool,
+}
+
+impl Live {
+    pub fn next(&mut self, engine: &Engine<'_>) -> Option<SlotId> {
+        let at = self.next?;
+        self.next = if self.chain { engine.next_instance(at) } else { None };
+        Some(at)
+    }
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn services(&self) -> u32 {
+        self.image.services()
+    }
+
+    /// The service whose definition a slot follows; behind the last service for a free instance slot.
+    pub(super) fn record(&self, at: SlotId) -> SlotId {
+        if at.0 < self.services() {
+            return at;
+        }
+        match self.memory.slot(at, slot::TEMPLATE) {
+            0 => SlotId(self.services()),
+            template => SlotId(template - 1),
+        }
+    }
+
+    pub(super) fn is_template(&self, at: SlotId) -> bool {
+        at.0 < self.services() && self.image.flags(at) & flags::TEMPLATE != 0
+    }
+
+    /// Whether the slot can ever be up: a service that is no template, or an instance that exists.
+    pub(super) fn lives(&self, at: SlotId) -> bool {
+        if at.0 < self.services() { !self.is_template(at) } else { self.memory.slot(at, slot::TEMPLATE) != 0 }
+    }
+
+    /// Forward edges.
+    pub(super) fn edges(&self, at: SlotId) -> Edges<'a> {
+        self.image.edges(self.record(at))
+    }
+
+    pub(super) fn live(&self, at: SlotId) -> Live {
+        if self.is_template(at) {
+            Live { next: self.instance_at(self.memory.derived(at, derived::HEAD)), chain: true }
+        } else {
+            Live { next: Some(at), chain: false }
+        }
+    }
+
+    /// The instance slot of an index plus one.
+    fn instance_at(&self, plus_one: u32) -> Option<SlotId> {
+        plus_one.checked_sub(1).map(|index| SlotId(self.services() + index))
+    }
+
+    fn next_instance(&self, at: SlotId) -> Option<SlotId> {
+        let index = at.0.checked_sub(self.services())?;
+        self.instance_at(self.memory.get(self.memory.layout.instance_next + index as usize))
+    }
+
+    pub(super) fn link_instance(&mut self, at: SlotId) {
+        let Some(index) = at.0.checked_sub(self.services()) else { return };
+        let template = self.record(at);
+        let head = self.memory.derived(template, derived::HEAD);
+        self.memory.set(self.memory.layout.instance_next + index as usize, head);
+        self.memory.set_derived(template, derived::HEAD, index + 1);
+    }
+
+    fn unlink_instance(&mut self, at: SlotId) {
+        let Some(index) = at.0.checked_sub(self.services()) else { return };
+        let template = self.record(at);
+        let next_word = |at: u32| self.memory.layout.instance_next + at as usize;
+        let after = self.memory.get(next_word(index));
+        let mut before = self.memory.derived(template, derived::HEAD);
+        if before == index + 1 {
+            self.memory.set_derived(template, derived::HEAD, after);
+            return;
+        }
+        while before != 0 {
+            let next = self.memory.get(next_word(before - 1));
+            if next == index + 1 {
+                self.memory.set(next_word(before - 1), after);
+                return;
+            }
+            before = next;
+        }
+    }
+
+    /// Template and instance name (the part behind `@`) of a run-time instance that exists.
+    pub fn instance(&self, at: SlotId) -> Option<(SlotId, Name)> {
+        let index = at.0.checked_sub(self.services())?;
+        if at.0 >= self.memory.layout.geometry.slots() || self.memory.slot(at, slot::TEMPLATE) == 0 {
+            return None;
+        }
+        let mut bytes = [0; INSTANCE_BYTES_MAX + 1];
+        self.memory.read_bytes(self.memory.text_row(index) + text::NAME, &mut bytes);
+        Some((self.record(at), Name::joined(&[fact::name(&bytes)])))
+    }
+
+    /// The whole name of a slot, `NAME@INSTANCE` for an instance.
+    pub fn name(&self, at: SlotId) -> Name {
+        match self.instance(at) {
+            Some((template, name)) => Name::joined(&[self.image.name(template).as_bytes(), name.as_bytes()]),
+            None => Name::joined(&[self.image.name(at).as_bytes()]),
+        }
+    }
+
+    /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives `Target::New`
+    /// where there is no such instance yet.
+    pub fn target<'n>(&self, name: &'n [u8]) -> Option<Target<'n>> {
+        if let Some(at) = self.image.find(name) {
+            return Some(Target::Slot(at));
+        }
+        let split = name.iter().position(|byte| *byte == b'@')? + 1;
+        let template = self.image.find(&name[..split]).filter(|at| self.is_template(*at))?;
+        let instance = &name[split..];
+        Some(match self.runtime_instance(template, instance) {
+            Some(at) => Target::Slot(at),
+            None => Target::New { template, name: instance },
+        })
+    }
+
+    /// The run-time instance of this name.
+    pub(super) fn runtime_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+        let mut instances = self.live(template);
+        while let Some(at) = instances.next(self) {
+            if self.instance(at).is_some_and(|(_, found)| found.as_bytes() == name) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// The static instance of this name.
+    pub(super) fn static_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+        self.image.find(Name::joined(&[self.image.name(template).as_bytes(), name]).as_bytes())
+    }
+
+    /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. `None` if one is
+    /// missing, or the result is not a name.
+    pub(super) fn instance_name(&self, template: SlotId, fact: &[u8]) -> Option<Name> {
+        let mut name = Name::joined(&[]);
+        for piece in pieces(self.image.text(self.image.service(template, service::INSTANCE))) {
+            match piece {
+                Piece::Literal(literal) => name.push(literal.as_bytes()),
+                Piece::Placeholder(key) => name.push(fact::attribute(fact, key.as_bytes())?),
+                Piece::Unclosed(_) => return None,
+            }
+        }
+        names::check_instance(name.as_str()).ok().map(|()| name)
+    }
+
+    fn is_free(&self, at: SlotId) -> bool {
+        self.memory.slot(at, slot::TEMPLATE) == 0 && !self.process(at).active()
+    }
+
+    /// Failed and held by nothing: kept for people to look at, until its slot is needed.
+    fn is_spent(&self, at: SlotId) -> bool {
+        self.memory.slot(at, slot::TEMPLATE) != 0 && self.is_idle(at)
+    }
+
+    /// How many instances can be made.
+    pub(super) fn free_instances(&self) -> u32 {
+        let slots = self.services()..self.memory.layout.geometry.slots();
+        slots.filter(|at| self.is_free(SlotId(*at)) || self.is_spent(SlotId(*at))).count() as u32
+    }
+
+    /// Makes an instance. The caller has made sure that there is a slot: `free_instances`.
+    pub(super) fn make_instance(&mut self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+        let slots = || (self.services()..self.memory.layout.geometry.slots()).map(SlotId);
+        let at = match slots().find(|at| self.is_free(*at)) {
+            Some(at) => at,
+            None => {
+                let spent = slots().find(|at| self.is_spent(*at))?;
+                self.free_instance(spent);
+                spent
+            }
+        };
+        self.memory.put_slot(at, slot::TEMPLATE, template.0 + 1);
+        self.memory.put_state(at, self.memory.state(at) & !state::PHASE | state::FORGIVEN);
+        let row = self.memory.text_row(at.0 - self.services());
+        self.memory.put_bytes(row, text::ROW, text::NAME, text::ROW - text::NAME, name);
+        self.link_instance(at);
+        self.count_anew(at);
+        self.look_at_while(at);
+        self.memory.insert(Set::Work, at);
+        self.mark_published(at);
+        if self.risen_rival(at).is_some() {
+            self.put_holds(at, crate::graph::Holds::MARK_CONFLICT, 0);
+        }
+        Some(at)
+    }
+
+    /// Whether nothing speaks for keeping this instance: no hold, no mark of a person, no latch, no process, nobody waits.
+    fn is_idle(&self, at: SlotId) -> bool {
+        self.memory.slot(at, slot::HOLDS) & !crate::graph::Holds::MARK_CONFLICT == 0
+            && self.memory.slot(at, slot::LATCH_START) == 0
+            && self.memory.slot(at, slot::LATCH_STOP) == 0
+            && self.memory.derived(at, derived::HEAD) == 0
+            && !self.memory.is_told(at, told::GOAL | told::ACTIVE)
+            && !self.process(at).active()
+    }
+
+    /// Frees an instance slot that nothing speaks for; one that failed stays to be looked at.
+    pub(super) fn free_if_idle(&mut self, at: SlotId) {
+        let exists = at.0 >= self.services() && self.memory.slot(at, slot::TEMPLATE) != 0;
+        if exists && self.phase(at) != Phase::Failed && self.is_idle(at) {
+            self.free_instance(at);
+        }
+    }
+
+    fn free_instance(&mut self, at: SlotId) {
+        self.unlink_instance(at);
+        self.memory.put_slot(at, slot::HOLDS, 0);
+        self.memory.put_slot(at, slot::TEMPLATE, 0);
+        self.memory.put_state(at, self.memory.state(at) & !state::PHASE);
+        self.memory.set_told(at, self.memory.told(at) & told::COMPUTED);
+        self.memory.set_derived(at, derived::BLOCKER, 0);
+        self.memory.insert(Set::Work, at);
+        self.mark_published(at);
+        self.memory.insert(Set::DirtyPhase, at);
+    }
+
+    /// Counters of a slot from what its targets have told. Its sources count by themselves.
+    pub(super) fn count_anew(&mut self, at: SlotId) {
+        for word in 0..derived::TOLD {
+            self.memory.set_derived(at, word, 0);
+        }
+        for edge in self.edges(at) {
+            let told = self.memory.told(edge.slot);
+            let count = |counter: Counter, when: bool| {
+                if when {
+                    self.memory.count(at, counter, true);
+                }
+            };
+            match edge.relation {
+                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains => {
+                    count(Counter::Unmet, told & told::START_OK == 0);
+                    count(Counter::Hopeless, told & (told::START_OK | told::UNDER_WAY) == 0);
+                    match edge.relation {
+                        Relation::Needs | Relation::Contains => count(Counter::Lost, told & told::KEEP_OK == 0),
+                        Relation::Binds => count(Counter::Lost, told & told::START_OK == 0),
+                        _ => {}
+                    }
+                    if edge.relation == Relation::Contains {
+                        count(Counter::Unsettled, told & told::UNDER_WAY != 0);
+                        count(Counter::MembersLeaving, told & told::LEAVING != 0);
+                        count(Counter::MembersUnready, told & told::START_OK == 0);
+                    }
+                }
+                Relation::Wants | Relation::After => count(Counter::Unsettled, told & told::UNDER_WAY != 0),
+                Relation::Observes => {
+                    count(Counter::Unsettled, told & told::UNDER_WAY != 0);
+                    count(Counter::Observed, told & told::UNDER_WAY != 0);
+                }
+                Relation::Conflicts => {
+                    let mut rivals = self.live(edge.slot);
+                    while let Some(rival) = rivals.next(self) {
+                        if self.memory.is_told(rival, told::ACTIVE) {
+                            self.memory.count(at, Counter::Rivals, true);
+                        }
+                    }
+                }
+                Relation::Listens => {}
+            }
+        }
+    }
+
+    /// The text row of a slot, if it has one.
+    pub(super) fn text_row(&self, at: SlotId) -> Option<u32> {
+        match at.0.checked_sub(self.services()) {
+            Some(index) => (at.0 < self.memory.layout.geometry.slots()).then_some(index),
+            None => (self.image.service(at, service::PASS) != NONE)
+                .then(|| self.memory.layout.geometry.instances + self.memory.rank(Set::Passing, at)),
+        }
+    }
+}

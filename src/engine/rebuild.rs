@@ -1,0 +1,95 @@
+//! Everything derived, computed anew from facts and the database.
+//!
+//! Goals are the least set that holds, marks and pulls give; what neighbours are told is a function of facts and of what
+//! is told along acyclic edges. Both have one solution, so a step continued after a death goes where it would have gone.
+
+use super::Engine;
+use super::memory::{Set, condition, entry, slot, transaction};
+use super::slot::told;
+use crate::database::{NONE, service};
+use crate::ident::SlotId;
+use crate::time::Instant;
+
+impl Engine<'_> {
+    /// `everything`: somebody was here before, so all that is shown is to be shown again.
+    pub(super) fn rebuild(&mut self, everything: bool) {
+        let layout = self.memory.layout;
+        let slots = || (0..layout.geometry.slots()).map(SlotId);
+        self.live_triggers = false;
+        for at in (0..self.services()).map(SlotId) {
+            if self.image.service(at, service::PASS) != NONE {
+                self.memory.insert(Set::Passing, at);
+            }
+        }
+        for at in (self.services()..layout.geometry.slots()).rev().map(SlotId) {
+            if self.memory.slot(at, slot::TEMPLATE) != 0 {
+                self.link_instance(at);
+            }
+        }
+        for index in 0..layout.capacities.conditions {
+            if everything && self.memory.condition(index, condition::VALUE) != 0 {
+                self.conditions_used = index + 1;
+            }
+            if everything {
+                self.memory.dirty_conditions().insert(index);
+            }
+        }
+        self.rebuild_entries();
+        for at in slots() {
+            if self.lives(at) {
+                self.count_anew(at);
+                self.memory.insert(Set::Goal, at);
+            }
+        }
+        self.propagate(false);
+        for at in slots() {
+            if self.lives(at) {
+                self.look_at_while(at);
+                self.look_at_binds(at);
+                self.memory.insert(Set::Work, at);
+            }
+        }
+        self.refresh_all();
+        self.heard = self.heard_events();
+        self.live_triggers = true;
+        for at in slots() {
+            let shown = everything || self.lives(at) || self.is_template(at);
+            if !shown {
+                continue;
+            }
+            self.look_at_blocker(at);
+            self.mark_published(at);
+            if everything {
+                self.mark_order(at);
+            }
+        }
+        if everything {
+            // A process-less slot may have waited for its time.
+            self.deadline = Instant(0);
+        }
+    }
+
+    fn rebuild_entries(&mut self) {
+        for index in (0..self.memory.layout.capacities.entries).rev() {
+            match self.memory.entry(index, entry::OWNER).checked_sub(1) {
+                None => {
+                    self.memory.free_entries().insert(index);
+                    self.free_entries += 1;
+                }
+                Some(owner) => {
+                    let what = self.memory.entry(index, entry::WHAT);
+                    let running = self.memory.transaction(owner, transaction::STANDING) == 0;
+                    if running && what >> 28 == 0 {
+                        self.link_entry(SlotId(what & 0xff_ffff), index);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bits of a slot that are told, for tests that compare an engine with its successor.
+    #[doc(hidden)]
+    pub fn told_bits(&self, at: SlotId) -> u32 {
+        self.memory.told(at) & !told::EVENTS
+    }
+}

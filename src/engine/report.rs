@@ -1,0 +1,66 @@
+//! News of the supervisor.
+
+use super::memory::{Set, slot};
+use super::slot::{state, told};
+use super::{Engine, Refusal};
+use crate::board::reports::{ReportRow, State};
+use crate::ident::SlotId;
+
+impl Engine<'_> {
+    /// Takes the report of a slot. News of an earlier order than the newest changes nothing: until the supervisor has
+    /// seen the newest one, the slot counts as not down and as not up.
+    pub(super) fn report(&mut self, at: SlotId, row: &ReportRow) -> Result<(), Refusal> {
+        if at.0 >= self.memory.layout.geometry.slots() {
+            return Err(Refusal::NoSuchService);
+        }
+        if self.is_template(at) || self.is_bundle(at) {
+            return Ok(());
+        }
+        let mut mine = self.memory.slot(at, slot::ORDER);
+        let mut bits = self.memory.state(at);
+        if (row.order.0.wrapping_sub(mine) as i32) > 0 {
+            // An engine that has lost its memory takes over what its predecessor had ordered.
+            mine = row.order.0;
+            self.memory.put_slot(at, slot::ORDER, mine);
+            let down = matches!(row.state, State::Down | State::Stopping);
+            bits = if down { bits & !state::WISH_UP } else { bits | state::WISH_UP };
+            bits &= !state::FORGIVEN;
+        }
+        if row.order.0 != mine {
+            return Ok(());
+        }
+        let before = bits;
+        let was_up = bits & (state::REPORT | state::CURRENT) == State::Up as u32 | state::CURRENT;
+        bits = bits & !(state::REPORT | state::RETRIED) | row.state as u32 | state::CURRENT;
+        if row.attempt > 1 {
+            bits |= state::RETRIED;
+        }
+        self.exit = row.exit;
+        let ended = matches!(row.state, State::Failed | State::Done);
+        if ended && bits & state::RESTART_WANTED != 0 {
+            // It ended before its restart's turn came: then the restart is a start.
+            bits = bits & !state::RESTART_WANTED | state::FORGIVEN;
+        }
+        let new_life = was_up && row.state == State::Up && self.memory.slot(at, slot::READY) != row.ready as u32;
+        self.memory.put_state(at, bits);
+        self.memory.put_slot(at, slot::BEGAN, row.began as u32);
+        if row.state == State::Up {
+            self.memory.put_slot(at, slot::READY, row.ready as u32);
+        }
+        if row.state == State::Done
+            && (before & (state::REPORT | state::CURRENT)) != bits & (state::REPORT | state::CURRENT)
+        {
+            self.drop_holds_of_done(at);
+        }
+        if new_life {
+            // Lives that nobody saw: they are told as one end and one beginning.
+            self.memory.insert(Set::NewLife, at);
+            self.raise(at, 1 << 1 | 1 << 4);
+        }
+        self.look_at_binds(at);
+        if before != bits || self.memory.is_told(at, told::BROKEN) {
+            self.memory.insert(Set::Work, at);
+        }
+        Ok(())
+    }
+}

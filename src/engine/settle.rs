@@ -1,0 +1,470 @@
+//! Settle: what a slot is to its neighbours is told along its edges, and every transition that is allowed now is asked for
+//! now, stops before starts, in slot order.
+
+use super::Engine;
+use super::expression::{Role, Value};
+use super::memory::{Set, derived, slot};
+use super::slot::{Counter, state, told};
+use crate::database::service::flags;
+use crate::graph::{Phase, Relation};
+use crate::ident::{Order, SlotId};
+use crate::lang::definition::Kind;
+
+impl Engine<'_> {
+    /// Runs goals, neighbours and transitions until nothing may move.
+    pub(super) fn settle(&mut self) {
+        loop {
+            self.propagate(true);
+            self.refresh_all();
+            if let Some(at) = self.memory.pop(Set::NewLife) {
+                self.tell_new_life(at);
+            } else if let Some(at) = self.memory.pop(Set::Stop) {
+                self.try_stop(at);
+            } else if let Some(at) = self.memory.pop(Set::Start) {
+                self.try_start(at);
+            } else {
+                break;
+            }
+        }
+    }
+
+    pub(super) fn refresh_all(&mut self) {
+        while let Some(at) = self.memory.pop(Set::Work) {
+            self.refresh(at);
+        }
+    }
+
+    pub(super) fn is_bundle(&self, at: SlotId) -> bool {
+        self.image.flags(self.record(at)) & 0xff == Kind::Bundle as u32
+    }
+
+    fn is_oneshot(&self, at: SlotId) -> bool {
+        self.image.flags(self.record(at)) & 0xff == Kind::Oneshot as u32
+    }
+
+    /// The phase as facts and counters have it.
+    pub(super) fn phase(&self, at: SlotId) -> Phase {
+        let goal_up = self.memory.is_told(at, told::GOAL);
+        if !self.is_bundle(at) {
+            return self.process(at).phase(goal_up);
+        }
+        if self.memory.state(at) & state::VIRTUAL_UP != 0 {
+            let unready = self.memory.counter(at, Counter::MembersUnready) > 0;
+            return if unready { Phase::Restarting } else { Phase::Up };
+        }
+        match (goal_up, self.memory.counter(at, Counter::MembersLeaving) > 0) {
+            (true, _) => Phase::Waiting,
+            (false, true) => Phase::Stopping,
+            (false, false) => Phase::Down,
+        }
+    }
+
+    /// The value of its `while`, as told; on where it has none.
+    pub(super) fn gate(&self, at: SlotId) -> Value {
+        Value::from_number((self.memory.told(at) & told::WHILE) >> told::WHILE_SHIFT)
+    }
+
+    /// Evaluates its `while` anew.
+    pub(super) fn look_at_while(&mut self, at: SlotId) {
+        let value = match self.root(at, Role::While) {
+            Some(root) => self.value(at, Role::While, root, 0),
+            None => Value::On,
+        };
+        let bits = self.memory.told(at);
+        let after = bits & !told::WHILE | (value as u32) << told::WHILE_SHIFT;
+        if after != bits {
+            self.memory.set_told(at, after);
+            self.memory.insert(Set::Work, at);
+            self.memory.insert(Set::Tell, at);
+        }
+    }
+
+    /// What its neighbours are to go by: the `told::COMPUTED` bits.
+    fn compute(&self, at: SlotId) -> u32 {
+        if !self.lives(at) {
+            return 0;
+        }
+        let memory = &self.memory;
+        let facts = memory.state(at);
+        let bits = memory.told(at);
+        let bundle = self.is_bundle(at);
+        let process = self.process(at);
+        let phase = self.phase(at);
+        let goal_up = bits & told::GOAL != 0;
+        let active = if bundle { facts & state::VIRTUAL_UP != 0 } else { process.active() };
+        let ordered_down = active && !bundle && !process.wished_up();
+        let gate = self.gate(at);
+        let lost = memory.counter(at, Counter::Lost) > 0 || bits & told::BROKEN != 0;
+        let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
+        let restart_wanted = facts & state::RESTART_WANTED != 0 && active;
+        let steady = active && !ordered_down && !must_stop;
+
+        let mut told_bits = 0;
+        let mut set = |bit: u32, is: bool| {
+            if is {
+                told_bits |= bit;
+            }
+        };
+        set(told::ACTIVE, active);
+        set(told::MUST_STOP, must_stop);
+        set(told::GOING, must_stop || ordered_down);
+        set(told::START_OK, steady && phase == Phase::Up && !restart_wanted);
+        let turning = self.is_oneshot(at) && (restart_wanted || phase == Phase::Restarting);
+        set(told::KEEP_OK, steady && matches!(phase, Phase::Up | Phase::Restarting) && !turning);
+        set(told::LEAVING, !goal_up && (active || phase == Phase::Stopping));
+        set(told::FAILED, phase == Phase::Failed);
+        set(told::MISSING, phase != Phase::Up && self.image.flags(self.record(at)) & flags::ESSENTIAL != 0);
+        let by_command = facts & state::RESTART != 0
+            && facts & state::RETRIED == 0
+            && process.report() != crate::board::reports::State::Delayed;
+        let under_way = restart_wanted
+            || match phase {
+                Phase::Starting => true,
+                Phase::Stopping => goal_up,
+                Phase::Up => must_stop && goal_up,
+                Phase::Restarting => (!bundle && by_command) || must_stop && goal_up,
+                Phase::Waiting if gate != Value::On => memory.counter(at, Counter::Observed) > 0,
+                Phase::Waiting => memory.counter(at, Counter::Hopeless) == 0,
+                Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
+            }
+            || bundle && goal_up && memory.counter(at, Counter::Unsettled) > 0;
+        set(told::UNDER_WAY, under_way);
+        let up = match phase {
+            Phase::Up => Value::On,
+            Phase::Restarting => Value::Changing,
+            Phase::Down
+            | Phase::Waiting
+            | Phase::Starting
+            | Phase::Stopping
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Done => Value::Off,
+        };
+        told_bits | (up as u32) << told::UP_SHIFT
+    }
+
+    /// Tells the neighbours what has changed of this slot.
+    fn refresh(&mut self, at: SlotId) {
+        let old = self.memory.told(at);
+        let new = old & !told::COMPUTED | self.compute(at);
+        let changed = old ^ new;
+        self.memory.set_told(at, new);
+        self.memory.insert(Set::Tell, at);
+        if new & told::MUST_STOP != 0 || self.memory.state(at) & state::RESTART_WANTED != 0 {
+            self.memory.insert(Set::Stop, at);
+        }
+        if new & (told::GOAL | told::ACTIVE) == told::GOAL {
+            self.memory.insert(Set::Start, at);
+        }
+        let grew = |bit: u32| new & bit != 0;
+        for (bit, total) in [
+            (told::UNDER_WAY, &mut self.under_way),
+            (told::LEAVING, &mut self.leaving),
+            (told::MISSING, &mut self.missing),
+        ] {
+            if changed & bit != 0 {
+                *total = if new & bit != 0 { *total + 1 } else { total.saturating_sub(1) };
+            }
+        }
+        if changed & (told::ACTIVE | told::GOING) != 0 {
+            for edge in self.edges(at) {
+                self.tell_target(at, edge.slot, edge.relation, changed, grew(told::ACTIVE), grew(told::GOING));
+            }
+        }
+        const FOR_SOURCES: u32 =
+            told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
+        if changed & FOR_SOURCES != 0 && at.0 < self.image.services() {
+            for edge in self.image.reverse(at) {
+                if edge.relation == Relation::Conflicts {
+                    continue;
+                }
+                let mut sources = self.live(edge.slot);
+                while let Some(source) = sources.next(self) {
+                    self.tell_source(at, source, edge.relation, old, new);
+                }
+            }
+        }
+    }
+
+    fn tell_target(&mut self, at: SlotId, target: SlotId, relation: Relation, changed: u32, active: bool, going: bool) {
+        let memory = self.memory;
+        let mut crossed = false;
+        let mut count = |to: SlotId, counter: Counter, up: bool| crossed |= memory.count(to, counter, up);
+        match relation {
+            Relation::Needs | Relation::Binds | Relation::Contains => {
+                if changed & told::ACTIVE != 0 {
+                    count(target, Counter::Dependents, active);
+                }
+                if changed & told::GOING != 0 {
+                    count(target, Counter::Leaving, going);
+                }
+                // A restart in place waits for some of them, not for all.
+                crossed |= memory.state(target) & state::RESTART_WANTED != 0;
+            }
+            Relation::NeedsToStart | Relation::Wants | Relation::After | Relation::Observes => {
+                if changed & told::GOING != 0 {
+                    count(target, Counter::SoftLeaving, going);
+                }
+            }
+            Relation::Conflicts => {
+                if changed & told::ACTIVE != 0 {
+                    let mut rivals = self.live(target);
+                    while let Some(rival) = rivals.next(self) {
+                        memory.count(rival, Counter::Rivals, active);
+                        memory.insert(Set::Start, rival);
+                        memory.insert(Set::Tell, rival);
+                    }
+                }
+                return;
+            }
+            Relation::Listens => return,
+        }
+        if crossed {
+            memory.insert(Set::Stop, target);
+            memory.insert(Set::Start, target);
+            memory.insert(Set::Tell, target);
+        } else if self.blocked_by(target, at) {
+            memory.insert(Set::Tell, target);
+        }
+    }
+
+    fn tell_source(&mut self, at: SlotId, source: SlotId, relation: Relation, old: u32, new: u32) {
+        let memory = self.memory;
+        let changed = old ^ new;
+        let hopeless = |bits: u32| bits & (told::START_OK | told::UNDER_WAY) == 0;
+        let mut crossed = false;
+        let mut count = |counter: Counter, bit: u32, when: u32| {
+            if changed & bit != 0 {
+                crossed |= memory.count(source, counter, new & bit == when);
+            }
+        };
+        match relation {
+            Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains => {
+                count(Counter::Unmet, told::START_OK, 0);
+                match relation {
+                    Relation::Needs | Relation::Contains => count(Counter::Lost, told::KEEP_OK, 0),
+                    Relation::Binds => count(Counter::Lost, told::START_OK, 0),
+                    _ => {}
+                }
+                if relation == Relation::Contains {
+                    count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY);
+                    count(Counter::MembersLeaving, told::LEAVING, told::LEAVING);
+                    count(Counter::MembersUnready, told::START_OK, 0);
+                }
+                if hopeless(old) != hopeless(new) {
+                    crossed |= memory.count(source, Counter::Hopeless, hopeless(new));
+                }
+            }
+            Relation::Wants | Relation::After => count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY),
+            Relation::Observes => {
+                count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY);
+                count(Counter::Observed, told::UNDER_WAY, told::UNDER_WAY);
+                if changed & (told::UP | told::FAILED) != 0 {
+                    self.look_at_while(source);
+                }
+            }
+            Relation::Listens => {
+                if self.live_triggers && changed & (told::UP | told::FAILED) != 0 {
+                    memory.insert(Set::Flipped, at);
+                    memory.insert(Set::Listen, source);
+                }
+            }
+            Relation::Conflicts => {}
+        }
+        if changed & new & told::START_OK != 0 {
+            match relation {
+                Relation::Binds => self.look_at_binds(source),
+                Relation::Contains => {
+                    self.pass_on_ready(at, source);
+                }
+                _ => {}
+            }
+        }
+        if crossed {
+            memory.insert(Set::Work, source);
+        } else if self.blocked_by(source, at) {
+            memory.insert(Set::Tell, source);
+        }
+    }
+
+    fn blocked_by(&self, at: SlotId, by: SlotId) -> bool {
+        let word = self.memory.derived(at, derived::BLOCKER);
+        word != 0 && word & 0x0fff_ffff == by.0
+    }
+
+    /// Whether something it binds to became ready after its own current life began.
+    pub(super) fn look_at_binds(&mut self, at: SlotId) {
+        let began = self.memory.slot(at, slot::BEGAN);
+        let living = !self.is_bundle(at) && self.process(at).living();
+        let broken = living
+            && self.edges(at).any(|edge| {
+                edge.relation == Relation::Binds
+                    && (self.memory.slot(edge.slot, slot::READY).wrapping_sub(began) as i32) > 0
+            });
+        let bits = self.memory.told(at);
+        let after = if broken { bits | told::BROKEN } else { bits & !told::BROKEN };
+        if after != bits {
+            self.memory.set_told(at, after);
+            self.memory.insert(Set::Work, at);
+        }
+    }
+
+    /// This slot became ready anew without its neighbours having seen it go: what binds to it has to look.
+    fn tell_new_life(&mut self, at: SlotId) {
+        for edge in self.image.reverse(at) {
+            let mut sources = self.live(edge.slot);
+            while let Some(source) = sources.next(self) {
+                match edge.relation {
+                    Relation::Binds => self.look_at_binds(source),
+                    Relation::Contains if self.pass_on_ready(at, source) => self.memory.insert(Set::NewLife, source),
+                    Relation::Contains
+                    | Relation::Needs
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::After
+                    | Relation::Conflicts
+                    | Relation::Observes
+                    | Relation::Listens => {}
+                }
+            }
+        }
+    }
+
+    /// What binds to a bundle binds to its members: a bundle became ready when the last of them did.
+    fn pass_on_ready(&mut self, member: SlotId, bundle: SlotId) -> bool {
+        let ready = self.memory.slot(member, slot::READY);
+        let newer = (ready.wrapping_sub(self.memory.slot(bundle, slot::READY)) as i32) > 0;
+        if newer {
+            self.memory.put_slot(bundle, slot::READY, ready);
+        }
+        newer
+    }
+
+    fn try_stop(&mut self, at: SlotId) {
+        let bits = self.memory.told(at);
+        if bits & told::MUST_STOP == 0 {
+            if self.memory.state(at) & state::RESTART_WANTED != 0 {
+                self.try_restart(at);
+            }
+            return;
+        }
+        let free =
+            self.memory.counter(at, Counter::Dependents) == 0 && self.memory.counter(at, Counter::SoftLeaving) == 0;
+        if !free {
+            return;
+        }
+        if self.is_bundle(at) {
+            self.move_bundle(at, false);
+        } else {
+            self.give_order(at, false, false);
+        }
+    }
+
+    /// A restart in place: what binds to it (for a oneshot: all that need it) has gone down first.
+    fn try_restart(&mut self, at: SlotId) {
+        if !self.memory.is_told(at, told::ACTIVE) || self.is_bundle(at) {
+            return;
+        }
+        if self.bound_source(at).is_none() {
+            self.give_order(at, true, true);
+        }
+    }
+
+    /// The first active source that follows a restart in place of this slot.
+    pub(super) fn bound_source(&self, at: SlotId) -> Option<SlotId> {
+        if at.0 >= self.image.services() {
+            return None;
+        }
+        let oneshot = self.is_oneshot(at);
+        for edge in self.image.reverse(at) {
+            let follows = match edge.relation {
+                Relation::Binds => true,
+                Relation::Needs | Relation::Contains => oneshot,
+                Relation::NeedsToStart
+                | Relation::Wants
+                | Relation::After
+                | Relation::Conflicts
+                | Relation::Observes
+                | Relation::Listens => false,
+            };
+            if follows {
+                let mut sources = self.live(edge.slot);
+                while let Some(source) = sources.next(self) {
+                    if self.memory.is_told(source, told::ACTIVE) {
+                        return Some(source);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn try_start(&mut self, at: SlotId) {
+        let bits = self.memory.told(at);
+        if bits & (told::GOAL | told::ACTIVE) != told::GOAL || self.phase(at) != Phase::Waiting {
+            return;
+        }
+        let counters = [Counter::Unmet, Counter::Unsettled, Counter::Rivals, Counter::Leaving];
+        if self.gate(at) != Value::On || counters.iter().any(|counter| self.memory.counter(at, *counter) > 0) {
+            return;
+        }
+        if self.is_bundle(at) {
+            self.move_bundle(at, true);
+        } else {
+            self.give_order(at, true, false);
+        }
+    }
+
+    /// A transition without a process: at once, but only one in a step, so that a loop of triggers cannot spin.
+    fn move_bundle(&mut self, at: SlotId, up: bool) {
+        if self.memory.contains(Set::Moved, at) {
+            self.memory.insert(Set::Later, at);
+            self.deadline = self.deadline.min(self.now.plus_ms(1000));
+            return;
+        }
+        self.memory.insert(Set::Moved, at);
+        let bits = self.memory.state(at);
+        self.memory.put_state(at, if up { bits | state::VIRTUAL_UP } else { bits & !state::VIRTUAL_UP });
+        if up {
+            self.clear_latches_of_start(at);
+        }
+        self.memory.insert(Set::Work, at);
+    }
+
+    fn give_order(&mut self, at: SlotId, up: bool, restart: bool) {
+        let number = Order(self.memory.slot(at, slot::ORDER)).next();
+        self.memory.put_slot(at, slot::ORDER, number.0);
+        let mut bits = self.memory.state(at)
+            & !(state::CURRENT
+                | state::RETRIED
+                | state::WISH_UP
+                | state::RESTART
+                | state::RESTART_WANTED
+                | state::FORGIVEN);
+        if up {
+            bits |= state::WISH_UP;
+        }
+        if restart {
+            bits |= state::RESTART;
+        }
+        self.memory.put_state(at, bits);
+        if up {
+            if !restart {
+                self.clear_latches_of_start(at);
+            }
+            self.write_text(at);
+        }
+        self.look_at_binds(at);
+        self.memory.insert(Set::Work, at);
+        self.memory.insert(Set::DirtyOrder, at);
+        self.memory.insert(Set::Dirty, at);
+    }
+
+    /// A start by other means than a trigger uses up the latches; a trigger has done so when it fired.
+    fn clear_latches_of_start(&mut self, at: SlotId) {
+        if self.memory.slot(at, slot::HOLDS) & crate::graph::Hold::Trigger as u32 == 0 {
+            self.memory.put_slot(at, slot::LATCH_START, 0);
+            self.memory.put_slot(at, slot::LATCH_STOP, 0);
+        }
+    }
+}

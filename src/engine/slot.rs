@@ -1,0 +1,210 @@
+//! One slot: its facts as bits, its counters, and the pure function from facts to phase.
+
+use super::memory::{Memory, derived, slot};
+use crate::board::reports::State;
+use crate::graph::Phase;
+use crate::ident::SlotId;
+
+/// Bits of the fact word `slot::STATE`.
+pub mod state {
+    /// The report's state.
+    pub const REPORT: u32 = 0xf;
+    /// The report is of the newest order.
+    pub const CURRENT: u32 = 1 << 4;
+    /// More than one life under this order: policy restarted it.
+    pub const RETRIED: u32 = 1 << 5;
+    /// The order wishes it up.
+    pub const WISH_UP: u32 = 1 << 6;
+    /// The order is a restart in place.
+    pub const RESTART: u32 = 1 << 7;
+    /// A restart in place was asked for, and waits until what binds to it is down.
+    pub const RESTART_WANTED: u32 = 1 << 8;
+    /// `failed`, `skipped` or `done` under this order is forgotten.
+    pub const FORGIVEN: u32 = 1 << 9;
+    /// The phase that was told last.
+    pub const PHASE_SHIFT: u32 = 10;
+    /// See `PHASE_SHIFT`.
+    pub const PHASE: u32 = 0xf << PHASE_SHIFT;
+    /// A bundle that is up: it has no process and no order.
+    pub const VIRTUAL_UP: u32 = 1 << 14;
+}
+
+/// Bits of the derived word `derived::TOLD`: what neighbours go by.
+pub mod told {
+    /// The goal is up: it pulls.
+    pub const GOAL: u32 = 1 << 0;
+    /// What the goal was when this step began.
+    pub const GOAL_BEFORE: u32 = 1 << 1;
+    /// It has processes, or may have, or is ordered to.
+    pub const ACTIVE: u32 = 1 << 2;
+    /// It is active and has to go down, or does.
+    pub const GOING: u32 = 1 << 3;
+    /// It has to go down and is not ordered to yet.
+    pub const MUST_STOP: u32 = 1 << 4;
+    /// What needs it may start.
+    pub const START_OK: u32 = 1 << 5;
+    /// What needs it may stay.
+    pub const KEEP_OK: u32 = 1 << 6;
+    /// See the semantics: a soft wait waits while this is so.
+    pub const UNDER_WAY: u32 = 1 << 7;
+    /// Its goal is down, and it is not down yet.
+    pub const LEAVING: u32 = 1 << 8;
+    /// The value of `up()`, two bits.
+    pub const UP_SHIFT: u32 = 9;
+    /// See `UP_SHIFT`.
+    pub const UP: u32 = 3 << UP_SHIFT;
+    /// `failed()`.
+    pub const FAILED: u32 = 1 << 11;
+    /// `essential`, and not up.
+    pub const MISSING: u32 = 1 << 12;
+    /// The value of its own `while`, two bits.
+    pub const WHILE_SHIFT: u32 = 13;
+    /// See `WHILE_SHIFT`.
+    pub const WHILE: u32 = 3 << WHILE_SHIFT;
+    /// What it binds to has had a new life since its own began.
+    pub const BROKEN: u32 = 1 << 15;
+    /// Derived events that are due, one bit each.
+    pub const EVENT_SHIFT: u32 = 16;
+    /// See `EVENT_SHIFT`.
+    pub const EVENTS: u32 = 0x1f << EVENT_SHIFT;
+    /// Those that `refresh` computes.
+    pub const COMPUTED: u32 =
+        ACTIVE | GOING | MUST_STOP | START_OK | KEEP_OK | UNDER_WAY | LEAVING | UP | FAILED | MISSING;
+}
+
+/// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Counter {
+    /// Sources with their goal up that pull.
+    Pulls = 0,
+    /// Hard targets that do not let it start.
+    Unmet = 1,
+    /// ... and are not under way either.
+    Hopeless = 2,
+    /// Soft targets (for a bundle, members too) that are under way.
+    Unsettled = 3,
+    /// Targets without which it may not stay.
+    Lost = 4,
+    /// Hard sources that are active.
+    Dependents = 5,
+    /// Hard sources that are going down.
+    Leaving = 6,
+    /// Soft sources that are going down.
+    SoftLeaving = 7,
+    /// Conflicting ones that are active.
+    Rivals = 8,
+    /// Observed targets that are under way.
+    Observed = 9,
+    /// Members of a bundle that are leaving.
+    MembersLeaving = 10,
+    /// Members of a bundle that do not let a dependent start.
+    MembersUnready = 11,
+}
+
+impl Memory<'_> {
+    pub fn counter(&self, at: SlotId, counter: Counter) -> u32 {
+        self.derived(at, counter as usize / 2) >> (counter as u32 % 2 * 16) & 0xffff
+    }
+
+    pub fn set_counter(&self, at: SlotId, counter: Counter, value: u32) {
+        let (field, shift) = (counter as usize / 2, counter as u32 % 2 * 16);
+        self.set_derived(at, field, self.derived(at, field) & !(0xffff << shift) | (value & 0xffff) << shift);
+    }
+
+    /// Counts up or down by one; says whether it became or left zero.
+    pub fn count(&self, at: SlotId, counter: Counter, up: bool) -> bool {
+        let before = self.counter(at, counter);
+        let after = if up { before + 1 } else { before.saturating_sub(1) };
+        self.set_counter(at, counter, after);
+        before == 0 || after == 0
+    }
+
+    pub fn state(&self, at: SlotId) -> u32 {
+        self.slot(at, slot::STATE)
+    }
+
+    pub fn put_state(&self, at: SlotId, value: u32) {
+        self.put_slot(at, slot::STATE, value);
+    }
+
+    pub fn told(&self, at: SlotId) -> u32 {
+        self.derived(at, derived::TOLD)
+    }
+
+    pub fn set_told(&self, at: SlotId, value: u32) {
+        self.set_derived(at, derived::TOLD, value);
+    }
+
+    pub fn is_told(&self, at: SlotId, bit: u32) -> bool {
+        self.told(at) & bit != 0
+    }
+}
+
+/// The facts about a service that has processes which decide what it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Fact bits.
+    pub bits: u32,
+    /// Whether anything was ever ordered.
+    pub ordered: bool,
+}
+
+impl Process {
+    pub fn report(self) -> State {
+        State::from_number(self.bits & state::REPORT)
+    }
+
+    pub fn wished_up(self) -> bool {
+        self.bits & state::WISH_UP != 0
+    }
+
+    /// Whether it ended for good under its newest order, and that is not forgotten.
+    pub fn ended(self) -> bool {
+        self.gave_up() && self.bits & state::FORGIVEN == 0
+    }
+
+    fn gave_up(self) -> bool {
+        self.ordered
+            && self.wished_up()
+            && self.bits & state::CURRENT != 0
+            && matches!(self.report(), State::Failed | State::Done)
+    }
+
+    /// Whether a process may exist, or is ordered to.
+    pub fn active(self) -> bool {
+        if !self.ordered || self.gave_up() {
+            return false;
+        }
+        let at_rest = matches!(self.report(), State::Down | State::Failed | State::Done);
+        self.wished_up() || self.bits & state::CURRENT == 0 || !at_rest
+    }
+
+    /// Whether the current life has begun under the newest order.
+    pub fn living(self) -> bool {
+        self.wished_up()
+            && self.bits & state::CURRENT != 0
+            && matches!(self.report(), State::Spawning | State::Starting | State::Up)
+    }
+
+    /// The phase: a pure function of facts, order and report.
+    pub fn phase(self, goal_up: bool) -> Phase {
+        if !self.active() {
+            return match self.report() {
+                State::Failed if self.ended() => Phase::Failed,
+                State::Done if self.ended() => Phase::Done,
+                _ if goal_up => Phase::Waiting,
+                _ => Phase::Down,
+            };
+        }
+        if !self.wished_up() {
+            return Phase::Stopping;
+        }
+        let current = self.bits & state::CURRENT != 0;
+        if current && self.report() == State::Up {
+            return Phase::Up;
+        }
+        let again = current && (self.bits & state::RETRIED != 0 || self.report() == State::Delayed);
+        if again || self.bits & state::RESTART != 0 { Phase::Restarting } else { Phase::Starting }
+    }
+}

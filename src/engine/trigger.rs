@@ -1,0 +1,450 @@
+//! Conditions and events: what comes in from outside and what the engine derives, and what they set in motion.
+//!
+//! For one fact, in this order: latches, `while` and `for-each`, `stop-on`, `start-on`; goals come after all of them.
+
+use super::expression::{Role, Value};
+use super::fact::{self, Fact};
+use super::memory::{Set, condition, machine, slot, text};
+use super::slot::told;
+use super::transaction::Wanted;
+use super::{Engine, Refusal, Sender};
+use crate::board::orders::PASS_BYTES_MAX;
+use crate::board::reports::Exit;
+use crate::database::{leaf, node, service};
+use crate::graph::{Hold, Phase};
+use crate::ident::SlotId;
+use crate::limits::FACT_BYTES_MAX;
+
+/// Names of derived events by bit, in the order in which they are taken.
+pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
+
+/// How a fact came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum News {
+    On,
+    Off,
+    Event,
+}
+
+impl Engine<'_> {
+    pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
+        let fact = Fact::parse(text)?;
+        let (mut was_on, mut free) = (false, None);
+        for index in 0..self.memory.layout.capacities.conditions {
+            if self.memory.condition(index, condition::VALUE) == 0 {
+                free = free.or(Some(index));
+                if index >= self.conditions_used {
+                    break;
+                }
+            } else if self.same_condition(index, &fact) {
+                if self.memory.condition(index, condition::LEASE) == lease {
+                    return Ok(());
+                }
+                was_on = true;
+            }
+        }
+        let index = free.ok_or(Refusal::ConditionsFull)?;
+        if !was_on {
+            self.check_room(&fact)?;
+        }
+        let generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
+        self.memory.put_machine(machine::GENERATION, generation);
+        let since = [self.now.0 as u32, (self.now.0 >> 32) as u32];
+        for (field, value) in [
+            (condition::VALUE, Value::On as u32),
+            (condition::GENERATION, generation),
+            (condition::SINCE, since[0]),
+            (condition::SINCE + 1, since[1]),
+            (condition::PID, sender.pid),
+            (condition::UID, sender.uid),
+            (condition::LEASE, lease),
+            (condition::HASH, fact::hash(fact::name(fact.text()))),
+        ] {
+            self.memory.put_condition(index, field, value);
+        }
+        let row = self.memory.condition_row(index);
+        self.memory.put_bytes(row, condition::ROW, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
+        self.conditions_used = self.conditions_used.max(index + 1);
+        self.memory.dirty_conditions().insert(index);
+        if !was_on {
+            self.take_news(&fact, News::On);
+        }
+        Ok(())
+    }
+
+    pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        let fact = Fact::parse(text)?;
+        let mut was_on = false;
+        for index in 0..self.conditions_used {
+            if self.memory.condition(index, condition::VALUE) != 0 && self.same_condition(index, &fact) {
+                self.clear_condition(index);
+                was_on = true;
+            }
+        }
+        if was_on {
+            self.take_news(&fact, News::Off);
+        }
+        Ok(())
+    }
+
+    pub(super) fn lease_gone(&mut self, lease: u32) {
+        if lease == 0 {
+            return;
+        }
+        for index in 0..self.conditions_used {
+            if self.memory.condition(index, condition::VALUE) == 0
+                || self.memory.condition(index, condition::LEASE) != lease
+            {
+                continue;
+            }
+            let mut bytes = [0; FACT_BYTES_MAX];
+            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            let fact = Fact::of_padded(&bytes);
+            self.clear_condition(index);
+            let still_on = (0..self.conditions_used)
+                .any(|at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact));
+            if !still_on {
+                self.take_news(&fact, News::Off);
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        let fact = Fact::parse(text)?;
+        self.check_room(&fact)?;
+        self.take_news(&fact, News::Event);
+        Ok(())
+    }
+
+    fn clear_condition(&mut self, index: u32) {
+        self.memory.put_condition(index, condition::VALUE, 0);
+        self.memory.dirty_conditions().insert(index);
+        while self.conditions_used > 0 && self.memory.condition(self.conditions_used - 1, condition::VALUE) == 0 {
+            self.conditions_used -= 1;
+        }
+    }
+
+    fn same_condition(&self, index: u32, fact: &Fact) -> bool {
+        if self.memory.condition(index, condition::HASH) != fact::hash(fact::name(fact.text())) {
+            return false;
+        }
+        let mut bytes = [0; FACT_BYTES_MAX];
+        self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+        bytes == *fact.padded()
+    }
+
+    /// Refuses a fact that would make more instances than there is room for, before anything has changed.
+    fn check_room(&self, fact: &Fact) -> Result<(), Refusal> {
+        let mut wanted = 0;
+        for index in self.image.leaves_named(fact::name(fact.text())) {
+            let (service, role, node) = self.leaf_record(index);
+            let makes = role == Role::ForEach as u32 || role == Role::StartOn as u32;
+            if !makes || !self.is_template(service) {
+                continue;
+            }
+            if let Some(name) = self.instance_name(service, fact.text()) {
+                let name = name.as_bytes();
+                let known =
+                    self.static_instance(service, name).is_some() || self.runtime_instance(service, name).is_some();
+                if !known && self.leaf_matches(Some(name), node, fact.text()) {
+                    wanted += 1;
+                }
+            }
+        }
+        if wanted > 0 && wanted > self.free_instances() { Err(Refusal::InstancesFull) } else { Ok(()) }
+    }
+
+    /// A fact that has changed or happened, wholly applied but for goals.
+    fn take_news(&mut self, fact: &Fact, news: News) {
+        let leaves = self.image.leaves_named(fact::name(fact.text()));
+        for index in leaves.clone() {
+            let (service, role, node) = self.leaf_record(index);
+            if role == Role::While as u32 && news != News::Event {
+                let mut slots = self.live(service);
+                while let Some(at) = slots.next(self) {
+                    if self.slot_matches(at, node, fact) {
+                        self.look_at_while(at);
+                        if self.memory.is_told(at, told::GOAL) {
+                            self.note(at, Wanted::Any);
+                        }
+                    }
+                }
+            } else if role == Role::ForEach as u32 && news != News::Event {
+                self.for_each(service, node, fact, news);
+            } else if news == News::Event {
+                let latched = match role {
+                    _ if role == Role::StartOn as u32 => Some(Role::StartOn),
+                    _ if role == Role::StopOn as u32 => Some(Role::StopOn),
+                    _ => None,
+                };
+                if let Some(role) = latched {
+                    self.each_touched(service, role, node, fact, true, &mut |engine, at| engine.latch(at, role, node));
+                }
+            }
+        }
+        for role in [Role::StopOn, Role::StartOn] {
+            for index in leaves.clone() {
+                let (service, its, node) = self.leaf_record(index);
+                if its == role as u32 {
+                    let make = news != News::Off;
+                    self.each_touched(service, role, node, fact, make, &mut |engine, at| {
+                        engine.touch(at, role, node, Some(fact));
+                    });
+                }
+            }
+        }
+    }
+
+    fn slot_matches(&self, at: SlotId, node: u32, fact: &Fact) -> bool {
+        let instance = self.instance(at).map(|(_, name)| name);
+        self.leaf_matches(instance.as_ref().map(|name| name.as_bytes()), node, fact.text())
+    }
+
+    /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
+    /// `start-on` asks for it; a fact that does not name one touches all there are.
+    fn each_touched(
+        &mut self,
+        service: SlotId,
+        role: Role,
+        node: u32,
+        fact: &Fact,
+        make: bool,
+        act: &mut dyn FnMut(&mut Self, SlotId),
+    ) {
+        let named = if self.is_template(service) { self.instance_name(service, fact.text()) } else { None };
+        if let Some(name) = named {
+            // A static instance has leaves of its own.
+            if self.static_instance(service, name.as_bytes()).is_some()
+                || !self.leaf_matches(Some(name.as_bytes()), node, fact.text())
+            {
+                return;
+            }
+            let mut found = self.runtime_instance(service, name.as_bytes());
+            if found.is_none() && make && role == Role::StartOn {
+                found = self.make_instance(service, name.as_bytes());
+            }
+            if let Some(at) = found {
+                act(self, at);
+                self.memory.insert(Set::Tell, at);
+            }
+            return;
+        }
+        let mut slots = self.live(service);
+        while let Some(at) = slots.next(self) {
+            if self.slot_matches(at, node, fact) {
+                act(self, at);
+            }
+        }
+    }
+
+    fn latch(&mut self, at: SlotId, role: Role, node: u32) {
+        let bit = self.image.node(node, node::LEAF);
+        if let Some(field) = role.latch_field()
+            && bit < 32
+        {
+            self.memory.put_slot(at, field, self.memory.slot(at, field) | 1 << bit);
+        }
+    }
+
+    /// An input touched this leaf of a trigger: it fires, or not.
+    fn touch(&mut self, at: SlotId, role: Role, node: u32, fact: Option<&Fact>) {
+        if !self.fires(at, role, node) {
+            return;
+        }
+        if let Some(field) = role.latch_field() {
+            self.memory.put_slot(at, field, 0);
+        }
+        match role {
+            Role::StopOn => {
+                self.put_holds(at, 0, Hold::Trigger as u32);
+                self.note(at, Wanted::Any);
+            }
+            Role::StartOn => {
+                self.put_holds(at, Hold::Trigger as u32, 0);
+                self.forgive(at);
+                if let Some(fact) = fact
+                    && !self.memory.is_told(at, told::ACTIVE)
+                {
+                    self.keep_pass(at, fact.text());
+                }
+                self.memory.insert(Set::Work, at);
+                self.note(at, Wanted::Up);
+            }
+            Role::While | Role::ForEach => {}
+        }
+    }
+
+    fn for_each(&mut self, template: SlotId, node: u32, fact: &Fact, news: News) {
+        let Some(name) = self.instance_name(template, fact.text()) else { return };
+        let name = name.as_bytes();
+        if !self.is_template(template) || !self.leaf_matches(Some(name), node, fact.text()) {
+            return;
+        }
+        let found = self.static_instance(template, name).or_else(|| self.runtime_instance(template, name));
+        if news == News::On {
+            let at = match found {
+                Some(at) => Some(at),
+                None => self.make_instance(template, name),
+            };
+            if let Some(at) = at {
+                self.put_holds(at, Hold::Condition as u32, 0);
+                self.note(at, Wanted::Up);
+            }
+        } else if let Some(at) = found
+            && self.oldest_of(template, node, name).is_none()
+        {
+            self.put_holds(at, 0, Hold::Condition as u32);
+            self.note(at, Wanted::Any);
+        }
+    }
+
+    /// The oldest condition that is on and makes the instance of this name: its row.
+    fn oldest_of(&self, template: SlotId, node: u32, name: &[u8]) -> Option<u32> {
+        let mut oldest: Option<(u32, u32)> = None;
+        for index in 0..self.conditions_used {
+            if self.memory.condition(index, condition::VALUE) == 0 {
+                continue;
+            }
+            let mut bytes = [0; FACT_BYTES_MAX];
+            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            let makes = self.leaf_matches(Some(name), node, &bytes)
+                && self.instance_name(template, &bytes).is_some_and(|made| made.as_bytes() == name);
+            let generation = self.memory.condition(index, condition::GENERATION);
+            if makes && oldest.is_none_or(|(least, _)| generation < least) {
+                oldest = Some((generation, index));
+            }
+        }
+        oldest.map(|(_, index)| index)
+    }
+
+    /// The text that goes with a start: an instance made by `for-each` takes the oldest condition's attributes.
+    pub(super) fn write_text(&mut self, at: SlotId) {
+        if self.memory.slot(at, slot::HOLDS) & Hold::Condition as u32 == 0 {
+            return;
+        }
+        let record = self.record(at);
+        let template = match self.image.service(record, service::TEMPLATE) {
+            crate::database::NONE => record,
+            template => SlotId(template),
+        };
+        let (Some(root), name) = (self.root(template, Role::ForEach), self.name(at)) else { return };
+        let instance = name.as_bytes().split(|byte| *byte == b'@').nth(1).unwrap_or(b"");
+        if let Some(index) = self.oldest_of(template, root, instance) {
+            let mut bytes = [0; FACT_BYTES_MAX];
+            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            self.keep_pass(at, &bytes);
+        }
+    }
+
+    /// Keeps the attributes that the service's file names in `pass`, for its next start.
+    fn keep_pass(&mut self, at: SlotId, fact: &[u8]) {
+        let Some(row) = self.text_row(at) else { return };
+        let mut pass = [0; PASS_BYTES_MAX];
+        let mut length = 0;
+        for offset in self.image.list(self.image.service(self.record(at), service::PASS)).iter() {
+            let key = self.image.bytes_of(offset);
+            let Some(value) = fact::attribute(fact, key) else { continue };
+            // Two bytes stay zero: the end of the last string, and of all.
+            if length + key.len() + value.len() + 2 > PASS_BYTES_MAX - 1 {
+                continue;
+            }
+            for part in [key, b"=", value, b"\0"] {
+                pass[length..length + part.len()].copy_from_slice(part);
+                length += part.len();
+            }
+        }
+        let row = self.memory.text_row(row);
+        self.memory.put_bytes(row, text::ROW, text::PASS, PASS_BYTES_MAX / 4, &pass);
+    }
+
+    /// `up()` or `failed()` of something changed that this one's triggers listen to.
+    pub(super) fn listen(&mut self, at: SlotId) {
+        for role in [Role::StopOn, Role::StartOn] {
+            let Some(root) = self.root(at, role) else { continue };
+            for node in root..=self.last_node(root) {
+                let kind = self.image.node(node, node::KIND);
+                let of = SlotId(self.image.node(node, node::A));
+                if (kind == node::UP || kind == node::FAILED) && self.memory.contains(Set::Flipped, of) {
+                    self.touch(at, role, node, None);
+                }
+            }
+        }
+    }
+
+    /// Which derived events a change of phase is.
+    pub(super) fn events_of(old: Phase, new: Phase) -> u32 {
+        let had_process = matches!(old, Phase::Starting | Phase::Up | Phase::Stopping);
+        let has_none = matches!(new, Phase::Down | Phase::Waiting | Phase::Failed | Phase::Done | Phase::Skipped);
+        let bit = |index: u32, is: bool| u32::from(is) << index;
+        bit(0, new == Phase::Stopping)
+            | bit(1, had_process && (has_none || new == Phase::Restarting))
+            | bit(2, new == Phase::Failed)
+            | bit(3, new == Phase::Starting)
+            | bit(4, new == Phase::Up)
+    }
+
+    /// Asks for derived events of a slot, where anybody listens.
+    pub(super) fn raise(&mut self, at: SlotId, events: u32) {
+        let heard = events & self.heard;
+        if heard != 0 {
+            self.memory.set_told(at, self.memory.told(at) | heard << told::EVENT_SHIFT);
+            self.memory.insert(Set::Event, at);
+        }
+    }
+
+    /// Takes the derived events of a slot. What they set in motion belongs to no transaction that is waited for.
+    pub(super) fn take_events(&mut self, at: SlotId) {
+        let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
+        self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
+        for (index, name) in DERIVED.iter().enumerate() {
+            if bits >> index & 1 == 0 {
+                continue;
+            }
+            let mut fact = Fact::named(name);
+            let whole = self.name(at);
+            let mut parts = whole.as_bytes().splitn(2, |byte| *byte == b'@');
+            fact.push(b"SERVICE=", parts.next().unwrap_or(b""));
+            if let Some(instance) = parts.next() {
+                fact.push(b"INSTANCE=", instance);
+            }
+            if index == 1 || index == 2 {
+                let failed = self.phase(at) == Phase::Failed || self.exit_failed();
+                fact.push(b"RESULT=", if failed { b"failed" } else { b"ok" });
+                let mut digits = [0; 3];
+                match self.exit {
+                    Exit::Code(code) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
+                    Exit::Signal(signal) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
+                    Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
+                }
+            }
+            if self.check_room(&fact).is_ok() {
+                self.take_news(&fact, News::Event);
+            }
+        }
+    }
+
+    fn exit_failed(&self) -> bool {
+        !matches!(self.exit, Exit::None | Exit::Code(0) | Exit::Signal(15))
+    }
+
+    /// Which derived events any leaf names.
+    pub(super) fn heard_events(&self) -> u32 {
+        let mut heard = 0;
+        for (index, name) in DERIVED.iter().enumerate() {
+            let mut leaves = self.image.leaves_named(name);
+            heard |= u32::from(leaves.any(|at| self.image.leaf(at, leaf::ROLE) != 0)) << index;
+        }
+        heard
+    }
+
+    /// An event of the machine itself: `boot`, `shutdown`.
+    pub(super) fn own_event(&mut self, name: &[u8]) {
+        self.take_news(&Fact::named(name), News::Event);
+    }
+}
+
+fn decimal(number: u8, digits: &mut [u8; 3]) -> &[u8] {
+    *digits = [b'0' + number / 100, b'0' + number / 10 % 10, b'0' + number % 10];
+    let skip = usize::from(number < 100) + usize::from(number < 10);
+    &digits[skip..]
+}
