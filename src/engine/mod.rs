@@ -103,7 +103,7 @@ pub struct Boot {
 }
 
 /// Words of memory that an engine over this database takes.
-pub fn words_needed(geometry: Geometry, capacities: Capacities) -> usize {
+pub fn words_needed(_image: &Image<'_>, geometry: Geometry, capacities: Capacities) -> usize {
     Layout::of(geometry, capacities).end
 }
 

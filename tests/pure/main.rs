@@ -1,6 +1,7 @@
 //! Tests of the library alone: no process, no file but the sources.
 
 mod database;
+mod engine;
 mod lang;
 mod manual;
 mod tidy;

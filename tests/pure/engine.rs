@@ -1,0 +1,8 @@
+//! The engine: its world for tests, and the tests by kind.
+
+mod world;
+
+mod events;
+mod instances;
+mod relations;
+mod transactions;

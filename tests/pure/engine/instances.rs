@@ -1,0 +1,122 @@
+//! Instances of templates: by condition, by event, by command.
+
+use super::world::World;
+use pintle::engine::{Refusal, Verb};
+use pintle::graph::Phase;
+
+const DHCP: &str = "dhcp@: for-each = net-up IFACE=wl*; instance = ${IFACE}; pass = IFACE; needs = base\nbase:";
+
+#[test]
+fn each_matching_condition_makes_one_and_takes_it_away() {
+    let mut world = World::new(DHCP);
+    world.on("net-up IFACE=eth0").expect("on");
+    assert_eq!(world.phases(), "base down");
+    world.on("net-up IFACE=wlan0").expect("on");
+    world.on("net-up IFACE=wlan1").expect("on");
+    assert_eq!(world.orders(), "+base");
+    world.settle();
+    assert_eq!(world.phases(), "base up, dhcp@wlan0 up, dhcp@wlan1 up");
+    world.restart_engine();
+    world.orders();
+    world.off("net-up IFACE=wlan0").expect("off");
+    world.settle();
+    assert_eq!(world.orders(), "-dhcp@wlan0");
+    assert_eq!(world.phases(), "base up, dhcp@wlan1 up");
+    world.off("net-up IFACE=wlan1").expect("off");
+    world.settle();
+    assert_eq!(world.orders(), "-dhcp@wlan1 -base");
+    assert_eq!(world.phases(), "base down");
+}
+
+#[test]
+fn an_instance_takes_the_attributes_of_the_oldest_condition() {
+    let mut world = World::new("d@: for-each = net; instance = ${I}; pass = I N");
+    world.on("net I=x N=1").expect("on");
+    world.on("net I=x N=2").expect("on");
+    let at = world.slot("d@x");
+    let pass = |world: &World| {
+        let text = world.engine.text(at).expect("an instance has a text");
+        String::from_utf8_lossy(&text.pass).trim_end_matches('\0').replace('\0', " ")
+    };
+    assert_eq!(pass(&world), "I=x N=1");
+    world.settle();
+    world.off("net I=x N=1").expect("off");
+    assert_eq!(world.phase("d@x"), Phase::Up, "another still holds it");
+    assert_eq!(pass(&world), "I=x N=1", "a life keeps what it began with");
+}
+
+#[test]
+fn a_new_life_waits_for_the_end_of_the_old_one() {
+    let mut world = World::new(DHCP);
+    world.on("net-up IFACE=wlan0").expect("on");
+    world.settle();
+    world.orders();
+    world.off("net-up IFACE=wlan0").expect("off");
+    world.on("net-up IFACE=wlan0").expect("on");
+    assert_eq!(world.orders(), "-dhcp@wlan0");
+    world.obey("dhcp@wlan0");
+    assert_eq!(world.orders(), "+dhcp@wlan0");
+}
+
+#[test]
+fn what_an_instance_needs_stops_after_it() {
+    let mut world = World::new(DHCP);
+    world.on("net-up IFACE=wlan0").expect("on");
+    world.settle();
+    world.orders();
+    world.stop("base");
+    assert_eq!(world.orders(), "-dhcp@wlan0");
+    world.settle();
+    assert_eq!(world.phases(), "base down, dhcp@wlan0 waiting");
+}
+
+#[test]
+fn a_person_starts_an_instance_where_only_the_template_exists() {
+    let mut world = World::new(DHCP);
+    assert_eq!(world.command(Verb::Start, &["dhcp@a/b"]), Err(Refusal::BadInstanceName));
+    let template = world.slot("dhcp@");
+    assert_eq!(world.command(Verb::Stop, &["dhcp@eth0"]), Err(Refusal::NoSuchInstance(template)));
+    assert_eq!(world.command(Verb::Start, &["dhcp@"]), Err(Refusal::Template(template)));
+    let number = world.command(Verb::Start, &["dhcp@eth0"]).expect("start");
+    world.settle();
+    assert_eq!(world.phases(), "base up, dhcp@eth0 up");
+    assert_eq!(world.results(number), "dhcp@eth0 up");
+    world.stop("dhcp@eth0");
+    world.settle();
+    assert_eq!(world.phases(), "base down, dhcp@eth0 down", "the mark keeps the slot");
+    world.command(Verb::Release, &["dhcp@eth0"]).expect("release");
+    assert_eq!(world.phases(), "base down");
+}
+
+#[test]
+fn an_event_makes_an_instance_and_latches_are_its_own() {
+    let mut world = World::new("m@: start-on = disk and fsck; instance = ${DEV}; stop-on = gone");
+    world.emit("disk DEV=sda").expect("event");
+    world.emit("fsck DEV=sdb").expect("event");
+    assert_eq!(world.phases(), "m@sda down, m@sdb down");
+    world.restart_engine();
+    world.emit("fsck DEV=sda").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "m@sda up, m@sdb down");
+    world.emit("gone DEV=sda").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "m@sdb down");
+}
+
+#[test]
+fn instances_beyond_capacity_are_refused_and_slots_are_used_again() {
+    let mut world = World::new(DHCP);
+    let room = world.geometry.instances;
+    assert!(room > 8);
+    for number in 0..room {
+        world.command(Verb::Start, &[&format!("dhcp@i{number}")]).expect("there is room");
+        world.settle();
+    }
+    assert_eq!(world.command(Verb::Start, &["dhcp@more"]), Err(Refusal::InstancesFull));
+    assert_eq!(world.on("net-up IFACE=wlan0"), Err(Refusal::InstancesFull));
+    world.command(Verb::Release, &["dhcp@i7"]).expect("release");
+    world.settle();
+    world.on("net-up IFACE=wlan0").expect("there is room again");
+    world.settle();
+    assert_eq!(world.phase("dhcp@wlan0"), Phase::Up);
+}
