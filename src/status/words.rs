@@ -188,7 +188,13 @@ fn write_node(image: &Image<'_>, out: &mut dyn Write, at: u32, value: LeafValue<
             for attribute in 0..list.len() / 3 {
                 let sign = if list.get(attribute * 3 + 1) == 0 { "=" } else { "!=" };
                 write!(out, " {}{sign}", image.text(list.get(attribute * 3)))?;
-                crate::words::write_quoted(out, image.text(list.get(attribute * 3 + 2)))?;
+                let glob = image.text(list.get(attribute * 3 + 2));
+                // As people write it: a star needs no quotes there.
+                if glob.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'(' | b')')) {
+                    crate::words::write_quoted(out, glob)?;
+                } else {
+                    out.write_str(glob)?;
+                }
             }
             out.write_str(value(at))
         }

@@ -4,4 +4,5 @@ mod database;
 mod engine;
 mod lang;
 mod manual;
+mod status;
 mod tidy;

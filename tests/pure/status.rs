@@ -1,0 +1,306 @@
+//! What readers are told: the words of `status`, `list`, `why` and `tree` over a machine that is made up.
+
+use core::sync::atomic::AtomicU32;
+use pintle::board::published::{self, Blocker, ConditionRow, Published, PublishedRow};
+use pintle::board::reports::{self, Exit, ReportRow, Reports, State};
+use pintle::board::{Geometry, words};
+use pintle::database::{Image, compile};
+use pintle::graph::{Goal, Hold, Holds, Phase};
+use pintle::lang::diagnostic::Source;
+use pintle::lang::parse;
+use pintle::limits::FACT_BYTES_MAX;
+use pintle::status::{Paint, SystemWords, View, json::Json, tree, why};
+use pintle::time::Instant;
+
+const SECOND: u64 = 1_000_000_000;
+const NOW: Instant = Instant(10_000 * SECOND);
+
+/// A machine in memory: a database, and boards to write into.
+struct Machine {
+    database: Vec<u8>,
+    reports: Vec<AtomicU32>,
+    published: Vec<AtomicU32>,
+    engine_alive: bool,
+}
+
+impl Machine {
+    fn new(files: &[(&str, &str)]) -> Machine {
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|(name, text)| Source { path: format!("/etc/{name}.svc"), text: text.as_bytes().to_vec() })
+            .collect();
+        let mut findings = Vec::new();
+        let definitions =
+            (0..).zip(files).filter_map(|(at, (name, text))| parse(at, name, text.as_bytes(), &mut findings)).collect();
+        let database = compile(definitions, &sources, &[]).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let geometry = Geometry::of(&Image::open(&database).expect("just made"));
+        let zeros = |count: usize| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+        let machine = Machine {
+            database,
+            reports: zeros(reports::words(&geometry)),
+            published: zeros(published::words(&geometry)),
+            engine_alive: true,
+        };
+        machine.view().reports.format();
+        machine.view().published.format();
+        words::store(&machine.reports, reports::own::BOOT, u32::MAX);
+        for slot in 0..geometry.services {
+            machine
+                .view()
+                .published
+                .write(pintle::ident::SlotId(slot), &PublishedRow { exists: true, ..Default::default() });
+        }
+        machine
+    }
+
+    fn view(&self) -> View<'_> {
+        let image = Image::open(&self.database).expect("just made");
+        let geometry = Geometry::of(&image);
+        View {
+            image,
+            reports: Reports::new(&self.reports, geometry),
+            published: Published::new(&self.published, geometry),
+            now: NOW,
+            wall: 14 * 3600 + 30 * 60,
+            offset: 0,
+            supervisor_alive: true,
+            engine_alive: self.engine_alive,
+            words: SystemWords {
+                failure: |word, to| {
+                    to.write_str(match word {
+                        1 => "chdir: No such file or directory",
+                        2 => "exec: Permission denied",
+                        3 => "no such user",
+                        _ => "clone: Resource temporarily unavailable",
+                    })
+                },
+            },
+        }
+    }
+
+    /// Sets the published row of a service whose phase changed `ago` seconds before now.
+    fn says(&self, name: &str, phase: Phase, goal: Goal, holds: u32, blocker: Blocker, ago: u64) -> &Machine {
+        let view = self.view();
+        let slot = view.find(name).unwrap_or_else(|| panic!("no {name}"));
+        let since = Instant(NOW.0 - ago * SECOND);
+        view.published.write(slot, &PublishedRow { phase, goal, holds: Holds(holds), since, blocker, exists: true });
+        self
+    }
+
+    fn reports(&self, name: &str, report: &ReportRow) -> &Machine {
+        let view = self.view();
+        view.reports.write(view.find(name).unwrap_or_else(|| panic!("no {name}")), report);
+        self
+    }
+
+    fn slot(&self, name: &str) -> pintle::ident::SlotId {
+        self.view().find(name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    fn why(&self, name: &str) -> String {
+        let (view, mut text) = (self.view(), String::new());
+        why::write(&view, &mut text, &view.row(self.slot(name)).expect("a row")).expect("a String takes everything");
+        text
+    }
+
+    fn status(&self, name: &str) -> String {
+        let (view, mut text) = (self.view(), String::new());
+        view.write_service(&mut text, &view.row(self.slot(name)).expect("a row"), Paint::Plain).expect("all is taken");
+        text
+    }
+
+    fn condition(&self, index: u32, fact: &str) {
+        let mut text = [0; FACT_BYTES_MAX];
+        text[..fact.len()].copy_from_slice(fact.as_bytes());
+        let row = ConditionRow { value: 1, since: NOW, generation: 1, pid: 7, uid: 0, leased: false, text };
+        self.view().published.write_condition(index, &row);
+    }
+}
+
+const RUN: &str = "command = /bin/true\n";
+
+fn web() -> Machine {
+    Machine::new(&[
+        ("default", "type = bundle\ncontains = app\n"),
+        ("app", "command = /bin/app\ndescription = the application\nneeds = db\nwants = log\n"),
+        ("db", "command = /bin/db\ndirectory = /srv/db\nuser = db\nstart-timeout = 30s\n"),
+        ("log", RUN),
+        ("nic", "command = /bin/true\nwhile = net-up IFACE=eth* and not (maintenance or up(db))\n"),
+    ])
+}
+
+const NEED: u32 = Hold::Need as u32;
+const BOOT: u32 = Hold::Boot as u32;
+
+#[test]
+fn why_is_a_chain_that_ends_in_a_cause() {
+    let machine = web();
+    let db = machine.slot("db");
+    machine.says("app", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(db), 60);
+    machine.says("db", Phase::Down, Goal::Down, NEED | Holds::MARK_ADMIN, Blocker::Marked, 1680);
+    assert_eq!(machine.why("app"), "app waits for db; db is held down by an administrator since 14:02:00");
+
+    let failed = ReportRow { state: State::Failed, exit: Exit::NotSpawned, failure: 1, ..Default::default() };
+    machine.says("db", Phase::Failed, Goal::Up, NEED, Blocker::Nothing, 60).reports("db", &failed);
+    assert_eq!(
+        machine.why("app"),
+        "app waits for db; db has failed: chdir /srv/db: No such file or directory since 14:29:00"
+    );
+
+    let starting = ReportRow {
+        state: State::Starting,
+        pid: 42,
+        deadline: Instant(NOW.0 + 12 * SECOND),
+        exit: Exit::Signal(9),
+        ..Default::default()
+    };
+    machine.says("db", Phase::Starting, Goal::Up, NEED, Blocker::Ordered, 18).reports("db", &starting);
+    assert_eq!(machine.why("app"), "app waits for db; db runs as process 42 and is not ready yet, 12 s left");
+
+    machine.says("default", Phase::Up, Goal::Up, BOOT, Blocker::Nothing, 5);
+    machine.says("app", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 5);
+    machine.says("db", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 5);
+    assert_eq!(
+        machine.why("db"),
+        "db is up: app needs it; app is up: default needs it; default is up: the machine was booted into it"
+    );
+}
+
+#[test]
+fn why_shows_what_a_while_waits_for() {
+    let machine = web();
+    machine.says("nic", Phase::Waiting, Goal::Up, BOOT, Blocker::WhileOff, 60);
+    machine.condition(3, "maintenance");
+    assert_eq!(
+        machine.why("nic"),
+        "nic waits for its while: net-up IFACE=eth* (off) and not (maintenance (on) or up(db) (off))"
+    );
+    machine.condition(0, "net-up IFACE=eth0 SPEED='1 G'");
+    machine.condition(1, "net-up IFACE=wl0");
+    assert!(machine.why("nic").contains("net-up IFACE=eth* (on)"), "{}", machine.why("nic"));
+}
+
+#[test]
+fn a_chain_over_a_garbled_board_ends() {
+    let machine = web();
+    let (app, db) = (machine.slot("app"), machine.slot("db"));
+    machine.says("app", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(db), 1);
+    machine.says("db", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(app), 1);
+    assert!(machine.why("app").ends_with("; and so on"));
+    machine.says("db", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(pintle::ident::SlotId(9999)), 1);
+    assert_eq!(machine.why("app"), "app waits for db; db waits for another service");
+}
+
+#[test]
+fn status_of_a_service_says_all_there_is() {
+    let machine = web();
+    let report = ReportRow {
+        state: State::Up,
+        pid: 4123,
+        exit: Exit::Code(3),
+        restarts: 2,
+        deaths: 2,
+        deadline: Instant::NEVER,
+        ..Default::default()
+    };
+    machine.says("app", Phase::Up, Goal::Up, NEED | Hold::Admin as u32, Blocker::Nothing, 7380).reports("app", &report);
+    machine.says("default", Phase::Up, Goal::Up, BOOT, Blocker::Nothing, 7380);
+    assert_eq!(
+        machine.status("app"),
+        "app: up for 2 h 3 min, since 12:27:00\n\
+         \x20 the application\n\
+         \x20 process    4123\n\
+         \x20 goal       up: admin, need (default)\n\
+         \x20 last exit  exit 3\n\
+         \x20 restarts   2; 2 of 10 deaths within 5 min\n\
+         \x20 limits     start 1 min, stop 10 s\n\
+         \x20 file       /etc/app.svc\n"
+    );
+
+    let failed =
+        ReportRow { state: State::Failed, exit: Exit::NotSpawned, failure: 3, deadline: Instant::NEVER, ..report };
+    let failed = ReportRow { pid: 0, ..failed };
+    machine.says("db", Phase::Failed, Goal::Up, NEED, Blocker::Nothing, 30).reports("db", &failed);
+    assert_eq!(
+        machine.status("db"),
+        "db: failed for 30 s, since 14:29:30\n\
+         \x20 goal       up: need (app)\n\
+         \x20 because    db has failed: no such user db since 14:29:30\n\
+         \x20 last exit  no such user db\n\
+         \x20 restarts   2; 2 of 10 deaths within 5 min\n\
+         \x20 limits     start 30 s, stop 10 s\n\
+         \x20 file       /etc/db.svc\n"
+    );
+}
+
+#[test]
+fn the_reports_count_where_the_engine_is_dead() {
+    let mut machine = web();
+    let died = ReportRow {
+        state: State::Delayed,
+        exit: Exit::Signal(11),
+        since: Instant(NOW.0 - SECOND),
+        ..Default::default()
+    };
+    machine.says("db", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 100).reports("db", &died);
+    let phase = |machine: &Machine| machine.view().row(machine.slot("db")).expect("a row").phase;
+    assert_eq!(phase(&machine), Phase::Up);
+    machine.engine_alive = false;
+    assert_eq!(phase(&machine), Phase::Restarting);
+}
+
+#[test]
+fn the_tree_shows_each_service_once() {
+    let machine = Machine::new(&[
+        ("default", "type = bundle\ncontains = a b\n"),
+        ("a", "command = /bin/true\nneeds = c\n"),
+        ("b", "command = /bin/true\nneeds = c\nwants = d\n"),
+        ("c", "command = /bin/true\nbinds = d\n"),
+        ("d", RUN),
+    ]);
+    machine.says("d", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 1);
+    machine.reports("d", &ReportRow { pid: 17, ..Default::default() });
+    let view = machine.view();
+    let mut text = String::new();
+    tree::write(&view, &mut text, &tree::roots(&view), &tree::ASCII, Paint::Plain).expect("a String takes everything");
+    assert_eq!(
+        text,
+        "default down\n\
+         |- a down\n\
+         |  `- c down\n\
+         |     `- d up 17 (binds)\n\
+         `- b down\n\
+         \x20  |- c down ...\n\
+         \x20  `- d up 17 (wants)\n"
+    );
+}
+
+#[test]
+fn json_of_any_board_is_json() {
+    let machine = web();
+    let mut seed = 1_u64;
+    for round in 0..50 {
+        for word in machine.published.iter().chain(&machine.reports).skip(words::HEADER) {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Small values are more often meaningful; even ones let rows be read.
+            let value = (seed >> 33) as u32 & if round % 2 == 0 { 0x1fe } else { u32::MAX & !1 };
+            word.store(value, core::sync::atomic::Ordering::Relaxed);
+        }
+        let view = machine.view();
+        let mut text = String::new();
+        let mut json = Json::new(&mut text);
+        json.open('[').expect("all is taken");
+        view.write_machine_json(&mut json).expect("all is taken");
+        for row in view.rows(true) {
+            view.write_service_json(&mut json, &row, &"a \"log\"\n").expect("all is taken");
+        }
+        json.close(']').expect("all is taken");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let mut text = String::new();
+        view.write_machine(&mut text, Paint::Plain).expect("all is taken");
+        for row in view.rows(true) {
+            view.write_service(&mut text, &row, Paint::Coloured).expect("all is taken");
+            view.write_line(&mut text, &row, 20, Paint::Plain).expect("all is taken");
+        }
+    }
+}
