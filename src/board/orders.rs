@@ -18,7 +18,7 @@ pub mod own {
     use crate::board::words::header::OWN;
     /// 1: everything is down as a shutdown asked; the supervisor may end.
     pub const ALL_DOWN: usize = OWN;
-    /// What a person asked of the machine: 0 nothing, else a `MachineRequest` number.
+    /// What a person asked of the machine: 0 nothing, 1 a shutdown.
     pub const MACHINE: usize = OWN + 1;
 }
 

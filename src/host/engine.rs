@@ -261,8 +261,11 @@ impl Host {
             }
         }
         self.write_headers();
+        let shutting_down = u32::from(self.engine.shutting_down());
         let all_down = u32::from(self.engine.shutting_down() && self.engine.all_down());
-        if words::load(self.orders.words(), orders::own::ALL_DOWN) != all_down {
+        let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.words(), at));
+        if told != [shutting_down, all_down] {
+            words::store(self.orders.words(), orders::own::MACHINE, shutting_down);
             words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
             self.to_supervisor.ring();
         } else if ring && words::is_asleep(self.reports.words()) {

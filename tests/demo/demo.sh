@@ -77,12 +77,12 @@ process_1() {
 		"A machine comes up from one file that was found good as a whole: names, cycles, values."
 	show /mnt/demo/pintle compile /mnt/demo/services -o /mnt/demo/boot.db ||
 		{ echo "the service files do not compile" >/mnt/demo/state/verdict; exit 1; }
+	say "pintle becomes process $$ of its own pid namespace" \
+		"It supervises, and starts its engine as a separate process: what can be wrong is not in process 1."
 	# The one who looks at it all: a child of process 1, as everyone is.
 	exec 4<&0
 	(drive "$4" <&4) &
 	exec 4<&-
-	say "pintle becomes process $$ of its own pid namespace" \
-		"It supervises, and starts its engine as a separate process: what can be wrong is not in process 1."
 	exec /mnt/demo/pintle supervise --db /mnt/demo/boot.db --shutdown-timeout 5s default
 	echo "pintle could not be executed" >/mnt/demo/state/verdict
 	exit 111
