@@ -59,6 +59,7 @@ impl<'a> Image<'a> {
     }
 
     /// Word `index` of a section; 0 behind its end.
+    #[inline]
     pub fn word(&self, section: Section, index: usize) -> u32 {
         if index >= self.lengths[section as usize] as usize / 4 {
             return 0;
@@ -67,6 +68,7 @@ impl<'a> Image<'a> {
     }
 
     /// Field of a service's record (`service::*`).
+    #[inline]
     pub fn service(&self, slot: SlotId, field: usize) -> u32 {
         self.word(Section::Services, slot.index().saturating_mul(SERVICE_WORDS).saturating_add(field))
     }
@@ -236,6 +238,7 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
 }
 
 /// Word `index` of these bytes; 0 behind their end.
+#[inline]
 pub(super) fn word_at(bytes: &[u8], index: usize) -> u32 {
     match bytes.get(index * 4..index * 4 + 4) {
         Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),

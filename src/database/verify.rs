@@ -439,25 +439,27 @@ impl<'a> Check<'a> {
     fn edges(&self) -> Result<(), ImageError> {
         let forward = self.direction(Section::Edges, service::EDGES, service::EDGES_COUNT)?;
         let reverse = self.direction(Section::Reverse, service::REVERSE, service::REVERSE_COUNT)?;
-        let (there, back) = (forward.sum, reverse.turned);
-        self.require(there == back && forward.edges == reverse.edges, Section::Reverse, reverse.edges)?;
+        let same = forward.sum == reverse.sum && forward.edges == reverse.edges;
+        self.require(same, Section::Reverse, reverse.edges)?;
         // A conflict stands in both directions.
-        self.require(forward.conflicts == forward.conflicts_turned, Section::Edges, forward.edges)
+        self.require(forward.conflicts == reverse.conflicts, Section::Edges, forward.edges)
     }
 
     fn direction(&self, section: Section, first: usize, count: usize) -> Result<Sums, ImageError> {
         let total = self.image.count(section, 1);
-        let mut sums = Sums::default();
+        let words = self.image.section(section);
+        let mut sums = Sums { reverse: section == Section::Reverse, ..Sums::default() };
         for slot in 0..self.services {
             let own = self.image.service(SlotId(slot), count);
             let inside = self.image.service(SlotId(slot), first) == sums.edges && own <= total - sums.edges;
             self.require(inside, Section::Services, slot)?;
-            let mut before = None;
-            for at in sums.edges..sums.edges + own {
-                let word = self.image.word(section, at as usize);
+            let (mut before, end) = (None, sums.edges as usize + own as usize);
+            let words = words.get(sums.edges as usize * 4..end * 4).unwrap_or(&[]);
+            for (at, four) in words.chunks_exact(4).enumerate() {
+                let word = word_at(four, 0);
                 let known = Edge::from_word(word).filter(|edge| edge.slot.0 < self.services);
                 let Some(edge) = known.filter(|_| before.is_none_or(|before| before < word)) else {
-                    return Err(ImageError::Record { section, index: at });
+                    return Err(ImageError::Record { section, index: sums.edges + at as u32 });
                 };
                 before = Some(word);
                 sums.add(edge, slot);
@@ -469,27 +471,28 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Sums over all edges of a direction. Edges are in strict order, so none is there twice; where as many edges have the same
-/// sum of 64-bit mixes, they are the same edges (but for an accident of one in 2^64, and a faulty writer besides).
+/// Sums over all edges of a direction, each edge taken as (source, relation, target). Edges are in strict order, so none is
+/// there twice; where as many edges have the same sum of 64-bit mixes, they are the same edges (but for an accident of one in
+/// 2^64, and a faulty writer besides).
 #[derive(Default)]
 struct Sums {
+    /// Lists are of the targets.
+    reverse: bool,
     edges: u32,
     sum: u64,
-    turned: u64,
+    /// The sum over all conflicts, each taken from the end that the list is of: the same in both directions where each
+    /// conflict stands in both services.
     conflicts: u64,
-    conflicts_turned: u64,
 }
 
 impl Sums {
     fn add(&mut self, edge: Edge, slot: u32) {
+        let (own, other) = (u64::from(slot), u64::from(edge.slot.0));
+        let (source, target) = if self.reverse { (other, own) } else { (own, other) };
         let relation = (edge.relation as u64) << 60;
-        let there = mix(relation | u64::from(slot) << 30 | u64::from(edge.slot.0));
-        let back = mix(relation | u64::from(edge.slot.0) << 30 | u64::from(slot));
-        self.sum = self.sum.wrapping_add(there);
-        self.turned = self.turned.wrapping_add(back);
+        self.sum = self.sum.wrapping_add(mix(relation | source << 30 | target));
         if edge.relation == Relation::Conflicts {
-            self.conflicts = self.conflicts.wrapping_add(there);
-            self.conflicts_turned = self.conflicts_turned.wrapping_add(back);
+            self.conflicts = self.conflicts.wrapping_add(mix(relation | own << 30 | other));
         }
     }
 }
