@@ -252,14 +252,15 @@ impl Filler<'_, '_> {
 
     /// No two words of the same name.
     fn distinct(&mut self, words: &[Word], key: &Key, name: &mut dyn FnMut(&Word) -> &str) -> Option<()> {
-        for (index, word) in words.iter().enumerate() {
-            let text = name(word);
-            if let Some(first) = words[..index].iter().find(|other| name(other) == text) {
-                let message = format_args!("{} stands twice in \"{}\"", Shown(name(word)), key.name);
-                let finding = Diagnostic::error("twice", word.position, message);
-                self.sink.push(finding.related(first.position, "first here"));
-                return None;
-            }
+        // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
+        let mut sorted: Vec<(&str, usize)> = words.iter().enumerate().map(|(index, word)| (name(word), index)).collect();
+        sorted.sort_unstable();
+        let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1);
+        if let Some(&[(text, first), (_, second)]) = twice {
+            let message = format_args!("{} stands twice in \"{}\"", Shown(text), key.name);
+            let finding = Diagnostic::error("twice", words[second].position, message);
+            self.sink.push(finding.related(words[first].position, "first here"));
+            return None;
         }
         Some(())
     }
