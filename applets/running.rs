@@ -358,13 +358,11 @@ fn shutdown(arguments: Arguments) -> i32 {
                     progress.phase(name, phase, text);
                 }
             }
+            // Perhaps only the engine has ended. Where nobody listens any more, the supervisor has, too.
             Next::Ended => match Control::connect() {
-                // It was only the engine that ended.
-                Ok(again) => {
+                Ok(mut again) => {
+                    let _ = again.send(line);
                     control = again;
-                    if let Err(code) = ask(&mut control, line) {
-                        return code;
-                    }
                 }
                 Err(_) => break,
             },

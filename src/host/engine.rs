@@ -261,6 +261,10 @@ impl Host {
             }
         }
         self.write_headers();
+        // When all is down the supervisor ends this process: whoever waits is told before.
+        if self.engine.shutting_down() {
+            self.tell(now);
+        }
         let shutting_down = u32::from(self.engine.shutting_down());
         let all_down = u32::from(self.engine.shutting_down() && self.engine.all_down());
         let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.words(), at));
