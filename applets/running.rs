@@ -341,13 +341,14 @@ fn shutdown(arguments: Arguments) -> i32 {
             return exit::SYSTEM;
         }
     };
-    let line = if wait { "wait shutdown" } else { "shutdown" };
-    if let Err(code) = ask(&mut control, line) {
+    if let Err(code) = ask(&mut control, "shutdown") {
         return code;
     }
     if !wait {
         return exit::DONE;
     }
+    // It is over when the supervisor is gone; until then every change is of interest.
+    let _ = control.send("follow");
     let mut progress = Progress::new(&[]);
     loop {
         match control.next(progress.deadline()) {
@@ -361,7 +362,7 @@ fn shutdown(arguments: Arguments) -> i32 {
             // Perhaps only the engine has ended. Where nobody listens any more, the supervisor has, too.
             Next::Ended => match Control::connect() {
                 Ok(mut again) => {
-                    let _ = again.send(line);
+                    let _ = again.send("follow");
                     control = again;
                 }
                 Err(_) => break,
