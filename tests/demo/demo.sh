@@ -165,6 +165,8 @@ drive() {
 	printf 'a request to port %s is answered: %s\n' "$port" "$answer"
 	[ "$answer" = "hello from the example machine" ] || failed "the web server answers something else"
 	reach worker up
+	reach fragile up
+	show pintle status
 
 	say "A service that crashes comes back" \
 		"Its first life ended with SIGSEGV; the second one was started after its delay, by the supervisor alone."
