@@ -57,8 +57,10 @@ pub fn compile(
     definitions.sort_by(|a, b| (a.name.as_bytes(), path(a.origin.file)).cmp(&(b.name.as_bytes(), path(b.origin.file))));
 
     let mut findings = Vec::new();
-    for definition in &definitions {
+    for definition in &mut definitions {
         check_definition(definition, &mut findings);
+        // The order of keys in a file changes no byte.
+        definition.limits.sort_by_key(|limit| limit.resource);
     }
     let mut resolved = resolve(definitions, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);

@@ -253,7 +253,8 @@ impl Filler<'_, '_> {
     /// No two words of the same name.
     fn distinct(&mut self, words: &[Word], key: &Key, name: &mut dyn FnMut(&Word) -> &str) -> Option<()> {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
-        let mut sorted: Vec<(&str, usize)> = words.iter().enumerate().map(|(index, word)| (name(word), index)).collect();
+        let mut sorted: Vec<(&str, usize)> =
+            words.iter().enumerate().map(|(index, word)| (name(word), index)).collect();
         sorted.sort_unstable();
         let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1);
         if let Some(&[(text, first), (_, second)]) = twice {

@@ -4,5 +4,6 @@ mod database;
 mod engine;
 mod lang;
 mod manual;
+mod roundtrip;
 mod status;
 mod tidy;
