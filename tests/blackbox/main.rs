@@ -2,4 +2,5 @@
 //! `$PINTLE_BIN`, else the one that cargo has built. Tests wait for states, never for time.
 
 mod control;
+mod daemons;
 mod harness;
