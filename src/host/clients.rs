@@ -374,10 +374,27 @@ impl Clients {
         Some((place, 1 << (slot.0 % 32)))
     }
 
-    /// A waiting place is told of this slot's phases.
-    pub fn watch(&mut self, at: usize, slot: SlotId) {
-        if let Some((word, bit)) = self.bit(at, 0, slot) {
-            *word |= bit;
+    /// A waiting place is told of the phases of this slot and of all that `neighbours` lead to from it. The set of those
+    /// that it has to be told of, which is empty now, serves as the list of what is still to be looked at.
+    pub fn watch(&mut self, at: usize, slot: SlotId, neighbours: &dyn Fn(SlotId, &mut dyn FnMut(SlotId))) {
+        let mut next = Some(slot);
+        while let Some(slot) = next {
+            if let Some((word, bit)) = self.bit(at, 0, slot) {
+                *word |= bit;
+            }
+            if let Some((word, bit)) = self.bit(at, 1, slot) {
+                *word &= !bit;
+            }
+            neighbours(slot, &mut |other| {
+                let known = self.bit(at, 0, other).is_none_or(|(word, bit)| *word & bit != 0);
+                if let Some((word, bit)) = self.bit(at, 1, other).filter(|_| !known) {
+                    *word |= bit;
+                }
+            });
+            let start = (at * 2 + 1) * self.set_words;
+            let todo = self.bits.get(start..start + self.set_words).unwrap_or_default();
+            let first = todo.iter().enumerate().find(|(_, word)| **word != 0);
+            next = first.map(|(at, word)| SlotId(at as u32 * 32 + word.trailing_zeros()));
         }
     }
 

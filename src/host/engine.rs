@@ -13,7 +13,7 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, NONE};
 use pintle::engine::{Capacities, Engine, Input, Refusal, Sender, Standing, Target, Verb};
-use pintle::graph::Phase;
+use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
 use pintle::nearest::Nearest;
@@ -389,7 +389,7 @@ impl Host {
                 self.clients.set_talk(at, Talk::Waiting(number));
                 for index in 0.. {
                     let Some((slot, _)) = self.engine.transaction_entry(number, index) else { break };
-                    self.clients.watch(at, slot);
+                    self.watch(at, slot);
                 }
                 if self.engine.transaction(number) != Standing::Running {
                     self.finish_waiting(at, number, now);
@@ -397,6 +397,34 @@ impl Host {
             }
             Some(talk) => self.clients.set_talk(at, talk),
         }
+    }
+
+    /// Whoever waits for a service is told of what it needs and of what needs it, too: these move with it.
+    fn watch(&mut self, at: usize, slot: SlotId) {
+        let (image, engine) = (self.image, &self.engine);
+        let definition = |slot: SlotId| match engine.instance(slot) {
+            Some((template, _)) => template,
+            None => slot,
+        };
+        self.clients.watch(at, slot, &|slot, lead| {
+            for edge in image.edges(definition(slot)) {
+                match edge.relation {
+                    Relation::Needs
+                    | Relation::Binds
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::Contains => lead(edge.slot),
+                    Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => {}
+                }
+            }
+        });
+        self.clients.watch(at, slot, &|slot, lead| {
+            for edge in image.reverse(definition(slot)) {
+                if matches!(edge.relation, Relation::Needs | Relation::Binds) {
+                    lead(edge.slot);
+                }
+            }
+        });
     }
 
     /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.

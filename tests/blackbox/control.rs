@@ -1,6 +1,8 @@
 //! Commands, their exit codes, and clients that misbehave.
 
-use crate::harness::pintle;
+use crate::harness::{Folder, Machine, binary, lives, pintle};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::FromRawFd;
 
 #[test]
 fn every_command_says_what_it_is_for() {
@@ -61,4 +63,342 @@ fn without_a_supervisor_commands_fail_with_exit_code_111() {
         assert_eq!(ran.code, 111, "{arguments:?}: {}{}", ran.out, ran.err);
         assert_eq!(ran.err, "pintle: cannot open /nonexistent/pintle: No such file or directory\n", "{arguments:?}");
     }
+}
+
+const SLEEP: &str = "command = /bin/sleep 1000\nlog = null\n";
+const READY: &str = "command = /bin/sh -c 'echo >&3; exec sleep 1000'\nready = fd 3\nlog = null\n";
+
+fn small() -> Machine {
+    Machine::new(&[
+        ("default", "type = bundle\ncontains = web\n"),
+        ("web", &format!("{READY}needs = db\ndescription = a web server\n")),
+        ("db", READY),
+        ("nic", &format!("{SLEEP}while = net-up IFACE=eth*\n")),
+        ("bad", "command = /nonexistent/program\nlog = null\n"),
+        ("broken", &format!("{SLEEP}needs = bad\n")),
+        ("once", "type = oneshot\ncommand = /bin/sh -c 'exit 3'\nlog = null\n"),
+    ])
+}
+
+#[test]
+fn start_stop_restart_and_release_do_what_they_say() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    assert_eq!(
+        machine.expect(&["stop", "--wait", "db"]),
+        "web stopping\ndb stopping\nweb waiting: waits for db\ndb down\n"
+    );
+    assert!(
+        machine.expect(&["why", "web"]).starts_with("web waits for db; db is held down by an administrator since ")
+    );
+    machine.expect(&["release", "db", "--wait"]);
+    machine.wait_phase("web", "up");
+    let (web, db) = (machine.pid("web"), machine.pid("db"));
+    machine.expect(&["restart", "--wait", "db"]);
+    assert_ne!(machine.pid("db"), db);
+    assert_eq!(machine.pid("web"), web, "needing is not binding");
+    assert_eq!(
+        machine.expect(&["status", "web"]).lines().next().map(|line| line.starts_with("web: up for ")),
+        Some(true)
+    );
+}
+
+#[test]
+fn exit_codes_tell_what_became_of_it() {
+    let machine = small();
+    for (arguments, code, message) in [
+        (&["start", "--wait", "db"][..], 0, ""),
+        (&["start", "--wait", "bad"], 1, "pintle: bad: failed: exec /nonexistent/program: No such file or directory\n"),
+        (&["start", "--wait", "once"], 1, "pintle: once: failed: exit 3\n"),
+        (&["start", "--no-wait", "bad"], 0, ""),
+        (&["start", "wbe"], 100, "pintle: no service \"wbe\", did you mean \"web\"?\n"),
+        (&["start", "web", "xyzzy"], 100, "pintle: no service \"xyzzy\"\n"),
+        (&["reload", "db"], 1, "pintle: db: its file has no reload\n"),
+        (&["signal", "NONSENSE", "db"], 100, "pintle: no signal \"NONSENSE\"\n"),
+        (&["signal", "0", "db"], 100, "pintle: no signal \"0\"\n"),
+        (&["signal", "USR1", "nic"], 1, "pintle: nic: not up\n"),
+        (&["status", "nonesuch"], 100, "pintle: no service \"nonesuch\"\n"),
+        (&["why", "wbe"], 100, "pintle: no service \"wbe\", did you mean \"web\"?\n"),
+    ] {
+        let ran = machine.run(arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (code, message), "{arguments:?} {}", ran.out);
+    }
+    assert_eq!(machine.run(&["status", "db"]).code, 0);
+    assert_eq!(machine.run(&["status", "db", "bad"]).code, 1);
+    assert_eq!(machine.run(&["start", "--wait", "broken"]).code, 1);
+    assert_eq!(
+        cut_time(&machine.expect(&["why", "broken"])),
+        "broken waits for bad; bad has failed: exec /nonexistent/program: No such file or directory"
+    );
+}
+
+/// Without ` since 14:02:11` at the end.
+fn cut_time(line: &str) -> &str {
+    line.trim_end().rsplit_once(" since ").map_or(line, |(before, _)| before)
+}
+
+#[test]
+fn json_says_what_the_text_says() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let web = machine.service("web");
+    assert_eq!(
+        (&web["type"], &web["goal"], &web["description"]),
+        (&"longrun".into(), &"up".into(), &"a web server".into())
+    );
+    assert_eq!(web["holds"], serde_json::json!(["need"]));
+    assert!(web["pid"].as_u64().is_some_and(|pid| pid > 1) && web["since"].as_u64().is_some());
+    let named: serde_json::Value =
+        serde_json::from_str(&machine.expect(&["status", "--json", "web", "db"])).expect("JSON");
+    assert_eq!(named[1]["name"], "db");
+    let status = machine.status();
+    assert_eq!(status["boot"]["good"], true);
+    assert_eq!((&status["engine"]["allocations"], &status["supervisor"]["allocations"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn a_condition_gates_and_a_lease_ends_with_its_sender() {
+    let machine = small();
+    machine.expect(&["start", "--no-wait", "nic"]);
+    machine.wait_phase("nic", "waiting");
+    machine.expect(&["emit", "--on", "net-up", "IFACE=eth0"]);
+    machine.wait_phase("nic", "up");
+    assert!(machine.expect(&["conditions"]).starts_with("net-up IFACE=eth0  on for "));
+    machine.expect(&["emit", "--off", "net-up", "IFACE=eth0"]);
+    machine.wait_phase("nic", "waiting");
+
+    let mut holder = machine.spawn(&["emit", "--hold", "net-up", "IFACE=eth1"]);
+    machine.wait_phase("nic", "up");
+    let pid = machine.pid("nic");
+    // The engine dies; the holder connects to the next one, and the service notices nothing.
+    let engine = machine.engine();
+    machine.kill(engine, libc::SIGKILL);
+    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait("the lease is taken again", |machine| {
+        machine.expect(&["conditions"]).contains(&format!("by process {}", holder.id()))
+    });
+    assert_eq!((machine.phase("nic").as_str(), machine.pid("nic")), ("up", pid));
+    holder.kill().expect("it runs");
+    holder.wait().expect("it ends");
+    machine.wait_phase("nic", "waiting");
+
+    let held = machine.run(&["emit", "--hold", "net-up", "IFACE=eth2", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(held.code, 7, "{}", held.err);
+    machine.wait("the command's condition is off", |machine| machine.expect(&["conditions"]).is_empty());
+    for (arguments, message) in [
+        (&["emit", "no name"][..], "pintle: a condition or event is named by"),
+        (&["emit", "x", "1=2"], "pintle: an attribute is KEY=VALUE"),
+        (&["emit", "x", "A=1", "A=2"], "pintle: an attribute is KEY=VALUE"),
+    ] {
+        let ran = machine.run(arguments);
+        assert!(ran.code == 100 && ran.err.starts_with(message), "{arguments:?}: {} {}", ran.code, ran.err);
+    }
+}
+
+#[test]
+fn who_waits_outlives_the_engine() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    machine.expect(&["start", "--no-wait", "nic"]);
+    machine.wait_phase("nic", "waiting");
+    let pids = (machine.pid("web"), machine.pid("db"));
+    // Waits for a start that an engine later will finish.
+    let folder = machine.folder.0.join("gate");
+    let gate = format!("/bin/sh -c 'while [ ! -e {} ]; do sleep 0.05; done'", folder.display());
+    let slow = Machine::new(&[("slow", &format!("type = oneshot\ncommand = {gate}\nlog = null\n"))]);
+    let waiter = slow.spawn(&["start", "--wait", "slow"]);
+    slow.wait_phase("slow", "starting");
+    for _ in 0..2 {
+        let engine = slow.engine();
+        slow.kill(engine, libc::SIGKILL);
+        slow.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    }
+    std::fs::write(&folder, "").expect("a file");
+    let done = waiter.wait_with_output().expect("it ends");
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert_eq!(slow.phase("slow"), "up");
+    assert_eq!(pids, (machine.pid("web"), machine.pid("db")));
+}
+
+#[test]
+fn looking_needs_no_engine() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    // Stopped, it answers nobody.
+    machine.kill(machine.engine(), libc::SIGSTOP);
+    assert!(machine.expect(&["list"]).contains("web"));
+    assert!(machine.expect(&["status", "web"]).starts_with("web: up"));
+    assert!(machine.expect(&["tree"]).contains("db up"));
+    assert_eq!(machine.expect(&["why", "default"]), "default is up: the machine was booted into it\n");
+    machine.kill(machine.engine(), libc::SIGCONT);
+}
+
+#[test]
+fn damaged_files_are_refused_and_never_a_crash() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let copy = Folder::new();
+    let names = ["boot.db", "reports", "published"];
+    let originals = names.map(|name| std::fs::read(machine.run_directory().join(name)).expect("readable"));
+    let environment = [("PINTLE_RUN", copy.0.as_os_str())];
+    for (at, name) in names.iter().enumerate() {
+        for (name, bytes) in names.iter().zip(&originals) {
+            std::fs::write(copy.0.join(name), bytes).expect("written");
+        }
+        let whole = &originals[at];
+        for cut in [0, 1, 4, 100, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(copy.0.join(name), &whole[..cut]).expect("written");
+            for arguments in [&["list"][..], &["status"], &["status", "web"], &["list", "--json"], &["tree"]] {
+                let ran = pintle(arguments, &environment);
+                assert!((0..=1).contains(&ran.code) || ran.code == 111, "{name} cut to {cut}: {arguments:?} {ran:?}");
+                assert!(*name != "boot.db" || ran.code == 111, "{name} cut to {cut}: {arguments:?} {ran:?}");
+            }
+        }
+        let noise: Vec<u8> = (0..whole.len()).map(|at| (at * 7919 >> 3) as u8).collect();
+        std::fs::write(copy.0.join(name), &noise).expect("written");
+        let ran = pintle(&["list", "--json"], &environment);
+        assert!(ran.code == 0 || ran.code == 111, "{name} is noise: {ran:?}");
+    }
+}
+
+#[test]
+fn requests_may_come_many_at_once_and_in_pieces() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let mut stream = machine.connect();
+    stream
+        .write_all(b"on a\noff a\nnonsense\nstart nonesuch\nwait start db\nemit e K='v w'\nawait 99999\non")
+        .expect("sent");
+    stream.write_all(b" late").expect("sent");
+    stream.write_all(b"\n").expect("sent");
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    let mut expect = |start: &str| {
+        let line = lines.next().expect("an answer");
+        assert!(line.starts_with(start), "{line}, not {start}");
+    };
+    for start in ["ok ", "ok ", "bad no verb \"nonsense\"", "bad no service \"nonesuch\""] {
+        expect(start);
+    }
+    expect("ok ");
+    expect("result db up");
+    expect("end ");
+    expect("ok ");
+    expect("ok 99999");
+    expect("end 99999 unknown");
+    expect("ok ");
+}
+
+#[test]
+fn clients_that_misbehave_hold_up_nobody() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    // More half-sent lines than there are places.
+    let half: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = machine.connect();
+            stream.write_all(b"start w").expect("sent");
+            stream
+        })
+        .collect();
+    machine.expect(&["start", "--wait", "db"]);
+    // A line that never ends: dropped, having read a little of it.
+    let mut flood = machine.connect();
+    let chunk = [b'x'; 4096];
+    let refused = (0..10_000).any(|_| flood.write_all(&chunk).is_err());
+    assert!(refused, "40 MB without a newline were taken");
+    // Garbage, each line of it answered.
+    let mut noise = machine.connect();
+    let bytes: Vec<u8> = (0..2000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).chain(*b"\n").collect();
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    noise.write_all(&bytes).expect("sent");
+    let mut noise = BufReader::new(noise).lines();
+    for _ in 0..lines {
+        let answer = noise.next().expect("an answer").expect("text");
+        assert!(answer.starts_with("bad "), "{answer}");
+    }
+    // One that follows and asks and never reads.
+    let mut deaf = machine.connect();
+    deaf.set_nonblocking(true).expect("set");
+    let _ = deaf.write_all(&b"nonsense nonsense nonsense\n".repeat(20_000));
+    let mut follower = machine.connect();
+    follower.write_all(b"follow\n").expect("sent");
+    for _ in 0..20 {
+        machine.expect(&["restart", "--wait", "db"]);
+    }
+    assert_eq!(machine.run(&["status", "db"]).code, 0);
+    assert_eq!(machine.status()["engine"]["lives"], 1, "the engine has died: {}", machine.messages());
+    assert_eq!(machine.status()["engine"]["allocations"], 0);
+    drop(half);
+}
+
+#[test]
+fn many_services_are_waited_for_by_one_client() {
+    let names: Vec<String> = (0..300).map(|at| format!("service-with-a-long-name-{at}")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), SLEEP)).collect();
+    let machine = Machine::new(&files);
+    let arguments = |verb| [verb, "--wait"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>();
+    machine.expect(&arguments("start"));
+    let up = machine.services().iter().filter(|service| service["phase"] == "up").count();
+    assert!(up >= 300, "{up} are up");
+    machine.expect(&arguments("stop"));
+    assert_eq!(machine.services().iter().filter(|service| !service["pid"].is_null()).count(), 0);
+}
+
+#[test]
+fn on_a_terminal_there_is_progress_and_colour() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let run = |arguments: &[&str], no_color: &str| {
+        let (mut near, mut far) = (0, 0);
+        // SAFETY: two places for descriptors; the rest is left to the system.
+        let opened = unsafe {
+            libc::openpty(&mut near, &mut far, std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut())
+        };
+        assert_eq!(opened, 0);
+        // SAFETY: openpty has just made them, and nobody else has them.
+        let (mut near, far) = unsafe { (std::fs::File::from_raw_fd(near), std::fs::File::from_raw_fd(far)) };
+        let mut command = std::process::Command::new(binary());
+        command
+            .args(arguments)
+            .env("PINTLE_RUN", machine.run_directory())
+            .env("NO_COLOR", no_color)
+            .env("TERM", "xterm");
+        let mut child = command.stdout(far).spawn().expect("the binary runs");
+        drop(command);
+        let mut text = Vec::new();
+        // The other end's last close is told as EIO.
+        let _ = near.read_to_end(&mut text);
+        assert!(child.wait().expect("it ends").success());
+        String::from_utf8(text).expect("text")
+    };
+    assert!(run(&["list"], "").contains("\x1b[32mup\x1b[0m"));
+    assert!(!run(&["list"], "1").contains('\x1b'));
+    // It waits without being told to, and its last word stays.
+    let text = run(&["restart", "db"], "");
+    assert!(text.ends_with("db: \x1b[32mup\x1b[0m\r\n"), "{text:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_message() {
+    let machine = small();
+    let mut child = machine.spawn(&["list"]);
+    drop(child.stdout.take());
+    let mut message = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut message).expect("text");
+    assert_eq!(message, "");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn shutdown_takes_everything_down_and_the_supervisor_with_it() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let pids = [machine.pid("web"), machine.pid("db"), machine.engine()];
+    machine.expect(&["shutdown"]);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    assert_eq!(machine.ended(), Some(0), "{}", machine.messages());
+    assert!(!pids.into_iter().any(lives));
+    assert_eq!(machine.run(&["start", "db"]).code, 111);
+    let status = machine.run(&["status"]);
+    assert!(status.code == 1 && status.out.contains("not running"), "{status:?}");
 }
