@@ -58,24 +58,11 @@ impl fmt::Display for Clock {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (day, second) = (self.at.div_euclid(86400), self.at.rem_euclid(86400));
         if day != self.now.div_euclid(86400) {
-            let (year, month, day) = date(day);
+            let (year, month, day) = crate::stamp::civil(u64::try_from(day).unwrap_or(0));
             write!(to, "{year}-{month:02}-{day:02} ")?;
         }
         write!(to, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
     }
-}
-
-/// Year, month and day of a number of days since 1970 (Howard Hinnant's civil_from_days).
-pub const fn date(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, doy - (153 * mp + 2) / 5 + 1)
 }
 
 /// How the last life of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No such file or
@@ -233,6 +220,6 @@ mod tests {
         assert_eq!(Clock { at: now + 50_520, now }.to_string(), "14:02:00");
         assert_eq!(Clock { at: now - 1, now }.to_string(), "2026-11-20 23:59:59");
         assert_eq!(Clock { at: -1, now }.to_string(), "1969-12-31 23:59:59");
-        assert_eq!(date(11_016), (2000, 2, 29));
+        assert_eq!(crate::stamp::civil(11_016), (2000, 2, 29));
     }
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 21] = [
+const LIBRARY: [&str; 22] = [
     "limits",
     "ident",
     "time",
+    "stamp",
     "glob",
     "words",
     "names",
@@ -30,10 +31,11 @@ const LIBRARY: [&str; 21] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 16] = [
+const WITHOUT_HEAP: [&str; 17] = [
     "limits",
     "ident",
     "time",
+    "stamp",
     "glob",
     "words",
     "names",
