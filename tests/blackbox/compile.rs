@@ -1,0 +1,145 @@
+//! `pintle compile` and `pintle dump`: all that is wrong is said, and a database is replaced wholly or not at all.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::harness::{Folder, Ran, pintle};
+
+/// Compiles these sources of the folder into its `boot.db`.
+fn compile(folder: &Folder, sources: &[&str]) -> Ran {
+    let path = |name: &str| folder.0.join(name).to_str().expect("UTF-8").to_string();
+    let mut arguments = vec!["compile".to_string()];
+    arguments.extend(sources.iter().map(|name| path(name)));
+    arguments.extend(["-o".to_string(), path("boot.db")]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    pintle(&arguments, &[])
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_good_set_is_compiled_and_dumped_and_compiled_again() {
+    let folder = Folder::new();
+    folder.write("services/web.svc", "command = /bin/web\nneeds = dhcp@eth0\n");
+    folder.write("services/dhcp@.svc", "command = /bin/dhcp ${INSTANCE}\n");
+    folder.write("services/README", "not a service");
+    folder.write("services/.hidden.svc", "not a service");
+    folder.write("services/web.svc~", "not a service");
+    let made = compile(&folder, &["services"]);
+    assert_eq!((made.code, made.err.as_str()), (0, ""));
+    let database = folder.0.join("boot.db");
+    let first = std::fs::read(&database).expect("a database");
+    let shown = pintle(&["dump", database.to_str().expect("UTF-8")], &[]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.contains("\nneeds = dhcp@eth0\n"), "{}", shown.out);
+    folder.write("all.txt", &shown.out);
+    let again = compile(&folder, &["all.txt"]);
+    assert_eq!((again.code, again.err.as_str()), (0, ""));
+    assert!(std::fs::read(&database).expect("a database") == first, "{}", shown.out);
+    assert_eq!(names(&folder.0), ["all.txt", "boot.db", "services"], "nothing is left beside it");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_and_nothing_is_changed() {
+    let folder = Folder::new();
+    folder.write("boot.db", "the old one");
+    folder.write("s/web.svc", "command = /bin/web\nneeds = db nowhere\n");
+    folder.write("s/db.svc", "comand = /bin/db\n");
+    folder.write("s/a.svc", "command = /bin/a\nafter = b\n");
+    folder.write("s/b.svc", "command = /bin/b\nafter = a\n");
+    folder.write("s/binary.svc", "command = /bin/\u{1}\n");
+    folder.write("s/long.svc", &"x".repeat(1_000_000));
+    folder.write("plain.txt", "command = /bin/x\n");
+    std::fs::create_dir(folder.0.join("s/folder.svc")).expect("a folder");
+    let fifo = CString::new(folder.0.join("s/fifo.svc").as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: the path is a string that lives through the call.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    let ran = compile(&folder, &["s", "s/../s", "plain.txt", "none.svc"]);
+    assert_eq!(ran.code, 100, "{}", ran.err);
+    for said in [
+        "web.svc:2:12: there is no service \"nowhere\", which web names in needs",
+        "db.svc:1:1: unknown key \"comand\", did you mean \"command\"?",
+        "dependency cycle: a after b (",
+        "binary.svc:1:16: a control character: this is not a text",
+        "long.svc:1:1: a line of 1000000 bytes",
+        "plain.txt: neither called NAME.svc nor a dump of a database",
+        "none.svc: cannot open: No such file or directory",
+        "s/../s: the same directory as",
+        "folder.svc: a directory, not a file",
+        "fifo.svc: a FIFO, not a file",
+        "boot.db is left as it is",
+    ] {
+        assert!(ran.err.contains(said), "not said: {said}\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("no service \"db\""), "its file is there, though broken:\n{}", ran.err);
+    assert_eq!(std::fs::read(folder.0.join("boot.db")).expect("a file"), b"the old one");
+    assert_eq!(names(&folder.0), ["boot.db", "plain.txt", "s"]);
+}
+
+#[test]
+fn a_hundred_thousand_services_are_too_many() {
+    let folder = Folder::new();
+    let services = folder.0.join("services");
+    std::fs::create_dir(&services).expect("a folder");
+    let first = folder.write("services/s0.svc", "command = /bin/true\n");
+    // Links, which are made faster than files.
+    for number in 1..100_000 {
+        let name = services.join(format!("s{number}.svc"));
+        if std::fs::hard_link(&first, &name).is_err() {
+            std::fs::write(&name, "command = /bin/true\n").expect("a file");
+        }
+    }
+    let ran = compile(&folder, &["services"]);
+    assert_eq!(ran.code, 100);
+    assert!(ran.err.starts_with("pintle: 100000 service files are more than this pintle holds: "), "{}", ran.err);
+    assert!(ran.err.contains("SLOTS_MAX"), "{}", ran.err);
+}
+
+#[test]
+fn misuse_and_what_cannot_be_written_have_their_codes() {
+    let folder = Folder::new();
+    let source = folder.write("a.svc", "command = /bin/a\n");
+    let source = source.to_str().expect("UTF-8");
+    let into = |target: &str| pintle(&["compile", source, "-o", target], &[]);
+    assert_eq!(pintle(&["compile"], &[]).code, 100);
+    assert_eq!(pintle(&["compile", source], &[]).code, 100);
+    assert_eq!(pintle(&["compile", "--wrong", source], &[]).code, 100);
+    assert_eq!(into("/dev/null").code, 100, "a device is not replaced");
+    let nowhere = into("/nonexistent/boot.db");
+    assert_eq!(
+        (nowhere.code, nowhere.err.as_str()),
+        (111, "pintle: cannot write /nonexistent/boot.db: No such file or directory\n")
+    );
+}
+
+#[test]
+fn what_is_no_database_is_refused_by_name() {
+    let folder = Folder::new();
+    folder.write("a.svc", "command = /bin/a\n");
+    assert_eq!(compile(&folder, &["a.svc"]).code, 0);
+    let good = std::fs::read(folder.0.join("boot.db")).expect("a database");
+    let says = |bytes: &[u8]| {
+        let path = folder.0.join("other.db");
+        std::fs::write(&path, bytes).expect("a file");
+        let ran = pintle(&["dump", path.to_str().expect("UTF-8")], &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (100, ""));
+        ran.err
+    };
+    assert!(says(b"#!/bin/sh\n").ends_with("not a pintle database\n"));
+    assert!(says(&good[..good.len() / 2]).contains("database is truncated: "));
+    let mut altered = good.clone();
+    altered[200] ^= 1;
+    assert!(says(&altered).ends_with("checksum does not match: altered or damaged\n"));
+    let missing = pintle(&["dump", "/nonexistent.db"], &[]);
+    assert_eq!(
+        (missing.code, missing.err.as_str()),
+        (111, "pintle: cannot open /nonexistent.db: No such file or directory\n")
+    );
+}
