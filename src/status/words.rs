@@ -58,7 +58,7 @@ impl fmt::Display for Clock {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (day, second) = (self.at.div_euclid(86400), self.at.rem_euclid(86400));
         if day != self.now.div_euclid(86400) {
-            let (year, month, day) = crate::stamp::civil(u64::try_from(day).unwrap_or(0));
+            let (year, month, day) = crate::stamp::civil(day);
             write!(to, "{year}-{month:02}-{day:02} ")?;
         }
         write!(to, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
