@@ -4,4 +4,7 @@
 mod compile;
 mod control;
 mod daemons;
+mod demo;
 mod harness;
+mod logs;
+mod setup;

@@ -1,0 +1,115 @@
+//! What services write: that it is kept, whoever dies.
+
+use crate::harness::{Machine, kill, lives, parent, program};
+use std::io::{BufRead, BufReader};
+
+/// The log of a service without its stamps.
+fn log(machine: &Machine, name: &str) -> Vec<String> {
+    let ran = machine.run(&["log", "--lines", "100000", name]);
+    ran.out.lines().map(|line| line.split_once(' ').map_or("?", |(_, text)| text).to_string()).collect()
+}
+
+/// The logger's process, 0 while there is none.
+fn logger(machine: &Machine) -> u32 {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    let mut pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let found = pids.find(|pid: &u32| {
+        parent(*pid) == machine.supervisor()
+            && lives(*pid)
+            && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"pintle-log"))
+    });
+    found.unwrap_or(0)
+}
+
+/// A service that says `ready`, and `N` at each SIGUSR1, N being how often it came.
+const SPEAKER: &str = "command = <<END
+  n=0
+  trap 'n=$((n + 1)); echo said $n' USR1
+  echo ready
+  while :; do sleep 1000 & wait; kill $! 2>/dev/null; done
+END
+restart-delay = 10ms
+";
+
+#[test]
+fn lines_have_their_time_and_are_shown() {
+    let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
+    let line = machine.expect(&["log", "speaker"]);
+    let stamp = line.split(' ').next().unwrap_or_default();
+    assert!(stamp.len() == 27 && stamp.starts_with("20") && stamp.ends_with('Z'), "{line}");
+    let shown = machine.expect(&["status", "speaker"]);
+    assert!(shown.contains(line.trim_end()), "{shown}");
+    assert_eq!(machine.run(&["log", "nobody"]).code, 1);
+
+    let mut follower = machine.spawn(&["log", "-n", "0", "-f", "speaker"]);
+    let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    // Said again until the one who follows is there to see it.
+    let mut seen = false;
+    let (told, news) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || told.send(lines.next()).is_ok());
+    machine.wait("the follower has seen a line", |machine| {
+        machine.expect(&["signal", "USR1", "speaker"]);
+        seen =
+            seen || news.try_recv().is_ok_and(|line| line.is_some_and(|line| line.is_ok_and(|l| l.contains(" said "))));
+        seen
+    });
+    let _ = (follower.kill(), follower.wait(), reader.join());
+}
+
+#[test]
+fn what_is_said_while_the_logger_is_dead_is_kept() {
+    let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
+    let (pid, before) = (machine.pid("speaker"), logger(&machine));
+    kill(before, libc::SIGKILL);
+    // Nobody reads now: the next logger comes after a second.
+    machine.expect(&["signal", "USR1", "speaker"]);
+    machine.wait("the next logger has written it", |machine| log(machine, "speaker") == ["ready", "said 1"]);
+    assert_ne!(logger(&machine), before);
+    assert_eq!(machine.pid("speaker"), pid);
+}
+
+#[test]
+fn the_last_words_of_a_crash_are_a_line() {
+    let machine = Machine::new(&[
+        (
+            "brief",
+            "command = <<END\n  printf 'last words'\n  kill -9 $$\nEND\nrestart-delay = 10ms\nrestart-limit = 2\n",
+        ),
+        ("default", "type = bundle\nwants = brief\n"),
+    ]);
+    machine.wait_phase("brief", "failed");
+    machine.wait("both lives have spoken", |machine| log(machine, "brief") == ["last words", "last words"]);
+}
+
+#[test]
+fn much_is_said_and_nothing_lost_at_the_end() {
+    let machine = Machine::new(&[
+        (
+            "much",
+            "type = oneshot\ncommand = <<END\n  n=0\n  while [ $n -lt 20000 ]; do echo $n; n=$((n + 1)); done\nEND\n",
+        ),
+        ("default", "type = bundle\nwants = much\n"),
+    ]);
+    machine.wait_phase("much", "up");
+    machine.expect(&["shutdown"]);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    // The supervisor waits for the logger: everything is there, without waiting any more.
+    let text = std::fs::read_to_string(machine.run_directory().join("log/much.log")).expect("a log");
+    let said: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    let expected: Vec<String> = (0..20000).map(|number| number.to_string()).collect();
+    assert!(said == expected, "{} lines", said.len());
+}
+
+#[test]
+fn a_silent_service_has_no_file() {
+    let pause = format!("command = {}\n", program("pause"));
+    let machine = Machine::new(&[
+        ("silent", &pause),
+        ("speaker", SPEAKER),
+        ("default", "type = bundle\ncontains = silent speaker\n"),
+    ]);
+    machine.wait("another's first line is logged", |machine| log(machine, "speaker") == ["ready"]);
+    assert!(!machine.run_directory().join("log/silent.log").exists());
+}
