@@ -2,7 +2,6 @@
 //!
 //! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
@@ -52,14 +51,16 @@ impl Sources {
     pub fn read(given: &[PathBuf]) -> Sources {
         let mut sources = Sources::default();
         let mut files = Vec::new();
-        let mut directories: BTreeMap<(u64, u64), &Path> = BTreeMap::new();
+        let mut directories: Vec<((u64, u64), &Path)> = Vec::new();
         for path in given {
             match fs::metadata(path) {
                 Ok(found) if found.is_dir() => {
-                    if let Some(first) = directories.insert((found.dev(), found.ino()), path) {
+                    let identity = (found.dev(), found.ino());
+                    if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
                         let first = first.display();
                         sources.refuse(path, "doubled-directory", format_args!("the same directory as {first}"));
                     } else {
+                        directories.push((identity, path));
                         sources.directory(path, &mut files);
                     }
                 }

@@ -20,9 +20,13 @@ impl<'w, 'c> Nearest<'w, 'c> {
 
     /// One known word. Of two equally near ones the first offered stays.
     pub fn offer(&mut self, candidate: &'c str) {
-        let found = distance(self.word.as_bytes(), candidate.as_bytes());
         // One slip in three letters is a slip; more is another word.
         let acceptable = 1 + self.word.len().min(candidate.len()) / 4;
+        // Each letter more is a slip. This spares most of the work among many names.
+        if self.word.len().abs_diff(candidate.len()) > acceptable {
+            return;
+        }
+        let found = distance(self.word.as_bytes(), candidate.as_bytes());
         if found <= acceptable && found < candidate.len() && self.best.is_none_or(|(best, _)| found < best) {
             self.best = Some((found, candidate));
         }

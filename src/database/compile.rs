@@ -60,7 +60,7 @@ pub fn compile(
     for definition in &mut definitions {
         check_definition(definition, &mut findings);
         // The order of keys in a file changes no byte.
-        definition.limits.sort_by_key(|limit| limit.resource);
+        definition.limits.sort_unstable_by_key(|limit| limit.resource);
     }
     let mut resolved = resolve(definitions, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);

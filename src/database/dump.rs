@@ -11,7 +11,6 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -139,18 +138,19 @@ fn comment(title: &str, words: &mut dyn Iterator<Item = &str>, out: &mut dyn fmt
     if column > 0 { out.write_char('\n') } else { Ok(()) }
 }
 
-/// Edges that were written in the target's file: (source, relation, target).
-type Turned = BTreeSet<(u32, u32, u32)>;
+/// Edges that were written in the target's file: (source, relation, target), sorted.
+type Turned = Vec<(u32, u32, u32)>;
 
 fn turned(image: &Image<'_>) -> Turned {
-    let mut found = BTreeSet::new();
+    let mut found = Vec::new();
     for slot in (0..image.services()).map(SlotId) {
         for (relation, name) in written(image, slot) {
             if let Some(source) = image.find(name.as_bytes()) {
-                found.insert((source.0, relation as u32, slot.0));
+                found.push((source.0, relation as u32, slot.0));
             }
         }
     }
+    found.sort_unstable();
     found
 }
 
@@ -174,7 +174,7 @@ fn at<T>(value: T) -> At<T> {
 }
 
 /// What the file of this service says, but for the order of names and relations that others make superfluous.
-fn definition(image: &Image<'_>, slot: SlotId, turned: &Turned) -> Definition {
+fn definition(image: &Image<'_>, slot: SlotId, turned: &[(u32, u32, u32)]) -> Definition {
     let field = |field| image.service(slot, field);
     let flags = field(service::KIND_FLAGS);
     let has = |flag| flags & flag != 0;
@@ -182,7 +182,7 @@ fn definition(image: &Image<'_>, slot: SlotId, turned: &Turned) -> Definition {
     let policy = |word| image.policy(field(service::POLICY), word);
     let own = image.edges(slot).filter(|edge| {
         let expression = matches!(edge.relation, Relation::Observes | Relation::Listens);
-        !expression && !turned.contains(&(slot.0, edge.relation as u32, edge.slot.0))
+        !expression && turned.binary_search(&(slot.0, edge.relation as u32, edge.slot.0)).is_err()
     });
     let expression = |word| match field(word) {
         NONE => None,

@@ -15,7 +15,7 @@ use crate::nearest::Nearest;
 use crate::{limits, names};
 
 /// For at most this many missing names the nearest one is searched for: each looks at all names.
-const SUGGESTIONS_MAX: usize = 100;
+const SUGGESTIONS_MAX: usize = 20;
 
 /// A service with what resolving found out about it.
 pub struct Service {
@@ -135,7 +135,7 @@ impl<'a> Resolver<'a> {
             self.services[number as usize].written.push((relation, name.value));
         }
         let written = &mut self.services[number as usize].written;
-        written.sort_by(|a, b| (a.0 as u32, &a.1).cmp(&(b.0 as u32, &b.1)));
+        written.sort_unstable_by(|a, b| (a.0 as u32, &a.1).cmp(&(b.0 as u32, &b.1)));
         written.dedup();
     }
 
