@@ -1,6 +1,6 @@
 //! Users and groups of services, kept resolved: a lookup costs two stat(2), and the files are read again when one of
 //! them has changed. A name that is not kept (more than `ACCOUNTS_MAX`, or expanded for an instance) is looked for in
-//! the files each time: slower, never wrong. Nothing allocates.
+//! the files each time: slower, never wrong.
 
 use crate::sys::accounts::{self, FILES, Files};
 use crate::sys::file::Identity;
@@ -68,7 +68,7 @@ struct Entry {
 pub struct Accounts {
     files: Files,
     seen: [Identity; 2],
-    entries: Vec<Entry, ACCOUNTS_MAX>,
+    entries: std::vec::Vec<Entry>,
 }
 
 impl Default for Accounts {
@@ -80,10 +80,10 @@ impl Default for Accounts {
 impl Accounts {
     /// Over these two files.
     pub fn over(files: Files) -> Accounts {
-        Accounts { files, seen: [Identity::default(); 2], entries: Vec::new() }
+        Accounts { files, seen: [Identity::default(); 2], entries: std::vec::Vec::new() }
     }
 
-    /// Takes the names of a database (again). Nothing is read yet.
+    /// Takes the names of a database (again): makes room for them, the only time that it allocates. Nothing is read yet.
     pub fn take(&mut self, image: &Image<'static>) {
         let image = *image;
         let names = image.list(image.header(header::ACCOUNTS));
@@ -92,10 +92,8 @@ impl Accounts {
 
     fn take_names(&mut self, names: impl Iterator<Item = &'static [u8]>) {
         self.entries.clear();
-        for name in names {
-            // Beyond the table: looked up each time.
-            let _ = self.entries.push(Entry { name, user: None, group: None });
-        }
+        // Beyond the table: looked up each time.
+        self.entries.extend(names.take(ACCOUNTS_MAX).map(|name| Entry { name, user: None, group: None }));
     }
 
     /// As whom to run for `user` and `group` of a service, each a name, a decimal number, or empty (unchanged; of the

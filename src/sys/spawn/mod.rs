@@ -46,7 +46,6 @@ pub const LOW_END: i32 = LOW_FIRST + LOW_PER_STACK * STACKS as i32;
 /// Makes processes. One for each program: it keeps numbers of descriptors.
 pub struct Spawner {
     stacks: Stacks,
-    next: usize,
     /// A descriptor of no interest that keeps the low numbers taken; none: shared-descriptor mode is off.
     filler: Option<OwnedFd>,
     /// Whose descriptors the low numbers of a stack hold: the ticket of a child, 0 for nobody's.
@@ -87,7 +86,7 @@ pub enum News {
 impl Spawner {
     /// Maps the stacks: some 2 MB of addresses, of which one or two pages of each used stack become real.
     pub fn new() -> Result<Spawner> {
-        Ok(Spawner { stacks: Stacks::new()?, next: 0, filler: None, low_owner: [0; STACKS], last_ticket: 0, only_fork: false })
+        Ok(Spawner { stacks: Stacks::new()?, filler: None, low_owner: [0; STACKS], last_ticket: 0, only_fork: false })
     }
 
     /// Takes the numbers `LOW_FIRST..LOW_END` for shared-descriptor mode ([`Plan::share_descriptors`]), which makes
@@ -125,8 +124,8 @@ impl Spawner {
     }
 
     fn take_stack(&mut self) -> Option<usize> {
-        let index = (0..STACKS).map(|step| (self.next + step) % STACKS).find(|index| self.stacks.is_free(*index))?;
-        self.next = (index + 1) % STACKS;
+        // The first free one, whose pages are most likely there already.
+        let index = (0..STACKS).find(|index| self.stacks.is_free(*index))?;
         // Of the last child here, whose news are not read yet: it is gone, or has a table of its own.
         self.release_low(index, None);
         Some(index)
