@@ -6,4 +6,5 @@ mod lang;
 mod manual;
 mod roundtrip;
 mod status;
+mod supervision;
 mod tidy;

@@ -1,0 +1,359 @@
+//! The supervisor's policy: every pair of state and input as a text to read, and what a row of inputs comes to.
+
+use std::fmt::Write;
+
+use pintle::board::orders::Wish;
+use pintle::board::reports::{Exit, ReportRow, State};
+use pintle::ident::{Life, Order};
+use pintle::lang::definition::{Kind, Restart};
+use pintle::supervision::{Cause, Input, Means, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::time::Instant;
+
+const NOW: Instant = Instant(1_000_000_000_000);
+const SECOND: u64 = 1_000_000_000;
+
+const LONGRUN: Policy = Policy {
+    kind: Kind::Longrun,
+    remain: true,
+    ready: Ready::Descriptor(3),
+    restart: Restart::Always,
+    delay_ms: 1000,
+    delay_ms_max: 60_000,
+    limit: 3,
+    window_ms: 300_000,
+    start_timeout_ms: 60_000,
+    stop_timeout_ms: 10_000,
+    stop: Means::Signals,
+    reload: Means::Signals,
+};
+
+const COMMANDED: Policy = Policy {
+    ready: Ready::Executed,
+    restart: Restart::OnFailure,
+    stop: Means::Command,
+    reload: Means::Command,
+    limit: 0,
+    ..LONGRUN
+};
+
+const ONESHOT: Policy = Policy { kind: Kind::Oneshot, stop: Means::Command, reload: Means::Nothing, ..LONGRUN };
+
+const FLEETING: Policy =
+    Policy { kind: Kind::Oneshot, remain: false, stop: Means::Nothing, reload: Means::Nothing, ..LONGRUN };
+
+const POLICIES: [(&str, Policy); 4] = [
+    ("longrun, ready by descriptor, stopped by signal, restart always", LONGRUN),
+    ("longrun, ready when executed, stopped by command, restart on failure", COMMANDED),
+    ("oneshot that remains, with a stop command", ONESHOT),
+    ("oneshot that does not remain", FLEETING),
+];
+
+/// A slot in this state as it comes there: order 4, life 7.
+fn in_state(state: State, policy: &Policy) -> (ReportRow, Record) {
+    let longrun = policy.kind == Kind::Longrun;
+    let runs =
+        matches!(state, State::Spawning | State::Starting) || longrun && matches!(state, State::Up | State::Stopping);
+    let stops = state == State::Stopping && !longrun;
+    let row = ReportRow {
+        state,
+        order: Order(4),
+        life: Life(7),
+        attempt: 1,
+        pid: if runs { 100 } else { 0 },
+        auxiliary: if stops { 200 } else { 0 },
+        began: 50,
+        ready: if state == State::Up { 60 } else { 0 },
+        since: Instant(NOW.0 - 2 * SECOND),
+        spawned: Instant(NOW.0 - 3 * SECOND),
+        deadline: match state {
+            State::Spawning | State::Starting | State::Stopping | State::Delayed => Instant(NOW.0 + 5 * SECOND),
+            State::Down | State::Queued | State::Up | State::Failed | State::Done => Instant::NEVER,
+        },
+        ..ReportRow::default()
+    };
+    let wish = if matches!(state, State::Down | State::Stopping) { Wish::Down } else { Wish::Up };
+    (row, Record { wish, role: stops.then_some(Role::Stop), ..Record::default() })
+}
+
+fn inputs() -> Vec<(&'static str, Input)> {
+    vec![
+        ("order up", Input::Ordered(Order(5), Wish::Up)),
+        ("order down", Input::Ordered(Order(5), Wish::Down)),
+        ("reload", Input::ReloadAsked),
+        ("signal 10", Input::SignalAsked(10)),
+        ("cloned", Input::Cloned(101)),
+        ("refused for now", Input::Refused(0x48000b, true)),
+        ("refused for good", Input::Refused(0x400000, false)),
+        ("command cloned", Input::AuxiliaryCloned(201)),
+        ("command refused", Input::AuxiliaryRefused),
+        ("executed", Input::Executed),
+        ("step failed", Input::StepFailed(0xe0002, false)),
+        ("exit 0", Input::Ended(Exit::Code(0))),
+        ("exit 1", Input::Ended(Exit::Code(1))),
+        ("command exit 0", Input::AuxiliaryEnded(Exit::Code(0))),
+        ("command exit 1", Input::AuxiliaryEnded(Exit::Code(1))),
+        ("ready", Input::Ready),
+        ("extend 20 s", Input::Extend(20_000)),
+        ("deadline", Input::Deadline),
+        ("kill", Input::Kill),
+    ]
+}
+
+fn take(row: ReportRow, record: Record, policy: &Policy, input: Input, now: Instant) -> (ReportRow, Record, Requests) {
+    let mut slot = Slot { row, record, policy, now, stamp: 100, salt: 0, requests: Requests::default() };
+    step(&mut slot, input);
+    (slot.row, slot.record, slot.requests)
+}
+
+fn words(requests: &Requests) -> String {
+    let mut text = String::new();
+    for (asked, word) in [
+        (requests.cancel, "cancel"),
+        (requests.stop_signals, "stop-signals"),
+        (requests.reload_signals, "reload-signals"),
+        (requests.signal == 15, "TERM"),
+        (requests.signal != 0 && requests.signal != 15, "signal"),
+        (requests.kill, "kill"),
+        (requests.kill_auxiliary, "kill-command"),
+        (requests.spawn, "spawn"),
+        (requests.spawn_auxiliary == Some(Role::Stop), "spawn-stop"),
+        (requests.spawn_auxiliary == Some(Role::Reload), "spawn-reload"),
+    ] {
+        if asked {
+            text += " ";
+            text += word;
+        }
+    }
+    text
+}
+
+fn changes(before: &ReportRow, after: &ReportRow) -> String {
+    let mut text = String::new();
+    if after.order != before.order {
+        let _ = write!(text, " order={}", after.order.0);
+    }
+    if after.life != before.life {
+        let _ = write!(text, " life={}", after.life.0);
+    }
+    for (name, old, new) in [
+        ("pid", before.pid, after.pid),
+        ("command", before.auxiliary, after.auxiliary),
+        ("failure", before.failure, after.failure),
+        ("restarts", before.restarts, after.restarts),
+        ("deaths", before.deaths, after.deaths),
+        ("delay", before.delay_ms, after.delay_ms),
+    ] {
+        if old != new {
+            let _ = write!(text, " {name}={new}");
+        }
+    }
+    if after.exit != before.exit {
+        let _ = write!(text, " exit={:?}", after.exit);
+    }
+    if after.ready != before.ready {
+        let _ = write!(text, " ready={}", after.ready);
+    }
+    if after.deadline != before.deadline {
+        match after.deadline {
+            Instant::NEVER => text += " deadline=never",
+            due => {
+                let _ = write!(text, " deadline=+{} ms", due.ms_since(NOW));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_state_and_input_does_what_is_written_down() {
+    let mut text = String::from(
+        "Every state by every input: the state after it, what is asked for (behind the arrow), what changes in the report.\n\
+         Pairs that do nothing are left out.\n",
+    );
+    for (name, policy) in &POLICIES {
+        let _ = write!(text, "\n== {name}\n");
+        for state in State::ALL {
+            for (input_name, input) in inputs() {
+                let (row, record) = in_state(state, policy);
+                let (after, record_after, requests) = take(row, record, policy, input, NOW);
+                if after == row && record_after == record && requests == Requests::default() {
+                    continue;
+                }
+                let same = if after.state == state { "stays".to_string() } else { format!("{:?}", after.state) };
+                let (asked, changed) = (words(&requests), changes(&row, &after));
+                let _ = writeln!(text, "{:<9} {input_name:<17} {same:<9} ->{asked};{changed}", format!("{state:?}"));
+            }
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/supervision.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &text).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        text == golden,
+        "tests/golden/supervision.txt differs from what supervision does: run with BLESS=1 and read"
+    );
+}
+
+/// What must hold whatever happens.
+fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
+    assert!(!requests.spawn || row.pid == 0, "{what}: a second copy is asked for");
+    assert!(!requests.spawn || row.state == State::Queued, "{what}: a spawn that is not queued");
+    assert!(!requests.kill || row.pid != 0, "{what}: nothing to kill");
+    assert!(row.pid == 0 || row.state.has_process(), "{what}: {:?} with a process", row.state);
+    let waits = row.state == State::Stopping && row.pid == 0;
+    assert!(!waits || record.role.is_some(), "{what}: stopping, but nothing runs");
+    assert!(row.state != State::Delayed || row.deadline != Instant::NEVER, "{what}: delayed for ever");
+    let bounded =
+        matches!(row.state, State::Spawning | State::Starting) || row.state == State::Stopping && !record.killed;
+    assert!(!bounded || row.deadline != Instant::NEVER, "{what}: {:?} without a deadline", row.state);
+}
+
+/// A random walk over inputs that can really come, with the processes that there would be.
+#[test]
+fn whatever_comes_there_is_one_main_process_and_an_end() {
+    for seed in 0..3000_u32 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9).wrapping_add(1);
+        let mut draw = |below: u32| {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            random % below
+        };
+        let mut policy = POLICIES[draw(4) as usize].1;
+        policy.restart = [Restart::Always, Restart::OnFailure, Restart::Never][draw(3) as usize];
+        policy.limit = draw(5);
+        let (mut row, mut record) = (ReportRow::default(), Record::default());
+        row.deadline = Instant::NEVER;
+        let (mut now, mut order, mut pid) = (Instant(SECOND), 0, 1);
+        let (mut wants_main, mut wants_command, mut command) = (false, false, 0);
+        let mut history = String::new();
+        for round in 0..60 {
+            now = now.plus_ms(draw(3) * draw(2000));
+            let ends = round >= 50; // then it is ordered down, and everything that runs ends
+            let input = match draw(9) {
+                _ if ends && round == 50 => {
+                    order += 1;
+                    Input::Ordered(Order(order), Wish::Down)
+                }
+                0 if !ends => {
+                    order += 1;
+                    Input::Ordered(Order(order), if draw(3) == 0 { Wish::Down } else { Wish::Up })
+                }
+                1 if !ends => Input::ReloadAsked,
+                2 if row.pid != 0 => Input::Executed,
+                3 if row.pid != 0 => Input::Ready,
+                4 if row.pid != 0 && !ends => Input::StepFailed(7, draw(2) == 0),
+                5 if row.deadline <= now => Input::Deadline,
+                _ if wants_main => {
+                    wants_main = false;
+                    pid += 1;
+                    if draw(5) == 0 { Input::Refused(9, draw(2) == 0) } else { Input::Cloned(pid) }
+                }
+                _ if wants_command => {
+                    wants_command = false;
+                    pid += 1;
+                    if draw(5) == 0 {
+                        Input::AuxiliaryRefused
+                    } else {
+                        command = pid;
+                        Input::AuxiliaryCloned(pid)
+                    }
+                }
+                _ if row.deadline <= now => Input::Deadline,
+                6 | 7 if command != 0 => {
+                    command = 0;
+                    Input::AuxiliaryEnded(Exit::Code(draw(2) as u8))
+                }
+                _ if row.pid != 0 => Input::Ended(Exit::Code(draw(2) as u8)),
+                _ if command != 0 => {
+                    command = 0;
+                    Input::AuxiliaryEnded(Exit::Code(0))
+                }
+                _ => continue,
+            };
+            let before = row.state;
+            let requests;
+            (row, record, requests) = take(row, record, &policy, input, now);
+            let _ = writeln!(history, "{before:?} {input:?} -> {:?} {}", row.state, words(&requests));
+            check(&row, &record, &requests, &format!("seed {seed}\n{history}"));
+            if requests.cancel {
+                (wants_main, wants_command) = (false, false);
+            }
+            wants_main |= requests.spawn;
+            wants_command |= requests.spawn_auxiliary.is_some();
+            assert!(!wants_command || command == 0, "seed {seed}: a second command\n{history}");
+        }
+        assert!(matches!(row.state, State::Down | State::Failed), "seed {seed}: {:?}\n{history}", row.state);
+        assert_eq!(row.pid, 0, "seed {seed}\n{history}");
+    }
+}
+
+/// Runs inputs, each some milliseconds after the one before; gives the states.
+fn run(policy: &Policy, inputs: &[(u32, Input)]) -> (Vec<State>, ReportRow) {
+    let (mut row, mut record, mut now) = (ReportRow::default(), Record::default(), Instant(SECOND));
+    let mut states = Vec::new();
+    for (ms, input) in inputs {
+        now = now.plus_ms(*ms);
+        (row, record, _) = take(row, record, policy, *input, now);
+        states.push(row.state);
+    }
+    (states, row)
+}
+
+const UP: Input = Input::Ordered(Order(1), Wish::Up);
+const DIED: Input = Input::Ended(Exit::Code(1));
+
+#[test]
+fn a_death_after_the_delay_restarts_at_once_and_an_early_one_waits() {
+    let (states, row) = run(&LONGRUN, &[(0, UP), (0, Input::Cloned(9)), (5, Input::Ready), (995, DIED)]);
+    assert_eq!((states[3], row.restarts), (State::Queued, 1));
+    let (states, row) = run(&LONGRUN, &[(0, UP), (0, Input::Cloned(9)), (5, Input::Ready), (994, DIED)]);
+    assert_eq!((states[3], row.deadline), (State::Delayed, Instant(2 * SECOND)));
+}
+
+#[test]
+fn the_limit_of_deaths_in_the_window_fails_and_a_later_death_begins_a_new_window() {
+    let life = [(0, Input::Cloned(9)), (2000, DIED), (60_000, Input::Deadline)];
+    let mut inputs = vec![(0, UP)];
+    inputs.extend(life.iter().cycle().take(8));
+    let (_, row) = run(&LONGRUN, &inputs);
+    assert_eq!((row.state, row.deaths, row.exit), (State::Failed, 3, Exit::Code(1)));
+    let slow = Policy { window_ms: 100, ..LONGRUN };
+    let (_, row) = run(&slow, &inputs);
+    assert_eq!((row.state, row.deaths), (State::Delayed, 1));
+}
+
+#[test]
+fn not_ready_in_time_is_killed_and_counts_as_a_death() {
+    let inputs = [
+        (0, UP),
+        (0, Input::Cloned(9)),
+        (1, Input::Executed),
+        (60_000, Input::Deadline),
+        (1, Input::Ended(Exit::Signal(9))),
+    ];
+    let (states, row) = run(&LONGRUN, &inputs);
+    assert_eq!(&states[2..], [State::Starting, State::Stopping, State::Queued]);
+    assert_eq!((row.exit, row.deaths), (Exit::TimedOut, 1));
+}
+
+#[test]
+fn a_program_that_does_not_exist_fails_at_once_and_lack_of_memory_is_tried_again() {
+    let broken = |temporary| {
+        [(0, UP), (0, Input::Cloned(9)), (1, Input::StepFailed(7, temporary)), (1, Input::Ended(Exit::Code(111)))]
+    };
+    let (_, row) = run(&LONGRUN, &broken(false));
+    assert_eq!((row.state, row.exit, row.failure), (State::Failed, Exit::NotSpawned, 7));
+    let (_, row) = run(&FLEETING, &broken(true));
+    assert_eq!((row.state, row.exit), (State::Delayed, Exit::NotSpawned));
+}
+
+#[test]
+fn a_cause_that_is_over_does_not_colour_the_next_stop() {
+    let record = Record { cause: Cause::TimedOut, wish: Wish::Up, ..Record::default() };
+    let (row, _) = in_state(State::Up, &LONGRUN);
+    let (_, after, _) = take(row, record, &LONGRUN, Input::Ordered(Order(5), Wish::Up), NOW);
+    assert_eq!(after.cause, Cause::Ordered);
+}
