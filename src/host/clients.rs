@@ -11,7 +11,7 @@ use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::time::Instant;
 
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, Result, mapping, socket};
+use crate::sys::{AsFd, OwnedFd, Result, mapping, socket};
 
 /// Bytes of answers that wait for their reader.
 const OUTPUT_BYTES: usize = 4096;
@@ -21,6 +21,9 @@ pub const ANSWER_BYTES_MAX: usize = 512;
 const STALLED_MS: u32 = 10_000;
 /// First token of the connections in epoll; the others are below.
 pub const TOKENS: u64 = 16;
+
+/// Gives the slots next to one, one after the other.
+pub type Neighbours<'n> = &'n dyn Fn(SlotId, &mut dyn FnMut(SlotId));
 
 /// What a connection is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,17 @@ pub enum Talk {
     Telling(u32, u32),
     /// Is told every change of a phase.
     Following,
+}
+
+/// See `Clients::room`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// There is some.
+    Free,
+    /// If this place is ended: it has been idle longest.
+    Ending(usize),
+    /// Every place is busy.
+    None,
 }
 
 /// One place.
@@ -59,6 +73,13 @@ struct Client {
     /// Slots of which it has to be told.
     behind: bool,
     interest: Interest,
+}
+
+impl Client {
+    /// Its last request is done, and the answer to the next will have room.
+    fn may_ask(&self) -> bool {
+        self.talk == Talk::Idle && OUTPUT_BYTES - (self.output.1 - self.output.0) >= 2 * ANSWER_BYTES_MAX
+    }
 }
 
 /// All places.
@@ -129,15 +150,27 @@ impl Clients {
         })
     }
 
-    /// Takes a new connection. When all places are taken the one that has been idle longest makes room: it is given
-    /// back, to be ended. `Err`: every place is busy, nothing was taken.
-    pub fn room(&self) -> core::result::Result<Option<usize>, ()> {
-        if self.places.iter().any(Option::is_none) {
-            return Ok(None);
+    /// What makes room for one more connection. Those that may only look never have more than half of the places, so
+    /// that they keep nobody out who may do more.
+    pub fn room(&self, trusted: bool) -> Room {
+        let taken = || self.places.iter().enumerate().filter_map(|(at, client)| Some((at, client.as_ref()?)));
+        let lookers = taken().filter(|(_, client)| !client.trusted).count();
+        if taken().count() < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
+            return Room::Free;
         }
-        let idle = self.places.iter().enumerate().filter_map(|(at, client)| Some((at, client.as_ref()?)));
-        let idle = idle.filter(|(_, client)| client.talk == Talk::Idle && !client.leases);
-        idle.min_by_key(|(_, client)| client.used).map(|(at, _)| Some(at)).ok_or(())
+        let idle = taken().filter(|(_, client)| client.talk == Talk::Idle && !client.leases);
+        let idle = idle.filter(|(_, client)| trusted || !client.trusted);
+        idle.min_by_key(|(_, client)| client.used).map_or(Room::None, |(at, _)| Room::Ending(at))
+    }
+
+    /// Whether anything can make room, whoever comes.
+    pub fn is_full(&self) -> bool {
+        matches!(self.room(true), Room::None)
+    }
+
+    /// Whether anybody waits or follows.
+    pub fn are_watching(&self) -> bool {
+        self.watching > 0
     }
 
     /// Puts a connection into the lowest free place.
@@ -203,11 +236,11 @@ impl Clients {
         }
     }
 
-    /// The next place, in turn, that has a whole line and may ask: its line, without the newline, is moved into `line`.
-    /// `None` when all have been looked at since the last `None`. Places that can do nothing more are named by `dead`.
+    /// Moves the next line of a place, without its newline, into `line`, and gives its length. `None`: there is no whole
+    /// line, the one before is not done yet, or its answer would have no room.
     pub fn next_line(&mut self, at: usize, line: &mut [u8; LINE_BYTES_MAX]) -> Option<usize> {
         let Some(Some(client)) = self.places.get_mut(at) else { return None };
-        if client.talk != Talk::Idle || OUTPUT_BYTES - (client.output.1 - client.output.0) < 2 * ANSWER_BYTES_MAX {
+        if !client.may_ask() {
             return None;
         }
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
@@ -239,9 +272,7 @@ impl Clients {
         (0..CLIENTS_MAX).any(|at| {
             self.places.get(at).and_then(Option::as_ref).is_some_and(|client| {
                 let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-                client.talk == Talk::Idle
-                    && client.input > 0
-                    && OUTPUT_BYTES - (client.output.1 - client.output.0) >= 2 * ANSWER_BYTES_MAX
+                client.may_ask()
                     && self.buffers.get(start..start + client.input).is_some_and(|input| input.contains(&b'\n'))
             })
         })
@@ -376,7 +407,7 @@ impl Clients {
 
     /// A waiting place is told of the phases of this slot and of all that `neighbours` lead to from it. The set of those
     /// that it has to be told of, which is empty now, serves as the list of what is still to be looked at.
-    pub fn watch(&mut self, at: usize, slot: SlotId, neighbours: &dyn Fn(SlotId, &mut dyn FnMut(SlotId))) {
+    pub fn watch(&mut self, at: usize, slot: SlotId, neighbours: Neighbours<'_>) {
         let mut next = Some(slot);
         while let Some(slot) = next {
             if let Some((word, bit)) = self.bit(at, 0, slot) {
@@ -452,10 +483,5 @@ impl Clients {
             client.behind = false;
         }
         true
-    }
-
-    /// The descriptor in a place.
-    pub fn fd(&self, at: usize) -> Option<BorrowedFd<'_>> {
-        self.places.get(at)?.as_ref().map(|client| client.fd.as_fd())
     }
 }

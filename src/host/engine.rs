@@ -21,13 +21,15 @@ use pintle::protocol::{self, FactVerb, Line, Request, ServiceVerb, WORDS_MAX};
 use pintle::status::{View, why};
 use pintle::time::Instant;
 
-use super::clients::{Answer, Clients, TOKENS, Talk};
+use super::clients::{Answer, Clients, Room, TOKENS, Talk};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
+/// How often that is done before the connections have their turn.
+const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
 const LEASE_GRACE_MS: u32 = 2_000;
 /// How many earlier engines' leases may still be waiting for that.
@@ -154,7 +156,10 @@ impl Host {
         self.flush(now);
         loop {
             let mut now = clock::now();
-            while self.take_reports(now) {
+            for _ in 0..REPORT_TURNS {
+                if !self.take_reports(now) {
+                    break;
+                }
                 self.flush(now);
                 now = clock::now();
             }
@@ -245,7 +250,7 @@ impl Host {
                 self.orders.write(slot, &self.engine.order(slot));
                 ring = true;
             }
-            if dirty.phase {
+            if dirty.phase && self.clients.are_watching() {
                 let view = self.view(now);
                 self.clients.changed(slot, now, &mut |answer| write_phase(&view, slot, answer));
             }
@@ -351,19 +356,19 @@ impl Host {
 
     /// Takes one new connection; the next is taken in the next turn.
     fn accept(&mut self) {
-        match self.clients.room() {
-            Ok(None) => {}
-            Ok(Some(idle)) => self.end(idle, clock::now()),
-            Err(()) => {
-                // They wait in the backlog until somebody goes.
-                let changed = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE);
-                self.accepts = changed.is_err();
-                return;
-            }
+        if self.clients.is_full() {
+            // They wait in the backlog until somebody goes.
+            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE).is_err();
+            return;
         }
         let Ok(Some(fd)) = socket::accept(self.listening.as_fd()) else { return };
         let Ok(peer) = socket::peer(fd.as_fd()) else { return };
         let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);
+        match self.clients.room(trusted) {
+            Room::Free => {}
+            Room::Ending(idle) => self.end(idle, clock::now()),
+            Room::None => return,
+        }
         self.clients.add(&self.poll, fd, trusted, Sender { pid: peer.pid, uid: peer.uid });
     }
 

@@ -254,7 +254,7 @@ fn damaged_files_are_refused_and_never_a_crash() {
                 assert!(*name != "boot.db" || ran.code == 111, "{name} cut to {cut}: {arguments:?} {ran:?}");
             }
         }
-        let noise: Vec<u8> = (0..whole.len()).map(|at| (at * 7919 >> 3) as u8).collect();
+        let noise: Vec<u8> = (0..whole.len()).map(|at| ((at * 7919) >> 3) as u8).collect();
         std::fs::write(copy.0.join(name), &noise).expect("written");
         let ran = pintle(&["list", "--json"], &environment);
         assert!(ran.code == 0 || ran.code == 111, "{name} is noise: {ran:?}");

@@ -283,7 +283,7 @@ fn json_of_any_board_is_json() {
         for word in machine.published.iter().chain(&machine.reports).skip(words::HEADER) {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Small values are more often meaningful; even ones let rows be read.
-            let value = (seed >> 33) as u32 & if round % 2 == 0 { 0x1fe } else { u32::MAX & !1 };
+            let value = (seed >> 33) as u32 & if round % 2 == 0 { 0x1fe } else { !1 };
             word.store(value, core::sync::atomic::Ordering::Relaxed);
         }
         let view = machine.view();
