@@ -285,8 +285,8 @@ impl Slot<'_> {
             // Behind the reload command, see `auxiliary_gone`.
             Means::Command if reloading && !starting => {}
             Means::Command if !starting => self.auxiliary(Role::Stop),
-            Means::Command | Means::Nothing => self.requests.signal = SIGTERM,
-            Means::Signals => self.requests.stop_signals = true,
+            Means::Command | Means::Nothing => self.requests.signal = if self.row.pid == 0 { 0 } else { SIGTERM },
+            Means::Signals => self.requests.stop_signals = self.row.pid != 0,
         }
         self.gone_if_all_ended(); // a oneshot that is up and has nothing to do
     }

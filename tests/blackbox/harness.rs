@@ -146,7 +146,10 @@ impl Machine {
             command.pre_exec(move || {
                 // Nothing is to outlive a test that is killed.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-                if libc::dup2(told_number, 9) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+                // The pipe may be there already: then it only has to survive the exec.
+                let placed =
+                    if told_number == 9 { libc::fcntl(9, libc::F_SETFD, 0) } else { libc::dup2(told_number, 9) };
+                if placed < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
             });
         }
         let child = command.spawn().expect("the supervisor starts");

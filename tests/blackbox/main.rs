@@ -8,3 +8,4 @@ mod demo;
 mod harness;
 mod logs;
 mod setup;
+mod supervisor;
