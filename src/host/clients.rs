@@ -267,15 +267,18 @@ impl Clients {
         flood || finished || stalled
     }
 
-    /// Whether some connection has a line that could be taken now.
-    pub fn has_work(&self) -> bool {
-        (0..CLIENTS_MAX).any(|at| {
-            self.places.get(at).and_then(Option::as_ref).is_some_and(|client| {
-                let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-                client.may_ask()
-                    && self.buffers.get(start..start + client.input).is_some_and(|input| input.contains(&b'\n'))
-            })
+    /// Whether a place has a line that can be taken now.
+    pub fn has_line(&self, at: usize) -> bool {
+        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
+        self.places.get(at).and_then(Option::as_ref).is_some_and(|client| {
+            client.may_ask()
+                && self.buffers.get(start..start + client.input).is_some_and(|input| input.contains(&b'\n'))
         })
+    }
+
+    /// Whether any has.
+    pub fn has_work(&self) -> bool {
+        (0..CLIENTS_MAX).any(|at| self.has_line(at))
     }
 
     /// The order in which places are asked this time: it begins one further each time.

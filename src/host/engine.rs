@@ -374,13 +374,21 @@ impl Host {
 
     /// One request of each connection that has one.
     fn take_requests(&mut self, now: Instant) {
-        let mut line = [0; LINE_BYTES_MAX];
         for at in self.clients.order() {
-            if let Some(length) = self.clients.next_line(at, &mut line) {
-                self.take_request(at, line.get_mut(..length).unwrap_or_default(), now);
-                // What it caused is written before the next is looked at.
-                self.flush(now);
+            if self.clients.has_line(at) {
+                self.take_request_of(at, now);
             }
+        }
+    }
+
+    // On a page of the stack that is used only when there are requests.
+    #[inline(never)]
+    fn take_request_of(&mut self, at: usize, now: Instant) {
+        let mut line = [0; LINE_BYTES_MAX];
+        if let Some(length) = self.clients.next_line(at, &mut line) {
+            self.take_request(at, line.get_mut(..length).unwrap_or_default(), now);
+            // What it caused is written before the next is looked at.
+            self.flush(now);
         }
     }
 
@@ -469,6 +477,7 @@ impl Host {
         Ok((waits || matches!(request, Request::Await(_))).then_some(Talk::Waiting(number)))
     }
 
+    #[inline(never)]
     fn command(
         &mut self,
         line: &Line<'_>,

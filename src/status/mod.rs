@@ -112,6 +112,7 @@ impl<'a> View<'a> {
     }
 
     /// The slot with this name.
+    #[inline(never)]
     pub fn find(&self, name: &str) -> Option<SlotId> {
         if let Some(slot) = self.image.find(name.as_bytes()) {
             return Some(slot);
@@ -128,6 +129,7 @@ impl<'a> View<'a> {
     }
 
     /// One slot; `None` where there is no such slot, or nothing in it.
+    #[inline(never)] // It is in every walk.
     pub fn row(&self, slot: SlotId) -> Option<Row<'a>> {
         let services = self.image.services();
         if slot.0 >= self.slots() {
