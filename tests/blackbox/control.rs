@@ -402,3 +402,61 @@ fn shutdown_takes_everything_down_and_the_supervisor_with_it() {
     let status = machine.run(&["status"]);
     assert!(status.code == 1 && status.out.contains("not running"), "{status:?}");
 }
+
+#[test]
+fn a_link_is_the_command_that_its_name_says() {
+    let folder = Folder::new();
+    for (link, code, start) in [
+        ("pintle-start", 100, "pintle start: which service?\n"),
+        ("pintle-emit", 100, "pintle emit: which event or condition?\n"),
+        ("pintle-nonsense", 100, "pintle: no command \"nonsense\""),
+        ("pintle", 0, ""),
+        ("another-name", 0, ""),
+    ] {
+        let path = folder.0.join(link);
+        std::os::unix::fs::symlink(binary().canonicalize().expect("a path"), &path).expect("a link");
+        let output = std::process::Command::new(&path).output().expect("it runs");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{link}: {message}");
+        assert!(message.starts_with(start), "{link}: {message}");
+    }
+}
+
+#[test]
+fn instances_are_named_as_people_name_them() {
+    let machine = Machine::new(&[(
+        "dhcp@",
+        &format!(
+            "{SLEEP}for-each = net-up IFACE=*\ninstance = ${{IFACE}}\ndescription = an address for each interface\n"
+        ),
+    )]);
+    machine.expect(&["emit", "--wait", "--on", "net-up", "IFACE=eth0"]);
+    machine.expect(&["emit", "--wait", "--on", "net-up", "IFACE=wl0"]);
+    machine.wait_phase("dhcp@eth0", "up");
+    machine.wait_phase("dhcp@wl0", "up");
+    let status = machine.expect(&["status", "dhcp@eth0"]);
+    assert!(
+        status.contains("  an address for each interface\n") && status.contains("  goal       up: condition\n"),
+        "{status}"
+    );
+    assert_eq!(machine.expect(&["why", "dhcp@eth0"]), "dhcp@eth0 is up: a condition made this instance\n");
+    assert!(!machine.expect(&["list"]).lines().any(|line| line.starts_with("dhcp@ ")));
+    assert!(machine.expect(&["list", "--all"]).lines().any(|line| line.starts_with("dhcp@ ")));
+    machine.expect(&["restart", "--wait", "dhcp@eth0"]);
+    machine.expect(&["emit", "--off", "net-up", "IFACE=eth0"]);
+    machine.wait_phase("dhcp@eth0", "");
+    assert_eq!(machine.phase("dhcp@wl0"), "up");
+    assert_eq!(machine.run(&["status", "dhcp@eth0"]).code, 100);
+}
+
+#[test]
+fn a_chain_of_commands_that_contradict_each_other_is_told_so() {
+    let machine = Machine::new(&[("slow", "type = oneshot\ncommand = /bin/sleep 1000\nlog = null\n")]);
+    let waiter = machine.spawn(&["start", "--wait", "slow"]);
+    machine.wait_phase("slow", "starting");
+    machine.expect(&["stop", "--wait", "slow"]);
+    let done = waiter.wait_with_output().expect("it ends");
+    assert_eq!(done.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&done.stderr);
+    assert!(message.contains("a later command contradicted this one"), "{message}");
+}
