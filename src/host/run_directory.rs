@@ -25,6 +25,9 @@ pub const LOCK: &str = "lock";
 /// The directory of the notify sockets, one for each service that asks, named by its slot.
 pub const NOTIFY: &str = "notify";
 
+/// The verb of a directory that is not believed in.
+const TRUST: &str = "trust";
+
 /// Where pintle is.
 pub enum Place {
     /// A directory with the files named above.
@@ -80,7 +83,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "cannot {} {}: {}", self.verb, self.path.display(), errno::Words(self.errno))
+        let path = self.path.display();
+        if self.verb == TRUST {
+            return write!(to, "cannot trust {path}: it must be root's or your own, and only its owner's to write");
+        }
+        write!(to, "cannot {} {path}: {}", self.verb, errno::Words(self.errno))
     }
 }
 
@@ -115,7 +122,7 @@ impl RunDirectory {
     fn trusted(directory: Directory, path: &Path) -> Result<RunDirectory, Problem> {
         match directory.is_trusted() {
             Ok(true) => Ok(RunDirectory { directory, path: path.to_path_buf() }),
-            Ok(false) => Err(Problem::new("trust", path, Errno::PERM)),
+            Ok(false) => Err(Problem::new(TRUST, path, Errno::PERM)),
             Err(errno) => Err(Problem::new("open", path, errno)),
         }
     }
@@ -148,6 +155,8 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
 /// where they are given, and failing there is an error.
 pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
+        // Services and the logger, elsewhere at home, get it as well.
+        let path = std::path::absolute(&path).unwrap_or(path);
         return RunDirectory::make_at(&path).map(Place::Directory);
     }
     let made = usual().into_iter().find_map(|path| RunDirectory::make_at(&path).ok());

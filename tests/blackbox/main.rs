@@ -7,5 +7,6 @@ mod daemons;
 mod demo;
 mod harness;
 mod logs;
+mod manners;
 mod setup;
 mod supervisor;

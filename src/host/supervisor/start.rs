@@ -186,7 +186,6 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         queue: Queue::default(),
         flights: Supervisor::no_flights(),
         spawner,
-        spawned: 0,
         stuck: None,
         poll,
         signals,
@@ -336,5 +335,7 @@ fn log_directory(options: &Options, place: &Place) -> Option<CString> {
         (None, Some(run)) => crate::host::log_files::directory(run.path()),
         (None, None) => return None,
     };
+    // The logger is not where we are.
+    let directory = std::path::absolute(&directory).map_or(directory, OsString::from);
     CString::new(directory.into_vec()).ok()
 }

@@ -1,0 +1,54 @@
+//! What an administrator does in a hurry or by mistake, and what a machine is told about it.
+
+use crate::harness::{Machine, binary, pintle, program};
+use std::process::{Command, Stdio};
+
+#[test]
+fn directories_may_be_named_from_where_one_stands() {
+    let notify = format!("command = {}\nready = notify\n", program("notify"));
+    let speaker = "command = /bin/sh -c 'echo heard; exec sleep 1000'\n";
+    // One that runs already lends its database.
+    let machine = Machine::new(&[
+        ("told", &notify),
+        ("speaker", speaker),
+        ("default", "type = bundle\ncontains = told speaker\n"),
+    ]);
+    let place = machine.folder.0.clone();
+    let mut second = Command::new(binary())
+        .args(["supervise", "--db", "boot.db", "--run", "other", "--log-dir", "logs"])
+        .current_dir(&place)
+        .env_remove("PINTLE_RUN")
+        .env_remove("PINTLE_LOG")
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let other = place.join("other");
+    let there = [("PINTLE_RUN", other.as_os_str())];
+    machine.wait("the service that tells is up", |_| pintle(&["status", "told"], &there).code == 0);
+    machine.wait("what was said is logged", |_| {
+        std::fs::read_to_string(place.join("logs/speaker.log")).is_ok_and(|text| text.ends_with(" heard\n"))
+    });
+    assert_eq!(pintle(&["shutdown"], &there).code, 0);
+    assert_eq!(second.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn what_has_to_wait_is_told_at_once_with_its_reason() {
+    let machine = Machine::new(&[("nic", "command = /bin/sleep 1000\nwhile = net-up\n")]);
+    let ran = machine.run(&["start", "--wait", "nic"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, "nic waiting: waits for its while: net-up (off)\n"));
+    assert_eq!(ran.err, "pintle: nic: waiting: nic waits for its while: net-up (off)\n");
+}
+
+#[test]
+fn a_directory_that_anybody_could_have_made_is_not_believed_in() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = crate::harness::Folder::new();
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o777)).expect("changed");
+    let ran = pintle(&["list"], &[("PINTLE_RUN", folder.0.as_os_str())]);
+    let told = format!(
+        "pintle: cannot trust {}: it must be root's or your own, and only its owner's to write\n",
+        folder.0.display()
+    );
+    assert_eq!((ran.code, ran.err), (111, told));
+}
