@@ -404,7 +404,10 @@ impl Host {
                     let Some((slot, _)) = self.engine.transaction_entry(number, index) else { break };
                     self.watch(at, slot);
                 }
-                if self.engine.transaction(number) != Standing::Running {
+                // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
+                self.flush(now);
+                if self.clients.talk(at) == Talk::Waiting(number) && self.engine.transaction(number) != Standing::Running
+                {
                     self.finish_waiting(at, number, now);
                 }
             }
@@ -446,7 +449,7 @@ impl Host {
         let (request, waits) = protocol::parse(&line).map_err(|bad| bad_line(answer, &bad))?;
         let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
         if !trusted && !matches!(request, Request::Await(_) | Request::Follow) {
-            let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
+            let _ = write!(answer, "no this may only root and the user of pintle, not uid {}", sender.uid);
             return Err(());
         }
         let number = match request {
