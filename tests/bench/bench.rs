@@ -442,13 +442,37 @@ fn idle(settings: &Settings, verdicts: &mut Verdicts, managers: &[Manager]) {
         })
         .collect();
     sleep(Duration::from_secs(settings.idle_seconds));
-    for ((manager, _), (own, before)) in running.iter().zip(&before) {
+    for ((manager, one), (own, before)) in running.iter().zip(&before) {
         let wakes = switches(own) - before;
         print!("  {:<12}{wakes:>12}", manager.name());
         if *manager == Manager::Pintle {
             print!("   limit 0 {}", verdicts.check("wake-ups while idle", wakes as f64, 0.0));
+            match allocations(one) {
+                Ok(count) => {
+                    let verdict = verdicts.check("heap allocations after start", count as f64, 0.0);
+                    print!("; heap allocations after start {count}, limit 0 {verdict}");
+                }
+                Err(error) => verdicts.over.push(error),
+            }
         }
         println!();
+    }
+}
+
+/// Heap allocations of supervisor and engine after their start, as `pintle status` tells them.
+fn allocations(running: &Running) -> Result<u64, String> {
+    let run = running.place.run_directory()?;
+    let output = Command::new(&running.place.pintle).arg("status").env("PINTLE_RUN", run).output();
+    let text = String::from_utf8_lossy(&output.map_err(|error| error.to_string())?.stdout).into_owned();
+    let counts: Vec<u64> = text
+        .lines()
+        .filter_map(|line| line.strip_suffix(" allocations after start")?.rsplit(' ').next()?.parse().ok())
+        .collect();
+    // One line each: a word changed in `status` must not pass for "none".
+    if counts.len() == 2 {
+        Ok(counts.iter().sum())
+    } else {
+        Err(format!("pintle status tells no allocations:\n{text}"))
     }
 }
 
