@@ -92,6 +92,8 @@ pub struct Clients {
     /// Words of one of those sets.
     set_words: usize,
     requests: u64,
+    /// Places that are taken.
+    count: usize,
     /// Places that wait or follow.
     watching: usize,
     /// The place that is looked at first next time.
@@ -145,6 +147,7 @@ impl Clients {
             bits: mapping::private_words(CLIENTS_MAX * 2 * set_words)?,
             set_words,
             requests: 0,
+            count: 0,
             watching: 0,
             turn: 0,
         })
@@ -168,6 +171,11 @@ impl Clients {
         matches!(self.room(true), Room::None)
     }
 
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Whether anybody waits or follows.
     pub fn are_watching(&self) -> bool {
         self.watching > 0
@@ -180,6 +188,7 @@ impl Clients {
             return; // the connection is closed
         }
         self.requests += 1;
+        self.count += 1;
         self.places[at] = Some(Client {
             fd,
             sender,
@@ -200,7 +209,9 @@ impl Clients {
     /// Ends a connection. Gives whether it held conditions: its lease is over.
     pub fn end(&mut self, at: usize) -> bool {
         self.set_talk(at, Talk::Idle);
-        self.places.get_mut(at).and_then(Option::take).is_some_and(|client| client.leases)
+        let ended = self.places.get_mut(at).and_then(Option::take);
+        self.count -= usize::from(ended.is_some());
+        ended.is_some_and(|client| client.leases)
     }
 
     /// News of the connection in this place: reads what there is. `false`: it is to be ended.
@@ -278,7 +289,7 @@ impl Clients {
 
     /// Whether any has.
     pub fn has_work(&self) -> bool {
-        (0..CLIENTS_MAX).any(|at| self.has_line(at))
+        !self.is_empty() && (0..CLIENTS_MAX).any(|at| self.has_line(at))
     }
 
     /// The order in which places are asked this time: it begins one further each time.
@@ -486,5 +497,22 @@ impl Clients {
             client.behind = false;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_line_of_whole_characters() {
+        let mut answer = Answer::new();
+        let _ = write!(answer, "bad \"{}\" \u{e4}", "a\nb\t");
+        assert_eq!(answer.line(), "bad \"a b \" \u{e4}\n".as_bytes());
+        let mut answer = Answer::new();
+        let _ = write!(answer, "x{}", "\u{20ac}".repeat(ANSWER_BYTES_MAX));
+        let line = answer.line();
+        assert!(line.len() <= ANSWER_BYTES_MAX && line.ends_with(b"\n"));
+        assert!(core::str::from_utf8(line).is_ok());
     }
 }

@@ -216,6 +216,9 @@ impl Host {
                 }
             }
         }
+        if self.clients.is_empty() {
+            return;
+        }
         for at in 0..CLIENTS_MAX {
             if self.clients.is_over(at, now) {
                 self.end(at, now);
@@ -321,7 +324,9 @@ impl Host {
         let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
-        self.clients.update_interest(&self.poll);
+        if !self.clients.is_empty() {
+            self.clients.update_interest(&self.poll);
+        }
         let mut listening = false;
         // A small copy, since handling needs all of the host.
         let mut news = [(0, false, false); crate::sys::poll::BATCH];
@@ -374,6 +379,9 @@ impl Host {
 
     /// One request of each connection that has one.
     fn take_requests(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return;
+        }
         for at in self.clients.order() {
             if self.clients.has_line(at) {
                 self.take_request_of(at, now);
@@ -601,6 +609,9 @@ impl Host {
 
     /// Sends what waits to be sent, and what the slow ones have missed.
     fn tell(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return;
+        }
         let view = self.view(now);
         for at in 0..CLIENTS_MAX {
             self.clients.send(at, now);
