@@ -107,6 +107,14 @@ pub fn words_needed(_image: &Image<'_>, geometry: Geometry, capacities: Capaciti
     Layout::of(geometry, capacities).end
 }
 
+/// Where the undo log lies in the memory; what is behind it is derived. For the simulator, which makes what a death in the
+/// middle of a step leaves.
+#[doc(hidden)]
+pub fn log_range(geometry: Geometry, capacities: Capacities) -> core::ops::Range<usize> {
+    let layout = Layout::of(geometry, capacities);
+    layout.log..layout.derived
+}
+
 /// The engine over a database and its memory. What is not in the memory is derived from it.
 #[derive(Debug)]
 pub struct Engine<'a> {

@@ -83,6 +83,7 @@ impl Engine<'_> {
                 Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains => {
                     if self.memory.count(edge.slot, Counter::Pulls, up) {
                         self.memory.insert(Set::Goal, edge.slot);
+                        self.memory.insert(Set::Tell, edge.slot);
                         self.mark_published(edge.slot);
                     }
                 }

@@ -5,6 +5,7 @@ mod engine;
 mod lang;
 mod manual;
 mod roundtrip;
+mod simulate;
 mod status;
 mod supervision;
 mod tidy;

@@ -1,0 +1,242 @@
+//! A plan from a seed: a random graph, random policies, a storm of commands and events, and what may go wrong.
+
+use super::plan::{Action, FAULTS, Plan, Service};
+use super::random::Random;
+
+const FACTS: [&str; 7] = ["c0", "c1", "c2", "c1 K=x", "c1 K=y", "c0 K=x", "c2 K=z"];
+const EVENTS: [&str; 4] = ["e0", "e1", "e0 K=x", "e1 K=y"];
+const LINKS: [&str; 5] = ["a", "b", "c", "d", "e"];
+const MILLISECONDS: [&str; 6] = ["0ms", "10ms", "100ms", "500ms", "1s", "3s"];
+const TIMEOUTS: [&str; 4] = ["50ms", "300ms", "2s", "10s"];
+
+/// The plan of a seed. Always one that compiles.
+pub fn generate(seed: u64) -> Plan {
+    let mut random = Random::new(seed);
+    // Most worlds are small: they find most, and fast. Some are not.
+    let count = match random.below(40) {
+        0 => 40 + random.below(120),
+        1..=7 => 12 + random.below(18),
+        _ => 2 + random.below(9),
+    };
+    let mut plan = Plan {
+        seed,
+        faults: Vec::new(),
+        capacities: [3 + random.below(10) as u32, 2 + random.below(12) as u32, 0, 1 + random.below(6) as u32],
+        services: Vec::new(),
+        actions: Vec::new(),
+    };
+    plan.capacities[2] = (count as u32 + 12) / (1 + random.below(3) as u32);
+    let all = random.chance(30);
+    plan.faults = FAULTS.iter().filter(|_| all || random.chance(35)).map(|fault| fault.to_string()).collect();
+    graph(&mut plan, count as usize, &mut random);
+    let conflicts = take_out_what_does_not_compile(&mut plan);
+    debug_assert!(conflicts);
+    storm(&mut plan, &mut random);
+    plan
+}
+
+/// Conflicts may contradict needs: then they go, one service after the other.
+fn take_out_what_does_not_compile(plan: &mut Plan) -> bool {
+    for at in 0..=plan.services.len() {
+        match plan.compile() {
+            Ok(_) => return true,
+            Err(shown) if at == plan.services.len() => panic!("seed {}: {shown}", plan.seed),
+            Err(_) => plan.services[at].keys.retain(|(key, _)| key != "conflicts"),
+        }
+    }
+    false
+}
+
+fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
+    // Edges go to what was made before, so there is no cycle; names are shuffled, so slot order says nothing.
+    let density = random.below(4);
+    let mut names: Vec<String> = Vec::new();
+    for at in 0..count {
+        let template = random.chance(8);
+        let letter = (b'a' + random.below(26) as u8) as char;
+        let name = format!("{letter}{at}{}", if template { "@" } else { "" });
+        let mut service = Service { name: name.clone(), keys: Vec::new() };
+        kind(&mut service, template, random);
+        let is_bundle = service.get("type") == Some("bundle");
+        for _ in 0..random.below(2 + density) + u64::from(is_bundle) {
+            if names.is_empty() {
+                break;
+            }
+            // Neighbours more often than not: chains and layers.
+            let reach = if random.chance(50) { names.len().min(4) } else { names.len() };
+            let target = names[names.len() - 1 - random.below(reach as u64) as usize].clone();
+            relate(plan, &mut service, &target, is_bundle, random);
+        }
+        expressions(&mut service, &names, template, random);
+        names.push(name);
+        plan.services.push(service);
+    }
+    let mut boot = Service { name: "boot".to_string(), keys: Vec::new() };
+    boot.put("type", "bundle");
+    for service in plan.services.iter().filter(|service| !service.name.ends_with('@')) {
+        let remains = service.get("remain") != Some("no");
+        if random.chance(if count > 12 { 40 } else { 60 }) {
+            boot.put(if remains { "contains" } else { "wants" }, &service.name);
+        }
+    }
+    if random.chance(25) {
+        let mut shutdown = Service { name: "shutdown".to_string(), keys: Vec::new() };
+        shutdown.put("type", "bundle");
+        let quiet = plan.services.iter().filter(|one| one.get("remain") != Some("no") && !one.name.ends_with('@'));
+        if let Some(one) = quiet.take(3).last() {
+            shutdown.put("contains", &one.name);
+        }
+        plan.services.push(shutdown);
+    }
+    plan.services.push(boot);
+}
+
+fn kind(service: &mut Service, template: bool, random: &mut Random) {
+    let pick = |random: &mut Random, from: &[&'static str]| *random.pick(from);
+    if random.chance(12) && !template {
+        service.put("type", "bundle");
+        return;
+    }
+    if random.chance(30) {
+        service.put("type", "oneshot");
+        if random.chance(30) {
+            service.put("remain", "no");
+        }
+        if random.chance(50) {
+            service.put("stop", "/bin/stop");
+        }
+    } else {
+        if random.chance(60) {
+            service.put("ready", pick(random, &["fd 3", "notify"]));
+        }
+        if random.chance(60) {
+            service.put("restart", pick(random, &["always", "on-failure", "never"]));
+        }
+        let delay = random.below(MILLISECONDS.len() as u64) as usize;
+        service.put("restart-delay", MILLISECONDS[delay]);
+        service.put("restart-delay-max", pick(random, &MILLISECONDS[delay..]));
+        if random.chance(50) {
+            service.put("restart-limit", pick(random, &["0", "1", "2", "3"]));
+            service.put("restart-window", pick(random, &["100ms", "10s", "5m"]));
+        }
+        if random.chance(25) {
+            service.put("stop", pick(random, &["/bin/stop", "signal INT TERM", "signal QUIT"]));
+        }
+    }
+    if random.chance(20) {
+        let oneshot = service.get("type") == Some("oneshot");
+        service.put("reload", if oneshot || random.chance(50) { "/bin/reload" } else { "signal HUP" });
+    }
+    service.put("start-timeout", pick(random, &TIMEOUTS));
+    service.put("stop-timeout", pick(random, &TIMEOUTS));
+    if random.chance(10) {
+        service.put("essential", "yes");
+    }
+}
+
+fn relate(plan: &mut Plan, service: &mut Service, target: &str, is_bundle: bool, random: &mut Random) {
+    let gone = plan.services.iter().any(|one| one.name == target && one.get("remain") == Some("no"));
+    let mut target = target.to_string();
+    if target.ends_with('@') {
+        // An instance that a file names is a service of its own.
+        target += *random.pick(&LINKS[..2]);
+    }
+    let hard: &[&str] = if is_bundle { &["contains", "contains", "needs", "wants", "after"] } else { &[] };
+    let hard = if hard.is_empty() { &["needs", "needs", "needs", "binds", "binds", "needs-to-start"] } else { hard };
+    let soft: &[&str] = &["wants", "wants", "after", "before"];
+    if random.chance(7) {
+        service.put("conflicts", &target);
+    } else if gone || random.chance(35) {
+        match *random.pick(soft) {
+            // Written from the other end.
+            "before" if !target.contains('@') && !service.name.contains('@') => {
+                let name = service.name.clone();
+                if let Some(other) = plan.services.iter_mut().find(|one| one.name == target) {
+                    other.put("before", &name);
+                }
+            }
+            "before" => service.put("after", &target),
+            key => service.put(key, &target),
+        }
+    } else {
+        service.put(*random.pick(hard), &target);
+    }
+}
+
+fn expressions(service: &mut Service, names: &[String], template: bool, random: &mut Random) {
+    if template {
+        service.put("for-each", *random.pick::<&str>(&["link IFACE=*", "link IFACE=a*", "link IFACE=* UP=1"]));
+        service.put("instance", "${IFACE}");
+        service.put("pass", "IFACE");
+    }
+    if random.chance(20) {
+        let text = expression(names, &FACTS, 0, random);
+        service.put("while", &text);
+    }
+    if random.chance(12) && !template {
+        let leaves: &[&str] = if random.chance(50) { &EVENTS } else { &["e0", "e1", "c0", "c2", "c1 K=x"] };
+        let text = expression(&[], leaves, 0, random);
+        service.put("start-on", &text);
+        if random.chance(50) {
+            let text = expression(&[], leaves, 1, random);
+            service.put("stop-on", &text);
+        }
+    }
+}
+
+fn expression(names: &[String], leaves: &[&str], depth: u32, random: &mut Random) -> String {
+    let deeper = depth < 3 && random.chance(40);
+    if deeper {
+        let a = expression(names, leaves, depth + 1, random);
+        return match random.below(3) {
+            0 => format!("not ( {a} )"),
+            1 => format!("( {a} ) and ( {} )", expression(names, leaves, depth + 1, random)),
+            _ => format!("( {a} ) or ( {} )", expression(names, leaves, depth + 1, random)),
+        };
+    }
+    let plain: Vec<&String> = names.iter().filter(|name| !name.contains('@')).collect();
+    if !plain.is_empty() && random.chance(30) {
+        let of = random.pick(&["up", "failed"]);
+        return format!("{of}({})", random.pick(&plain));
+    }
+    let leaf = random.pick(leaves).to_string();
+    if leaf.contains(' ') && random.chance(20) { leaf.replace('=', "!=") } else { leaf }
+}
+
+fn storm(plan: &mut Plan, random: &mut Random) {
+    let names: Vec<String> = plan.services.iter().map(|service| service.name.clone()).collect();
+    let count = random.below(if names.len() > 30 { 80 } else { 40 });
+    // Calm, mixed or all at once.
+    let pace = *random.pick(&[0, 5, 100, 800, 3000]);
+    for _ in 0..count {
+        let mut name = random.pick(&names).clone();
+        if name.ends_with('@') {
+            name += *random.pick(&LINKS);
+        }
+        let fact = random.pick(&FACTS).to_string();
+        let link = random.pick(&LINKS);
+        let link = format!("link IFACE={link}{}", if random.chance(50) { " UP=1" } else { "" });
+        let templates = names.iter().any(|name| name.ends_with('@'));
+        let fact = if random.chance(if templates { 50 } else { 5 }) { link } else { fact };
+        if random.chance(10) {
+            // Several in one command.
+            let others: Vec<&String> = names.iter().filter(|name| !name.ends_with('@')).collect();
+            name = format!("{name} {}", random.pick(&others));
+        }
+        let what = match random.below(24) {
+            0..=4 => format!("start {name}"),
+            5..=8 => format!("stop {name}"),
+            9 | 10 => format!("restart {name}"),
+            11 => format!("reload {name}"),
+            12 => format!("signal {name}"),
+            13 => format!("reset {name}"),
+            14 => format!("release {name}"),
+            15..=17 => format!("on {fact}"),
+            18 | 19 => format!("off {fact}"),
+            20 | 21 => format!("emit {}", random.pick(&EVENTS)),
+            22 => format!("hold {} {fact}", 1 + random.below(3)),
+            _ => format!("drop {}", 1 + random.below(3)),
+        };
+        plan.actions.push(Action { after_ms: if pace == 0 { 0 } else { random.below(pace) }, what });
+    }
+}

@@ -1,0 +1,469 @@
+//! The judge: what must hold after each step of the engine, by the reports that it has read. It is written for clarity,
+//! over definitions and edges, and knows nothing of the engine's counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pintle::board::Geometry;
+use pintle::board::orders::{OrderRow, Wish};
+use pintle::board::published::{Blocker, PublishedRow};
+use pintle::board::reports::{ReportRow, State};
+use pintle::database::{Image, service};
+use pintle::engine::{Engine, Verb};
+use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
+use pintle::ident::SlotId;
+use pintle::lang::definition::{Definition, Expression, Kind};
+
+use super::world::{Broken, Trace};
+
+/// What a request is to do, if it is accepted.
+pub enum Expected {
+    Command(Verb, Vec<String>),
+    On(String, u32),
+    Off(String),
+    Drop(u32),
+}
+
+/// Value of an expression.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Value {
+    Off,
+    Changing,
+    On,
+}
+
+pub struct Judge<'a> {
+    pub image: Image<'a>,
+    pub geometry: Geometry,
+    definitions: &'a BTreeMap<String, Definition>,
+    /// Of each slot: the report that the engine has read last.
+    pub seen: Vec<ReportRow>,
+    orders: Vec<OrderRow>,
+    told: Vec<u32>,
+    /// Names with the mark of a person.
+    marks: BTreeSet<String>,
+    /// Conditions that are on, words sorted, with their lease.
+    pub facts: BTreeSet<(String, u32)>,
+    pub expected: Option<Expected>,
+    steps: u64,
+    opened: bool,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(image: Image<'a>, geometry: Geometry, definitions: &'a BTreeMap<String, Definition>) -> Judge<'a> {
+        let slots = geometry.slots() as usize;
+        Judge {
+            image,
+            geometry,
+            definitions,
+            seen: vec![ReportRow::default(); slots],
+            orders: vec![OrderRow::default(); slots],
+            told: vec![0; slots],
+            marks: BTreeSet::new(),
+            facts: BTreeSet::new(),
+            expected: None,
+            steps: 0,
+            opened: false,
+        }
+    }
+
+    pub fn slots(&self) -> impl Iterator<Item = SlotId> + use<> {
+        (0..self.geometry.slots()).map(SlotId)
+    }
+
+    // The graph, as it stands in the database, with instances in the place of their templates.
+
+    pub fn is_template(&self, at: SlotId) -> bool {
+        at.0 < self.geometry.services && self.image.flags(at) & service::flags::TEMPLATE != 0
+    }
+
+    pub fn lives(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        if at.0 < self.geometry.services { !self.is_template(at) } else { engine.instance(at).is_some() }
+    }
+
+    fn record(&self, engine: &Engine<'_>, at: SlotId) -> Option<SlotId> {
+        if at.0 < self.geometry.services { Some(at) } else { engine.instance(at).map(|(template, _)| template) }
+    }
+
+    pub fn kind(&self, engine: &Engine<'_>, at: SlotId) -> u32 {
+        self.record(engine, at).map_or(0, |record| self.image.flags(record) & 0xff)
+    }
+
+    pub fn is_bundle(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        self.kind(engine, at) == Kind::Bundle as u32
+    }
+
+    fn expand(&self, engine: &Engine<'_>, at: SlotId) -> Vec<SlotId> {
+        if !self.is_template(at) {
+            return vec![at];
+        }
+        let of = |slot: &SlotId| engine.instance(*slot).is_some_and(|(template, _)| template == at);
+        (self.geometry.services..self.geometry.slots()).map(SlotId).filter(of).collect()
+    }
+
+    pub fn targets(&self, engine: &Engine<'_>, at: SlotId) -> Vec<(Relation, SlotId)> {
+        let Some(record) = self.record(engine, at) else { return Vec::new() };
+        let edges = self.image.edges(record);
+        edges.flat_map(|edge| self.expand(engine, edge.slot).into_iter().map(move |to| (edge.relation, to))).collect()
+    }
+
+    pub fn sources(&self, engine: &Engine<'_>, at: SlotId) -> Vec<(Relation, SlotId)> {
+        let Some(record) = self.record(engine, at) else { return Vec::new() };
+        let edges = self.image.reverse(record);
+        edges.flat_map(|edge| self.expand(engine, edge.slot).into_iter().map(move |to| (edge.relation, to))).collect()
+    }
+
+    /// The services with processes that need or bind this one, through bundles too.
+    fn dependents(&self, engine: &Engine<'_>, at: SlotId, found: &mut BTreeSet<SlotId>) {
+        for (relation, source) in self.sources(engine, at) {
+            if matches!(relation, Relation::Needs | Relation::Binds | Relation::Contains) {
+                if self.is_bundle(engine, source) {
+                    self.dependents(engine, source, found);
+                } else {
+                    found.insert(source);
+                }
+            }
+        }
+    }
+
+    // What is, by what the engine has read.
+
+    fn is_current(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        let order = engine.order(at);
+        order.number.0 != 0 && self.seen[at.index()].order == order.number
+    }
+
+    /// Up by the reports: of the newest order, and that wishes it up.
+    pub fn is_up(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        if self.is_bundle(engine, at) {
+            let targets = self.targets(engine, at);
+            return engine.published(at).phase == Phase::Up
+                && targets.iter().all(|(relation, to)| *relation != Relation::Contains || self.is_up(engine, *to));
+        }
+        self.is_current(engine, at) && engine.order(at).wish == Wish::Up && self.seen[at.index()].state == State::Up
+    }
+
+    /// Down by the reports, with nothing ordered that says otherwise.
+    fn is_down(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        engine.order(at).number.0 == 0
+            || self.is_current(engine, at)
+                && match self.seen[at.index()].state {
+                    State::Down => engine.order(at).wish == Wish::Down,
+                    State::Failed | State::Done => true,
+                    State::Queued
+                    | State::Spawning
+                    | State::Starting
+                    | State::Up
+                    | State::Delayed
+                    | State::Stopping => false,
+                }
+    }
+
+    /// The value of a slot's `while`.
+    pub fn gate(&self, engine: &Engine<'_>, at: SlotId) -> Value {
+        let name = engine.name(at);
+        let template = name.as_str().split_once('@').map(|(before, _)| format!("{before}@"));
+        let of = |name: &str| self.definitions.get(name);
+        let definition = of(name.as_str()).or_else(|| of(&template?));
+        match definition.and_then(|definition| definition.while_on.as_ref()) {
+            Some(expression) => self.value(engine, &expression.value),
+            None => Value::On,
+        }
+    }
+
+    fn value(&self, engine: &Engine<'_>, expression: &Expression) -> Value {
+        let phase = |name: &str| self.image.find(name.as_bytes()).map(|at| engine.published(at).phase);
+        match expression {
+            Expression::And(a, b) => self.value(engine, a).min(self.value(engine, b)),
+            Expression::Or(a, b) => self.value(engine, a).max(self.value(engine, b)),
+            Expression::Not(a) => match self.value(engine, a) {
+                Value::Off => Value::On,
+                Value::Changing => Value::Changing,
+                Value::On => Value::Off,
+            },
+            Expression::Up(name) => match phase(&name.value) {
+                Some(Phase::Up) => Value::On,
+                Some(Phase::Restarting) => Value::Changing,
+                _ => Value::Off,
+            },
+            Expression::Failed(name) => {
+                if phase(&name.value) == Some(Phase::Failed) {
+                    Value::On
+                } else {
+                    Value::Off
+                }
+            }
+            Expression::Fact { name, attributes } => {
+                let matches = |(fact, _): &(String, u32)| {
+                    let mut words = fact.split(' ');
+                    let named = words.next() == Some(name.value.as_str());
+                    let words: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
+                    named
+                        && attributes.iter().all(|asked| {
+                            let found = words.iter().any(|(key, value)| *key == asked.key && glob(&asked.glob, value));
+                            found != asked.negated
+                        })
+                };
+                if self.facts.iter().any(matches) { Value::On } else { Value::Off }
+            }
+        }
+    }
+
+    /// Everything that is shown of all slots.
+    pub fn picture(&self, engine: &Engine<'_>) -> Vec<(u32, OrderRow, PublishedRow)> {
+        self.slots().map(|at| (engine.told_bits(at), engine.order(at), engine.published(at))).collect()
+    }
+
+    // What is expected.
+
+    pub fn take_expected(&mut self, engine: &Engine<'_>, accepted: bool) {
+        let Some(expected) = self.expected.take().filter(|_| accepted) else { return };
+        match expected {
+            Expected::Command(Verb::Start, names) => {
+                let mut open: Vec<SlotId> = names.iter().filter_map(|name| self.find(engine, name)).collect();
+                let mut seen = BTreeSet::new();
+                while let Some(at) = open.pop() {
+                    self.marks.remove(engine.name(at).as_str());
+                    for (relation, to) in self.targets(engine, at) {
+                        let hard = matches!(
+                            relation,
+                            Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains
+                        );
+                        if hard && seen.insert(to) {
+                            open.push(to);
+                        }
+                    }
+                }
+            }
+            Expected::Command(Verb::Stop, names) => self.marks.extend(names),
+            Expected::Command(Verb::Release, names) => {
+                for name in names {
+                    self.marks.remove(&name);
+                }
+            }
+            Expected::Command(Verb::Restart | Verb::Reload | Verb::Signal(_) | Verb::Reset, _) => {}
+            Expected::On(fact, lease) => {
+                self.facts.insert((sorted(&fact), lease));
+            }
+            Expected::Off(fact) => {
+                let fact = sorted(&fact);
+                self.facts.retain(|(known, _)| *known != fact);
+            }
+            Expected::Drop(lease) => self.facts.retain(|(_, known)| lease == 0 || *known != lease),
+        }
+    }
+
+    fn find(&self, engine: &Engine<'_>, name: &str) -> Option<SlotId> {
+        self.slots().find(|at| self.lives(engine, *at) && engine.name(*at).as_str() == name)
+    }
+
+    // The checks.
+
+    /// A new engine thinks as the one before did: everything derived is a function of what was kept.
+    pub fn after_opening(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
+        for at in self.slots() {
+            let was = (std::mem::replace(&mut self.told[at.index()], engine.told_bits(at)), self.orders[at.index()]);
+            let is = (engine.told_bits(at), engine.order(at));
+            self.orders[at.index()] = is.1;
+            if self.opened && was != is {
+                let name = engine.name(at);
+                return Err(Broken(format!("6: {} was {was:x?}, to the next engine it is {is:x?}", name.as_str())));
+            }
+        }
+        self.opened = true;
+        Ok(())
+    }
+
+    pub fn after_step(&mut self, engine: &Engine<'_>, now: u64, what: &str, trace: &mut Trace) -> Result<(), Broken> {
+        self.steps += 1;
+        let mut changed = Vec::new();
+        for at in self.slots() {
+            let order = engine.order(at);
+            let before = std::mem::replace(&mut self.orders[at.index()], order);
+            self.told[at.index()] = engine.told_bits(at);
+            if before.number != order.number {
+                changed.push((at, order));
+            }
+        }
+        for (at, order) in changed {
+            let name = engine.name(at);
+            let name = name.as_str();
+            trace.say(now, || {
+                let how = if order.restart { "restart" } else { "" };
+                format!("engine: {what}: {name} ({}) {:?} {how} order {}", at.0, order.wish, order.number.0)
+            });
+            match (order.wish, order.restart) {
+                (Wish::Up, false) => self.check_start(engine, at, name)?,
+                (Wish::Down, _) => self.check_stop(engine, at, name)?,
+                (Wish::Up, true) => self.check_restart(engine, at, name)?,
+            }
+        }
+        // Of large worlds not each step, for time's sake.
+        if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
+            self.check_goals(engine)?;
+            self.check_parallel(engine)?;
+        }
+        Ok(())
+    }
+
+    fn check_start(&self, engine: &Engine<'_>, at: SlotId, name: &str) -> Result<(), Broken> {
+        let broken = |why: String| Err(Broken(format!("1: {name} is started, but {why}")));
+        for (relation, to) in self.targets(engine, at) {
+            let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);
+            if hard && !self.is_up(engine, to) {
+                return broken(format!("{} is not up", engine.name(to).as_str()));
+            }
+            if relation == Relation::Conflicts && !self.is_down(engine, to) {
+                return broken(format!("{} is not down", engine.name(to).as_str()));
+            }
+        }
+        if self.gate(engine, at) != Value::On {
+            return broken("its while is not on".to_string());
+        }
+        if engine.published(at).goal != Goal::Up {
+            return broken("its goal is down".to_string());
+        }
+        Ok(())
+    }
+
+    fn check_stop(&self, engine: &Engine<'_>, at: SlotId, name: &str) -> Result<(), Broken> {
+        let mut dependents = BTreeSet::new();
+        self.dependents(engine, at, &mut dependents);
+        match dependents.iter().find(|source| !self.is_down(engine, **source)) {
+            Some(source) => {
+                Err(Broken(format!("2: {name} is stopped, but {} is not down", engine.name(*source).as_str())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_restart(&self, engine: &Engine<'_>, at: SlotId, name: &str) -> Result<(), Broken> {
+        let binds = |(relation, source): &(Relation, SlotId)| {
+            *relation == Relation::Binds && !self.is_bundle(engine, *source) && !self.is_down(engine, *source)
+        };
+        match self.sources(engine, at).iter().find(|one| binds(one)) {
+            Some((_, source)) => {
+                let source = engine.name(*source);
+                Err(Broken(format!("2: {name} is restarted, but {}, which binds to it, is not down", source.as_str())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Goals are the least set that holds, marks and pulls give; conflicting ones are never wished together.
+    fn check_goals(&self, engine: &Engine<'_>) -> Result<(), Broken> {
+        let shows: Vec<Option<PublishedRow>> =
+            self.slots().map(|at| self.lives(engine, at).then(|| engine.published(at))).collect();
+        let shutting_down = engine.shutting_down();
+        let mut goals = vec![false; shows.len()];
+        let mut pulled = vec![false; shows.len()];
+        let own = !(Hold::Need as u32) & 0xffff;
+        let wished = |at: SlotId, pulled: bool| {
+            let Some(row) = &shows[at.index()] else { return false };
+            let held = if shutting_down { self.image.find(b"shutdown") == Some(at) } else { row.holds.0 & own != 0 };
+            (held || pulled) && row.holds.0 & (Holds::MARK_ADMIN | Holds::MARK_CONFLICT) == 0
+        };
+        let mut open: Vec<SlotId> = self.slots().filter(|at| wished(*at, false)).collect();
+        for at in &open {
+            goals[at.index()] = true;
+        }
+        while let Some(at) = open.pop() {
+            for (relation, to) in self.targets(engine, at) {
+                let pulls = match relation {
+                    Relation::Needs
+                    | Relation::Binds
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::Contains => true,
+                    Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => false,
+                };
+                if pulls {
+                    pulled[to.index()] = true;
+                    if !goals[to.index()] && wished(to, true) {
+                        goals[to.index()] = true;
+                        open.push(to);
+                    }
+                }
+            }
+        }
+        for at in self.slots() {
+            let Some(row) = &shows[at.index()] else { continue };
+            let name = engine.name(at);
+            let name = name.as_str();
+            if (row.goal == Goal::Up) != goals[at.index()] {
+                return Err(Broken(format!("goals: that of {name} is {:?}, holds {:#x}", row.goal, row.holds.0)));
+            }
+            if (row.holds.0 & Hold::Need as u32 != 0) != pulled[at.index()] {
+                return Err(Broken(format!("goals: {name} is pulled: {}, and not shown so", pulled[at.index()])));
+            }
+            if (row.holds.0 & Holds::MARK_ADMIN != 0) != self.marks.contains(name) {
+                return Err(Broken(format!("marks: {name} is marked: {}", row.holds.0 & Holds::MARK_ADMIN != 0)));
+            }
+            let rivals = self.targets(engine, at).into_iter().filter(|(relation, _)| *relation == Relation::Conflicts);
+            let risen = rivals.filter(|(_, to)| goals[to.index()]).count() > 0;
+            if risen && goals[at.index()] {
+                return Err(Broken(format!("conflicts: {name} is wished together with what it conflicts with")));
+            }
+            if row.holds.0 & Holds::MARK_CONFLICT != 0 && !risen {
+                return Err(Broken(format!(
+                    "conflicts: {name} is marked, and nothing that it conflicts with is wished"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever may start now is requested now: a plain part of it, where nothing near is under way.
+    fn check_parallel(&self, engine: &Engine<'_>) -> Result<(), Broken> {
+        for at in self.slots() {
+            if !self.lives(engine, at) || self.is_bundle(engine, at) {
+                continue;
+            }
+            if engine.published(at).phase == Phase::Waiting && self.may_start(engine, at) {
+                return Err(Broken(format!("5: {} may start, and waits", engine.name(at).as_str())));
+            }
+        }
+        Ok(())
+    }
+
+    fn may_start(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        let near_is_at_rest = |relation: Relation, to: SlotId| {
+            let row = engine.published(to);
+            match relation {
+                Relation::Needs | Relation::Binds | Relation::NeedsToStart => self.is_up(engine, to),
+                Relation::Contains | Relation::Wants | Relation::After | Relation::Observes => match row.phase {
+                    Phase::Up => row.goal == Goal::Up && row.blocker == Blocker::Nothing,
+                    Phase::Failed | Phase::Done | Phase::Skipped | Phase::Down => true,
+                    Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => false,
+                },
+                Relation::Conflicts => !self.is_bundle(engine, to) && self.is_down(engine, to),
+                Relation::Listens => true,
+            }
+        };
+        let source_is_at_rest = |source: SlotId| {
+            let row = engine.published(source);
+            match row.phase {
+                Phase::Up => row.blocker == Blocker::Nothing,
+                Phase::Failed | Phase::Done | Phase::Skipped | Phase::Down | Phase::Waiting => true,
+                Phase::Starting | Phase::Restarting | Phase::Stopping => false,
+            }
+        };
+        let hard = |relation| matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);
+        self.gate(engine, at) == Value::On
+            && self.targets(engine, at).into_iter().all(|(relation, to)| {
+                near_is_at_rest(relation, to) && (!hard(relation) || engine.published(to).blocker == Blocker::Nothing)
+            })
+            && self.sources(engine, at).into_iter().all(|(_, source)| source_is_at_rest(source))
+    }
+}
+
+/// A fact's words with its attributes sorted.
+pub fn sorted(fact: &str) -> String {
+    let mut words: Vec<&str> = fact.split(' ').collect();
+    words[1..].sort_unstable();
+    words.join(" ")
+}
+
+/// As much of globs as plans have: plain text, and `*` at the end.
+fn glob(glob: &str, value: &str) -> bool {
+    glob.strip_suffix('*').map_or(glob == value, |start| value.starts_with(start))
+}

@@ -1,0 +1,98 @@
+//! What simulated programs do: some start slowly, lie, crash, hang, leave early, do not hear signals. A program's character
+//! depends on the seed, its service's name and which of its spawns it is, so it stays when other services go.
+
+use pintle::board::reports::Exit;
+
+use super::plan::Plan;
+use super::random::{Random, hash};
+
+/// Which command of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    Main,
+    Stop,
+    Reload,
+}
+
+/// How a spawn goes. All times in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Clone itself is refused: whether the reason may pass.
+    pub refused: Option<bool>,
+    /// From clone to exec, or to the step that fails.
+    pub exec_us: u64,
+    /// A step before exec fails: whether the reason may pass.
+    pub step_fails: Option<bool>,
+    /// From exec to the word that it is ready; never, if none.
+    pub ready_us: Option<u64>,
+    /// From exec to its end, by itself.
+    pub end: Option<(u64, Exit)>,
+    /// From a signal to its end; none is deaf.
+    pub on_signal: Option<(u64, Exit)>,
+    /// From SIGKILL to its end.
+    pub on_kill_us: u64,
+    /// Asks for more time: when, and how many milliseconds.
+    pub extend: Option<(u64, u32)>,
+}
+
+const FAILURES: [Exit; 5] = [Exit::Code(1), Exit::Code(0), Exit::Signal(11), Exit::Code(111), Exit::Signal(9)];
+
+/// The program of a service's spawn number `nth`. `calm`: faults have stopped.
+pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: bool, calm: bool) -> Program {
+    let mut random = Random::new(hash(service, &[plan.seed, u64::from(nth), command as u64]));
+    let ends_alone = command != Command::Main || oneshot;
+    // Some are always well, some often ill: else nothing of a large world ever comes up.
+    let temper = Random::new(hash(service, &[plan.seed])).below(4) * 12;
+    let slow = !calm && plan.has("slow") && random.chance(25);
+    let mut take = |most: u64| if slow { random.below(most * 400) } else { random.below(most) };
+    let mut program = Program {
+        refused: None,
+        exec_us: 10 + take(800),
+        step_fails: None,
+        ready_us: Some(take(5_000)),
+        end: None,
+        on_signal: Some((take(3_000), Exit::Signal(15))),
+        on_kill_us: 1 + take(300),
+        extend: None,
+    };
+    if ends_alone {
+        program.end = Some((take(8_000), Exit::Code(0)));
+    }
+    let mut fault = |name: &str| !calm && plan.has(name) && random.chance(temper);
+    let (refused, exec, die, hang, lie, deaf) =
+        (fault("refuse"), fault("exec"), fault("die"), fault("hang"), fault("lie"), fault("deaf"));
+    if refused {
+        program.refused = Some(random.chance(70));
+    }
+    if exec {
+        program.step_fails = Some(random.chance(50));
+    }
+    if die {
+        let exit = *random.pick(&FAILURES);
+        let when = *random.pick(&[0, 500, 4_000, 60_000, 3_000_000]);
+        program.end = Some((random.below(when + 1), exit));
+    }
+    if hang {
+        program.ready_us = None;
+        if ends_alone {
+            program.end = None;
+        }
+        if random.chance(50) {
+            program.extend = Some((random.below(100_000), 1 + random.below(2_000) as u32));
+        }
+    }
+    if lie {
+        // Says at once that it is ready, then is not.
+        program.ready_us = Some(0);
+        program.end = Some((random.below(2_000), *random.pick(&FAILURES)));
+    }
+    if deaf {
+        program.on_signal = None;
+        if random.chance(20) {
+            program.on_kill_us = random.below(4_000_000);
+        }
+    } else if random.chance(20) {
+        program.on_signal = Some((random.below(20_000), *random.pick(&[Exit::Code(0), Exit::Code(1)])));
+    }
+    program
+}

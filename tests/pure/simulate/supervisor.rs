@@ -1,0 +1,458 @@
+//! The supervisor's host for the simulated kernel: `src/host/supervisor` without descriptors. What is decided, is decided
+//! by the library; the order of things is that of the host's loop, one small piece at a time.
+
+use std::collections::VecDeque;
+
+use pintle::board::orders::{self, Orders, Wish};
+use pintle::board::reports::{self, Exit, ReportRow, Reports, State};
+use pintle::board::words::{self, Change, Follower};
+use pintle::database::{Image, action, service};
+use pintle::ident::{Order, SlotId};
+use pintle::lang::definition::Kind;
+use pintle::supervision::{Input, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::time::Instant;
+
+use super::kernel::{Kernel, Status};
+use super::plan::Plan;
+use super::programs::{Command, program};
+use super::random::Random;
+use super::world::{Broken, Mutant, Trace};
+
+/// Where the loop stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum At {
+    Orders,
+    Deadlines,
+    Spawns(u32),
+    Ring,
+    Drowse,
+    LastLook,
+    Asleep,
+    News,
+}
+
+#[derive(Default)]
+struct Private {
+    record: Record,
+    template: u32,
+    queued: bool,
+    wants_main: bool,
+    wants_auxiliary: bool,
+    deadline: Option<Instant>,
+    spawns: u32,
+}
+
+pub struct Supervisor<'a> {
+    image: Image<'a>,
+    plan: &'a Plan,
+    orders: Orders<'a>,
+    pub reports: Reports<'a>,
+    slots: Vec<Private>,
+    queue: VecDeque<SlotId>,
+    follower: Follower,
+    pub at: At,
+    /// Its doorbell has arrived.
+    pub rung: bool,
+    /// The engine has something to read.
+    dirty: bool,
+    /// It wants to ring the engine's doorbell.
+    pub rings: bool,
+    /// The reports of lives that nobody may see twice, for the mutants.
+    pub mutant: Option<Mutant>,
+}
+
+impl<'a> Supervisor<'a> {
+    pub fn new(image: Image<'a>, plan: &'a Plan, orders: Orders<'a>, reports: Reports<'a>) -> Supervisor<'a> {
+        reports.format();
+        let slots = (0..reports.geometry().slots()).map(|_| Private::default()).collect();
+        Supervisor {
+            image,
+            plan,
+            orders,
+            reports,
+            slots,
+            queue: VecDeque::new(),
+            follower: Follower::default(),
+            at: At::Orders,
+            rung: false,
+            dirty: false,
+            rings: false,
+            mutant: None,
+        }
+    }
+
+    /// When it wakes by itself.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.slots.iter().filter_map(|slot| slot.deadline).min().map(|due| due.0)
+    }
+
+    pub fn can_run(&self, kernel: &Kernel) -> bool {
+        self.at != At::Asleep
+            || self.rung
+            || kernel.processes.values().any(|process| process.has_news())
+            || self.next_deadline().is_some_and(|due| due <= kernel.now)
+    }
+
+    pub fn begin_shutdown(&mut self) {
+        words::store(self.reports.words(), reports::own::SHUTDOWN, 1);
+        self.rings = true;
+    }
+
+    /// One small piece of its loop.
+    pub fn run(&mut self, kernel: &mut Kernel, random: &mut Random, trace: &mut Trace) -> Result<(), Broken> {
+        let own = self.reports.words();
+        match self.at {
+            At::Orders => match self.follower.next(self.orders.words()) {
+                Some(Change::Slot(slot)) => self.look_at(slot, kernel, trace)?,
+                Some(Change::All) => {
+                    for slot in 0..self.reports.geometry().slots() {
+                        self.look_at(SlotId(slot), kernel, trace)?;
+                    }
+                }
+                None => self.at = At::Deadlines,
+            },
+            At::Deadlines => {
+                let now = Instant(kernel.now);
+                let due = |slot: &Private| slot.deadline.is_some_and(|due| due <= now);
+                match self.slots.iter().position(due) {
+                    Some(slot) => {
+                        self.slots[slot].deadline = None;
+                        self.feed(SlotId(slot as u32), Input::Deadline, kernel, trace)?;
+                    }
+                    None => self.at = At::Spawns(16),
+                }
+            }
+            At::Spawns(left) => match (left, self.queue.pop_front()) {
+                (0, Some(slot)) => {
+                    self.queue.push_front(slot);
+                    self.at = At::Ring;
+                }
+                (_, Some(slot)) => {
+                    self.at = At::Spawns(left - 1);
+                    self.spawn(slot, kernel, trace)?;
+                }
+                (_, None) => self.at = At::Ring,
+            },
+            At::Ring => {
+                if self.dirty && words::is_asleep(self.orders.words()) {
+                    self.rings = true;
+                }
+                self.dirty = false;
+                self.at = if self.queue.is_empty() { At::Drowse } else { At::News };
+            }
+            At::Drowse => {
+                words::set_asleep(own, true);
+                self.at = At::LastLook;
+            }
+            At::LastLook => {
+                if self.follower.behind(self.orders.words()) {
+                    words::set_asleep(own, false);
+                    self.at = At::News;
+                } else {
+                    self.at = At::Asleep;
+                }
+            }
+            At::Asleep => {
+                self.rung = false;
+                words::set_asleep(own, false);
+                self.at = At::News;
+            }
+            At::News => {
+                // The kernel says in any order who has news; how long it goes on before it looks at orders again, too.
+                let pids: Vec<u32> =
+                    kernel.processes.iter().filter(|(_, process)| process.has_news()).map(|(pid, _)| *pid).collect();
+                if pids.is_empty() || random.chance(5) {
+                    self.at = At::Orders;
+                } else {
+                    let pid = *random.pick(&pids);
+                    self.take_news(pid, kernel, random, trace)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_news(
+        &mut self,
+        pid: u32,
+        kernel: &mut Kernel,
+        random: &mut Random,
+        trace: &mut Trace,
+    ) -> Result<(), Broken> {
+        let Some(process) = kernel.processes.get(&pid) else { return Ok(()) };
+        let (exit, other) = (process.exit, random.chance(50));
+        let status = process.status.is_some_and(|status| status != Status::Nothing);
+        let ready = process.ready_unread || process.extend_unread.is_some();
+        if status && (other || exit.is_none() && !ready) {
+            self.read_status(pid, kernel, trace)
+        } else if ready && (other || exit.is_none()) {
+            self.read_ready(pid, kernel, trace)
+        } else if let Some(exit) = exit {
+            self.take_death(pid, exit, kernel, trace)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn read_status(&mut self, pid: u32, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let Some(process) = kernel.processes.get_mut(&pid) else { return Ok(()) };
+        let (slot, command) = (process.slot, process.command);
+        let status = process.status.take();
+        match (command, status) {
+            (Command::Main, Some(Status::Failed(passes))) => {
+                self.feed(slot, Input::StepFailed(0x10_0002, passes), kernel, trace)
+            }
+            (Command::Main, Some(Status::Executed | Status::Nothing)) => {
+                self.feed(slot, Input::Executed, kernel, trace)
+            }
+            (Command::Main | Command::Stop | Command::Reload, _) => Ok(()),
+        }
+    }
+
+    fn read_ready(&mut self, pid: u32, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let Some(process) = kernel.processes.get_mut(&pid) else { return Ok(()) };
+        let slot = process.slot;
+        let (ready, extend) = (core::mem::take(&mut process.ready_unread), process.extend_unread.take());
+        let listens = self.policy(slot).map(|policy| policy.ready);
+        if let (Some(ms), Some(Ready::Notify)) = (extend, listens) {
+            self.feed(slot, Input::Extend(ms), kernel, trace)?;
+        }
+        if ready && matches!(listens, Some(Ready::Descriptor(_) | Ready::Notify)) {
+            self.feed(slot, Input::Ready, kernel, trace)?;
+        }
+        Ok(())
+    }
+
+    fn take_death(&mut self, pid: u32, exit: Exit, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let Some(process) = kernel.processes.get(&pid) else { return Ok(()) };
+        let (slot, command) = (process.slot, process.command);
+        if self.mutant == Some(Mutant::DeathLost) && command == Command::Main {
+            self.mutant = None;
+            kernel.processes.remove(&pid);
+            return Ok(());
+        }
+        if process.status.is_some() {
+            self.read_status(pid, kernel, trace)?;
+        }
+        trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
+        if command == Command::Main {
+            self.read_ready(pid, kernel, trace)?;
+            self.feed(slot, Input::Ended(exit), kernel, trace)?;
+        } else {
+            self.feed(slot, Input::AuxiliaryEnded(exit), kernel, trace)?;
+        }
+        // Only now is its number free.
+        kernel.processes.remove(&pid);
+        Ok(())
+    }
+
+    /// See `Supervisor::look_at` of the host.
+    fn look_at(&mut self, slot: SlotId, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let (Some(order), Some(row)) = (self.orders.read(slot), self.reports.read(slot)) else { return Ok(()) };
+        let again = self.mutant == Some(Mutant::OrderTwice);
+        if (order.number != row.order || again) && order.number != Order(0) {
+            if !row.state.has_process() {
+                self.slots[slot.index()].template = order.service;
+            }
+            if self.policy(slot).is_none() {
+                return Err(Broken(format!("an order for slot {} which has no definition", slot.0)));
+            }
+            self.feed(slot, Input::Ordered(order.number, order.wish), kernel, trace)?;
+        }
+        if order.reload != row.reloaded {
+            self.feed_and(slot, Input::ReloadAsked, kernel, trace, |row| row.reloaded = order.reload)?;
+        }
+        if order.signal != row.signalled {
+            let input = Input::SignalAsked(order.signal as u8);
+            self.feed_and(slot, input, kernel, trace, |row| row.signalled = order.signal)?;
+        }
+        Ok(())
+    }
+
+    fn definition(&self, slot: SlotId) -> SlotId {
+        if slot.0 < self.image.services() { slot } else { SlotId(self.slots[slot.index()].template) }
+    }
+
+    fn policy(&self, slot: SlotId) -> Option<Policy> {
+        Policy::of(&self.image, self.definition(slot))
+    }
+
+    fn feed(&mut self, slot: SlotId, input: Input, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        self.feed_and(slot, input, kernel, trace, |_| {})
+    }
+
+    /// See `Supervisor::feed_and` of the host.
+    fn feed_and(
+        &mut self,
+        slot: SlotId,
+        input: Input,
+        kernel: &mut Kernel,
+        trace: &mut Trace,
+        change: impl FnOnce(&mut ReportRow),
+    ) -> Result<(), Broken> {
+        let (Some(before), Some(policy)) = (self.reports.read(slot), self.policy(slot)) else {
+            return Err(Broken(format!("slot {} cannot be read by its own writer", slot.0)));
+        };
+        let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
+        let private = &mut self.slots[slot.index()];
+        let mut taken = Slot {
+            row: before,
+            record: private.record,
+            policy: &policy,
+            now: Instant(kernel.now),
+            stamp,
+            salt: slot.0,
+            requests: Requests::default(),
+        };
+        step(&mut taken, input);
+        change(&mut taken.row);
+        if self.mutant == Some(Mutant::ReadyEarly) && input == Input::Executed && policy.kind == Kind::Longrun {
+            taken.row.state = State::Up;
+        }
+        private.record = taken.record;
+        words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
+        let (row, requests) = (taken.row, taken.requests);
+        trace.say(kernel.now, || {
+            format!("supervisor: {} {input:?}: {:?} -> {:?}, order {}", slot.0, before.state, row.state, row.order.0)
+        });
+        if row.deadline != before.deadline || input == Input::Deadline {
+            private.deadline = (row.deadline != Instant::NEVER).then_some(row.deadline);
+        }
+        if row != before {
+            let from_nothing = !before.state.has_process() || before.state == State::Spawning;
+            let on_the_way = matches!(row.state, State::Queued | State::Spawning | State::Starting);
+            if from_nothing && on_the_way && row.reloaded == before.reloaded && row.signalled == before.signalled {
+                self.reports.write_quietly(slot, &row);
+            } else {
+                self.reports.write(slot, &row);
+                self.dirty = true;
+            }
+        }
+        self.perform(slot, &requests, &row, kernel)
+    }
+
+    fn perform(
+        &mut self,
+        slot: SlotId,
+        requests: &Requests,
+        row: &ReportRow,
+        kernel: &mut Kernel,
+    ) -> Result<(), Broken> {
+        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
+            *requests;
+        let definition = self.definition(slot);
+        let private = &mut self.slots[slot.index()];
+        if cancel {
+            private.wants_main = false;
+            private.wants_auxiliary = false;
+        }
+        // Only what is not reaped, and this slot's, is ever signalled.
+        let ours = |pid: u32| kernel.processes.get(&pid).is_some_and(|process| process.slot == slot);
+        for (asked, pid) in [(stop_signals || reload_signals || signal != 0 || kill, row.pid)] {
+            if asked && pid != 0 && !ours(pid) {
+                return Err(Broken(format!("slot {} signals process {pid}, which is not its own", slot.0)));
+            }
+        }
+        if kill_auxiliary && row.auxiliary != 0 && !ours(row.auxiliary) {
+            return Err(Broken(format!("slot {} kills command {}, which is not its own", slot.0, row.auxiliary)));
+        }
+        let terminates = |number: u32| matches!(number, 2 | 3 | 15);
+        if stop_signals {
+            let signals = self.image.list(self.image.service(definition, service::STOP));
+            if signals.get(0) == action::SIGNALS && signals.iter().skip(1).any(terminates) {
+                kernel.signal(row.pid);
+            }
+        }
+        if signal != 0 && terminates(u32::from(signal)) {
+            kernel.signal(row.pid);
+        }
+        if kill && self.mutant != Some(Mutant::KillForgotten) {
+            kernel.kill(row.pid);
+        }
+        if kill_auxiliary {
+            kernel.kill(row.auxiliary);
+        }
+        if spawn {
+            private.wants_main = true;
+        }
+        if let Some(Role::Stop | Role::Reload) = spawn_auxiliary {
+            private.wants_auxiliary = true;
+        }
+        if (spawn || spawn_auxiliary.is_some()) && !std::mem::replace(&mut private.queued, true) {
+            self.queue.push_back(slot);
+        }
+        Ok(())
+    }
+
+    /// The turn of a slot in the queue.
+    fn spawn(&mut self, slot: SlotId, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let private = &mut self.slots[slot.index()];
+        private.queued = false;
+        let main = std::mem::take(&mut private.wants_main);
+        let auxiliary = std::mem::take(&mut private.wants_auxiliary);
+        if auxiliary && let Some(role) = private.record.role {
+            let command = if role == Role::Stop { Command::Stop } else { Command::Reload };
+            let input = match self.clone(slot, command, kernel, trace)? {
+                Ok(pid) => Input::AuxiliaryCloned(pid),
+                Err(_) => Input::AuxiliaryRefused,
+            };
+            self.feed(slot, input, kernel, trace)?;
+        }
+        if main && self.reports.read(slot).is_some_and(|row| row.state == State::Queued) {
+            let input = match self.clone(slot, Command::Main, kernel, trace)? {
+                Ok(pid) => Input::Cloned(pid),
+                Err(passes) => Input::Refused(0x10_000b, passes),
+            };
+            self.feed(slot, input, kernel, trace)?;
+        }
+        Ok(())
+    }
+
+    /// Invariant 9, by the processes that there really are.
+    fn clone(
+        &mut self,
+        slot: SlotId,
+        command: Command,
+        kernel: &mut Kernel,
+        trace: &mut Trace,
+    ) -> Result<Result<u32, bool>, Broken> {
+        let definition = self.definition(slot);
+        let name = self.image.name(definition);
+        for (pid, process) in kernel.of(slot) {
+            let fine = command != Command::Main && process.command == Command::Main
+                || command == Command::Main && process.command == Command::Reload;
+            if !fine {
+                let other = process.command;
+                return Err(Broken(format!("9: {name} ({}) gets {command:?} beside {other:?} {pid}", slot.0)));
+            }
+        }
+        let private = &mut self.slots[slot.index()];
+        private.spawns += 1;
+        let (nth, image) = (private.spawns, self.image);
+        let oneshot = self.policy(slot).is_some_and(|policy| policy.kind == Kind::Oneshot);
+        let name = if slot.0 < image.services() { name.to_string() } else { format!("{name}{}", slot.0) };
+        let program = program(self.plan, &name, nth, command, oneshot, kernel.calm);
+        if let Some(passes) = program.refused {
+            trace.say(kernel.now, || format!("kernel: {name} {command:?} is refused, may pass: {passes}"));
+            return Ok(Err(passes));
+        }
+        let pid = kernel.spawn(slot, command, program);
+        trace.say(kernel.now, || format!("kernel: {name} ({}) {command:?} is {pid}: {program:?}", slot.0));
+        Ok(Ok(pid))
+    }
+
+    /// Of what the newest order wishes, for the judge.
+    pub fn wish(&self, slot: SlotId) -> Wish {
+        self.slots[slot.index()].record.wish
+    }
+
+    /// Whether nothing waits to be spawned.
+    pub fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// What of the orders it has been told.
+    pub fn all_down(&self) -> bool {
+        words::load(self.orders.words(), orders::own::ALL_DOWN) == 1
+    }
+}
