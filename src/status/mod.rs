@@ -174,9 +174,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The phase to tell: the engine's, unless it is dead and the supervisor knows better.
+    /// The phase to tell: the engine's, unless it is dead and the supervisor knows better. An `up` that the supervisor
+    /// contradicts is old too: the engine has not looked yet, and nobody is to ask a life for answers that is not ready.
     fn phase(&self, definition: SlotId, said: &PublishedRow, report: &ReportRow) -> (Phase, Instant) {
-        if self.engine_alive || self.kind(definition) == Kind::Bundle {
+        let between_lives = matches!(report.state, State::Queued | State::Spawning | State::Starting | State::Delayed);
+        let behind = said.phase == Phase::Up && between_lives;
+        if (self.engine_alive && !behind) || self.kind(definition) == Kind::Bundle {
             return (said.phase, said.since);
         }
         let going_down = said.phase == Phase::Stopping;
