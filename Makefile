@@ -26,7 +26,7 @@ help:
 	@echo 'make clean           removes build/ and target/'
 
 # What builds the binary, found once: shell assignments. RELOCATION=static (no static PIE) is taken from the environment.
-$(B)/toolchain: cross/toolchain Makefile
+$(B)/toolchain: cross/toolchain cross/unwind.c Makefile
 	@mkdir -p $(B)
 	@sh cross/toolchain $(B) >$@.new
 	@mv $@.new $@

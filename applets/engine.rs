@@ -2,6 +2,7 @@
 
 use super::{Applet, Family};
 use crate::host;
+use crate::sys::process;
 
 pub static APPLET: Applet = Applet {
     name: "engine",
@@ -11,5 +12,8 @@ pub static APPLET: Applet = Applet {
     help: "Knows the dependencies, and tells the supervisor what is to run. The supervisor\n\
            starts it with the descriptors it needs, and starts it again if it dies.\n",
     raw: false,
-    run: |_| host::engine::run(),
+    run: |_| {
+        process::set_name(c"pintle-engine");
+        host::engine::run()
+    },
 };

@@ -108,6 +108,7 @@ fn usual_directory(options: &Options) -> Option<OsString> {
 }
 
 fn serve(number: i32, directory: &OsString, options: &Options) -> i32 {
+    process::set_name(c"pintle-log");
     let settings = Settings { directory: directory.as_bytes(), bytes_max: options.bytes_max, keep: options.keep };
     let logger = process::take_inherited(number).and_then(|socket| Logger::new(socket, settings));
     match logger {

@@ -457,7 +457,7 @@ impl Host {
         let (request, waits) = protocol::parse(&line).map_err(|bad| bad_line(answer, &bad))?;
         let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
         if !trusted && !matches!(request, Request::Await(_) | Request::Follow) {
-            let _ = write!(answer, "no this may only root and the user of pintle, not uid {}", sender.uid);
+            let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
             return Err(());
         }
         let number = match request {

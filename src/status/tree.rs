@@ -18,22 +18,22 @@ pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 /// Writes what `roots` depend on, each service with its own dependencies once; where it comes again, `...` stands.
 pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) -> fmt::Result {
     let mut shown = vec![false; view.slots() as usize];
-    // One entry a level: the members still to come. Its depth is that of the graph.
-    let mut levels: Vec<Level> = Vec::new();
+    let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
+    // One entry a level, with the members still to come, last first. Its depth is that of the graph.
+    let mut levels: Vec<Vec<Member>> = Vec::new();
     for root in roots {
         let Some(row) = view.row(*root) else { continue };
         write_node(view, out, &row, None, paint)?;
         mark(&mut shown, row.slot);
-        levels.push(Level { of: row.definition, at: 0 });
+        levels.push(stamps.members(view, row.definition));
         while let Some(level) = levels.last_mut() {
-            let Some((relation, slot)) = level.next(view) else {
+            let Some((relation, slot)) = level.pop() else {
                 levels.pop();
                 continue;
             };
             let Some(row) = view.row(slot) else { continue };
             for (depth, level) in levels.iter().enumerate() {
-                let last = level.clone().next(view).is_none();
-                let stroke = match (depth + 1 == levels.len(), last) {
+                let stroke = match (depth + 1 == levels.len(), level.is_empty()) {
                     (true, false) => 0,
                     (true, true) => 1,
                     (false, false) => 2,
@@ -42,15 +42,44 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &S
                 out.write_str(strokes[stroke])?;
             }
             let again = shown.get(slot.index()).copied().unwrap_or(true);
-            let leaf = Level { of: row.definition, at: 0 }.next(view).is_none();
-            write_node(view, out, &row, Some((relation, again && !leaf)), paint)?;
+            let members = stamps.members(view, row.definition);
+            write_node(view, out, &row, Some((relation, again && !members.is_empty())), paint)?;
             if !again {
                 mark(&mut shown, slot);
-                levels.push(Level { of: row.definition, at: 0 });
+                levels.push(members);
             }
         }
     }
     Ok(())
+}
+
+type Member = (Relation, SlotId);
+
+/// Which slots have been taken as members of the service that is looked at now.
+struct Stamps {
+    of: Vec<u32>,
+    last: u32,
+}
+
+impl Stamps {
+    /// What a service depends on, last first, each once by its strongest relation.
+    fn members(&mut self, view: &View<'_>, of: SlotId) -> Vec<Member> {
+        self.last += 1;
+        let mut members = Vec::new();
+        for edge in view.image.edges(of) {
+            let shows = matches!(
+                edge.relation,
+                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
+            );
+            // Edges come by relation, the strongest first.
+            if let Some(stamp) = self.of.get_mut(edge.slot.index()).filter(|stamp| shows && **stamp != self.last) {
+                *stamp = self.last;
+                members.push((edge.relation, edge.slot));
+            }
+        }
+        members.reverse();
+        members
+    }
 }
 
 fn mark(shown: &mut [bool], slot: SlotId) {
@@ -78,33 +107,6 @@ fn write_node(
         write!(out, ": {}", view.exit(row))?;
     }
     out.write_str(if matches!(below, Some((_, true))) { " ...\n" } else { "\n" })
-}
-
-/// The members of one node that are still to come.
-#[derive(Clone)]
-struct Level {
-    of: SlotId,
-    at: usize,
-}
-
-impl Level {
-    /// The next dependency. A service that is needed and wanted comes once, by the strongest relation.
-    fn next(&mut self, view: &View<'_>) -> Option<(Relation, SlotId)> {
-        loop {
-            let edge = view.image.edges(self.of).nth(self.at)?;
-            self.at += 1;
-            let earlier = view.image.edges(self.of).take(self.at - 1);
-            let shows = |relation| {
-                matches!(
-                    relation,
-                    Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
-                )
-            };
-            if shows(edge.relation) && !earlier.clone().any(|other| other.slot == edge.slot && shows(other.relation)) {
-                return Some((edge.relation, edge.slot));
-            }
-        }
-    }
 }
 
 /// Where trees begin: the boot bundle, and whatever nothing depends on.

@@ -22,6 +22,11 @@ pub fn standard_input() -> BorrowedFd<'static> {
     rustix::stdio::stdin()
 }
 
+/// The name that `ps -e` and `top` show; of one that was executed through /proc/self/exe it would be "exe".
+pub fn set_name(name: &CStr) {
+    let _ = rustix::thread::set_name(name); // only a name
+}
+
 /// The effective user.
 pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -2,7 +2,7 @@
 
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
-use super::{FLIGHTS, Private, SPAWNS, Source, Supervisor, kill_group};
+use super::{FLIGHTS, Private, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
@@ -19,6 +19,9 @@ use pintle::time::Instant;
 
 /// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
 pub const STUCK_MS: u32 = 50;
+
+/// So many spawns are a storm: their stacks' memory is not kept for the next one.
+const STORM: u32 = 64;
 
 /// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
 /// watched for that moment, and its hang-up would wake us over and over.
@@ -70,6 +73,7 @@ impl Supervisor {
         for _ in 0..SPAWNS {
             if self.queue.first == 0 {
                 self.stuck = None;
+                self.tidy_stacks();
                 return false;
             }
             // One main process and one command at most: two places.
@@ -99,6 +103,14 @@ impl Supervisor {
             }
         }
         self.queue.first != 0
+    }
+
+    /// After a storm of spawns, when nothing is under way, the stacks' memory goes back.
+    fn tidy_stacks(&mut self) {
+        if self.spawned >= STORM && self.flights.iter().all(Option::is_none) {
+            self.spawned = 0;
+            self.spawner.release_memory();
+        }
     }
 
     fn spawn_main(&mut self, slot: SlotId, forked: bool) {
@@ -183,6 +195,7 @@ impl Supervisor {
     /// Keeps a new child: whose it is, and its status pipe.
     pub fn watch(&mut self, owner: Owner, pending: Pending) -> u32 {
         let pid = pending.pid;
+        self.spawned = self.spawned.saturating_add(1);
         self.pids.insert(pid, owner);
         let free = self.flights.iter().position(Option::is_none);
         if let Some(at) = free
@@ -288,7 +301,7 @@ impl Supervisor {
             match owner {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
-                    kill_group(death.pid);
+                    kill_rest(death.pid);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
                 Some(Owner::Engine | Owner::Logger) | None => {}
@@ -337,7 +350,7 @@ impl Supervisor {
         }
         let is_oneshot = self.policy(slot).is_some_and(|policy| policy.kind == Kind::Oneshot);
         if !(is_oneshot && exit == Exit::Code(0)) {
-            kill_group(pid);
+            kill_rest(pid);
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
             link.ended(slot);

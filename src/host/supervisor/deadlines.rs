@@ -8,14 +8,17 @@ pub struct Deadlines {
     /// Slots, the earliest first; only the first `count` are in use.
     heap: Vec<u32>,
     count: usize,
-    /// For each slot: when, and its place in the heap plus one (0: not in it).
-    slots: Vec<(Instant, u32)>,
+    /// For each slot: when.
+    due: Vec<Instant>,
+    /// For each slot: its place in the heap plus one (0: not in it).
+    place: Vec<u32>,
 }
 
 impl Deadlines {
     /// For this many slots.
     pub fn new(slots: u32) -> Deadlines {
-        Deadlines { heap: vec![0; slots as usize], count: 0, slots: vec![(Instant(0), 0); slots as usize] }
+        let slots = slots as usize;
+        Deadlines { heap: vec![0; slots], count: 0, due: vec![Instant(0); slots], place: vec![0; slots] }
     }
 
     /// The earliest.
@@ -34,7 +37,9 @@ impl Deadlines {
 
     /// Sets, moves or (`NEVER`) removes the deadline of a slot.
     pub fn set(&mut self, slot: SlotId, due: Instant) {
-        let Some((old, place)) = self.slots.get_mut(slot.index()) else { return };
+        let (Some(old), Some(place)) = (self.due.get_mut(slot.index()), self.place.get_mut(slot.index())) else {
+            return;
+        };
         let at = *place as usize;
         match (at, due == Instant::NEVER) {
             (0, true) => {}
@@ -62,12 +67,12 @@ impl Deadlines {
     }
 
     fn due(&self, slot: u32) -> Instant {
-        self.slots[slot as usize].0
+        self.due[slot as usize]
     }
 
     fn put(&mut self, at: usize, slot: u32) {
         self.heap[at] = slot;
-        self.slots[slot as usize].1 = at as u32 + 1;
+        self.place[slot as usize] = at as u32 + 1;
     }
 
     fn settle(&mut self, at: usize) {

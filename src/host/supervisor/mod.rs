@@ -83,6 +83,8 @@ pub struct Supervisor {
     queue: Queue,
     flights: Vec<Option<Flight>>,
     spawner: Spawner,
+    /// Since the stacks' memory was last given back.
+    spawned: u32,
     /// Since when no stack has been free for what is queued.
     stuck: Option<Instant>,
     poll: Poll,
@@ -395,6 +397,11 @@ impl Supervisor {
         }
         variables
     }
+}
+
+/// SIGKILL to what is left of the group of a process that is dead and not reaped yet.
+fn kill_rest(pid: u32) {
+    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
 }
 
 /// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has

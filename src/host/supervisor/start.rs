@@ -186,6 +186,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         queue: Queue::default(),
         flights: Supervisor::no_flights(),
         spawner,
+        spawned: 0,
         stuck: None,
         poll,
         signals,

@@ -7,7 +7,7 @@ use crate::sys::Result;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::limits::STACKS;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect};
 
 /// Bytes of one area: arguments, environment, plan and stack together.
 pub const AREA_BYTES: usize = 65536;
@@ -39,6 +39,13 @@ impl Stacks {
         // Where the kernel writes when a child lets go, at any time: it must never move.
         let words = Box::leak(Box::new([const { AtomicU32::new(0) }; STACKS + 1]));
         Ok(Stacks { base, words })
+    }
+
+    /// Gives the pages of all areas back. No child may be on any.
+    pub fn release_pages(&self) {
+        let length = STRIDE * (STACKS + 1);
+        // SAFETY: our own mapping, private and without a file, and nothing in it is in use; it reads as zeros afterwards.
+        let _ = unsafe { madvise(self.base.cast(), length, Advice::LinuxDontNeed) };
     }
 
     /// The end of an area; `AREA_BYTES` below it are to be used. `None`: the one for forked children.
