@@ -116,7 +116,7 @@ pub fn log_range(geometry: Geometry, capacities: Capacities) -> core::ops::Range
 }
 
 /// The engine over a database and its memory. What is not in the memory is derived from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine<'a> {
     image: Image<'a>,
     memory: Memory<'a>,
@@ -188,6 +188,18 @@ impl<'a> Engine<'a> {
         self.look_at_boot();
         self.memory.commit();
         taken.map(|()| number)
+    }
+
+    /// A step that is killed just before its commit: for tests of what a successor makes of it.
+    #[doc(hidden)]
+    pub fn step_and_die(mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
+        self.exit = Exit::None;
+        self.memory.begin();
+        let _ = self.take(input);
+        self.run();
+        self.close_transaction();
+        self.look_at_boot();
     }
 
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {

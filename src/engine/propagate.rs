@@ -97,6 +97,7 @@ impl Engine<'_> {
     fn mark_rivals(&mut self, at: SlotId, up: bool) {
         let mut sources = self.live(at);
         while let Some(rival) = sources.next(self) {
+            self.memory.insert(Set::Tell, rival);
             if up {
                 self.put_holds(rival, Holds::MARK_CONFLICT, 0);
             } else if self.risen_rival(rival).is_none() {

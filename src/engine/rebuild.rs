@@ -92,4 +92,11 @@ impl Engine<'_> {
     pub fn told_bits(&self, at: SlotId) -> u32 {
         self.memory.told(at) & !told::EVENTS
     }
+
+    /// The facts of a slot that decide anything: holds, state, order, latches, stamps. For tests that tell states apart.
+    #[doc(hidden)]
+    pub fn facts(&self, at: SlotId) -> [u32; 7] {
+        [slot::HOLDS, slot::STATE, slot::ORDER, slot::LATCH_START, slot::LATCH_STOP, slot::BEGAN, slot::READY]
+            .map(|field| self.memory.slot(at, field))
+    }
 }

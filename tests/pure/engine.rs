@@ -3,6 +3,7 @@
 mod world;
 
 mod events;
+mod explore;
 mod instances;
 mod relations;
 mod transactions;

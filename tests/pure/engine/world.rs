@@ -12,12 +12,21 @@ use pintle::database::{Image, compile, service};
 use pintle::engine::{Capacities, Engine, Input, Outcome, Refusal, Sender, Standing, Target, Verb, words_needed};
 use pintle::graph::{Goal, Phase};
 use pintle::ident::SlotId;
-use pintle::lang::diagnostic::{Source, render};
+use pintle::lang::diagnostic::{Source, has_errors, render};
 use pintle::lang::parse;
 use pintle::time::Instant;
 
 /// The database of these files, `name: key = value; key = value` a line. A service without a command gets one.
 pub fn database(text: &str) -> &'static [u8] {
+    Vec::leak(try_database(text).unwrap_or_else(|findings| panic!("{findings}")))
+}
+
+/// Whether the compiler takes these files.
+pub fn compiles(text: &str) -> bool {
+    try_database(text).is_ok()
+}
+
+fn try_database(text: &str) -> Result<Vec<u8>, String> {
     let mut sources = Vec::new();
     let mut names = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -35,20 +44,20 @@ pub fn database(text: &str) -> &'static [u8] {
         .enumerate()
         .filter_map(|(file, name)| parse(file as u32, name, &sources[file].text, &mut findings))
         .collect();
-    let mut shown = String::new();
     let made = compile(definitions, &sources, &[]);
     if let Err(more) = &made {
         findings.extend(more.iter().cloned());
     }
-    if made.is_err()
-        || findings.iter().any(|finding| pintle::lang::diagnostic::has_errors(std::slice::from_ref(finding)))
-    {
-        for finding in &findings {
-            render(finding, &sources, &mut shown).expect("a String takes everything");
+    match made {
+        Ok(bytes) if !has_errors(&findings) => Ok(bytes),
+        Ok(_) | Err(_) => {
+            let mut shown = String::new();
+            for finding in &findings {
+                render(finding, &sources, &mut shown).expect("a String takes everything");
+            }
+            Err(shown)
         }
-        panic!("{shown}");
     }
-    Vec::leak(made.expect("looked at above"))
 }
 
 /// Engine, memory, and what the supervisor has.
