@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn an_answer_is_one_line_of_whole_characters() {
         let mut answer = Answer::new();
-        let _ = write!(answer, "bad \"{}\" \u{e4}", "a\nb\t");
+        let _ = answer.write_str("bad \"a\nb\t\" \u{e4}");
         assert_eq!(answer.line(), "bad \"a b \" \u{e4}\n".as_bytes());
         let mut answer = Answer::new();
         let _ = write!(answer, "x{}", "\u{20ac}".repeat(ANSWER_BYTES_MAX));
