@@ -1,8 +1,8 @@
 //! Where a running pintle is found: `$PINTLE_RUN`, `/run/pintle`, `/dev/shm/pintle-UID`, else nothing but an abstract
 //! socket. The supervisor makes the place, everyone else looks for it; both go through the same list.
 //!
-//! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: it must
-//! belong to root or to the one who looks, and be writable by its owner alone.
+//! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: unless it was
+//! named, it must belong to root or to the one who looks, and be writable by its owner alone.
 
 use crate::sys::directory::Directory;
 use crate::sys::socket::Address;
@@ -144,7 +144,9 @@ impl RunDirectory {
 /// alone count where they are given.
 pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
-        return RunDirectory::open_at(&path).map(Place::Directory);
+        // Who names a place believes in it; what is read there is not trusted anyway.
+        let directory = Directory::open(&path).map_err(|errno| Problem::new("open", &path, errno))?;
+        return Ok(Place::Directory(RunDirectory { directory, path }));
     }
     // One that is not pintle's, or not ours to believe in: the next.
     let there = |path: &PathBuf| RunDirectory::open_at(path).ok().filter(|found| found.directory.has(CONTROL));
