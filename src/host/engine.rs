@@ -414,7 +414,8 @@ impl Host {
                 }
                 // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
                 self.flush(now);
-                if self.clients.talk(at) == Talk::Waiting(number) && self.engine.transaction(number) != Standing::Running
+                if self.clients.talk(at) == Talk::Waiting(number)
+                    && self.engine.transaction(number) != Standing::Running
                 {
                     self.finish_waiting(at, number, now);
                 }

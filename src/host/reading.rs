@@ -98,9 +98,7 @@ impl Copies {
 }
 
 /// The words of this system, for `pintle::status`.
-pub const SYSTEM_WORDS: SystemWords = SystemWords {
-    failure: |word, to| write!(to, "{}", Failure(word)),
-};
+pub const SYSTEM_WORDS: SystemWords = SystemWords { failure: |word, to| write!(to, "{}", Failure(word)) };
 
 fn file(directory: &RunDirectory, name: &str) -> Result<FileView, String> {
     directory.open(name).map(FileView::new).map_err(|problem| problem.to_string())
