@@ -234,7 +234,7 @@ fn start_keeper(words: &[String]) -> Result<(), (&'static str, Errno)> {
         crate::sys::spawn::Pass { source: null.as_fd(), target: 0 },
         crate::sys::spawn::Pass { source: write.as_fd(), target: 1 },
     ];
-    let plan = Plan { program: Some(Text::lasting(c"/proc/self/exe")), descriptors: &passes, ..Plan::default() };
+    let plan = Plan { program: Some(Text::lasting(process::own_program())), descriptors: &passes, ..Plan::default() };
     let pid = AtomicU32::new(0);
     let pending = draft.spawn(&plan, &pid).map_err(trouble)?;
     drop(write);

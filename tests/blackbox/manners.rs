@@ -52,3 +52,25 @@ fn a_directory_that_anybody_could_have_made_is_not_believed_in() {
     );
     assert_eq!((ran.code, ran.err), (111, told));
 }
+
+#[test]
+fn process_1_needs_no_proc() {
+    let pause = format!("command = {}\n", program("pause"));
+    // One service by way of the chain-loader.
+    let rich = format!("{pause}env-file = -/nonexistent\n");
+    let machine =
+        Machine::new(&[("plain", &pause), ("rich", &rich), ("default", "type = bundle\ncontains = plain rich\n")]);
+    let run = machine.folder.0.join("other");
+    let mut inside = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec"])
+        .arg("mount -t tmpfs none /proc; exec \"$0\" supervise --db \"$1\" --run \"$2\"")
+        .args([binary().as_os_str(), machine.folder.0.join("boot.db").as_os_str(), run.as_os_str()])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("unshare");
+    let there = [("PINTLE_RUN", run.as_os_str())];
+    machine.wait("both are up where there is no /proc", |_| pintle(&["status", "plain", "rich"], &there).code == 0);
+    assert_eq!(pintle(&["restart", "--wait", "plain"], &there).code, 0);
+    assert_eq!(pintle(&["shutdown"], &there).code, 0);
+    assert_eq!(inside.wait().expect("it ends").code(), Some(0));
+}

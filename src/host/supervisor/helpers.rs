@@ -1,7 +1,7 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
 use super::pids::Owner;
-use super::{SELF, Supervisor};
+use super::Supervisor;
 use crate::host::descriptors;
 use crate::host::failure::Failure;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};
@@ -107,7 +107,7 @@ impl Supervisor {
             *place = Pass { source: given.0.as_fd(), target: given.1 };
         }
         let plan = Plan {
-            program: Some(Text::lasting(SELF)),
+            program: Some(Text::lasting(self.common.program)),
             directory: Some(Text::lasting(c"/")),
             descriptors: &passes,
             ..Plan::default()
@@ -149,7 +149,7 @@ impl Supervisor {
         link.restart();
         let passes = [Pass { source: link.logger_end(), target: 3 }];
         let plan = Plan {
-            program: Some(Text::lasting(SELF)),
+            program: Some(Text::lasting(self.common.program)),
             descriptors: &passes,
             umask: Some(0o027),
             directory: Some(Text::lasting(c"/")),

@@ -40,6 +40,8 @@ pub enum Output<'a> {
 pub struct Common {
     pub image: Image<'static>,
     pub accounts: Accounts,
+    /// The program that helpers and chain-loaders are: our own.
+    pub program: &'static core::ffi::CStr,
     /// Ours.
     pub uid: u32,
     /// Ours.
@@ -196,7 +198,7 @@ pub fn launch(
         let _ = passes.push(Pass { source: pass.0, target: pass.1 }); // three at most
     }
     let plan = Plan {
-        program: Some(if rich { Text::lasting(super::SELF) } else { program }),
+        program: Some(if rich { Text::lasting(common.program) } else { program }),
         directory: (!rich).then_some(directory),
         root: None,
         uid: account.uid.filter(|_| !rich),

@@ -25,7 +25,6 @@ use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
 use crate::sys::{OwnedFd, alloc, clock};
 use children::{Flight, Queue};
-use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 use deadlines::Deadlines;
 use helpers::Helper;
@@ -39,9 +38,6 @@ use pintle::ident::{Order, SlotId};
 use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
 use pintle::supervision::{Input, Policy, Record, Requests, Role, Slot, step};
 use pintle::time::Instant;
-
-/// The program that helpers and chain-loaders are: our own.
-const SELF: &CStr = c"/proc/self/exe";
 
 /// Spawns in one round, before the kernel's news are looked at again.
 const SPAWNS: usize = 16;

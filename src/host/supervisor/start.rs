@@ -172,6 +172,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         common: Common {
             image,
             accounts,
+            program: process::own_program(),
             uid: process::uid(),
             gid: process::gid(),
             descriptor_limit: limit,
