@@ -23,6 +23,7 @@ pub static APPLET: Applet = Applet {
            \x20                     /dev/shm/pintle-UID)\n\
            --log-dir DIR         where logs go ($PINTLE_LOG, /var/log/pintle, or log in\n\
            \x20                     the run directory)\n\
+           --engine-user NAME    as whom the engine runs, which needs no privilege\n\
            --shutdown-timeout T  after it all is killed: 500ms, 60s (the default), 2m\n\
            --ready-fd N          writes a newline to descriptor N once commands can be\n\
            \x20                     given, and closes it\n\
@@ -53,13 +54,14 @@ fn run(arguments: Arguments) -> i32 {
 fn options(arguments: Arguments) -> Result<Options, lexopt::Error> {
     use lexopt::prelude::*;
     let mut database = OsString::from("/etc/pintle/boot.db");
-    let (mut run, mut log_dir, mut ready, mut bundle) = (None, None, None, None);
+    let (mut run, mut log_dir, mut engine_user, mut ready, mut bundle) = (None, None, None, None, None);
     let mut shutdown_timeout_ms = 60_000;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("db") => database = parser.value()?,
             Long("run") => run = Some(parser.value()?),
+            Long("engine-user") => engine_user = Some(parser.value()?),
             Long("log-dir") => log_dir = Some(parser.value()?),
             Long("shutdown-timeout") => {
                 let text = parser.value()?.string()?;
@@ -78,6 +80,7 @@ fn options(arguments: Arguments) -> Result<Options, lexopt::Error> {
         run,
         log_dir,
         shutdown_timeout_ms,
+        engine_user,
         ready,
         bundle: bundle.unwrap_or_else(|| OsString::from("default")),
     })

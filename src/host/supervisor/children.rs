@@ -20,6 +20,8 @@ use pintle::time::Instant;
 /// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
 pub const STUCK_MS: u32 = 50;
 
+/// Deaths in one round.
+const DEATHS: usize = 256;
 /// So many spawns are a storm: their stacks' memory is not kept for the next one.
 const STORM: u32 = 64;
 
@@ -287,9 +289,12 @@ impl Supervisor {
         }
     }
 
-    /// Takes every death that there is. SIGCHLD may stand for several.
+    /// Takes deaths. SIGCHLD may stand for several; a service whose orphans die without end does not keep others waiting.
     pub fn take_deaths(&mut self) {
-        while let Some(death) = reap::peek() {
+        for _ in 0..DEATHS {
+            self.more_deaths = false;
+            let Some(death) = reap::peek() else { return };
+            self.more_deaths = true;
             let exit = match death.outcome {
                 Outcome::Exited(code) => Exit::Code(code),
                 Outcome::Killed { signal, .. } => Exit::Signal(signal),

@@ -110,6 +110,11 @@ impl Supervisor {
             program: Some(Text::lasting(self.common.program)),
             directory: Some(Text::lasting(c"/")),
             descriptors: &passes,
+            uid: self.engine_account.as_ref().map(|account| account.uid),
+            gid: self.engine_account.as_ref().map(|account| account.gid),
+            groups: self.engine_account.as_ref().map(|account| account.groups.as_slice()),
+            // Another user's process has no capability; this keeps it so.
+            no_new_privileges: true,
             ..Plan::default()
         };
         let draft = with_arguments(self.spawner.draft_or_fork(), &[c"pintle-engine"])?;

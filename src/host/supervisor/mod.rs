@@ -20,6 +20,7 @@ pub use start::{Options, first_acts, start};
 use crate::host::failure::Failure;
 use crate::host::log_link::LogLink;
 use crate::host::run_directory::Place;
+use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
@@ -79,6 +80,8 @@ pub struct Supervisor {
     queue: Queue,
     flights: Vec<Option<Flight>>,
     spawner: Spawner,
+    /// There may be more deaths than one round takes.
+    more_deaths: bool,
     /// Since the stacks' memory was last given back.
     spawned: u32,
     /// Since when no stack has been free for what is queued.
@@ -95,6 +98,8 @@ pub struct Supervisor {
     /// Of each instance slot: its name, NUL behind it.
     instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
     engine_descriptors: Vec<OwnedFd>,
+    /// As whom the engine runs, if not as we do.
+    engine_account: Option<Account>,
     log_dir: Option<std::ffi::CString>,
     engine: Helper,
     logger: Helper,
@@ -156,7 +161,7 @@ impl Supervisor {
             self.now = clock::now();
             self.follow_orders();
             self.meet_deadlines();
-            let more = self.spawn_some();
+            let more = self.spawn_some() || self.more_deaths;
             self.flush_log();
             self.ring();
             if let Some(code) = self.ended() {
@@ -173,6 +178,9 @@ impl Supervisor {
                 words::set_asleep(self.reports.words(), false);
             }
             self.now = clock::now();
+            if self.more_deaths {
+                self.take_deaths();
+            }
             for one in &news {
                 self.take(*one);
             }
@@ -263,7 +271,9 @@ impl Supervisor {
             if !row.state.has_process()
                 && let Some(private) = self.slots.get_mut(slot.index())
             {
-                private.template = order.service;
+                if core::mem::replace(&mut private.template, order.service) != order.service {
+                    private.notify = None; // it belongs to the user of the template before
+                }
                 private.text = order.text;
             }
             match (order.wish, self.policy(slot)) {

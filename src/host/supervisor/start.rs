@@ -8,7 +8,7 @@ use super::launch::Common;
 use super::pids::Pids;
 use super::shutdown::Progress;
 use super::{Private, Source, Supervisor};
-use crate::host::accounts::Accounts;
+use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_link::LogLink;
 use crate::host::run_directory::{self, DATABASE, LOCK, NOTIFY, PUBLISHED, Place, Problem, REPORTS};
@@ -16,7 +16,7 @@ use crate::sys::errno::Words;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, directory, file, mapping, output, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, accounts, alloc, clock, directory, file, mapping, output, process, socket};
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
 use pintle::database::{Image, header};
@@ -38,6 +38,8 @@ pub struct Options {
     pub log_dir: Option<OsString>,
     /// The bound of a shutdown.
     pub shutdown_timeout_ms: u32,
+    /// As whom the engine runs; none: as whoever runs this.
+    pub engine_user: Option<OsString>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
     /// The service to boot.
@@ -113,6 +115,12 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     );
     fill_header(&reports, &image, boot);
 
+    // The engine only reads them. (Memory cannot be opened a second time; there one user is all anyway.)
+    let readable = place.directory().map(|run| run.open(REPORTS)).transpose()?;
+    let engine_account = options.engine_user.as_ref().map(|name| engine_account(name.as_bytes())).transpose()?;
+    let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
+    words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
+
     let address = place.control_address().map_err(failed("the run directory's path is too long for a socket"))?;
     let control = socket::listen(&address, 0o660).map_err(failed("cannot listen on the control socket"))?;
     let (bell_in, bell_out) = (Doorbell::new(), Doorbell::new());
@@ -121,7 +129,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     for (fd, number) in [
         (database.as_fd(), descriptors::DATABASE),
         (orders_fd.as_fd(), descriptors::ORDERS),
-        (reports_fd.as_fd(), descriptors::REPORTS),
+        (readable.as_ref().unwrap_or(&reports_fd).as_fd(), descriptors::REPORTS),
         (published_fd.as_fd(), descriptors::PUBLISHED),
         (state_fd.as_fd(), descriptors::STATE),
         (control.as_fd(), descriptors::CONTROL),
@@ -165,13 +173,13 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     if process::pid() != 1 {
         process::become_subreaper().map_err(failed("cannot adopt orphans"))?;
     }
-    let mut accounts = Accounts::default();
-    accounts.take(&image);
+    let mut known = Accounts::default();
+    known.take(&image);
 
     let supervisor = Supervisor {
         common: Common {
             image,
-            accounts,
+            accounts: known,
             program: process::own_program(),
             uid: process::uid(),
             gid: process::gid(),
@@ -187,6 +195,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         queue: Queue::default(),
         flights: Supervisor::no_flights(),
         spawner,
+        more_deaths: false,
         spawned: 0,
         stuck: None,
         poll,
@@ -198,6 +207,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         log_full: false,
         instances: vec![[0; INSTANCE_BYTES_MAX + 1]; geometry.instances as usize],
         engine_descriptors,
+        engine_account,
         log_dir,
         engine: Helper::start_now(),
         logger: Helper::default(),
@@ -309,11 +319,17 @@ fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) 
         (reports::own::BOOT, boot.0),
         (reports::own::DATABASE_CRC, image.header(header::CRC)),
         (reports::own::DATABASE_LENGTH, image.header(header::LENGTH)),
-        (reports::own::ONE_UID, 1),
     ] {
         words::store(words, at, value);
     }
     words::store_u64(words, reports::own::STARTED, clock::now().0);
+}
+
+fn engine_account(name: &[u8]) -> Result<accounts::Account, Refusal> {
+    accounts::user(name).map_err(|unknown| {
+        let name = String::from_utf8_lossy(name);
+        Refusal::input(format!("--engine-user {name}: {}", Unknown::User(unknown)))
+    })
 }
 
 /// How many descriptors there may be at once: two of a log pipe and two for readiness, as far as the definitions say.
