@@ -115,6 +115,10 @@ fn serve(number: i32, directory: &OsString, options: &Options) -> i32 {
         Ok(mut logger) => {
             alloc::freeze();
             logger.run();
+            let allocations = alloc::allocations_after_freeze();
+            if allocations > 0 {
+                let _ = writeln!(output::stderr(), "pintle-log: {allocations} allocations after start");
+            }
             exit::DONE
         }
         Err(error) => failed("cannot start the logger", error),

@@ -100,6 +100,8 @@ fn much_is_said_and_nothing_lost_at_the_end() {
     let said: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(1)).collect();
     let expected: Vec<String> = (0..20000).map(|number| number.to_string()).collect();
     assert!(said == expected, "{} lines", said.len());
+    // Neither a complaint of the logger nor a count of allocations, which is told where it is not 0.
+    assert!(!machine.messages().contains("pintle-log"), "{}", machine.messages());
 }
 
 #[test]
