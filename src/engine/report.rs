@@ -32,7 +32,9 @@ impl Engine<'_> {
         let before = bits;
         let was_up = bits & (state::REPORT | state::CURRENT) == State::Up as u32 | state::CURRENT;
         bits = bits & !(state::REPORT | state::RETRIED) | row.state as u32 | state::CURRENT;
-        if row.attempt > 1 {
+        // A life of this order has ended, or ends without an order: what comes is not the first.
+        let between = matches!(row.state, State::Queued | State::Delayed | State::Stopping);
+        if row.attempt > 1 || row.attempt == 1 && between {
             bits |= state::RETRIED;
         }
         self.exit = row.exit;
@@ -47,9 +49,8 @@ impl Engine<'_> {
         if row.state == State::Up {
             self.memory.put_slot(at, slot::READY, row.ready as u32);
         }
-        if row.state == State::Done
-            && (before & (state::REPORT | state::CURRENT)) != bits & (state::REPORT | state::CURRENT)
-        {
+        let seen = state::REPORT | state::CURRENT;
+        if row.state == State::Done && bits & state::WISH_UP != 0 && before & seen != bits & seen {
             self.drop_holds_of_done(at);
         }
         if new_life {

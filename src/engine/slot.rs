@@ -11,7 +11,7 @@ pub mod state {
     pub const REPORT: u32 = 0xf;
     /// The report is of the newest order.
     pub const CURRENT: u32 = 1 << 4;
-    /// More than one life under this order: policy restarted it.
+    /// A life under this order has ended, or ends by itself: policy restarts it.
     pub const RETRIED: u32 = 1 << 5;
     /// The order wishes it up.
     pub const WISH_UP: u32 = 1 << 6;

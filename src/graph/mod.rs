@@ -1,4 +1,63 @@
-//! Relations, goals, phases, holds: the vocabulary that every layer shares, and (below) the semantics in prose.
+//! Relations, goals, phases, holds: the vocabulary that every layer shares, and the semantics in prose. This page is the
+//! one home of what services do to each other; the engine is its one reader that acts.
+//!
+//! # Goals
+//!
+//! A service's *goal* is up exactly while something *holds* it and no *mark* keeps it down. Holds have names: the booted
+//! bundle, a person's start, a fired trigger, a condition that made the instance, work on a socket, a timer, and *need*:
+//! another service that needs, binds, needs to start, wants or contains this one has its goal up. Goals come from holds,
+//! marks and pulls alone. They never depend on phases or on `while`: a service that waits or has failed keeps pulling.
+//!
+//! *start* lays the admin hold, and lifts marks and forgets failures on the service and on all that it needs, binds, needs
+//! to start or contains, and what those need. *stop* drops the admin hold and lays the mark. *release* drops both. *reset*
+//! forgets `failed`, `skipped` and `done`. Events never lift a mark. While the machine shuts down nothing holds but the
+//! bundle `shutdown`, where there is one.
+//!
+//! Of two that conflict at most one has its goal up: when it rises, the other gets a mark that is lifted when it falls.
+//! Only a person's start displaces; whatever else would rise stays down. For one input the lower slot wins.
+//!
+//! # Phases
+//!
+//! A phase is a pure function of facts, the newest order and the report (`engine/slot.rs`). A slot with an order that the
+//! supervisor has not reported on counts as not down and not up: news of an earlier order changes nothing.
+//!
+//! A service *may start* when its goal is up, it has not failed or ended for good, its `while` is on, all that it needs,
+//! binds, needs to start (or, a bundle, contains) is up and not about to go down or to restart, nothing that it wants, is
+//! after or observes in `while` is under way, nothing that conflicts with it is active, and nothing that needs, binds or
+//! contains it is still going down. It *must stop* when its goal is down, its `while` is off, something that it needs or
+//! contains is neither up nor restarting or must stop itself, something that it binds is not up or has had a new life since
+//! its own began. It *may stop* when nothing that needs, binds or contains it is active, and nothing that merely orders it
+//! (needs-to-start, wants, after, observes) is itself going down. So a stop waits for stops alone, and always ends.
+//!
+//! *Under way* is: starting for its first life; restarting by command, in its first life; stopping, or having to, with its
+//! goal up; or waiting only for what is under way, for a stop, or for something to observe that is under way. A bundle is
+//! also under way while any member is. All else is settled, so a soft wait ends.
+//!
+//! *Restart in place* is neither a start nor a stop: what needs the service stays. What binds to it (for a oneshot: all that
+//! needs it) goes down first and comes back after it. A bundle has no process: it is up when all its members are, restarting
+//! while one of them is, and going down while members that nothing else holds are. Restarting it restarts its members.
+//!
+//! *Done* drops the admin, trigger, demand and schedule holds. `failed`, `skipped` and `done` are left by start, reset or a
+//! new trigger, the first two also by a goal that rises again.
+//!
+//! # Conditions and triggers
+//!
+//! A leaf of an expression is on while a matching condition is on or its latch is set; a plain event sets latches. `up(X)`
+//! is on while X is up and *changing* while it restarts; `changing` starts nothing and stops nothing. An input fires a
+//! trigger if and only if, just after it, the expression is true through a leaf that it touched: the leaf is on, or stands
+//! under `not`; so is each operator up to the root. Firing clears the expression's latches, a start by other means clears
+//! both. For one fact the order is: latches, `while` and `for-each`, `stop-on`, `start-on`, and goals after all of them.
+//!
+//! A condition is on while anybody holds it on: plainly, or by a lease. `off` takes it from all of them.
+//!
+//! An instance lives while it has a hold, a person's mark, a latch, a process or somebody who waits for it; one that failed
+//! keeps its slot until that is needed.
+//!
+//! # Derived events
+//!
+//! `starting`, `started`, `stopping`, `stopped` (each life's end, and being given up before it was up) and `failed` follow
+//! from changes of phase. They are taken after everything has settled, before the next input. A process-less slot makes one
+//! transition a step and the next a second later.
 
 pub mod relation;
 pub mod vocabulary;

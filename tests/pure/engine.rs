@@ -2,8 +2,10 @@
 
 mod world;
 
+mod cost;
 mod events;
 mod explore;
+mod grid;
 mod instances;
 mod relations;
 mod transactions;
