@@ -168,6 +168,7 @@ impl Host {
             self.take_deadlines(now);
             self.flush(now);
             self.tell(now);
+            self.end_connections(now);
             self.sleep();
         }
     }
@@ -216,6 +217,10 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Ends the connections of which nothing more can come; after `tell`, which may have said their last word.
+    fn end_connections(&mut self, now: Instant) {
         if self.clients.is_empty() {
             return;
         }
@@ -224,6 +229,7 @@ impl Host {
                 self.end(at, now);
             }
         }
+        self.flush(now);
     }
 
     fn end(&mut self, at: usize, now: Instant) {

@@ -41,15 +41,13 @@ fn what_has_to_wait_is_told_at_once_with_its_reason() {
 }
 
 #[test]
-fn a_directory_that_anybody_could_have_made_is_not_believed_in() {
+fn no_supervisor_runs_in_a_directory_that_anybody_may_write_in() {
     use std::os::unix::fs::PermissionsExt;
     let folder = crate::harness::Folder::new();
     std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o777)).expect("changed");
-    let ran = pintle(&["list"], &[("PINTLE_RUN", folder.0.as_os_str())]);
-    let told = format!(
-        "pintle: cannot trust {}: it must be root's or your own, and only its owner's to write\n",
-        folder.0.display()
-    );
+    let place = folder.0.to_str().expect("UTF-8");
+    let ran = pintle(&["supervise", "--db", "/nonexistent", "--run", place], &[]);
+    let told = format!("pintle: cannot trust {place}: it must be root's or your own, and only its owner's to write\n");
     assert_eq!((ran.code, ran.err), (111, told));
 }
 
@@ -73,4 +71,20 @@ fn process_1_needs_no_proc() {
     assert_eq!(pintle(&["restart", "--wait", "plain"], &there).code, 0);
     assert_eq!(pintle(&["shutdown"], &there).code, 0);
     assert_eq!(inside.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn who_has_said_all_and_heard_all_is_let_go() {
+    use std::io::{Read, Write};
+    let machine = Machine::new(&[("pause", &format!("command = {}\n", program("pause")))]);
+    machine.wait_phase("default", "up");
+    let many = "start pause\n".repeat(300);
+    for text in ["start pause\n", many.as_str(), "wait start pause\nwait stop pause\n", "", "half a line"] {
+        let mut stream = machine.connect();
+        stream.write_all(text.as_bytes()).expect("sent");
+        stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("an end, in time");
+        assert_eq!(answers.matches("ok ").count(), text.lines().filter(|line| line.contains("pause")).count());
+    }
 }
