@@ -140,9 +140,10 @@ pub struct Engine<'a> {
     shutdown_slot: Option<SlotId>,
     /// When a process-less slot may move again.
     deadline: Instant,
-    /// Time of this step, and how the life that its report tells about ended.
+    /// Time of this step, and how the last life of the slot that it reports on ended.
     now: Instant,
     exit: Exit,
+    exit_of: Option<SlotId>,
 }
 
 impl<'a> Engine<'a> {
@@ -172,6 +173,7 @@ impl<'a> Engine<'a> {
             deadline: Instant::NEVER,
             now: Instant(0),
             exit: Exit::None,
+            exit_of: None,
         };
         engine.rebuild(had_predecessor);
         Some(engine)
@@ -180,7 +182,7 @@ impl<'a> Engine<'a> {
     /// Takes one input. `Ok` is the number of the transaction, 0 where nothing can be waited for.
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
-        self.exit = Exit::None;
+        self.exit_of = None;
         self.memory.begin();
         let taken = self.take(input);
         self.run();
@@ -194,7 +196,7 @@ impl<'a> Engine<'a> {
     #[doc(hidden)]
     pub fn step_and_die(mut self, now: Instant, input: Input<'_>) {
         self.now = now;
-        self.exit = Exit::None;
+        self.exit_of = None;
         self.memory.begin();
         let _ = self.take(input);
         self.run();

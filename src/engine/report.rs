@@ -37,7 +37,7 @@ impl Engine<'_> {
         if row.attempt > 1 || row.attempt == 1 && between {
             bits |= state::RETRIED;
         }
-        self.exit = row.exit;
+        (self.exit, self.exit_of) = (row.exit, Some(at));
         let ended = matches!(row.state, State::Failed | State::Done);
         if ended && bits & state::RESTART_WANTED != 0 {
             // It ended before its restart's turn came: then the restart is a start.

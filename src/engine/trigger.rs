@@ -359,6 +359,7 @@ impl Engine<'_> {
 
     /// `up()` or `failed()` of something changed that this one's triggers listen to.
     pub(super) fn listen(&mut self, at: SlotId) {
+        let open = self.open.take();
         for role in [Role::StopOn, Role::StartOn] {
             let Some(root) = self.root(at, role) else { continue };
             for node in root..=self.last_node(root) {
@@ -369,6 +370,7 @@ impl Engine<'_> {
                 }
             }
         }
+        self.open = open;
     }
 
     /// Which derived events a change of phase is.
@@ -396,6 +398,7 @@ impl Engine<'_> {
     pub(super) fn take_events(&mut self, at: SlotId) {
         let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
         self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
+        let open = self.open.take();
         for (index, name) in DERIVED.iter().enumerate() {
             if bits >> index & 1 == 0 {
                 continue;
@@ -408,10 +411,11 @@ impl Engine<'_> {
                 fact.push(b"INSTANCE=", instance);
             }
             if index == 1 || index == 2 {
-                let failed = self.phase(at) == Phase::Failed || self.exit_failed();
+                let exit = if self.exit_of == Some(at) { self.exit } else { Exit::None };
+                let failed = self.phase(at) == Phase::Failed || is_failure(exit);
                 fact.push(b"RESULT=", if failed { b"failed" } else { b"ok" });
                 let mut digits = [0; 3];
-                match self.exit {
+                match exit {
                     Exit::Code(code) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
                     Exit::Signal(signal) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
                     Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
@@ -421,10 +425,7 @@ impl Engine<'_> {
                 self.take_news(&fact, News::Event);
             }
         }
-    }
-
-    fn exit_failed(&self) -> bool {
-        !matches!(self.exit, Exit::None | Exit::Code(0) | Exit::Signal(15))
+        self.open = open;
     }
 
     /// Which derived events any leaf names.
@@ -440,6 +441,14 @@ impl Engine<'_> {
     /// An event of the machine itself: `boot`, `shutdown`.
     pub(super) fn own_event(&mut self, name: &[u8]) {
         self.take_news(&Fact::named(name), News::Event);
+    }
+}
+
+/// Whether a life that ended like this failed. SIGTERM is how services are told to go.
+fn is_failure(exit: Exit) -> bool {
+    match exit {
+        Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
+        Exit::Code(_) | Exit::Signal(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => true,
     }
 }
 

@@ -74,3 +74,14 @@ fn what_ended_longest_ago_is_forgotten_and_a_stop_needs_no_room() {
     assert_eq!(world.standing(numbers[7]), Standing::Done);
     assert_eq!(world.standing(more), Standing::Running);
 }
+
+#[test]
+fn what_derived_events_set_in_motion_is_not_waited_for() {
+    let mut world = World::new("a: start-on = go\nb: start-on = starting SERVICE=a; needs = c\nc:");
+    let number = world.emit("go").expect("event");
+    assert_eq!(world.orders(), "+a +c");
+    world.obey("a");
+    world.report("a", pintle::board::reports::State::Up);
+    assert_eq!(world.standing(number), Standing::Done);
+    assert_eq!(world.results(number), "a up");
+}
