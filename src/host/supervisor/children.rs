@@ -7,7 +7,7 @@ use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, pipe};
+use crate::sys::{AsFd, OwnedFd, clock, pipe};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -20,6 +20,9 @@ use pintle::time::Instant;
 /// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
 pub const STUCK_MS: u32 = 50;
 
+/// How long to wait for stacks to become free while more is to be spawned, microseconds: being woken by each one's exec
+/// costs more than all the rest of a spawn here.
+const STACKS_US: u64 = 150;
 /// Deaths in one round.
 const DEATHS: usize = 256;
 /// So many spawns are a storm: their stacks' memory is not kept for the next one.
@@ -33,6 +36,10 @@ const EDGE: Interest = Interest { read: true, write: false, edge: true };
 pub struct Flight {
     pub owner: Owner,
     pub pending: Pending,
+    /// Its exec changes something: it is up then. What became of another is looked at when something else happens.
+    awaited: bool,
+    /// Its status pipe is in the poll.
+    watched: bool,
 }
 
 /// Slots that wait for a spawn, first come first served. The links are in `Private`.
@@ -199,16 +206,48 @@ impl Supervisor {
         let pid = pending.pid;
         self.spawned = self.spawned.saturating_add(1);
         self.pids.insert(pid, owner);
-        let free = self.flights.iter().position(Option::is_none);
-        if let Some(at) = free
-            && self.poll.add(&pending.status, Source::Flight(at as u32).token(), EDGE).is_ok()
-        {
-            self.flights[at] = Some(Flight { owner, pending });
-        } else {
-            // Cannot be watched (no memory): its exec is taken as done, its death tells the rest.
-            self.settle(owner, News::Executed);
+        let awaited = match owner {
+            Owner::Main(slot) => {
+                self.policy(slot).is_some_and(|p| p.kind == Kind::Longrun && p.ready == Ready::Executed)
+            }
+            Owner::Auxiliary(_) | Owner::Engine | Owner::Logger => false,
+        };
+        match self.flights.iter_mut().find(|flight| flight.is_none()) {
+            Some(place) => *place = Some(Flight { owner, pending, awaited, watched: false }),
+            // Its exec is taken as done, its death tells the rest.
+            None => self.settle(owner, News::Executed),
         }
         pid
+    }
+
+    /// Looks at all children that are not watched. They are few: clone to exec takes a tenth of a millisecond.
+    pub fn look_at_flights(&mut self) {
+        for at in 0..self.flights.len() {
+            if self.flights[at].as_ref().is_some_and(|flight| !flight.watched) {
+                self.look_at_flight(at);
+            }
+        }
+    }
+
+    /// Before a sleep. With more to spawn and no stack free, it is a short one; else awaited children are watched, and
+    /// where there are so many that no more can be made, all are.
+    pub fn before_sleep(&mut self) -> Option<Instant> {
+        let more = self.queue.first != 0;
+        let full = self.flights.iter().all(Option::is_some);
+        if more && !full {
+            return Some(Instant(clock::now().0.saturating_add(STACKS_US * 1000)));
+        }
+        let mut retry = None;
+        for (at, place) in self.flights.iter_mut().enumerate() {
+            if let Some(flight) = place.as_mut().filter(|flight| (flight.awaited || more) && !flight.watched) {
+                let token = Source::Flight(at as u32).token();
+                flight.watched = self.poll.add(&flight.pending.status, token, EDGE).is_ok();
+                if !flight.watched {
+                    retry = Some(self.now.plus_ms(STUCK_MS)); // no memory for now
+                }
+            }
+        }
+        retry
     }
 
     /// The log of a definition, with its pipe made.

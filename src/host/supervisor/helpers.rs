@@ -1,7 +1,7 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
-use super::pids::Owner;
 use super::Supervisor;
+use super::pids::Owner;
 use crate::host::descriptors;
 use crate::host::failure::Failure;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};

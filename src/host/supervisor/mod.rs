@@ -161,13 +161,15 @@ impl Supervisor {
             self.now = clock::now();
             self.follow_orders();
             self.meet_deadlines();
+            self.look_at_flights();
             let more = self.spawn_some() || self.more_deaths;
             self.flush_log();
             self.ring();
             if let Some(code) = self.ended() {
                 return code;
             }
-            let until = if more { Some(Instant(0)) } else { self.next_deadline() };
+            let soon = if more { Some(Instant(0)) } else { self.before_sleep() };
+            let until = [soon, self.next_deadline()].into_iter().flatten().min();
             if !more {
                 words::set_asleep(self.reports.words(), true);
             }
