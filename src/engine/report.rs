@@ -32,8 +32,13 @@ impl Engine<'_> {
         let before = bits;
         let was_up = bits & (state::REPORT | state::CURRENT) == State::Up as u32 | state::CURRENT;
         bits = bits & !(state::REPORT | state::RETRIED) | row.state as u32 | state::CURRENT;
-        // A life of this order has ended, or ends without an order: what comes is not the first.
-        let between = matches!(row.state, State::Queued | State::Delayed | State::Stopping);
+        // A life of this order has ended: what comes is not the first. One that stops without an order and was not up was not
+        // ready in time, and whether another comes is not known yet.
+        let between = match row.state {
+            State::Queued | State::Delayed => true,
+            State::Stopping => was_up || before & state::RETRIED != 0,
+            State::Spawning | State::Starting | State::Up | State::Down | State::Failed | State::Done => false,
+        };
         if row.attempt > 1 || row.attempt == 1 && between {
             bits |= state::RETRIED;
         }
