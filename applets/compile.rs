@@ -2,15 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::sources::{Reason, Sources};
+use super::sources::Sources;
 use super::{Applet, Family, exit, misuse};
 use crate::sys::entry::Arguments;
+use crate::sys::errno::Words;
 use crate::sys::output;
+use crate::sys::whole::{self, Kind};
 
 pub static APPLET: Applet = Applet {
     name: "compile",
@@ -34,7 +33,7 @@ fn run(arguments: Arguments) -> i32 {
         Ok(options) => options,
         Err(message) => return misuse("compile", &message),
     };
-    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+    if whole::look(&target).is_ok_and(|(kind, _)| kind != Kind::File) {
         let _ = writeln!(output::stderr(), "pintle: {} is not a file that can be replaced", target.display());
         return exit::MISUSE;
     }
@@ -53,10 +52,10 @@ fn run(arguments: Arguments) -> i32 {
         let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
         return exit::MISUSE;
     };
-    match replace(&target, &bytes) {
+    match whole::replace(&target, &bytes) {
         Ok(()) => exit::DONE,
         Err(error) => {
-            let _ = writeln!(output::stderr(), "pintle: cannot write {name}: {}", Reason(&error));
+            let _ = writeln!(output::stderr(), "pintle: cannot write {name}: {}", Words(error));
             exit::SYSTEM
         }
     }
@@ -84,36 +83,4 @@ fn options(arguments: Arguments) -> Result<(Vec<PathBuf>, PathBuf), String> {
         None => Err("no file to write to is given: -o FILE".into()),
         Some(target) => Ok((given, target)),
     }
-}
-
-/// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
-/// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
-fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = match fs::canonicalize(target) {
-        Ok(path) => path,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => target.to_path_buf(),
-        Err(error) => return Err(error),
-    };
-    let Some(name) = target.file_name() else {
-        return Err(io::Error::from_raw_os_error(rustix::io::Errno::ISDIR.raw_os_error()));
-    };
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut fresh = OsString::from(".");
-    fresh.push(name);
-    fresh.push(format!(".{}", std::process::id()));
-    let fresh = directory.join(fresh);
-    let written = File::options().write(true).create_new(true).mode(0o644).open(&fresh).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &target)?;
-        File::open(directory)?.sync_all()
-    });
-    if written.is_err() {
-        // After the rename it is gone already.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
 }

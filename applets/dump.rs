@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::{fs, io};
 
 use pintle::database::{Image, dump};
 
-use super::sources::Reason;
 use super::{Applet, Family, exit, finish, misuse};
 use crate::sys::entry::Arguments;
-use crate::sys::output;
+use crate::sys::errno::Words;
+use crate::sys::whole::{self, Kind};
+use crate::sys::{Errno, Result, output};
 
 pub static APPLET: Applet = Applet {
     name: "dump",
@@ -41,7 +41,7 @@ fn run(arguments: Arguments) -> i32 {
     let bytes = match read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let _ = writeln!(errors, "pintle: cannot open {}: {}", file.display(), Reason(&error));
+            let _ = writeln!(errors, "pintle: cannot open {}: {}", file.display(), Words(error));
             return exit::SYSTEM;
         }
     };
@@ -60,11 +60,9 @@ fn run(arguments: Arguments) -> i32 {
 }
 
 /// A regular file; a FIFO or a device would be waited for.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(file)?;
-    if !kind.is_file() {
-        let error = if kind.is_dir() { rustix::io::Errno::ISDIR } else { rustix::io::Errno::INVAL };
-        return Err(error.into());
-    }
-    fs::read(file)
+fn read(file: &Path) -> Result<Vec<u8>> {
+    whole::read(file, usize::MAX)?.map_err(|kind| match kind {
+        Kind::Directory => Errno::ISDIR,
+        Kind::File | Kind::Fifo | Kind::Socket | Kind::Device | Kind::Other => Errno::INVAL,
+    })
 }

@@ -4,10 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use pintle::database::dump::{FIRST_LINE, parts};
@@ -15,7 +12,9 @@ use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Severity, Source, render};
 use pintle::{lang, limits};
 
-use crate::sys::{Errno, errno, output};
+use crate::sys::errno::Words;
+use crate::sys::output;
+use crate::sys::whole::{self, Kind};
 
 /// What the name of a service file ends in.
 const SUFFIX: &[u8] = b".svc";
@@ -33,18 +32,6 @@ pub struct Sources {
     pub findings: Vec<Diagnostic>,
 }
 
-/// Shows an error of std in words.
-pub struct Reason<'a>(pub &'a io::Error);
-
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Errno::from_io_error(self.0) {
-            Some(error) => errno::Words(error).fmt(out),
-            None => out.write_str("cannot be read"),
-        }
-    }
-}
-
 impl Sources {
     /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
     /// a directory, and hidden ones, are left alone; directories in it are not entered.
@@ -53,9 +40,8 @@ impl Sources {
         let mut files = Vec::new();
         let mut directories: Vec<((u64, u64), &Path)> = Vec::new();
         for path in given {
-            match fs::metadata(path) {
-                Ok(found) if found.is_dir() => {
-                    let identity = (found.dev(), found.ino());
+            match whole::look(path) {
+                Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
                         let first = first.display();
                         sources.refuse(path, "doubled-directory", format_args!("the same directory as {first}"));
@@ -66,7 +52,7 @@ impl Sources {
                 }
                 Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
                 Ok(_) => files.push(path.clone()),
-                Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Reason(&error))),
+                Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Words(error))),
             }
         }
         if files.len() > limits::SLOTS_MAX as usize {
@@ -99,23 +85,20 @@ impl Sources {
     }
 
     fn directory(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
-        let entries = fs::read_dir(path).and_then(|entries| {
-            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
-        });
-        match entries {
+        match whole::names(path) {
             Ok(mut names) => {
                 names.retain(|name| name.as_bytes().ends_with(SUFFIX) && !name.as_bytes().starts_with(b"."));
                 names.sort();
                 files.extend(names.iter().map(|name| path.join(name)));
             }
-            Err(error) => self.refuse(path, "unreadable", format_args!("cannot read: {}", Reason(&error))),
+            Err(error) => self.refuse(path, "unreadable", format_args!("cannot read: {}", Words(error))),
         }
     }
 
     /// The services of a dump, as if their files stood where they did.
     fn dumped(&mut self, path: &Path) {
-        let fault = match read_file(path, u64::from(u32::MAX)) {
-            Ok(Content::Text(bytes)) => match str::from_utf8(&bytes) {
+        let fault = match whole::read(path, u32::MAX as usize) {
+            Ok(Ok(bytes)) => match str::from_utf8(&bytes) {
                 Ok(text) if text.starts_with(FIRST_LINE) => {
                     for part in parts(text) {
                         let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
@@ -125,8 +108,8 @@ impl Sources {
                 }
                 _ => "neither called NAME.svc nor a dump of a database".to_string(),
             },
-            Ok(Content::Other(what)) => format!("{what}, not a file"),
-            Err(error) => format!("cannot open: {}", Reason(&error)),
+            Ok(Err(kind)) => format!("{}, not a file", kind.words()),
+            Err(error) => format!("cannot open: {}", Words(error)),
         };
         self.refuse(path, "no-service-file", format_args!("{fault}"));
     }
@@ -142,13 +125,13 @@ impl Sources {
         let stem = path.file_name().unwrap_or(OsStr::new("")).as_bytes();
         let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
         // One byte more than may be, so that the parser sees that it is too large.
-        let fault = match read_file(path, limits::SOURCE_BYTES_MAX as u64 + 1) {
-            Ok(Content::Text(text)) => {
+        let fault = match whole::read(path, limits::SOURCE_BYTES_MAX as usize + 1) {
+            Ok(Ok(text)) => {
                 let file = self.add(path, text);
                 return self.parse(file, name);
             }
-            Ok(Content::Other(what)) => format!("{what}, not a file"),
-            Err(error) => format!("cannot open: {}", Reason(&error)),
+            Ok(Err(kind)) => format!("{}, not a file", kind.words()),
+            Err(error) => format!("cannot open: {}", Words(error)),
         };
         self.refuse(path, "unreadable", format_args!("{fault}"));
         self.unread.push(name);
@@ -168,30 +151,4 @@ impl Sources {
         let position = Position { file: u32::MAX, ..Position::default() };
         self.findings.push(Diagnostic::error("no-sources", position, message));
     }
-}
-
-enum Content {
-    Text(Vec<u8>),
-    /// What it is instead of a file.
-    Other(&'static str),
-}
-
-/// Reads a regular file, at most so much of it. Never waits for a FIFO's other end.
-fn read_file(path: &Path, bytes_max: u64) -> io::Result<Content> {
-    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits();
-    let file = File::options().read(true).custom_flags(flags as i32).open(path)?;
-    let found = file.metadata()?;
-    let kind = rustix::fs::FileType::from_raw_mode(found.mode());
-    Ok(match kind {
-        rustix::fs::FileType::RegularFile => {
-            let mut text = Vec::new();
-            file.take(bytes_max).read_to_end(&mut text)?;
-            Content::Text(text)
-        }
-        rustix::fs::FileType::Directory => Content::Other("a directory"),
-        rustix::fs::FileType::Fifo => Content::Other("a FIFO"),
-        rustix::fs::FileType::Socket => Content::Other("a socket"),
-        rustix::fs::FileType::CharacterDevice | rustix::fs::FileType::BlockDevice => Content::Other("a device"),
-        rustix::fs::FileType::Symlink | rustix::fs::FileType::Unknown => Content::Other("something else"),
-    })
 }

@@ -23,6 +23,7 @@ pub mod reap;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod whole;
 
 pub use rustix::io::Errno;
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,133 @@
+//! Whole files, for commands that read and write them at leisure. Takes heap.
+//!
+//! std's `fs` would do the same, but its errors bring libc's table of words, a list of kinds and formatting for
+//! programmers into the binary: more than all of this file.
+
+use super::{Errno, OwnedFd, Result, file};
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Links that are followed one after the other, as many as the kernel would.
+const LINKS_MAX: u32 = 40;
+
+/// What something in a file system is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    File,
+    Directory,
+    Fifo,
+    Socket,
+    Device,
+    Other,
+}
+
+impl Kind {
+    /// With its article, for messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Directory => "a directory",
+            Kind::Fifo => "a FIFO",
+            Kind::Socket => "a socket",
+            Kind::Device => "a device",
+            Kind::Other => "something else",
+        }
+    }
+
+    fn of(stat: &Stat) -> Kind {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+            FileType::Symlink | FileType::Unknown => Kind::Other,
+        }
+    }
+}
+
+/// What is at a path, links followed: its kind, and device and inode, which no two have in common.
+#[allow(clippy::unnecessary_cast)] // the widths differ between architectures
+pub fn look(path: &Path) -> Result<(Kind, (u64, u64))> {
+    let stat = rustix::fs::stat(path)?;
+    Ok((Kind::of(&stat), (stat.st_dev as u64, stat.st_ino as u64)))
+}
+
+/// Reads a regular file, at most so much of it; anything else is only named, and never waited for.
+pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
+    let from = file::open_read(path)?;
+    let stat = rustix::fs::fstat(&from)?;
+    let kind = Kind::of(&stat);
+    if kind != Kind::File {
+        return Ok(Err(kind));
+    }
+    // One byte more than there should be: its end is then seen without growing.
+    let expected = usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1);
+    let mut bytes = Vec::new();
+    loop {
+        let filled = bytes.len();
+        let room = expected.saturating_sub(filled).max(512);
+        bytes.resize(filled.saturating_add(room).min(bytes_max), 0);
+        let count = file::read(&from, bytes.get_mut(filled..).unwrap_or_default())?;
+        bytes.truncate(filled + count);
+        if count == 0 {
+            return Ok(Ok(bytes));
+        }
+    }
+}
+
+/// The names in a directory, in no order; `.` and `..` too.
+pub fn names(path: &Path) -> Result<Vec<OsString>> {
+    let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Dir::new(directory)?.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())).collect()
+}
+
+/// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
+/// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
+pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
+    let target = followed(target)?;
+    let Some(name) = target.file_name() else { return Err(Errno::ISDIR) };
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut fresh = OsString::from(".");
+    fresh.push(name);
+    fresh.push(format!(".{}", std::process::id()));
+    let fresh = directory.join(fresh);
+    let written = write(&fresh, bytes).and_then(|()| {
+        rustix::fs::rename(&fresh, &target)?;
+        rustix::fs::fsync(file::open_read(directory)?)
+    });
+    if written.is_err() {
+        // After the rename it is gone already.
+        let _ = rustix::fs::unlink(&fresh);
+    }
+    written
+}
+
+fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let to: OwnedFd = rustix::fs::open(fresh, flags, Mode::from_raw_mode(0o644))?;
+    while !bytes.is_empty() {
+        let count = file::write(&to, bytes)?;
+        bytes = bytes.get(count..).unwrap_or_default();
+    }
+    rustix::fs::fsync(&to)
+}
+
+/// What a link leads to in the end; the path itself where it is none, or leads nowhere.
+fn followed(target: &Path) -> Result<PathBuf> {
+    let mut path = target.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        match rustix::fs::readlink(&path, Vec::new()) {
+            Ok(to) => path = path.parent().unwrap_or(Path::new("")).join(OsStr::from_bytes(to.as_bytes())),
+            Err(Errno::INVAL) => return Ok(path),
+            Err(Errno::NOENT) => return Ok(target.to_path_buf()),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::LOOP)
+}
