@@ -59,6 +59,9 @@ pub const EXPRESSION_NODES_MAX: usize = 256;
 /// See `EXPRESSION_NODES_MAX`.
 pub const EXPRESSION_DEPTH_MAX: usize = 32;
 
+/// Conditions and events in one `start-on` or `stop-on`: each has a latch, and the latches of one are a word.
+pub const LATCHES_MAX: usize = 32;
+
 /// Arguments of one command, and of the environment of one service. Vectors are built on a spawning stack.
 pub const ARGUMENTS_MAX: usize = 512;
 

@@ -8,7 +8,7 @@ use crate::database::{NONE, leaf, node, service};
 use crate::expand::{Piece, pieces};
 use crate::glob::glob_matches;
 use crate::ident::SlotId;
-use crate::limits::{EXPRESSION_DEPTH_MAX, FACT_BYTES_MAX};
+use crate::limits::{EXPRESSION_NODES_MAX, FACT_BYTES_MAX};
 
 /// A value, ordered: `and` is the least, `or` the greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -83,7 +83,8 @@ impl Engine<'_> {
 
     /// The value of a node for a slot.
     pub(super) fn value(&self, slot: SlotId, role: Role, at: u32, depth: usize) -> Value {
-        if depth > EXPRESSION_DEPTH_MAX + 1 {
+        // A chain of terms is as deep as it is long; `Image::open` has checked that no tree is larger.
+        if depth > EXPRESSION_NODES_MAX {
             return Value::Off;
         }
         let child = |field| self.value(slot, role, self.image.node(at, field), depth + 1);
@@ -158,7 +159,7 @@ impl Engine<'_> {
     /// is what it takes from below (for `not`: what is below is not).
     pub(super) fn fires(&self, slot: SlotId, role: Role, leaf: u32) -> bool {
         let mut at = leaf;
-        for _ in 0..=EXPRESSION_DEPTH_MAX + 1 {
+        for _ in 0..=EXPRESSION_NODES_MAX + 1 {
             let parent = self.image.node(at, node::PARENT);
             let under_not = parent != NONE && self.image.node(parent, node::KIND) == node::NOT;
             let is_on = self.value(slot, role, at, 0) == Value::On;
@@ -176,7 +177,7 @@ impl Engine<'_> {
     /// Nodes of the expression under `root`: they stand together, in preorder.
     pub(super) fn last_node(&self, root: u32) -> u32 {
         let mut at = root;
-        for _ in 0..=EXPRESSION_DEPTH_MAX + 1 {
+        for _ in 0..=EXPRESSION_NODES_MAX + 1 {
             at = match self.image.node(at, node::KIND) {
                 node::AND | node::OR => self.image.node(at, node::B),
                 node::NOT => self.image.node(at, node::A),

@@ -132,6 +132,17 @@ pub enum Expression {
     Failed(At<String>),
 }
 
+impl Expression {
+    /// How many conditions, events, `up()` and `failed()` stand in it. Recursion is bounded by EXPRESSION_NODES_MAX.
+    pub fn leaves(&self) -> usize {
+        match self {
+            Expression::And(left, right) | Expression::Or(left, right) => left.leaves() + right.leaves(),
+            Expression::Not(inner) => inner.leaves(),
+            Expression::Fact { .. } | Expression::Up(_) | Expression::Failed(_) => 1,
+        }
+    }
+}
+
 /// One service of one file, all defaults filled in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Definition {

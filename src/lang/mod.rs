@@ -17,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces};
+use crate::limits::LATCHES_MAX;
 use crate::names;
 use definition::{Action, At, Definition, Kind, Log, Position, Readiness, Restart};
 use diagnostic::{Diagnostic, Shown, Sink};
@@ -215,6 +216,16 @@ fn whole<'e, 't: 'e>(
     {
         let message = format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
         sink.push(Diagnostic::error("no-for-each", entry.position, message));
+    }
+    for (key, expression) in [("start-on", &definition.start_on), ("stop-on", &definition.stop_on)] {
+        let leaves = expression.as_ref().map_or(0, |expression| expression.value.leaves());
+        if let Some(entry) = find(key)
+            && leaves > LATCHES_MAX
+        {
+            let message =
+                format_args!("{leaves} conditions and events in \"{key}\", more than {LATCHES_MAX} (LATCHES_MAX)");
+            sink.push(Diagnostic::error("expression-too-large", entry.position, message));
+        }
     }
     if definition.restart_delay_ms > definition.restart_delay_ms_max {
         match (find("restart-delay"), find("restart-delay-max")) {

@@ -55,7 +55,12 @@ pub unsafe fn syscall(number: usize, a: usize, b: usize, c: usize, d: usize, e: 
 /// beside its parent; the two words outlive what `flags` does with them.
 #[inline(never)]
 pub unsafe fn clone_onto(
-    flags: usize, top: usize, parent_tid: *const u32, child_tid: *const u32, entry: extern "C" fn(usize) -> !, argument: usize,
+    flags: usize,
+    top: usize,
+    parent_tid: *const u32,
+    child_tid: *const u32,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
 ) -> isize {
     let answer: isize;
     // The fourth is the thread's storage: unused without 220_SETTLS.

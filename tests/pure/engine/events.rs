@@ -33,6 +33,21 @@ fn attributes_match_by_glob() {
 }
 
 #[test]
+fn the_first_of_a_long_chain_counts_as_much_as_the_last() {
+    let chain = |count| (0..count).map(|at| format!("f{at}")).collect::<Vec<_>>().join(" or ");
+    let mut world = World::new(&format!("a: start-on = boot; while = {}", chain(120)));
+    for fact in ["f0", "f60", "f119"] {
+        world.emit("boot").expect("event");
+        world.on(fact).expect("on");
+        world.settle();
+        assert_eq!(world.phase("a"), Phase::Up, "{fact}");
+        world.off(fact).expect("off");
+        world.settle();
+        assert_eq!(world.phase("a"), Phase::Waiting, "{fact}");
+    }
+}
+
+#[test]
 fn a_latch_waits_for_the_other_half_and_is_used_up() {
     let mut world = World::new("a: start-on = x and y; stop-on = halt");
     world.emit("x").expect("event");
