@@ -410,7 +410,10 @@ fn memory(settings: &Settings, verdicts: &mut Verdicts, managers: &[Manager]) {
                 row[3]
             );
             if managers[*index] == Manager::Pintle {
-                print!("   PSS limit 1 {}", verdicts.check("PSS of supervisor and engine, MB", row[1], 1.0));
+                // With log files the logger is a third process, which the limit does not mean.
+                if log == Log::Null {
+                    print!("   PSS limit 1 {}", verdicts.check("PSS of supervisor and engine, MB", row[1], 1.0));
+                }
                 print!(
                     ", above bare limit {limit} {}",
                     verdicts.check(&format!("memory above the bare loop, {title}, MB"), above, limit)
