@@ -52,7 +52,12 @@ fn worlds() {
     let (mut total, mut broken) = (Stats::default(), Vec::new());
     for seed in (first..).take(count as usize) {
         let plan = generate(seed);
-        match attempt(&plan, None, &mut Trace::default()) {
+        let mut trace = Trace(std::env::var_os("PINTLE_SIM_TRACE").map(|_| Vec::new()));
+        let result = attempt(&plan, None, &mut trace);
+        if let Some(lines) = &trace.0 {
+            println!("{plan}{}", lines.join("\n"));
+        }
+        match result {
             Ok(stats) => {
                 total.steps += stats.steps;
                 total.pieces += stats.pieces;

@@ -205,7 +205,7 @@ fn expression(names: &[String], leaves: &[&str], depth: u32, random: &mut Random
 
 fn storm(plan: &mut Plan, random: &mut Random) {
     let names: Vec<String> = plan.services.iter().map(|service| service.name.clone()).collect();
-    let count = random.below(if names.len() > 30 { 80 } else { 40 });
+    let count = random.below(*random.clone().pick(&[20, 40, 120]));
     // Calm, mixed or all at once.
     let pace = *random.pick(&[0, 5, 100, 800, 3000]);
     for _ in 0..count {

@@ -304,7 +304,7 @@ impl<'a> Host<'a> {
         if let (Input::Report(slot, _), Some(row)) = (input, read) {
             judge.seen[slot.index()] = row;
         }
-        judge.take_expected(engine, taken.is_ok());
+        judge.take_expected(engine, taken.ok());
         judge.after_step(engine, now, what, trace)?;
         Ok(Some(taken))
     }

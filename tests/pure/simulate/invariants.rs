@@ -8,7 +8,7 @@ use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::{ReportRow, State};
 use pintle::database::{Image, service};
-use pintle::engine::{Engine, Verb};
+use pintle::engine::{Engine, Outcome, Standing, Verb};
 use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Definition, Expression, Kind};
@@ -46,6 +46,16 @@ pub struct Judge<'a> {
     pub expected: Option<Expected>,
     steps: u64,
     opened: bool,
+    /// Transactions that are not decided yet.
+    open: BTreeMap<u32, Followed>,
+}
+
+/// A transaction that is followed to its end.
+struct Followed {
+    /// Bits of its entries that were seen decided.
+    decided: u64,
+    /// What a restart has to end: the life that each service had.
+    lives: Vec<(SlotId, u32)>,
 }
 
 impl<'a> Judge<'a> {
@@ -63,6 +73,7 @@ impl<'a> Judge<'a> {
             expected: None,
             steps: 0,
             opened: false,
+            open: BTreeMap::new(),
         }
     }
 
@@ -215,8 +226,20 @@ impl<'a> Judge<'a> {
 
     // What is expected.
 
-    pub fn take_expected(&mut self, engine: &Engine<'_>, accepted: bool) {
-        let Some(expected) = self.expected.take().filter(|_| accepted) else { return };
+    /// `number`: that of the transaction, none if it was refused.
+    pub fn take_expected(&mut self, engine: &Engine<'_>, number: Option<u32>) {
+        let (Some(expected), Some(number)) = (self.expected.take(), number) else { return };
+        let lives = match &expected {
+            Expected::Command(Verb::Restart, names) => {
+                let found = names.iter().filter_map(|name| self.find(engine, name));
+                let acts = |at: &SlotId| !self.is_bundle(engine, *at) && self.seen[at.index()].state == State::Up;
+                found.filter(acts).map(|at| (at, self.seen[at.index()].life.0)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if number != 0 {
+            self.open.insert(number, Followed { decided: 0, lives });
+        }
         match expected {
             Expected::Command(Verb::Start, names) => {
                 let mut open: Vec<SlotId> = names.iter().filter_map(|name| self.find(engine, name)).collect();
@@ -297,11 +320,54 @@ impl<'a> Judge<'a> {
                 (Wish::Up, true) => self.check_restart(engine, at, name)?,
             }
         }
+        self.check_outcomes(engine)?;
         // Of large worlds not each step, for time's sake.
         if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
             self.check_goals(engine)?;
             self.check_parallel(engine)?;
         }
+        Ok(())
+    }
+
+    /// What a transaction says became of a service is so, when it says it.
+    fn check_outcomes(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
+        let mut ended = Vec::new();
+        let mut open = std::mem::take(&mut self.open);
+        for (number, followed) in &mut open {
+            for index in 0..64 {
+                let Some((at, outcome)) = engine.transaction_entry(*number, index) else { break };
+                if outcome == Outcome::Pending || followed.decided >> index & 1 == 1 {
+                    continue;
+                }
+                followed.decided |= 1 << index;
+                let row = self.seen[at.index()];
+                let phase = engine.published(at).phase;
+                let is_so = self.is_bundle(engine, at)
+                    || match outcome {
+                        Outcome::Pending | Outcome::Superseded | Outcome::Waiting => true,
+                        Outcome::Up => row.state == State::Up && phase == Phase::Up,
+                        Outcome::Down => self.is_down(engine, at),
+                        Outcome::Done => row.state == State::Done,
+                        Outcome::Failed => row.state == State::Failed,
+                        Outcome::Skipped => phase == Phase::Skipped,
+                    };
+                let old = followed.lives.iter().any(|(of, life)| *of == at && *life == row.life.0);
+                if !is_so || outcome == Outcome::Up && old {
+                    let (name, outcome) = (engine.name(at), outcome.name());
+                    return Err(Broken(format!(
+                        "transactions: {number} says that {} is {outcome}, and it is {}, {:?}",
+                        name.as_str(),
+                        phase.name(),
+                        row.state
+                    )));
+                }
+            }
+            if engine.transaction(*number) != Standing::Running {
+                ended.push(*number);
+            }
+        }
+        open.retain(|number, _| !ended.contains(number));
+        self.open = open;
         Ok(())
     }
 

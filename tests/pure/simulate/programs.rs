@@ -42,7 +42,7 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
     let mut random = Random::new(hash(service, &[plan.seed, u64::from(nth), command as u64]));
     let ends_alone = command != Command::Main || oneshot;
     // Some are always well, some often ill: else nothing of a large world ever comes up.
-    let temper = Random::new(hash(service, &[plan.seed])).below(4) * 12;
+    let temper = Random::new(hash(service, &[plan.seed])).below(4) * 18;
     let slow = !calm && plan.has("slow") && random.chance(25);
     let mut take = |most: u64| if slow { random.below(most * 400) } else { random.below(most) };
     let mut program = Program {
