@@ -127,7 +127,8 @@ impl Engine<'_> {
                 Phase::Waiting => memory.counter(at, Counter::Hopeless) == 0,
                 Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
             }
-            || bundle && goal_up && memory.counter(at, Counter::Unsettled) > 0;
+            // Up, it has passed its soft waits: they are not taken again in that life.
+            || bundle && goal_up && phase != Phase::Up && memory.counter(at, Counter::Unsettled) > 0;
         set(told::UNDER_WAY, under_way);
         let up = match phase {
             Phase::Up => Value::On,

@@ -23,6 +23,21 @@ fn a_marked_service_says_so_when_it_is_pulled() {
     );
 }
 
+/// A bundle that was up counted as under way again while what it wants was restarted, and kept others waiting.
+#[test]
+fn a_bundle_that_is_up_does_not_wait_for_a_restart_of_what_it_wants() {
+    holds(
+        "seed 15926622423
+         service u2: type = oneshot
+         service n4:
+         service w6: type = bundle; wants = u2
+         service j8: wants = w6; binds = n4
+         service boot: wants = u2
+         +27 start j8
+         +0 restart u2",
+    );
+}
+
 #[test]
 fn a_plan_is_what_its_text_says() {
     for seed in 0..50 {

@@ -59,6 +59,8 @@ pub struct Host<'a> {
     pub conditions: Vec<Option<ConditionRow>>,
     /// Steps in a hundred that are torn.
     pub tears: u64,
+    /// It reads reports in which there is nothing new.
+    pub rereads: bool,
     pub mutant: Option<Mutant>,
     pub steps: u64,
 }
@@ -89,6 +91,7 @@ impl<'a> Host<'a> {
             accepted: Vec::new(),
             conditions: vec![None; capacities.conditions as usize],
             tears: 0,
+            rereads: false,
             mutant: None,
             steps: 0,
         }
@@ -190,6 +193,10 @@ impl<'a> Host<'a> {
             },
             At::Shutdown => {
                 self.at = At::Requests;
+                if self.rereads && random.chance(20) {
+                    let slot = SlotId(random.below(u64::from(self.geometry.slots())) as u32);
+                    self.take_report(slot, now, judge, random, trace)?;
+                }
                 let asked = words::load(self.reports.words(), reports::own::SHUTDOWN) != 0;
                 if asked && self.engine.as_ref().is_some_and(|engine| !engine.shutting_down()) {
                     let _ = self.step(now, Input::Shutdown, "shutdown", judge, random, trace)?;

@@ -156,6 +156,7 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Result<Sta
     world.supervisor.mutant = mutant;
     world.engine.mutant = mutant;
     world.engine.tears = if plan.has("torn") { 4 } else { 0 };
+    world.engine.rereads = plan.has("spurious");
     let result = world.life();
     *trace = world.trace;
     result.map(|()| Stats { steps: world.engine.steps, ..world.stats })
