@@ -42,6 +42,8 @@ pub mod own {
     pub const ONE_UID: usize = OWN + 13;
     /// Processes reaped that were nobody's main process.
     pub const ORPHANS: usize = OWN + 14;
+    /// A checksum of the boot and the pid namespace in which the pids mean something; 0 where that is not known.
+    pub const SPACE: usize = OWN + 15;
 }
 
 /// Words of a row: 128 bytes, two cache lines.

@@ -132,7 +132,7 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
 }
 
 /// `count` words from word `at` on, zeros behind the end of the file.
-fn read_words(file: &FileView, at: usize, count: usize) -> Vec<u32> {
+pub fn read_words(file: &FileView, at: usize, count: usize) -> Vec<u32> {
     let mut bytes = vec![0; count * 4];
     let got = file.read_at(at as u64 * 4, &mut bytes).unwrap_or(0);
     if let Some(rest) = bytes.get_mut(got / 4 * 4..) {

@@ -9,6 +9,12 @@ pub fn now() -> Instant {
     Instant((time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64))
 }
 
+/// CLOCK_BOOTTIME now: runs while the machine sleeps, too.
+pub fn since_boot() -> Instant {
+    let time = clock_gettime(ClockId::Boottime);
+    Instant((time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64))
+}
+
 /// Seconds since 1970 (CLOCK_REALTIME), 0 before that.
 pub fn realtime_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0)

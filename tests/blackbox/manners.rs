@@ -1,6 +1,6 @@
 //! What an administrator does in a hurry or by mistake, and what a machine is told about it.
 
-use crate::harness::{Machine, binary, pintle, program};
+use crate::harness::{Machine, binary, kill, lives, pintle, program};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -104,4 +104,33 @@ fn a_start_that_takes_too_long_has_failed_for_who_waits_for_it() {
         assert!(ran.err.starts_with(&format!("pintle: {name}: failed: ")), "{ran:?}");
         assert!(ran.out.starts_with(&format!("{name} starting\n{name} failed: ")), "{ran:?}");
     }
+}
+
+#[test]
+fn what_a_killed_supervisor_left_is_ended_before_the_next_one_starts_anything() {
+    let [pause, stubborn] = ["pause", "stubborn"].map(|name| format!("command = {}\n", program(name)));
+    let machine = Machine::new(&[
+        ("a", &pause),
+        ("b", &format!("{pause}needs = a\n")),
+        ("deaf", &format!("{stubborn}stop-timeout = 200ms\n")),
+        ("default", "type = bundle\ncontains = a b deaf\n"),
+    ]);
+    machine.wait_phase("default", "up");
+    let old = ["a", "b", "deaf"].map(|name| machine.pid(name));
+    kill(machine.supervisor(), libc::SIGKILL);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    assert!(old.into_iter().all(lives), "services outlive it");
+    let told = machine.run(&["status"]);
+    assert!(told.out.contains("supervisor  not running"), "{told:?}");
+    machine.supervise_again(&["default"]);
+    // The next one was ready just now.
+    assert!(!old.into_iter().any(lives), "{}", machine.messages());
+    machine.wait_phase("default", "up");
+    assert!(machine.messages().contains("an earlier supervisor has left behind are ended first: 3"));
+    // One that ended in order leaves nothing to be ended.
+    machine.expect(&["shutdown"]);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    machine.supervise_again(&["default"]);
+    machine.wait_phase("default", "up");
+    assert_eq!(machine.messages().matches("left behind").count(), 1);
 }

@@ -14,6 +14,7 @@ mod pids;
 mod readiness;
 mod shutdown;
 mod start;
+mod survivors;
 
 pub use start::{Options, first_acts, start};
 

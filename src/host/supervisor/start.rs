@@ -7,6 +7,7 @@ use super::helpers::{ENGINE_DESCRIPTORS, Helper};
 use super::launch::Common;
 use super::pids::Pids;
 use super::shutdown::Progress;
+use super::survivors::{self, Survivors};
 use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
@@ -86,12 +87,18 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     keep_numbers().map_err(|error| Refusal::system("cannot keep descriptors", error))?;
     let place = run_directory::make(options.run.as_deref())?;
     let lock = lock(&place)?;
+    // Looked at before anything of an earlier supervisor's is replaced, ended once it is sure that we go on.
+    let earlier = place.directory().and_then(Survivors::find);
     let (database, image) = copy_database(&place, Path::new(&options.database))?;
     let boot = image.find(options.bundle.as_bytes()).ok_or_else(|| {
         let (database, bundle) = (Path::new(&options.database).display(), Path::new(&options.bundle).display());
         Refusal::input(format!("{database}: no service \"{bundle}\" to boot"))
     })?;
     let geometry = Geometry::of(&image);
+
+    if let Some(earlier) = earlier {
+        earlier.end()?;
+    }
 
     // The board.
     let failed = |what: &'static str| move |error| Refusal::system(what, error);
@@ -319,6 +326,7 @@ fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) 
         (reports::own::BOOT, boot.0),
         (reports::own::DATABASE_CRC, image.header(header::CRC)),
         (reports::own::DATABASE_LENGTH, image.header(header::LENGTH)),
+        (reports::own::SPACE, survivors::space()),
     ] {
         words::store(words, at, value);
     }

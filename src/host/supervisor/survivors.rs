@@ -1,0 +1,151 @@
+//! What an earlier supervisor of the same run directory left behind when it was killed outright. It is ended before anything
+//! is started, so that no service ever has two copies. Only what is surely one of its processes is touched: the same boot
+//! and pid namespace, a session of its own, and its mark or the time at which it began.
+
+use super::start::Refusal;
+use crate::host::reading::read_words;
+use crate::host::run_directory::{DATABASE, REPORTS, RunDirectory};
+use crate::sys::mapping::FileView;
+use crate::sys::signals::{self, Target};
+use crate::sys::{clock, file, output};
+use core::fmt::Write;
+use core::sync::atomic::AtomicU32;
+use pintle::board::words::{self, header};
+use pintle::board::{Geometry, reports};
+use pintle::database::Image;
+use pintle::ident::SlotId;
+
+/// How long they may take to end after SIGTERM, and then after SIGKILL. Milliseconds.
+const GRACE_MS: [u32; 2] = [5000, 2000];
+/// How often they are looked at meanwhile. Milliseconds.
+const LOOK_MS: u64 = 10;
+/// How far apart the time of a spawn and the kernel's time of the process's beginning may be. Nanoseconds.
+const APART_NS: u64 = 2_000_000_000;
+/// Every process has this variable.
+const MARK: &[u8] = b"PINTLE_SERVICE=";
+
+/// Processes that live, and when each began by the kernel's word.
+pub struct Survivors(Vec<(u32, u64)>);
+
+impl Survivors {
+    /// Those of the run directory's last supervisor, which is gone: we hold its lock. `None`: there are none.
+    pub fn find(run: &RunDirectory) -> Option<Survivors> {
+        let database = FileView::new(run.open(DATABASE).ok()?);
+        let mut bytes = vec![0; usize::try_from(database.length().ok()?).ok()?];
+        let count = database.read_at(0, &mut bytes).ok()?;
+        let image = Image::open(bytes.get(..count)?).ok()?;
+        let geometry = Geometry::of(&image);
+        let copy = read_words(&FileView::new(run.open(REPORTS).ok()?), 0, reports::words(&geometry));
+        let copy: Vec<AtomicU32> = copy.into_iter().map(AtomicU32::new).collect();
+        let said = |at| words::load(&copy, at);
+        let whole = said(header::MAGIC) == reports::MAGIC
+            && said(header::SERVICES) == geometry.services
+            && said(header::INSTANCES) == geometry.instances;
+        if !whole || said(reports::own::SPACE) == 0 || said(reports::own::SPACE) != space() {
+            return None;
+        }
+        let rows = reports::Reports::new(&copy, geometry);
+        let asleep_ns = clock::since_boot().0.saturating_sub(clock::now().0);
+        let mut found = Vec::new();
+        for slot in (0..geometry.slots()).map(SlotId) {
+            let row = rows.read(slot).unwrap_or_default();
+            // The kernel writes this word; the row may not have been written any more.
+            let pid = rows.pid_word(slot).map_or(0, |word| word.load(core::sync::atomic::Ordering::Relaxed));
+            for pid in [pid, row.auxiliary].into_iter().filter(|pid| *pid > 1) {
+                let Some(process) = Process::look(pid).filter(|process| process.session == pid) else { continue };
+                let near = process.began_ns.abs_diff(row.spawned.0.wrapping_add(asleep_ns)) < APART_NS;
+                if near || is_marked(pid) {
+                    found.push((pid, process.began_ns));
+                }
+            }
+        }
+        (!found.is_empty()).then_some(Survivors(found))
+    }
+
+    /// Ends them: SIGTERM, and after a while SIGKILL to their groups. What cannot be ended is a reason not to go on.
+    pub fn end(mut self) -> Result<(), Refusal> {
+        let count = self.0.len();
+        let mut err = output::stderr();
+        let _ = writeln!(err, "pintle: processes that an earlier supervisor has left behind are ended first: {count}");
+        let _ = err.flush();
+        for (grace_ms, kills) in GRACE_MS.into_iter().zip([false, true]) {
+            for (pid, _) in &self.0 {
+                let target = if kills { Target::Group(*pid) } else { Target::Process(*pid) };
+                let _ = signals::send(target, if kills { signals::SIGKILL } else { signals::SIGTERM }); // gone: well
+            }
+            let until = clock::now().plus_ms(grace_ms);
+            while !self.0.is_empty() && clock::now() < until {
+                self.0.retain(|(pid, began)| {
+                    let lives = Process::look(*pid).is_some_and(|process| process.began_ns == *began);
+                    if !lives {
+                        // What it has left in its group.
+                        let _ = signals::send(Target::Group(*pid), signals::SIGKILL);
+                    }
+                    lives
+                });
+                if !self.0.is_empty() {
+                    std::thread::sleep(core::time::Duration::from_millis(LOOK_MS));
+                }
+            }
+        }
+        match self.0.first() {
+            None => Ok(()),
+            Some((pid, _)) => {
+                let text = format!("process {pid}, left behind by an earlier supervisor, cannot be ended");
+                Err(Refusal { text, code: 111 })
+            }
+        }
+    }
+}
+
+/// A checksum of this boot and our pid namespace; 0 where /proc does not tell.
+pub fn space() -> u32 {
+    let (mut boot, mut namespace) = ([0; 64], [0; 8]);
+    let read = file::open_read("/proc/sys/kernel/random/boot_id").and_then(|file| file::read(&file, &mut boot));
+    let inode = file::Identity::of_path("/proc/self/ns/pid").inode;
+    namespace.copy_from_slice(&inode.to_le_bytes());
+    if !matches!(read, Ok(1..)) || inode == 0 {
+        return 0;
+    }
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&boot);
+    sum.update(&namespace);
+    sum.finalize().max(1)
+}
+
+/// What /proc/PID/stat says of a process that is no zombie.
+struct Process {
+    session: u32,
+    /// Nanoseconds since boot; proc_pid_stat(5): in hundredths of a second.
+    began_ns: u64,
+}
+
+impl Process {
+    fn look(pid: u32) -> Option<Process> {
+        let mut bytes = [0; 1024];
+        let count = file::read(&file::open_read(format!("/proc/{pid}/stat").as_str()).ok()?, &mut bytes).ok()?;
+        let text = bytes.get(..count)?;
+        // The name, in parentheses, may hold anything.
+        let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
+        let mut fields = core::str::from_utf8(behind).ok()?.split(' ');
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        let session = fields.nth(2)?.parse().ok()?; // field 6
+        let ticks: u64 = fields.nth(15)?.parse().ok()?; // field 22
+        Some(Process { session, began_ns: ticks.wrapping_mul(10_000_000) })
+    }
+}
+
+fn is_marked(pid: u32) -> bool {
+    let Ok(environment) = file::open_read(format!("/proc/{pid}/environ").as_str()) else { return false };
+    let mut bytes = vec![0; 1 << 17];
+    let mut length = 0;
+    while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file::read(&environment, rest) {
+            Ok(count @ 1..) => length += count,
+            Ok(0) | Err(_) => break,
+        }
+    }
+    bytes.get(..length).unwrap_or_default().split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
+}
