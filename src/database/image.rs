@@ -144,16 +144,17 @@ impl<'a> Image<'a> {
     /// The words of the list at this offset of LISTS (without its count); empty for `NONE`.
     pub fn list(&self, offset: u32) -> List<'a> {
         if offset == NONE {
-            return List { image: *self, start: 0, count: 0 };
+            return List { words: &[], count: 0 };
         }
-        List { image: *self, start: offset as usize + 1, count: self.word(Section::Lists, offset as usize) }
+        let start = (offset as usize + 1).saturating_mul(4);
+        let words = self.section(Section::Lists).get(start..).unwrap_or_default();
+        List { words, count: self.word(Section::Lists, offset as usize) }
     }
 
     /// Edges of a service, from its own end.
     pub fn edges(&self, slot: SlotId) -> Edges<'a> {
         Edges {
-            image: *self,
-            section: Section::Edges,
+            words: self.section(Section::Edges),
             at: self.service(slot, service::EDGES),
             end: self.service(slot, service::EDGES).saturating_add(self.service(slot, service::EDGES_COUNT)),
         }
@@ -162,8 +163,7 @@ impl<'a> Image<'a> {
     /// Edges whose target is this service; each edge's slot is the source.
     pub fn reverse(&self, slot: SlotId) -> Edges<'a> {
         Edges {
-            image: *self,
-            section: Section::Reverse,
+            words: self.section(Section::Reverse),
             at: self.service(slot, service::REVERSE),
             end: self.service(slot, service::REVERSE).saturating_add(self.service(slot, service::REVERSE_COUNT)),
         }
@@ -173,8 +173,8 @@ impl<'a> Image<'a> {
 /// Words of one list.
 #[derive(Clone, Copy, Debug)]
 pub struct List<'a> {
-    image: Image<'a>,
-    start: usize,
+    /// The section from the list's first word on.
+    words: &'a [u8],
     count: u32,
 }
 
@@ -191,7 +191,7 @@ impl List<'_> {
 
     /// Word `index`; 0 behind the end.
     pub fn get(&self, index: usize) -> u32 {
-        if index < self.count as usize { self.image.word(Section::Lists, self.start + index) } else { 0 }
+        if index < self.count as usize { word_at(self.words, index) } else { 0 }
     }
 
     /// All words in turn.
@@ -203,8 +203,8 @@ impl List<'_> {
 /// Edges in turn.
 #[derive(Clone, Debug)]
 pub struct Edges<'a> {
-    image: Image<'a>,
-    section: Section,
+    /// The whole section.
+    words: &'a [u8],
     at: u32,
     end: u32,
 }
@@ -216,7 +216,7 @@ impl Iterator for Edges<'_> {
         if self.at >= self.end {
             return None;
         }
-        let edge = Edge::from_word(self.image.word(self.section, self.at as usize));
+        let edge = Edge::from_word(word_at(self.words, self.at as usize));
         self.at += 1;
         edge
     }
@@ -240,7 +240,8 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
 /// Word `index` of these bytes; 0 behind their end.
 #[inline]
 pub(super) fn word_at(bytes: &[u8], index: usize) -> u32 {
-    match bytes.get(index * 4..index * 4 + 4) {
+    let start = index.saturating_mul(4);
+    match bytes.get(start..start.saturating_add(4)) {
         Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
         None => 0,
     }
