@@ -8,5 +8,6 @@ mod demo;
 mod harness;
 mod logs;
 mod manners;
+mod robustness;
 mod setup;
 mod supervisor;
