@@ -19,7 +19,7 @@ use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::{CONDITIONS_MAX, INSTANCE_BYTES_MAX};
 use crate::time::Instant;
-use words::{Age, ExitText};
+use words::{Age, ExitText, Span};
 
 /// Words that only the system knows.
 #[derive(Clone, Copy)]
@@ -303,14 +303,14 @@ impl<'a> View<'a> {
             let (limit, window) =
                 (self.policy(*definition, policy::LIMIT), self.policy(*definition, policy::WINDOW_MS));
             if limit > 0 {
-                write!(out, "; {} of {limit} deaths within {}", report.deaths, Age::of_ms(window))?;
+                write!(out, "; {} of {limit} deaths within {}", report.deaths, Span(window))?;
             }
             out.write_char('\n')?;
         }
         if self.kind(*definition) != Kind::Bundle {
             let (start, stop) = (
-                Age::of_ms(self.policy(*definition, policy::START_TIMEOUT_MS)),
-                Age::of_ms(self.policy(*definition, policy::STOP_TIMEOUT_MS)),
+                Span(self.policy(*definition, policy::START_TIMEOUT_MS)),
+                Span(self.policy(*definition, policy::STOP_TIMEOUT_MS)),
             );
             writeln!(out, "  limits     start {start}, stop {stop}")?;
         }

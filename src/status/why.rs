@@ -14,7 +14,7 @@ use crate::lang::definition::Kind;
 use crate::limits::FACT_BYTES_MAX;
 use crate::time::Instant;
 use crate::words::Words;
-use words::Age;
+use words::{Age, Span};
 
 /// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
 const LINKS_MAX: usize = 64;
@@ -114,7 +114,7 @@ fn write_failed(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Res
     write!(out, "has failed: {}", view.exit(row))?;
     let limit = view.policy(row.definition, policy::LIMIT);
     if limit > 0 && row.report.deaths >= limit && row.report.exit != Exit::NotSpawned {
-        let window = Age::of_ms(view.policy(row.definition, policy::WINDOW_MS));
+        let window = Span(view.policy(row.definition, policy::WINDOW_MS));
         write!(out, ", {} deaths within {window}", row.report.deaths)?;
     }
     write!(out, "{}", Since(view, row.since))

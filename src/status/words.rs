@@ -12,11 +12,6 @@ use crate::status::SystemWords;
 pub struct Age(pub u64);
 
 impl Age {
-    /// Of milliseconds, rounded up.
-    pub const fn of_ms(ms: u32) -> Age {
-        Age(ms.div_ceil(1000) as u64)
-    }
-
     /// As a short text, for padding.
     pub fn text(self) -> heapless::String<32> {
         let mut text = heapless::String::new();
@@ -35,6 +30,18 @@ impl fmt::Display for Age {
             3600..86400 => two(to, s / 3600, "h", s % 3600 / 60, "min"),
             _ => two(to, s / 86400, "d", s % 86400 / 3600, "h"),
         }
+    }
+}
+
+/// A time in milliseconds as a text: `700 ms`, `20 s`, `1 min 30 s`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span(pub u32);
+
+impl fmt::Display for Span {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0;
+        // What people write in milliseconds is short.
+        if ms < 60_000 && ms % 1000 != 0 { write!(to, "{ms} ms") } else { Age(u64::from(ms / 1000)).fmt(to) }
     }
 }
 
@@ -96,7 +103,7 @@ impl fmt::Display for ExitText<'_> {
                     NONE => 0,
                     index => self.image.policy(index, policy::START_TIMEOUT_MS),
                 };
-                write!(to, "not ready within {}", Age::of_ms(limit))
+                write!(to, "not ready within {}", Span(limit))
             }
             Exit::Unknown => to.write_str("ended while nobody could look"),
         }

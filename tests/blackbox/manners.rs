@@ -101,7 +101,7 @@ fn a_start_that_takes_too_long_has_failed_for_who_waits_for_it() {
     for name in ["brief", "mute"] {
         let ran = machine.run(&["start", "--wait", name]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.starts_with(&format!("pintle: {name}: failed: ")), "{ran:?}");
+        assert!(ran.err.starts_with(&format!("pintle: {name}: failed: not ready within 200 ms")), "{ran:?}");
         assert!(ran.out.starts_with(&format!("{name} starting\n{name} failed: ")), "{ran:?}");
     }
 }
