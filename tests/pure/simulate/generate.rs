@@ -9,6 +9,32 @@ const LINKS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const MILLISECONDS: [&str; 6] = ["0ms", "10ms", "100ms", "500ms", "1s", "3s"];
 const TIMEOUTS: [&str; 4] = ["50ms", "300ms", "2s", "10s"];
 
+/// What a world is rich in: chances in a hundred.
+struct Flavour {
+    template: u64,
+    bundle: u64,
+    conflict: u64,
+    soft: u64,
+    binds: u64,
+    gate: u64,
+    trigger: u64,
+}
+
+impl Flavour {
+    fn of(random: &mut Random) -> Flavour {
+        let mut some = |few: u64, many: u64| if random.chance(25) { many } else { few };
+        Flavour {
+            template: some(6, 25),
+            bundle: some(10, 35),
+            conflict: some(5, 30),
+            soft: some(30, 70),
+            binds: some(25, 80),
+            gate: some(15, 60),
+            trigger: some(10, 50),
+        }
+    }
+}
+
 /// The plan of a seed. Always one that compiles.
 pub fn generate(seed: u64) -> Plan {
     let mut random = Random::new(seed);
@@ -50,13 +76,14 @@ fn take_out_what_does_not_compile(plan: &mut Plan) -> bool {
 fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
     // Edges go to what was made before, so there is no cycle; names are shuffled, so slot order says nothing.
     let density = random.below(4);
+    let flavour = Flavour::of(random);
     let mut names: Vec<String> = Vec::new();
     for at in 0..count {
-        let template = random.chance(8);
+        let template = random.chance(flavour.template);
         let letter = (b'a' + random.below(26) as u8) as char;
         let name = format!("{letter}{at}{}", if template { "@" } else { "" });
         let mut service = Service { name: name.clone(), keys: Vec::new() };
-        kind(&mut service, template, random);
+        kind(&mut service, template, &flavour, random);
         let is_bundle = service.get("type") == Some("bundle");
         for _ in 0..random.below(2 + density) + u64::from(is_bundle) {
             if names.is_empty() {
@@ -65,9 +92,9 @@ fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
             // Neighbours more often than not: chains and layers.
             let reach = if random.chance(50) { names.len().min(4) } else { names.len() };
             let target = names[names.len() - 1 - random.below(reach as u64) as usize].clone();
-            relate(plan, &mut service, &target, is_bundle, random);
+            relate(plan, &mut service, &target, &flavour, random);
         }
-        expressions(&mut service, &names, template, random);
+        expressions(&mut service, &names, template, &flavour, random);
         names.push(name);
         plan.services.push(service);
     }
@@ -91,9 +118,9 @@ fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
     plan.services.push(boot);
 }
 
-fn kind(service: &mut Service, template: bool, random: &mut Random) {
+fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut Random) {
     let pick = |random: &mut Random, from: &[&'static str]| *random.pick(from);
-    if random.chance(12) && !template {
+    if random.chance(flavour.bundle) && !template {
         service.put("type", "bundle");
         return;
     }
@@ -123,7 +150,7 @@ fn kind(service: &mut Service, template: bool, random: &mut Random) {
             service.put("stop", pick(random, &["/bin/stop", "signal INT TERM", "signal QUIT"]));
         }
     }
-    if random.chance(20) {
+    if random.chance(35) {
         let oneshot = service.get("type") == Some("oneshot");
         service.put("reload", if oneshot || random.chance(50) { "/bin/reload" } else { "signal HUP" });
     }
@@ -134,7 +161,8 @@ fn kind(service: &mut Service, template: bool, random: &mut Random) {
     }
 }
 
-fn relate(plan: &mut Plan, service: &mut Service, target: &str, is_bundle: bool, random: &mut Random) {
+fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavour, random: &mut Random) {
+    let is_bundle = service.get("type") == Some("bundle");
     let gone = plan.services.iter().any(|one| one.name == target && one.get("remain") == Some("no"));
     let mut target = target.to_string();
     if target.ends_with('@') {
@@ -142,11 +170,11 @@ fn relate(plan: &mut Plan, service: &mut Service, target: &str, is_bundle: bool,
         target += *random.pick(&LINKS[..2]);
     }
     let hard: &[&str] = if is_bundle { &["contains", "contains", "needs", "wants", "after"] } else { &[] };
-    let hard = if hard.is_empty() { &["needs", "needs", "needs", "binds", "binds", "needs-to-start"] } else { hard };
+    let hard = if hard.is_empty() { &["needs", "needs", "needs", "needs-to-start"] } else { hard };
     let soft: &[&str] = &["wants", "wants", "after", "before"];
-    if random.chance(7) {
+    if random.chance(flavour.conflict) {
         service.put("conflicts", &target);
-    } else if gone || random.chance(35) {
+    } else if gone || random.chance(flavour.soft) {
         match *random.pick(soft) {
             // Written from the other end.
             "before" if !target.contains('@') && !service.name.contains('@') => {
@@ -158,22 +186,24 @@ fn relate(plan: &mut Plan, service: &mut Service, target: &str, is_bundle: bool,
             "before" => service.put("after", &target),
             key => service.put(key, &target),
         }
+    } else if !is_bundle && random.chance(flavour.binds) {
+        service.put("binds", &target);
     } else {
         service.put(*random.pick(hard), &target);
     }
 }
 
-fn expressions(service: &mut Service, names: &[String], template: bool, random: &mut Random) {
+fn expressions(service: &mut Service, names: &[String], template: bool, flavour: &Flavour, random: &mut Random) {
     if template {
         service.put("for-each", *random.pick::<&str>(&["link IFACE=*", "link IFACE=a*", "link IFACE=* UP=1"]));
         service.put("instance", "${IFACE}");
         service.put("pass", "IFACE");
     }
-    if random.chance(20) {
+    if random.chance(flavour.gate) {
         let text = expression(names, &FACTS, 0, random);
         service.put("while", &text);
     }
-    if random.chance(12) && !template {
+    if random.chance(flavour.trigger) && !template {
         let leaves: &[&str] = if random.chance(50) { &EVENTS } else { &["e0", "e1", "c0", "c2", "c1 K=x"] };
         let text = expression(&[], leaves, 0, random);
         service.put("start-on", &text);
@@ -239,4 +269,6 @@ fn storm(plan: &mut Plan, random: &mut Random) {
         };
         plan.actions.push(Action { after_ms: if pace == 0 { 0 } else { random.below(pace) }, what });
     }
+    // Faults go on for a while.
+    plan.actions.push(Action { after_ms: random.below(8_000), what: "wait".to_string() });
 }

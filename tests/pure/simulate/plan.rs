@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Actions: `start|stop|restart|reload|reset|release NAME...`, `signal NAME...`, `on|off|emit FACT`, `hold LEASE FACT`,
-//! `drop LEASE`, each with the milliseconds since the one before.
+//! `drop LEASE`, `wait`, each with the milliseconds since the one before.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -310,7 +310,9 @@ impl World<'_> {
 
     fn take_action(&mut self) {
         let action = &self.plan.actions[self.action];
-        self.engine.requests.push_back(action.what.clone());
+        if action.what != "wait" {
+            self.engine.requests.push_back(action.what.clone());
+        }
         self.action += 1;
         if let Some(next) = self.plan.actions.get(self.action) {
             self.action_due = self.kernel.now + next.after_ms * 1_000_000;
