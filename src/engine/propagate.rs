@@ -144,6 +144,8 @@ impl Engine<'_> {
     pub(super) fn propagate_all(&mut self) {
         for at in 0..self.memory.layout.geometry.slots() {
             self.memory.insert(Set::Goal, SlotId(at));
+            // What was down already has another reason for it now.
+            self.memory.insert(Set::Tell, SlotId(at));
             self.mark_published(SlotId(at));
         }
     }

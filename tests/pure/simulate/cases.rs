@@ -38,6 +38,20 @@ fn a_bundle_that_is_up_does_not_wait_for_a_restart_of_what_it_wants() {
     );
 }
 
+/// What a conflict kept down was not said to be down for the shutdown, when there was one.
+#[test]
+fn a_shutdown_is_the_reason_of_all_that_is_down() {
+    holds(
+        "seed 42470972523
+         service v1:
+         service v2:
+         service x5: conflicts = v2
+         service shutdown: type = bundle; contains = v2
+         +0 start x5
+         +0 start v1 v2",
+    );
+}
+
 #[test]
 fn a_plan_is_what_its_text_says() {
     for seed in 0..50 {
