@@ -10,7 +10,7 @@
 //! (`words.rs`). State, not messages: a reader that comes late sees the newest truth, nothing queues, nothing is lost.
 //! A reader never trusts a row: a writer that garbles it, or leaves its counter odd for ever, is seen as "no news".
 //!
-//! The doorbell is an eventfd in each direction. Before it sleeps a side stores 1 into its own `ASLEEP` word and looks at
+//! There is a doorbell in each direction. Before it sleeps a side stores 1 into its own `ASLEEP` word and looks at
 //! the other's ring once more; the other rings only when it finds 1 after pushing. Both orderings are sequentially
 //! consistent, so one of the two always sees the other.
 

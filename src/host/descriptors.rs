@@ -12,7 +12,7 @@ pub const PUBLISHED: i32 = 6;
 pub const STATE: i32 = 7;
 /// The listening control socket, non-blocking.
 pub const CONTROL: i32 = 8;
-/// Doorbell (eventfd): the engine writes, the supervisor reads.
+/// The supervisor's doorbell, the end that rings.
 pub const TO_SUPERVISOR: i32 = 9;
-/// Doorbell (eventfd): the supervisor writes, the engine reads.
+/// The engine's doorbell, the end that answers.
 pub const TO_ENGINE: i32 = 10;

@@ -1,8 +1,9 @@
-//! Waiting: epoll with tokens and absolute deadlines, and eventfd as a doorbell. Nothing allocates after `new`.
+//! Waiting: epoll with tokens and absolute deadlines, and doorbells. Nothing allocates after `new`.
 
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
 use pintle::time::Instant;
-use rustix::event::{EventfdFlags, epoll};
+use rustix::event::epoll;
+use rustix::pipe::PipeFlags;
 
 /// How many news one `wait` can bring; the rest comes with the next call.
 pub const BATCH: usize = 64;
@@ -119,29 +120,35 @@ impl Poll {
     }
 }
 
-/// A doorbell: an eventfd, nonblocking. Any number of rings before a look are one.
+/// One end of a doorbell, nonblocking. Any number of rings before a look are one.
+///
+/// It is a pipe and no eventfd: the two sides of an eventfd are one open file, in which the other side could take
+/// O_NONBLOCK away (F_SETFL) and let us wait in a read or a write for ever. The ends of a pipe are an open file each.
 pub struct Doorbell {
     fd: OwnedFd,
 }
 
 impl Doorbell {
-    pub fn new() -> Result<Doorbell> {
-        Ok(Doorbell { fd: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+    /// The end that answers and the end that rings.
+    pub fn pair() -> Result<(Doorbell, Doorbell)> {
+        let (answers, rings) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok((Doorbell { fd: answers }, Doorbell { fd: rings }))
     }
 
-    /// One that was inherited.
+    /// An end that was inherited.
     pub fn from_fd(fd: OwnedFd) -> Doorbell {
         Doorbell { fd }
     }
 
+    /// It cannot fail but by being full, and then it rings anyway.
     pub fn ring(&self) {
-        ring(self.fd.as_fd());
+        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, b"!"));
     }
 
-    /// Takes the rings back; says whether there were any.
+    /// Takes rings back, more than there ever are unless nobody answered for long; says whether there were any.
     pub fn answer(&self) -> bool {
-        let mut count = [0; 8];
-        rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut count)).is_ok()
+        let mut rings = [0; 512];
+        rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut rings)).is_ok_and(|count| count > 0)
     }
 }
 
@@ -151,10 +158,6 @@ impl AsFd for Doorbell {
     }
 }
 
-/// Rings a doorbell of which only the descriptor is known. It cannot fail but by being full, and then it rings anyway.
-pub fn ring(fd: BorrowedFd<'_>) {
-    let _ = rustix::io::retry_on_intr(|| rustix::io::write(fd, &1u64.to_ne_bytes()));
-}
 
 #[cfg(test)]
 mod tests {
@@ -163,17 +166,32 @@ mod tests {
     #[test]
     fn rings_before_a_look_are_one_and_come_with_their_token() {
         let mut poll = Poll::new().expect("a descriptor");
-        let bell = Doorbell::new().expect("a descriptor");
+        let (bell, button) = Doorbell::pair().expect("descriptors");
         poll.add(&bell, u64::MAX - 1, Interest::READ).expect("new");
         assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
-        bell.ring();
-        ring(bell.as_fd());
+        button.ring();
+        button.ring();
         let news: Vec<News> = poll.wait(None).collect();
         assert_eq!(news, [News { token: u64::MAX - 1, readable: true, writable: false, hung_up: false }]);
         assert!(bell.answer() && !bell.answer());
         poll.remove(&bell).expect("added");
-        bell.ring();
+        button.ring();
         assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
+    }
+
+    #[test]
+    fn whatever_is_done_to_the_other_end_nobody_waits_at_a_doorbell() {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        let (bell, button) = Doorbell::pair().expect("descriptors");
+        fcntl_setfl(&button, OFlags::empty()).expect("a pipe");
+        assert!(!bell.answer());
+        assert!(fcntl_getfl(&bell).expect("a pipe").contains(OFlags::NONBLOCK));
+        let (bell, button) = Doorbell::pair().expect("descriptors");
+        fcntl_setfl(&bell, OFlags::empty()).expect("a pipe");
+        for _ in 0..70_000 {
+            button.ring(); // more than a pipe holds
+        }
+        assert!(bell.answer());
     }
 
     #[test]

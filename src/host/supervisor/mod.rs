@@ -90,7 +90,8 @@ pub struct Supervisor {
     poll: Poll,
     signals: OwnedFd,
     follower: Follower,
-    to_supervisor: Doorbell,
+    /// The engine rings it.
+    bell: Doorbell,
     to_engine: Doorbell,
     /// None: there is nowhere to log to.
     link: Option<LogLink>,
@@ -194,7 +195,7 @@ impl Supervisor {
         match Source::of(news.token) {
             Some(Source::Signals) => self.take_signals(),
             Some(Source::Orders) => {
-                self.to_supervisor.answer();
+                self.bell.answer();
             }
             Some(Source::Logger) => {} // writable again: `flush_log` comes in every round
             Some(Source::Flight(at)) => self.look_at_flight(at as usize),
@@ -252,7 +253,10 @@ impl Supervisor {
         for _ in 0..RING_ENTRIES {
             match self.follower.next(self.orders.words()) {
                 Some(Change::Slot(slot)) => self.look_at(slot),
-                Some(Change::All) => self.look_at_all(),
+                Some(Change::All) => {
+                    self.look_at_all();
+                    break; // an engine that overruns the ring without end would have us look at all as often
+                }
                 None => break,
             }
         }

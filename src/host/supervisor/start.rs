@@ -130,9 +130,8 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
 
     let address = place.control_address().map_err(failed("the run directory's path is too long for a socket"))?;
     let control = socket::listen(&address, 0o660).map_err(failed("cannot listen on the control socket"))?;
-    let (bell_in, bell_out) = (Doorbell::new(), Doorbell::new());
-    let bell_in = bell_in.map_err(failed("cannot make a doorbell"))?;
-    let bell_out = bell_out.map_err(failed("cannot make a doorbell"))?;
+    let (bell, to_supervisor) = Doorbell::pair().map_err(failed("cannot make a doorbell"))?;
+    let (engines_bell, to_engine) = Doorbell::pair().map_err(failed("cannot make a doorbell"))?;
     for (fd, number) in [
         (database.as_fd(), descriptors::DATABASE),
         (orders_fd.as_fd(), descriptors::ORDERS),
@@ -140,8 +139,8 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         (published_fd.as_fd(), descriptors::PUBLISHED),
         (state_fd.as_fd(), descriptors::STATE),
         (control.as_fd(), descriptors::CONTROL),
-        (bell_in.as_fd(), descriptors::TO_SUPERVISOR),
-        (bell_out.as_fd(), descriptors::TO_ENGINE),
+        (to_supervisor.as_fd(), descriptors::TO_SUPERVISOR),
+        (engines_bell.as_fd(), descriptors::TO_ENGINE),
     ] {
         process::place_at(fd, number, false).map_err(failed("cannot place a descriptor"))?;
     }
@@ -173,7 +172,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     let signals = signals::signal_fd(SignalSet::all_but_fatal()).map_err(failed("cannot make a signalfd"))?;
     let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).map_err(failed("cannot poll"));
     watch(signals.as_fd(), Source::Signals, Interest::READ)?;
-    watch(bell_in.as_fd(), Source::Orders, Interest::READ)?;
+    watch(bell.as_fd(), Source::Orders, Interest::READ)?;
     if let Some(link) = &link {
         watch(link.socket(), Source::Logger, Interest::NONE)?;
     }
@@ -208,8 +207,8 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         poll,
         signals,
         follower: Follower::at_head(orders.words()),
-        to_supervisor: bell_in,
-        to_engine: bell_out,
+        bell,
+        to_engine,
         link,
         log_full: false,
         instances: vec![[0; INSTANCE_BYTES_MAX + 1]; geometry.instances as usize],
