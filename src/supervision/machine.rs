@@ -279,6 +279,7 @@ impl Slot<'_> {
             return;
         }
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+        self.forget_queued_auxiliary();
         let reloading = self.record.role.is_some();
         self.requests.kill_auxiliary = reloading;
         match self.policy.stop {
@@ -302,12 +303,17 @@ impl Slot<'_> {
         self.record.killed = true;
         self.set(State::Stopping);
         self.requests.kill = self.row.pid != 0;
-        if self.record.role.is_some() && self.row.auxiliary == 0 {
-            self.record.role = None; // it still was in the queue
-            self.requests.cancel = true;
-        }
+        self.forget_queued_auxiliary();
         self.requests.kill_auxiliary = self.record.role.is_some();
         self.gone_if_all_ended();
+    }
+
+    /// A command that still is in the queue is not spawned any more.
+    fn forget_queued_auxiliary(&mut self) {
+        if self.record.role.is_some() && self.row.auxiliary == 0 {
+            self.record.role = None;
+            self.requests.cancel = true;
+        }
     }
 
     fn reload(&mut self) {
@@ -378,11 +384,8 @@ impl Slot<'_> {
         let exit = if self.record.unspawned { Exit::NotSpawned } else { exit };
         self.row.pid = 0;
         self.row.exit = exit;
-        self.requests.kill_auxiliary = self.record.role.is_some() && self.row.auxiliary != 0;
-        if self.record.role.is_some() && self.row.auxiliary == 0 {
-            self.record.role = None;
-            self.requests.cancel = true;
-        }
+        self.forget_queued_auxiliary();
+        self.requests.kill_auxiliary = self.record.role.is_some();
         let again = match (exit, self.policy.kind, self.policy.restart) {
             (Exit::NotSpawned, _, _) => self.record.temporary,
             (_, Kind::Longrun, Restart::Always) => true,

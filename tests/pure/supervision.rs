@@ -357,3 +357,12 @@ fn a_cause_that_is_over_does_not_colour_the_next_stop() {
     let (_, after, _) = take(row, record, &LONGRUN, Input::Ordered(Order(5), Wish::Up), NOW);
     assert_eq!(after.cause, Cause::Ordered);
 }
+
+#[test]
+fn a_reload_command_that_was_not_spawned_yet_is_given_up_when_a_stop_comes() {
+    let (row, record) = in_state(State::Up, &COMMANDED);
+    let (row, record, asked) = take(row, record, &COMMANDED, Input::ReloadAsked, NOW);
+    assert_eq!(asked.spawn_auxiliary, Some(Role::Reload));
+    let (_, record, asked) = take(row, record, &COMMANDED, Input::Ordered(Order(5), Wish::Down), NOW);
+    assert_eq!((asked.cancel, asked.spawn_auxiliary, record.role), (true, Some(Role::Stop), Some(Role::Stop)));
+}
