@@ -85,8 +85,8 @@ impl Supervisor {
                 self.tidy_stacks();
                 return false;
             }
-            // One main process and one command at most: two places.
-            if self.flights.iter().filter(|flight| flight.is_none()).take(2).count() < 2 {
+            if !self.flights_have_room() {
+                self.stuck = None; // it is not for want of a stack
                 return false; // the next news makes room
             }
             let mut forked = false;
@@ -112,6 +112,11 @@ impl Supervisor {
             }
         }
         self.queue.first != 0
+    }
+
+    /// For what one slot may ask for: one main process and one command.
+    fn flights_have_room(&self) -> bool {
+        self.flights.iter().filter(|flight| flight.is_none()).take(2).count() == 2
     }
 
     /// After a storm of spawns, when nothing is under way, the stacks' memory goes back.
@@ -233,8 +238,7 @@ impl Supervisor {
     /// where there are so many that no more can be made, all are.
     pub fn before_sleep(&mut self) -> Option<Instant> {
         let more = self.queue.first != 0;
-        let full = self.flights.iter().all(Option::is_some);
-        if more && !full {
+        if more && self.flights_have_room() {
             return Some(Instant(clock::now().0.saturating_add(STACKS_US * 1000)));
         }
         let mut retry = None;
