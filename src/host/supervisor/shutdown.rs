@@ -106,6 +106,10 @@ impl Supervisor {
     fn finish(&mut self) {
         self.flush_log();
         kill_group(self.engine.pid());
+        for private in &mut self.slots {
+            // Nobody is listened to any more; that makes room for a descriptor, too.
+            (private.ready, private.notify) = (None, None);
+        }
         let Ok(mut poll) = Poll::new() else { return };
         if poll.add(&self.signals, 0, Interest::READ).is_err() {
             return;
@@ -121,8 +125,12 @@ impl Supervisor {
             private.log = None;
         }
         let until = clock::now().plus_ms(LOGGER_MS);
-        let _ = signals::send(Target::Process(logger), signals::SIGTERM);
-        while logger != 0 && reap::look(logger) == reap::Child::Alive && clock::now() < until {
+        // It may have ended meanwhile, and its number be another's.
+        let lives = || logger != 0 && reap::look(logger) == reap::Child::Alive;
+        if lives() {
+            let _ = signals::send(Target::Process(logger), signals::SIGTERM);
+        }
+        while lives() && clock::now() < until {
             self.wait_for_death(&mut poll, until);
         }
         if process::pid() == 1 {
