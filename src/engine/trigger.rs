@@ -87,6 +87,12 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// Leases that hold conditions now.
+    pub fn leases(&self) -> impl Iterator<Item = u32> + '_ {
+        let on = (0..self.conditions_used).filter(|index| self.memory.condition(*index, condition::VALUE) != 0);
+        on.map(|index| self.memory.condition(index, condition::LEASE)).filter(|lease| *lease != 0)
+    }
+
     pub(super) fn lease_gone(&mut self, lease: u32) {
         if lease == 0 {
             return;

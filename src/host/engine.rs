@@ -32,8 +32,6 @@ const REPORTS_A_TURN: usize = 32;
 const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
 const LEASE_GRACE_MS: u32 = 2_000;
-/// How many earlier engines' leases may still be waiting for that.
-const LEASE_LIVES: u32 = 8;
 
 const TOKEN_DOORBELL: u64 = 0;
 const TOKEN_LISTENING: u64 = 1;
@@ -211,12 +209,15 @@ impl Host {
         }
         if self.grace <= now {
             self.grace = Instant::NEVER;
-            for life in self.life.saturating_sub(LEASE_LIVES)..self.life {
-                for place in 0..CLIENTS_MAX {
-                    let _ = self.engine.step(now, Input::LeaseGone(lease(life, place)));
-                }
+            while let Some(lease) = self.earlier_lease() {
+                let _ = self.engine.step(now, Input::LeaseGone(lease));
             }
         }
+    }
+
+    /// One that no connection of this engine's holds.
+    fn earlier_lease(&self) -> Option<u32> {
+        self.engine.leases().find(|held| (0..CLIENTS_MAX).all(|place| lease(self.life, place) != *held))
     }
 
     /// Ends the connections of which nothing more can come; after `tell`, which may have said their last word.
@@ -235,9 +236,6 @@ impl Host {
     fn end(&mut self, at: usize, now: Instant) {
         if self.clients.end(at) {
             let _ = self.engine.step(now, Input::LeaseGone(lease(self.life, at)));
-        }
-        if !self.accepts {
-            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
         }
     }
 
@@ -332,6 +330,10 @@ impl Host {
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
         if !self.clients.is_empty() {
             self.clients.update_interest(&self.poll);
+        }
+        // Somebody has gone, or is idle and can be made to.
+        if !self.accepts && !self.clients.is_full() {
+            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
         }
         let mut listening = false;
         // A small copy, since handling needs all of the host.
