@@ -68,6 +68,11 @@ impl Identity {
     }
 }
 
+/// The user whom the file at this path belongs to.
+pub fn owner(path: impl Arg) -> Result<u32> {
+    rustix::fs::stat(path).map(|stat| stat.st_uid)
+}
+
 /// Reads what is there, once. 0 is the end.
 pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     loop {

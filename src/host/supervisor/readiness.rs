@@ -107,7 +107,9 @@ impl Supervisor {
                 continue;
             }
             let notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
-            if let Some(pid) = notice.main_pid
+            // It will be signalled: nobody names one that is not theirs to signal.
+            let trusted = sender == 0 || sender == self.common.uid;
+            if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender))
                 && let Some(private) = self.slots.get_mut(slot.index())
             {
                 let current = self.reports.read(slot).map_or(0, |row| row.pid);
@@ -120,5 +122,24 @@ impl Supervisor {
                 self.feed(slot, Input::Ready);
             }
         }
+    }
+}
+
+/// Whether a process is this user's, by the word of proc(5): /proc/PID belongs to its effective user, or to root.
+fn belongs_to(pid: u32, uid: u32) -> bool {
+    let mut path: heapless::String<20> = heapless::String::new();
+    let _ = write!(path, "/proc/{pid}"); // 16 characters at most
+    file::owner(path.as_str()).is_ok_and(|owner| owner == uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_belongs_to_its_user_alone() {
+        let own = process::uid();
+        assert!(belongs_to(process::pid(), own) && !belongs_to(process::pid(), own + 1));
+        assert!(!belongs_to(u32::MAX, own));
     }
 }
