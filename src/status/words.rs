@@ -41,7 +41,7 @@ impl fmt::Display for Span {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
         // What people write in milliseconds is short.
-        if ms < 60_000 && ms % 1000 != 0 { write!(to, "{ms} ms") } else { Age(u64::from(ms / 1000)).fmt(to) }
+        if ms < 60_000 && !ms.is_multiple_of(1000) { write!(to, "{ms} ms") } else { Age(u64::from(ms / 1000)).fmt(to) }
     }
 }
 

@@ -189,13 +189,13 @@ fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavou
     } else if !is_bundle && random.chance(flavour.binds) {
         service.put("binds", &target);
     } else {
-        service.put(*random.pick(hard), &target);
+        service.put(random.pick::<&str>(hard), &target);
     }
 }
 
 fn expressions(service: &mut Service, names: &[String], template: bool, flavour: &Flavour, random: &mut Random) {
     if template {
-        service.put("for-each", *random.pick::<&str>(&["link IFACE=*", "link IFACE=a*", "link IFACE=* UP=1"]));
+        service.put("for-each", random.pick::<&str>(&["link IFACE=*", "link IFACE=a*", "link IFACE=* UP=1"]));
         service.put("instance", "${IFACE}");
         service.put("pass", "IFACE");
     }

@@ -373,19 +373,11 @@ impl<'a> Host<'a> {
         let Some(engine) = &self.engine else { return Ok(()) };
         match told {
             None => {}
-            Some(Ok(number)) => {
-                if number != 0 {
-                    self.accepted.push(number);
-                }
+            Some(Ok(number)) => self.accepted.extend((number != 0).then_some(number)),
+            Some(Err(refusal)) if judge.picture(engine) != before => {
+                return Err(Broken(format!("7: {request} was refused ({}), and changed something", refusal.text())));
             }
-            Some(Err(refusal)) => {
-                if judge.picture(engine) != before {
-                    return Err(Broken(format!(
-                        "7: {request} was refused ({}), and changed something",
-                        refusal.text()
-                    )));
-                }
-            }
+            Some(Err(_)) => {}
         }
         Ok(())
     }

@@ -164,7 +164,6 @@ fn check_conditions(host: &Host<'_>, judge: &Judge<'_>) -> Result<(), Broken> {
 fn check_successor(host: &mut Host<'_>, judge: &Judge<'_>) -> Result<(), Broken> {
     let Some(engine) = host.engine.take() else { return Ok(()) };
     let before = judge.picture(&engine);
-    drop(engine);
     let Some(next) = pintle::engine::Engine::open(host.image, host.geometry, host.capacities, host.memory) else {
         return Err(Broken("6: the engine does not know its own memory".to_string()));
     };
