@@ -402,12 +402,14 @@ impl Slot<'_> {
         if self.row.state == State::Up && self.now.ms_since(self.row.since) >= u64::from(self.policy.stable_ms()) {
             self.record.in_a_row = 0;
         }
-        if self.row.deaths == 0 || self.now.ms_since(self.record.window) > u64::from(self.policy.window_ms) {
+        // Nothing that never lived has died: a machine without memory for a while does not fail its services.
+        let lived = exit != Exit::NotSpawned;
+        if lived && (self.row.deaths == 0 || self.now.ms_since(self.record.window) > u64::from(self.policy.window_ms)) {
             self.row.deaths = 0;
             self.record.window = self.now;
         }
-        self.row.deaths = self.row.deaths.saturating_add(1);
-        let often = self.policy.limit != 0 && self.row.deaths >= self.policy.limit;
+        self.row.deaths = self.row.deaths.saturating_add(u32::from(lived));
+        let often = lived && self.policy.limit != 0 && self.row.deaths >= self.policy.limit;
         if !again || often {
             self.set(State::Failed);
             return;

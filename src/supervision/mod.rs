@@ -22,8 +22,8 @@
 //!   life was up for `STABLE_MS` or the largest delay, whichever is longer. `restart-limit` deaths within
 //!   `restart-window` (which begins with a death) make it failed. A oneshot is tried again only with `on-failure`.
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
-//!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`; if not (no such program,
-//!   user or directory), it has failed.
+//!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
+//!   (no such program, user or directory), it has failed.
 
 mod machine;
 pub mod notify;

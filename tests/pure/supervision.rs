@@ -351,6 +351,15 @@ fn a_program_that_does_not_exist_fails_at_once_and_lack_of_memory_is_tried_again
 }
 
 #[test]
+fn what_cannot_be_spawned_for_now_is_tried_again_without_end() {
+    let refused = [(0, Input::Refused(9, true)), (60_000, Input::Deadline)];
+    let mut inputs = vec![(0, UP)];
+    inputs.extend(refused.iter().cycle().take(20));
+    let (_, row) = run(&Policy { window_ms: u32::MAX, ..LONGRUN }, &inputs);
+    assert_eq!((row.state, row.deaths, row.restarts), (State::Queued, 0, 10));
+}
+
+#[test]
 fn a_cause_that_is_over_does_not_colour_the_next_stop() {
     let record = Record { cause: Cause::TimedOut, wish: Wish::Up, ..Record::default() };
     let (row, _) = in_state(State::Up, &LONGRUN);
