@@ -3,7 +3,7 @@
 //!
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
-use super::{BorrowedFd, Errno, OwnedFd, Result};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result};
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -18,7 +18,28 @@ pub fn sealed_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The same without its pages, which come into being when they are touched: for memory that the caller does not map.
+/// The same with this content, which nobody can change any more.
+pub fn frozen_memory(name: &core::ffi::CStr, content: &[u8]) -> Result<OwnedFd> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    preallocate(&fd, content.len() as u64)?;
+    super::output::write_all(fd.as_fd(), content)?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&fd, seals)?;
+    Ok(fd)
+}
+
+/// The same, mapped to write by us alone: whoever gets the descriptor can only read. (Kernels before 5.1 do not know
+/// that; there everyone who has it can write.)
+pub fn own_memory(name: &core::ffi::CStr, words: usize) -> Result<(OwnedFd, &'static [AtomicU32])> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    preallocate(&fd, words.checked_mul(4).ok_or(Errno::OVERFLOW)? as u64)?;
+    let mapped = shared_words(fd.as_fd(), words)?;
+    let _ = rustix::fs::fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE);
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok((fd, mapped))
+}
+
+/// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller does not map.
 pub fn sparse_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     rustix::fs::ftruncate(&fd, bytes)?;
@@ -166,6 +187,20 @@ mod tests {
         assert_eq!(rustix::fs::ftruncate(&fd, 9000), Err(Errno::PERM));
         assert_eq!(shared_words(fd.as_fd(), 2049).err(), Some(Errno::INVAL));
         assert_eq!(shared_words(fd.as_fd(), 0).err(), Some(Errno::INVAL));
+    }
+
+    #[test]
+    fn what_is_frozen_or_our_own_nobody_else_can_write() {
+        let database = frozen_memory(c"test", b"content").expect("memory");
+        assert_eq!(Image::open(database.as_fd()).expect("memory").bytes, b"content");
+        let (reports, ours) = own_memory(c"test", 1024).expect("memory");
+        for fd in [&database, &reports] {
+            assert_eq!(rustix::io::pwrite(fd, b"x", 0), Err(Errno::PERM));
+            assert_eq!(rustix::fs::ftruncate(fd, 0), Err(Errno::PERM));
+            assert_eq!(shared_words(fd.as_fd(), 1).err(), Some(Errno::PERM));
+        }
+        ours[1023].store(7, Relaxed);
+        assert_eq!(shared_words_read_only(reports.as_fd(), 1024).expect("memory")[1023].load(Relaxed), 7);
     }
 
     #[test]

@@ -158,7 +158,6 @@ impl AsFd for Doorbell {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

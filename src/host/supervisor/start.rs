@@ -18,6 +18,7 @@ use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{AsFd, Errno, OwnedFd, accounts, alloc, clock, directory, file, mapping, output, process, socket};
+use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
 use pintle::database::{Image, header};
@@ -103,7 +104,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     // The board.
     let failed = |what: &'static str| move |error| Refusal::system(what, error);
     let bytes = |words: usize| words as u64 * 4;
-    let reports_fd = shared_file(&place, REPORTS, bytes(reports::words(&geometry)))?;
+    let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry))?;
     let published_fd = shared_file(&place, PUBLISHED, bytes(published::words(&geometry)))?;
     let orders_words = orders::words(&geometry);
     let orders_fd =
@@ -115,15 +116,9 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         mapping::shared_words_read_only(orders_fd.as_fd(), orders_words).map_err(failed("cannot map the orders"))?,
         geometry,
     );
-    let reports = reports::Reports::new(
-        mapping::shared_words(reports_fd.as_fd(), reports::words(&geometry))
-            .map_err(failed("cannot map the reports"))?,
-        geometry,
-    );
+    let reports = reports::Reports::new(report_words, geometry);
     fill_header(&reports, &image, boot);
 
-    // The engine only reads them. (Memory cannot be opened a second time; there one user is all anyway.)
-    let readable = place.directory().map(|run| run.open(REPORTS)).transpose()?;
     let engine_account = options.engine_user.as_ref().map(|name| engine_account(name.as_bytes())).transpose()?;
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
@@ -135,7 +130,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     for (fd, number) in [
         (database.as_fd(), descriptors::DATABASE),
         (orders_fd.as_fd(), descriptors::ORDERS),
-        (readable.as_ref().unwrap_or(&reports_fd).as_fd(), descriptors::REPORTS),
+        (reports_fd.as_fd(), descriptors::REPORTS),
         (published_fd.as_fd(), descriptors::PUBLISHED),
         (state_fd.as_fd(), descriptors::STATE),
         (control.as_fd(), descriptors::CONTROL),
@@ -294,9 +289,8 @@ fn copy_database(place: &Place, path: &Path) -> Result<(OwnedFd, Image<'static>)
             run.open(DATABASE)?
         }
         Place::Abstract(_) => {
-            let memory = mapping::sealed_memory(c"pintle-database", bytes.len() as u64).map_err(copied)?;
-            output::write_all(memory.as_fd(), bytes).map_err(copied)?;
-            memory
+            // Whoever gets it, the engine above all, can only read it.
+            mapping::frozen_memory(c"pintle-database", bytes).map_err(copied)?
         }
     };
     let mapped = mapping::Image::open(copy.as_fd()).map_err(copied)?;
@@ -314,6 +308,19 @@ fn shared_file(place: &Place, name: &str, bytes: u64) -> Result<OwnedFd, Refusal
             Ok(fd)
         }
         Place::Abstract(_) => mapping::sealed_memory(c"pintle-board", bytes).map_err(failed),
+    }
+}
+
+/// The reports mapped to write, and a descriptor with which others can only read them.
+fn own_reports(place: &Place, words: usize) -> Result<(OwnedFd, &'static [AtomicU32]), Refusal> {
+    let failed = |error| Refusal::system("cannot make the board", error);
+    match place {
+        Place::Directory(run) => {
+            let written = shared_file(place, REPORTS, words as u64 * 4)?;
+            let mapped = mapping::shared_words(written.as_fd(), words).map_err(failed)?;
+            Ok((run.open(REPORTS)?, mapped))
+        }
+        Place::Abstract(_) => mapping::own_memory(c"pintle-reports", words).map_err(failed),
     }
 }
 
