@@ -7,7 +7,7 @@
 use core::fmt::Write;
 use pintle::engine::Sender;
 use pintle::ident::SlotId;
-use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::limits::{CLIENTS_MAX, LEASES_MAX, LINE_BYTES_MAX};
 use pintle::time::Instant;
 
 use crate::sys::poll::{Interest, Poll};
@@ -405,6 +405,13 @@ impl Clients {
         }
     }
 
+    /// Whether this place's life may hold conditions: it does already, or not too many others do.
+    pub fn may_lease(&self, at: usize) -> bool {
+        let leases = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.leases);
+        self.places.get(at).is_some_and(leases)
+            || self.places.iter().filter(|client| leases(client)).count() < LEASES_MAX
+    }
+
     /// This place's life holds conditions from now on.
     pub fn set_leases(&mut self, at: usize) {
         if let Some(Some(client)) = self.places.get_mut(at) {
@@ -503,6 +510,21 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_hold_conditions_leave_places_for_others() {
+        let poll = Poll::new().expect("a descriptor");
+        let mut clients = Clients::new(1).expect("memory");
+        for at in 0..CLIENTS_MAX {
+            let (fd, _) = socket::pair().expect("a pair");
+            clients.add(&poll, fd, true, Sender::default());
+            assert_eq!(clients.may_lease(at), at < LEASES_MAX, "place {at}");
+            if clients.may_lease(at) {
+                clients.set_leases(at);
+            }
+        }
+        assert!(clients.may_lease(0) && !clients.is_full());
+    }
 
     #[test]
     fn an_answer_is_one_line_of_whole_characters() {

@@ -472,6 +472,10 @@ impl Host {
         let number = match request {
             Request::Services { verb, first } => self.command(&line, verb, first, now, answer)?,
             Request::Fact { verb, first } => {
+                if verb == FactVerb::Hold && !self.clients.may_lease(at) {
+                    let _ = write!(answer, "no as many connections hold conditions as there is room for");
+                    return Err(());
+                }
                 let mut buffer = [0; FACT_BYTES_MAX];
                 let fact = protocol::fact(&line, first, &mut buffer).map_err(|bad| bad_line(answer, &bad))?;
                 let input = match verb {
