@@ -19,6 +19,13 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a short text can be written now without waiting: a console may be stopped, a pipe full.
+pub fn is_ready(fd: BorrowedFd<'_>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1) && asked[0].revents().contains(PollFlags::OUT)
+}
+
 /// A writer with a buffer of 512 bytes that is flushed when it is full, at `flush`, and when dropped.
 pub struct Text<'a> {
     fd: BorrowedFd<'a>,
@@ -88,4 +95,18 @@ pub fn is_terminal() -> bool {
 /// Standard error.
 pub fn stderr() -> Text<'static> {
     Text::to(rustix::stdio::stderr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_full_pipe_is_not_ready() {
+        let (_reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).expect("a pipe");
+        assert!(is_ready(writer.as_fd()));
+        while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
+        assert!(!is_ready(writer.as_fd()));
+    }
 }

@@ -22,6 +22,11 @@ pub fn standard_input() -> BorrowedFd<'static> {
     rustix::stdio::stdin()
 }
 
+/// Descriptor 2, as valid.
+pub fn standard_error() -> BorrowedFd<'static> {
+    rustix::stdio::stderr()
+}
+
 /// The name that `ps -e` and `top` show; of one that was executed through /proc/self/exe it would be "exe".
 pub fn set_name(name: &CStr) {
     let _ = rustix::thread::set_name(name); // only a name

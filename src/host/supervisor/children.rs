@@ -7,7 +7,7 @@ use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, pipe};
+use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -425,6 +425,9 @@ impl Supervisor {
 /// Without the engine nothing is decided and nobody can ask: the one thing to say aloud.
 pub fn helper_failed(owner: Owner, failure: Failure) {
     let name = if owner == Owner::Engine { "engine" } else { "log" };
-    let mut out = crate::sys::output::stderr();
+    if !output::is_ready(process::standard_error()) {
+        return; // a console that is stopped does not stop process 1
+    }
+    let mut out = output::stderr();
     let _ = core::fmt::Write::write_fmt(&mut out, format_args!("pintle: cannot start pintle-{name}: {failure}\n"));
 }
