@@ -108,6 +108,31 @@ fn what_does_not_heed_its_stop_signal_is_killed_with_its_group() {
     machine.wait("both are gone", |_| !lives(main) && !lives(child));
 }
 
+/// A shell that names a child in a session of its own as the main process, and dies of what it is sent.
+fn handing_over(child: &str, pids: &Path, rest: &str) -> String {
+    let notify = format!("{} -c \\\"MAINPID=$!\\nREADY=1\\\"", program("notify"));
+    let script = format!("setsid {child} & echo $! >{}; {notify}; wait", pids.display());
+    format!("type = longrun\ncommand = /bin/sh -c \"{script}\"\nready = notify\n{rest}")
+}
+
+#[test]
+fn a_stop_reaches_the_process_that_was_named_as_the_main_one() {
+    let folder = Folder::new();
+    let [heeds, deaf] = ["heeds", "deaf"].map(|name| folder.0.join(name));
+    let machine = machine(
+        &[
+            ("heeds", &handing_over("sleep 1000", &heeds, "stop-timeout = 10m")),
+            ("deaf", &handing_over(&program("stubborn"), &deaf, "stop-timeout = 200ms")),
+        ],
+        &["default"],
+    );
+    for (name, pids) in [("heeds", &heeds), ("deaf", &deaf)] {
+        machine.wait_phase(name, "up");
+        machine.expect(&["stop", "--wait", name]);
+        assert!(!lives(number_in(pids)), "{name}");
+    }
+}
+
 fn number_in(path: &Path) -> u32 {
     std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

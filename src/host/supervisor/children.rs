@@ -14,7 +14,7 @@ use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
-use pintle::supervision::{Input, Policy, Ready, Role};
+use pintle::supervision::{Input, Means, Policy, Ready, Requests, Role};
 use pintle::time::Instant;
 
 /// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
@@ -130,6 +130,9 @@ impl Supervisor {
     fn spawn_main(&mut self, slot: SlotId, forked: bool) {
         if self.reports.read(slot).is_none_or(|row| row.state != State::Queued) {
             return;
+        }
+        if let Some(private) = self.slots.get_mut(slot.index()) {
+            private.other_main = 0; // of an earlier life
         }
         let input = match self.spawn(slot, Command::Main, forked) {
             Ok(pid) => Input::Cloned(pid),
@@ -385,7 +388,7 @@ impl Supervisor {
         self.read_notices(slot);
         let Some(private) = self.slots.get_mut(slot.index()) else { return };
         private.ready = None;
-        let other = core::mem::take(&mut private.other_main);
+        let (other, killed) = (core::mem::take(&mut private.other_main), private.record.killed);
         if other != 0 && self.pids.get(other).is_none() && reap::look(other) == reap::Child::Alive {
             // It had handed over to another process, which is ours now.
             if let Some(mut row) = self.reports.read(slot) {
@@ -393,6 +396,12 @@ impl Supervisor {
                 self.reports.write(slot, &row);
                 self.dirty = true;
                 self.pids.insert(other, Owner::Main(slot));
+                if row.state == State::Stopping {
+                    // What was meant for the one before is meant for this one.
+                    let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
+                    let again = Requests { stop_signals: signals && !killed, kill: killed, ..Requests::default() };
+                    self.perform(slot, &again, other, 0);
+                }
                 return;
             }
         }
