@@ -223,15 +223,7 @@ impl<'a> Reports<'a> {
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
-        for (at, value) in [
-            (words::header::MAGIC, MAGIC),
-            (words::header::VERSION, VERSION),
-            (words::header::SERVICES, self.geometry.services),
-            (words::header::INSTANCES, self.geometry.instances),
-            (words::header::TEXTS, self.geometry.texts),
-        ] {
-            words::store(self.words, at, value);
-        }
+        words::format(self.words, MAGIC, VERSION, &self.geometry);
     }
 
     /// All words, for the ring (`Follower`) and the header.

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
+use super::Geometry;
 use crate::ident::SlotId;
 use crate::limits::RING_ENTRIES;
 
@@ -42,6 +43,19 @@ pub fn load(words: &[AtomicU32], at: usize) -> u32 {
 pub fn store(words: &[AtomicU32], at: usize, value: u32) {
     if let Some(word) = words.get(at) {
         word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Fills in what all headers share.
+pub fn format(words: &[AtomicU32], magic: u32, version: u32, geometry: &Geometry) {
+    for (at, value) in [
+        (header::MAGIC, magic),
+        (header::VERSION, version),
+        (header::SERVICES, geometry.services),
+        (header::INSTANCES, geometry.instances),
+        (header::TEXTS, geometry.texts),
+    ] {
+        store(words, at, value);
     }
 }
 
