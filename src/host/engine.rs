@@ -103,6 +103,10 @@ impl Host {
         let count = reports::words(&geometry);
         let reports = mapping::shared_words_read_only(reports_fd.as_fd(), count);
         let reports = Reports::new(reports.map_err(|error| ("cannot map the reports", error))?, geometry);
+        // It may have died before we were tied to it.
+        if words::load(reports.words(), reports::own::SUPERVISOR_PID) != process::parent() {
+            return Err(("cannot tie itself to the supervisor", Errno::SRCH));
+        }
         orders.format();
         published.format();
 
