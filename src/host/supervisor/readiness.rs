@@ -17,6 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 pub const PATH_BYTES: usize = 112;
 /// Datagrams of one service taken in one round: one that floods waits for the others.
 const NOTICES: usize = 16;
+/// Datagrams of a life that has ended that are dropped before the next: net.unix.max_dgram_qlen is 10 or 512 mostly.
+const NOTICES_LEFT: usize = 1024;
 /// Bytes of a datagram that are read; the rest is cut off.
 const NOTICE_BYTES: usize = 4096;
 
@@ -69,7 +71,13 @@ impl Supervisor {
     /// Makes the notify socket of a slot, if it has none yet. In a run directory it belongs to the service's user, and
     /// nobody else (but root) may send to it.
     pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
-        if self.slots.get(slot.index()).is_none_or(|private| private.notify.is_some()) {
+        let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
+        if let Some(socket) = &private.notify {
+            // What is there still was said by an earlier life; a queue that never empties has somebody who writes on and on.
+            let mut left = NOTICES_LEFT;
+            while left > 0 && matches!(socket::receive(socket.as_fd(), &mut [0; 1]), Ok(Some(_))) {
+                left -= 1;
+            }
             return Ok(());
         }
         let mut buffer = [0; PATH_BYTES];
