@@ -8,6 +8,7 @@ use pintle::lang::definition::{Kind, Log};
 use pintle::nearest::Nearest;
 use pintle::status::json::Json;
 use pintle::status::{Paint, Row, View, tree, why};
+use pintle::words::write_quoted;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -142,9 +143,9 @@ fn look(show: &dyn Fn(&View<'_>, &Path) -> i32) -> i32 {
             Some(view) => show(&view, copies.run()),
             None => exit::SYSTEM,
         },
-        Err(message) => {
-            complain(&message);
-            exit::SYSTEM
+        Err(trouble) => {
+            complain(&trouble.text);
+            if trouble.runs { exit::NO } else { exit::SYSTEM }
         }
     }
 }
@@ -359,8 +360,11 @@ fn conditions(arguments: Arguments) -> i32 {
     look(&|view, _| {
         let mut out = output::stdout();
         for row in view.conditions() {
-            let length = row.text.iter().position(|byte| *byte == 0).unwrap_or(row.text.len());
-            out.bytes(row.text.get(..length).unwrap_or_default());
+            // As the protocol takes them.
+            for (at, word) in row.words().enumerate() {
+                let _ = out.write_str(if at == 0 { "" } else { " " });
+                let _ = write_quoted(&mut out, &String::from_utf8_lossy(word));
+            }
             let value = if row.value == 2 { "changing" } else { "on" };
             let _ = write!(out, "  {value} for {}, since {}", view.age(row.since), view.clock(row.since));
             let _ = write!(out, ", by process {} of uid {}", row.pid, row.uid);

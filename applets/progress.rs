@@ -20,6 +20,8 @@ pub struct Progress {
     /// Services that are under way, with their phases, oldest first.
     under_way: Vec<(String, String)>,
     finished: u32,
+    /// Results that are told only if the whole ends badly: the name, and the line.
+    doubtful: Vec<(String, String)>,
     /// Something has changed that is not drawn; when it may be.
     draws: Option<Instant>,
     drawn: bool,
@@ -34,6 +36,7 @@ impl Progress {
             paint: paint(),
             under_way: Vec::new(),
             finished: 0,
+            doubtful: Vec::new(),
             draws: None,
             drawn: false,
         }
@@ -96,22 +99,48 @@ impl Progress {
         }
     }
 
-    /// The end of one service. Those that were not named are told where something is wrong.
+    /// The end of one service. Those that were not named are told where something is wrong, which the end of the whole
+    /// says: what is not up may be just what was asked for, as after a condition went off.
     pub fn result(&mut self, name: &str, result: &str, text: &str) {
         let well = matches!(result, "up" | "down" | "done" | "skipped");
-        if well && !(self.live && self.named.iter().any(|named| named == name)) {
-            return;
-        }
-        self.clear();
         let phase = Phase::ALL.into_iter().find(|phase| phase.name() == result);
-        let mut out = if well { output::stdout() } else { output::stderr() };
         let paint = if well { self.paint } else { Paint::Plain };
-        let _ = out.write_str(if well { "" } else { "pintle: " });
+        let mut line = String::new();
         let _ = match phase {
-            Some(phase) => write!(out, "{name}: {}", Painted(phase, paint)),
-            None => write!(out, "{name}: {result}"),
+            Some(phase) => write!(line, "{name}: {}", Painted(phase, paint)),
+            None => write!(line, "{name}: {result}"),
         };
-        let _ = if text.is_empty() { out.write_char('\n') } else { writeln!(out, ": {text}") };
+        if !text.is_empty() {
+            let _ = write!(line, ": {text}");
+        }
+        if !well {
+            self.doubtful.push((name.to_string(), line));
+        } else if self.is_told(name) {
+            self.clear();
+            let _ = writeln!(output::stdout(), "{line}");
+        }
+    }
+
+    /// Whether the result of this one is told even if all is well.
+    fn is_told(&self, name: &str) -> bool {
+        self.live && self.named.iter().any(|named| named == name)
+    }
+
+    /// The end of the whole, `well` or not.
+    pub fn results(&mut self, well: bool) {
+        self.clear();
+        for (name, line) in core::mem::take(&mut self.doubtful) {
+            if !well {
+                crate::host::control::complain(&line);
+            } else if self.is_told(&name) {
+                let _ = writeln!(output::stdout(), "{line}");
+            }
+        }
+    }
+
+    /// All that was told of results is told again: the engine has died.
+    pub fn again(&mut self) {
+        self.doubtful.clear();
     }
 
     /// A message.

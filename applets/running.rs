@@ -299,6 +299,7 @@ fn follow(control: &mut Control, number: u32, told: bool, progress: &mut Progres
         match control.next(progress.deadline()) {
             Next::Nothing => progress.draw(),
             Next::Ended => {
+                progress.again();
                 *control = match reconnect() {
                     Ok(control) => control,
                     Err(code) => return code,
@@ -308,16 +309,24 @@ fn follow(control: &mut Control, number: u32, told: bool, progress: &mut Progres
             Next::Line(line) => match Answer::parse(&line) {
                 Some(Answer::Phase { name, phase, text }) => progress.phase(name, phase, text),
                 Some(Answer::Result { name, result, text }) => progress.result(name, result, text),
-                Some(Answer::End(_, "done")) => return exit::DONE,
+                Some(Answer::End(_, "done")) => {
+                    progress.results(true);
+                    return exit::DONE;
+                }
                 Some(Answer::End(_, "superseded")) => {
+                    progress.results(false);
                     progress.say("a later command contradicted this one");
                     return exit::NO;
                 }
                 Some(Answer::End(_, "unknown")) => {
+                    progress.results(false);
                     progress.say("the engine does not know any more what became of it; see pintle status");
                     return exit::NO;
                 }
-                Some(Answer::End(..)) => return exit::NO,
+                Some(Answer::End(..)) => {
+                    progress.results(false);
+                    return exit::NO;
+                }
                 Some(Answer::Ok(..)) | None => {}
                 Some(Answer::No(text) | Answer::Bad(text)) => {
                     progress.say(text);

@@ -39,8 +39,9 @@ pub const LINE_BYTES_MAX: usize = 4096;
 /// Connections to the control socket that are served at once; more wait in the listening socket's backlog.
 pub const CLIENTS_MAX: usize = 64;
 
-/// Connections that may hold conditions by their life: the rest of the places stays for commands.
-pub const LEASES_MAX: usize = CLIENTS_MAX * 3 / 4;
+/// Of those, kept for requests that are answered at once: connections that wait, follow or hold never take them, so that
+/// a command is always taken, however many wait.
+pub const CLIENTS_KEPT: usize = 16;
 
 /// Entries of a doorbell's ring of changed slots. A reader that fell behind by more looks at every slot.
 pub const RING_ENTRIES: u32 = 1024;

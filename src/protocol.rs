@@ -39,7 +39,8 @@
 //!
 //! A client that is slow to read is told the newest phases when it reads again, not each one that it missed. One that sends
 //! more than a line's bytes without a newline, or reads nothing for ten seconds while answers wait for it, is dropped; and
-//! when all places are taken, the one that has been idle longest makes room. Requests of one client wait for each other.
+//! when all places are taken, the one that has been idle longest makes room. `CLIENTS_KEPT` of them are never taken by those
+//! who wait, follow or hold: one more of these is told `no`. Requests of one client wait for each other.
 
 use crate::limits::FACT_BYTES_MAX;
 use crate::words::{self, Fault};

@@ -127,8 +127,16 @@ pub struct ConditionRow {
     pub uid: u32,
     /// Held by a lease: off when the sender ends.
     pub leased: bool,
-    /// `NAME KEY=VALUE ...`, zeros behind it.
+    /// The name and `KEY=VALUE` words, divided by NUL; zeros behind them.
     pub text: [u8; FACT_BYTES_MAX],
+}
+
+impl ConditionRow {
+    /// The name, then each `KEY=VALUE`.
+    pub fn words(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let end = self.text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.text[..end].split(|byte| *byte == 0)
+    }
 }
 
 /// Words that the published file takes.

@@ -40,10 +40,6 @@ impl Engine<'_> {
         let mut text = [0; FACT_BYTES_MAX];
         if get(condition::VALUE) != 0 {
             self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut text);
-            let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            for byte in text[..end].iter_mut().filter(|byte| **byte == 0) {
-                *byte = b' ';
-            }
         }
         let row = ConditionRow {
             // The board's numbers: 1 on, 2 changing.

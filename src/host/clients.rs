@@ -7,7 +7,7 @@
 use core::fmt::Write;
 use pintle::engine::Sender;
 use pintle::ident::SlotId;
-use pintle::limits::{CLIENTS_MAX, LEASES_MAX, LINE_BYTES_MAX};
+use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::time::Instant;
 
 use crate::sys::poll::{Interest, Poll};
@@ -169,6 +169,17 @@ impl Clients {
     /// Whether anything can make room, whoever comes.
     pub fn is_full(&self) -> bool {
         matches!(self.room(true), Room::None)
+    }
+
+    /// Whether a place may wait, follow or hold: of those there are never so many that a plain command finds no place. Those
+    /// that may only look have a third of that.
+    pub fn may_stay(&self, at: usize) -> bool {
+        const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
+        let stays = |client: &&Client| client.talk != Talk::Idle || client.leases;
+        let Some(Some(own)) = self.places.get(at) else { return false };
+        let staying = || self.places.iter().flatten().filter(stays);
+        let lookers = staying().filter(|client| !client.trusted).count();
+        stays(&own) || (staying().count() < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
     }
 
     /// Whether nobody is connected.
@@ -405,13 +416,6 @@ impl Clients {
         }
     }
 
-    /// Whether this place's life may hold conditions: it does already, or not too many others do.
-    pub fn may_lease(&self, at: usize) -> bool {
-        let leases = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.leases);
-        self.places.get(at).is_some_and(leases)
-            || self.places.iter().filter(|client| leases(client)).count() < LEASES_MAX
-    }
-
     /// This place's life holds conditions from now on.
     pub fn set_leases(&mut self, at: usize) {
         if let Some(Some(client)) = self.places.get_mut(at) {
@@ -518,12 +522,12 @@ mod tests {
         for at in 0..CLIENTS_MAX {
             let (fd, _) = socket::pair().expect("a pair");
             clients.add(&poll, fd, true, Sender::default());
-            assert_eq!(clients.may_lease(at), at < LEASES_MAX, "place {at}");
-            if clients.may_lease(at) {
+            assert_eq!(clients.may_stay(at), at < CLIENTS_MAX - CLIENTS_KEPT, "place {at}");
+            if clients.may_stay(at) {
                 clients.set_leases(at);
             }
         }
-        assert!(clients.may_lease(0) && !clients.is_full());
+        assert!(clients.may_stay(0) && !clients.is_full());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use pintle::time::Instant;
 use super::clients::{Answer, Clients, Room, TOKENS, Talk};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, Poll};
+use crate::sys::signals::{self, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
@@ -63,6 +64,8 @@ struct Host {
 
 /// Runs the engine until its supervisor ends it. The descriptors are those of `descriptors.rs`.
 pub fn run() -> i32 {
+    // Nobody steers the engine by signals, and none that was meant for others (a broadcast, a terminal's) ends it.
+    signals::block(SignalSet::all_but_fatal());
     match Host::new() {
         Ok(mut host) => host.run(),
         Err((what, error)) => {
@@ -473,13 +476,18 @@ impl Host {
             let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
             return Err(());
         }
+        let stays = waits
+            || match request {
+                Request::Await(_) | Request::Follow | Request::Fact { verb: FactVerb::Hold, .. } => true,
+                Request::Services { .. } | Request::Fact { .. } | Request::Shutdown => false,
+            };
+        if stays && !self.clients.may_stay(at) {
+            let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
+            return Err(());
+        }
         let number = match request {
             Request::Services { verb, first } => self.command(&line, verb, first, now, answer)?,
             Request::Fact { verb, first } => {
-                if verb == FactVerb::Hold && !self.clients.may_lease(at) {
-                    let _ = write!(answer, "no as many connections hold conditions as there is room for");
-                    return Err(());
-                }
                 let mut buffer = [0; FACT_BYTES_MAX];
                 let fact = protocol::fact(&line, first, &mut buffer).map_err(|bad| bad_line(answer, &bad))?;
                 let input = match verb {

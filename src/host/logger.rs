@@ -65,7 +65,8 @@ impl<'a> Logger<'a> {
     /// Allocates everything. `socket` is the logger's end of the link.
     pub fn new(socket: OwnedFd, settings: Settings<'a>) -> Result<Logger<'a>> {
         let watched = SignalSet::of(&[SIGTERM, SIGINT, SIGHUP]);
-        signals::block(watched);
+        // None of the others, meant for somebody else, ends what every service writes to.
+        signals::block(SignalSet::all_but_fatal());
         let poll = Poll::new()?;
         let signals = signals::signal_fd(watched)?;
         file::set_nonblocking(&socket)?;

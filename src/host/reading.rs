@@ -12,6 +12,7 @@ use pintle::time::Instant;
 
 use std::path::{Path, PathBuf};
 
+use super::control::Control;
 use super::failure::Failure;
 use super::run_directory::{self, Place, RunDirectory};
 use crate::sys::mapping::FileView;
@@ -30,12 +31,34 @@ pub struct Copies {
     run: PathBuf,
 }
 
+/// Why there is nothing to read.
+pub struct Trouble {
+    /// For people.
+    pub text: String,
+    /// A supervisor runs nevertheless.
+    pub runs: bool,
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Trouble {
+        Trouble { text, runs: false }
+    }
+}
+
 impl Copies {
-    /// From the run directory. The error is a message for people.
-    pub fn read() -> Result<Copies, String> {
+    /// From the run directory.
+    pub fn read() -> Result<Copies, Trouble> {
         let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
         let Place::Directory(directory) = place else {
-            return Err("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)".into());
+            // Commands go by the abstract socket, if somebody listens there.
+            let runs = Control::connect().is_ok();
+            let text = if runs {
+                "status and its kin need a run directory, and this supervisor could make none: only commands work \
+                 (PINTLE_RUN or supervise --run names a directory that can be written)"
+            } else {
+                "there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)"
+            };
+            return Err(Trouble { text: text.into(), runs });
         };
         let database = file(&directory, run_directory::DATABASE)?;
         let length = database.length().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
@@ -63,7 +86,7 @@ impl Copies {
         };
         if !said(&reports, reports::MAGIC) {
             let path = directory.path().join(run_directory::REPORTS);
-            return Err(format!("{}: these are not the reports of this database", path.display()));
+            return Err(format!("{}: these are not the reports of this database", path.display()).into());
         }
         let published = if said(&published, published::MAGIC) { published } else { Vec::new() };
         Ok(Copies { database: bytes, reports, published, now, run: directory.path().to_path_buf() })

@@ -11,9 +11,7 @@ use crate::glob;
 use crate::graph::{Goal, Hold, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
-use crate::limits::FACT_BYTES_MAX;
 use crate::time::Instant;
-use crate::words::Words;
 use words::{Age, Span};
 
 /// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
@@ -203,10 +201,8 @@ fn leaf_value(view: &View<'_>, leaf: u32) -> &'static str {
 
 /// Whether a condition that is on is one that this leaf means.
 fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
-    let length = condition.text.iter().position(|byte| *byte == 0).unwrap_or(FACT_BYTES_MAX);
-    let mut buffer = [0; FACT_BYTES_MAX];
-    let mut text = Words::new(&condition.text[..length]);
-    if text.next(&mut buffer) != Some(Ok(view.image.bytes_of(view.image.node(leaf, node::A)))) {
+    let mut text = condition.words();
+    if text.next() != Some(view.image.bytes_of(view.image.node(leaf, node::A))) {
         return false;
     }
     let wanted = match view.image.node(leaf, node::B) {
@@ -216,13 +212,9 @@ fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
     (0..wanted.len() / 3).all(|at| {
         let (key, negated) = (view.image.bytes_of(wanted.get(at * 3)), wanted.get(at * 3 + 1) != 0);
         let pattern = view.image.bytes_of(wanted.get(at * 3 + 2));
-        let mut attributes = text.clone();
-        let mut matched = false;
-        while let Some(Ok(word)) = attributes.next(&mut buffer) {
-            if let Some(value) = word.strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
-                matched = glob::glob_matches(pattern, value);
-            }
-        }
+        let names = |word: &[u8]| word.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'='));
+        let found = text.clone().find(|word| names(word));
+        let matched = found.is_some_and(|word| glob::glob_matches(pattern, &word[key.len() + 1..]));
         matched != negated
     })
 }

@@ -1,6 +1,6 @@
 //! What an administrator does in a hurry or by mistake, and what a machine is told about it.
 
-use crate::harness::{Machine, binary, kill, lives, pintle, program};
+use crate::harness::{Folder, Machine, binary, kill, lives, pintle, program};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -133,4 +133,79 @@ fn what_a_killed_supervisor_left_is_ended_before_the_next_one_starts_anything() 
     machine.supervise_again(&["default"]);
     machine.wait_phase("default", "up");
     assert_eq!(machine.messages().matches("left behind").count(), 1);
+}
+
+#[test]
+fn what_only_waits_as_it_was_asked_to_is_no_complaint() {
+    let machine = Machine::new(&[("nic", &format!("command = {}\nwhile = net-up\n", program("pause")))]);
+    machine.expect(&["emit", "--on", "net-up"]);
+    machine.expect(&["start", "--wait", "nic"]);
+    let off = machine.run(&["emit", "--off", "--wait", "net-up"]);
+    assert_eq!((off.code, off.err.as_str()), (0, ""), "{}", off.out);
+    assert_eq!(machine.phase("nic"), "waiting");
+    let start = machine.run(&["start", "--wait", "nic"]);
+    assert_eq!((start.code, start.err.starts_with("pintle: nic: waiting: ")), (1, true), "{start:?}");
+}
+
+#[test]
+fn conditions_are_shown_as_they_can_be_said_again() {
+    let machine = Machine::new(&[]);
+    machine.expect(&["emit", "--on", "net-up", "IFACE=a b", "KIND=it's", "SPEED=10"]);
+    let shown = machine.expect(&["conditions"]);
+    assert!(shown.starts_with("net-up 'IFACE=a b' 'KIND=it'\\''s' SPEED=10  on for "), "{shown}");
+}
+
+#[test]
+fn a_run_directory_without_room_is_named() {
+    let folder = Folder::new();
+    folder.write("services/default.svc", "type = bundle\n");
+    let path = |name: &str| folder.0.join(name).to_str().expect("UTF-8").to_string();
+    assert_eq!(pintle(&["compile", &path("services"), "-o", &path("boot.db")], &[]).code, 0);
+    // A limit on the length of files stands for a full disk.
+    let mut command = Command::new("/bin/sh");
+    let script = "ulimit -f 1; exec \"$0\" supervise --db \"$1\" --run \"$2\"";
+    command.args(["-c", script]).arg(binary()).args([path("boot.db"), path("run")]);
+    let told = command.env_remove("PINTLE_RUN").env_remove("PINTLE_LOG").output().expect("it runs");
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(111), "{said}");
+    assert!(said.starts_with(&format!("pintle: cannot make room for {}/", path("run"))), "{said}");
+}
+
+#[test]
+fn without_a_run_directory_looking_says_what_is_missing() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    use std::os::unix::process::CommandExt;
+    // SAFETY: asks for a number.
+    let root = unsafe { libc::getuid() } == 0;
+    // In a view of the machine that shows no other pintle. Whoever is nobody in it has this number.
+    let (user, spaces) = if root { (0, libc::CLONE_NEWNS) } else { (65_534, libc::CLONE_NEWNS | libc::CLONE_NEWUSER) };
+    let look = || {
+        let mut command = Command::new(binary());
+        command.arg("status").env_remove("PINTLE_RUN").env_remove("PINTLE_LOG").stdin(Stdio::null());
+        // SAFETY: only system calls, on strings that last.
+        unsafe {
+            command.pre_exec(move || {
+                let none = std::ptr::null();
+                let private = (libc::MS_PRIVATE | libc::MS_REC) as libc::c_ulong;
+                let mount =
+                    |on: &std::ffi::CStr| libc::mount(c"none".as_ptr(), on.as_ptr(), c"tmpfs".as_ptr(), 0, none);
+                let done = libc::unshare(spaces) == 0
+                    && libc::mount(c"none".as_ptr(), c"/".as_ptr(), none.cast(), private, none) == 0
+                    && mount(c"/run") == 0
+                    && mount(c"/dev/shm") == 0;
+                if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            });
+        }
+        let told = command.output().expect("a view of its own");
+        (told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned())
+    };
+    let (code, said) = look();
+    assert_eq!(code, Some(111), "{said}");
+    assert!(said.contains("there is no run directory: is a supervisor running?"), "{said}");
+    let address = SocketAddr::from_abstract_name(format!("pintle-{user}")).expect("a name");
+    let _listening = UnixListener::bind_addr(&address).expect("nobody else listens there");
+    let (code, said) = look();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("pintle: status and its kin need a run directory"), "{said}");
 }

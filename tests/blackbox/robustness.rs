@@ -1,7 +1,7 @@
 //! A machine that is pushed: relations between real processes, orders that contradict each other, an engine that dies over
 //! and over, noise where services tell that they are ready.
 
-use crate::harness::{Folder, Machine, kill, lives, program};
+use crate::harness::{Folder, Machine, kill, lives, parent, program};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixDatagram;
 
@@ -235,5 +235,69 @@ fn status_of_one_service_tells_all() {
         &format!("\n  file       {}\n", file.display()),
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+/// The process of this name whose parent this is.
+fn child(of: u32, name: &str) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let its = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        its.trim() == name && parent(*pid) == of
+    })
+}
+
+#[test]
+fn signals_that_were_meant_for_others_end_nothing() {
+    let machine = Machine::new(&[("speaker", "command = /bin/sh -c 'echo said; exec sleep 1000'\n")]);
+    machine.expect(&["start", "--wait", "speaker"]);
+    let (supervisor, engine) = (machine.supervisor(), machine.engine());
+    machine.wait("there is a logger", |_| child(supervisor, "pintle-log").is_some());
+    let logger = child(supervisor, "pintle-log").expect("just seen");
+    for signal in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGPIPE, libc::SIGALRM, libc::SIGQUIT] {
+        for pid in [supervisor, engine, logger] {
+            kill(pid, signal);
+        }
+    }
+    kill(engine, libc::SIGTERM);
+    kill(engine, libc::SIGINT);
+    machine.expect(&["restart", "--wait", "speaker"]);
+    machine.wait("both lives are logged", |machine| {
+        machine.run(&["status", "speaker"]).out.matches(" said\n").count() == 2
+    });
+    assert_eq!((machine.engine(), child(supervisor, "pintle-log")), (engine, Some(logger)));
+    assert_eq!(machine.status()["engine"]["lives"], 1);
+}
+
+#[test]
+fn however_many_wait_or_hold_a_command_is_taken() {
+    use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX};
+    let hanging = "command = /bin/sleep 1000\nready = fd 3\nstart-timeout = 1h\n";
+    let machine = Machine::new(&[("slow", hanging), ("quick", &format!("command = {}\n", program("pause")))]);
+    for requests in [&["wait start slow"][..], &["hold x"], &["wait start slow", "hold x", "follow"]] {
+        let mut answers = Vec::new();
+        for at in 0..CLIENTS_MAX + 6 {
+            let mut stream = machine.connect();
+            let request = requests[at % requests.len()];
+            let number = if request.starts_with("hold") { at.to_string() } else { String::new() };
+            stream.write_all(format!("{request}{number}\n").as_bytes()).expect("sent");
+            let mut reader = BufReader::new(stream);
+            let mut answer = String::new();
+            reader.read_line(&mut answer).expect("an answer");
+            answers.push((answer, reader));
+        }
+        let taken = answers.iter().filter(|(answer, _)| answer.starts_with("ok ")).count();
+        assert_eq!(taken, CLIENTS_MAX - CLIENTS_KEPT, "{requests:?}");
+        let refused = |answer: &str| answer == "no too many clients wait, follow or hold (CLIENTS_MAX)\n";
+        assert!(answers.iter().skip(taken).all(|(answer, _)| refused(answer)), "{requests:?}");
+        machine.expect(&["start", "--no-wait", "quick"]);
+        let waits = machine.run(&["start", "--wait", "quick"]);
+        assert_eq!((waits.code, waits.err.starts_with("pintle: too many clients")), (1, true), "{waits:?}");
+        drop(answers);
+        // Their places are free again.
+        machine.expect(&["stop", "--no-wait", "quick"]);
+        machine.wait("one more may wait", |machine| machine.run(&["stop", "--wait", "quick"]).code == 0);
+        machine.expect(&["stop", "--no-wait", "slow"]);
     }
 }

@@ -111,7 +111,7 @@ impl Machine {
 
     fn condition(&self, index: u32, fact: &str) {
         let mut text = [0; FACT_BYTES_MAX];
-        text[..fact.len()].copy_from_slice(fact.as_bytes());
+        text[..fact.len()].copy_from_slice(fact.replace(' ', "\0").as_bytes());
         let row = ConditionRow { value: 1, since: NOW, generation: 1, pid: 7, uid: 0, leased: false, text };
         self.view().published.write_condition(index, &row);
     }

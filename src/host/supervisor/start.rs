@@ -284,8 +284,9 @@ fn copy_database(place: &Place, path: &Path) -> Result<(OwnedFd, Image<'static>)
         // What the original lets be read, at most.
         Place::Directory(run) => {
             let written = run.create(DATABASE, mode & 0o644 | 0o600)?;
-            mapping::preallocate(&written, bytes.len() as u64).map_err(copied)?;
-            output::write_all(written.as_fd(), bytes).map_err(copied)?;
+            let failed = |error| run.problem("make room for", DATABASE, error);
+            mapping::preallocate(&written, bytes.len() as u64).map_err(failed)?;
+            output::write_all(written.as_fd(), bytes).map_err(failed)?;
             run.open(DATABASE)?
         }
         Place::Abstract(_) => {
@@ -300,14 +301,14 @@ fn copy_database(place: &Place, path: &Path) -> Result<(OwnedFd, Image<'static>)
 
 /// A file of the run directory with all its blocks, or memory where there is none.
 fn shared_file(place: &Place, name: &str, bytes: u64) -> Result<OwnedFd, Refusal> {
-    let failed = |error| Refusal::system("cannot make the board", error);
     match place {
         Place::Directory(run) => {
             let fd = run.create(name, 0o644)?;
-            mapping::preallocate(&fd, bytes).map_err(failed)?;
+            mapping::preallocate(&fd, bytes).map_err(|error| run.problem("make room for", name, error))?;
             Ok(fd)
         }
-        Place::Abstract(_) => mapping::sealed_memory(c"pintle-board", bytes).map_err(failed),
+        Place::Abstract(_) => mapping::sealed_memory(c"pintle-board", bytes)
+            .map_err(|error| Refusal::system("cannot make memory for the board", error)),
     }
 }
 
