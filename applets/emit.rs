@@ -106,7 +106,10 @@ fn hold(mut control: Control, line: &str) -> Result<Control, i32> {
         };
         match next {
             Next::Line(answer) => match Answer::parse(&answer) {
-                Some(Answer::Ok(..)) => return Ok(control),
+                Some(Answer::Ok(_, text)) => {
+                    running::note(text);
+                    return Ok(control);
+                }
                 Some(Answer::No(text)) => {
                     complain(text);
                     return Err(exit::NO);

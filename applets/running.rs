@@ -247,7 +247,10 @@ fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
         match next {
             Next::Line(answer) => {
                 let (message, code) = match Answer::parse(&answer) {
-                    Some(Answer::Ok(number, _)) => return Ok(number),
+                    Some(Answer::Ok(number, text)) => {
+                        note(text);
+                        return Ok(number);
+                    }
                     Some(Answer::No(text)) => (text, exit::NO),
                     Some(Answer::Bad(text)) => (text, exit::MISUSE),
                     _ => ("the engine gave an answer that makes no sense", exit::SYSTEM),
@@ -265,6 +268,13 @@ fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
                 *control = reconnect()?;
             }
         }
+    }
+}
+
+/// Shows what the engine adds to its `ok`, if anything.
+pub fn note(text: &str) {
+    if !text.is_empty() {
+        complain(&format!("note: {text}"));
     }
 }
 

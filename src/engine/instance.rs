@@ -160,6 +160,18 @@ impl<'a> Engine<'a> {
     /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. `None` if one is
     /// missing, or the result is not a name.
     pub(super) fn instance_name(&self, template: SlotId, fact: &[u8]) -> Option<Name> {
+        let name = self.said_name(template, fact)?;
+        names::check_instance(name.as_str()).ok().map(|()| name)
+    }
+
+    /// Whether a fact has all attributes that name an instance of this template, and they give no valid name.
+    pub(super) fn says_bad_name(&self, template: SlotId, fact: &[u8]) -> bool {
+        let named = self.image.service(template, service::INSTANCE) != NONE;
+        named && self.said_name(template, fact).is_some() && self.instance_name(template, fact).is_none()
+    }
+
+    /// What `instance` of the template gives, valid or not.
+    fn said_name(&self, template: SlotId, fact: &[u8]) -> Option<Name> {
         let mut name = Name::joined(&[]);
         for piece in pieces(self.image.text(self.image.service(template, service::INSTANCE))) {
             match piece {
@@ -168,7 +180,7 @@ impl<'a> Engine<'a> {
                 Piece::Unclosed(_) => return None,
             }
         }
-        names::check_instance(name.as_str()).ok().map(|()| name)
+        Some(name)
     }
 
     fn is_free(&self, at: SlotId) -> bool {

@@ -144,6 +144,8 @@ pub struct Engine<'a> {
     now: Instant,
     exit: Exit,
     exit_of: Option<SlotId>,
+    /// The template of which this step's fact should have made an instance, and could not for want of a name.
+    nameless: Option<SlotId>,
 }
 
 impl<'a> Engine<'a> {
@@ -174,6 +176,7 @@ impl<'a> Engine<'a> {
             now: Instant(0),
             exit: Exit::None,
             exit_of: None,
+            nameless: None,
         };
         engine.rebuild(had_predecessor);
         Some(engine)
@@ -183,9 +186,13 @@ impl<'a> Engine<'a> {
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
         self.exit_of = None;
+        self.nameless = None;
         self.memory.begin();
         let taken = self.take(input);
+        let nameless = self.nameless;
         self.run();
+        // Of what was told, not of the events that came of it.
+        self.nameless = nameless;
         let number = self.close_transaction();
         self.look_at_boot();
         self.memory.commit();
@@ -327,6 +334,12 @@ impl<'a> Engine<'a> {
         self.own_event(b"shutdown");
         self.memory.put_machine(machine::SHUTDOWN, 1);
         self.propagate_all();
+    }
+
+    /// The template of which the newest input, a fact, makes no instance since its attributes give none a valid name. For
+    /// the answer to whoever sent it; the step is done all the same.
+    pub fn nameless(&self) -> Option<SlotId> {
+        self.nameless
     }
 
     /// When the engine wants a `Tick`.

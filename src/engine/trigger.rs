@@ -235,6 +235,10 @@ impl Engine<'_> {
             }
             return;
         }
+        let makes = make && role == Role::StartOn && self.is_template(service);
+        if makes && self.says_bad_name(service, fact.text()) && self.leaf_matches(None, node, fact.text()) {
+            self.nameless = Some(service);
+        }
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
             if self.slot_matches(at, node, fact) {
@@ -281,7 +285,12 @@ impl Engine<'_> {
     }
 
     fn for_each(&mut self, template: SlotId, node: u32, fact: &Fact, news: News) {
-        let Some(name) = self.instance_name(template, fact.text()) else { return };
+        let Some(name) = self.instance_name(template, fact.text()) else {
+            if news == News::On && self.is_template(template) && self.leaf_matches(None, node, fact.text()) {
+                self.nameless = Some(template);
+            }
+            return;
+        };
         let name = name.as_bytes();
         if !self.is_template(template) || !self.leaf_matches(Some(name), node, fact.text()) {
             return;

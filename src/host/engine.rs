@@ -510,6 +510,10 @@ impl Host {
             }
         };
         let _ = write!(answer, "ok {number}");
+        if let (Request::Fact { .. }, Some(template)) = (request, self.engine.nameless()) {
+            let name = self.engine.name(template);
+            let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
+        }
         Ok((waits || matches!(request, Request::Await(_))).then_some(Talk::Waiting(number)))
     }
 

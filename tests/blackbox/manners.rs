@@ -209,3 +209,34 @@ fn without_a_run_directory_looking_says_what_is_missing() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.starts_with("pintle: status and its kin need a run directory"), "{said}");
 }
+
+#[test]
+fn a_fact_that_gives_no_name_to_an_instance_says_so() {
+    let pause = format!("command = {}\n", program("pause"));
+    let machine = Machine::new(&[
+        ("dhcp@", &format!("{pause}for-each = net-up\ninstance = ${{IFACE}}\n")),
+        ("fsck@", &format!("{pause}start-on = disk\ninstance = ${{DEV}}\n")),
+        ("other", &format!("{pause}start-on = net-up\n")),
+    ]);
+    let note = |of: &str| format!("pintle: note: no instance of {of} is made: its attributes give no valid name\n");
+    for (arguments, said) in [
+        (&["--on", "net-up", "IFACE=a b"][..], note("dhcp@")),
+        (&["--on", "net-up"], note("dhcp@")),
+        (&["disk", "DEV=/dev/sda"], note("fsck@")),
+        (&["--off", "net-up", "IFACE=a b"], String::new()),
+        // Said of no instance: those that are there are meant.
+        (&["disk"], String::new()),
+        (&["--on", "--wait", "net-up", "IFACE=eth0"], String::new()),
+        (&["--wait", "disk", "DEV=sda"], String::new()),
+    ] {
+        let ran = machine.run(&[&["emit"], arguments].concat());
+        assert_eq!((ran.code, ran.err), (0, said), "{arguments:?}");
+    }
+    for name in ["other", "dhcp@eth0", "fsck@sda"] {
+        assert_eq!(machine.phase(name), "up", "{name}");
+    }
+    assert_eq!(
+        machine.services().iter().filter(|one| one["name"].as_str().is_some_and(|n| n.contains('@'))).count(),
+        2
+    );
+}
