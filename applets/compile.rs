@@ -40,7 +40,7 @@ fn run(arguments: Arguments) -> i32 {
     let mut sources = Sources::read(&given);
     let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
     let definitions = std::mem::take(&mut sources.definitions);
-    let made = pintle::database::compile(definitions, &sources.texts, &unread);
+    let made = pintle::database::compile_beside(&sources.broken, definitions, &sources.texts, &unread);
     let (bytes, findings) = match made {
         Ok(bytes) => (Some(bytes), Vec::new()),
         Err(findings) => (None, findings),

@@ -26,6 +26,8 @@ pub struct Sources {
     pub texts: Vec<Source>,
     /// What could be read.
     pub definitions: Vec<Definition>,
+    /// What could be made out of files that are refused.
+    pub broken: Vec<Definition>,
     /// Names of services whose files were refused.
     pub unread: Vec<String>,
     /// What is wrong, in the order of the command line.
@@ -115,9 +117,12 @@ impl Sources {
     }
 
     fn parse(&mut self, file: u32, name: String) {
-        match lang::parse(file, &name, &self.texts[file as usize].text, &mut self.findings) {
-            Some(definition) => self.definitions.push(definition),
-            None => self.unread.push(name),
+        match lang::read(file, &name, &self.texts[file as usize].text, &mut self.findings) {
+            Ok(definition) => self.definitions.push(definition),
+            Err(broken) => {
+                self.broken.push(*broken);
+                self.unread.push(name);
+            }
         }
     }
 

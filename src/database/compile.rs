@@ -45,7 +45,17 @@ const NOWHERE: Position = Position { file: u32::MAX, line: 0, column: 0, length:
 ///
 /// # Errors
 /// All findings, in the order of files and lines; none if the only fault is in `unread`.
-pub fn compile(
+pub fn compile(definitions: Vec<Definition>, sources: &[Source], unread: &[&str]) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    compile_beside(&[], definitions, sources, unread)
+}
+
+/// As `compile`. `broken` is what could be made out of refused files (`lang::read`), whose names are in `unread`: names in
+/// them that are missing are findings, too.
+///
+/// # Errors
+/// As for `compile`.
+pub fn compile_beside(
+    broken: &[Definition],
     mut definitions: Vec<Definition>,
     sources: &[Source],
     unread: &[&str],
@@ -62,7 +72,7 @@ pub fn compile(
         // The order of keys in a file changes no byte.
         definition.limits.sort_unstable_by_key(|limit| limit.resource);
     }
-    let mut resolved = resolve(definitions, unread, &mut findings);
+    let mut resolved = resolve(definitions, broken, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);
     if links.len() > LINKS_MAX {
         findings.push(too_many(links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX"));

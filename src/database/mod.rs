@@ -32,7 +32,7 @@ pub mod dump;
 pub mod image;
 mod verify;
 
-pub use compile::compile;
+pub use compile::{compile, compile_beside};
 pub use dump::dump;
 pub use image::Image;
 pub use verify::ImageError;

@@ -13,6 +13,7 @@ mod lexer;
 mod value;
 mod write;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -30,6 +31,16 @@ pub use write::write;
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.
 pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Definition> {
+    read(file, name, text, diagnostics).ok()
+}
+
+/// As `parse`; the error is as much of the definition as could be made out, to look for more findings in.
+pub fn read(
+    file: u32,
+    name: &str,
+    text: &[u8],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Definition, Box<Definition>> {
     let mut sink = Sink::new(file, diagnostics);
     let whole = Position { file, ..Position::default() };
     if let Err(fault) = names::check_service(name) {
@@ -42,7 +53,7 @@ pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnosti
     }
     let failed = sink.failed();
     sink.finish();
-    (!failed).then_some(definition)
+    if failed { Err(Box::new(definition)) } else { Ok(definition) }
 }
 
 /// A definition that says nothing yet.

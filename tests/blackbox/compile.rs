@@ -51,7 +51,9 @@ fn everything_that_is_wrong_is_said_and_nothing_is_changed() {
     let folder = Folder::new();
     folder.write("boot.db", "the old one");
     folder.write("s/web.svc", "command = /bin/web\nneeds = db nowhere\n");
-    folder.write("s/db.svc", "comand = /bin/db\n");
+    folder.write("s/db.svc", "comand = /bin/db\nneeds = nobody\nwants = web tty@one\nwhile = up(noone)\n");
+    folder.write("s/dhcp@.svc", "command = /bin/dhcp ${NOTHING}\n");
+    folder.write("s/tty@.svc", "command = /bin/tty\nafter = dhcp@eth0 db\n");
     folder.write("s/a.svc", "command = /bin/a\nafter = b\n");
     folder.write("s/b.svc", "command = /bin/b\nafter = a\n");
     folder.write("s/binary.svc", "command = /bin/\u{1}\n");
@@ -66,6 +68,9 @@ fn everything_that_is_wrong_is_said_and_nothing_is_changed() {
     for said in [
         "web.svc:2:12: there is no service \"nowhere\", which web names in needs",
         "db.svc:1:1: unknown key \"comand\", did you mean \"command\"?",
+        "db.svc:2:9: there is no service \"nobody\", which db names in needs",
+        "db.svc:4:12: there is no service \"noone\", which db names in while",
+        "nothing is known as ${NOTHING}",
         "dependency cycle: a after b (",
         "binary.svc:1:16: a control character: this is not a text",
         "long.svc:1:1: a line of 1000000 bytes",
@@ -78,7 +83,10 @@ fn everything_that_is_wrong_is_said_and_nothing_is_changed() {
     ] {
         assert!(ran.err.contains(said), "not said: {said}\n{}", ran.err);
     }
-    assert!(!ran.err.contains("no service \"db\""), "its file is there, though broken:\n{}", ran.err);
+    for there in ["db", "web", "tty@one", "dhcp@eth0"] {
+        let missing = format!("no service \"{there}\"");
+        assert!(!ran.err.contains(&missing), "{there} has a file, though perhaps a broken one:\n{}", ran.err);
+    }
     assert_eq!(std::fs::read(folder.0.join("boot.db")).expect("a file"), b"the old one");
     assert_eq!(names(&folder.0), ["boot.db", "plain.txt", "s"]);
 }

@@ -46,11 +46,20 @@ impl Resolved {
 }
 
 /// Looks up all names. Names in `unread` are of services whose files cannot be read: they are not reported as missing.
-/// `definitions` are in the order of their names. Relations that cannot be resolved are reported and left out.
-pub fn resolve(definitions: Vec<Definition>, unread: &[&str], findings: &mut Vec<Diagnostic>) -> Resolved {
+/// `definitions` are in the order of their names. Relations that cannot be resolved are reported and left out. Of those that
+/// are `broken` nothing is made; names in them that are missing are reported.
+pub fn resolve(
+    definitions: Vec<Definition>,
+    broken: &[Definition],
+    unread: &[&str],
+    findings: &mut Vec<Diagnostic>,
+) -> Resolved {
     let mut resolver = Resolver::new(unread, findings);
     for definition in definitions {
         resolver.add(definition, NONE);
+    }
+    for definition in broken {
+        resolver.look_into(definition);
     }
     // Instances are added at the end while this goes on.
     let mut number = 0;
@@ -147,26 +156,24 @@ impl<'a> Resolver<'a> {
     }
 
     fn expressions(&mut self, number: u32) {
-        let definition = &self.services[number as usize].definition;
-        let mut asked: Vec<(Relation, &'static str, At<String>)> = Vec::new();
-        for (expression, relation, key) in [
-            (&definition.while_on, Relation::Observes, "while"),
-            (&definition.start_on, Relation::Listens, "start-on"),
-            (&definition.stop_on, Relation::Listens, "stop-on"),
-        ] {
-            let mut pending: Vec<&Expression> = expression.iter().map(|at| &at.value).collect();
-            while let Some(expression) = pending.pop() {
-                match expression {
-                    Expression::And(left, right) | Expression::Or(left, right) => pending.extend([&**right, &**left]),
-                    Expression::Not(inner) => pending.push(inner),
-                    Expression::Fact { .. } => {}
-                    Expression::Up(name) | Expression::Failed(name) => asked.push((relation, key, name.clone())),
-                }
-            }
-        }
+        let asked = asked_in_expressions(&self.services[number as usize].definition);
         for (relation, key, name) in asked {
             if let Some(target) = self.lookup(&Asker { number, key }, &name) {
                 self.link(number, relation, target, false, name.position);
+            }
+        }
+    }
+
+    /// Reports what is missing for a definition that has findings already.
+    fn look_into(&mut self, definition: &Definition) {
+        let own = definition.relations.iter().map(|(relation, name)| (relation.name(), name.clone()));
+        let turned = definition.inverse_relations.iter().map(|(relation, name)| (turned_name(*relation), name.clone()));
+        let asked = asked_in_expressions(definition).into_iter().map(|(_, key, name)| (key, name));
+        for (key, name) in own.chain(turned).chain(asked) {
+            let template = name.value.split_once('@').map(|(base, _)| alloc::format!("{base}@"));
+            let known = |name: &str| self.names.find(name).is_some();
+            if !known(&name.value) && !template.is_some_and(|template| known(&template)) {
+                self.missing(&definition.name, key, &name);
             }
         }
     }
@@ -185,7 +192,7 @@ impl<'a> Resolver<'a> {
                     .help(format_args!("write which one, as in {}eth0", name.value));
                 self.findings.push(finding);
             } else {
-                self.missing(asker, name);
+                self.missing_for(asker, name);
             }
             return None;
         }
@@ -201,7 +208,7 @@ impl<'a> Resolver<'a> {
         match found {
             Some((template, instance)) => self.instance(template, instance, name.position),
             None => {
-                self.missing(asker, name);
+                self.missing_for(asker, name);
                 None
             }
         }
@@ -223,12 +230,19 @@ impl<'a> Resolver<'a> {
         Some(self.add(made, template))
     }
 
-    fn missing(&mut self, asker: &Asker<'_>, name: &At<String>) {
-        if self.unread.find(&name.value).is_some() {
+    fn missing_for(&mut self, asker: &Asker<'_>, name: &At<String>) {
+        let who = self.services[asker.number as usize].definition.name.clone();
+        self.missing(&who, asker.key, name);
+    }
+
+    /// Reports a name, unless it is that of a service whose file was refused, or of an instance of one.
+    fn missing(&mut self, who: &str, key: &str, name: &At<String>) {
+        let template = name.value.split_once('@').map(|(base, _)| alloc::format!("{base}@"));
+        let refused = |name: &str| self.unread.find(name).is_some();
+        if refused(&name.value) || template.is_some_and(|template| refused(&template)) {
             return;
         }
-        let who = &self.services[asker.number as usize].definition.name;
-        let message = format_args!("there is no service {}, which {who} names in {}", Shown(&name.value), asker.key);
+        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.value));
         let mut finding = Diagnostic::error("no-such-service", name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
@@ -267,6 +281,27 @@ impl<'a> Resolver<'a> {
         }
         Resolved { services: sorted, links, names: self.names, slots }
     }
+}
+
+/// The services that the expressions of a definition name: by which relation, in which key.
+fn asked_in_expressions(definition: &Definition) -> Vec<(Relation, &'static str, At<String>)> {
+    let mut asked: Vec<(Relation, &'static str, At<String>)> = Vec::new();
+    for (expression, relation, key) in [
+        (&definition.while_on, Relation::Observes, "while"),
+        (&definition.start_on, Relation::Listens, "start-on"),
+        (&definition.stop_on, Relation::Listens, "stop-on"),
+    ] {
+        let mut pending: Vec<&Expression> = expression.iter().map(|at| &at.value).collect();
+        while let Some(expression) = pending.pop() {
+            match expression {
+                Expression::And(left, right) | Expression::Or(left, right) => pending.extend([&**right, &**left]),
+                Expression::Not(inner) => pending.push(inner),
+                Expression::Fact { .. } => {}
+                Expression::Up(name) | Expression::Failed(name) => asked.push((relation, key, name.clone())),
+            }
+        }
+    }
+    asked
 }
 
 /// The key that writes a relation from the other end.
