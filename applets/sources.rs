@@ -130,7 +130,7 @@ impl Sources {
         let stem = path.file_name().unwrap_or(OsStr::new("")).as_bytes();
         let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
         // One byte more than may be, so that the parser sees that it is too large.
-        let fault = match whole::read(path, limits::SOURCE_BYTES_MAX as usize + 1) {
+        let fault = match whole::read(path, limits::SOURCE_BYTES_MAX + 1) {
             Ok(Ok(text)) => {
                 let file = self.add(path, text);
                 return self.parse(file, name);
