@@ -196,7 +196,13 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         // The reload command has had its time.
         (Up, Input::Deadline) => {
             slot.row.deadline = Instant::NEVER;
-            slot.requests.kill_auxiliary = true;
+            if slot.record.role.is_some() && slot.row.auxiliary == 0 {
+                // It still was in the queue. Spawned now, nothing would bound it any more.
+                slot.requests.cancel = true;
+                slot.auxiliary_gone(None);
+            } else {
+                slot.requests.kill_auxiliary = true;
+            }
         }
         (Delayed, Input::Deadline) => {
             slot.row.restarts = slot.row.restarts.wrapping_add(1);

@@ -375,3 +375,18 @@ fn a_reload_command_that_was_not_spawned_yet_is_given_up_when_a_stop_comes() {
     let (_, record, asked) = take(row, record, &COMMANDED, Input::Ordered(Order(5), Wish::Down), NOW);
     assert_eq!((asked.cancel, asked.spawn_auxiliary, record.role), (true, Some(Role::Stop), Some(Role::Stop)));
 }
+
+/// Found by the simulator, seed 205796: it was spawned afterwards, and nothing bounded it.
+#[test]
+fn a_reload_command_that_was_not_spawned_in_its_time_is_given_up() {
+    let (row, record) = in_state(State::Up, &COMMANDED);
+    let (row, record, _) = take(row, record, &COMMANDED, Input::ReloadAsked, NOW);
+    let due = row.deadline;
+    let (given_up, after, asked) = take(row, record, &COMMANDED, Input::Deadline, due);
+    assert_eq!((given_up.state, asked.cancel, after.role), (State::Up, true, None));
+    // Asked for again meanwhile, it is tried again, with a time of its own.
+    let (row, record, _) = take(row, record, &COMMANDED, Input::ReloadAsked, NOW);
+    let (row, _, asked) = take(row, record, &COMMANDED, Input::Deadline, due);
+    assert_eq!((asked.cancel, asked.spawn_auxiliary), (true, Some(Role::Reload)));
+    assert!(row.deadline > due && row.deadline != Instant::NEVER);
+}

@@ -151,7 +151,7 @@ fn check_conditions(host: &Host<'_>, judge: &Judge<'_>) -> Result<(), Broken> {
         .conditions
         .iter()
         .flatten()
-        .map(|row| sorted(String::from_utf8_lossy(&row.text).trim_end_matches('\0')))
+        .map(|row| sorted(&String::from_utf8_lossy(&row.text).trim_end_matches('\0').replace('\0', " ")))
         .collect();
     let known: BTreeSet<String> = judge.facts.iter().map(|(fact, _)| fact.clone()).collect();
     if shown == known {
