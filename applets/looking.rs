@@ -75,7 +75,7 @@ pub static WHY: Applet = Applet {
     help: "Says why a service is up, or why it is not: a chain that ends in a cause.\n\
            \n\
            example: pintle why app\n\
-           \x20        app waits for db; db is held down by an administrator since 14:02:11\n",
+           \x20        app waits for db; db is held down by an administrator since 14:02:11Z\n",
     raw: false,
     run: why_command,
 };

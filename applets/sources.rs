@@ -2,7 +2,6 @@
 //!
 //! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -127,7 +126,7 @@ impl Sources {
     }
 
     fn file(&mut self, path: &Path) {
-        let stem = path.file_name().unwrap_or(OsStr::new("")).as_bytes();
+        let stem = whole::split(path).1.as_bytes();
         let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
         // One byte more than may be, so that the parser sees that it is too large.
         let fault = match whole::read(path, limits::SOURCE_BYTES_MAX + 1) {

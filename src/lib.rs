@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod board;
+pub mod crc32;
 pub mod database;
 pub mod engine;
 pub mod env_file;

@@ -11,6 +11,7 @@ use super::{
     EXEC_WORDS, HEADER_WORDS, Image, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS,
     Section, VERSION, action, exec, policy, service,
 };
+use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
@@ -142,11 +143,11 @@ type Table = ([u32; SECTIONS], [u32; SECTIONS]);
 /// The CRC-32 of a header, its own word taken as 0. `bytes` begin with a header.
 pub(super) fn header_crc(bytes: &[u8]) -> u32 {
     use super::header::HEADER_CRC;
-    let mut sum = crc32fast::Hasher::new();
+    let mut sum = Crc32::default();
     sum.update(bytes.get(..HEADER_CRC * 4).unwrap_or(&[]));
     sum.update(&[0; 4]);
     sum.update(bytes.get(HEADER_CRC * 4 + 4..HEADER_WORDS * 4).unwrap_or(&[]));
-    sum.finalize()
+    sum.sum()
 }
 
 /// Checks magic, version, length, both checksums and the section table.
@@ -169,10 +170,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
     if expected != found {
         return Err(ImageError::Length { expected, found });
     }
-    for (expected, found) in [
-        (word_at(bytes, HEADER_CRC), header_crc(bytes)),
-        (word_at(bytes, CRC), crc32fast::hash(&bytes[HEADER_WORDS * 4..])),
-    ] {
+    for (expected, found) in
+        [(word_at(bytes, HEADER_CRC), header_crc(bytes)), (word_at(bytes, CRC), crc32(&bytes[HEADER_WORDS * 4..]))]
+    {
         if expected != found {
             return Err(ImageError::Checksum { expected, found });
         }

@@ -58,8 +58,6 @@ struct Host {
     life: u32,
     /// When the leases of earlier engines end.
     grace: Instant,
-    /// Seconds of local time ahead of UTC, taken once: finding it out allocates.
-    offset: i64,
 }
 
 /// Runs the engine until its supervisor ends it. The descriptors are those of `descriptors.rs`.
@@ -142,7 +140,6 @@ impl Host {
             owners: [process::uid(), supervisor],
             life,
             grace: if life > 1 { clock::now().plus_ms(LEASE_GRACE_MS) } else { Instant::NEVER },
-            offset: clock::zone_offset(clock::realtime_seconds() as i64),
         })
     }
 
@@ -320,8 +317,7 @@ impl Host {
             reports: self.reports,
             published: self.published,
             now,
-            wall: clock::realtime_seconds() as i64 + self.offset,
-            offset: self.offset,
+            wall: clock::realtime_seconds() as i64,
             supervisor_alive: true,
             engine_alive: true,
             words: reading::SYSTEM_WORDS,

@@ -8,6 +8,7 @@ use crate::sys::{Errno, OwnedFd, Result, entry, file};
 use core::ffi::CStr;
 use core::fmt::Write;
 use heapless::Vec;
+use pintle::crc32::crc32;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -20,9 +21,10 @@ const ESCAPED_BYTES_MAX: usize = 230;
 /// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`), else
 /// `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
 pub fn directory(run: &Path) -> OsString {
+    let bytes = run.as_os_str().as_bytes();
     match entry::variable(b"PINTLE_LOG").filter(|value| !value.is_empty()) {
         Some(value) => OsStr::from_bytes(value).to_os_string(),
-        None if run == Path::new("/run/pintle") => OsString::from("/var/log/pintle"),
+        None if bytes.strip_suffix(b"/").unwrap_or(bytes) == b"/run/pintle" => OsString::from("/var/log/pintle"),
         None => run.join("log").into_os_string(),
     }
 }
@@ -67,7 +69,7 @@ fn escaped(name: &[u8]) -> Vec<u8, 255> {
         let text = if plain { core::slice::from_ref(byte) } else { &three[..] };
         if out.len() + text.len() > ESCAPED_BYTES_MAX {
             // Cut, and told apart by the checksum of the whole.
-            let mut sum = crc32fast::hash(name);
+            let mut sum = crc32(name);
             let _ = out.push(b'%');
             for _ in 0..8 {
                 let _ = out.push(digit((sum >> 28) as u8));

@@ -105,14 +105,12 @@ impl Copies {
         let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
         let engine = word(reports::own::ENGINE_PID);
         let seconds = clock::realtime_seconds() as i64;
-        let offset = clock::zone_offset(seconds);
         Some(View {
             image,
             reports: Reports::new(&self.reports, geometry),
             published: Published::new(&self.published, geometry),
             now: self.now,
-            wall: seconds + offset,
-            offset,
+            wall: seconds,
             supervisor_alive,
             engine_alive: supervisor_alive && engine != 0 && !self.published.is_empty(),
             words: SYSTEM_WORDS,

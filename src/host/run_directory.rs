@@ -6,7 +6,7 @@
 
 use crate::sys::directory::Directory;
 use crate::sys::socket::Address;
-use crate::sys::{Errno, OwnedFd, entry, errno, process};
+use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
 use core::fmt;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -158,8 +158,7 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
 pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
         // Services and the logger, elsewhere at home, get it as well.
-        let path = std::path::absolute(&path).unwrap_or(path);
-        return RunDirectory::make_at(&path).map(Place::Directory);
+        return RunDirectory::make_at(&whole::absolute(path)).map(Place::Directory);
     }
     let made = usual().into_iter().find_map(|path| RunDirectory::make_at(&path).ok());
     Ok(made.map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))

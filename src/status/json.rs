@@ -220,7 +220,7 @@ impl View<'_> {
         if instant == Instant::default() {
             return json.plain(&"null");
         }
-        json.plain(&(self.clock(instant).at - self.offset))
+        json.plain(&self.clock(instant).at)
     }
 }
 

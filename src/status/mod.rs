@@ -39,10 +39,8 @@ pub struct View<'a> {
     pub published: Published<'a>,
     /// When the copies were made.
     pub now: Instant,
-    /// The wall clock then: seconds since 1970 plus the offset of the zone that people are to read.
+    /// The wall clock then: seconds since 1970, UTC.
     pub wall: i64,
-    /// That offset, seconds.
-    pub offset: i64,
     /// Whether the supervisor of the reports runs.
     pub supervisor_alive: bool,
     /// Whether the engine runs: else its phases are old and the reports count.

@@ -1,5 +1,5 @@
 //! Why a service is what it is: a finite chain that ends in a cause.
-//! `app waits for db; db is held down by an administrator since 14:02`.
+//! `app waits for db; db is held down by an administrator since 14:02:11Z`.
 
 use core::fmt::{self, Write};
 
@@ -230,7 +230,7 @@ impl fmt::Display for Other<'_> {
     }
 }
 
-/// ` since 14:02:11`, or nothing where that is not known.
+/// ` since 14:02:11Z`, or nothing where that is not known.
 struct Since<'v, 'a>(&'v View<'a>, Instant);
 
 impl fmt::Display for Since<'_, '_> {

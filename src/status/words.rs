@@ -51,8 +51,8 @@ fn two(to: &mut fmt::Formatter<'_>, large: u64, unit: &str, small: u64, small_un
     if small == 0 { Ok(()) } else { write!(to, " {small} {small_unit}") }
 }
 
-/// An instant on the wall clock, both in seconds since 1970 of the zone to be shown: the time of day on the same day,
-/// else with the date.
+/// An instant on the wall clock, in seconds since 1970: the time of day in UTC (as the lines of a log have it) on the same
+/// day, else with the date. Local time would take a reader of time zones, and of their files, into every process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Clock {
     /// When.
@@ -68,7 +68,7 @@ impl fmt::Display for Clock {
             let (year, month, day) = crate::stamp::civil(day);
             write!(to, "{year}-{month:02}-{day:02} ")?;
         }
-        write!(to, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+        write!(to, "{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
     }
 }
 
@@ -224,9 +224,9 @@ mod tests {
     #[test]
     fn the_date_is_told_when_it_is_another_day() {
         let now = 1_795_219_200; // 2026-11-21 00:00:00
-        assert_eq!(Clock { at: now + 50_520, now }.to_string(), "14:02:00");
-        assert_eq!(Clock { at: now - 1, now }.to_string(), "2026-11-20 23:59:59");
-        assert_eq!(Clock { at: -1, now }.to_string(), "1969-12-31 23:59:59");
+        assert_eq!(Clock { at: now + 50_520, now }.to_string(), "14:02:00Z");
+        assert_eq!(Clock { at: now - 1, now }.to_string(), "2026-11-20 23:59:59Z");
+        assert_eq!(Clock { at: -1, now }.to_string(), "1969-12-31 23:59:59Z");
         assert_eq!(crate::stamp::civil(11_016), (2000, 2, 29));
     }
 }

@@ -1,7 +1,25 @@
 //! The clocks: where the library's `time::Instant` comes from.
 
 use pintle::time::Instant;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec};
+
+/// Through libc, where its call has 64 bits: rustix brings a reader of the vDSO with it that libc has already.
+#[cfg(target_pointer_width = "64")]
+fn clock_gettime(clock: ClockId) -> Timespec {
+    unsafe extern "C" {
+        #[link_name = "clock_gettime"]
+        fn libc_clock_gettime(clock: core::ffi::c_int, time: *mut Timespec) -> core::ffi::c_int;
+    }
+    let mut time = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for the call, and a struct timespec of two 64-bit numbers on these targets. It fails only
+    // for clocks that the kernel does not know, and has then written nothing.
+    unsafe { libc_clock_gettime(clock as core::ffi::c_int, &raw mut time) };
+    time
+}
+
+/// On 32-bit targets the name of the 64-bit call depends on the libc.
+#[cfg(not(target_pointer_width = "64"))]
+use rustix::time::clock_gettime;
 
 /// CLOCK_MONOTONIC now. Does not run while the machine sleeps.
 pub fn now() -> Instant {
@@ -24,29 +42,4 @@ pub fn realtime_seconds() -> u64 {
 pub fn realtime_ns() -> u64 {
     let time = clock_gettime(ClockId::Realtime);
     u64::try_from(time.tv_sec).unwrap_or(0).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
-}
-
-/// Seconds that local time is ahead of UTC at this moment (seconds since 1970); 0 where the zone is not known. Reads the
-/// zone's file and allocates: for commands that show times to people.
-pub fn zone_offset(seconds: i64) -> i64 {
-    // struct tm, the same in musl and glibc: nine ints, then tm_gmtoff and tm_zone.
-    #[repr(C)]
-    struct Broken {
-        parts: [core::ffi::c_int; 9],
-        offset: core::ffi::c_long,
-        zone: *const core::ffi::c_char,
-    }
-    // On 32-bit targets the name of the 64-bit call depends on the libc: UTC there.
-    #[cfg(target_pointer_width = "64")]
-    {
-        unsafe extern "C" {
-            fn localtime_r(time: *const i64, broken: *mut Broken) -> *mut Broken;
-        }
-        let mut broken = Broken { parts: [0; 9], offset: 0, zone: core::ptr::null() };
-        // SAFETY: both are valid for the call; time_t has 64 bits here. One thread reads the environment.
-        if unsafe { !localtime_r(&seconds, &mut broken).is_null() } {
-            return broken.offset as i64;
-        }
-    }
-    0
 }

@@ -4,7 +4,8 @@
 //! programmers into the binary: more than all of this file.
 
 use super::{Errno, OwnedFd, Result, file};
-use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use core::mem::MaybeUninit;
+use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,25 @@ pub fn look(path: &Path) -> Result<(Kind, (u64, u64))> {
     Ok((Kind::of(&stat), (stat.st_dev as u64, stat.st_ino as u64)))
 }
 
+/// The directory of a path, empty where it names none, and the name in it, which is what is behind the last slash.
+pub fn split(path: &Path) -> (&Path, &OsStr) {
+    let bytes = path.as_os_str().as_bytes();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let (directory, name) = bytes.split_at(slash);
+    (Path::new(OsStr::from_bytes(directory)), OsStr::from_bytes(name))
+}
+
+/// The path as it is for a process that is elsewhere at home.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let below = OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes));
+    // Where a slash comes first, `join` leaves what is before out.
+    match rustix::process::getcwd(Vec::new()) {
+        Ok(here) => Path::new(OsStr::from_bytes(here.to_bytes())).join(below),
+        Err(_) => path,
+    }
+}
+
 /// Reads a regular file, at most so much of it; anything else is only named, and never waited for.
 pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
     let from = file::open_read(path)?;
@@ -81,18 +101,23 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8
 /// The names in a directory, in no order; `.` and `..` too.
 pub fn names(path: &Path) -> Result<Vec<OsString>> {
     let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    Dir::new(directory)?.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())).collect()
+    let mut buffer = [const { MaybeUninit::uninit() }; 4096];
+    let (mut entries, mut names) = (RawDir::new(directory, &mut buffer), Vec::new());
+    while let Some(entry) = entries.next() {
+        names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+    }
+    Ok(names)
 }
 
 /// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
 /// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     let target = followed(target)?;
-    let Some(name) = target.file_name() else { return Err(Errno::ISDIR) };
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let (directory, name) = split(&target);
+    if name.is_empty() {
+        return Err(Errno::ISDIR);
+    }
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let mut fresh = OsString::from(".");
     fresh.push(name);
     fresh.push(format!(".{}", std::process::id()));
@@ -123,7 +148,7 @@ fn followed(target: &Path) -> Result<PathBuf> {
     let mut path = target.to_path_buf();
     for _ in 0..LINKS_MAX {
         match rustix::fs::readlink(&path, Vec::new()) {
-            Ok(to) => path = path.parent().unwrap_or(Path::new("")).join(OsStr::from_bytes(to.as_bytes())),
+            Ok(to) => path = split(&path).0.join(OsStr::from_bytes(to.as_bytes())),
             Err(Errno::INVAL) => return Ok(path),
             Err(Errno::NOENT) => return Ok(target.to_path_buf()),
             Err(error) => return Err(error),

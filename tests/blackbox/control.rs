@@ -132,7 +132,7 @@ fn exit_codes_tell_what_became_of_it() {
     );
 }
 
-/// Without ` since 14:02:11` at the end.
+/// Without ` since 14:02:11Z` at the end.
 fn cut_time(line: &str) -> &str {
     line.trim_end().rsplit_once(" since ").map_or(line, |(before, _)| before)
 }

@@ -62,7 +62,6 @@ impl Machine {
             published: Published::new(&self.published, geometry),
             now: NOW,
             wall: 14 * 3600 + 30 * 60,
-            offset: 0,
             supervisor_alive: true,
             engine_alive: self.engine_alive,
             words: SystemWords {
@@ -138,13 +137,13 @@ fn why_is_a_chain_that_ends_in_a_cause() {
     let db = machine.slot("db");
     machine.says("app", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(db), 60);
     machine.says("db", Phase::Down, Goal::Down, NEED | Holds::MARK_ADMIN, Blocker::Marked, 1680);
-    assert_eq!(machine.why("app"), "app waits for db; db is held down by an administrator since 14:02:00");
+    assert_eq!(machine.why("app"), "app waits for db; db is held down by an administrator since 14:02:00Z");
 
     let failed = ReportRow { state: State::Failed, exit: Exit::NotSpawned, failure: 1, ..Default::default() };
     machine.says("db", Phase::Failed, Goal::Up, NEED, Blocker::Nothing, 60).reports("db", &failed);
     assert_eq!(
         machine.why("app"),
-        "app waits for db; db has failed: chdir /srv/db: No such file or directory since 14:29:00"
+        "app waits for db; db has failed: chdir /srv/db: No such file or directory since 14:29:00Z"
     );
 
     let starting = ReportRow {
@@ -208,7 +207,7 @@ fn status_of_a_service_says_all_there_is() {
     machine.says("default", Phase::Up, Goal::Up, BOOT, Blocker::Nothing, 7380);
     assert_eq!(
         machine.status("app"),
-        "app: up for 2 h 3 min, since 12:27:00\n\
+        "app: up for 2 h 3 min, since 12:27:00Z\n\
          \x20 the application\n\
          \x20 process    4123\n\
          \x20 goal       up: admin, need (default)\n\
@@ -224,9 +223,9 @@ fn status_of_a_service_says_all_there_is() {
     machine.says("db", Phase::Failed, Goal::Up, NEED, Blocker::Nothing, 30).reports("db", &failed);
     assert_eq!(
         machine.status("db"),
-        "db: failed for 30 s, since 14:29:30\n\
+        "db: failed for 30 s, since 14:29:30Z\n\
          \x20 goal       up: need (app)\n\
-         \x20 because    db has failed: no such user db since 14:29:30\n\
+         \x20 because    db has failed: no such user db since 14:29:30Z\n\
          \x20 last exit  no such user db\n\
          \x20 restarts   2; 2 of 10 deaths within 5 min\n\
          \x20 limits     start 30 s, stop 10 s\n\

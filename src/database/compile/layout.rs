@@ -12,6 +12,7 @@ use super::edges::Edges;
 use super::resolve::{Resolved, Service};
 use super::strings::{Lists, Records, Strings};
 use super::{ENVIRONMENT, NOWHERE, too_many};
+use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
 use crate::lang::definition::{Action, Definition, Expression, Kind, Readiness};
 use crate::lang::diagnostic::{Diagnostic, Source};
@@ -81,7 +82,7 @@ pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<V
         head[header::SECTIONS + section * 2 + 1] = length as u32;
     }
     head[header::LENGTH] = bytes.len() as u32;
-    head[header::CRC] = crc32fast::hash(&bytes[HEADER_WORDS * 4..]);
+    head[header::CRC] = crc32(&bytes[HEADER_WORDS * 4..]);
     put_header(&mut bytes, &head);
     head[header::HEADER_CRC] = header_crc(&bytes);
     put_header(&mut bytes, &head);
@@ -328,7 +329,7 @@ fn policy_record(definition: &Definition) -> [u32; POLICY_WORDS] {
 /// when the meaning of its own file does.
 fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
     let definition = &of.definition;
-    let mut digest = Digest(crc32fast::Hasher::new());
+    let mut digest = Digest(Crc32::default());
     digest.text(&definition.name);
     digest.text(&definition.description);
     digest.number(kind_flags(of));
@@ -373,10 +374,10 @@ fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
         digest.number(*relation as u32 | 1 << 8);
         digest.text(name);
     }
-    digest.0.finalize()
+    digest.0.sum()
 }
 
-struct Digest(crc32fast::Hasher);
+struct Digest(Crc32);
 
 impl Digest {
     fn number(&mut self, number: u32) {

@@ -17,7 +17,9 @@ use crate::sys::errno::Words;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
-use crate::sys::{AsFd, Errno, OwnedFd, accounts, alloc, clock, directory, file, mapping, output, process, socket};
+use crate::sys::{
+    AsFd, Errno, OwnedFd, accounts, alloc, clock, directory, file, mapping, output, process, socket, whole,
+};
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
@@ -369,6 +371,5 @@ fn log_directory(options: &Options, place: &Place) -> Option<CString> {
         (None, None) => return None,
     };
     // The logger is not where we are.
-    let directory = std::path::absolute(&directory).map_or(directory, OsString::from);
-    CString::new(directory.into_vec()).ok()
+    CString::new(whole::absolute(directory.into()).into_os_string().into_vec()).ok()
 }

@@ -12,6 +12,7 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, header};
 use pintle::board::{Geometry, reports};
+use pintle::crc32::Crc32;
 use pintle::database::Image;
 use pintle::ident::SlotId;
 
@@ -107,10 +108,10 @@ pub fn space() -> u32 {
     if !matches!(read, Ok(1..)) || inode == 0 {
         return 0;
     }
-    let mut sum = crc32fast::Hasher::new();
+    let mut sum = Crc32::default();
     sum.update(&boot);
     sum.update(&namespace);
-    sum.finalize().max(1)
+    sum.sum().max(1)
 }
 
 /// What /proc/PID/stat says of a process that is no zombie.
