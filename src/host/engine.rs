@@ -25,10 +25,12 @@ use super::clients::{Answer, Clients, Room, TOKENS, Talk};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
+/// Reports after which the next sleep is a rest: memory that only they needed is given back.
+const STORM: u32 = 256;
 /// How often that is done before the connections have their turn.
 const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
@@ -50,6 +52,8 @@ struct Host {
     listening: OwnedFd,
     /// Whether new connections are looked for.
     accepts: bool,
+    /// Reports taken since memory was given back last.
+    busy_for: u32,
     to_supervisor: Doorbell,
     to_engine: Doorbell,
     /// Who may do everything, beside root.
@@ -135,6 +139,8 @@ impl Host {
             poll,
             listening,
             accepts: true,
+            // To have started is as much.
+            busy_for: STORM,
             to_supervisor,
             to_engine,
             owners: [process::uid(), supervisor],
@@ -192,6 +198,7 @@ impl Host {
     }
 
     fn take_report(&mut self, slot: SlotId, now: Instant) {
+        self.busy_for = self.busy_for.saturating_add(1);
         // A row that is being written is pushed on the ring when it is done.
         if let Some(report) = self.reports.read(slot) {
             // The engine refuses no report; one of a slot that it does not have is nothing to it.
@@ -331,6 +338,10 @@ impl Host {
         let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
+        if !busy && self.busy_for >= STORM {
+            self.busy_for = 0;
+            residence::release();
+        }
         if !self.clients.is_empty() {
             self.clients.update_interest(&self.poll);
         }

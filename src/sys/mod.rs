@@ -20,6 +20,7 @@ pub mod poll;
 pub mod process;
 mod raw;
 pub mod reap;
+pub mod residence;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

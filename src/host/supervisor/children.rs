@@ -7,7 +7,7 @@ use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
+use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process, residence};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -26,7 +26,7 @@ const STACKS_US: u64 = 150;
 /// Deaths in one round.
 const DEATHS: usize = 256;
 /// So many spawns are a storm: their stacks' memory is not kept for the next one.
-const STORM: u32 = 64;
+pub const STORM: u32 = 64;
 
 /// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
 /// watched for that moment, and its hang-up would wake us over and over.
@@ -119,11 +119,12 @@ impl Supervisor {
         self.flights.iter().filter(|flight| flight.is_none()).take(2).count() == 2
     }
 
-    /// After a storm of spawns, when nothing is under way, the stacks' memory goes back.
+    /// After a storm of spawns, when nothing is under way, the memory that only it needed goes back.
     fn tidy_stacks(&mut self) {
         if self.spawned >= STORM && self.flights.iter().all(Option::is_none) {
             self.spawned = 0;
             self.spawner.release_memory();
+            residence::release();
         }
     }
 

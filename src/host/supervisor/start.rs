@@ -1,7 +1,7 @@
 //! Everything up to the first round: the place, the database's copy, the board, descriptors at their numbers. May allocate
 //! and may fail; says what failed in words. Nothing after it does either.
 
-use super::children::Queue;
+use super::children::{Queue, STORM};
 use super::deadlines::Deadlines;
 use super::helpers::{ENGINE_DESCRIPTORS, Helper};
 use super::launch::Common;
@@ -199,7 +199,8 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         flights: Supervisor::no_flights(),
         spawner,
         more_deaths: false,
-        spawned: 0,
+        // To have started is as much as a storm.
+        spawned: STORM,
         stuck: None,
         poll,
         signals,

@@ -1,0 +1,106 @@
+//! Giving memory back that only a busy time has needed: pages of the program's own text, and stack below the frame.
+//!
+//! The kernel maps file pages around each one that is touched and keeps them; a process that started once, decided a lot
+//! and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
+
+use core::ffi::c_void;
+use core::ptr;
+use rustix::mm::{Advice, madvise};
+
+const PAGE: usize = 4096;
+/// Stack below the caller's frame that stays: red zone, and what the next calls use at once.
+const STACK_KEPT: usize = 2 * PAGE;
+/// How far below it is looked: our deepest calls need less.
+const STACK_REACH: usize = 512 * 1024;
+
+/// Gives back what can come back by itself. Never fails: where the kernel does not want to, nothing is given back.
+pub fn release() {
+    for (start, length) in segments() {
+        give(start, length);
+    }
+    let here = 0u8;
+    let top = ((&raw const here) as usize).saturating_sub(STACK_KEPT) & !(PAGE - 1);
+    // A page at a time from the top, since what the stack never came to is not mapped, and ends it.
+    for page in 1..=STACK_REACH / PAGE {
+        if !give(top - page * PAGE, PAGE) {
+            break;
+        }
+    }
+}
+
+fn give(start: usize, length: usize) -> bool {
+    // SAFETY: either pages of the program file that nobody can write, mapped privately, which are read again from the
+    // file; or pages of our one thread's stack below every frame that is in use, which read as zeros afterwards.
+    unsafe { madvise(start as *mut c_void, length, Advice::LinuxDontNeed).is_ok() }
+}
+
+/// Address and length of each segment of the program that nobody can write: whole pages.
+fn segments() -> impl Iterator<Item = (usize, usize)> {
+    const AT_PHDR: usize = 3;
+    const AT_PHNUM: usize = 5;
+    const PT_LOAD: u32 = 1;
+    const PT_PHDR: u32 = 6;
+    const PF_W: u32 = 2;
+    unsafe extern "C" {
+        fn getauxval(kind: usize) -> usize;
+    }
+    // SAFETY: getauxval(3) only reads; 0 for what there is not.
+    let (table, count) = unsafe { (getauxval(AT_PHDR) as *const Header, getauxval(AT_PHNUM)) };
+    let count = if table.is_null() { 0 } else { count };
+    // SAFETY: the kernel's word for where the program headers of this program are mapped.
+    let header = move |at: usize| unsafe { ptr::read(table.add(at)) };
+    // Where the program was loaded, apart from what the headers say (position-independent programs).
+    let base = (0..count)
+        .map(header)
+        .find(|header| header.kind == PT_PHDR)
+        .map_or(0, |header| (table as usize).wrapping_sub(header.address));
+    (0..count).map(header).filter(|header| header.kind == PT_LOAD && header.flags & PF_W == 0).map(move |header| {
+        let start = base.wrapping_add(header.address) & !(PAGE - 1);
+        let end = base.wrapping_add(header.address).wrapping_add(header.size);
+        (start, end.wrapping_sub(start).next_multiple_of(PAGE))
+    })
+}
+
+/// A program header (elf(5)).
+#[cfg(target_pointer_width = "64")]
+#[repr(C)]
+struct Header {
+    kind: u32,
+    flags: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    size_of_file: usize,
+    size: usize,
+    align: usize,
+}
+
+/// A program header (elf(5)).
+#[cfg(target_pointer_width = "32")]
+#[repr(C)]
+struct Header {
+    kind: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    size_of_file: usize,
+    size: usize,
+    flags: u32,
+    align: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_was_given_back_still_runs() {
+        let kept = [7u8; 64];
+        release();
+        assert!(segments().any(|(start, length)| {
+            let here = code_that_was_given_back_still_runs as *const () as usize;
+            (start..start + length).contains(&here)
+        }));
+        assert_eq!(kept.iter().map(|byte| u32::from(*byte)).sum::<u32>(), 7 * 64);
+    }
+}
