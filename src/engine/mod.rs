@@ -342,6 +342,11 @@ impl<'a> Engine<'a> {
         self.nameless
     }
 
+    /// Whether nothing is under way: no start, no stop, no wait for either.
+    pub fn at_rest(&self) -> bool {
+        self.under_way == 0 && self.leaving == 0
+    }
+
     /// When the engine wants a `Tick`.
     pub fn next_deadline(&self) -> Instant {
         self.deadline

@@ -29,8 +29,8 @@ use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, r
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
-/// Reports after which the next sleep is a rest: memory that only they needed is given back.
-const STORM: u32 = 256;
+/// Reports after which, once everything is at rest, memory that only they needed is given back.
+const STORM: u32 = 16;
 /// How often that is done before the connections have their turn.
 const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
@@ -338,7 +338,7 @@ impl Host {
         let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
-        if !busy && self.busy_for >= STORM {
+        if !busy && self.busy_for >= STORM && self.engine.at_rest() {
             self.busy_for = 0;
             residence::release();
         }

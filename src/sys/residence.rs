@@ -39,7 +39,6 @@ fn segments() -> impl Iterator<Item = (usize, usize)> {
     const AT_PHDR: usize = 3;
     const AT_PHNUM: usize = 5;
     const PT_LOAD: u32 = 1;
-    const PT_PHDR: u32 = 6;
     const PF_W: u32 = 2;
     unsafe extern "C" {
         fn getauxval(kind: usize) -> usize;
@@ -49,11 +48,9 @@ fn segments() -> impl Iterator<Item = (usize, usize)> {
     let count = if table.is_null() { 0 } else { count };
     // SAFETY: the kernel's word for where the program headers of this program are mapped.
     let header = move |at: usize| unsafe { ptr::read(table.add(at)) };
-    // Where the program was loaded, apart from what the headers say (position-independent programs).
-    let base = (0..count)
-        .map(header)
-        .find(|header| header.kind == PT_PHDR)
-        .map_or(0, |header| (table as usize).wrapping_sub(header.address));
+    // The first segment has the program headers in its first page, wherever it was loaded.
+    let first = (0..count).map(header).find(|header| header.kind == PT_LOAD).map_or(0, |header| header.address);
+    let base = (table as usize & !(PAGE - 1)).wrapping_sub(first & !(PAGE - 1));
     (0..count).map(header).filter(|header| header.kind == PT_LOAD && header.flags & PF_W == 0).map(move |header| {
         let start = base.wrapping_add(header.address) & !(PAGE - 1);
         let end = base.wrapping_add(header.address).wrapping_add(header.size);
