@@ -25,7 +25,7 @@ help:
 	@echo 'make size-profiles   size of the binary by compiler settings'
 	@echo 'make clean           removes build/ and target/'
 
-# What builds the binary, found once: shell assignments. RELOCATION=static (no static PIE) is taken from the environment.
+# What builds the binary, found once: shell assignments. RELOCATION=pie (a static PIE) is taken from the environment.
 $(B)/toolchain: cross/toolchain cross/unwind.c Makefile
 	@mkdir -p $(B)
 	@sh cross/toolchain $(B) >$@.new

@@ -3,6 +3,8 @@
 //!
 //! Because std's start-up does not run, `std::env::args` may be empty (it is with musl): use [`Arguments`].
 
+#[cfg(bare_panics)]
+use super::signals;
 use super::{Errno, output};
 use core::fmt::Write;
 use core::ptr;
@@ -89,7 +91,7 @@ pub(crate) use program;
 pub unsafe fn begin(_count: i32, arguments: *const *const u8, environment: *const *const u8) -> Arguments {
     ENVIRONMENT.store(environment.cast_mut(), Relaxed);
     make_standard_descriptors_valid();
-    std::panic::set_hook(Box::new(report_panic));
+    report_our_end();
     Arguments { at: arguments }
 }
 
@@ -99,13 +101,40 @@ pub fn set_last_rites(rites: fn()) {
     LAST_RITES.store(rites as *mut (), Relaxed);
 }
 
-fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+/// Where a panic has a message, it is one line; where it is a bare trap (cross/toolchain), the line has the address.
+#[cfg(not(bare_panics))]
+fn report_our_end() {
+    std::panic::set_hook(Box::new(|info| {
+        let mut out = output::stderr();
+        let text = info.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
+        let _ = writeln!(out, "pintle: internal error: {file}:{line}: {text}");
+        let _ = out.flush();
+        last_rites();
+    }));
+}
+
+#[cfg(bare_panics)]
+fn report_our_end() {
+    for signal in signals::TRAPS {
+        let _ = signals::set_trap(signal, trapped);
+    }
+}
+
+/// `address` is of the instruction: `addr2line -e build/pintle.symbols -fi` has its place in the source.
+#[cfg(bare_panics)]
+extern "C" fn trapped(signal: i32, information: *const usize, _context: usize) -> ! {
+    // SAFETY: the kernel's siginfo_t; behind three ints comes the address, where the word size wants it.
+    let address = unsafe { information.add(if cfg!(target_pointer_width = "64") { 2 } else { 3 }).read() };
     let mut out = output::stderr();
-    let text = info.payload().downcast_ref::<&str>().copied();
-    let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
-    let _ = writeln!(out, "pintle: internal error: {file}:{line}: {text}");
+    let _ = writeln!(out, "pintle: internal error at {address:#x}");
     let _ = out.flush();
+    last_rites();
+    signals::die_of(signal as u8)
+}
+
+fn last_rites() {
     let rites = LAST_RITES.load(Relaxed);
     if !rites.is_null() {
         // SAFETY: only `set_last_rites` stores here, and only a `fn()`.

@@ -211,6 +211,29 @@ pub fn reset_all() {
     set_mask(SignalSet::EMPTY);
 }
 
+/// What a bare panic raises: an undefined instruction, or on some processors a trap.
+#[cfg(bare_panics)]
+pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
+
+/// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened. It must not return.
+#[cfg(bare_panics)]
+pub fn set_trap(
+    signal: u8,
+    handler: extern "C" fn(signal: i32, information: *const usize, context: usize) -> !,
+) -> Result<()> {
+    const SA_SIGINFO: usize = 4;
+    set_action(signal, handler as usize, SA_SIGINFO)
+}
+
+/// Ends this process as the signal's default action would, whatever was done about it.
+#[cfg(bare_panics)]
+pub fn die_of(signal: u8) -> ! {
+    let _ = set_default(signal);
+    set_mask(SignalSet::EMPTY);
+    let _ = send(Target::Process(super::process::pid()), signal);
+    super::process::exit(128 + signal)
+}
+
 /// Sets `handler` for the five fatal signals, on an alternate stack of 16 pages, with none of them blocked in it (a
 /// fault within must be fatal to the handler's successor, not to the kernel). The handler must not return: it executes
 /// something else or exits. It must first compare its pid with the supervisor's: in a sharing child, only exit.
