@@ -288,7 +288,7 @@ pub fn reconnect() -> Result<Control, i32> {
                 complain(&message);
                 return Err(exit::SYSTEM);
             }
-            Err(_) => std::thread::sleep(std::time::Duration::from_millis(RECONNECT_EVERY_MS.into())),
+            Err(_) => clock::sleep_ms(RECONNECT_EVERY_MS),
         }
     }
 }

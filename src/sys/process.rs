@@ -1,6 +1,6 @@
 //! This process: what it may do, what it becomes, who it is.
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, raw};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, raw, whole};
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -179,32 +179,27 @@ fn execute_at<const N: usize, const M: usize>(
 }
 
 /// What to execute to get our own program again: what the kernel says that it is, even if the file was replaced; where
-/// there is no /proc, the path that we were executed by (AT_EXECFN of getauxval(3)). Allocates then, once for all.
+/// there is no /proc, the path that we were executed by (AT_EXECFN of getauxval(3)). Allocates then: call at start only.
 pub fn own_program() -> &'static CStr {
-    use std::ffi::{CString, OsStr};
+    use std::ffi::{CString, OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, absolute};
     const AT_EXECFN: usize = 31;
     const KERNELS: &CStr = c"/proc/self/exe";
     unsafe extern "C" {
         fn getauxval(kind: usize) -> usize;
     }
-    static FOUND: std::sync::OnceLock<&'static CStr> = std::sync::OnceLock::new();
-    FOUND.get_or_init(|| {
-        if rustix::fs::access(KERNELS, rustix::fs::Access::EXISTS).is_ok() {
-            return KERNELS;
-        }
-        // SAFETY: a question to libc about what the kernel passed.
-        let path = unsafe { getauxval(AT_EXECFN) } as *const core::ffi::c_char;
-        if path.is_null() {
-            return KERNELS;
-        }
-        // SAFETY: the kernel's text lies above our stack and is there for as long as we are.
-        let path = unsafe { CStr::from_ptr(path) };
-        let path = absolute(Path::new(OsStr::from_bytes(path.to_bytes())));
-        let path = path.ok().and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
-        path.map_or(KERNELS, |path| Box::leak(path.into_boxed_c_str()))
-    })
+    if rustix::fs::access(KERNELS, rustix::fs::Access::EXISTS).is_ok() {
+        return KERNELS;
+    }
+    // SAFETY: a question to libc about what the kernel passed.
+    let path = unsafe { getauxval(AT_EXECFN) } as *const core::ffi::c_char;
+    if path.is_null() {
+        return KERNELS;
+    }
+    // SAFETY: the kernel's text lies above our stack and is there for as long as we are.
+    let path = unsafe { CStr::from_ptr(path) };
+    let path: OsString = whole::absolute(OsStr::from_bytes(path.to_bytes()).into()).into();
+    CString::new(path.into_vec()).map_or(KERNELS, |path| Box::leak(path.into_boxed_c_str()))
 }
 
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.

@@ -19,7 +19,7 @@ use pintle::ident::SlotId;
 /// How long they may take to end after SIGTERM, and then after SIGKILL. Milliseconds.
 const GRACE_MS: [u32; 2] = [5000, 2000];
 /// How often they are looked at meanwhile. Milliseconds.
-const LOOK_MS: u64 = 10;
+const LOOK_MS: u32 = 10;
 /// How far apart the time of a spawn and the kernel's time of the process's beginning may be. Nanoseconds.
 const APART_NS: u64 = 2_000_000_000;
 /// Every process has this variable.
@@ -85,7 +85,7 @@ impl Survivors {
                     lives
                 });
                 if !self.0.is_empty() {
-                    std::thread::sleep(core::time::Duration::from_millis(LOOK_MS));
+                    clock::sleep_ms(LOOK_MS);
                 }
             }
         }
