@@ -48,7 +48,8 @@ fn run(arguments: Arguments) -> i32 {
             return refusal.code;
         }
     };
-    i32::from(supervisor.run())
+    // What it holds ends with the process.
+    process::exit(supervisor.run())
 }
 
 fn options(arguments: Arguments) -> Result<Options, lexopt::Error> {

@@ -338,7 +338,12 @@ impl Host {
         let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
-        if !busy && self.busy_for >= STORM && self.engine.at_rest() {
+        // (Nothing where the machine goes down: nothing will be left.)
+        if !busy
+            && self.busy_for >= STORM
+            && self.engine.at_rest()
+            && words::load(self.orders.words(), orders::own::MACHINE) == 0
+        {
             self.busy_for = 0;
             residence::release();
         }

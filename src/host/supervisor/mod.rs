@@ -69,6 +69,9 @@ struct Private {
     wants_auxiliary: bool,
 }
 
+/// A sleeping engine is woken no more often than this: in a storm of deaths each waking costs as much as the death.
+const BELL_PAUSE_NS: u64 = 50_000;
+
 /// Everything.
 pub struct Supervisor {
     common: Common,
@@ -110,6 +113,8 @@ pub struct Supervisor {
     now: Instant,
     /// The engine has something to read.
     dirty: bool,
+    /// When it was last woken for that.
+    rung: Instant,
     shutdown: shutdown::Progress,
     shutdown_timeout_ms: u32,
     /// Held for the lock on it.
@@ -166,12 +171,12 @@ impl Supervisor {
             self.look_at_flights();
             let more = self.spawn_some() || self.more_deaths;
             self.flush_log();
-            self.ring();
+            let bell = self.ring();
             if let Some(code) = self.ended() {
                 return code;
             }
             let soon = if more { Some(Instant(0)) } else { self.before_sleep() };
-            let until = [soon, self.next_deadline()].into_iter().flatten().min();
+            let until = [soon, bell, self.next_deadline()].into_iter().flatten().min();
             if !more {
                 words::set_asleep(self.reports.words(), true);
             }
@@ -206,18 +211,14 @@ impl Supervisor {
     }
 
     fn take_signals(&mut self) {
-        let mut died = false;
-        while let Some(caught) = signals::read_signal(crate::sys::AsFd::as_fd(&self.signals)) {
-            match caught.signal {
-                signals::SIGCHLD => died = true,
-                signals::SIGTERM | signals::SIGPWR => self.begin_shutdown(),
-                signals::SIGINT if self.shutdown.interrupted() => self.kill_everything(),
-                signals::SIGINT => self.begin_shutdown(),
-                _ => {}
-            }
-        }
-        if died {
-            self.take_deaths();
+        // One: where there are more, the poll says so again at once.
+        let Some(caught) = signals::read_signal(crate::sys::AsFd::as_fd(&self.signals)) else { return };
+        match caught.signal {
+            signals::SIGCHLD => self.take_deaths(),
+            signals::SIGTERM | signals::SIGPWR => self.begin_shutdown(),
+            signals::SIGINT if self.shutdown.interrupted() => self.kill_everything(),
+            signals::SIGINT => self.begin_shutdown(),
+            _ => {}
         }
     }
 
@@ -237,13 +238,20 @@ impl Supervisor {
             .min()
     }
 
-    /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.)
-    fn ring(&mut self) {
+    /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was told
+    /// a moment ago it waits for a moment, since more is likely to come: gives the end of that moment.
+    fn ring(&mut self) -> Option<Instant> {
         words::store(self.reports.words(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
         if self.dirty && words::is_asleep(self.orders.words()) {
+            let due = Instant(self.rung.0.saturating_add(BELL_PAUSE_NS));
+            if self.now < due {
+                return Some(due);
+            }
+            self.rung = self.now;
             self.to_engine.ring();
         }
         self.dirty = false;
+        None
     }
 
     // Orders.

@@ -218,6 +218,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
         pid_word: Box::leak(Box::default()),
         now: clock::now(),
         dirty: false,
+        rung: pintle::time::Instant(0),
         shutdown: Progress::new(),
         shutdown_timeout_ms: options.shutdown_timeout_ms,
         _lock: lock,
