@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::harness::{Folder, Ran, pintle};
+use crate::harness::{Folder, Ran, binary, pintle};
 
 /// Compiles these sources of the folder into its `boot.db`.
 fn compile(folder: &Folder, sources: &[&str]) -> Ran {
@@ -150,4 +150,41 @@ fn what_is_no_database_is_refused_by_name() {
         (missing.code, missing.err.as_str()),
         (111, "pintle: cannot open /nonexistent.db: No such file or directory\n")
     );
+}
+
+#[test]
+fn one_file_and_its_links_are_installed_and_removed() {
+    let folder = Folder::new();
+    let built = binary();
+    let place = format!("B={}", built.parent().expect("a folder").display());
+    let make = |goal: &str| {
+        let mut make = std::process::Command::new("make");
+        // The binary under test is up to date whatever its sources are.
+        make.args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "-o"]).arg(&built).args([&place, goal]);
+        make.arg(format!("DESTDIR={}", folder.0.display())).arg("PREFIX=/usr");
+        let output = make.env_remove("MAKEFLAGS").output().expect("make runs");
+        assert!(output.status.success(), "make {goal}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    make("install");
+    let sbin = folder.0.join("usr/sbin");
+    let installed = || -> Vec<String> {
+        let entries = std::fs::read_dir(&sbin).expect("the folder").filter_map(Result::ok);
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    let links = pintle(&["--links"], &[]).out;
+    let mut wanted: Vec<&str> = links.lines().chain(["pintle"]).collect();
+    wanted.sort();
+    assert_eq!(installed(), wanted);
+    for link in links.lines() {
+        assert_eq!(std::fs::read_link(sbin.join(link)).expect("a link"), std::path::Path::new("pintle"));
+    }
+    let emit = std::process::Command::new(sbin.join("pintle-emit")).arg("--version").output().expect("it runs");
+    assert!(emit.status.success());
+    // A name that another package owns by now stays.
+    std::fs::remove_file(sbin.join("pintle-emit")).expect("removed");
+    std::fs::write(sbin.join("pintle-emit"), "another's").expect("a file");
+    make("uninstall");
+    assert_eq!(installed(), ["pintle-emit"]);
 }

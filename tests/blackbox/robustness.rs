@@ -41,6 +41,46 @@ fn what_binds_follows_a_new_life_and_what_conflicts_makes_room() {
 }
 
 #[test]
+fn wants_is_no_need_and_after_and_before_are_an_order_of_real_processes() {
+    let folder = Folder::new();
+    let (trace, gate) = (folder.0.join("trace"), folder.0.join("gate"));
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().is_ok_and(|status| status.success()));
+    let tells = |word: &str| format!("type = oneshot\ncommand = {} {} {word}\n", program("tell"), trace.display());
+    let late = format!(
+        "type = oneshot\ncommand = /bin/sh -c \"read word <{}; {} {} late\"\n",
+        gate.display(),
+        program("tell"),
+        trace.display()
+    );
+    let machine = Machine::new(&[
+        ("main", &format!("{}wants = broken extra\nafter = late\n", tells("main"))),
+        ("broken", &format!("type = oneshot\ncommand = {} 1\n", program("exit"))),
+        ("extra", &tells("extra")),
+        ("late", &late),
+        ("first", &format!("{}before = late main\n", tells("first"))),
+        ("idle", &format!("{}after = main\n", tells("idle"))),
+        ("default", "type = bundle\ncontains = main late first\n"),
+    ]);
+    machine.wait_phase("broken", "failed");
+    machine.wait_phase("first", "up");
+    machine.wait_phase("late", "starting");
+    assert_eq!(machine.phase("main"), "waiting");
+    assert!(machine.expect(&["why", "main"]).contains("late"), "it says for whom it waits");
+    std::fs::write(&gate, "go\n").expect("the gate opens");
+    for name in ["late", "main", "extra"] {
+        machine.wait_phase(name, "up");
+    }
+    let order = std::fs::read_to_string(&trace).expect("the trace");
+    let order: Vec<&str> = order.lines().filter(|word| *word != "extra").collect();
+    assert_eq!(
+        order,
+        ["first", "late", "main"],
+        "what is wanted goes first, too, but no further order is given for it"
+    );
+    assert_eq!(machine.phase("idle"), "down", "after alone pulls nothing up");
+}
+
+#[test]
 fn events_start_and_stop_and_instances_are_made_of_them() {
     let pause = format!("command = {}\n", program("pause"));
     let machine = Machine::new(&[

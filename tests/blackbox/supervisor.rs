@@ -154,6 +154,25 @@ fn what_a_dead_service_left_in_its_group_does_not_live_beside_the_next_one() {
 }
 
 #[test]
+fn each_of_several_stop_signals_arrives_and_the_last_is_not_the_only_one() {
+    let folder = Folder::new();
+    let (trace, script) = (folder.0.join("trace"), folder.0.join("script"));
+    let says = |signal: &str, more: &str| format!("trap 'echo {signal} >>{}{more}' {signal}\n", trace.display());
+    let text = format!(
+        "{}{}{}echo up >&3\nexec 3>&-\nwhile :; do sleep 1000 & wait; done\n",
+        says("HUP", ""),
+        says("USR2", ""),
+        says("TERM", "; exit 0")
+    );
+    std::fs::write(&script, text).expect("a script");
+    let text = format!("command = /bin/sh {}\nready = fd 3\nstop = signal HUP USR2 TERM", script.display());
+    let machine = machine(&[("shell", &text)], &["default"]);
+    machine.wait_phase("shell", "up");
+    machine.expect(&["stop", "--wait", "shell"]);
+    assert_eq!(std::fs::read_to_string(&trace).expect("the trace"), "HUP\nUSR2\nTERM\n");
+}
+
+#[test]
 fn a_oneshot_that_is_up_is_taken_down_by_its_stop_command() {
     let folder = Folder::new();
     let trace = folder.0.join("trace");
