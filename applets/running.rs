@@ -66,6 +66,7 @@ command!(
     "restart services in place",
     "[--wait | --no-wait] NAME...",
     "Restarts services without stopping what needs them (what binds to them follows).\n\
+     What is not running is started.\n\
      \n\
      --wait      wait until they are up again; usual on a terminal\n\
      --no-wait   only say that it is wished\n\

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `start NAME...` | lays the admin hold; lifts marks and resets failures on them and on their hard dependencies |
 //! | `stop NAME...` | drops the admin hold and lays the mark |
-//! | `restart NAME...` | restart in place, one transaction |
+//! | `restart NAME...` | restart in place, one transaction; of what has no process: as `start` |
 //! | `reload NAME...` | as the service's `reload` says; `no` where it says nothing or it is not up |
 //! | `signal SIGNAL NAME...` | sends a signal to the main process |
 //! | `reset NAME...` | forgets `failed`, `skipped`, `done`: what is still wished starts again |

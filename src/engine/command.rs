@@ -2,7 +2,7 @@
 
 use super::memory::{Set, slot};
 use super::slot::{state, told};
-use super::transaction::Wanted;
+use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Target, Verb};
 use crate::database::{NONE, service};
 use crate::graph::{Hold, Holds, Phase, Relation};
@@ -22,7 +22,7 @@ impl Engine<'_> {
                 }
             }
         }
-        if verb == Verb::Start && self.shutting_down() {
+        if matches!(verb, Verb::Start | Verb::Restart) && self.shutting_down() {
             return Err(Refusal::ShuttingDown);
         }
         if fresh > 0 && fresh > self.free_instances() {
@@ -30,6 +30,7 @@ impl Engine<'_> {
         }
         let waitable = !matches!(verb, Verb::Reload | Verb::Signal(_));
         if waitable {
+            self.cause = if verb == Verb::Restart { Cause::Restart } else { Cause::Command };
             if self.make_room(targets.len() as u32) {
                 self.open_transaction();
             } else if !matches!(verb, Verb::Stop | Verb::Release) {
@@ -64,9 +65,7 @@ impl Engine<'_> {
         }
         let bundle = self.is_bundle(at);
         match verb {
-            Verb::Start | Verb::Stop | Verb::Reset | Verb::Release => Ok(()),
-            Verb::Restart if !self.memory.is_told(at, told::GOAL) => Err(Refusal::NotWanted(at)),
-            Verb::Restart => Ok(()),
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Reset | Verb::Release => Ok(()),
             Verb::Reload | Verb::Signal(_) if bundle => Err(Refusal::Bundle(at)),
             Verb::Reload if self.image.service(self.record(at), service::RELOAD) == NONE => Err(Refusal::NoReload(at)),
             Verb::Reload if self.phase(at) != Phase::Up => Err(Refusal::NotUp(at)),
@@ -80,7 +79,7 @@ impl Engine<'_> {
         if !self.is_template(template) {
             return Err(Refusal::NoSuchService);
         }
-        if verb != Verb::Start {
+        if !matches!(verb, Verb::Start | Verb::Restart) {
             return Err(Refusal::NoSuchInstance(template));
         }
         let text = core::str::from_utf8(name).map_err(|_| Refusal::BadInstanceName)?;
@@ -94,8 +93,7 @@ impl Engine<'_> {
         match verb {
             Verb::Start => {
                 self.supersede(at, Wanted::Up);
-                self.clear_the_way(at);
-                self.put_holds(at, Hold::Admin as u32, 0);
+                self.start(at);
                 self.note(at, Wanted::Up);
             }
             Verb::Stop => {
@@ -105,6 +103,11 @@ impl Engine<'_> {
             }
             Verb::Restart => {
                 self.supersede(at, Wanted::Up);
+                // A bundle has no process, but members that have.
+                let active = self.is_bundle(at) || self.memory.is_told(at, told::ACTIVE);
+                if !active || !self.memory.is_told(at, told::GOAL) {
+                    self.start(at);
+                }
                 self.ask_restart(at);
                 self.note(at, Wanted::Up);
             }
@@ -132,25 +135,26 @@ impl Engine<'_> {
         self.memory.insert(Set::Tell, at);
     }
 
-    /// A start lifts marks and resets failures on the service and on its hard dependencies.
-    fn clear_the_way(&mut self, at: SlotId) {
+    /// A start lays the hold, and lifts marks and resets failures on the service and on its hard dependencies.
+    fn start(&mut self, at: SlotId) {
         self.walk(at, true, &mut |engine, at| {
             engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT);
             engine.forgive(at);
         });
+        self.put_holds(at, Hold::Admin as u32, 0);
     }
 
     /// A restart in place; of a bundle: of its members.
     fn ask_restart(&mut self, at: SlotId) {
         self.walk(at, false, &mut |engine, at| {
-            if engine.is_bundle(at) || !engine.memory.is_told(at, told::GOAL) {
+            let process = engine.process(at);
+            if engine.is_bundle(at) {
                 return;
             }
-            let process = engine.process(at);
             if process.active() && process.wished_up() {
                 engine.memory.put_state(at, engine.memory.state(at) | state::RESTART_WANTED);
                 engine.memory.insert(Set::Stop, at);
-            } else {
+            } else if engine.memory.is_told(at, told::GOAL) {
                 engine.forgive(at);
             }
             engine.memory.insert(Set::Work, at);

@@ -53,7 +53,7 @@ pub enum Verb {
     Start,
     /// Drops the admin hold and lays the mark.
     Stop,
-    /// Restart in place; what binds to them follows.
+    /// Restart in place; what binds to them follows. Of what is not active it is a start.
     Restart,
     /// As the service's `reload` says.
     Reload,
@@ -70,7 +70,7 @@ pub enum Verb {
 pub enum Target<'i> {
     /// A service, or a run-time instance that exists.
     Slot(SlotId),
-    /// An instance that does not exist yet, of a template that does. Only `Verb::Start` makes it.
+    /// An instance that does not exist yet, of a template that does. Only `Verb::Start` and `Verb::Restart` make it.
     New {
         /// The template.
         template: SlotId,
@@ -95,7 +95,7 @@ pub enum Refusal {
     NoSuchService,
     /// A template has no processes; an instance of it has.
     Template(SlotId),
-    /// Only `start` makes an instance.
+    /// Only `start` and `restart` make an instance.
     NoSuchInstance(SlotId),
     /// The instance's name is empty, too long or has bytes that no name may have.
     BadInstanceName,
@@ -103,8 +103,6 @@ pub enum Refusal {
     NotUp(SlotId),
     /// The file has no `reload`.
     NoReload(SlotId),
-    /// A restart of what nothing holds up: start it.
-    NotWanted(SlotId),
     /// A signal or a reload of a bundle.
     Bundle(SlotId),
     /// Nothing is started any more.
@@ -131,11 +129,10 @@ impl Refusal {
         match self {
             Refusal::NoSuchService => "no such service",
             Refusal::Template(_) => "a template; name an instance of it, as in NAME@INSTANCE",
-            Refusal::NoSuchInstance(_) => "no such instance; only start makes one",
+            Refusal::NoSuchInstance(_) => "no such instance; only start and restart make one",
             Refusal::BadInstanceName => "an instance name has 1 to 63 letters, digits, or any of :_.-",
             Refusal::NotUp(_) => "not up",
             Refusal::NoReload(_) => "its file has no reload",
-            Refusal::NotWanted(_) => "nothing holds it up; use start",
             Refusal::Bundle(_) => "a bundle has no process",
             Refusal::ShuttingDown => "the machine is shutting down",
             Refusal::BadFactName => "a condition or event is named by letters, digits, or any of -_.",
@@ -155,7 +152,6 @@ impl Refusal {
             | Refusal::NoSuchInstance(slot)
             | Refusal::NotUp(slot)
             | Refusal::NoReload(slot)
-            | Refusal::NotWanted(slot)
             | Refusal::Bundle(slot) => Some(slot),
             _ => None,
         }
@@ -266,9 +262,11 @@ pub struct Capacities {
 }
 
 impl Capacities {
-    /// What a machine gets: `limits`.
+    /// What a machine gets: `limits`. Of the entries a third is kept for services that commands name; the rest is one for
+    /// every slot that a transaction may move.
     pub fn of(image: &Image<'_>) -> Capacities {
-        let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(image.services() + crate::limits::INSTANCES_MAX);
+        let slots = image.services() + crate::limits::INSTANCES_MAX;
+        let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(slots + slots / 2 + 2);
         Capacities { conditions: crate::limits::CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
     }
 }

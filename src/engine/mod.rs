@@ -44,6 +44,7 @@ use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Instant;
 use memory::{Layout, Memory, Set, machine};
 use slot::{Process, state, told};
+use transaction::Cause;
 
 /// Bytes of a slot's whole name, `NAME@INSTANCE`.
 pub const FULL_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
@@ -126,8 +127,8 @@ pub struct Engine<'a> {
     free_entries: u32,
     /// Row of the transaction that this step opened.
     open: Option<u32>,
-    /// The first service that a fact moves opens a transaction.
-    noting: bool,
+    /// The transactions that cause what moves now.
+    cause: Cause,
     /// Derived events that some leaf names.
     heard: u32,
     /// False while derived state is made anew: nothing fires then.
@@ -165,7 +166,7 @@ impl<'a> Engine<'a> {
             conditions_used: 0,
             free_entries: 0,
             open: None,
-            noting: false,
+            cause: Cause::Nothing,
             heard: 0,
             live_triggers: false,
             under_way: 0,
@@ -214,12 +215,24 @@ impl<'a> Engine<'a> {
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
         self.wake();
         match input {
-            Input::Report(at, row) => self.report(at, row),
+            Input::Report(at, row) => {
+                self.cause = Cause::Report(at);
+                self.report(at, row)
+            }
             Input::Boot(at) => self.boot_into(at),
             Input::Command { verb, targets } => self.command(verb, targets),
-            Input::On { fact, sender, lease } => self.noting(|engine| engine.condition_on(fact, sender, lease)),
-            Input::Off { fact } => self.noting(|engine| engine.condition_off(fact)),
-            Input::Event { fact } => self.noting(|engine| engine.event(fact)),
+            Input::On { fact, sender, lease } => {
+                self.cause = Cause::Fact;
+                self.condition_on(fact, sender, lease)
+            }
+            Input::Off { fact } => {
+                self.cause = Cause::Fact;
+                self.condition_off(fact)
+            }
+            Input::Event { fact } => {
+                self.cause = Cause::Fact;
+                self.event(fact)
+            }
             Input::LeaseGone(lease) => {
                 self.lease_gone(lease);
                 Ok(())
@@ -230,13 +243,6 @@ impl<'a> Engine<'a> {
             }
             Input::Tick => Ok(()),
         }
-    }
-
-    fn noting(&mut self, act: impl FnOnce(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
-        self.noting = true;
-        let taken = act(self);
-        self.noting = false;
-        taken
     }
 
     /// Lets process-less slots that had to wait for their time move again.
@@ -256,11 +262,14 @@ impl<'a> Engine<'a> {
             if let Some(at) = self.memory.pop(Set::Tell) {
                 self.tell(at);
             } else if let Some(at) = self.memory.pop(Set::Listen) {
+                // What comes of it, and of derived events, belongs to no transaction.
+                self.cause = Cause::Nothing;
                 self.listen(at);
                 if self.memory.is_empty(Set::Listen) {
                     while self.memory.pop(Set::Flipped).is_some() {}
                 }
             } else if let Some(at) = self.memory.pop(Set::Event) {
+                self.cause = Cause::Nothing;
                 self.take_events(at);
             } else {
                 break;

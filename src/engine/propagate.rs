@@ -6,6 +6,7 @@
 use super::Engine;
 use super::memory::{Set, machine, slot};
 use super::slot::{Counter, state, told};
+use super::transaction::Wanted;
 use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 
@@ -65,6 +66,10 @@ impl Engine<'_> {
             // A goal that rises again leaves `failed` and `skipped`, not `done`.
             if marks && now && matches!(self.phase(at), Phase::Failed | Phase::Skipped) {
                 self.forgive(at);
+            }
+            if marks && now {
+                let held = Holds(self.memory.slot(at, slot::HOLDS)).held();
+                self.join(at, if held { Wanted::Any } else { Wanted::Pulled });
             }
             self.memory.insert(Set::Work, at);
             self.mark_published(at);

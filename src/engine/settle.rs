@@ -5,6 +5,7 @@ use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Set, derived, slot};
 use super::slot::{Counter, state, told};
+use super::transaction::{Cause, Wanted};
 use crate::database::service::flags;
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
@@ -151,6 +152,10 @@ impl Engine<'_> {
         let changed = old ^ new;
         self.memory.set_told(at, new);
         self.memory.insert(Set::Tell, at);
+        if changed & new & told::MOVING != 0 {
+            let follows = self.cause == Cause::Restart && changed & new & told::GOING != 0 && new & told::GOAL != 0;
+            self.join(at, if follows { Wanted::Up } else { Wanted::Any });
+        }
         if new & told::MUST_STOP != 0 || self.memory.state(at) & state::RESTART_WANTED != 0 {
             self.memory.insert(Set::Stop, at);
         }

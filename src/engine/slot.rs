@@ -67,6 +67,8 @@ pub mod told {
     pub const EVENT_SHIFT: u32 = 16;
     /// See `EVENT_SHIFT`.
     pub const EVENTS: u32 = 0x1f << EVENT_SHIFT;
+    /// One of these comes: the slot begins to move.
+    pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
     pub const COMPUTED: u32 =
         ACTIVE | GOING | MUST_STOP | START_OK | KEEP_OK | UNDER_WAY | LEAVING | UP | FAILED | MISSING;

@@ -1,8 +1,10 @@
 //! Transactions: what a command or an event set in motion, and what became of it. A fixed table; those that ended are
-//! forgotten oldest first when there is no room.
+//! forgotten oldest first when there is no room. Which services are in one, and when it ends: `graph/mod.rs`.
+//!
+//! All of it is facts, noted in the step in which something begins to move: an engine that takes over knows as much.
 
 use super::memory::{Set, derived, entry, machine, transaction};
-use super::slot::{state, told};
+use super::slot::{Counter, state, told};
 use super::{Engine, Outcome, Standing};
 use crate::graph::{Goal, Phase};
 use crate::ident::SlotId;
@@ -17,24 +19,47 @@ pub enum Wanted {
     Up = 1,
     /// Down.
     Down = 2,
+    /// Nothing of it; but if it failed, nothing else may be left waiting.
+    Pulled = 3,
 }
 
 impl Wanted {
     fn reached_by(self, outcome: Outcome) -> bool {
         match self {
-            Wanted::Any => !matches!(outcome, Outcome::Failed | Outcome::Superseded),
+            Wanted::Any => outcome != Outcome::Failed,
             Wanted::Up => matches!(outcome, Outcome::Up | Outcome::Done),
             Wanted::Down => outcome == Outcome::Down,
+            Wanted::Pulled => true,
         }
     }
 
-    const fn from_number(number: u32) -> Wanted {
-        match number {
+    const fn is_particular(self) -> bool {
+        matches!(self, Wanted::Up | Wanted::Down)
+    }
+
+    const fn of_entry(what: u32) -> Wanted {
+        match what >> WANTED_SHIFT & 0xf {
             1 => Wanted::Up,
             2 => Wanted::Down,
+            3 => Wanted::Pulled,
             _ => Wanted::Any,
         }
     }
+}
+
+/// Which transactions are the cause of what moves in this step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// None.
+    Nothing,
+    /// The open one.
+    Command,
+    /// The open one, of a restart: what goes down with it is to come back.
+    Restart,
+    /// The open one, which the first service opens.
+    Fact,
+    /// All in which this service is not decided.
+    Report(SlotId),
 }
 
 /// In the count of pending entries: some service found no room.
@@ -50,8 +75,13 @@ impl Engine<'_> {
     }
 
     fn row_of(&self, number: u32) -> Option<u32> {
+        if number == 0 { None } else { self.row_of_number(number) }
+    }
+
+    /// The row of this number; 0 is that of free rows.
+    fn row_of_number(&self, number: u32) -> Option<u32> {
         let rows = self.memory.layout.capacities.transactions;
-        (0..rows).find(|row| number != 0 && self.memory.transaction(*row, transaction::NUMBER) == number)
+        (0..rows).find(|row| self.memory.transaction(*row, transaction::NUMBER) == number)
     }
 
     /// How a transaction stands.
@@ -65,38 +95,47 @@ impl Engine<'_> {
         }
     }
 
-    /// Service `index` (from 0) of a transaction and what became of it; `None` behind the last.
-    pub fn transaction_entry(&self, number: u32, index: u32) -> Option<(SlotId, Outcome)> {
-        let mut at = self.memory.transaction(self.row_of(number)?, transaction::FIRST);
-        for _ in 0..index {
-            at = self.memory.entry(at.checked_sub(1)?, entry::NEXT);
-        }
-        let what = self.memory.entry(at.checked_sub(1)?, entry::WHAT);
+    /// The next service of a transaction and what became of it. `cursor` is 0 for the first; `None` behind the last.
+    pub fn transaction_next(&self, number: u32, cursor: &mut u32) -> Option<(SlotId, Outcome)> {
+        let row = self.row_of(number)?;
+        let next = match cursor.checked_sub(1) {
+            None => self.memory.transaction(row, transaction::FIRST),
+            Some(told) if self.memory.entry(told, entry::OWNER) == row + 1 => self.memory.entry(told, entry::NEXT),
+            Some(_) => 0,
+        };
+        let what = self.memory.entry(next.checked_sub(1)?, entry::WHAT);
+        *cursor = next;
         Some((SlotId(what & SLOT), Outcome::from_number(what >> OUTCOME_SHIFT)))
     }
 
     /// Makes sure that there is room for a transaction of so many services, forgetting what ended longest ago.
     pub(super) fn make_room(&mut self, entries: u32) -> bool {
-        let capacities = self.memory.layout.capacities;
-        if entries > capacities.entries {
-            return false;
-        }
-        loop {
-            let rows = 0..capacities.transactions;
-            let free_row = rows.clone().any(|row| self.memory.transaction(row, transaction::NUMBER) == 0);
-            if free_row && self.free_entries >= entries {
-                return true;
+        while self.row_of_number(0).is_none() || self.free_entries < entries {
+            if !self.forget_oldest() {
+                return false;
             }
-            let newest = self.newest_transaction();
-            let oldest = rows
-                .filter(|row| {
-                    self.memory.transaction(*row, transaction::NUMBER) != 0
-                        && self.memory.transaction(*row, transaction::STANDING) != Standing::Running as u32
-                })
-                .max_by_key(|row| newest.wrapping_sub(self.memory.transaction(*row, transaction::NUMBER)));
-            let Some(row) = oldest else { return false };
+        }
+        true
+    }
+
+    /// Forgets the one that ended longest ago, if any has.
+    fn forget_oldest(&mut self) -> bool {
+        let newest = self.newest_transaction();
+        let mut oldest = None;
+        for row in 0..self.memory.layout.capacities.transactions {
+            let number = self.memory.transaction(row, transaction::NUMBER);
+            let age = newest.wrapping_sub(number);
+            if number != 0
+                && self.memory.transaction(row, transaction::STANDING) != Standing::Running as u32
+                && oldest.is_none_or(|(most, _)| age > most)
+            {
+                oldest = Some((age, row));
+            }
+        }
+        if let Some((_, row)) = oldest {
             self.forget(row);
         }
+        oldest.is_some()
     }
 
     fn forget(&mut self, row: u32) {
@@ -112,11 +151,9 @@ impl Engine<'_> {
         self.memory.ended().remove(row);
     }
 
-    /// Opens a transaction, if there is room for one; `note` then adds to it until `close_transaction`.
+    /// Opens a transaction, if there is room for one; it is added to until `close_transaction`.
     pub(super) fn open_transaction(&mut self) {
-        let rows = self.memory.layout.capacities.transactions;
-        let free = (0..rows).find(|row| self.memory.transaction(*row, transaction::NUMBER) == 0);
-        let Some(row) = free else { return };
+        let Some(row) = self.row_of_number(0) else { return };
         let number = self.newest_transaction().wrapping_add(1).max(1);
         self.memory.put_machine(machine::TRANSACTION, number);
         self.memory.put_transaction(row, transaction::NUMBER, number);
@@ -126,38 +163,104 @@ impl Engine<'_> {
         self.open = Some(row);
     }
 
-    /// Adds a service to the open transaction. For a fact the transaction is opened by its first service.
+    /// A service that the command names or that hears the fact.
     pub(super) fn note(&mut self, at: SlotId, wanted: Wanted) {
-        if self.noting && self.open.is_none() && self.make_room(1) {
-            self.open_transaction();
+        self.note_with(at, wanted, 0);
+    }
+
+    /// A service that what this step takes moves. It leaves room for those that commands name.
+    pub(super) fn join(&mut self, at: SlotId, wanted: Wanted) {
+        self.note_with(at, wanted, self.memory.layout.capacities.entries / 3);
+    }
+
+    fn note_with(&mut self, at: SlotId, wanted: Wanted, left: u32) {
+        match self.cause {
+            Cause::Nothing => return,
+            Cause::Report(by) => {
+                let mut list = self.memory.derived(by, derived::HEAD);
+                while let Some(index) = list.checked_sub(1) {
+                    list = self.next_entry(index);
+                    if let Some(row) = self.memory.entry(index, entry::OWNER).checked_sub(1) {
+                        self.note_in(row, at, wanted, left);
+                    }
+                }
+                return;
+            }
+            Cause::Fact => {
+                if self.open.is_none() && self.make_room(1) {
+                    self.open_transaction();
+                }
+            }
+            Cause::Command | Cause::Restart => {}
         }
-        let Some(row) = self.open else { return };
-        if self.is_noted(row, at) {
+        if let Some(row) = self.open {
+            self.note_in(row, at, wanted, left);
+        }
+    }
+
+    /// Adds a service to a transaction, or opens it there again. Afterwards `left` entries are free.
+    fn note_in(&mut self, row: u32, at: SlotId, wanted: Wanted, left: u32) {
+        if let Some(index) = self.entry_of(row, at) {
+            let what = self.memory.entry(index, entry::WHAT);
+            let before = Wanted::of_entry(what);
+            let wanted = if wanted.is_particular() && !before.is_particular() { wanted } else { before };
+            self.put_what(index, at, wanted, Outcome::Pending);
+            if what >> OUTCOME_SHIFT != 0 {
+                self.add_pending(row, index, at);
+            }
             return;
         }
-        let Some(index) = self.memory.free_entries().pop() else {
+        while self.free_entries <= left && self.forget_oldest() {}
+        let free = if self.free_entries > left { self.memory.free_entries().pop() } else { None };
+        let Some(index) = free else {
             // It cannot be followed any more, and says so rather than that it succeeded.
             let pending = self.memory.transaction(row, transaction::PENDING);
             self.memory.put_transaction(row, transaction::PENDING, pending | OVERFLOWED);
             return;
         };
-        self.free_entries = self.free_entries.saturating_sub(1);
+        self.free_entries -= 1;
         self.memory.put_entry(index, entry::OWNER, row + 1);
-        self.memory.put_entry(index, entry::WHAT, at.0 & SLOT | (wanted as u32) << WANTED_SHIFT);
+        self.put_what(index, at, wanted, Outcome::Pending);
         self.memory.put_entry(index, entry::NEXT, self.memory.transaction(row, transaction::FIRST));
         self.memory.put_transaction(row, transaction::FIRST, index + 1);
+        self.add_pending(row, index, at);
+    }
+
+    fn put_what(&mut self, index: u32, at: SlotId, wanted: Wanted, outcome: Outcome) {
+        let what = at.0 & SLOT | (wanted as u32) << WANTED_SHIFT | (outcome as u32) << OUTCOME_SHIFT;
+        self.memory.put_entry(index, entry::WHAT, what);
+    }
+
+    fn add_pending(&mut self, row: u32, index: u32, at: SlotId) {
         let pending = self.memory.transaction(row, transaction::PENDING);
         self.memory.put_transaction(row, transaction::PENDING, pending + 1);
         self.link_entry(at, index);
         self.memory.insert(Set::Tell, at);
     }
 
-    /// Whether the newest entry of this slot is of this transaction.
-    fn is_noted(&self, row: u32, at: SlotId) -> bool {
-        match self.memory.derived(at, derived::HEAD).checked_sub(1) {
-            Some(index) => self.memory.entry(index, entry::OWNER) == row + 1,
-            None => false,
+    /// The entry of a slot in a transaction. Those that are decided are looked at only where there may be some: not in the
+    /// step that opened it.
+    fn entry_of(&self, row: u32, at: SlotId) -> Option<u32> {
+        let mut list = self.memory.derived(at, derived::HEAD);
+        while let Some(index) = list.checked_sub(1) {
+            if self.memory.entry(index, entry::OWNER) == row + 1 {
+                return Some(index);
+            }
+            list = self.next_entry(index);
         }
+        list = if self.open == Some(row) { 0 } else { self.memory.transaction(row, transaction::FIRST) };
+        while let Some(index) = list.checked_sub(1) {
+            if self.memory.entry(index, entry::WHAT) & SLOT == at.0 & SLOT {
+                return Some(index);
+            }
+            list = self.memory.entry(index, entry::NEXT);
+        }
+        None
+    }
+
+    /// The slot's next open entry plus one.
+    fn next_entry(&self, index: u32) -> u32 {
+        self.memory.get(self.memory.layout.entry_next + index as usize)
     }
 
     pub(super) fn link_entry(&mut self, at: SlotId, index: u32) {
@@ -168,7 +271,7 @@ impl Engine<'_> {
 
     /// Its number; 0 if there is none.
     pub(super) fn close_transaction(&mut self) -> u32 {
-        self.noting = false;
+        self.cause = Cause::Nothing;
         let Some(row) = self.open.take() else { return 0 };
         if self.memory.transaction(row, transaction::PENDING) & !OVERFLOWED == 0 {
             self.end(row);
@@ -181,9 +284,10 @@ impl Engine<'_> {
         let mut list = self.memory.derived(at, derived::HEAD);
         self.memory.set_derived(at, derived::HEAD, 0);
         while let Some(index) = list.checked_sub(1) {
-            list = self.memory.get(self.memory.layout.entry_next + index as usize);
-            let its = Wanted::from_number(self.memory.entry(index, entry::WHAT) >> WANTED_SHIFT & 0xf);
-            if its == wanted || self.open == self.memory.entry(index, entry::OWNER).checked_sub(1) {
+            list = self.next_entry(index);
+            let its = Wanted::of_entry(self.memory.entry(index, entry::WHAT));
+            let own = self.open == self.memory.entry(index, entry::OWNER).checked_sub(1);
+            if its == wanted || !its.is_particular() || own {
                 self.link_entry(at, index);
             } else {
                 self.decide(index, Outcome::Superseded);
@@ -204,19 +308,23 @@ impl Engine<'_> {
 
     fn end(&mut self, row: u32) {
         let overflowed = self.memory.transaction(row, transaction::PENDING) & OVERFLOWED != 0;
-        let mut standing = if overflowed { Standing::Failed } else { Standing::Done };
+        let (mut missed, mut superseded, mut pulled_failed, mut left_waiting) = (overflowed, false, false, false);
         let mut at = self.memory.transaction(row, transaction::FIRST);
         while let Some(index) = at.checked_sub(1) {
             at = self.memory.entry(index, entry::NEXT);
             let what = self.memory.entry(index, entry::WHAT);
-            let outcome = Outcome::from_number(what >> OUTCOME_SHIFT);
-            if outcome == Outcome::Superseded {
-                standing = Standing::Superseded;
-            } else if standing == Standing::Done && !Wanted::from_number(what >> WANTED_SHIFT & 0xf).reached_by(outcome)
-            {
-                standing = Standing::Failed;
-            }
+            let (wanted, outcome) = (Wanted::of_entry(what), Outcome::from_number(what >> OUTCOME_SHIFT));
+            let pulled = wanted == Wanted::Pulled;
+            superseded |= outcome == Outcome::Superseded;
+            missed |= !wanted.reached_by(outcome);
+            pulled_failed |= pulled && outcome == Outcome::Failed;
+            left_waiting |= !pulled && outcome == Outcome::Waiting;
         }
+        let standing = match (superseded, missed || pulled_failed && left_waiting) {
+            (true, _) => Standing::Superseded,
+            (false, true) => Standing::Failed,
+            (false, false) => Standing::Done,
+        };
         self.memory.put_transaction(row, transaction::STANDING, standing as u32);
         self.memory.ended().insert(row);
     }
@@ -236,15 +344,17 @@ impl Engine<'_> {
         let phase = self.phase(at);
         let moving = bits & (told::UNDER_WAY | told::GOING | told::LEAVING) != 0
             || phase == Phase::Stopping
-            || self.memory.state(at) & state::RESTART_WANTED != 0;
+            || self.memory.state(at) & state::RESTART_WANTED != 0
+            // A bundle that is up restarts with its members.
+            || self.is_bundle(at) && bits & told::GOAL != 0 && self.memory.counter(at, Counter::Unsettled) > 0;
         if moving {
             return;
         }
         let mut list = self.memory.derived(at, derived::HEAD);
         self.memory.set_derived(at, derived::HEAD, 0);
         while let Some(index) = list.checked_sub(1) {
-            list = self.memory.get(self.memory.layout.entry_next + index as usize);
-            let wanted = Wanted::from_number(self.memory.entry(index, entry::WHAT) >> WANTED_SHIFT & 0xf);
+            list = self.next_entry(index);
+            let wanted = Wanted::of_entry(self.memory.entry(index, entry::WHAT));
             let outcome = match self.goal(at) {
                 Goal::Down if wanted == Wanted::Down => Outcome::Down,
                 Goal::Down | Goal::Up => Outcome::of_phase(phase),

@@ -374,7 +374,6 @@ impl Engine<'_> {
 
     /// `up()` or `failed()` of something changed that this one's triggers listen to.
     pub(super) fn listen(&mut self, at: SlotId) {
-        let open = self.open.take();
         for role in [Role::StopOn, Role::StartOn] {
             let Some(root) = self.root(at, role) else { continue };
             for node in root..=self.last_node(root) {
@@ -385,7 +384,6 @@ impl Engine<'_> {
                 }
             }
         }
-        self.open = open;
     }
 
     /// Which derived events a change of phase is.
@@ -409,11 +407,10 @@ impl Engine<'_> {
         }
     }
 
-    /// Takes the derived events of a slot. What they set in motion belongs to no transaction that is waited for.
+    /// Takes the derived events of a slot.
     pub(super) fn take_events(&mut self, at: SlotId) {
         let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
         self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
-        let open = self.open.take();
         for (index, name) in DERIVED.iter().enumerate() {
             if bits >> index & 1 == 0 {
                 continue;
@@ -440,7 +437,6 @@ impl Engine<'_> {
                 self.take_news(&fact, News::Event);
             }
         }
-        self.open = open;
     }
 
     /// Which derived events any leaf names.

@@ -10,8 +10,9 @@
 //!
 //! *start* lays the admin hold, and lifts marks and forgets failures on the service and on all that it needs, binds, needs
 //! to start or contains, and what those need. *stop* drops the admin hold and lays the mark. *release* drops both. *reset*
-//! forgets `failed`, `skipped` and `done`. Events never lift a mark. While the machine shuts down nothing holds but the
-//! bundle `shutdown`, where there is one.
+//! forgets `failed`, `skipped` and `done`. *restart* leaves holds and marks alone; but of a service that has no process, or
+//! has its goal down, it is a start. Events never lift a mark. While the machine shuts down nothing holds but the bundle `shutdown`, where
+//! there is one.
 //!
 //! Of two that conflict at most one has its goal up: when it rises, the other gets a mark that is lifted when it falls.
 //! Only a person's start displaces; whatever else would rise stays down. For one input the lower slot wins.
@@ -52,6 +53,24 @@
 //!
 //! An instance lives while it has a hold, a person's mark, a latch, a process or somebody who waits for it; one that failed
 //! keeps its slot until that is needed.
+//!
+//! # Transactions
+//!
+//! A command, and a fact that moves anything, is a transaction with a number. Its services are those that it names or that
+//! hear it, those whose goal it raises, and all that it *causes* to move. To move is to become under way, to have to go
+//! down, or to lose the goal while not yet down. What moves in the step that takes the command or the fact is caused by it;
+//! what moves in a step that takes the report of a service is caused by all transactions in which that service is not
+//! decided yet. So causes are passed on to any depth: who binds to what restarts, who waits for what was reset, whose
+//! `while` looks at it. What derived events (and `up()`, `failed()` in a trigger) set in motion is not waited for: what
+//! `started` or `stopped` begins may take an hour, or go round for ever.
+//!
+//! A service is decided when it is not moving: up, down, done, skipped, failed, or waiting for what does not move either. It
+//! is *reached* where it is what was wanted. Up is wanted of what was started or restarted, of what heard its `start-on`, of
+//! what a restart takes down with it; down of what was stopped. Of all else nothing is wanted but that it does not fail. What
+//! is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.
+//! When all are decided the transaction ends: *done* where all are reached, else *failed*. A command that wants the opposite
+//! of what is wanted of a service makes its part *superseded*, and with that the whole. A service is listed once; if it
+//! moves again before the end, that counts.
 //!
 //! # Derived events
 //!

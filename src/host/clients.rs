@@ -32,7 +32,7 @@ pub enum Talk {
     Idle,
     /// Waits for this transaction to end.
     Waiting(u32),
-    /// The transaction has ended: its services from this index on are still to be told.
+    /// The transaction has ended: its services behind this one (`Engine::transaction_next`) are still to be told.
     Telling(u32, u32),
     /// Is told every change of a phase.
     Following,

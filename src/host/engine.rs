@@ -435,8 +435,8 @@ impl Host {
             None => {}
             Some(Talk::Waiting(number)) => {
                 self.clients.set_talk(at, Talk::Waiting(number));
-                for index in 0.. {
-                    let Some((slot, _)) = self.engine.transaction_entry(number, index) else { break };
+                let mut cursor = 0;
+                while let Some((slot, _)) = self.engine.transaction_next(number, &mut cursor) {
                     self.watch(at, slot);
                 }
                 // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
@@ -580,7 +580,6 @@ impl Host {
                 | Refusal::FactTooLong => "bad",
                 Refusal::NotUp(_)
                 | Refusal::NoReload(_)
-                | Refusal::NotWanted(_)
                 | Refusal::Bundle(_)
                 | Refusal::ShuttingDown
                 | Refusal::ConditionsFull
@@ -615,12 +614,12 @@ impl Host {
     }
 
     fn tell_results(&mut self, at: usize, now: Instant) {
-        while let Talk::Telling(number, index) = self.clients.talk(at) {
+        while let Talk::Telling(number, mut cursor) = self.clients.talk(at) {
             if !self.clients.has_room(at, now) {
                 return;
             }
             let mut answer = Answer::new();
-            let next = match self.engine.transaction_entry(number, index) {
+            let next = match self.engine.transaction_next(number, &mut cursor) {
                 Some((slot, outcome)) => {
                     let _ = write!(answer, "result {} {}", self.engine.name(slot).as_str(), outcome.name());
                     let view = self.view(now);
@@ -634,7 +633,7 @@ impl Host {
                             _ => Ok(()),
                         };
                     }
-                    Talk::Telling(number, index + 1)
+                    Talk::Telling(number, cursor)
                 }
                 None => {
                     // Where nothing was to be waited for, all is done.

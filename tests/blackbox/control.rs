@@ -86,7 +86,7 @@ fn start_stop_restart_and_release_do_what_they_say() {
     machine.wait_phase("default", "up");
     assert_eq!(
         machine.expect(&["stop", "--wait", "db"]),
-        "web stopping\ndb stopping\nweb waiting: waits for db\ndb down\n"
+        "default waiting: waits for web\nweb stopping\ndb stopping\nweb waiting: waits for db\ndb down\n"
     );
     assert!(
         machine.expect(&["why", "web"]).starts_with("web waits for db; db is held down by an administrator since ")
@@ -193,6 +193,76 @@ fn a_condition_gates_and_a_lease_ends_with_its_sender() {
         let ran = machine.run(arguments);
         assert!(ran.code == 100 && ran.err.starts_with(message), "{arguments:?}: {} {}", ran.code, ran.err);
     }
+}
+
+/// Ready a moment after it has been started.
+const SLOW: &str = "command = /bin/sh -c 'sleep 0.1; echo >&3; exec sleep 1000'\nready = fd 3\nlog = null\n";
+
+#[test]
+fn a_restart_is_done_when_what_it_took_down_is_up_again() {
+    let machine = Machine::new(&[
+        ("default", "type = bundle\ncontains = shop\n"),
+        ("shop", &format!("{SLOW}needs = web\n")),
+        ("web", &format!("{SLOW}binds = db\n")),
+        ("db", READY),
+    ]);
+    machine.wait_phase("default", "up");
+    let names = ["shop", "web", "db"];
+    let pids = names.map(|name| machine.pid(name));
+    machine.expect(&["restart", "--wait", "db"]);
+    let services = machine.services();
+    for (name, pid) in names.into_iter().zip(pids) {
+        let service = services.iter().find(|service| service["name"] == name).expect("it is listed");
+        assert_eq!(service["phase"], "up", "{service}");
+        assert_ne!(service["pid"], pid, "{service}");
+    }
+}
+
+#[test]
+fn a_dependent_that_does_not_come_back_from_a_restart_is_told() {
+    let folder = Folder::new();
+    let may = folder.0.join("may");
+    std::fs::write(&may, "").expect("a file");
+    let once = format!("/bin/sh -c 'test -e {} || exit 7; echo >&3; exec sleep 1000'", may.display());
+    let machine = Machine::new(&[
+        ("default", "type = bundle\ncontains = web\n"),
+        ("web", &format!("command = {once}\nready = fd 3\nrestart = never\nlog = null\nbinds = db\n")),
+        ("db", READY),
+    ]);
+    machine.wait_phase("default", "up");
+    std::fs::remove_file(&may).expect("it is there");
+    let ran = machine.run(&["restart", "--wait", "db"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("pintle: web: failed: exit 7\n"), "{}", ran.err);
+    std::fs::write(&may, "").expect("a file");
+    machine.expect(&["reset", "--wait", "web"]);
+    assert_eq!(machine.phase("default"), "up", "what waited for it is waited for");
+}
+
+#[test]
+fn an_event_is_done_when_the_chain_that_it_started_is() {
+    let machine = Machine::new(&[
+        ("default", "type = bundle\ncontains = side\n"),
+        ("top", &format!("{SLOW}start-on = go\nneeds = middle\n")),
+        ("middle", &format!("{SLOW}needs = base\nwants = extra\n")),
+        ("base", SLOW),
+        ("extra", SLOW),
+        ("side", &format!("{SLOW}while = up(top)\n")),
+    ]);
+    machine.wait_phase("side", "waiting");
+    machine.expect(&["emit", "--wait", "go"]);
+    let services = machine.services();
+    let not_up = services.iter().find(|service| service["phase"] != "up");
+    assert_eq!(not_up, None);
+}
+
+#[test]
+fn a_restart_of_what_is_down_starts_it() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    machine.expect(&["stop", "--wait", "db"]);
+    machine.expect(&["restart", "--wait", "web"]);
+    assert_eq!((machine.phase("db").as_str(), machine.phase("web").as_str()), ("up", "up"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_person_starts_an_instance_where_only_the_template_exists() {
     let number = world.command(Verb::Start, &["dhcp@eth0"]).expect("start");
     world.settle();
     assert_eq!(world.phases(), "base up, dhcp@eth0 up");
-    assert_eq!(world.results(number), "dhcp@eth0 up");
+    assert_eq!(world.results(number), "base up, dhcp@eth0 up");
     world.stop("dhcp@eth0");
     world.settle();
     assert_eq!(world.phases(), "base down, dhcp@eth0 down", "the mark keeps the slot");

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use pintle::board::reports::State;
-use pintle::engine::{Refusal, Verb};
+use pintle::engine::{Refusal, Standing, Verb};
 use pintle::graph::{Goal, Hold, Phase};
 
 fn pair(relation: &str) -> World {
@@ -334,7 +334,7 @@ fn stopping_a_bundle_marks_the_bundle_only() {
     assert_eq!(world.phase("s"), Phase::Stopping, "its members are going");
     world.settle();
     assert_eq!(world.phases(), "a up, b down, s down");
-    assert_eq!(world.results(stop), "s down");
+    assert_eq!(world.results(stop), "b down, s down");
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_restart_in_place_takes_along_what_binds_and_nothing_else() {
     assert!(world.ended.is_empty() || !world.ended.contains(&restart));
     world.settle();
     assert_eq!(world.phases(), "a up, b up, c up");
-    assert_eq!(world.results(restart), "a up");
+    assert_eq!(world.results(restart), "b up, a up");
 }
 
 #[test]
@@ -377,14 +377,19 @@ fn restarting_a_bundle_restarts_its_members() {
     assert_eq!(world.orders(), "~a ~b");
     assert!(!world.ended.contains(&number));
     world.settle();
-    assert_eq!(world.results(number), "s up");
+    assert_eq!(world.results(number), "b up, a up, s up");
 }
 
 #[test]
-fn a_restart_of_what_nothing_wishes_is_refused() {
-    let mut world = World::new("a:");
-    let at = world.slot("a");
-    assert_eq!(world.command(Verb::Restart, &["a"]), Err(Refusal::NotWanted(at)));
+fn a_restart_of_what_is_down_is_a_start() {
+    let mut world = World::new("a:\nb: needs = a\nc@:");
+    world.stop("a");
+    let number = world.command(Verb::Restart, &["b", "c@x"]).expect("restart");
+    assert_eq!(world.orders(), "+a +c@x", "the mark on what it needs is lifted");
+    world.settle();
+    assert_eq!(world.standing(number), Standing::Done);
+    assert_eq!(world.phases(), "a up, b up, c@x up");
+    assert!(world.row("b").holds.names().eq(["admin"]));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Transactions: when they end, and what they say.
 
 use super::world::World;
+use pintle::board::reports::State;
 use pintle::engine::{Refusal, Standing, Verb};
 
 #[test]
@@ -10,7 +11,7 @@ fn a_start_ends_when_it_is_up() {
     assert_eq!(world.standing(number), Standing::Running);
     world.settle();
     assert_eq!(world.standing(number), Standing::Done);
-    assert_eq!(world.results(number), "b up");
+    assert_eq!(world.results(number), "a up, b up");
     let again = world.start("b");
     assert_eq!(world.standing(again), Standing::Done, "it is up already");
 }
@@ -22,7 +23,7 @@ fn a_start_that_cannot_come_up_ends_too() {
     world.obey("a");
     world.fails("a");
     assert_eq!(world.standing(number), Standing::Failed);
-    assert_eq!(world.results(number), "b waiting");
+    assert_eq!(world.results(number), "a failed, b waiting");
     assert_eq!(world.blocker("b"), "needs a");
     let number = world.start("c");
     assert_eq!(world.results(number), "c waiting");
@@ -84,4 +85,166 @@ fn what_derived_events_set_in_motion_is_not_waited_for() {
     world.report("a", pintle::board::reports::State::Up);
     assert_eq!(world.standing(number), Standing::Done);
     assert_eq!(world.results(number), "a up");
+}
+
+#[test]
+fn a_restart_ends_when_what_it_took_down_is_up_again() {
+    let mut world = World::booted("boot: type = bundle; contains = top\ndb:\nweb: binds = db\ntop: needs = web");
+    let number = world.command(Verb::Restart, &["db"]).expect("restart");
+    for (step, names) in ["top", "web", "db"].into_iter().enumerate() {
+        world.obey(names);
+        assert_eq!(world.standing(number), Standing::Running, "{step}");
+    }
+    world.restart_engine();
+    for name in ["db", "web", "top"] {
+        assert_eq!(world.standing(number), Standing::Running);
+        if name != "db" {
+            world.obey(name);
+        }
+        world.report(name, State::Up);
+    }
+    assert_eq!(world.standing(number), Standing::Done);
+    assert_eq!(world.results(number), "boot up, top up, web up, db up");
+}
+
+#[test]
+fn a_dependent_that_does_not_come_back_is_told() {
+    let mut world = World::booted("boot: type = bundle; contains = web\ndb:\nweb: binds = db");
+    let number = world.command(Verb::Restart, &["db"]).expect("restart");
+    for name in ["web", "db"] {
+        world.obey(name);
+    }
+    world.report("db", State::Up);
+    world.obey("web");
+    world.fails("web");
+    assert_eq!(world.standing(number), Standing::Failed);
+    assert_eq!(world.results(number), "boot waiting, web failed, db up");
+}
+
+#[test]
+fn a_stop_lists_what_stops_before_it_and_is_done_all_the_same() {
+    let mut world = World::new("base:\ndb: needs = base\nweb: needs = db");
+    world.start("web");
+    world.settle();
+    let number = world.stop("db");
+    world.settle();
+    assert_eq!(world.standing(number), Standing::Done);
+    assert_eq!(world.results(number), "web waiting, base down, db down");
+}
+
+#[test]
+fn a_stop_waits_for_what_it_leaves_without_use() {
+    let mut world = World::new("base:\ndb: needs = base");
+    world.start("db");
+    world.settle();
+    let number = world.stop("db");
+    world.obey("db");
+    assert_eq!(world.standing(number), Standing::Running);
+    world.obey("base");
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Done, "base down, db down"));
+}
+
+#[test]
+fn an_event_ends_with_all_that_it_started() {
+    let mut world = World::new(
+        "base:\nmid: needs = base\ntop: start-on = go; needs = mid; wants = extra\nextra:\nside: while = up(top)\n\
+         far: while = up(side)",
+    );
+    world.start("side");
+    world.start("far");
+    let number = world.emit("go").expect("event");
+    for name in ["base", "extra", "mid", "top", "side", "far"] {
+        assert_eq!(world.standing(number), Standing::Running, "{name}");
+        world.restart_engine();
+        world.obey(name);
+        world.report(name, State::Up);
+    }
+    assert_eq!(world.standing(number), Standing::Done);
+    assert_eq!(world.results(number), "far up, side up, mid up, extra up, base up, top up");
+}
+
+#[test]
+fn what_is_reset_ends_with_those_that_waited_for_it() {
+    let mut world = World::new("a:\nb: needs = a");
+    world.start("b");
+    world.obey("a");
+    world.fails("a");
+    let number = world.command(Verb::Reset, &["a"]).expect("reset");
+    world.obey("a");
+    world.report("a", State::Up);
+    assert_eq!(world.standing(number), Standing::Running);
+    world.obey("b");
+    world.fails("b");
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Failed, "b failed, a up"));
+}
+
+#[test]
+fn what_is_only_wanted_may_fail() {
+    let mut world = World::new("a: wants = w\nw:");
+    let number = world.start("a");
+    world.obey("w");
+    world.fails("w");
+    world.settle();
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Done, "w failed, a up"));
+}
+
+#[test]
+fn what_is_pulled_up_and_fails_may_leave_nothing_waiting() {
+    let mut world = World::new("boot: type = bundle; contains = a\na: needs = n\nn:");
+    world.stop("a");
+    world.boot("boot");
+    let number = world.command(Verb::Release, &["a"]).expect("release");
+    world.obey("n");
+    world.fails("n");
+    assert_eq!(world.standing(number), Standing::Failed);
+    assert_eq!(world.results(number), "boot waiting, n failed, a waiting");
+}
+
+#[test]
+fn a_service_is_listed_once_however_often_it_is_named() {
+    let mut world = World::new("a:");
+    let (one, two) = (world.start("a"), world.command(Verb::Start, &["a", "a", "a"]).expect("start"));
+    assert_eq!((world.results(one).as_str(), world.results(two).as_str()), ("a pending", "a pending"));
+    world.settle();
+    assert_eq!((world.standing(one), world.standing(two)), (Standing::Done, Standing::Done));
+}
+
+#[test]
+fn what_wants_nothing_in_particular_is_not_superseded() {
+    let mut world = World::new("a: start-on = go\nb: needs = a");
+    world.start("b");
+    world.obey("a");
+    world.fails("a");
+    let number = world.command(Verb::Reset, &["a"]).expect("reset");
+    world.stop("b");
+    world.stop("a");
+    world.settle();
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Done, "b down, a down"));
+}
+
+#[test]
+fn what_moves_again_before_the_end_counts() {
+    let mut world = World::new("a:\nb: needs = a");
+    world.start("b");
+    world.settle();
+    let number = world.command(Verb::Restart, &["a", "b"]).expect("restart");
+    world.obey("b");
+    world.report("b", State::Up);
+    assert_eq!(world.results(number), "b up, a pending");
+    world.obey("a");
+    world.fails("a");
+    assert_eq!(world.results(number), "b pending, a failed");
+    world.obey("b");
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Failed, "b waiting, a failed"));
+}
+
+#[test]
+fn what_cannot_all_be_followed_does_not_say_that_it_was_done() {
+    let text: String = (0..40).map(|n| format!("s{n:02}: wanted-by = all\n")).collect();
+    let mut world = World::new(&format!("all: type = bundle\nlast:\n{text}"));
+    let number = world.start("all");
+    let other = world.start("last");
+    world.settle();
+    assert_eq!(world.standing(number), Standing::Failed, "there was room for a part of it");
+    assert_eq!(world.standing(other), Standing::Done, "room was left for who is named");
 }

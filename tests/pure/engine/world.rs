@@ -312,8 +312,8 @@ impl World {
 
     /// What became of each service of a transaction.
     pub fn results(&self, number: u32) -> String {
-        (0..)
-            .map_while(|index| self.engine.transaction_entry(number, index))
+        let mut cursor = 0;
+        std::iter::from_fn(|| self.engine.transaction_next(number, &mut cursor))
             .map(|(at, outcome): (SlotId, Outcome)| format!("{} {}", self.engine.name(at).as_str(), outcome.name()))
             .collect::<Vec<_>>()
             .join(", ")

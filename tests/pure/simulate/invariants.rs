@@ -52,8 +52,8 @@ pub struct Judge<'a> {
 
 /// A transaction that is followed to its end.
 struct Followed {
-    /// Bits of its entries that were seen decided.
-    decided: u64,
+    /// Services that were seen decided.
+    decided: BTreeSet<SlotId>,
     /// What a restart has to end: the life that each service had.
     lives: Vec<(SlotId, u32)>,
 }
@@ -238,11 +238,17 @@ impl<'a> Judge<'a> {
             _ => Vec::new(),
         };
         if number != 0 {
-            self.open.insert(number, Followed { decided: 0, lives });
+            self.open.insert(number, Followed { decided: BTreeSet::new(), lives });
         }
         match expected {
-            Expected::Command(Verb::Start, names) => {
+            Expected::Command(verb @ (Verb::Start | Verb::Restart), names) => {
                 let mut open: Vec<SlotId> = names.iter().filter_map(|name| self.find(engine, name)).collect();
+                // A restart of what is active and has its goal up leaves the marks alone. (The told bits of both, as they were
+                // before this step.)
+                open.retain(|at| {
+                    let bits = self.told[at.index()] | if self.is_bundle(engine, *at) { 4 } else { 0 };
+                    verb == Verb::Start || bits & 5 != 5
+                });
                 let mut seen = BTreeSet::new();
                 while let Some(at) = open.pop() {
                     self.marks.remove(engine.name(at).as_str());
@@ -263,7 +269,7 @@ impl<'a> Judge<'a> {
                     self.marks.remove(&name);
                 }
             }
-            Expected::Command(Verb::Restart | Verb::Reload | Verb::Signal(_) | Verb::Reset, _) => {}
+            Expected::Command(Verb::Reload | Verb::Signal(_) | Verb::Reset, _) => {}
             Expected::On(fact, lease) => {
                 self.facts.insert((sorted(&fact), lease));
             }
@@ -334,12 +340,20 @@ impl<'a> Judge<'a> {
         let mut ended = Vec::new();
         let mut open = std::mem::take(&mut self.open);
         for (number, followed) in &mut open {
-            for index in 0..64 {
-                let Some((at, outcome)) = engine.transaction_entry(*number, index) else { break };
-                if outcome == Outcome::Pending || followed.decided >> index & 1 == 1 {
+            let mut cursor = 0;
+            let mut listed = BTreeSet::new();
+            while let Some((at, outcome)) = engine.transaction_next(*number, &mut cursor) {
+                if !listed.insert(at) {
+                    let name = engine.name(at);
+                    return Err(Broken(format!("transactions: {number} lists {} twice", name.as_str())));
+                }
+                if outcome == Outcome::Pending {
+                    followed.decided.remove(&at);
                     continue;
                 }
-                followed.decided |= 1 << index;
+                if !followed.decided.insert(at) {
+                    continue;
+                }
                 let row = self.seen[at.index()];
                 let phase = engine.published(at).phase;
                 let is_so = self.is_bundle(engine, at)
