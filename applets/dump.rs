@@ -5,9 +5,8 @@ use std::path::Path;
 
 use pintle::database::{Image, dump};
 
-use super::{Applet, Family, exit, finish, misuse};
-use crate::sys::entry::Arguments;
-use crate::sys::errno::Words;
+use super::options::{Given, Shown};
+use super::{Applet, Family, Words, exit, failed_at, finish};
 use crate::sys::whole::{self, Kind};
 use crate::sys::{Errno, Result, output};
 
@@ -17,33 +16,18 @@ pub static APPLET: Applet = Applet {
     summary: "shows a database as text",
     usage: "FILE",
     help: "Shows all that a database says, each service as the text of its file with all\n\
-           keys that apply. pintle compile makes the same database of it again.\n\
-           \n\
-           Example: pintle dump /etc/pintle/boot.db\n",
-    raw: false,
+           keys that apply. pintle compile makes the same database of it again.\n",
+    options: &[],
+    more: "example: pintle dump /etc/pintle/boot.db\n",
+    words: Words::One,
     run,
 };
 
-fn run(arguments: Arguments) -> i32 {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let mut file = None;
-    loop {
-        match parser.next() {
-            Ok(None) => break,
-            Ok(Some(lexopt::Arg::Value(value))) if file.is_none() => file = Some(value),
-            Ok(Some(lexopt::Arg::Value(_))) => return misuse("dump", &"one file at a time"),
-            Ok(Some(other)) => return misuse("dump", &other.unexpected()),
-            Err(error) => return misuse("dump", &error),
-        }
-    }
-    let Some(file) = file else { return misuse("dump", &"no database is given") };
-    let (file, mut errors) = (Path::new(&file), output::stderr());
-    let bytes = match read(file) {
+fn run(given: Given) -> i32 {
+    let Some(file) = given.words.first() else { return given.misuse("no database is given", "".as_ref()) };
+    let bytes = match read(Path::new(file)) {
         Ok(bytes) => bytes,
-        Err(error) => {
-            let _ = writeln!(errors, "pintle: cannot open {}: {}", file.display(), Words(error));
-            return exit::SYSTEM;
-        }
+        Err(error) => return failed_at("cannot open ", file, error),
     };
     match Image::open(&bytes) {
         Ok(image) => {
@@ -53,7 +37,7 @@ fn run(arguments: Arguments) -> i32 {
             finish(out)
         }
         Err(error) => {
-            let _ = writeln!(errors, "pintle: {}: {error}", file.display());
+            let _ = writeln!(output::stderr(), "pintle: {}: {error}", Shown(file));
             exit::MISUSE
         }
     }

@@ -1,6 +1,6 @@
 //! `pintle engine`: the engine's process. The supervisor starts it; by hand it has nothing to work with.
 
-use super::{Applet, Family};
+use super::{Applet, Family, Words};
 use crate::host;
 use crate::sys::process;
 
@@ -11,7 +11,9 @@ pub static APPLET: Applet = Applet {
     usage: "",
     help: "Knows the dependencies, and tells the supervisor what is to run. The supervisor\n\
            starts it with the descriptors it needs, and starts it again if it dies.\n",
-    raw: false,
+    options: &[],
+    more: "",
+    words: Words::Raw,
     run: |_| {
         process::set_name(c"pintle-engine");
         host::engine::run()

@@ -8,15 +8,16 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
-use std::ffi::CString;
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
-use super::{Applet, Family, exit};
+use super::options::{Given, Shown};
+use super::{Applet, Family, Words, exit};
 use crate::sys::entry::{self, Arguments};
-use crate::sys::errno::Words;
 use crate::sys::process::Vector;
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, file, output, process};
+use crate::sys::{Errno, OwnedFd, errno, file, output, process};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, GROUPS_MAX, SOURCE_BYTES_MAX};
 
@@ -27,73 +28,61 @@ pub static APPLET: Applet = Applet {
     summary: "finish setting up a process, then become it",
     usage: "STATUS [OPTION]... -- PROGRAM [ARGUMENT...]",
     help: "The supervisor's chain-loader: does what is not safe beside process 1, then\n\
-           executes PROGRAM. STATUS is the descriptor on which a failure is told.\n\
-           \n\
-           -o SCORE        oom-score-adj, -1000 to 1000\n\
-           -e FILE         adds the NAME=VALUE lines of FILE; -FILE may be missing\n\
-           -d DIRECTORY    where it runs\n\
-           -G GID,GID...   supplementary groups\n\
-           -g GID, -u UID  group and user\n\
-           \n\
-           example: pintle exec 2 -o -500 -e /etc/default/cron -- /usr/sbin/cron -f\n",
-    raw: true,
+           executes PROGRAM. STATUS is the descriptor on which a failure is told.\n",
+    options: &[
+        ("-o SCORE", "oom-score-adj, -1000 to 1000"),
+        ("-e FILE", "adds the NAME=VALUE lines of FILE; -FILE may be missing"),
+        ("-d DIRECTORY", "where it runs"),
+        ("-G GID,GID...", "supplementary groups"),
+        ("-g GID, -u UID", "group and user"),
+    ],
+    more: "example: pintle exec 2 -o -500 -e /etc/default/cron -- /usr/sbin/cron -f\n",
+    words: Words::Raw,
     run,
 };
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 
-#[derive(Default)]
-struct Options {
-    score: Option<&'static CStr>,
-    files: Vec<&'static CStr>,
-    directory: Option<&'static CStr>,
-    groups: Option<Vec<u32>>,
-    gid: Option<u32>,
-    uid: Option<u32>,
-}
+/// What could not be done, and why. What an errno cannot say has been written to standard error.
+type Failure = (Step, Errno);
 
-fn run(mut arguments: Arguments) -> i32 {
-    let status = arguments.next_c_str().and_then(number).and_then(|number| process::take_inherited(number as i32).ok());
-    let Some(status) = status else { return super::misuse("exec", &"STATUS is not an open descriptor") };
-    let Some(options) = options(&mut arguments) else {
-        return tell(&status, Step::Execute, Errno::INVAL, "pintle-exec was not called as it should be");
-    };
-    let (Ok(problem) | Err(problem)) = become_it(&options, &mut arguments);
-    tell(&status, problem.step, problem.errno, &problem.text)
-}
+/// The options, each with its letter, in their order.
+struct Options(Vec<(u8, &'static CStr)>);
 
-struct Problem {
-    step: Step,
-    errno: Errno,
-    /// Empty where step and errno say all.
-    text: String,
-}
-
-impl From<(Step, Errno)> for Problem {
-    fn from((step, errno): (Step, Errno)) -> Problem {
-        Problem { step, errno, text: String::new() }
+impl Options {
+    /// The last of this letter.
+    fn get(&self, letter: u8) -> Option<&'static CStr> {
+        self.0.iter().rfind(|(known, _)| *known == letter).map(|(_, value)| *value)
     }
 }
 
-fn options(arguments: &mut Arguments) -> Option<Options> {
-    let mut options = Options::default();
-    loop {
-        let option = arguments.next_c_str()?;
-        if option == c"--" {
-            return Some(options);
+fn run(given: Given) -> i32 {
+    let Some(mut arguments) = given.behind.clone() else { return exit::MISUSE };
+    let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
+    let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
+        return given.misuse("STATUS is not an open descriptor", "".as_ref());
+    };
+    let failure = match options(&mut arguments) {
+        Some(options) => {
+            let (Ok(failure) | Err(failure)) = become_it(&options, &mut arguments);
+            failure
         }
-        let value = arguments.next_c_str()?;
-        match option.to_bytes() {
-            b"-o" => options.score = Some(value),
-            b"-e" => options.files.push(value),
-            b"-d" => options.directory = Some(value),
-            b"-g" => options.gid = Some(number(value)?),
-            b"-u" => options.uid = Some(number(value)?),
-            b"-G" => {
-                let numbers = value.to_bytes().split(|byte| *byte == b',').filter(|digits| !digits.is_empty());
-                let groups: Option<Vec<u32>> = numbers.map(decimal).collect();
-                options.groups = Some(groups.filter(|groups| groups.len() <= GROUPS_MAX)?);
+        None => {
+            complain(&"it was not called as it should be");
+            (Step::Execute, Errno::INVAL)
+        }
+    };
+    tell(&status, failure)
+}
+
+fn options(arguments: &mut Arguments) -> Option<Options> {
+    let mut options = Options(Vec::new());
+    loop {
+        match *arguments.next_c_str()?.to_bytes() {
+            [b'-', b'-'] => return Some(options),
+            [b'-', letter @ (b'o' | b'e' | b'd' | b'g' | b'u' | b'G')] => {
+                options.0.push((letter, arguments.next_c_str()?));
             }
             _ => return None,
         }
@@ -101,110 +90,128 @@ fn options(arguments: &mut Arguments) -> Option<Options> {
 }
 
 /// Returns only with what went wrong, either way.
-fn become_it(options: &Options, arguments: &mut Arguments) -> Result<Problem, Problem> {
-    if let Some(score) = options.score {
+fn become_it(options: &Options, arguments: &mut Arguments) -> Result<Failure, Failure> {
+    if let Some(score) = options.get(b'o') {
         set_score(score).map_err(|errno| (Step::OomScore, errno))?;
     }
-    let mut added = Vec::new();
-    for path in &options.files {
-        read_file(path.to_bytes(), &mut added)?;
+    let mut variables = Vec::new();
+    let mut environment = entry::environment();
+    while let Some(variable) = environment.next_c_str() {
+        variables.push(variable);
+    }
+    for (letter, path) in &options.0 {
+        if *letter == b'e' {
+            read_file(path.to_bytes(), &mut variables).map_err(|errno| (Step::EnvironmentFile, errno))?;
+        }
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
-    let mut variables: Vector<'_, VARIABLES_MAX> = Vector::new();
-    let mut environment = entry::environment();
-    let own = core::iter::from_fn(|| environment.next_c_str());
-    let too_many = |errno| (Step::EnvironmentFile, errno);
-    for variable in own {
-        if !added.iter().any(|other: &CString| name_of(other.to_bytes()) == name_of(variable.to_bytes())) {
-            variables.push(variable).map_err(too_many)?;
+    let mut environment: Vector<'_, VARIABLES_MAX> = Vector::new();
+    for (at, variable) in variables.iter().enumerate() {
+        let name = name_of(variable);
+        if !variables.iter().skip(at + 1).any(|later| name_of(later) == name) {
+            environment.push(variable).map_err(|errno| (Step::EnvironmentFile, errno))?;
         }
     }
-    for (at, variable) in added.iter().enumerate() {
-        if !added.iter().skip(at + 1).any(|later| name_of(later.to_bytes()) == name_of(variable.to_bytes())) {
-            variables.push(variable).map_err(too_many)?;
-        }
-    }
-    let entered = match options.directory.map(process::set_directory) {
-        None | Some(Ok(())) => true,
-        Some(Err(Errno::ACCESS)) if options.uid.is_some() => false,
-        Some(Err(errno)) => return Err((Step::Directory, errno).into()),
+    let (directory, user) = (options.get(b'd'), options.get(b'u'));
+    let enter = || directory.map_or(Ok(()), process::set_directory);
+    let entered = match enter() {
+        Err(Errno::ACCESS) if user.is_some() => false,
+        entered => entered.map(|()| true).map_err(|errno| (Step::Directory, errno))?,
     };
-    if let Some(groups) = &options.groups {
-        process::set_groups(groups).map_err(|errno| (Step::Groups, errno))?;
+    if let Some(list) = options.get(b'G') {
+        set_groups(list).map_err(|errno| (Step::Groups, errno))?;
     }
-    if let Some(gid) = options.gid {
-        process::set_group(gid).map_err(|errno| (Step::Group, errno))?;
+    if let Some(gid) = options.get(b'g') {
+        identity(gid).and_then(process::set_group).map_err(|errno| (Step::Group, errno))?;
     }
-    if let Some(uid) = options.uid {
-        process::set_user(uid).map_err(|errno| (Step::User, errno))?;
+    if let Some(uid) = user {
+        identity(uid).and_then(process::set_user).map_err(|errno| (Step::User, errno))?;
     }
-    if let (false, Some(directory)) = (entered, options.directory) {
-        process::set_directory(directory).map_err(|errno| (Step::Directory, errno))?;
+    if !entered {
+        enter().map_err(|errno| (Step::Directory, errno))?;
     }
     let mut vector: Vector<'_, { ARGUMENTS_MAX + 1 }> = Vector::new();
-    let program = arguments.next_c_str().ok_or((Step::Execute, Errno::INVAL))?;
-    vector.push(program).map_err(|errno| (Step::Execute, errno))?;
+    let program = arguments.clone().next_c_str().ok_or((Step::Execute, Errno::INVAL))?;
     while let Some(argument) = arguments.next_c_str() {
         vector.push(argument).map_err(|errno| (Step::Execute, errno))?;
     }
-    Ok((Step::Execute, process::execute(program, &vector, Some(&variables))).into())
+    Ok((Step::Execute, process::execute(program, &vector, Some(&environment))))
 }
 
 /// See proc_pid_oom_score_adj(5).
 fn set_score(score: &CStr) -> Result<(), Errno> {
-    let file = file::open_write("/proc/self/oom_score_adj")?;
+    let file = file::open_write(c"/proc/self/oom_score_adj")?;
     output::write_all(file.as_fd(), score.to_bytes())
 }
 
-fn read_file(path: &[u8], added: &mut Vec<CString>) -> Result<(), Problem> {
-    let (path, may_be_missing) = path.strip_prefix(b"-").map_or((path, false), |path| (path, true));
-    let shown = String::from_utf8_lossy(path);
-    let failed = |errno: Errno| Problem {
-        step: Step::EnvironmentFile,
-        errno,
-        text: format!("cannot read {shown}: {}", Words(errno)),
-    };
-    let file = match file::open_read(path) {
-        Err(Errno::NOENT) if may_be_missing => return Ok(()),
-        other => other.map_err(failed)?,
-    };
-    let mut text = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        match file::read(&file, &mut chunk).map_err(failed)? {
-            0 => break,
-            count => text.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-        }
-        if text.len() > SOURCE_BYTES_MAX {
-            return Err(failed(Errno::FBIG));
+/// `GID,GID...`, which may be empty.
+fn set_groups(list: &CStr) -> Result<(), Errno> {
+    let mut groups = Vec::new();
+    for digits in list.to_bytes().split(|byte| *byte == b',') {
+        if !digits.is_empty() {
+            groups.push(number(digits).ok_or(Errno::INVAL)?);
         }
     }
+    if groups.len() > GROUPS_MAX { Err(Errno::INVAL) } else { process::set_groups(&groups) }
+}
+
+fn identity(text: &CStr) -> Result<u32, Errno> {
+    number(text.to_bytes()).ok_or(Errno::INVAL)
+}
+
+/// Adds the variables of a file.
+fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
+    let (path, may_be_missing) = path.strip_prefix(b"-").map_or((path, false), |path| (path, true));
+    let shown = Shown(OsStr::from_bytes(path));
+    let text = match read_whole(path) {
+        Ok(text) => text,
+        Err(Errno::NOENT) if may_be_missing => return Ok(()),
+        Err(errno) => {
+            complain(&format_args!("cannot read {shown}: {}", errno::Words(errno)));
+            return Err(errno);
+        }
+    };
     let mut room = vec![0; text.len()];
-    // The parser lets no NUL through.
-    env_file::parse(&text, &mut room, |variable| added.extend(CString::new(variable).ok())).map_err(|problem| Problem {
-        step: Step::EnvironmentFile,
-        errno: Errno::INVAL,
-        text: format!("{shown}:{}: {}", problem.line, problem.what),
+    let read = env_file::parse(&text, &mut room, |variable| {
+        // It lives as long as this process, until the exec. The parser lets no NUL through.
+        let text = [variable, b"\0"].concat().leak();
+        variables.extend(CStr::from_bytes_with_nul(text).ok());
+    });
+    read.map_err(|problem| {
+        complain(&format_args!("{shown}:{}: {}", problem.line, problem.what));
+        Errno::INVAL
     })
 }
 
-fn name_of(variable: &[u8]) -> &[u8] {
-    variable.split(|byte| *byte == b'=').next().unwrap_or(variable)
+fn read_whole(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let file = file::open_read(path)?;
+    let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        match file::read(&file, &mut chunk)? {
+            0 => return Ok(text),
+            count => text.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        }
+        if text.len() > SOURCE_BYTES_MAX {
+            return Err(Errno::FBIG);
+        }
+    }
 }
 
-fn number(text: &CStr) -> Option<u32> {
-    decimal(text.to_bytes())
+fn name_of(variable: &CStr) -> &[u8] {
+    let bytes = variable.to_bytes();
+    bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes)
 }
 
-fn decimal(digits: &[u8]) -> Option<u32> {
+fn number(digits: &[u8]) -> Option<u32> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+fn complain(what: &dyn core::fmt::Display) {
+    let _ = writeln!(output::stderr(), "pintle-exec: {what}");
+}
+
 /// Tells the supervisor, in the machine's byte order, and gives the exit status of a spawn that failed.
-fn tell(status: &OwnedFd, step: Step, errno: Errno, text: &str) -> i32 {
-    if !text.is_empty() {
-        let _ = writeln!(output::stderr(), "pintle-exec: {text}");
-    }
+fn tell(status: &OwnedFd, (step, errno): Failure) -> i32 {
     let mut record = [0; 8];
     let (number, code) = record.split_at_mut(4);
     number.copy_from_slice(&(step as u32).to_ne_bytes());

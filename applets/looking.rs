@@ -2,22 +2,22 @@
 //! engine is dead and cost it nothing.
 
 use core::fmt::Write;
-use lexopt::prelude::*;
 use pintle::graph::Phase;
 use pintle::lang::definition::{Kind, Log};
 use pintle::nearest::Nearest;
 use pintle::status::json::Json;
 use pintle::status::{Paint, Row, View, tree, why};
 use pintle::words::write_quoted;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Applet, Family, exit, finish, misuse};
+use super::options::{Choice, Given};
+use super::{Applet, Family, Words, exit, finish};
 use crate::host::control::complain;
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading::Copies;
-use crate::sys::entry::{self, Arguments};
+use crate::sys::entry;
 use crate::sys::output::{self, Text};
 
 pub static STATUS: Applet = Applet {
@@ -25,14 +25,14 @@ pub static STATUS: Applet = Applet {
     family: Family::Looking,
     summary: "the machine at a glance, or everything about a service",
     usage: "[--json] [NAME...]",
-    help: "Shows the machine at a glance, or all there is to know of the services named.\n\
-           \n\
-           --json      for programs; with names, an array of objects\n\
-           --lines N   how many of the last lines of the log, 10 unless told\n\
-           \n\
-           Exit code with names: 0 if all are up, 1 if not, 100 if one is unknown.\n\
+    help: "Shows the machine at a glance, or all there is to know of the services named.\n",
+    options: &[
+        ("--json", "for programs; with names, an array of objects"),
+        ("--lines N", "how many of the last lines of the log, 10 unless told"),
+    ],
+    more: "Exit code with names: 0 if all are up, 1 if not, 100 if one is unknown.\n\
            example: pintle status nginx\n",
-    raw: false,
+    words: Words::Any,
     run: status,
 };
 
@@ -41,17 +41,21 @@ pub static LIST: Applet = Applet {
     family: Family::Looking,
     summary: "all services, one line each",
     usage: "[--json] [--all] [--phase PHASE]",
-    help: "Lists services: name, phase, since when, process, and why if not up.\n\
-           \n\
-           --json          for programs: an array of objects\n\
-           --all           templates too\n\
-           --phase PHASE   only those that are down, waiting, starting, up, restarting,\n\
-           \x20               stopping, failed, skipped or done\n\
-           \n\
-           example: pintle list --phase failed\n",
-    raw: false,
+    help: "Lists services: name, phase, since when, process, and why if not up.\n",
+    options: &[
+        ("--json", "for programs: an array of objects"),
+        ("--all", "templates too"),
+        (
+            "--phase PHASE",
+            "only those that are down, waiting, starting, up, restarting,\nstopping, failed, skipped or done",
+        ),
+    ],
+    more: "example: pintle list --phase failed\n",
+    words: Words::None,
     run: list,
 };
+
+const NO_OPTIONS: &[Choice] = &[];
 
 pub static TREE: Applet = Applet {
     name: "tree",
@@ -60,10 +64,10 @@ pub static TREE: Applet = Applet {
     usage: "[NAME...]",
     help: "Shows what the services named depend on, with phases; without names, from the\n\
            booted bundle and whatever nothing depends on. `...` stands where a service\n\
-           with dependencies was shown before.\n\
-           \n\
-           example: pintle tree default\n",
-    raw: false,
+           with dependencies was shown before.\n",
+    options: NO_OPTIONS,
+    more: "example: pintle tree default\n",
+    words: Words::Any,
     run: tree_command,
 };
 
@@ -72,11 +76,11 @@ pub static WHY: Applet = Applet {
     family: Family::Looking,
     summary: "why a service is what it is",
     usage: "NAME...",
-    help: "Says why a service is up, or why it is not: a chain that ends in a cause.\n\
-           \n\
-           example: pintle why app\n\
+    help: "Says why a service is up, or why it is not: a chain that ends in a cause.\n",
+    options: NO_OPTIONS,
+    more: "example: pintle why app\n\
            \x20        app waits for db; db is held down by an administrator since 14:02:11Z\n",
-    raw: false,
+    words: Words::Any,
     run: why_command,
 };
 
@@ -87,177 +91,122 @@ pub static CONDITIONS: Applet = Applet {
     usage: "",
     help: "Lists the conditions that are on: name and attributes, since when, who set each,\n\
            and whether it ends with its sender.\n",
-    raw: false,
+    options: NO_OPTIONS,
+    more: "",
+    words: Words::None,
     run: conditions,
 };
 
-/// What the commands here take.
-#[derive(Default)]
-struct Options {
-    json: bool,
-    all: bool,
-    phase: Option<Phase>,
-    lines: Option<usize>,
-    names: Vec<String>,
-}
-
-/// Reads the options that are in `allowed`.
-fn options(command: &str, allowed: &[&str], arguments: Arguments) -> Result<Options, i32> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let mut options = Options::default();
-    let complain = |error: &dyn core::fmt::Display| misuse(command, error);
-    loop {
-        let argument = match parser.next() {
-            Ok(None) => return Ok(options),
-            Ok(Some(argument)) => argument,
-            Err(error) => return Err(complain(&error)),
-        };
-        match argument {
-            Long(name) if !allowed.contains(&name) => return Err(complain(&argument.unexpected())),
-            Long("json") => options.json = true,
-            Long("all") => options.all = true,
-            Long("phase") => {
-                let value = parser.value().map_err(|error| complain(&error))?;
-                let phase = Phase::ALL.into_iter().find(|phase| *phase.name() == *value);
-                options.phase = Some(phase.ok_or_else(|| complain(&format!("no phase {}", value.to_string_lossy())))?);
-            }
-            Long("lines") => {
-                let value = parser.value().map_err(|error| complain(&error))?;
-                let number = value.to_str().and_then(|text| text.parse().ok());
-                options.lines = Some(number.ok_or_else(|| complain(&format!("{value:?} is not a number")))?);
-            }
-            Value(name) if allowed.contains(&"NAME") => options.names.push(text(name)),
-            other => return Err(complain(&other.unexpected())),
-        }
-    }
-}
-
-fn text(value: OsString) -> String {
-    value.to_string_lossy().into_owned()
-}
-
-/// Looks, and gives the view and the run directory to `show`.
-fn look(show: &dyn Fn(&View<'_>, &Path) -> i32) -> i32 {
-    match Copies::read() {
-        Ok(copies) => match copies.view() {
-            Some(view) => show(&view, copies.run()),
-            None => exit::SYSTEM,
-        },
+/// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
+fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> i32 {
+    let copies = match Copies::read() {
+        Ok(copies) => copies,
         Err(trouble) => {
             complain(&trouble.text);
-            if trouble.runs { exit::NO } else { exit::SYSTEM }
+            return if trouble.runs { exit::NO } else { exit::SYSTEM };
         }
+    };
+    let Some(view) = copies.view() else { return exit::SYSTEM };
+    let mut out = output::stdout();
+    // Writing to a descriptor is checked at the end, see `finish`.
+    let (Ok(code) | Err(code)) = show(&view, copies.run(), &mut out);
+    match finish(out) {
+        exit::DONE => code,
+        failed => failed,
     }
 }
 
-/// The row of a service, or a message and the exit code.
-fn named<'a>(view: &View<'a>, name: &str) -> Result<Row<'a>, i32> {
-    if let Some(row) = view.find(name).and_then(|slot| view.row(slot)) {
-        return Ok(row);
+/// The rows of the services that were named; or a message and the exit code.
+fn named<'a>(view: &View<'a>, given: &Given) -> Result<Vec<Row<'a>>, i32> {
+    let mut rows = Vec::new();
+    for name in given.texts()? {
+        let Some(row) = view.find(name).and_then(|slot| view.row(slot)) else {
+            let mut nearest = Nearest::to(name);
+            for slot in 0..view.image.services() {
+                nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
+            }
+            let mut message = format!("no service \"{name}\"");
+            if let Some(near) = nearest.found() {
+                message = format!("{message}, did you mean \"{near}\"?");
+            }
+            complain(&message);
+            return Err(exit::MISUSE);
+        };
+        rows.push(row);
     }
-    let mut nearest = Nearest::to(name);
-    for slot in 0..view.image.services() {
-        nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
-    }
-    complain(&match nearest.found() {
-        Some(near) => format!("no service \"{name}\", did you mean \"{near}\"?"),
-        None => format!("no service \"{name}\""),
-    });
-    Err(exit::MISUSE)
+    Ok(rows)
 }
 
 /// Colours on a terminal, unless NO_COLOR says no (https://no-color.org).
 pub fn paint() -> Paint {
     let plain = entry::variable(b"NO_COLOR").is_some_and(|value| !value.is_empty())
         || entry::variable(b"TERM") == Some(b"dumb")
-        || !rustix::termios::isatty(rustix::stdio::stdout());
+        || !output::is_terminal();
     if plain { Paint::Plain } else { Paint::Coloured }
 }
 
-fn status(arguments: Arguments) -> i32 {
-    let options = match options("status", &["json", "lines", "NAME"], arguments) {
-        Ok(options) => options,
+fn status(given: Given) -> i32 {
+    let lines = match given.number("--lines", 10, u64::MAX) {
+        Ok(lines) => lines as usize,
         Err(code) => return code,
     };
-    look(&|view, run| {
-        let mut out = output::stdout();
-        let code = if options.names.is_empty() {
-            // Writing to a descriptor is checked at the end, see `finish`.
-            let _ = if options.json {
-                view.write_machine_json(&mut Json::new(&mut out)).and_then(|()| out.write_char('\n'))
+    let json = given.has("--json");
+    look(&|view, run, out| {
+        if given.words.is_empty() {
+            let _ = if json {
+                view.write_machine_json(&mut Json::new(out)).and_then(|()| out.write_char('\n'))
             } else {
-                view.write_machine(&mut out, paint())
+                view.write_machine(out, paint())
             };
-            if view.supervisor_alive { exit::DONE } else { exit::NO }
-        } else {
-            status_of(view, &log_files::directory(run), &mut out, &options)
-        };
-        match finish(out) {
-            exit::DONE => code,
-            failed => failed,
+            return Ok(if view.supervisor_alive { exit::DONE } else { exit::NO });
         }
+        let rows = named(view, &given)?;
+        if json {
+            write_json(view, run, out, &rows);
+        } else {
+            for row in &rows {
+                let _ = view.write_service(out, row, paint());
+                write_log(view, run, out, row, lines);
+            }
+        }
+        Ok(if rows.iter().all(|row| row.phase == Phase::Up) { exit::DONE } else { exit::NO })
     })
 }
 
-fn status_of(view: &View<'_>, logs: &OsStr, out: &mut Text<'_>, options: &Options) -> i32 {
-    let mut rows = Vec::new();
-    for name in &options.names {
-        match named(view, name) {
-            Ok(row) => rows.push(row),
-            Err(code) => return code,
-        }
-    }
-    if options.json {
-        write_rows_json(view, logs, out, rows.iter());
-    } else {
-        for row in &rows {
-            let _ = view.write_service(out, row, paint());
-            write_log(view, logs, out, row, options.lines.unwrap_or(10));
-        }
-    }
-    if rows.iter().all(|row| row.phase == Phase::Up) { exit::DONE } else { exit::NO }
-}
-
-fn write_rows_json<'r, 'a: 'r>(
-    view: &View<'a>,
-    logs: &OsStr,
-    out: &mut Text<'_>,
-    rows: impl Iterator<Item = &'r Row<'a>>,
-) {
+fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
     let mut json = Json::new(out);
     let _ = json.open('[');
     for row in rows {
-        let log = log_path(view, logs, row);
-        let _ = view.write_service_json(&mut json, row, &log.as_deref().unwrap_or(log_name(view, row)));
+        let _ = view.write_service_json(&mut json, row, &log_of(view, &log_files::directory(run), row).0);
     }
     let _ = json.close(']');
     let _ = out.write_char('\n');
 }
 
-/// The path of a service's log, if it has one of its own.
-fn log_path(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> Option<String> {
-    let has_file = view.kind(row.definition) != Kind::Bundle && view.log(row.definition) == Log::File as u32;
-    let path = LogPath::new(logs.as_bytes(), row.name.to_string().as_bytes(), 0);
-    path.ok().filter(|_| has_file).map(|path| path.as_c_str().to_string_lossy().into_owned())
-}
-
-fn log_name(view: &View<'_>, row: &Row<'_>) -> &'static str {
-    match view.log(row.definition) {
+/// The path of a service's log and true if it has one of its own, else where its output goes.
+fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
+    let word = match view.log(row.definition) {
         _ if view.kind(row.definition) == Kind::Bundle => "none",
         log if log == Log::Console as u32 => "console",
         log if log == Log::Null as u32 => "null",
-        _ => "file",
-    }
+        _ => match LogPath::new(logs.as_bytes(), row.name.to_string().as_bytes(), 0) {
+            Ok(path) => return (path.as_c_str().to_string_lossy().into_owned(), true),
+            Err(_) => "file",
+        },
+    };
+    (word.to_string(), false)
 }
 
-fn write_log(view: &View<'_>, logs: &OsStr, out: &mut Text<'_>, row: &Row<'_>, lines: usize) {
-    let Some(path) = log_path(view, logs, row) else {
-        if view.kind(row.definition) != Kind::Bundle {
-            let _ = writeln!(out, "  log        {}", log_name(view, row));
-        }
+fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lines: usize) {
+    if view.kind(row.definition) == Kind::Bundle {
         return;
-    };
-    let _ = write!(out, "  log        {path}");
+    }
+    let logs = log_files::directory(run);
+    let (text, is_path) = log_of(view, &logs, row);
+    let _ = write!(out, "  log        {text}");
+    if !is_path {
+        return out.bytes(b"\n");
+    }
     let mut begins = true;
     let told = log_files::tail(logs.as_bytes(), row.name.to_string().as_bytes(), lines, &mut |bytes| {
         for byte in bytes {
@@ -272,104 +221,93 @@ fn write_log(view: &View<'_>, logs: &OsStr, out: &mut Text<'_>, row: &Row<'_>, l
             }
         }
     });
-    let _ = match told {
-        Ok(Some(_)) => out.write_char('\n'),
-        Ok(None) => out.write_str(" (nothing yet)\n"),
-        Err(error) => writeln!(out, ": {}", crate::sys::errno::Words(error)),
-    };
+    match told {
+        Ok(Some(_)) => out.bytes(b"\n"),
+        Ok(None) => out.bytes(b" (nothing yet)\n"),
+        Err(error) => {
+            let _ = writeln!(out, ": {}", crate::sys::errno::Words(error));
+        }
+    }
 }
 
-fn list(arguments: Arguments) -> i32 {
-    let options = match options("list", &["json", "all", "phase"], arguments) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
-    look(&|view, run| {
-        let wanted = |row: &Row<'_>| options.phase.is_none_or(|phase| row.phase == phase);
-        let rows: Vec<Row<'_>> = view.rows(options.all).filter(wanted).collect();
-        let mut out = output::stdout();
-        if options.json {
-            write_rows_json(view, &log_files::directory(run), &mut out, rows.iter());
+fn list(given: Given) -> i32 {
+    let phase = given.value("--phase");
+    if let Some(phase) = phase
+        && !Phase::ALL.into_iter().any(|known| *phase == *known.name())
+    {
+        return given.misuse("no phase", phase);
+    }
+    look(&|view, run, out| {
+        let mut rows = Vec::new();
+        for row in view.rows(given.has("--all")) {
+            if phase.is_none_or(|phase| *phase == *row.phase.name()) {
+                rows.push(row);
+            }
+        }
+        if given.has("--json") {
+            write_json(view, run, out, &rows);
         } else {
             let width = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
             for row in &rows {
-                let _ = view.write_line(&mut out, row, width, paint());
+                let _ = view.write_line(out, row, width, paint());
             }
         }
-        finish(out)
+        Ok(exit::DONE)
     })
 }
 
-fn tree_command(arguments: Arguments) -> i32 {
-    let options = match options("tree", &["NAME"], arguments) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
-    look(&|view, _| {
-        let mut roots = Vec::new();
-        for name in &options.names {
-            match named(view, name) {
-                Ok(row) => roots.push(row.slot),
-                Err(code) => return code,
-            }
-        }
-        if options.names.is_empty() {
-            roots = tree::roots(view);
-        }
-        let mut out = output::stdout();
+fn tree_command(given: Given) -> i32 {
+    look(&|view, _, out| {
+        let roots = if given.words.is_empty() {
+            tree::roots(view)
+        } else {
+            named(view, &given)?.iter().map(|row| row.slot).collect()
+        };
         let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
-        let _ = tree::write(view, &mut out, &roots, strokes, paint());
-        finish(out)
+        let _ = tree::write(view, out, &roots, strokes, paint());
+        Ok(exit::DONE)
     })
 }
 
 /// Whether the locale's character set is UTF-8, by the first of its variables that is set (locale(7)).
 fn speaks_utf8() -> bool {
-    let locale = [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"]
-        .into_iter()
-        .find_map(|name| entry::variable(name).filter(|value| !value.is_empty()));
-    let locale = locale.unwrap_or_default().to_ascii_lowercase();
-    locale.windows(4).any(|part| part == b"utf8") || locale.windows(5).any(|part| part == b"utf-8")
+    let mut locale = &b""[..];
+    for name in [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"] {
+        if locale.is_empty() {
+            locale = entry::variable(name).unwrap_or_default();
+        }
+    }
+    let has = |name: &[u8]| locale.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
+    has(b"utf8") || has(b"utf-8")
 }
 
-fn why_command(arguments: Arguments) -> i32 {
-    let options = match options("why", &["NAME"], arguments) {
-        Ok(options) if options.names.is_empty() => return misuse("why", &"which service?"),
-        Ok(options) => options,
-        Err(code) => return code,
-    };
-    look(&|view, _| {
-        let mut out = output::stdout();
-        for name in &options.names {
-            match named(view, name) {
-                Ok(row) => {
-                    let _ = why::write(view, &mut out, &row);
-                    let _ = out.write_char('\n');
-                }
-                Err(code) => return code,
-            }
+fn why_command(given: Given) -> i32 {
+    if given.words.is_empty() {
+        return given.misuse("which service?", "".as_ref());
+    }
+    look(&|view, _, out| {
+        for row in named(view, &given)? {
+            let _ = why::write(view, out, &row);
+            out.bytes(b"\n");
         }
-        finish(out)
+        Ok(exit::DONE)
     })
 }
 
-fn conditions(arguments: Arguments) -> i32 {
-    if let Err(code) = options("conditions", &[], arguments) {
-        return code;
-    }
-    look(&|view, _| {
-        let mut out = output::stdout();
+fn conditions(_: Given) -> i32 {
+    look(&|view, _, out| {
         for row in view.conditions() {
             // As the protocol takes them.
             for (at, word) in row.words().enumerate() {
-                let _ = out.write_str(if at == 0 { "" } else { " " });
-                let _ = write_quoted(&mut out, &String::from_utf8_lossy(word));
+                out.bytes(if at == 0 { b"" } else { b" " });
+                let _ = write_quoted(out, &String::from_utf8_lossy(word));
             }
             let value = if row.value == 2 { "changing" } else { "on" };
-            let _ = write!(out, "  {value} for {}, since {}", view.age(row.since), view.clock(row.since));
-            let _ = write!(out, ", by process {} of uid {}", row.pid, row.uid);
-            let _ = out.write_str(if row.leased { ", while it lives\n" } else { "\n" });
+            let (age, clock) = (view.age(row.since), view.clock(row.since));
+            let lives = if row.leased { ", while it lives" } else { "" };
+            let (pid, uid) = (row.pid, row.uid);
+            let _ = writeln!(out, "  {value} for {age}, since {clock}, by process {pid} of uid {uid}{lives}");
         }
-        finish(out)
+        Ok(exit::DONE)
     })
 }

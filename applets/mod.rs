@@ -1,8 +1,8 @@
 //! One file a family of commands; this file is the list, and the way from a name to a command.
 //!
 //! Every command is `pintle NAME` and `pintle-NAME`, matched exactly, and answers `--help` and `--version`.
-//! An applet gets its arguments without its own name, reads options with `lexopt::Parser::from_args`, writes with
-//! `sys::output`, and returns an exit code of `exit`.
+//! An applet has a table of its options (`options.rs`), gets what was given of them, writes with `sys::output`, and returns
+//! an exit code of `exit`.
 
 mod compile;
 mod dump;
@@ -11,6 +11,7 @@ mod engine;
 mod exec;
 mod log;
 mod looking;
+mod options;
 mod progress;
 mod running;
 mod sources;
@@ -18,7 +19,9 @@ mod supervise;
 
 use core::fmt::Write;
 use pintle::nearest::Nearest;
+use std::ffi::OsStr;
 
+use self::options::{Choice, Given, Shown};
 use crate::sys::entry::Arguments;
 use crate::sys::{Errno, output};
 
@@ -54,12 +57,31 @@ pub struct Applet {
     pub summary: &'static str,
     /// What stands behind the name in the usage line: `[--wait] NAME...`.
     pub usage: &'static str,
-    /// The rest of `--help`: one sentence, options in order, an example; 80 columns; ends with a newline.
+    /// One sentence or some of `--help`; 80 columns; ends with a newline.
     pub help: &'static str,
-    /// Its arguments may be another program's: `--help` and `--version` count only as the first one.
-    pub raw: bool,
+    /// Its options, in order; `--help` shows them behind the sentence.
+    pub options: &'static [Choice],
+    /// The rest of `--help`: exit codes, an example.
+    pub more: &'static str,
+    /// What it takes beside options.
+    pub words: Words,
     /// Does it; gives the exit code.
-    pub run: fn(Arguments) -> i32,
+    pub run: fn(Given) -> i32,
+}
+
+/// What a command takes beside options.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// Nothing.
+    None,
+    /// One word at most.
+    One,
+    /// Words.
+    Any,
+    /// Words, and another command behind `--`.
+    AndCommand,
+    /// It reads its arguments itself: `--help` and `--version` count only as the first one.
+    Raw,
 }
 
 /// The list. A new command is a line here.
@@ -97,42 +119,39 @@ const FAMILIES: [(Family, &str); 5] = [
 
 /// The program: finds the command by the name it was called by, or by the first argument.
 pub fn main(mut arguments: Arguments) -> i32 {
-    let called = arguments.next().and_then(|name| name.to_str()).unwrap_or("pintle");
+    let mut next = || arguments.next().map(|argument| argument.to_str().unwrap_or("?"));
+    let called = next().unwrap_or("pintle");
     let base = called.rsplit('/').next().unwrap_or(called);
-    if let Some(name) = base.strip_prefix("pintle-") {
-        return match find(name) {
-            Some(applet) => run(applet, arguments),
-            None => unknown(name),
-        };
-    }
-    let Some(first) = arguments.next() else { return list() };
-    match first.to_str() {
-        Some("--help" | "-h") => list(),
-        Some("--version" | "-V") => version(),
-        Some("--links") => links(),
-        Some(name) => match find(name) {
-            Some(applet) => run(applet, arguments),
-            None => unknown(name),
+    let name = match base.strip_prefix("pintle-") {
+        Some(name) => name,
+        None => match next() {
+            None | Some("--help" | "-h") => return list(),
+            Some("--version" | "-V") => return version(),
+            Some("--links") => return links(),
+            Some(name) => name,
         },
-        None => unknown("?"),
+    };
+    match APPLETS.iter().find(|applet| applet.name == name) {
+        Some(applet) => run(applet, arguments),
+        None => unknown(name),
     }
-}
-
-fn find(name: &str) -> Option<&'static Applet> {
-    APPLETS.iter().find(|applet| applet.name == name).copied()
 }
 
 fn run(applet: &Applet, arguments: Arguments) -> i32 {
-    let asked = if applet.raw { 1 } else { usize::MAX };
-    for argument in arguments.clone().take(asked) {
-        match argument.to_str() {
-            Some("--") => break,
-            Some("--help" | "-h") => return help(applet),
-            Some("--version") => return version(),
+    let raw = applet.words == Words::Raw;
+    for argument in arguments.clone() {
+        match argument.as_encoded_bytes() {
+            b"--" => break,
+            b"--help" | b"-h" => return help(applet),
+            b"--version" => return version(),
+            _ if raw => break,
             _ => {}
         }
     }
-    (applet.run)(arguments)
+    match Given::read(applet, arguments) {
+        Ok(given) => (applet.run)(given),
+        Err(code) => code,
+    }
 }
 
 fn unknown(name: &str) -> i32 {
@@ -151,30 +170,32 @@ fn unknown(name: &str) -> i32 {
 
 fn list() -> i32 {
     let mut out = output::stdout();
-    let _ = out
-        .write_str("usage: pintle COMMAND [ARGUMENT...]\nA service manager: starts, supervises and stops services.\n");
+    out.bytes(b"usage: pintle COMMAND [ARGUMENT...]\nA service manager: starts, supervises and stops services.\n");
     for (family, title) in FAMILIES {
-        let mut members = APPLETS.iter().filter(|applet| applet.family == family).peekable();
-        if members.peek().is_some() {
-            let _ = writeln!(out, "\n{title}");
-        }
-        for applet in members {
-            let _ = writeln!(out, "  {:<12}{}", applet.name, applet.summary);
+        let _ = writeln!(out, "\n{title}");
+        for applet in APPLETS {
+            if applet.family == family {
+                let _ = writeln!(out, "  {:<12}{}", applet.name, applet.summary);
+            }
         }
     }
-    let _ = out.write_str("\npintle COMMAND --help says more; pintle --version, pintle --links\n");
+    out.bytes(b"\npintle COMMAND --help says more; pintle --version, pintle --links\n");
     finish(out)
 }
 
 fn help(applet: &Applet) -> i32 {
     let mut out = output::stdout();
     let _ = write!(out, "usage: pintle {} {}\n{}", applet.name, applet.usage, applet.help);
+    let _ = options::write(applet.options, &mut out);
+    if !applet.more.is_empty() {
+        let _ = write!(out, "\n{}", applet.more);
+    }
     finish(out)
 }
 
 fn version() -> i32 {
     let mut out = output::stdout();
-    let _ = out.write_str(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n"));
+    out.bytes(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     finish(out)
 }
 
@@ -198,12 +219,11 @@ pub fn finish(mut out: output::Text<'_>) -> i32 {
 
 /// `pintle: WHAT: Permission denied`, and the exit code for it.
 pub fn failed(what: &str, error: Errno) -> i32 {
-    let _ = writeln!(output::stderr(), "pintle: {what}: {}", crate::sys::errno::Words(error));
-    exit::SYSTEM
+    failed_at(what, "".as_ref(), error)
 }
 
-/// `pintle COMMAND: WHAT`, where to read more, and the exit code for it.
-pub fn misuse(command: &str, what: &dyn core::fmt::Display) -> i32 {
-    let _ = writeln!(output::stderr(), "pintle {command}: {what}\ntry: pintle {command} --help");
-    exit::MISUSE
+/// `pintle: WHAT PATH: Permission denied`, and the exit code for it.
+pub fn failed_at(what: &str, path: &OsStr, error: Errno) -> i32 {
+    let _ = writeln!(output::stderr(), "pintle: {what}{}: {}", Shown(path), crate::sys::errno::Words(error));
+    exit::SYSTEM
 }

@@ -12,8 +12,8 @@ use crate::sys::{clock, output};
 const DRAW_EVERY_MS: u32 = 50;
 
 /// Services that are under way, and what has been told.
-pub struct Progress {
-    named: Vec<String>,
+pub struct Progress<'a> {
+    named: &'a [&'a str],
     /// Only on a terminal.
     live: bool,
     paint: Paint,
@@ -21,18 +21,18 @@ pub struct Progress {
     under_way: Vec<(String, String)>,
     finished: u32,
     /// Results that are told only if the whole ends badly: the name, and the line.
-    doubtful: Vec<(String, String)>,
+    pub doubtful: Vec<(String, String)>,
     /// Something has changed that is not drawn; when it may be.
-    draws: Option<Instant>,
+    pub draws: Option<Instant>,
     drawn: bool,
 }
 
-impl Progress {
+impl<'a> Progress<'a> {
     /// For a command that names these.
-    pub fn new(named: &[String]) -> Progress {
+    pub fn new(named: &'a [&'a str]) -> Progress<'a> {
         Progress {
-            named: named.to_vec(),
-            live: rustix::termios::isatty(rustix::stdio::stdout()),
+            named,
+            live: output::is_terminal(),
             paint: paint(),
             under_way: Vec::new(),
             finished: 0,
@@ -42,33 +42,25 @@ impl Progress {
         }
     }
 
-    /// When `draw` is due.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.draws
-    }
-
     /// A service has changed its phase.
     pub fn phase(&mut self, name: &str, phase: &str, text: &str) {
         if !self.live {
-            let mut out = output::stdout();
-            let _ = write!(out, "{name} {phase}");
-            let _ = if text.is_empty() { out.write_char('\n') } else { writeln!(out, ": {text}") };
+            let colon = if text.is_empty() { "" } else { ": " };
+            let _ = writeln!(output::stdout(), "{name} {phase}{colon}{text}");
             return;
         }
-        let at = self.under_way.iter().position(|(known, _)| known == name);
-        let moving = matches!(phase, "waiting" | "starting" | "restarting" | "stopping");
-        match (at, moving) {
-            (Some(at), true) => self.under_way[at].1 = phase.to_string(),
-            (Some(at), false) => {
-                self.under_way.remove(at);
-                self.finished += 1;
-            }
-            (None, true) => self.under_way.push((name.to_string(), phase.to_string())),
-            (None, false) => self.finished += 1,
+        let known = self.under_way.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.under_way.push((name.to_string(), String::new()));
+            self.under_way.len() - 1
+        });
+        if matches!(phase, "waiting" | "starting" | "restarting" | "stopping") {
+            self.under_way[at].1 = phase.to_string();
+        } else {
+            self.under_way.remove(at);
+            self.finished += 1;
         }
-        if self.draws.is_none() {
-            self.draws = Some(clock::now().plus_ms(DRAW_EVERY_MS));
-        }
+        self.draws = self.draws.or_else(|| Some(clock::now().plus_ms(DRAW_EVERY_MS)));
     }
 
     /// Rewrites the line.
@@ -78,24 +70,27 @@ impl Progress {
             return;
         }
         let width = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(80, |size| size.ws_col.max(20));
-        let mut line = format!("{} done", self.finished);
+        let mut line = format!("\r\x1b[K{} done", self.finished);
+        // What steers the terminal takes no room there.
+        let width = usize::from(width) + 4;
+        let mut before = "; ";
         for (name, phase) in &self.under_way {
-            let next = format!("{} {name} {phase}", if line.ends_with("done") { ";" } else { "," });
-            if line.chars().count() + next.chars().count() + 5 > usize::from(width) {
+            let next = format!("{before}{name} {phase}");
+            before = ", ";
+            if line.chars().count() + next.chars().count() + 5 > width {
                 line.push_str(", ...");
                 break;
             }
             line.push_str(&next);
         }
-        let mut out = output::stdout();
-        let _ = write!(out, "\r\x1b[K{line}");
+        output::stdout().bytes(line.as_bytes());
         self.drawn = true;
     }
 
     /// Wipes the line away.
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         if core::mem::take(&mut self.drawn) {
-            let _ = output::stdout().write_str("\r\x1b[K");
+            output::stdout().bytes(b"\r\x1b[K");
         }
     }
 
@@ -103,16 +98,12 @@ impl Progress {
     /// says: what is not up may be just what was asked for, as after a condition went off.
     pub fn result(&mut self, name: &str, result: &str, text: &str) {
         let well = matches!(result, "up" | "down" | "done" | "skipped");
-        let phase = Phase::ALL.into_iter().find(|phase| phase.name() == result);
-        let paint = if well { self.paint } else { Paint::Plain };
-        let mut line = String::new();
-        let _ = match phase {
-            Some(phase) => write!(line, "{name}: {}", Painted(phase, paint)),
-            None => write!(line, "{name}: {result}"),
+        let colon = if text.is_empty() { "" } else { ": " };
+        let phase = Phase::ALL.into_iter().find(|phase| well && phase.name() == result);
+        let line = match phase {
+            Some(phase) => format!("{name}: {}{colon}{text}", Painted(phase, self.paint)),
+            None => format!("{name}: {result}{colon}{text}"),
         };
-        if !text.is_empty() {
-            let _ = write!(line, ": {text}");
-        }
         if !well {
             self.doubtful.push((name.to_string(), line));
         } else if self.is_told(name) {
@@ -123,7 +114,7 @@ impl Progress {
 
     /// Whether the result of this one is told even if all is well.
     fn is_told(&self, name: &str) -> bool {
-        self.live && self.named.iter().any(|named| named == name)
+        self.live && self.named.contains(&name)
     }
 
     /// The end of the whole, `well` or not.
@@ -136,21 +127,5 @@ impl Progress {
                 let _ = writeln!(output::stdout(), "{line}");
             }
         }
-    }
-
-    /// All that was told of results is told again: the engine has died.
-    pub fn again(&mut self) {
-        self.doubtful.clear();
-    }
-
-    /// A message.
-    pub fn say(&mut self, message: &str) {
-        self.clear();
-        crate::host::control::complain(message);
-    }
-
-    /// All is told.
-    pub fn end(&mut self) {
-        self.clear();
     }
 }

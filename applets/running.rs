@@ -2,31 +2,34 @@
 //! to the engine and, where it is waited for, what the engine tells until the end. An engine that dies meanwhile is
 //! waited for.
 
-use lexopt::prelude::*;
 use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::words::write_quoted;
 
+use super::options::{Choice, Given};
 use super::progress::Progress;
-use super::{Applet, Family, exit, misuse};
+use super::{Applet, Family, Words, exit};
 use crate::host::control::{Control, Next, complain};
-use crate::sys::clock;
-use crate::sys::entry::Arguments;
+use crate::sys::{clock, output};
 
 /// How long a supervisor may take to have a listening socket again, and how often it is tried.
 const RECONNECT_MS: u32 = 3_000;
 const RECONNECT_EVERY_MS: u32 = 50;
 
+const NO_WAIT: Choice = ("--no-wait", "only say that it is wished");
+
 macro_rules! command {
-    ($constant:ident, $name:literal, $summary:literal, $usage:literal, $help:literal, $run:expr) => {
+    ($constant:ident, $name:literal, $summary:literal, $usage:literal, $help:literal, $options:expr, $more:literal) => {
         pub static $constant: Applet = Applet {
             name: $name,
             family: Family::Running,
             summary: $summary,
             usage: $usage,
             help: $help,
-            raw: false,
-            run: $run,
+            options: $options,
+            more: $more,
+            words: Words::Any,
+            run: services,
         };
     };
 }
@@ -37,14 +40,10 @@ command!(
     "wish services up, and what they need",
     "[--wait | --no-wait] NAME...",
     "Wishes services up. What they need comes up first; what a person had taken down\n\
-     or had failed among it is wished up again.\n\
-     \n\
-     --wait      wait until they are up, or cannot be; usual on a terminal\n\
-     --no-wait   only say that it is wished\n\
-     \n\
-     Exit code: 0 all up, 1 not all, 100 no such service, 111 no supervisor.\n\
-     example: pintle start nginx\n",
-    |arguments| services("start", arguments)
+     or had failed among it is wished up again.\n",
+    &[("--wait", "wait until they are up, or cannot be; usual on a terminal"), NO_WAIT],
+    "Exit code: 0 all up, 1 not all, 100 no such service, 111 no supervisor.\n\
+     example: pintle start nginx\n"
 );
 command!(
     STOP,
@@ -52,13 +51,9 @@ command!(
     "take services down, and keep them down",
     "[--wait | --no-wait] NAME...",
     "Takes services down and keeps them down until start or release. What needs them\n\
-     stops before them, waits, and comes back with them.\n\
-     \n\
-     --wait      wait until they are down; usual on a terminal\n\
-     --no-wait   only say that it is wished\n\
-     \n\
-     example: pintle stop nginx\n",
-    |arguments| services("stop", arguments)
+     stops before them, waits, and comes back with them.\n",
+    &[("--wait", "wait until they are down; usual on a terminal"), NO_WAIT],
+    "example: pintle stop nginx\n"
 );
 command!(
     RESTART,
@@ -66,44 +61,37 @@ command!(
     "restart services in place",
     "[--wait | --no-wait] NAME...",
     "Restarts services without stopping what needs them (what binds to them follows).\n\
-     What is not running is started.\n\
-     \n\
-     --wait      wait until they are up again; usual on a terminal\n\
-     --no-wait   only say that it is wished\n\
-     \n\
-     example: pintle restart nginx\n",
-    |arguments| services("restart", arguments)
+     What is not running is started.\n",
+    &[("--wait", "wait until they are up again; usual on a terminal"), NO_WAIT],
+    "example: pintle restart nginx\n"
 );
 command!(
     RELOAD,
     "reload",
     "let services read their configuration again",
     "NAME...",
-    "Does what the service's file says under reload: a signal or a command.\n\
-     \n\
-     Exit code: 0 told, 1 not up or without reload.\n\
-     example: pintle reload nginx\n",
-    |arguments| services("reload", arguments)
+    "Does what the service's file says under reload: a signal or a command.\n",
+    &[],
+    "Exit code: 0 told, 1 not up or without reload.\n\
+     example: pintle reload nginx\n"
 );
 command!(
     SIGNAL,
     "signal",
     "send a signal to the main process of services",
     "SIGNAL NAME...",
-    "Sends a signal, by name (HUP, SIGHUP) or number, to the main process.\n\
-     \n\
-     example: pintle signal USR1 nginx\n",
-    |arguments| services("signal", arguments)
+    "Sends a signal, by name (HUP, SIGHUP) or number, to the main process.\n",
+    &[],
+    "example: pintle signal USR1 nginx\n"
 );
 command!(
     RESET,
     "reset",
     "forget that services have failed",
     "[--wait | --no-wait] NAME...",
-    "Forgets failed, skipped and done: what is still wished up starts again.\n\
-     \n\
-     example: pintle reset nginx\n",
-    |arguments| services("reset", arguments)
+    "Forgets failed, skipped and done: what is still wished up starts again.\n",
+    &[("--wait", "wait until it has; usual on a terminal"), NO_WAIT],
+    "example: pintle reset nginx\n"
 );
 command!(
     RELEASE,
@@ -111,171 +99,156 @@ command!(
     "take back start and stop",
     "[--wait | --no-wait] NAME...",
     "Takes back what start and stop have said: services are up if something else\n\
-     (the boot, a need, an event) holds them, and down if not.\n\
-     \n\
-     example: pintle release nginx\n",
-    |arguments| services("release", arguments)
+     (the boot, a need, an event) holds them, and down if not.\n",
+    &[("--wait", "wait until they are up or down; usual on a terminal"), NO_WAIT],
+    "example: pintle release nginx\n"
 );
 
 pub static SHUTDOWN: Applet = Applet {
     name: "shutdown",
     family: Family::Machine,
     summary: "take everything down in order, then end the supervisor",
-    usage: "[--no-wait]",
-    help: "Takes all services down in order; then the supervisor ends.\n\
-           \n\
-           --no-wait   do not wait for it\n",
-    raw: false,
+    usage: "[--wait | --no-wait]",
+    help: "Takes all services down in order; then the supervisor ends.\n",
+    options: &[("--wait", "wait until it is over, as it does unless told"), ("--no-wait", "do not wait for it")],
+    more: "",
+    words: Words::None,
     run: shutdown,
 };
 
-fn services(verb: &'static str, arguments: Arguments) -> i32 {
-    let (words, wait) = match read(verb, arguments) {
-        Ok(read) => read,
+fn services(given: Given) -> i32 {
+    let words = match given.texts() {
+        Ok(words) => words,
         Err(code) => return code,
     };
-    let needed = if verb == "signal" { 2 } else { 1 };
+    let is_signal = given.command == "signal";
+    let needed = if is_signal { 2 } else { 1 };
     if words.len() < needed {
-        return misuse(verb, &if verb == "signal" { "which signal, to which service?" } else { "which service?" });
+        let which = if is_signal { "which signal, to which service?" } else { "which service?" };
+        return given.misuse(which, "".as_ref());
     }
-    // Only these take time that can be waited for.
-    let waits = matches!(verb, "start" | "stop" | "restart" | "reset" | "release");
-    let on_terminal = rustix::termios::isatty(rustix::stdio::stdout());
     let (head, names) = words.split_at(needed - 1);
-    let lines = match lines(verb, head, names) {
+    let lines = match lines(&given, head, names) {
         Ok(lines) => lines,
-        Err(message) => return misuse(verb, &message),
+        Err(code) => return code,
     };
-    run(&lines, waits && wait.unwrap_or(on_terminal), names)
-}
-
-/// The words, and whether to wait.
-fn read(command: &str, arguments: Arguments) -> Result<(Vec<String>, Option<bool>), i32> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut words, mut wait) = (Vec::new(), None);
-    loop {
-        match parser.next() {
-            Ok(None) => return Ok((words, wait)),
-            Ok(Some(Long("wait"))) => wait = Some(true),
-            Ok(Some(Long("no-wait"))) => wait = Some(false),
-            Ok(Some(Value(word))) => match word.into_string() {
-                Ok(word) => words.push(word),
-                Err(word) => return Err(misuse(command, &format!("{word:?} is not text"))),
-            },
-            Ok(Some(other)) => return Err(misuse(command, &other.unexpected())),
-            Err(error) => return Err(misuse(command, &error)),
-        }
-    }
+    // Only what has these options takes time that can be waited for.
+    let wait = match (given.choices.is_empty(), given.last(&["--wait", "--no-wait"])) {
+        (true, _) => false,
+        (false, None) => output::is_terminal(),
+        (false, Some(option)) => option == "--wait",
+    };
+    run(&lines, wait, names)
 }
 
 /// Requests that fit a line each.
-fn lines(verb: &str, head: &[String], names: &[String]) -> Result<Vec<String>, String> {
+fn lines(given: &Given, head: &[&str], names: &[&str]) -> Result<Vec<String>, i32> {
     // `wait ` may come before, a newline behind.
     const BYTES_MAX: usize = LINE_BYTES_MAX - 6;
-    let (mut lines, mut line, mut count) = (Vec::new(), String::new(), 0);
+    let mut first = String::from(given.command);
+    for part in head {
+        quote(given, &mut first, part)?;
+    }
+    let (mut lines, mut line, mut count) = (Vec::new(), first.clone(), 0);
     for name in names {
-        let mut word = String::new();
-        quote(&mut word, name)?;
-        if line.len() + 1 + word.len() > BYTES_MAX || count + head.len() + 3 > WORDS_MAX {
-            lines.push(core::mem::take(&mut line));
-        }
-        if line.is_empty() {
-            line.push_str(verb);
-            for part in head {
-                line.push(' ');
-                quote(&mut line, part)?;
-            }
+        let before = line.len();
+        quote(given, &mut line, name)?;
+        if count > 0 && (line.len() > BYTES_MAX || count + head.len() + 3 > WORDS_MAX) {
+            let word = line.split_off(before);
+            lines.push(core::mem::replace(&mut line, first.clone()));
+            line.push_str(&word);
             count = 0;
         }
-        line.push(' ');
-        line.push_str(&word);
+        if line.len() > BYTES_MAX {
+            return Err(given.misuse("a name is too long", "".as_ref()));
+        }
         count += 1;
     }
     lines.push(line);
-    if lines.iter().any(|line| line.len() > BYTES_MAX) { Err("a name is too long".into()) } else { Ok(lines) }
+    Ok(lines)
 }
 
-/// Adds a word as a line has it.
-pub fn quote(line: &mut String, word: &str) -> Result<(), String> {
+/// Adds a blank and a word as a line has it.
+pub fn quote(given: &Given, line: &mut String, word: &str) -> Result<(), i32> {
     if word.chars().any(char::is_control) {
-        return Err(format!("{word:?} has a control character"));
+        return Err(given.misuse("a control character is in", word.as_ref()));
     }
-    write_quoted(line, word).map_err(|_| "not text".into())
+    line.push(' ');
+    let _ = write_quoted(line, word); // a String takes everything
+    Ok(())
+}
+
+/// Connects; the error is the exit code, after a message.
+pub fn connect() -> Result<Control, i32> {
+    Control::connect().map_err(|message| {
+        complain(&message);
+        exit::SYSTEM
+    })
 }
 
 /// Sends requests, waits for their transactions where that is asked, and gives the exit code. `named` are those whose
 /// results are told even if all is well.
-pub fn run(lines: &[String], wait: bool, named: &[String]) -> i32 {
-    let mut control = match Control::connect() {
-        Ok(control) => control,
-        Err(message) => {
-            complain(&message);
-            return exit::SYSTEM;
-        }
-    };
+pub fn run(lines: &[String], wait: bool, named: &[&str]) -> i32 {
+    let (Ok(code) | Err(code)) = try_run(lines, wait, named);
+    code
+}
+
+fn try_run(lines: &[String], wait: bool, named: &[&str]) -> Result<i32, i32> {
+    let mut control = connect()?;
     let mut numbers = Vec::new();
-    let mut first_is_told = false;
+    // One request reports its own transaction from its beginning; several are waited for one after the other.
+    let single = wait && lines.len() == 1;
     for line in lines {
-        // One request reports its own transaction from its beginning; several are waited for one after the other.
-        let single = wait && lines.len() == 1;
-        let sent = if single { format!("wait {line}") } else { line.clone() };
-        match ask(&mut control, &sent) {
-            Ok(number) => numbers.push(number),
-            Err(code) => return code,
-        }
-        first_is_told = single;
+        let told = format!("wait {line}");
+        numbers.push(ask(&mut control, if single { &told } else { line })?);
     }
     if !wait {
-        return exit::DONE;
+        return Ok(exit::DONE);
     }
     let mut progress = Progress::new(named);
     let mut worst = exit::DONE;
     for number in numbers {
-        worst = worst.max(follow(&mut control, number, first_is_told, &mut progress));
+        let (Ok(code) | Err(code)) = follow(&mut control, number, single, &mut progress);
+        worst = worst.max(code);
     }
-    progress.end();
-    worst
+    progress.clear();
+    Ok(worst)
 }
 
 /// Sends one request; gives the number of its transaction, or the exit code after a message. An engine that ends before
 /// it has answered is asked again, if asking twice is no harm.
-fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
+pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
     loop {
         let next = match control.send(line) {
             Ok(()) => control.next(None),
             Err(_) => Next::Ended,
         };
-        match next {
-            Next::Line(answer) => {
-                let (message, code) = match Answer::parse(&answer) {
-                    Some(Answer::Ok(number, text)) => {
-                        note(text);
-                        return Ok(number);
+        let (message, code) = match next {
+            Next::Line(answer) => match Answer::parse(&answer) {
+                Some(Answer::Ok(number, text)) => {
+                    // What it adds to its `ok`.
+                    if !text.is_empty() {
+                        complain(&format!("note: {text}"));
                     }
-                    Some(Answer::No(text)) => (text, exit::NO),
-                    Some(Answer::Bad(text)) => (text, exit::MISUSE),
-                    _ => ("the engine gave an answer that makes no sense", exit::SYSTEM),
-                };
-                complain(message);
-                return Err(code);
-            }
-            Next::Nothing => {}
-            Next::Ended => {
-                let once = ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb));
-                if once {
-                    complain("the engine ended before it answered: it is not known whether this was done");
-                    return Err(exit::SYSTEM);
+                    return Ok(number);
                 }
-                *control = reconnect()?;
+                Some(Answer::No(text)) => (text.to_string(), exit::NO),
+                Some(Answer::Bad(text)) => (text.to_string(), exit::MISUSE),
+                Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
+                    ("the engine gave an answer that makes no sense".to_string(), exit::SYSTEM)
+                }
+            },
+            Next::Nothing => continue,
+            Next::Ended if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) => {
+                ("the engine ended before it answered: it is not known whether this was done".to_string(), exit::SYSTEM)
             }
-        }
-    }
-}
-
-/// Shows what the engine adds to its `ok`, if anything.
-pub fn note(text: &str) {
-    if !text.is_empty() {
-        complain(&format!("note: {text}"));
+            Next::Ended => {
+                *control = reconnect()?;
+                continue;
+            }
+        };
+        complain(&message);
+        return Err(code);
     }
 }
 
@@ -295,100 +268,89 @@ pub fn reconnect() -> Result<Control, i32> {
 }
 
 /// Follows a transaction to its end. `told`: the engine already reports it on this connection.
-fn follow(control: &mut Control, number: u32, told: bool, progress: &mut Progress) -> i32 {
+fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Progress) -> Result<i32, i32> {
     if number == 0 && !told {
-        return exit::DONE;
+        return Ok(exit::DONE);
     }
-    let mut told = told;
     loop {
         if !told {
-            if let Err(code) = ask(control, &format!("await {number}")) {
-                return code;
-            }
+            ask(control, &format!("await {number}"))?;
             told = true;
         }
-        match control.next(progress.deadline()) {
-            Next::Nothing => progress.draw(),
-            Next::Ended => {
-                progress.again();
-                *control = match reconnect() {
-                    Ok(control) => control,
-                    Err(code) => return code,
-                };
-                told = false;
+        let line = match control.next(progress.draws) {
+            Next::Nothing => {
+                progress.draw();
+                continue;
             }
-            Next::Line(line) => match Answer::parse(&line) {
-                Some(Answer::Phase { name, phase, text }) => progress.phase(name, phase, text),
-                Some(Answer::Result { name, result, text }) => progress.result(name, result, text),
-                Some(Answer::End(_, "done")) => {
-                    progress.results(true);
-                    return exit::DONE;
+            Next::Ended => {
+                // All that was told of results is told again.
+                progress.doubtful.clear();
+                *control = reconnect()?;
+                told = false;
+                continue;
+            }
+            Next::Line(line) => line,
+        };
+        let message = match Answer::parse(&line) {
+            Some(Answer::Phase { name, phase, text }) => {
+                progress.phase(name, phase, text);
+                continue;
+            }
+            Some(Answer::Result { name, result, text }) => {
+                progress.result(name, result, text);
+                continue;
+            }
+            Some(Answer::Ok(..)) | None => continue,
+            Some(Answer::End(_, how)) => {
+                progress.results(how == "done");
+                match how {
+                    "done" => return Ok(exit::DONE),
+                    "superseded" => "a later command contradicted this one",
+                    "unknown" => "the engine does not know any more what became of it; see pintle status",
+                    _ => return Ok(exit::NO),
                 }
-                Some(Answer::End(_, "superseded")) => {
-                    progress.results(false);
-                    progress.say("a later command contradicted this one");
-                    return exit::NO;
-                }
-                Some(Answer::End(_, "unknown")) => {
-                    progress.results(false);
-                    progress.say("the engine does not know any more what became of it; see pintle status");
-                    return exit::NO;
-                }
-                Some(Answer::End(..)) => {
-                    progress.results(false);
-                    return exit::NO;
-                }
-                Some(Answer::Ok(..)) | None => {}
-                Some(Answer::No(text) | Answer::Bad(text)) => {
-                    progress.say(text);
-                    return exit::NO;
-                }
-            },
-        }
+            }
+            Some(Answer::No(text) | Answer::Bad(text)) => text,
+        };
+        progress.clear();
+        complain(message);
+        return Ok(exit::NO);
     }
 }
 
-fn shutdown(arguments: Arguments) -> i32 {
-    let wait = match read("shutdown", arguments) {
-        Ok((words, _)) if !words.is_empty() => return misuse("shutdown", &"it takes no names"),
-        Ok((_, wait)) => wait.unwrap_or(true),
-        Err(code) => return code,
-    };
-    let mut control = match Control::connect() {
-        Ok(control) => control,
-        Err(message) => {
-            complain(&message);
-            return exit::SYSTEM;
-        }
-    };
-    if let Err(code) = ask(&mut control, "shutdown") {
-        return code;
+fn shutdown(given: Given) -> i32 {
+    let (Ok(code) | Err(code)) = try_shutdown(given.last(&["--wait", "--no-wait"]) == Some("--no-wait"));
+    code
+}
+
+fn try_shutdown(no_wait: bool) -> Result<i32, i32> {
+    let mut control = connect()?;
+    ask(&mut control, "shutdown")?;
+    if no_wait {
+        return Ok(exit::DONE);
     }
-    if !wait {
-        return exit::DONE;
-    }
-    // It is over when the supervisor is gone; until then every change is of interest.
-    let _ = control.send("follow");
     let mut progress = Progress::new(&[]);
     loop {
-        match control.next(progress.deadline()) {
-            Next::Nothing => progress.draw(),
-            Next::Line(line) => {
-                // The last line is no end: then the supervisor ends, and with it this connection.
-                if let Some(Answer::Phase { name, phase, text }) = Answer::parse(&line) {
-                    progress.phase(name, phase, text);
+        // It is over when the supervisor is gone; until then every change is of interest.
+        let _ = control.send("follow");
+        loop {
+            match control.next(progress.draws) {
+                Next::Nothing => progress.draw(),
+                Next::Line(line) => {
+                    // The last line is no end: then the supervisor ends, and with it this connection.
+                    if let Some(Answer::Phase { name, phase, text }) = Answer::parse(&line) {
+                        progress.phase(name, phase, text);
+                    }
                 }
+                Next::Ended => break,
             }
-            // Perhaps only the engine has ended. Where nobody listens any more, the supervisor has, too.
-            Next::Ended => match Control::connect() {
-                Ok(mut again) => {
-                    let _ = again.send("follow");
-                    control = again;
-                }
-                Err(_) => break,
-            },
+        }
+        // Perhaps only the engine has ended. Where nobody listens any more, the supervisor has, too.
+        match Control::connect() {
+            Ok(again) => control = again,
+            Err(_) => break,
         }
     }
-    progress.end();
-    exit::DONE
+    progress.clear();
+    Ok(exit::DONE)
 }

@@ -2,6 +2,7 @@
 //!
 //! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -36,11 +37,11 @@ pub struct Sources {
 impl Sources {
     /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
     /// a directory, and hidden ones, are left alone; directories in it are not entered.
-    pub fn read(given: &[PathBuf]) -> Sources {
+    pub fn read(given: &[&OsStr]) -> Sources {
         let mut sources = Sources::default();
         let mut files = Vec::new();
         let mut directories: Vec<((u64, u64), &Path)> = Vec::new();
-        for path in given {
+        for path in given.iter().map(Path::new) {
             match whole::look(path) {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
@@ -52,7 +53,7 @@ impl Sources {
                     }
                 }
                 Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
-                Ok(_) => files.push(path.clone()),
+                Ok(_) => files.push(path.to_path_buf()),
                 Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Words(error))),
             }
         }

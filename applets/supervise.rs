@@ -1,12 +1,12 @@
 //! `pintle supervise`: becomes the supervisor.
 
 use core::fmt::Write;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
-use super::{Applet, Family, exit, misuse};
+use super::options::Given;
+use super::{Applet, Family, Words};
 use crate::host::supervisor::{self, Options};
-use crate::sys::entry::Arguments;
-use crate::sys::{OwnedFd, output, process};
+use crate::sys::{Errno, OwnedFd, output, process};
 
 /// The command.
 pub static APPLET: Applet = Applet {
@@ -16,30 +16,27 @@ pub static APPLET: Applet = Applet {
     usage: "[OPTION]... [BUNDLE]",
     help: "Starts what BUNDLE (default) stands for, in order, and supervises it until\n\
            SIGTERM or `pintle shutdown` takes everything down again. Stays in the\n\
-           foreground.\n\
-           \n\
-           --db FILE             the database (/etc/pintle/boot.db)\n\
-           --run DIR             the run directory ($PINTLE_RUN, /run/pintle, or\n\
-           \x20                     /dev/shm/pintle-UID)\n\
-           --log-dir DIR         where logs go ($PINTLE_LOG, /var/log/pintle, or log in\n\
-           \x20                     the run directory)\n\
-           --engine-user NAME    as whom the engine runs, which needs no privilege\n\
-           --shutdown-timeout T  after it all is killed: 500ms, 60s (the default), 2m\n\
-           --ready-fd N          writes a newline to descriptor N once commands can be\n\
-           \x20                     given, and closes it\n\
-           \n\
-           A second SIGINT kills everything at once.\n\
+           foreground.\n",
+    options: &[
+        ("--db FILE", "the database (/etc/pintle/boot.db)"),
+        ("--run DIR", "the run directory ($PINTLE_RUN, /run/pintle, or\n/dev/shm/pintle-UID)"),
+        ("--log-dir DIR", "where logs go ($PINTLE_LOG, /var/log/pintle, or log in\nthe run directory)"),
+        ("--engine-user NAME", "as whom the engine runs, which needs no privilege"),
+        ("--shutdown-timeout T", "after it all is killed: 500ms, 60s (the default), 2m"),
+        ("--ready-fd N", "writes a newline to descriptor N once commands can be\ngiven, and closes it"),
+    ],
+    more: "A second SIGINT kills everything at once.\n\
            \n\
            example: pintle supervise --db ./boot.db --run /tmp/pintle web\n",
-    raw: false,
+    words: Words::One,
     run,
 };
 
-fn run(arguments: Arguments) -> i32 {
+fn run(given: Given) -> i32 {
     supervisor::first_acts();
-    let options = match options(arguments) {
+    let options = match options(&given) {
         Ok(options) => options,
-        Err(error) => return misuse("supervise", &error),
+        Err(code) => return code,
     };
     let mut supervisor = match supervisor::start(options) {
         Ok(supervisor) => supervisor,
@@ -52,46 +49,30 @@ fn run(arguments: Arguments) -> i32 {
     process::exit(supervisor.run())
 }
 
-fn options(arguments: Arguments) -> Result<Options, lexopt::Error> {
-    use lexopt::prelude::*;
-    let mut database = OsString::from("/etc/pintle/boot.db");
-    let (mut run, mut log_dir, mut engine_user, mut ready, mut bundle) = (None, None, None, None, None);
+fn options(given: &Given) -> Result<Options, i32> {
     let mut shutdown_timeout_ms = 60_000;
-    let mut parser = lexopt::Parser::from_args(arguments);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("db") => database = parser.value()?,
-            Long("run") => run = Some(parser.value()?),
-            Long("engine-user") => engine_user = Some(parser.value()?),
-            Long("log-dir") => log_dir = Some(parser.value()?),
-            Long("shutdown-timeout") => {
-                let text = parser.value()?.string()?;
-                let time = pintle::lang::duration_ms(&text).and_then(|ms| u32::try_from(ms).ok());
-                shutdown_timeout_ms = time.ok_or_else(|| format!("\"{text}\" is not a time such as 90s"))?;
-            }
-            Long("ready-fd") => ready = Some(parser.value()?.parse::<i32>()?),
-            Value(name) if bundle.is_none() => bundle = Some(name),
-            other => return Err(other.unexpected()),
-        }
+    if let Some(time) = given.value("--shutdown-timeout") {
+        let ms = time.to_str().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
+        shutdown_timeout_ms = ms.ok_or_else(|| given.misuse("not a time such as 90s:", time))?;
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.
-    let ready = ready.map(keep).transpose()?;
+    let mut ready = None;
+    if let Some(shown) = given.value("--ready-fd") {
+        let number = given.number("--ready-fd", 0, i32::MAX as u64)? as i32;
+        ready = Some(keep(number).map_err(|_| given.misuse("no such descriptor is open:", shown))?);
+    }
     Ok(Options {
-        database,
-        run,
-        log_dir,
+        database: given.value("--db").unwrap_or(OsStr::new("/etc/pintle/boot.db")),
+        run: given.value("--run"),
+        log_dir: given.value("--log-dir"),
         shutdown_timeout_ms,
-        engine_user,
+        engine_user: given.value("--engine-user"),
         ready,
-        bundle: bundle.unwrap_or_else(|| OsString::from("default")),
+        bundle: given.words.first().copied().unwrap_or(OsStr::new("default")),
     })
 }
 
-fn keep(number: i32) -> Result<OwnedFd, String> {
-    let refused = |_| format!("descriptor {number} is not open");
-    let given = if number > 2 { process::take_inherited(number) } else { Err(crate::sys::Errno::BADF) };
-    process::move_up(given.map_err(refused)?).map_err(refused)
+fn keep(number: i32) -> Result<OwnedFd, Errno> {
+    let given = if number > 2 { process::take_inherited(number) } else { Err(Errno::BADF) };
+    process::move_up(given?)
 }
-
-/// Exit codes are those of all commands.
-const _: i32 = exit::DONE;

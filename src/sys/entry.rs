@@ -18,7 +18,6 @@ static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 static LAST_RITES: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// The arguments of the program, argument 0 first. They live as long as the process.
-/// `lexopt::Parser::from_iter(arguments)` takes them.
 #[derive(Clone)]
 pub struct Arguments {
     at: *const *const u8,

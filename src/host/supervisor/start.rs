@@ -28,26 +28,26 @@ use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::supervision::{Policy, Ready};
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// What `pintle supervise` was asked for.
 pub struct Options {
     /// The database.
-    pub database: OsString,
+    pub database: &'static OsStr,
     /// The run directory; none: the usual ones.
-    pub run: Option<OsString>,
+    pub run: Option<&'static OsStr>,
     /// Where logs go; none: the usual place.
-    pub log_dir: Option<OsString>,
+    pub log_dir: Option<&'static OsStr>,
     /// The bound of a shutdown.
     pub shutdown_timeout_ms: u32,
     /// As whom the engine runs; none: as whoever runs this.
-    pub engine_user: Option<OsString>,
+    pub engine_user: Option<&'static OsStr>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
     /// The service to boot.
-    pub bundle: OsString,
+    pub bundle: &'static OsStr,
 }
 
 /// Why it does not start, and the exit code for it.
@@ -88,13 +88,13 @@ pub fn first_acts() {
 /// Makes the supervisor. `first_acts` have been done, and nothing but descriptors 0 to 2 and `options.ready` is open.
 pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     keep_numbers().map_err(|error| Refusal::system("cannot keep descriptors", error))?;
-    let place = run_directory::make(options.run.as_deref())?;
+    let place = run_directory::make(options.run)?;
     let lock = lock(&place)?;
     // Looked at before anything of an earlier supervisor's is replaced, ended once it is sure that we go on.
     let earlier = place.directory().and_then(Survivors::find);
-    let (database, image) = copy_database(&place, Path::new(&options.database))?;
+    let (database, image) = copy_database(&place, Path::new(options.database))?;
     let boot = image.find(options.bundle.as_bytes()).ok_or_else(|| {
-        let (database, bundle) = (Path::new(&options.database).display(), Path::new(&options.bundle).display());
+        let (database, bundle) = (Path::new(options.database).display(), Path::new(options.bundle).display());
         Refusal::input(format!("{database}: no service \"{bundle}\" to boot"))
     })?;
     let geometry = Geometry::of(&image);
@@ -121,7 +121,7 @@ pub fn start(options: Options) -> Result<Supervisor, Refusal> {
     let reports = reports::Reports::new(report_words, geometry);
     fill_header(&reports, &image, boot);
 
-    let engine_account = options.engine_user.as_ref().map(|name| engine_account(name.as_bytes())).transpose()?;
+    let engine_account = options.engine_user.map(|name| engine_account(name.as_bytes())).transpose()?;
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
 
@@ -368,7 +368,7 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
 /// `--log-dir`, else the usual place. A link in the run directory leads readers to another one.
 fn log_directory(options: &Options, place: &Place) -> Option<CString> {
     let directory = match (&options.log_dir, place.directory()) {
-        (Some(given), _) => given.clone(),
+        (Some(given), _) => given.to_os_string(),
         (None, Some(run)) => crate::host::log_files::directory(run.path()),
         (None, None) => return None,
     };

@@ -1,0 +1,193 @@
+//! Options of all commands: each command has one table, which its help shows and the parser reads.
+//!
+//! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand together;
+//! words and options may be mixed; what is behind `--` is no option.
+
+use core::fmt::{self, Display, Write};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Applet, Words, exit};
+use crate::sys::entry::Arguments;
+use crate::sys::output;
+
+/// A line of the table: how the option is written, `-n, --lines LINES`, with the value it takes last and in capitals; and
+/// what help says of it. One of which nothing is said is not shown. A line without an option is a heading.
+pub type Choice = (&'static str, &'static str);
+
+/// What was given to a command.
+pub struct Given {
+    /// Its name.
+    pub command: &'static str,
+    /// What is not an option. Behind `--` too, but for a command that takes another one.
+    pub words: Vec<&'static OsStr>,
+    /// What is behind the first `--`.
+    pub behind: Option<Arguments>,
+    /// The table.
+    pub choices: &'static [Choice],
+    /// Lines of the table and values, in the order in which they were given.
+    options: Vec<(usize, &'static OsStr)>,
+}
+
+impl Given {
+    /// Reads what this command takes. The error is the exit code, after a message.
+    pub fn read(applet: &Applet, mut arguments: Arguments) -> Result<Given, i32> {
+        let mut given = Given {
+            command: applet.name,
+            words: Vec::new(),
+            behind: None,
+            choices: applet.options,
+            options: Vec::new(),
+        };
+        if applet.words == Words::Raw {
+            given.behind = Some(arguments);
+            return Ok(given);
+        }
+        while let Some(argument) = arguments.next() {
+            let bytes = argument.as_bytes();
+            match bytes {
+                b"--" => {
+                    given.behind = Some(arguments.clone());
+                    if applet.words == Words::AndCommand {
+                        break;
+                    }
+                    for word in arguments.by_ref() {
+                        given.word(applet, word)?;
+                    }
+                }
+                [b'-', b'-', ..] => {
+                    let length = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
+                    let (name, value) = bytes.split_at(length);
+                    given.option(name, value, &mut arguments)?;
+                }
+                [b'-', letters @ ..] if !letters.is_empty() => {
+                    let mut letters = letters;
+                    while let Some((letter, value)) = letters.split_first() {
+                        let took = given.option(&[b'-', *letter], value, &mut arguments)?;
+                        letters = if took { &[] } else { value };
+                    }
+                }
+                _ => given.word(applet, argument)?,
+            }
+        }
+        Ok(given)
+    }
+
+    fn word(&mut self, applet: &Applet, word: &'static OsStr) -> Result<(), i32> {
+        if applet.words == Words::None || applet.words == Words::One && !self.words.is_empty() {
+            return Err(self.misuse("unexpected argument", word));
+        }
+        self.words.push(word);
+        Ok(())
+    }
+
+    /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
+    fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> Result<bool, i32> {
+        let shown = OsStr::from_bytes(name);
+        let Some(at) = self.line(name) else { return Err(self.misuse("no such option", shown)) };
+        let takes = !self.choices[at].0.rsplit(' ').next().is_some_and(|last| last.starts_with('-'));
+        let value = match value {
+            b"" if takes => match arguments.next() {
+                Some(value) => value,
+                None => return Err(self.misuse("a value is missing behind", shown)),
+            },
+            [b'=', ..] if !takes => return Err(self.misuse("no value belongs to", shown)),
+            value => OsStr::from_bytes(value.strip_prefix(b"=").unwrap_or(value)),
+        };
+        self.options.push((at, value));
+        Ok(takes)
+    }
+
+    /// The line of the table with this option: `-n` or `--name`.
+    fn line(&self, name: &[u8]) -> Option<usize> {
+        let has = |(form, _): &Choice| form.as_bytes().split(|byte| b", ".contains(byte)).any(|part| part == name);
+        self.choices.iter().position(has)
+    }
+
+    /// All values of an option, named as it is written: `--lines`.
+    pub fn all(&self, option: &str) -> impl Iterator<Item = &'static OsStr> {
+        let line = self.line(option.as_bytes());
+        self.options.iter().filter(move |(at, _)| Some(*at) == line).map(|(_, value)| *value)
+    }
+
+    /// The last value of an option.
+    #[inline(never)]
+    pub fn value(&self, option: &str) -> Option<&'static OsStr> {
+        self.all(option).last()
+    }
+
+    /// Which of these options was given last.
+    pub fn last<'a>(&self, options: &[&'a str]) -> Option<&'a str> {
+        let (last, _) = self.options.last()?;
+        options.iter().copied().find(|option| self.line(option.as_bytes()) == Some(*last))
+    }
+
+    /// Whether an option was given.
+    pub fn has(&self, option: &str) -> bool {
+        self.value(option).is_some()
+    }
+
+    /// The value of an option that is a whole number up to `max`.
+    pub fn number(&self, option: &str, usual: u64, max: u64) -> Result<u64, i32> {
+        let Some(value) = self.value(option) else { return Ok(usual) };
+        let number = value.to_str().and_then(|digits| digits.parse().ok()).filter(|number| *number <= max);
+        number.ok_or_else(|| self.misuse("not a number that can be meant", value))
+    }
+
+    /// The words, which are to be text.
+    pub fn texts(&self) -> Result<Vec<&'static str>, i32> {
+        let mut texts = Vec::new();
+        for word in &self.words {
+            texts.push(word.to_str().ok_or_else(|| self.misuse("not text", word))?);
+        }
+        Ok(texts)
+    }
+
+    /// `pintle COMMAND: WHAT "ABOUT"` (without the quotes where that is empty), where to read more, and the exit code.
+    pub fn misuse(&self, what: &str, about: &OsStr) -> i32 {
+        let mut out = output::stderr();
+        let name = self.command;
+        let _ = write!(out, "pintle {name}: {what}");
+        if !about.is_empty() {
+            let _ = write!(out, " \"{}\"", Shown(about));
+        }
+        let _ = writeln!(out, "\ntry: pintle {name} --help");
+        exit::MISUSE
+    }
+}
+
+/// Writes the table for people, texts one below the other.
+pub fn write(choices: &[Choice], out: &mut dyn Write) -> fmt::Result {
+    let shown = |(form, text): &Choice| if text.is_empty() { 0 } else { form.len() };
+    let width = choices.iter().map(shown).max().unwrap_or(0);
+    for (at, (form, text)) in choices.iter().enumerate() {
+        if at == 0 || form.is_empty() {
+            out.write_char('\n')?;
+        }
+        if form.is_empty() {
+            writeln!(out, "{text}")?;
+            continue;
+        }
+        let mut form = *form;
+        for line in text.split_terminator('\n') {
+            writeln!(out, "{form:width$}  {line}")?;
+            form = "";
+        }
+    }
+    Ok(())
+}
+
+/// Text that may not be UTF-8, for people.
+pub struct Shown<'a>(pub &'a OsStr);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            to.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                to.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
