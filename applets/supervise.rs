@@ -1,12 +1,11 @@
 //! `pintle supervise`: becomes the supervisor.
 
-use core::fmt::Write;
 use std::ffi::OsStr;
 
 use super::options::Given;
 use super::{Applet, Family, Words};
 use crate::host::supervisor::{self, Options};
-use crate::sys::{Errno, OwnedFd, output, process};
+use crate::sys::{Errno, OwnedFd, process};
 
 /// The command.
 pub static APPLET: Applet = Applet {
@@ -38,15 +37,8 @@ fn run(given: Given) -> i32 {
         Ok(options) => options,
         Err(code) => return code,
     };
-    let mut supervisor = match supervisor::start(options) {
-        Ok(supervisor) => supervisor,
-        Err(refusal) => {
-            let _ = writeln!(output::stderr(), "pintle: {}", refusal.text);
-            return refusal.code;
-        }
-    };
     // What it holds ends with the process.
-    process::exit(supervisor.run())
+    process::exit(supervisor::start(options).run())
 }
 
 fn options(given: &Given) -> Result<Options, i32> {

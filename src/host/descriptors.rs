@@ -16,3 +16,6 @@ pub const CONTROL: i32 = 8;
 pub const TO_SUPERVISOR: i32 = 9;
 /// The engine's doorbell, the end that answers.
 pub const TO_ENGINE: i32 = 10;
+
+/// All of them, in order.
+pub const ALL: [i32; 8] = [DATABASE, ORDERS, REPORTS, PUBLISHED, STATE, CONTROL, TO_SUPERVISOR, TO_ENGINE];

@@ -22,10 +22,11 @@ use pintle::status::{View, why};
 use pintle::time::Instant;
 
 use super::clients::{Answer, Clients, Room, TOKENS, Talk};
+use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, output, process, residence, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
@@ -35,6 +36,9 @@ const STORM: u32 = 16;
 const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
 const LEASE_GRACE_MS: u32 = 2_000;
+
+const TIE: &str = "the engine cannot tie itself to the supervisor";
+const WAIT: &str = "the engine cannot set up waiting";
 
 const TOKEN_DOORBELL: u64 = 0;
 const TOKEN_LISTENING: u64 = 1;
@@ -68,67 +72,53 @@ struct Host {
 pub fn run() -> i32 {
     // Nobody steers the engine by signals, and none that was meant for others (a broadcast, a terminal's) ends it.
     signals::block(SignalSet::all_but_fatal());
-    match Host::new() {
-        Ok(mut host) => host.run(),
-        Err((what, error)) => {
-            let _ = writeln!(output::stderr(), "pintle-engine: {what}: {}", crate::sys::errno::Words(error));
-            111
-        }
-    }
+    Host::new().run()
 }
 
-type Trouble = (&'static str, Errno);
+/// One of those that the supervisor has given.
+fn take(number: i32) -> OwnedFd {
+    process::take_inherited(number).or_refuse("the engine lacks a descriptor; the supervisor starts this program")
+}
 
 impl Host {
-    fn new() -> Result<Host, Trouble> {
-        process::die_with_parent().map_err(|error| ("cannot tie itself to the supervisor", error))?;
-        let take = |number, what| process::take_inherited(number).map_err(|error| (what, error));
-        let database = take(descriptors::DATABASE, "no database at descriptor 3; the supervisor starts this program")?;
-        let orders_fd = take(descriptors::ORDERS, "no orders at descriptor 4")?;
-        let reports_fd = take(descriptors::REPORTS, "no reports at descriptor 5")?;
-        let published_fd = take(descriptors::PUBLISHED, "no published file at descriptor 6")?;
-        let state_fd = take(descriptors::STATE, "no state at descriptor 7")?;
-        let listening = take(descriptors::CONTROL, "no control socket at descriptor 8")?;
-        let to_supervisor = Doorbell::from_fd(take(descriptors::TO_SUPERVISOR, "no doorbell at descriptor 9")?);
-        let to_engine = Doorbell::from_fd(take(descriptors::TO_ENGINE, "no doorbell at descriptor 10")?);
+    /// Ends the process, and says why, where it cannot be made.
+    fn new() -> &'static mut Host {
+        process::die_with_parent().or_refuse(TIE);
+        let [database, orders_fd, reports_fd, published_fd, state_fd, listening, to_supervisor, to_engine] =
+            descriptors::ALL.map(take);
+        let (to_supervisor, to_engine) = (Doorbell::from_fd(to_supervisor), Doorbell::from_fd(to_engine));
 
-        let bytes = mapping::Image::open(database.as_fd()).map_err(|error| ("cannot map the database", error))?.bytes;
-        let image = Image::open(bytes).map_err(|error| {
-            let _ = writeln!(output::stderr(), "pintle-engine: {error}");
-            ("cannot use the database", Errno::INVAL)
-        })?;
+        let bytes = mapping::Image::open(database.as_fd()).or_refuse("the engine cannot map the database").bytes;
+        let image = Image::open(bytes)
+            .unwrap_or_else(|error| refuse(111, format_args!("the engine cannot use the database: {error}")));
         let geometry = Geometry::of(&image);
         let shared =
-            |fd: &OwnedFd, count, what| mapping::shared_words(fd.as_fd(), count).map_err(|error| (what, error));
-        let orders = Orders::new(shared(&orders_fd, orders::words(&geometry), "cannot map the orders")?, geometry);
-        let published = Published::new(
-            shared(&published_fd, published::words(&geometry), "cannot map what is published")?,
-            geometry,
-        );
-        let count = reports::words(&geometry);
-        let reports = mapping::shared_words_read_only(reports_fd.as_fd(), count);
-        let reports = Reports::new(reports.map_err(|error| ("cannot map the reports", error))?, geometry);
+            |fd: &OwnedFd, count| mapping::shared_words(fd.as_fd(), count).or_refuse("the engine cannot map the board");
+        let orders = Orders::new(shared(&orders_fd, orders::words(&geometry)), geometry);
+        let published = Published::new(shared(&published_fd, published::words(&geometry)), geometry);
+        let reports = mapping::shared_words_read_only(reports_fd.as_fd(), reports::words(&geometry));
+        let reports = Reports::new(reports.or_refuse("the engine cannot map the reports"), geometry);
         // It may have died before we were tied to it.
         if words::load(reports.words(), reports::own::SUPERVISOR_PID) != process::parent() {
-            return Err(("cannot tie itself to the supervisor", Errno::SRCH));
+            refuse_call(TIE, Errno::SRCH);
         }
         orders.format();
         published.format();
 
         let capacities = Capacities::of(&image);
-        let count = pintle::engine::words_needed(&image, geometry, capacities);
-        let state = shared(&state_fd, count, "cannot map the state")?;
-        let engine = open_engine(image, geometry, capacities, state).ok_or(("cannot use the state", Errno::INVAL))?;
+        let state = shared(&state_fd, pintle::engine::words_needed(&image, geometry, capacities));
+        let Some(engine) = open_engine(image, geometry, capacities, state) else {
+            refuse_call("the engine cannot use its state", Errno::INVAL);
+        };
 
-        let trouble = |error| ("cannot set up waiting", error);
-        let poll = Poll::new().map_err(trouble)?;
-        poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).map_err(trouble)?;
-        poll.add(listening.as_fd(), TOKEN_LISTENING, Interest::READ).map_err(trouble)?;
-        let clients = Clients::new(geometry.slots()).map_err(|error| ("cannot make room for connections", error))?;
+        let poll = Poll::new().or_refuse(WAIT);
+        poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).or_refuse(WAIT);
+        poll.add(listening.as_fd(), TOKEN_LISTENING, Interest::READ).or_refuse(WAIT);
+        let clients = Clients::new(geometry.slots()).or_refuse("the engine cannot make room for connections");
         // The supervisor made the reports, so their owner is its user.
         let supervisor = rustix::fs::fstat(&reports_fd).map_or(0, |stat| stat.st_uid);
         let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
-        Ok(Host {
+        Box::leak(Box::new(Host {
             engine,
             image,
             orders,
@@ -146,7 +136,7 @@ impl Host {
             owners: [process::uid(), supervisor],
             life,
             grace: if life > 1 { clock::now().plus_ms(LEASE_GRACE_MS) } else { Instant::NEVER },
-        })
+        }))
     }
 
     fn run(&mut self) -> i32 {

@@ -14,5 +14,6 @@ pub mod log_link;
 pub mod log_writer;
 pub mod logger;
 pub mod reading;
+pub mod refuse;
 pub mod run_directory;
 pub mod supervisor;

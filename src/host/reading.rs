@@ -61,11 +61,7 @@ impl Copies {
             return Err(Trouble { text: text.into(), runs });
         };
         let database = file(&directory, run_directory::DATABASE)?;
-        let length = database.length().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
-        let mut bytes = vec![0; usize::try_from(length.min(u64::from(u32::MAX))).unwrap_or(0)];
-        let got =
-            database.read_at(0, &mut bytes).map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
-        bytes.truncate(got);
+        let bytes = database.read_all().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
         let image = Image::open(&bytes).map_err(|error| {
             let path = directory.path().join(run_directory::DATABASE);
             format!("{}: {error}", path.display())

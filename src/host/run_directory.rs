@@ -4,6 +4,7 @@
 //! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: unless it was
 //! named, it must belong to root or to the one who looks, and be writable by its owner alone.
 
+use super::refuse::refuse;
 use crate::sys::directory::Directory;
 use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
@@ -71,8 +72,14 @@ pub struct Problem {
 
 impl Problem {
     /// `verb` is what could not be done: "open", "create".
-    pub fn new(verb: &'static str, path: impl Into<PathBuf>, errno: Errno) -> Problem {
-        Problem { verb, path: path.into(), errno }
+    pub fn new(verb: &'static str, path: &Path, errno: Errno) -> Problem {
+        Problem { verb, path: path.to_path_buf(), errno }
+    }
+
+    /// Ends the process with it.
+    #[cold]
+    pub fn refuse(&self) -> ! {
+        refuse(111, format_args!("{self}"))
     }
 
     /// The error.
@@ -109,13 +116,20 @@ impl RunDirectory {
 
     /// Makes a file of it anew, empty, to read and write; an old one of the name goes away but stays valid for those
     /// who have it open.
-    pub fn create(&self, name: &str, mode: u32) -> Result<OwnedFd, Problem> {
-        self.directory.create_file(name, mode).map_err(|errno| self.problem("create", name, errno))
+    /// For the supervisor: it cannot start without.
+    pub fn create(&self, name: &str, mode: u32) -> OwnedFd {
+        self.directory.create_file(name, mode).unwrap_or_else(|errno| self.refuse("create", name, errno))
     }
 
     /// A problem with a file of it.
     pub fn problem(&self, verb: &'static str, name: &str, errno: Errno) -> Problem {
-        Problem::new(verb, self.path.join(name), errno)
+        Problem { verb, path: self.path.join(name), errno }
+    }
+
+    /// Ends the process with it.
+    #[cold]
+    pub fn refuse(&self, verb: &'static str, name: &str, errno: Errno) -> ! {
+        self.problem(verb, name, errno).refuse()
     }
 
     /// Believes in a directory, or not.
@@ -148,9 +162,15 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
         let directory = Directory::open(&path).map_err(|errno| Problem::new("open", &path, errno))?;
         return Ok(Place::Directory(RunDirectory { directory, path }));
     }
-    // One that is not pintle's, or not ours to believe in: the next.
-    let there = |path: &PathBuf| RunDirectory::open_at(path).ok().filter(|found| found.directory.has(CONTROL));
-    Ok(usual().iter().find_map(there).map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))
+    for path in &usual() {
+        // One that is not pintle's, or not ours to believe in: the next.
+        if let Ok(found) = RunDirectory::open_at(path)
+            && found.directory.has(CONTROL)
+        {
+            return Ok(Place::Directory(found));
+        }
+    }
+    Ok(Place::Abstract(abstract_name()))
 }
 
 /// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
@@ -160,8 +180,12 @@ pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
         // Services and the logger, elsewhere at home, get it as well.
         return RunDirectory::make_at(&whole::absolute(path)).map(Place::Directory);
     }
-    let made = usual().into_iter().find_map(|path| RunDirectory::make_at(&path).ok());
-    Ok(made.map_or_else(|| Place::Abstract(abstract_name()), Place::Directory))
+    for path in &usual() {
+        if let Ok(made) = RunDirectory::make_at(path) {
+            return Ok(Place::Directory(made));
+        }
+    }
+    Ok(Place::Abstract(abstract_name()))
 }
 
 fn named(given: Option<&OsStr>) -> Option<PathBuf> {

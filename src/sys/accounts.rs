@@ -1,10 +1,10 @@
 //! Users and groups from /etc/passwd and /etc/group, read directly: libc's name service allocates, loads modules and
 //! may ask the network, and none of that belongs beside process 1. Lines of any length; no heap.
 
-use super::{Errno, OwnedFd, Result};
+use super::{Errno, OwnedFd};
 use heapless::Vec;
 use pintle::limits::GROUPS_MAX;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::OFlags;
 
 /// A user as a service needs it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,9 +75,7 @@ pub fn user_name(uid: u32, buffer: &mut [u8]) -> Option<usize> {
 }
 
 fn open(path: &str) -> core::result::Result<Lines, Unknown> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let fd = rustix::io::retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty()));
-    fd.map(Lines::new).map_err(Unknown::Unreadable)
+    super::path::open(path.as_bytes(), OFlags::RDONLY, 0).map(Lines::new).map_err(Unknown::Unreadable)
 }
 
 fn number(text: &[u8]) -> Option<u32> {
@@ -184,7 +182,7 @@ impl Lines {
 
     fn byte(&mut self) -> Option<u8> {
         if self.at == self.filled {
-            let read: Result<usize> = rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut self.buffer));
+            let read = super::file::read(&self.fd, &mut self.buffer);
             self.error = read.err();
             (self.at, self.filled) = (0, read.unwrap_or(0));
         }

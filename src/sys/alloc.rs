@@ -219,7 +219,7 @@ mod tests {
             unsafe {
                 if kind < 2 || blocks.is_empty() {
                     let block = heap.take(layout(size));
-                    assert!(!block.is_null() && block as usize % ALIGN == 0);
+                    assert!(!block.is_null() && (block as usize).is_multiple_of(ALIGN));
                     blocks.push((block, size, round as u8));
                 } else {
                     let (block, length, mark) = blocks.swap_remove(at);

@@ -1,7 +1,8 @@
 //! Open directories and the files in them, so that nobody can put another directory in between.
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result};
-use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags};
+use super::path::{AsPath, Room, make_directory, open_at, remove};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use std::path::Path;
 
 /// An open directory.
@@ -12,29 +13,23 @@ pub struct Directory {
 impl Directory {
     /// Opens one.
     pub fn open(path: &Path) -> Result<Directory> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Directory { fd: rustix::fs::open(path, flags, Mode::empty())? })
+        Ok(Directory { fd: open_at(CWD, path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)? })
     }
 
     /// Makes one (`mode` less the umask) if there is none, and opens it.
     pub fn make(path: &Path, mode: u32) -> Result<Directory> {
-        match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => Directory::open(path),
-            Err(error) => Err(error),
-        }
+        make_directory(CWD, path.path(), mode)?;
+        Directory::open(path)
     }
 
     /// Makes a directory in it (`mode` less the umask) if there is none.
     pub fn make_inside(&self, name: &str, mode: u32) -> Result<()> {
-        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)) {
-            Err(Errno::EXIST) => Ok(()),
-            other => other,
-        }
+        make_directory(self.as_fd(), name.as_bytes(), mode)
     }
 
     /// Whether it belongs to root or to us, and nobody but its owner may write in it.
     pub fn is_trusted(&self) -> Result<bool> {
-        let stat = rustix::fs::fstat(&self.fd)?;
+        let stat = file::status(self.as_fd())?;
         let own = rustix::process::geteuid().as_raw();
         Ok((stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0)
     }
@@ -46,31 +41,30 @@ impl Directory {
 
     /// Whether something has this name in it.
     pub fn has(&self, name: &str) -> bool {
-        rustix::fs::accessat(&self.fd, name, Access::EXISTS, AtFlags::empty()).is_ok()
+        let there = |name: &core::ffi::CStr| rustix::fs::accessat(&self.fd, name, Access::EXISTS, AtFlags::empty());
+        Room::new().put(name.as_bytes()).and_then(there).is_ok()
     }
 
     /// Opens a file of it to read: never through a symbolic link, never waiting for a fifo's writer.
     pub fn open_file(&self, name: &str) -> Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+        open_at(self.as_fd(), name.as_bytes(), OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0)
     }
 
     /// Makes a file of it anew, empty, to read and write, with exactly this mode. An old one of the name goes away, but
     /// stays as it is for those who have it open.
     pub fn create_file(&self, name: &str, mode: u32) -> Result<OwnedFd> {
-        let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
-        let mode = Mode::from_raw_mode(mode);
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
-        let fd = rustix::fs::openat(&self.fd, name, flags, mode)?;
-        rustix::fs::fchmod(&fd, mode)?; // whatever the umask is
+        let _ = remove(self.as_fd(), name.as_bytes());
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
+        let fd = open_at(self.as_fd(), name.as_bytes(), flags, mode)?;
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))?; // whatever the umask is
         Ok(fd)
     }
 
     /// Opens a file of it, made if there is none, and locks it (flock(2)) for as long as the descriptor lives. EAGAIN:
     /// somebody else has it; the descriptor to read who comes with it.
     pub fn lock_file(&self, name: &str) -> Result<core::result::Result<OwnedFd, OwnedFd>> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::CREATE;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CREATE;
+        let fd = open_at(self.as_fd(), name.as_bytes(), flags, 0o644)?;
         match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Ok(fd)),
             Err(Errno::AGAIN) => Ok(Err(fd)),
@@ -88,12 +82,12 @@ impl AsFd for Directory {
 /// Gives a file of the file system to this user and group.
 pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
-    rustix::fs::chownat(rustix::fs::CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::chownat(CWD, Room::new().put(path)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// The permissions of an open file.
 pub fn mode(file: impl AsFd) -> Result<u32> {
-    Ok(rustix::fs::fstat(file)?.st_mode & 0o7777)
+    Ok(file::status(file.as_fd())?.st_mode & 0o7777)
 }
 
 /// Empties a file.

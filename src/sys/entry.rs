@@ -151,8 +151,8 @@ fn make_standard_descriptors_valid() {
         if rustix::io::fcntl_getfd(standard) != Err(Errno::BADF) {
             continue;
         }
-        let opened = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())
-            .or_else(|_| rustix::fs::open("/", OFlags::PATH, Mode::empty()));
+        let opened = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty())
+            .or_else(|_| rustix::fs::open(c"/", OFlags::PATH, Mode::empty()));
         // Lower numbers are all open, so this is the number wanted, and stays open.
         let _ = opened.map(IntoRawFd::into_raw_fd);
     }

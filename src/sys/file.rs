@@ -1,37 +1,32 @@
-//! Files and directories, without heap: what the logger and the supervisor do with them. Paths may be `&CStr`, which
-//! never takes heap, or text without NUL (EINVAL otherwise), which takes none up to 255 bytes.
+//! Files and directories, without heap: what the logger and the supervisor do with them. Paths have no NUL within (EINVAL
+//! otherwise) and at most 4095 bytes (ENAMETOOLONG).
 
-use super::{AsFd, Errno, OwnedFd, Result};
-use rustix::fs::{Mode, OFlags, Stat, inotify};
-use rustix::path::Arg;
-use std::os::fd::BorrowedFd;
+use super::path::{self, AsPath, Room};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result};
+use rustix::fs::{CWD, OFlags, Stat, inotify};
 
 /// Opens for reading. Never a terminal that becomes ours, never waits for a fifo's writer.
-pub fn open_read(path: impl Arg + Copy) -> Result<OwnedFd> {
-    open(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
+pub fn open_read(path: impl AsPath) -> Result<OwnedFd> {
+    path::open(path.path(), OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
 }
 
 /// Opens what is there for reading and writing: a device.
-pub fn open_both(path: impl Arg + Copy) -> Result<OwnedFd> {
-    open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
+pub fn open_both(path: impl AsPath) -> Result<OwnedFd> {
+    path::open(path.path(), OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK, 0)
 }
 
 /// Opens for reading and for writing at its end; makes it, with these permissions less the umask, where it is missing.
-pub fn open_append(path: impl Arg + Copy, mode: u32) -> Result<OwnedFd> {
-    open(
-        path,
+pub fn open_append(path: impl AsPath, mode: u32) -> Result<OwnedFd> {
+    path::open(
+        path.path(),
         OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW,
         mode,
     )
 }
 
 /// Opens for writing what is there, as files of /proc.
-pub fn open_write(path: impl Arg + Copy) -> Result<OwnedFd> {
-    open(path, OFlags::WRONLY | OFlags::NOCTTY, 0)
-}
-
-fn open(path: impl Arg + Copy, flags: OFlags, mode: u32) -> Result<OwnedFd> {
-    rustix::io::retry_on_intr(|| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)))
+pub fn open_write(path: impl AsPath) -> Result<OwnedFd> {
+    path::open(path.path(), OFlags::WRONLY | OFlags::NOCTTY, 0)
 }
 
 /// What tells whether a file is still the one that it was: device, inode, length, and the time of its last change.
@@ -47,13 +42,13 @@ pub struct Identity {
 impl Identity {
     /// Of the file at this path; the default one where there is none.
     #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
-    pub fn of_path(path: impl Arg) -> Identity {
-        rustix::fs::stat(path).map_or(Identity::default(), |stat| Identity::of(&stat))
+    pub fn of_path(path: impl AsPath) -> Identity {
+        path::stat(path.path()).map_or(Identity::default(), |stat| Identity::of(&stat))
     }
 
     /// Of an open file.
     pub fn of_file(file: impl AsFd) -> Result<Identity> {
-        rustix::fs::fstat(file).map(|stat| Identity::of(&stat))
+        status(file.as_fd()).map(|stat| Identity::of(&stat))
     }
 
     #[allow(clippy::unnecessary_cast)]
@@ -69,14 +64,19 @@ impl Identity {
 }
 
 /// The user whom the file at this path belongs to.
-pub fn owner(path: impl Arg) -> Result<u32> {
-    rustix::fs::stat(path).map(|stat| stat.st_uid)
+pub fn owner(path: impl AsPath) -> Result<u32> {
+    path::stat(path.path()).map(|stat| stat.st_uid)
 }
 
 /// Reads what is there, once. 0 is the end.
 pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    read_once(file.as_fd(), buffer)
+}
+
+#[inline(never)]
+fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     loop {
-        match rustix::io::read(&file, &mut *buffer) {
+        match rustix::io::read(file, &mut *buffer) {
             Err(Errno::INTR) => {}
             other => return other,
         }
@@ -85,21 +85,38 @@ pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 
 /// Writes once; gives how much of it.
 pub fn write(file: impl AsFd, bytes: &[u8]) -> Result<usize> {
-    rustix::io::retry_on_intr(|| rustix::io::write(&file, bytes))
+    write_once(file.as_fd(), bytes)
+}
+
+#[inline(never)]
+pub(super) fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    loop {
+        match rustix::io::write(file, bytes) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// What the kernel says of an open file.
+#[inline(never)]
+pub(super) fn status(file: BorrowedFd<'_>) -> Result<Stat> {
+    rustix::fs::fstat(file)
+}
+
+/// How long an open file is now, in bytes.
+pub(super) fn length(file: BorrowedFd<'_>) -> Result<u64> {
+    status(file).map(|stat| stat.st_size as u64)
 }
 
 /// Gives a file another name, in the place of what had it.
-pub fn rename(from: impl Arg, to: impl Arg) -> Result<()> {
-    rustix::fs::rename(from, to)
+pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
+    path::rename(from.path(), to.path())
 }
 
 /// Makes a directory and the ones above it that are missing. One that is there already is well.
 pub fn make_directories(path: &[u8], mode: u32) -> Result<()> {
-    let mode = Mode::from_raw_mode(mode);
-    let made = |at: usize| match rustix::fs::mkdir(path.get(..at).unwrap_or(path), mode) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
-    };
+    let made = |at: usize| path::make_directory(CWD, path.get(..at).unwrap_or(path), mode);
     for at in (1..path.len()).filter(|at| path.get(*at) == Some(&b'/')) {
         // What is above may be read-only or closed to us and all there: only the last one tells.
         let _ = made(at);
@@ -109,8 +126,13 @@ pub fn make_directories(path: &[u8], mode: u32) -> Result<()> {
 
 /// Reads at an offset, once. 0: the file ends before it.
 pub fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+    read_once_at(file.as_fd(), offset, buffer)
+}
+
+#[inline(never)]
+pub(super) fn read_once_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut [u8]) -> Result<usize> {
     loop {
-        match rustix::io::pread(&file, &mut *buffer, offset) {
+        match rustix::io::pread(file, &mut *buffer, offset) {
             Err(Errno::INTR) => {}
             other => return other,
         }
@@ -119,8 +141,9 @@ pub fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> Result<usize>
 
 /// Makes reads and writes return EAGAIN instead of waiting: for every holder of this end.
 pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
-    let flags = rustix::fs::fcntl_getfl(&file)?;
-    rustix::fs::fcntl_setfl(&file, flags | OFlags::NONBLOCK)
+    let file = file.as_fd();
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)
 }
 
 /// A descriptor that is readable when something happened to what it watches; reading it waits. See inotify(7).
@@ -130,9 +153,9 @@ pub fn watcher() -> Result<OwnedFd> {
 
 /// Watches a file (its text, its name), or with `names` a directory (which names appear in it). Watching the same again
 /// does nothing.
-pub fn watch(watcher: BorrowedFd<'_>, path: impl Arg, names: bool) -> Result<()> {
+pub fn watch(watcher: BorrowedFd<'_>, path: impl AsPath, names: bool) -> Result<()> {
     use inotify::WatchFlags;
     let file = WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF;
     let flags = if names { WatchFlags::CREATE | WatchFlags::MOVED_TO } else { file };
-    inotify::add_watch(watcher, path, flags).map(|_| ())
+    inotify::add_watch(watcher, Room::new().put(path.path())?, flags).map(|_| ())
 }

@@ -3,54 +3,61 @@
 //!
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file};
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
+/// Its size is final, and these are its seals.
+const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+#[inline(never)]
+fn memory(name: &core::ffi::CStr) -> Result<OwnedFd> {
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+}
+
 /// A memfd of `bytes` bytes, all allocated, that can be neither shrunk nor grown, and whose seals are final.
 /// Close-on-exec. `name` shows in /proc/PID/maps.
 pub fn sealed_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let fd = memory(name)?;
     preallocate(&fd, bytes)?;
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(&fd, FIXED)?;
     Ok(fd)
 }
 
 /// The same with this content, which nobody can change any more.
 pub fn frozen_memory(name: &core::ffi::CStr, content: &[u8]) -> Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let fd = memory(name)?;
     preallocate(&fd, content.len() as u64)?;
     super::output::write_all(fd.as_fd(), content)?;
-    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&fd, seals)?;
+    rustix::fs::fcntl_add_seals(&fd, FIXED | SealFlags::WRITE)?;
     Ok(fd)
 }
 
 /// The same, mapped to write by us alone: whoever gets the descriptor can only read. (Kernels before 5.1 do not know
 /// that; there everyone who has it can write.)
 pub fn own_memory(name: &core::ffi::CStr, words: usize) -> Result<(OwnedFd, &'static [AtomicU32])> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let fd = memory(name)?;
     preallocate(&fd, words.checked_mul(4).ok_or(Errno::OVERFLOW)? as u64)?;
     let mapped = shared_words(fd.as_fd(), words)?;
     let _ = rustix::fs::fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE);
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(&fd, FIXED)?;
     Ok((fd, mapped))
 }
 
 /// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller does not map.
 pub fn sparse_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let fd = memory(name)?;
     rustix::fs::ftruncate(&fd, bytes)?;
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(&fd, FIXED)?;
     Ok(fd)
 }
 
 /// Whether this is memory that nobody can shrink: what has to hold before another's memfd is mapped.
 pub fn is_sealed(fd: BorrowedFd<'_>, bytes: u64) -> bool {
     let sealed = rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
-    sealed && rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_size as u64 >= bytes)
+    sealed && file::length(fd).is_ok_and(|length| length >= bytes)
 }
 
 /// Gives a file its full size with its blocks, so that no later store meets a full file system (SIGBUS).
@@ -119,7 +126,7 @@ pub struct Image {
 impl Image {
     /// Maps the whole file. An empty one is an empty image.
     pub fn open(fd: BorrowedFd<'_>) -> Result<Image> {
-        let bytes = usize::try_from(rustix::fs::fstat(fd)?.st_size).map_err(|_| Errno::FBIG)?;
+        let bytes = usize::try_from(file::length(fd)?).map_err(|_| Errno::FBIG)?;
         if bytes == 0 {
             return Ok(Image { bytes: &[] });
         }
@@ -130,7 +137,7 @@ impl Image {
 }
 
 fn map(fd: BorrowedFd<'_>, bytes: usize, access: ProtFlags, flags: MapFlags) -> Result<*mut u8> {
-    if rustix::fs::fstat(fd)?.st_size as u64 >= bytes as u64 && bytes > 0 {
+    if file::length(fd)? >= bytes as u64 && bytes > 0 {
         // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
         Ok(unsafe { mmap(ptr::null_mut(), bytes, access, flags, fd, 0)? }.cast())
     } else {
@@ -150,18 +157,24 @@ impl FileView {
 
     /// The length now, in bytes.
     pub fn length(&self) -> Result<u64> {
-        Ok(rustix::fs::fstat(&self.fd)?.st_size as u64)
+        file::length(self.fd.as_fd())
+    }
+
+    /// All of it, as long as it is now. EFBIG if that is more than there are addresses. Allocates.
+    pub fn read_all(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.length()?).map_err(|_| Errno::FBIG)?];
+        let count = self.read_at(0, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     /// Fills `buffer` from `offset` on, as far as the file goes; gives how many bytes came.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pread(&self.fd, rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
+            match file::read_at(&self.fd, offset + filled as u64, rest)? {
+                0 => break,
+                count => filled += count,
             }
         }
         Ok(filled)

@@ -15,6 +15,7 @@ pub mod errno;
 pub mod file;
 pub mod mapping;
 pub mod output;
+pub mod path;
 pub mod pipe;
 pub mod poll;
 pub mod process;

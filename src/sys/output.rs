@@ -9,11 +9,9 @@ use core::fmt::{self, Write};
 /// Writes all of it, however many calls it takes.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
+        match super::file::write_once(fd, bytes)? {
+            0 => return Err(Errno::IO),
+            count => bytes = bytes.get(count..).unwrap_or_default(),
         }
     }
     Ok(())

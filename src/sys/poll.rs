@@ -152,6 +152,12 @@ impl Doorbell {
     }
 }
 
+impl From<Doorbell> for OwnedFd {
+    fn from(doorbell: Doorbell) -> OwnedFd {
+        doorbell.fd
+    }
+}
+
 impl AsFd for Doorbell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -3,6 +3,7 @@
 //! Messages are received by our own call and parser, since a sender in another pid namespace has pid 0, which
 //! rustix's types cannot hold. Descriptors that come unasked are closed when the `Received` is dropped.
 
+use super::path::Room;
 use super::{BorrowedFd, Errno, OwnedFd, Result, raw};
 use heapless::Vec;
 use rustix::fs::{AtFlags, CWD, Mode};
@@ -46,13 +47,14 @@ fn bind(fd: &OwnedFd, address: &Address, mode: u32) -> Result<()> {
     let path = address.0.path_bytes();
     match (rustix::net::bind(fd, &address.0), path) {
         (Err(Errno::ADDRINUSE), Some(path)) => {
-            rustix::fs::unlink(path)?;
+            super::path::remove(CWD, path)?;
             rustix::net::bind(fd, &address.0)?;
         }
         (other, _) => other?,
     }
     // Nobody can connect before `listen`, so there is no moment of looser permissions. Abstract ones have none.
-    path.map_or(Ok(()), |path| rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()))
+    let Some(path) = path else { return Ok(()) };
+    rustix::fs::chmodat(CWD, Room::new().put(path)?, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 /// A listening stream socket, nonblocking. A socket file that is already at the path is replaced: hold the lock of the

@@ -3,9 +3,10 @@
 //! std's `fs` would do the same, but its errors bring libc's table of words, a list of kinds and formatting for
 //! programmers into the binary: more than all of this file.
 
-use super::{Errno, OwnedFd, Result, file};
+use super::path::{self, AsPath, Room};
+use super::{AsFd, Errno, Result, file};
 use core::mem::MaybeUninit;
-use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ impl Kind {
 /// What is at a path, links followed: its kind, and device and inode, which no two have in common.
 #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
 pub fn look(path: &Path) -> Result<(Kind, (u64, u64))> {
-    let stat = rustix::fs::stat(path)?;
+    let stat = path::stat(path.path())?;
     Ok((Kind::of(&stat), (stat.st_dev as u64, stat.st_ino as u64)))
 }
 
@@ -78,7 +79,7 @@ pub fn absolute(path: PathBuf) -> PathBuf {
 /// Reads a regular file, at most so much of it; anything else is only named, and never waited for.
 pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
     let from = file::open_read(path)?;
-    let stat = rustix::fs::fstat(&from)?;
+    let stat = file::status(from.as_fd())?;
     let kind = Kind::of(&stat);
     if kind != Kind::File {
         return Ok(Err(kind));
@@ -100,7 +101,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8
 
 /// The names in a directory, in no order; `.` and `..` too.
 pub fn names(path: &Path) -> Result<Vec<OsString>> {
-    let directory = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = path::open(path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let (mut entries, mut names) = (RawDir::new(directory, &mut buffer), Vec::new());
     while let Some(entry) = entries.next() {
@@ -123,19 +124,18 @@ pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     fresh.push(format!(".{}", std::process::id()));
     let fresh = directory.join(fresh);
     let written = write(&fresh, bytes).and_then(|()| {
-        rustix::fs::rename(&fresh, &target)?;
+        path::rename(fresh.as_path().path(), target.as_path().path())?;
         rustix::fs::fsync(file::open_read(directory)?)
     });
     if written.is_err() {
         // After the rename it is gone already.
-        let _ = rustix::fs::unlink(&fresh);
+        let _ = path::remove(CWD, fresh.as_path().path());
     }
     written
 }
 
 fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let to: OwnedFd = rustix::fs::open(fresh, flags, Mode::from_raw_mode(0o644))?;
+    let to = path::open(fresh.path(), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644)?;
     while !bytes.is_empty() {
         let count = file::write(&to, bytes)?;
         bytes = bytes.get(count..).unwrap_or_default();
@@ -147,7 +147,7 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
 fn followed(target: &Path) -> Result<PathBuf> {
     let mut path = target.to_path_buf();
     for _ in 0..LINKS_MAX {
-        match rustix::fs::readlink(&path, Vec::new()) {
+        match rustix::fs::readlink(Room::new().put(path.as_path().path())?, Vec::new()) {
             Ok(to) => path = split(&path).0.join(OsStr::from_bytes(to.as_bytes())),
             Err(Errno::INVAL) => return Ok(path),
             Err(Errno::NOENT) => return Ok(target.to_path_buf()),

@@ -19,18 +19,6 @@ const YOUNG_MS: u64 = 1000;
 /// The longest delay before an engine that keeps dying young is started again. Milliseconds.
 const DELAY_MS_MAX: u32 = 5000;
 
-/// The descriptors that the engine gets, at their own numbers.
-pub const ENGINE_DESCRIPTORS: [i32; 8] = [
-    descriptors::DATABASE,
-    descriptors::ORDERS,
-    descriptors::REPORTS,
-    descriptors::PUBLISHED,
-    descriptors::STATE,
-    descriptors::CONTROL,
-    descriptors::TO_SUPERVISOR,
-    descriptors::TO_ENGINE,
-];
-
 /// A process of pintle's own.
 #[derive(Default)]
 pub struct Helper {
@@ -102,8 +90,8 @@ impl Supervisor {
     }
 
     fn spawn_engine(&mut self) -> Result<Pending, Failure> {
-        let mut passes = [Pass { source: process::standard_input(), target: 0 }; ENGINE_DESCRIPTORS.len()];
-        for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(ENGINE_DESCRIPTORS)) {
+        let mut passes = [Pass { source: process::standard_input(), target: 0 }; descriptors::ALL.len()];
+        for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(descriptors::ALL)) {
             *place = Pass { source: given.0.as_fd(), target: given.1 };
         }
         let plan = Plan {

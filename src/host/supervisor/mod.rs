@@ -18,6 +18,7 @@ mod survivors;
 
 pub use start::{Options, first_acts, start};
 
+use crate::host::descriptors;
 use crate::host::failure::Failure;
 use crate::host::log_link::LogLink;
 use crate::host::run_directory::Place;
@@ -102,7 +103,7 @@ pub struct Supervisor {
     log_full: bool,
     /// Of each instance slot: its name, NUL behind it.
     instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
-    engine_descriptors: Vec<OwnedFd>,
+    engine_descriptors: [OwnedFd; descriptors::ALL.len()],
     /// As whom the engine runs, if not as we do.
     engine_account: Option<Account>,
     log_dir: Option<std::ffi::CString>,

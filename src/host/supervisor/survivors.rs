@@ -2,12 +2,12 @@
 //! is started, so that no service ever has two copies. Only what is surely one of its processes is touched: the same boot
 //! and pid namespace, a session of its own, and its mark or the time at which it began.
 
-use super::start::Refusal;
 use crate::host::reading::read_words;
+use crate::host::refuse::refuse;
 use crate::host::run_directory::{DATABASE, REPORTS, RunDirectory};
 use crate::sys::mapping::FileView;
 use crate::sys::signals::{self, Target};
-use crate::sys::{clock, file, output};
+use crate::sys::{clock, file, output, whole};
 use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, header};
@@ -31,10 +31,8 @@ pub struct Survivors(Vec<(u32, u64)>);
 impl Survivors {
     /// Those of the run directory's last supervisor, which is gone: we hold its lock. `None`: there are none.
     pub fn find(run: &RunDirectory) -> Option<Survivors> {
-        let database = FileView::new(run.open(DATABASE).ok()?);
-        let mut bytes = vec![0; usize::try_from(database.length().ok()?).ok()?];
-        let count = database.read_at(0, &mut bytes).ok()?;
-        let image = Image::open(bytes.get(..count)?).ok()?;
+        let bytes = FileView::new(run.open(DATABASE).ok()?).read_all().ok()?;
+        let image = Image::open(&bytes).ok()?;
         let geometry = Geometry::of(&image);
         let copy = read_words(&FileView::new(run.open(REPORTS).ok()?), 0, reports::words(&geometry));
         let copy: Vec<AtomicU32> = copy.into_iter().map(AtomicU32::new).collect();
@@ -64,7 +62,7 @@ impl Survivors {
     }
 
     /// Ends them: SIGTERM, and after a while SIGKILL to their groups. What cannot be ended is a reason not to go on.
-    pub fn end(mut self) -> Result<(), Refusal> {
+    pub fn end(mut self) {
         let count = self.0.len();
         let mut err = output::stderr();
         let _ = writeln!(err, "pintle: processes that an earlier supervisor has left behind are ended first: {count}");
@@ -89,12 +87,8 @@ impl Survivors {
                 }
             }
         }
-        match self.0.first() {
-            None => Ok(()),
-            Some((pid, _)) => {
-                let text = format!("process {pid}, left behind by an earlier supervisor, cannot be ended");
-                Err(Refusal { text, code: 111 })
-            }
+        if let Some((pid, _)) = self.0.first() {
+            refuse(111, format_args!("process {pid}, left behind by an earlier supervisor, cannot be ended"));
         }
     }
 }
@@ -139,14 +133,6 @@ impl Process {
 }
 
 fn is_marked(pid: u32) -> bool {
-    let Ok(environment) = file::open_read(format!("/proc/{pid}/environ").as_str()) else { return false };
-    let mut bytes = vec![0; 1 << 17];
-    let mut length = 0;
-    while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match file::read(&environment, rest) {
-            Ok(count @ 1..) => length += count,
-            Ok(0) | Err(_) => break,
-        }
-    }
-    bytes.get(..length).unwrap_or_default().split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
+    let Ok(Ok(environment)) = whole::read(format!("/proc/{pid}/environ").as_ref(), 1 << 17) else { return false };
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
 }

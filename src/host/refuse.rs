@@ -1,0 +1,38 @@
+//! The end of a process of pintle's own that cannot start: it says why and is gone, there and then, so that nothing on the
+//! way hands errors on or tidies up what the kernel tidies up anyway. Only for what happens before anything runs.
+
+use crate::sys::errno::Words;
+use crate::sys::{Errno, output, process};
+use core::fmt::{Arguments, Write};
+
+/// `pintle: WHY`, and this exit code.
+#[cold]
+#[inline(never)]
+pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
+    let mut out = output::stderr();
+    let _ = writeln!(out, "pintle: {why}");
+    let _ = out.flush();
+    process::exit(code)
+}
+
+/// `pintle: WHAT: Permission denied`, and the exit code of a system call that failed.
+#[cold]
+#[inline(never)]
+pub fn refuse_call(what: &str, error: Errno) -> ! {
+    refuse(111, format_args!("{what}: {}", Words(error)))
+}
+
+/// What a call gave, or the end.
+pub trait OrRefuse<T> {
+    /// `what` is what could not be done: "cannot make an epoll".
+    fn or_refuse(self, what: &str) -> T;
+}
+
+impl<T> OrRefuse<T> for Result<T, Errno> {
+    fn or_refuse(self, what: &str) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => refuse_call(what, error),
+        }
+    }
+}
