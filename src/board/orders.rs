@@ -11,7 +11,7 @@ use crate::limits::INSTANCE_BYTES_MAX;
 /// "PNTO".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
 /// Layout version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Header words of its own.
 pub mod own {
@@ -32,8 +32,8 @@ const SERVICE: usize = 5;
 const TEXT: usize = 6;
 const RESTART_FLAG: u32 = 1 << 8;
 
-/// Words of a text row: the instance's name, then the attributes to pass.
-pub const TEXT_ROW: usize = TEXT_NAME + TEXT_PASS;
+/// Words of a text row: a sequence counter, the instance's name, then the attributes to pass.
+pub const TEXT_ROW: usize = 1 + TEXT_NAME + TEXT_PASS;
 /// Words of the instance's name: `INSTANCE_BYTES_MAX` bytes and a NUL.
 const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
 /// Words of the attributes: `KEY=VALUE` strings, each ended by NUL, then NUL.
@@ -142,33 +142,48 @@ impl<'a> Orders<'a> {
         words::push_change(self.words, slot);
     }
 
-    /// Writes a text row: before the order that names it, never while an order that names it stands. Longer text is cut.
+    /// Writes a text row: before the order that names it. An order that stands may name it already, and its next life reads
+    /// the one or the other text, never parts of both. Longer text is cut.
     pub fn write_text(&self, text: u32, instance: &[u8], pass: &[u8]) {
         if text >= self.geometry.texts {
             return;
         }
-        let at = ROWS + self.geometry.slots() as usize * ROW + text as usize * TEXT_ROW;
-        for word in 0..TEXT_NAME {
-            words::store(self.words, at + word, four(&instance[..instance.len().min(INSTANCE_BYTES_MAX)], word));
-        }
-        for word in 0..TEXT_PASS {
-            words::store(self.words, at + TEXT_NAME + word, four(&pass[..pass.len().min(PASS_BYTES_MAX - 2)], word));
-        }
+        words::write_row(self.words, self.text_at(text), |row| {
+            for word in 0..TEXT_NAME {
+                words::store(row, 1 + word, four(&instance[..instance.len().min(INSTANCE_BYTES_MAX)], word));
+            }
+            for word in 0..TEXT_PASS {
+                words::store(row, 1 + TEXT_NAME + word, four(&pass[..pass.len().min(PASS_BYTES_MAX - 2)], word));
+            }
+        });
+    }
+
+    fn text_at(&self, text: u32) -> usize {
+        ROWS + self.geometry.slots() as usize * ROW + text as usize * TEXT_ROW
     }
 
     /// Copies a text row: the instance's name into `instance`, the attributes (`KEY=VALUE` NUL ...) into `pass`. What the
-    /// engine wrote there is not trusted: lengths are bounded here, contents are the caller's to check.
-    pub fn read_text(&self, text: u32, instance: &mut [u8; INSTANCE_BYTES_MAX + 1], pass: &mut [u8; PASS_BYTES_MAX]) {
-        let at = ROWS + self.geometry.slots() as usize * ROW + text.min(self.geometry.texts) as usize * TEXT_ROW;
-        for word in 0..TEXT_NAME {
-            instance[word * 4..word * 4 + 4].copy_from_slice(&words::load(self.words, at + word).to_le_bytes());
+    /// engine wrote there is not trusted: lengths are bounded here, contents are the caller's to check. `false` while it is
+    /// being written, or where there is none.
+    pub fn read_text(
+        &self,
+        text: u32,
+        instance: &mut [u8; INSTANCE_BYTES_MAX + 1],
+        pass: &mut [u8; PASS_BYTES_MAX],
+    ) -> bool {
+        if text >= self.geometry.texts {
+            return false;
         }
-        for word in 0..TEXT_PASS {
-            pass[word * 4..word * 4 + 4].copy_from_slice(&words::load(self.words, at + TEXT_NAME + word).to_le_bytes());
+        let row: Option<[u32; TEXT_ROW]> = words::read_row(self.words, self.text_at(text));
+        let Some(row) = row else { return false };
+        let mut from = row.iter().skip(1);
+        for (to, word) in instance.chunks_exact_mut(4).chain(pass.chunks_exact_mut(4)).zip(&mut from) {
+            to.copy_from_slice(&word.to_le_bytes());
         }
         instance[INSTANCE_BYTES_MAX] = 0;
         pass[PASS_BYTES_MAX - 1] = 0;
         pass[PASS_BYTES_MAX - 2] = 0;
+        true
     }
 }
 
@@ -179,4 +194,30 @@ pub(super) fn four(text: &[u8], word: usize) -> u32 {
         *byte = text.get(word * 4 + at).copied().unwrap_or(0);
     }
     u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_text_is_read_whole_or_not_at_all() {
+        let geometry = Geometry { services: 1, instances: 2, texts: 2 };
+        let memory: Vec<AtomicU32> = (0..words(&geometry)).map(|_| AtomicU32::new(0)).collect();
+        let orders = Orders::new(&memory, geometry);
+        let (mut instance, mut pass) = ([1; INSTANCE_BYTES_MAX + 1], [1; PASS_BYTES_MAX]);
+        for name in [&b"eth0"[..], b"wl", &[b'x'; 100]] {
+            orders.write_text(1, name, &[b'v'; PASS_BYTES_MAX]);
+            assert!(orders.read_text(1, &mut instance, &mut pass));
+            let length = name.len().min(INSTANCE_BYTES_MAX);
+            assert_eq!((&instance[..length], instance[length]), (&name[..length], 0));
+            assert_eq!(pass.iter().position(|byte| *byte == 0), Some(PASS_BYTES_MAX - 2));
+        }
+        words::write_row(&memory, orders.text_at(1), |row| {
+            words::store(row, 1, u32::from_le_bytes(*b"half"));
+            assert!(!orders.read_text(1, &mut instance, &mut pass), "it is being written");
+        });
+        assert!(!orders.read_text(2, &mut instance, &mut pass), "there is none");
+    }
 }

@@ -71,6 +71,7 @@ impl Engine<'_> {
             Verb::Reload if self.phase(at) != Phase::Up => Err(Refusal::NotUp(at)),
             Verb::Reload => Ok(()),
             Verb::Signal(_) if !self.process(at).report().has_process() => Err(Refusal::NotUp(at)),
+            Verb::Signal(_) if self.memory.state(at) & state::SIGNALLING != 0 => Err(Refusal::Signalling(at)),
             Verb::Signal(_) => Ok(()),
         }
     }
@@ -120,6 +121,7 @@ impl Engine<'_> {
                 let asked = self.memory.slot(at, slot::ASKED);
                 let count = (asked >> 8).wrapping_add(1) & 0xfff;
                 self.memory.put_slot(at, slot::ASKED, asked & 0xfff0_0000 | count << 8 | u32::from(signal));
+                self.memory.put_state(at, self.memory.state(at) | state::SIGNALLING);
                 self.mark_order(at);
             }
             Verb::Reset => {

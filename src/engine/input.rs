@@ -101,6 +101,8 @@ pub enum Refusal {
     BadInstanceName,
     /// Reload or signal of what has no process.
     NotUp(SlotId),
+    /// The signal before is not known to be sent yet: there is room for one.
+    Signalling(SlotId),
     /// The file has no `reload`.
     NoReload(SlotId),
     /// A signal or a reload of a bundle.
@@ -132,6 +134,7 @@ impl Refusal {
             Refusal::NoSuchInstance(_) => "no such instance; only start and restart make one",
             Refusal::BadInstanceName => "an instance name has 1 to 63 letters, digits, or any of :_.-",
             Refusal::NotUp(_) => "not up",
+            Refusal::Signalling(_) => "the signal before is still on its way; try again",
             Refusal::NoReload(_) => "its file has no reload",
             Refusal::Bundle(_) => "a bundle has no process",
             Refusal::ShuttingDown => "the machine is shutting down",
@@ -151,6 +154,7 @@ impl Refusal {
             Refusal::Template(slot)
             | Refusal::NoSuchInstance(slot)
             | Refusal::NotUp(slot)
+            | Refusal::Signalling(slot)
             | Refusal::NoReload(slot)
             | Refusal::Bundle(slot) => Some(slot),
             _ => None,

@@ -25,6 +25,11 @@ impl Engine<'_> {
             let down = matches!(row.state, State::Down | State::Stopping);
             bits = if down { bits & !state::WISH_UP } else { bits | state::WISH_UP };
             bits &= !state::FORGIVEN;
+            self.memory.put_slot(at, slot::ASKED, row.signalled & 0xf_ffff | row.reloaded << 20);
+        }
+        if row.signalled == self.memory.slot(at, slot::ASKED) & 0xf_ffff {
+            bits &= !state::SIGNALLING;
+            self.memory.put_state(at, self.memory.state(at) & !state::SIGNALLING);
         }
         if row.order.0 != mine {
             return Ok(());

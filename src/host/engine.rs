@@ -569,6 +569,7 @@ impl Host {
                 | Refusal::TooManyAttributes
                 | Refusal::FactTooLong => "bad",
                 Refusal::NotUp(_)
+                | Refusal::Signalling(_)
                 | Refusal::NoReload(_)
                 | Refusal::Bundle(_)
                 | Refusal::ShuttingDown

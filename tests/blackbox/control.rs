@@ -257,6 +257,30 @@ fn an_event_is_done_when_the_chain_that_it_started_is() {
 }
 
 #[test]
+fn of_two_signals_at_once_none_is_lost_unsaid() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let script = format!(
+        "trap \": >{}\" USR1; trap \": >{}\" USR2; echo >&3; while :; do sleep 0.01; done",
+        path("USR1"),
+        path("USR2")
+    );
+    let machine = Machine::new(&[("trap", &format!("command = /bin/sh -c '{script}'\nready = fd 3\nlog = null\n"))]);
+    machine.expect(&["start", "--wait", "trap"]);
+    let mut stream = machine.connect();
+    stream.write_all(b"signal USR1 trap\nsignal USR2 trap\n").expect("sent");
+    let mut lines = BufReader::new(stream).lines();
+    for name in ["USR1", "USR2"] {
+        let line = lines.next().expect("an answer").expect("text");
+        if line == "ok 0" {
+            machine.wait(name, |_| folder.0.join(name).exists());
+        } else {
+            assert_eq!(line, "no trap: the signal before is still on its way; try again");
+        }
+    }
+}
+
+#[test]
 fn a_restart_of_what_is_down_starts_it() {
     let machine = small();
     machine.wait_phase("default", "up");

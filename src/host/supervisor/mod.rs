@@ -409,15 +409,17 @@ impl Supervisor {
         }
     }
 
-    /// The texts of the slot's order.
-    fn variables(&self, slot: SlotId) -> Variables {
+    /// The texts of the slot's order; `None` while they are being written: the order that they are for is on its way.
+    fn variables(&self, slot: SlotId) -> Option<Variables> {
         let mut variables = Variables::NONE;
         let text = self.slots.get(slot.index()).map_or(0, |private| private.text);
         if let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) {
             let (instance, pass) = variables.buffers();
-            self.orders.read_text(row, instance, pass);
+            if !self.orders.read_text(row, instance, pass) {
+                return None;
+            }
         }
-        variables
+        Some(variables)
     }
 }
 

@@ -393,6 +393,22 @@ fn a_restart_of_what_is_down_is_a_start() {
 }
 
 #[test]
+fn a_signal_before_the_last_was_sent_is_refused() {
+    let mut world = World::new("a:");
+    world.start("a");
+    world.settle();
+    let at = world.slot("a");
+    assert_eq!(world.command(Verb::Signal(10), &["a"]), Ok(0));
+    assert_eq!(world.command(Verb::Signal(12), &["a"]), Err(Refusal::Signalling(at)));
+    world.report("a", State::Up);
+    world.restart_engine();
+    assert_eq!(world.command(Verb::Signal(12), &["a"]), Err(Refusal::Signalling(at)), "an old report");
+    world.reports[at.index()].signalled = world.engine.order(at).signal;
+    world.tell(at);
+    assert_eq!(world.command(Verb::Signal(12), &["a"]), Ok(0));
+}
+
+#[test]
 fn a_while_gates_and_stops_in_order() {
     let mut world = World::new("a: while = net\nb: needs = a");
     world.start("b");
