@@ -3,88 +3,103 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A view of the set's words.
+/// A view of the set's words: a bit for each member, then a bit for each of those words that is not 0, then one for each of
+/// those.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
-    low: &'a [AtomicU32],
-    middle: &'a [AtomicU32],
-    high: &'a [AtomicU32],
+    words: &'a [AtomicU32],
+    count: u32,
 }
+
+const LEVELS: u32 = 3;
 
 impl<'a> Bits<'a> {
     /// Words for members below `count`.
     pub const fn words(count: u32) -> usize {
-        let (low, middle, high) = Bits::levels(count);
-        low + middle + high
-    }
-
-    const fn levels(count: u32) -> (usize, usize, usize) {
         let low = count.div_ceil(32);
         let middle = low.div_ceil(32);
-        (low as usize, middle as usize, middle.div_ceil(32) as usize)
+        (low + middle + middle.div_ceil(32)) as usize
     }
 
     /// Over `words(count)` words.
     pub fn new(words: &'a [AtomicU32], count: u32) -> Bits<'a> {
-        let (low, middle, _) = Bits::levels(count);
-        let (low, rest) = words.split_at(low.min(words.len()));
-        let (middle, high) = rest.split_at(middle.min(rest.len()));
-        Bits { low, middle, high }
+        Bits { words, count }
+    }
+
+    fn word(&self, at: u32) -> u32 {
+        self.words.get(at as usize).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     pub fn insert(&self, member: u32) {
-        for (level, shift) in [(self.low, 0), (self.middle, 5), (self.high, 10)] {
-            let at = member >> shift;
-            let Some(word) = level.get((at >> 5) as usize) else { return };
-            let before = word.load(Ordering::Relaxed);
-            word.store(before | 1 << (at & 31), Ordering::Relaxed);
-            if before != 0 {
-                return;
-            }
-        }
+        self.change(member, |word, bit| (word | bit, word == 0));
     }
 
     /// Says whether it was a member.
     pub fn remove(&self, member: u32) -> bool {
-        if !self.contains(member) {
-            return false;
+        let was = self.contains(member);
+        if was {
+            self.change(member, |word, bit| (word & !bit, word == bit));
         }
-        for (level, shift) in [(self.low, 0), (self.middle, 5), (self.high, 10)] {
-            let at = member >> shift;
-            let Some(word) = level.get((at >> 5) as usize) else { break };
-            let after = word.load(Ordering::Relaxed) & !(1 << (at & 31));
+        was
+    }
+
+    /// Changes a member's bit, and those above as long as they are concerned: `change` gives the new word and whether the
+    /// level above is.
+    #[inline(always)]
+    fn change(&self, member: u32, change: impl Fn(u32, u32) -> (u32, bool)) {
+        let (mut at, mut start, mut count, mut level) = (member, 0, self.count, 0);
+        while level < LEVELS && at < count {
+            let Some(word) = self.words.get((start + (at >> 5)) as usize) else { return };
+            let (after, further) = change(word.load(Ordering::Relaxed), 1 << (at & 31));
             word.store(after, Ordering::Relaxed);
-            if after != 0 {
-                break;
+            if !further {
+                return;
             }
+            count = count.div_ceil(32);
+            start += count;
+            at >>= 5;
+            level += 1;
         }
-        true
     }
 
     pub fn contains(&self, member: u32) -> bool {
-        self.low.get((member >> 5) as usize).is_some_and(|word| word.load(Ordering::Relaxed) >> (member & 31) & 1 == 1)
+        member < self.count && self.word(member >> 5) >> (member & 31) & 1 == 1
+    }
+
+    /// Where the middle and the high level begin, and where the high one ends.
+    fn starts(&self) -> (u32, u32, u32) {
+        let low = self.count.div_ceil(32);
+        let middle = low.div_ceil(32);
+        (low, low + middle, low + middle + middle.div_ceil(32))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.high.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+        let (_, high, end) = self.starts();
+        (high..end).all(|at| self.word(at) == 0)
     }
 
     /// Takes out the lowest member.
     pub fn pop(&self) -> Option<u32> {
-        let high = self.high.iter().position(|word| word.load(Ordering::Relaxed) != 0)?;
-        let middle = high as u32 * 32 + self.high[high].load(Ordering::Relaxed).trailing_zeros();
-        let low = middle * 32 + self.middle.get(middle as usize)?.load(Ordering::Relaxed).trailing_zeros();
-        let member = low * 32 + self.low.get(low as usize)?.load(Ordering::Relaxed).trailing_zeros();
-        self.remove(member);
-        Some(member)
+        let (middle, high, end) = self.starts();
+        let mut top = high;
+        while self.word(top) == 0 {
+            top += 1;
+            if top >= end {
+                return None;
+            }
+        }
+        let second = (top - high) * 32 + self.word(top).trailing_zeros();
+        let first = second * 32 + self.word(middle + second).trailing_zeros();
+        let member = first * 32 + self.word(first).trailing_zeros();
+        // (Nothing is, where the words are not those of a set.)
+        self.remove(member).then_some(member)
     }
 
     /// How many members are below this number.
     pub fn rank(&self, member: u32) -> u32 {
-        let whole = (member >> 5) as usize;
-        let below: u32 = self.low.iter().take(whole).map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
-        let rest = self.low.get(whole).map_or(0, |word| word.load(Ordering::Relaxed));
-        below + (rest & ((1 << (member & 31)) - 1)).count_ones()
+        let whole = member >> 5;
+        let below: u32 = (0..whole).map(|at| self.word(at).count_ones()).sum();
+        below + (self.word(whole) & ((1 << (member & 31)) - 1)).count_ones()
     }
 }
 
