@@ -21,10 +21,17 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// Checks all of it and gives the view.
     pub fn open(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
-        let (offsets, lengths) = super::verify::header(bytes)?;
-        let image = Image { bytes, offsets, lengths };
+        super::verify::sums(bytes)?;
+        let image = Image::open_copy(bytes)?;
         super::verify::records(&image)?;
         Ok(image)
+    }
+
+    /// Opens a copy of what `open` has accepted: only the table of sections is looked at. In other bytes what is read may
+    /// be nonsense, never out of bounds.
+    pub fn open_copy(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
+        let (offsets, lengths) = super::verify::header(bytes)?;
+        Ok(Image { bytes, offsets, lengths })
     }
 
     /// All bytes.
@@ -240,9 +247,6 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
 /// Word `index` of these bytes; 0 behind their end.
 #[inline]
 pub(super) fn word_at(bytes: &[u8], index: usize) -> u32 {
-    let start = index.saturating_mul(4);
-    match bytes.get(start..start.saturating_add(4)) {
-        Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
-        None => 0,
-    }
+    let behind = bytes.get(index.saturating_mul(4)..).unwrap_or_default();
+    behind.first_chunk().map_or(0, |four| u32::from_le_bytes(*four))
 }

@@ -150,9 +150,22 @@ pub(super) fn header_crc(bytes: &[u8]) -> u32 {
     sum.sum()
 }
 
-/// Checks magic, version, length, both checksums and the section table.
-pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
-    use super::header::{CRC, HEADER_CRC, LENGTH, SECTIONS as TABLE, SERVICES, VERSION as FORMAT};
+/// Checks magic, version, length and both checksums.
+pub(super) fn sums(bytes: &[u8]) -> Result<(), ImageError> {
+    use super::header::{CRC, HEADER_CRC};
+    begins(bytes)?;
+    let behind = bytes.get(HEADER_WORDS * 4..).unwrap_or_default();
+    for (expected, found) in [(word_at(bytes, HEADER_CRC), header_crc(bytes)), (word_at(bytes, CRC), crc32(behind))] {
+        if expected != found {
+            return Err(ImageError::Checksum { expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// Checks magic, version and length; gives the length.
+fn begins(bytes: &[u8]) -> Result<u32, ImageError> {
+    use super::header::{LENGTH, VERSION as FORMAT};
     let found = bytes.len().min(u32::MAX as usize) as u32;
     let minimum = (HEADER_WORDS * 4) as u32;
     let magic = MAGIC.to_le_bytes();
@@ -170,15 +183,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
     if expected != found {
         return Err(ImageError::Length { expected, found });
     }
-    for (expected, found) in
-        [(word_at(bytes, HEADER_CRC), header_crc(bytes)), (word_at(bytes, CRC), crc32(&bytes[HEADER_WORDS * 4..]))]
-    {
-        if expected != found {
-            return Err(ImageError::Checksum { expected, found });
-        }
-    }
+    Ok(found)
+}
+
+/// Checks magic, version, length and the section table.
+pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
+    use super::header::{SECTIONS as TABLE, SERVICES};
+    let found = begins(bytes)?;
     let (mut offsets, mut lengths) = ([0; SECTIONS], [0; SECTIONS]);
-    let mut end = minimum;
+    let mut end = (HEADER_WORDS * 4) as u32;
     for section in Section::ALL {
         let (offset, length) =
             (word_at(bytes, TABLE + section as usize * 2), word_at(bytes, TABLE + section as usize * 2 + 1));

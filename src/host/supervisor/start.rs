@@ -266,7 +266,7 @@ fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
         Place::Abstract(_) => mapping::frozen_memory(c"pintle-database", &bytes).or_refuse(COPY),
     };
     let mapped = mapping::Image::open(copy.as_fd()).or_refuse(COPY);
-    let image = Image::open(mapped.bytes).unwrap_or_else(|error| invalid(error));
+    let image = Image::open_copy(mapped.bytes).unwrap_or_else(|error| invalid(error));
     (copy, image)
 }
 
