@@ -205,6 +205,11 @@ pub fn write_quoted(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     if !text.is_empty() && text.bytes().all(plain) {
         return out.write_str(text);
     }
+    write_in_quotes(out, text)
+}
+
+/// The same, in single quotes in any case.
+pub fn write_in_quotes(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     out.write_char('\'')?;
     for (number, part) in text.split('\'').enumerate() {
         if number > 0 {

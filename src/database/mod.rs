@@ -30,6 +30,7 @@
 mod compile;
 pub mod dump;
 pub mod image;
+mod source;
 mod verify;
 
 pub use compile::{compile, compile_beside};

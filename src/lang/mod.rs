@@ -11,7 +11,6 @@ mod expression;
 pub mod keys;
 mod lexer;
 mod value;
-mod write;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -25,8 +24,6 @@ use diagnostic::{Diagnostic, Shown, Sink};
 use keys::{BUNDLE, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE};
 use lexer::{Entry, Segment};
 use value::Filler;
-
-pub use write::write;
 
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.

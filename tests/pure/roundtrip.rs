@@ -6,7 +6,7 @@ use pintle::lang::definition::{
     Action, At, Attribute, Definition, Expression, Kind, Limit, Log, Position, Readiness, Restart,
 };
 use pintle::lang::diagnostic::Source;
-use pintle::lang::{parse, write};
+use pintle::lang::parse;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -171,21 +171,6 @@ fn database(definition: Definition) -> Vec<u8> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_is_written_is_read_as_it_was(definition in definition()) {
-        let mut text = String::new();
-        write(&definition, &mut text);
-        let mut findings = Vec::new();
-        let read = parse(0, "web", text.as_bytes(), &mut findings);
-        prop_assert!(findings.is_empty(), "{findings:?}\n{text}");
-        let read = read.expect("no finding");
-        let mut again = String::new();
-        write(&read, &mut again);
-        prop_assert_eq!(&text, &again);
-        // A database has no positions, so it says whether anything else differs.
-        prop_assert!(database(definition) == database(read), "{text}");
-    }
 
     #[test]
     fn what_is_compiled_is_dumped_as_it_was(definition in definition()) {

@@ -1,0 +1,436 @@
+//! One service of a database as the text of its file: what `lang::parse` reads, the other way round. Every key that applies
+//! is written, defaults too, so that the text says all that is in force. The order of names, and relations that others make
+//! superfluous, are not what they were.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use super::image::List;
+use super::{Image, NONE, action, exec, node, policy, service};
+use crate::expand::{Piece, pieces};
+use crate::graph::Relation;
+use crate::ident::SlotId;
+use crate::lang::keys::{KEYS, Key, TEMPLATE, Value};
+use crate::limits::EXPRESSION_DEPTH_MAX;
+use crate::words::write_in_quotes;
+use crate::{names, signals};
+
+/// Where the words of a value go on in the next line.
+const COLUMNS: usize = 100;
+
+/// Where a database has the value of a key.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A field of the service's own record.
+    Service(usize),
+    /// Of its exec record.
+    Exec(usize),
+    /// The same for a number that is stored with this added, so that 0 is none.
+    Shifted(usize, i32),
+    /// Of its policy record.
+    Policy(usize),
+    /// `type`.
+    Kind,
+    /// A flag: yes where it is set.
+    Set(u32),
+    /// A flag: yes where it is not.
+    Unset(u32),
+}
+
+/// Keys and their places. Relations are edges, and limits a list.
+#[rustfmt::skip]
+static PLACES: &[(&str, Place)] = &[
+    ("description", Place::Service(service::DESCRIPTION)),
+    ("type", Place::Kind),
+    ("command", Place::Service(service::COMMAND)),
+    ("stop", Place::Service(service::STOP)),
+    ("reload", Place::Service(service::RELOAD)),
+    ("while", Place::Service(service::WHILE)),
+    ("start-on", Place::Service(service::START_ON)),
+    ("stop-on", Place::Service(service::STOP_ON)),
+    ("for-each", Place::Service(service::FOR_EACH)),
+    ("instance", Place::Service(service::INSTANCE)),
+    ("pass", Place::Service(service::PASS)),
+    ("ready", Place::Policy(policy::READY)),
+    ("restart", Place::Policy(policy::RESTART)),
+    ("restart-delay", Place::Policy(policy::DELAY_MS)),
+    ("restart-delay-max", Place::Policy(policy::DELAY_MS_MAX)),
+    ("restart-limit", Place::Policy(policy::LIMIT)),
+    ("restart-window", Place::Policy(policy::WINDOW_MS)),
+    ("start-timeout", Place::Policy(policy::START_TIMEOUT_MS)),
+    ("stop-timeout", Place::Policy(policy::STOP_TIMEOUT_MS)),
+    ("remain", Place::Unset(service::flags::NO_REMAIN)),
+    ("essential", Place::Set(service::flags::ESSENTIAL)),
+    ("user", Place::Exec(exec::USER)),
+    ("group", Place::Exec(exec::GROUP)),
+    ("directory", Place::Exec(exec::DIRECTORY)),
+    ("umask", Place::Exec(exec::UMASK)),
+    ("env", Place::Exec(exec::ENV)),
+    ("env-file", Place::Exec(exec::ENV_FILES)),
+    ("nice", Place::Shifted(exec::NICE, 100)),
+    ("oom-score-adj", Place::Shifted(exec::OOM, 2000)),
+    ("log", Place::Exec(exec::LOG)),
+];
+
+/// Adds the text of this service's file.
+pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
+    let flags = image.flags(slot);
+    let source = Source { image, slot, expands: flags & service::flags::EXPANDS != 0 };
+    for key in KEYS {
+        let template_only = key.kinds == TEMPLATE;
+        // Kinds of keys are bits in the order of the kinds.
+        if u32::from(key.kinds) >> (flags & 0xff) & 1 != 0 && (!template_only || names::is_template(image.name(slot))) {
+            source.key(key, out);
+        }
+    }
+}
+
+struct Source<'i> {
+    image: &'i Image<'i>,
+    slot: SlotId,
+    /// Strings have placeholders.
+    expands: bool,
+}
+
+impl Source<'_> {
+    fn field(&self, field: usize) -> u32 {
+        self.image.service(self.slot, field)
+    }
+
+    fn key(&self, key: &Key, out: &mut String) {
+        let place = PLACES.iter().find(|(name, _)| *name == key.name).map_or(Place::Kind, |(_, place)| *place);
+        let flags = self.field(service::KIND_FLAGS);
+        let value = match place {
+            Place::Service(field) => self.field(field),
+            Place::Exec(field) | Place::Shifted(field, _) => self.image.exec(self.field(service::EXEC), field),
+            Place::Policy(field) => self.image.policy(self.field(service::POLICY), field),
+            Place::Kind => flags & 0xff,
+            Place::Set(flag) => u32::from(flags & flag != 0),
+            Place::Unset(flag) => u32::from(flags & flag == 0),
+        };
+        let mut line = Line::new(out, "", key.name, " =");
+        match key.value {
+            Value::Text(_) => text_value(self.image.text(value), &mut line),
+            Value::Choice(choices, _) => line.word(choices.get(value as usize).copied().unwrap_or_default()),
+            Value::Command => self.command(self.image.list(value), 0, &mut line),
+            Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),
+            Value::Relation(relation) => self.relation(relation, &mut line),
+            Value::Inverse(relation) => {
+                let list = self.image.list(self.field(service::WRITTEN));
+                for at in (0..list.len()).step_by(2) {
+                    if list.get(at) == relation as u32 {
+                        line.word(self.image.text(list.get(at + 1)));
+                    }
+                }
+            }
+            Value::Expression(_) | Value::ForEach if value == NONE => {}
+            Value::Expression(_) | Value::ForEach => self.chain(value, 0, &mut line),
+            Value::Instance | Value::Account(_) => line.word(self.image.text(value)),
+            Value::Pass => self.image.list(value).iter().for_each(|word| line.word(self.image.text(word))),
+            Value::Ready => match value {
+                1 => {
+                    line.word("fd");
+                    line.number(self.image.policy(self.field(service::POLICY), policy::READY_DESCRIPTOR).into());
+                }
+                2 => line.word("notify"),
+                _ => line.word("none"),
+            },
+            Value::Duration(..) => {
+                let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+                // The largest unit in which it is whole.
+                let whole = |&(unit, _): &(u32, &str)| value >= unit && value.is_multiple_of(unit);
+                let (unit, name) = units.into_iter().find(whole).unwrap_or((1, "ms"));
+                line.number((value / unit).into());
+                line.pending.push_str(name);
+            }
+            Value::Count(..) => line.number(value.into()),
+            Value::Switch(_) => line.word(if value == 0 { "no" } else { "yes" }),
+            Value::Directory if self.image.text(value).is_empty() => {}
+            Value::Directory => self.word(value, &mut line),
+            Value::Umask => {
+                let _ = write!(line.begin(), "{value:03o}");
+            }
+            Value::Integer(..) => {
+                if let (Place::Shifted(_, zero), 1..) = (place, value) {
+                    line.number(i64::from(value) - i64::from(zero));
+                }
+            }
+            Value::Environment | Value::EnvironmentFiles => {
+                self.image.list(value).iter().for_each(|text| self.word(text, &mut line));
+            }
+            Value::Limit(resource) => self.limit(resource, &mut line),
+        }
+        line.end();
+    }
+
+    /// The edges that the service's own file has, or could have: not those that are written from the other end, nor those
+    /// of its expressions.
+    fn relation(&self, relation: Relation, line: &mut Line<'_>) {
+        for edge in self.image.edges(self.slot).filter(|edge| edge.relation == relation) {
+            let written = self.image.list(self.image.service(edge.slot, service::WRITTEN));
+            let name = self.image.name(self.slot);
+            let by_the_other = (0..written.len())
+                .step_by(2)
+                .any(|at| written.get(at) == relation as u32 && self.image.text(written.get(at + 1)) == name);
+            if !by_the_other {
+                line.word(self.image.name(edge.slot));
+            }
+        }
+    }
+
+    fn limit(&self, resource: u32, line: &mut Line<'_>) {
+        let list = self.image.list(self.image.exec(self.field(service::EXEC), exec::LIMITS));
+        for at in (0..list.len()).step_by(5).filter(|at| list.get(*at) == resource) {
+            let word = line.begin();
+            for (at, colon) in [(at + 1, ""), (at + 3, ":")] {
+                let _ = match u64::from(list.get(at)) | u64::from(list.get(at + 1)) << 32 {
+                    u64::MAX => write!(word, "{colon}unlimited"),
+                    value => write!(word, "{colon}{value}"),
+                };
+            }
+        }
+    }
+
+    fn action(&self, list: List<'_>, line: &mut Line<'_>) {
+        match list.get(0) {
+            _ if list.is_empty() => {}
+            action::COMMAND => self.command(list, 1, line),
+            _ => {
+                line.word("signal");
+                for number in list.iter().skip(1) {
+                    match signals::name(number) {
+                        Some(name) => line.word(name),
+                        None => line.number(number.into()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A command, which begins at this word of a list; one whose last argument has lines, as a here-document.
+    fn command(&self, list: List<'_>, first: usize, line: &mut Line<'_>) {
+        let script = list.len().checked_sub(1).map_or("", |last| self.image.text(list.get(last)));
+        if list.len() < first + 3 || !script.ends_with('\n') {
+            return (first..list.len()).for_each(|at| self.word(list.get(at), line));
+        }
+        line.columns = usize::MAX;
+        line.word("<<END");
+        (first..list.len() - 1).for_each(|at| self.word(list.get(at), line));
+        line.end();
+        let mut plain = String::new();
+        if self.expands {
+            // Without its escapes.
+            for piece in pieces(script) {
+                match piece {
+                    Piece::Literal(part) | Piece::Unclosed(part) => plain.push_str(part),
+                    Piece::Placeholder(name) => plain.extend(["${", name, "}"]),
+                }
+            }
+        } else {
+            plain.push_str(script);
+        }
+        // The line that ends it is not one of its own (those are indented, but where all of them are blank).
+        let blank = plain.bytes().all(|byte| b" \t\n".contains(&byte));
+        for part in plain.split_terminator('\n') {
+            line.out.push_str(if part.is_empty() || blank { "" } else { "    " });
+            line.out.extend([part, "\n"]);
+        }
+        line.out.push_str("END\n");
+    }
+
+    /// One word as it is written: placeholders as they are, all else quoted where it must be.
+    fn word(&self, text: u32, line: &mut Line<'_>) {
+        let text = self.image.text(text);
+        let out = line.begin();
+        if !self.expands {
+            return quote(text, out);
+        }
+        let before = out.len();
+        let mut literal = String::new();
+        for piece in pieces(text) {
+            match piece {
+                Piece::Literal(part) | Piece::Unclosed(part) => literal.push_str(part),
+                Piece::Placeholder(name) => {
+                    quote_part(&mut literal, out);
+                    out.extend(["${", name, "}"]);
+                }
+            }
+        }
+        quote_part(&mut literal, out);
+        if out.len() == before {
+            quote("", out);
+        }
+    }
+
+    fn kind(&self, at: u32) -> u32 {
+        self.image.node(at, node::KIND)
+    }
+
+    fn children(&self, at: u32) -> (u32, u32) {
+        (self.image.node(at, node::A), self.image.node(at, node::B))
+    }
+
+    /// An expression from left to right. `depth` counts what is around it, as the parser does. The depth of the recursion
+    /// is bounded by EXPRESSION_NODES_MAX, which `open` has checked.
+    fn chain(&self, at: u32, depth: usize, line: &mut Line<'_>) {
+        let (left, right) = self.children(at);
+        let operator = match self.kind(at) {
+            node::AND => "and",
+            node::OR => "or",
+            _ => return self.term(at, depth, line),
+        };
+        let is_other = is_chain(self.kind(left)) && self.kind(left) != self.kind(at);
+        // Left to right is how it is read, but parentheses make a mixture plain, where there is room for them.
+        if is_other && depth + 1 + self.nesting(left) <= EXPRESSION_DEPTH_MAX {
+            self.inside(left, depth, line);
+        } else {
+            self.chain(left, depth, line);
+        }
+        line.word(operator);
+        self.term(right, depth, line);
+    }
+
+    fn inside(&self, at: u32, depth: usize, line: &mut Line<'_>) {
+        line.open += 1;
+        self.chain(at, depth + 1, line);
+        line.pending.push(')');
+    }
+
+    fn term(&self, at: u32, depth: usize, line: &mut Line<'_>) {
+        let (a, b) = self.children(at);
+        match self.kind(at) {
+            node::AND | node::OR => self.inside(at, depth, line),
+            node::NOT => {
+                line.word("not");
+                self.term(a, depth + 1, line);
+            }
+            node::FACT => {
+                let name = self.image.text(a);
+                let quote_mark = if matches!(name, "and" | "or" | "not") { "'" } else { "" };
+                line.begin().extend([quote_mark, name, quote_mark]);
+                let list = self.image.list(b);
+                for at in (0..list.len()).step_by(3) {
+                    let operator = if list.get(at + 1) == 0 { "=" } else { "!=" };
+                    line.begin().extend([self.image.text(list.get(at)), operator]);
+                    quote_part(&mut String::from(self.image.text(list.get(at + 2))), &mut line.pending);
+                }
+            }
+            kind => {
+                let state = if kind == node::UP { "up(" } else { "failed(" };
+                line.begin().extend([state, self.image.name(SlotId(a)), ")"]);
+            }
+        }
+    }
+
+    /// How deep parentheses and `not` nest at least.
+    fn nesting(&self, at: u32) -> usize {
+        let (a, b) = self.children(at);
+        let within = |right| usize::from(is_chain(self.kind(right))) + self.nesting(right);
+        match self.kind(at) {
+            node::AND | node::OR => self.nesting(a).max(within(b)),
+            node::NOT => 1 + within(a),
+            _ => 0,
+        }
+    }
+}
+
+fn is_chain(kind: u32) -> bool {
+    matches!(kind, node::AND | node::OR)
+}
+
+/// A description. Quotes are written only where the blanks at its ends, or its own quotes, would be lost without.
+fn text_value(text: &str, line: &mut Line<'_>) {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    let quoted = match bytes {
+        [b'\'' | b'"', inner @ .., last] => bytes[0] == *last && !inner.contains(last),
+        _ => false,
+    };
+    let needs_quotes = blank(bytes.first()) || blank(bytes.last()) || quoted || text.starts_with("<<");
+    let quote_mark = match bytes.contains(&b'"') {
+        _ if !needs_quotes => "",
+        true => "'",
+        false => "\"",
+    };
+    line.begin().extend([quote_mark, text, quote_mark]);
+}
+
+/// In single quotes, where it is not made of harmless characters alone.
+fn quote(text: &str, out: &mut String) {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+:,./@%^~*?[]!=".contains(&byte);
+    if !text.is_empty() && !text.starts_with('=') && text.bytes().all(harmless) {
+        out.push_str(text);
+    } else {
+        let _ = write_in_quotes(out, text);
+    }
+}
+
+/// The same for a part of a word, of which nothing is left where it is empty.
+fn quote_part(part: &mut String, out: &mut String) {
+    if !part.is_empty() {
+        quote(part, out);
+        part.clear();
+    }
+}
+
+/// `key = word word`, going on in indented lines; nothing where there is no word. With `# ` before it, a comment.
+pub struct Line<'o> {
+    pub out: &'o mut String,
+    head: [&'o str; 3],
+    /// Where it goes on in the next line.
+    columns: usize,
+    column: usize,
+    /// The last word, to which something may be added.
+    pending: String,
+    /// Parentheses to be opened before the next word.
+    open: usize,
+}
+
+impl<'o> Line<'o> {
+    /// Nothing is written before there is a word.
+    pub fn new(out: &'o mut String, before: &'o str, title: &'o str, behind: &'o str) -> Line<'o> {
+        Line { out, head: [before, title, behind], columns: COLUMNS, column: 0, pending: String::new(), open: 0 }
+    }
+
+    /// One more word; an empty one is none.
+    pub fn word(&mut self, text: &str) {
+        self.begin().push_str(text);
+    }
+
+    fn number(&mut self, number: i64) {
+        let _ = write!(self.begin(), "{number}");
+    }
+
+    /// The place of one more word.
+    fn begin(&mut self) -> &mut String {
+        self.flush();
+        for _ in 0..core::mem::take(&mut self.open) {
+            self.pending.push('(');
+        }
+        &mut self.pending
+    }
+
+    fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        if self.column == 0 {
+            self.out.extend(self.head);
+            self.column = self.head.iter().map(|part| part.len()).sum();
+        } else if self.column + 1 + self.pending.len() > self.columns {
+            self.out.extend(["\n", if self.head[0].is_empty() { " " } else { "#" }, "  "]);
+            self.column = 3;
+        }
+        self.out.extend([" ", &self.pending]);
+        self.column += 1 + self.pending.len();
+        self.pending.clear();
+    }
+
+    /// Ends the line, if there is one.
+    pub fn end(&mut self) {
+        self.flush();
+        if core::mem::take(&mut self.column) > 0 {
+            self.out.push('\n');
+        }
+    }
+}
