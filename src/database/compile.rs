@@ -18,6 +18,7 @@ use super::Image;
 use crate::graph::Relation;
 use crate::lang::definition::{Action, Definition, Kind, Position};
 use crate::lang::diagnostic::{Diagnostic, Shown, Source, has_errors};
+use crate::lang::order::sort;
 use crate::limits;
 use edges::{Edges, Link};
 use resolve::{Resolved, resolve, turned_name};
@@ -63,14 +64,16 @@ pub fn compile_beside(
     if definitions.len() > limits::SLOTS_MAX as usize {
         return Err(alloc::vec![too_many(definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX")]);
     }
-    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str());
-    definitions.sort_by(|a, b| (a.name.as_bytes(), path(a.origin.file)).cmp(&(b.name.as_bytes(), path(b.origin.file))));
+    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str()).as_bytes();
+    sort(&mut definitions, &|a, b| {
+        (a.name.as_bytes(), path(a.origin.file)).cmp(&(b.name.as_bytes(), path(b.origin.file)))
+    });
 
     let mut findings = Vec::new();
     for definition in &mut definitions {
         check_definition(definition, &mut findings);
         // The order of keys in a file changes no byte.
-        definition.limits.sort_unstable_by_key(|limit| limit.resource);
+        sort(&mut definition.limits, &|a, b| a.resource.cmp(&b.resource));
     }
     let mut resolved = resolve(definitions, broken, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);
@@ -116,10 +119,11 @@ fn too_many(found: usize, limit: u32, what: &str, name: &str) -> Diagnostic {
 
 /// Sorted by file and line, and cut where there are too many.
 fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic> {
-    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str());
-    findings.sort_by(|a, b| {
-        let place = |at: &Diagnostic| (at.position.line, at.position.column);
-        (path(a.position.file), place(a), &a.message).cmp(&(path(b.position.file), place(b), &b.message))
+    let path = |of: &Diagnostic| sources.get(of.position.file as usize).map_or("", |source| source.path.as_str());
+    let place = |of: &Diagnostic| (of.position.line, of.position.column);
+    sort(&mut findings, &|a, b| {
+        let paths = path(a).as_bytes().cmp(path(b).as_bytes());
+        paths.then(place(a).cmp(&place(b))).then_with(|| a.message.as_bytes().cmp(b.message.as_bytes()))
     });
     if findings.len() > FINDINGS_MAX {
         let more = findings.len() - FINDINGS_MAX;

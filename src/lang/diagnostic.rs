@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use super::definition::Position;
+use super::order::sort;
 
 /// Width of the part of a long line that is shown, in columns of a terminal.
 const WINDOW_COLUMNS: usize = 100;
@@ -153,7 +154,8 @@ impl<'a> Sink<'a> {
     /// Puts the findings into the order of the text.
     pub fn finish(self) {
         let own = &mut self.diagnostics[self.first..];
-        own.sort_by_key(|diagnostic| (diagnostic.position.line, diagnostic.position.column));
+        let place = |of: &Diagnostic| (of.position.line, of.position.column);
+        sort(own, &|a, b| place(a).cmp(&place(b)));
         if self.dropped {
             let whole = Position { file: self.file, ..Position::default() };
             let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");

@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod expression;
 pub mod keys;
 mod lexer;
+pub mod order;
 mod value;
 
 use alloc::boxed::Box;

@@ -2,7 +2,6 @@
 //!
 //! Nothing here recurses: a chain may be as long as there are services.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::super::NONE;
@@ -38,26 +37,36 @@ const SEARCH_EDGES_MAX: usize = 4_000_000;
 /// the shortest one, in a component of moderate size. It begins with its service of the lowest number.
 pub fn find(edges: &Edges) -> Vec<Vec<Link>> {
     let components = components(edges);
-    let mut members: Vec<Vec<u32>> = Vec::new();
-    let mut place: Vec<u32> = alloc::vec![NONE; components.count as usize];
-    let mut sizes = alloc::vec![0u32; components.count as usize];
-    for &component in &components.of {
-        sizes[component as usize] += 1;
-    }
-    for (service, &component) in components.of.iter().enumerate() {
-        let service = service as u32;
-        let alone = sizes[component as usize] == 1;
-        if alone && !edges.of(service).iter().any(|link| link.target == service && orders(link.relation)) {
+    let mut best: Vec<Vec<Link>> = Vec::new();
+    best.resize(components.count as usize, Vec::new());
+    let mut search = Search::new(edges);
+    for (start, &component) in components.of.iter().enumerate() {
+        let known = best[component as usize].len();
+        if known == 1 || known > 0 && search.budget == 0 {
             continue;
         }
-        if place[component as usize] == NONE {
-            place[component as usize] = members.len() as u32;
-            members.push(Vec::new());
+        let inside = |link: &Link| orders(link.relation) && components.of[link.target as usize] == component;
+        let limit = if known == 0 { usize::MAX } else { known };
+        if let Some(last) = search.run(start as u32, limit, &inside) {
+            best[component as usize] = search.path(start as u32, last);
         }
-        members[place[component as usize] as usize].push(service);
     }
-    let mut search = Search::new(edges, &components.of);
-    members.iter().map(|members| search.shortest(members)).collect()
+    let mut found = Vec::new();
+    for &component in &components.of {
+        let mut cycle = core::mem::take(&mut best[component as usize]);
+        // The starts go up, so a cycle found from its lowest member begins there already; a shorter one may not.
+        let mut lowest = 0;
+        for at in 1..cycle.len() {
+            if cycle[at].source < cycle[lowest].source {
+                lowest = at;
+            }
+        }
+        if !cycle.is_empty() {
+            cycle.rotate_left(lowest);
+            found.push(cycle);
+        }
+    }
+    found
 }
 
 /// The component of each service.
@@ -121,80 +130,63 @@ fn components(edges: &Edges) -> Components {
     Components { of, count }
 }
 
-/// Breadth-first searches within components. `reached` is for each service the edge by which it was reached.
+/// Breadth-first searches. `reached` is for each service the edge by which it was reached.
 struct Search<'a> {
     edges: &'a Edges,
-    component: &'a [u32],
     reached: Vec<u32>,
-    touched: Vec<u32>,
+    queue: Vec<u32>,
     budget: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(edges: &'a Edges, component: &'a [u32]) -> Search<'a> {
+    fn new(edges: &'a Edges) -> Search<'a> {
         let reached = alloc::vec![NONE; edges.services()];
-        Search { edges, component, reached, touched: Vec::new(), budget: SEARCH_EDGES_MAX }
+        Search { edges, reached, queue: Vec::new(), budget: SEARCH_EDGES_MAX }
     }
 
-    /// The shortest cycle through any of `members`, which are one component, in the order of their numbers.
-    fn shortest(&mut self, members: &[u32]) -> Vec<Link> {
-        let mut best: Vec<Link> = Vec::new();
-        for &start in members {
-            if !best.is_empty() && (self.budget == 0 || best.len() <= 1) {
-                break;
-            }
-            let limit = if best.is_empty() { usize::MAX } else { best.len() };
-            if let Some(cycle) = self.through(start, limit) {
-                best = cycle;
-            }
-        }
-        // The starts go up, so a cycle found from its lowest member begins there already; one that was cut short may not.
-        let lowest = (0..best.len()).min_by_key(|&at| best[at].source).unwrap_or(0);
-        best.rotate_left(lowest);
-        best
-    }
-
-    /// The shortest cycle through `start`, if it has fewer than `limit` edges.
-    fn through(&mut self, start: u32, limit: usize) -> Option<Vec<Link>> {
-        for service in self.touched.drain(..) {
+    /// Follows these edges from `start` until one leads back to it: that one, if it is within fewer than `limit` steps.
+    fn run(&mut self, start: u32, limit: usize, follow: &dyn Fn(&Link) -> bool) -> Option<usize> {
+        for &service in &self.queue {
             self.reached[service as usize] = NONE;
         }
-        let mut queue = VecDeque::from([(start, 1)]);
-        while let Some((service, length)) = queue.pop_front() {
-            if length >= limit {
-                return None;
-            }
-            for at in self.edges.range(service) {
+        self.queue.clear();
+        self.queue.push(start);
+        let (mut head, mut level_end, mut steps) = (0, 1, 1);
+        while head < self.queue.len() && steps < limit {
+            for at in self.edges.range(self.queue[head]) {
                 self.budget = self.budget.saturating_sub(1);
-                let link = self.edges.all()[at];
-                let inside = self.component[link.target as usize] == self.component[start as usize];
-                if !orders(link.relation) || !inside {
+                let link = &self.edges.all()[at];
+                if !follow(link) {
                     continue;
                 }
                 if link.target == start {
-                    return Some(self.path(start, at));
+                    return Some(at);
                 }
                 if self.reached[link.target as usize] == NONE {
                     self.reached[link.target as usize] = at as u32;
-                    self.touched.push(link.target);
-                    queue.push_back((link.target, length + 1));
+                    self.queue.push(link.target);
                 }
+            }
+            head += 1;
+            if head == level_end {
+                (level_end, steps) = (self.queue.len(), steps + 1);
             }
         }
         None
     }
 
-    /// The path from `start` back to it whose last edge is `last`.
-    fn path(&self, start: u32, last: usize) -> Vec<Link> {
-        let mut path = alloc::vec![self.edges.all()[last]];
-        let mut at = self.edges.all()[last].source;
-        while at != start {
-            let link = self.edges.all()[self.reached[at as usize] as usize];
+    /// The path from `start` whose last edge is `last`.
+    fn path(&self, start: u32, mut last: usize) -> Vec<Link> {
+        let mut path = Vec::new();
+        loop {
+            let link = self.edges.all()[last];
             path.push(link);
-            at = link.source;
+            if link.source == start {
+                path.reverse();
+                return path;
+            }
+            last = self.reached[link.source as usize] as usize;
         }
-        path.reverse();
-        path
     }
 }
 
@@ -202,43 +194,23 @@ impl<'a> Search<'a> {
 /// edges to that one, and the conflict. Each pair once, from its lower end first.
 pub fn contradictions(edges: &Edges) -> Vec<(Vec<Link>, Link)> {
     let mut found = Vec::new();
-    let mut reached = alloc::vec![NONE; edges.services()];
-    let mut touched: Vec<u32> = Vec::new();
-    let mut budget = SEARCH_EDGES_MAX;
+    let mut search = Search::new(edges);
     for service in 0..edges.services() as u32 {
-        let conflicts = || edges.of(service).iter().filter(|link| link.relation == Relation::Conflicts);
-        if conflicts().next().is_none() {
-            continue;
-        }
-        for other in touched.drain(..) {
-            reached[other as usize] = NONE;
-        }
-        let mut queue = VecDeque::from([service]);
-        while let Some(at) = queue.pop_front() {
-            // Where there are very many conflicts in a very large graph, only direct needs are looked at.
-            if budget == 0 && at != service {
-                break;
+        let mut searched = false;
+        for conflict in edges.of(service) {
+            if conflict.relation != Relation::Conflicts {
+                continue;
             }
-            for edge in edges.range(at) {
-                budget = budget.saturating_sub(1);
-                let link = edges.all()[edge];
-                if requires(link.relation) && link.target != service && reached[link.target as usize] == NONE {
-                    reached[link.target as usize] = edge as u32;
-                    touched.push(link.target);
-                    queue.push_back(link.target);
-                }
+            if !searched {
+                // Where there are very many conflicts in a very large graph, only direct needs are looked at.
+                let limit = if search.budget == 0 { 2 } else { usize::MAX };
+                search.run(service, limit, &|link| requires(link.relation) && link.target != service);
+                searched = true;
             }
-        }
-        for conflict in conflicts().filter(|link| reached[link.target as usize] != NONE) {
-            let mut path = Vec::new();
-            let mut at = conflict.target;
-            while at != service {
-                let link = edges.all()[reached[at as usize] as usize];
-                path.push(link);
-                at = link.source;
+            let last = search.reached[conflict.target as usize];
+            if last != NONE {
+                found.push((search.path(service, last as usize), *conflict));
             }
-            path.reverse();
-            found.push((path, *conflict));
         }
     }
     found

@@ -6,6 +6,7 @@ use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
 use crate::lang::definition::Position;
+use crate::lang::order::{order, sort};
 
 /// One edge and who asked for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,20 +38,22 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Sorts and merges. The links' ends are below `services`.
-    pub fn new(services: usize, links: Vec<Link>) -> Edges {
-        let (first, links) = by(services, &links, |link| link.source);
-        let mut edges = Edges { first: Vec::with_capacity(services + 1), links: Vec::with_capacity(links.len()) };
-        let mut own: Vec<Link> = Vec::new();
-        for source in 0..services {
-            edges.first.push(edges.links.len() as u32);
-            own.clear();
-            own.extend_from_slice(&links[first[source] as usize..first[source + 1] as usize]);
-            merge(&mut own);
-            edges.links.extend_from_slice(&own);
-        }
-        edges.first.push(edges.links.len() as u32);
-        edges
+    /// Sorts and merges: to each target the strongest of those that imply one another, and each other one once. What is
+    /// written at both ends counts as written at the target's. The links' ends are below `services`.
+    pub fn new(services: usize, mut links: Vec<Link>) -> Edges {
+        let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
+        let key = |link: &Link| {
+            let place = link.position;
+            [link.source, link.target, rank(link), u32::from(!link.turned), place.file, place.line, place.column]
+        };
+        sort(&mut links, &|a, b| key(a).cmp(&key(b)));
+        links.dedup_by(|link, kept| {
+            (link.source, link.target) == (kept.source, kept.target)
+                && (link.relation == kept.relation
+                    || strength(link.relation).is_some() && strength(kept.relation).is_some())
+        });
+        sort(&mut links, &|a, b| (a.source, a.word()).cmp(&(b.source, b.word())));
+        Edges { first: starts(services, &links, &|link| link.source), links }
     }
 
     /// Number of edges.
@@ -80,34 +83,24 @@ impl Edges {
 
     /// For each target the index of its first edge, and the words from its end, sorted.
     pub fn reverse(&self) -> (Vec<u32>, Vec<u32>) {
-        let (first, links) = by(self.services(), &self.links, |link| link.target);
-        let mut words: Vec<u32> =
-            links.iter().map(|link| Edge { relation: link.relation, slot: SlotId(link.source) }.to_word()).collect();
-        for target in 0..self.services() {
-            words[first[target] as usize..first[target + 1] as usize].sort_unstable();
-        }
-        (first, words)
+        let word = |link: &Link| Edge { relation: link.relation, slot: SlotId(link.source) }.to_word();
+        let key = |at: usize| (self.links[at].target, word(&self.links[at]));
+        let order = order(self.links.len(), &|a, b| key(a).cmp(&key(b)));
+        let words = order.into_iter().map(|at| word(&self.links[at as usize])).collect();
+        (starts(self.services(), &self.links, &|link| link.target), words)
     }
 }
 
-/// Sorts by a number below `services`, keeping the order of equal ones: for each number the index of its first link, and
-/// the links.
-fn by(services: usize, links: &[Link], number: impl Fn(&Link) -> u32) -> (Vec<u32>, Vec<Link>) {
-    let mut first = alloc::vec![0u32; services + 1];
+/// Where the links of each service begin, once they are sorted by it; and one more.
+fn starts(services: usize, links: &[Link], service: &dyn Fn(&Link) -> u32) -> Vec<u32> {
+    let mut starts = alloc::vec![0u32; services + 1];
     for link in links {
-        first[number(link) as usize + 1] += 1;
+        starts[service(link) as usize + 1] += 1;
     }
-    for at in 1..first.len() {
-        first[at] += first[at - 1];
+    for at in 0..services {
+        starts[at + 1] += starts[at];
     }
-    let mut next = first.clone();
-    let mut sorted = links.to_vec();
-    for link in links {
-        let at = &mut next[number(link) as usize];
-        sorted[*at as usize] = *link;
-        *at += 1;
-    }
-    (first, sorted)
+    starts
 }
 
 /// Of `binds`, `needs`, `needs-to-start`, `wants`, `after` each asks for all that those behind it ask for. The others stand
@@ -121,20 +114,6 @@ const fn strength(relation: Relation) -> Option<u32> {
         Relation::After => Some(4),
         Relation::Conflicts | Relation::Contains | Relation::Observes | Relation::Listens => None,
     }
-}
-
-/// The edges of one source: to each target the strongest of those that imply one another, and each other one once. What is
-/// written at both ends counts as written at the target's.
-fn merge(own: &mut Vec<Link>) {
-    let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
-    let place = |link: &Link| (link.position.file, link.position.line, link.position.column);
-    own.sort_unstable_by_key(|link| (u64::from(link.target) << 4 | u64::from(rank(link)), !link.turned, place(link)));
-    own.dedup_by(|link, kept| {
-        link.target == kept.target
-            && (link.relation == kept.relation
-                || strength(link.relation).is_some() && strength(kept.relation).is_some())
-    });
-    own.sort_unstable_by_key(Link::word);
 }
 
 #[cfg(test)]

@@ -5,81 +5,90 @@ use alloc::vec::Vec;
 
 use super::super::verify::header_crc;
 use super::super::{
-    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section,
-    VERSION, action, exec, header, leaf, node, policy, service,
+    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SERVICE_WORDS, Section, VERSION,
+    action, exec, header, leaf, node, policy, service,
 };
 use super::edges::Edges;
 use super::resolve::{Resolved, Service};
-use super::strings::{Lists, Records, Strings};
+use super::strings::{Names, Pool, put_words};
 use super::{ENVIRONMENT, NOWHERE, too_many};
 use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
-use crate::lang::definition::{Action, Definition, Expression, Kind, Readiness};
+use crate::lang::definition::{Action, At, Definition, Expression, Kind, Readiness};
 use crate::lang::diagnostic::{Diagnostic, Source};
+use crate::lang::order::sort;
 use crate::{limits, names};
 
 /// The bytes of the database, or what does not fit.
 pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<Vec<u8>, Diagnostic> {
     let mut writer = Writer {
         resolved,
-        strings: Strings::new(),
-        lists: Lists::new(),
-        execs: Records::new(),
-        policies: Records::new(),
+        strings: Pool::new(),
+        lists: Pool::new(),
+        execs: Pool::new(),
+        policies: Pool::new(),
         nodes: Vec::new(),
         leaves: Vec::new(),
     };
-    let environment = writer.strings_list(&ENVIRONMENT);
-    let environment = writer.lists.put(&environment);
-    let accounts = writer.accounts()?;
+    // "" is the first string.
+    writer.strings.text("");
+    let mut head = [0u32; HEADER_WORDS];
+    let environment = ENVIRONMENT.map(String::from);
+    head[header::ENVIRONMENT] = writer.texts(&environment);
+    head[header::ACCOUNTS] = writer.accounts()?;
     let (first_reverse, reverse) = edges.reverse();
-    let mut services: Vec<[u32; SERVICE_WORDS]> = Vec::with_capacity(resolved.services.len());
+    let mut services = Vec::new();
     for (slot, service) in resolved.services.iter().enumerate() {
         let origin = sources.get(service.definition.origin.file as usize).map_or("", |source| source.path.as_str());
-        let mut record = writer.service(slot as u32, service, edges, origin);
-        let (own, back) = (edges.range(slot as u32), &first_reverse[slot..slot + 2]);
+        let mut record = [0; SERVICE_WORDS];
+        writer.service(slot as u32, service, origin, &mut record);
+        record[service::HASH] = hash(service, resolved, slot as u32, edges);
+        let own = edges.range(slot as u32);
         record[service::EDGES] = own.start as u32;
         record[service::EDGES_COUNT] = own.len() as u32;
-        record[service::REVERSE] = back[0];
-        record[service::REVERSE_COUNT] = back[1] - back[0];
-        services.push(record);
+        record[service::REVERSE] = first_reverse[slot];
+        record[service::REVERSE_COUNT] = first_reverse[slot + 1] - first_reverse[slot];
+        put_words(&mut services, &record);
+        head[header::TEMPLATES] += u32::from(names::is_template(&service.definition.name));
     }
-    writer.sort_leaves();
+    let strings = &writer.strings;
+    sort(&mut writer.leaves, &|a, b| {
+        // The rest of the record follows the name in the order of the words.
+        (strings.text_at(a[leaf::NAME]), &a[1..]).cmp(&(strings.text_at(b[leaf::NAME]), &b[1..]))
+    });
+    let mut edge_words = Vec::new();
+    for link in edges.all() {
+        put_words(&mut edge_words, &[link.word()]);
+    }
+    let (mut reverse_words, mut leaf_words, mut node_words) = (Vec::new(), Vec::new(), Vec::new());
+    put_words(&mut reverse_words, &reverse);
+    put_words(&mut leaf_words, writer.leaves.as_flattened());
+    put_words(&mut node_words, writer.nodes.as_flattened());
 
-    let mut head = [0u32; HEADER_WORDS];
     head[header::MAGIC] = MAGIC;
     head[header::VERSION] = VERSION;
-    head[header::SERVICES] = services.len() as u32;
-    head[header::TEMPLATES] =
-        resolved.services.iter().filter(|service| names::is_template(&service.definition.name)).count() as u32;
-    head[header::ENVIRONMENT] = environment;
-    head[header::ACCOUNTS] = accounts;
-
+    head[header::SERVICES] = resolved.services.len() as u32;
     let mut bytes = alloc::vec![0u8; HEADER_WORDS * 4];
-    let mut table: Vec<(usize, usize)> = Vec::with_capacity(SECTIONS);
     for section in Section::ALL {
-        let start = bytes.len();
-        match section {
-            Section::Services => put_words(&mut bytes, services.as_flattened()),
-            Section::Execs => put_words(&mut bytes, writer.execs.records().as_flattened()),
-            Section::Policies => put_words(&mut bytes, writer.policies.records().as_flattened()),
-            Section::Edges => edges.all().iter().for_each(|link| bytes.extend(link.word().to_le_bytes())),
-            Section::Reverse => put_words(&mut bytes, &reverse),
-            Section::Nodes => put_words(&mut bytes, writer.nodes.as_flattened()),
-            Section::Leaves => put_words(&mut bytes, writer.leaves.as_flattened()),
-            Section::Lists => put_words(&mut bytes, writer.lists.words()),
-            Section::Strings => bytes.extend_from_slice(writer.strings.bytes()),
-        }
-        table.push((start, bytes.len() - start));
+        let content: &[u8] = match section {
+            Section::Services => &services,
+            Section::Execs => writer.execs.bytes(),
+            Section::Policies => writer.policies.bytes(),
+            Section::Edges => &edge_words,
+            Section::Reverse => &reverse_words,
+            Section::Nodes => &node_words,
+            Section::Leaves => &leaf_words,
+            Section::Lists => writer.lists.bytes(),
+            Section::Strings => writer.strings.bytes(),
+        };
+        let entry = header::SECTIONS + section as usize * 2;
+        (head[entry], head[entry + 1]) = (bytes.len() as u32, content.len() as u32);
+        bytes.extend_from_slice(content);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
     if bytes.len() > u32::MAX as usize {
         let message = format_args!("the database would have {} bytes, more than 4 GiB", bytes.len());
         return Err(Diagnostic::error("too-large", NOWHERE, message));
-    }
-    for (section, (start, length)) in table.into_iter().enumerate() {
-        head[header::SECTIONS + section * 2] = start as u32;
-        head[header::SECTIONS + section * 2 + 1] = length as u32;
     }
     head[header::LENGTH] = bytes.len() as u32;
     head[header::CRC] = crc32(&bytes[HEADER_WORDS * 4..]);
@@ -87,11 +96,6 @@ pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<V
     head[header::HEADER_CRC] = header_crc(&bytes);
     put_header(&mut bytes, &head);
     Ok(bytes)
-}
-
-fn put_words(bytes: &mut Vec<u8>, words: &[u32]) {
-    bytes.reserve(words.len() * 4);
-    words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
 }
 
 fn put_header(bytes: &mut [u8], head: &[u32; HEADER_WORDS]) {
@@ -102,10 +106,10 @@ fn put_header(bytes: &mut [u8], head: &[u32; HEADER_WORDS]) {
 
 struct Writer<'a> {
     resolved: &'a Resolved,
-    strings: Strings,
-    lists: Lists,
-    execs: Records<EXEC_WORDS>,
-    policies: Records<POLICY_WORDS>,
+    strings: Pool,
+    lists: Pool,
+    execs: Pool,
+    policies: Pool,
     nodes: Vec<[u32; NODE_WORDS]>,
     leaves: Vec<[u32; LEAF_WORDS]>,
 }
@@ -113,116 +117,130 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// The sorted list of all names of users and groups.
     fn accounts(&mut self) -> Result<u32, Diagnostic> {
-        let definitions = self.resolved.services.iter().map(|service| &service.definition);
-        let mut accounts: Vec<&str> = definitions.flat_map(|of| [of.user.as_str(), of.group.as_str()]).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        accounts.retain(|name| !name.is_empty());
+        let (mut known, mut accounts) = (Names::new(), Vec::new());
+        for service in &self.resolved.services {
+            for name in [&service.definition.user, &service.definition.group] {
+                if !name.is_empty() && known.find(name).is_none() {
+                    known.add(name);
+                    accounts.push(name.clone());
+                }
+            }
+        }
         if accounts.len() > limits::ACCOUNTS_MAX {
             let what = "different users and groups";
             return Err(too_many(accounts.len(), limits::ACCOUNTS_MAX as u32, what, "ACCOUNTS_MAX"));
         }
-        let list = self.strings_list(&accounts);
-        Ok(self.lists.put(&list))
+        sort(&mut accounts, &|a, b| a.as_bytes().cmp(b.as_bytes()));
+        Ok(self.texts(&accounts))
     }
 
-    fn strings_list<T: AsRef<str>>(&mut self, texts: &[T]) -> Vec<u32> {
-        texts.iter().map(|text| self.strings.put(text.as_ref())).collect()
+    /// Offset of a list; its first word is kept for its length.
+    fn list(&mut self, mut list: Vec<u32>) -> u32 {
+        list[0] = list.len() as u32 - 1;
+        self.lists.words(&list)
+    }
+
+    /// As `list`, but `NONE` for an empty one.
+    fn list_some(&mut self, list: Vec<u32>) -> u32 {
+        if list.len() == 1 { NONE } else { self.list(list) }
+    }
+
+    fn add_texts(&mut self, list: &mut Vec<u32>, texts: &[String]) {
+        for text in texts {
+            list.push(self.strings.text(text));
+        }
+    }
+
+    fn texts(&mut self, texts: &[String]) -> u32 {
+        let mut list = alloc::vec![0];
+        self.add_texts(&mut list, texts);
+        self.list(list)
+    }
+
+    fn texts_some(&mut self, texts: &[String]) -> u32 {
+        if texts.is_empty() { NONE } else { self.texts(texts) }
     }
 
     /// The record of a service, but for where its edges are.
-    fn service(&mut self, slot: u32, of: &Service, edges: &Edges, origin: &str) -> [u32; SERVICE_WORDS] {
+    #[inline(never)]
+    fn service(&mut self, slot: u32, of: &Service, origin: &str, record: &mut [u32; SERVICE_WORDS]) {
         let definition = &of.definition;
-        let mut record = [0; SERVICE_WORDS];
-        record[service::NAME] = self.strings.put(&definition.name);
-        record[service::DESCRIPTION] = self.strings.put(&definition.description);
+        record[service::NAME] = self.strings.text(&definition.name);
+        record[service::DESCRIPTION] = self.strings.text(&definition.description);
         record[service::KIND_FLAGS] = kind_flags(of);
-        let process = definition.kind != Kind::Bundle;
-        let command = self.strings_list(&definition.command);
-        record[service::COMMAND] = if process { self.lists.put(&command) } else { NONE };
-        record[service::STOP] = self.stop(definition);
-        record[service::RELOAD] = match &definition.reload {
-            Some(reload) if process => self.action(core::slice::from_ref(reload)),
-            _ => NONE,
-        };
-        record[service::EXEC] = if process { self.exec(definition) } else { NONE };
-        record[service::POLICY] = if process { self.policies.put(policy_record(definition)) } else { NONE };
-        for (role, (field, expression)) in [
-            (service::WHILE, &definition.while_on),
-            (service::START_ON, &definition.start_on),
-            (service::STOP_ON, &definition.stop_on),
-            (service::FOR_EACH, &definition.for_each),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            record[field] = match expression {
+        for field in [service::COMMAND, service::STOP, service::RELOAD, service::EXEC, service::POLICY] {
+            record[field] = NONE;
+        }
+        if definition.kind != Kind::Bundle {
+            record[service::COMMAND] = self.texts(&definition.command);
+            record[service::STOP] = self.stop(definition);
+            if let Some(reload) = &definition.reload {
+                record[service::RELOAD] = self.action(core::slice::from_ref(reload));
+            }
+            record[service::EXEC] = self.exec(definition);
+            record[service::POLICY] = self.policies.words(&policy_record(definition)) / POLICY_WORDS as u32;
+        }
+        for (role, expression) in expressions(definition).into_iter().enumerate() {
+            record[service::WHILE + role] = match expression {
                 Some(expression) => self.expression(slot, role as u32, &expression.value),
                 None => NONE,
             };
         }
-        record[service::INSTANCE] = self.strings.put(&definition.instance);
+        record[service::INSTANCE] = self.strings.text(&definition.instance);
         record[service::TEMPLATE] = of.template;
-        let pass = self.strings_list(&definition.pass);
-        record[service::PASS] = self.lists.put_some(&pass);
-        record[service::ORIGIN] = self.strings.put(origin);
-        let written: Vec<u32> =
-            of.written.iter().flat_map(|(relation, name)| [*relation as u32, self.strings.put(name)]).collect();
-        record[service::WRITTEN] = self.lists.put_some(&written);
-        record[service::HASH] = hash(of, self.resolved, slot, edges);
-        record
+        record[service::PASS] = self.texts_some(&definition.pass);
+        record[service::ORIGIN] = self.strings.text(origin);
+        let mut written = alloc::vec![0];
+        for (relation, name) in &of.written {
+            written.extend_from_slice(&[*relation as u32, self.strings.text(name)]);
+        }
+        record[service::WRITTEN] = self.list_some(written);
     }
 
     /// A longrun always has a way to be stopped; a oneshot only where a command takes down what it brought up.
     fn stop(&mut self, definition: &Definition) -> u32 {
-        let command = definition.stop.iter().any(|action| matches!(action, Action::Command(_)));
-        match definition.kind {
-            Kind::Longrun if definition.stop.is_empty() => self.lists.put(&[action::SIGNALS, SIGTERM]),
-            Kind::Longrun => self.action(&definition.stop),
-            Kind::Oneshot if command => self.action(&definition.stop),
-            Kind::Oneshot | Kind::Bundle => NONE,
+        let longrun = definition.kind == Kind::Longrun;
+        if longrun && definition.stop.is_empty() {
+            return self.action(&[Action::Signal(SIGTERM)]);
         }
+        let command = matches!(definition.stop.first(), Some(Action::Command(_)));
+        if longrun || command { self.action(&definition.stop) } else { NONE }
     }
 
     fn action(&mut self, actions: &[Action]) -> u32 {
-        let mut list = alloc::vec![action::SIGNALS];
+        let mut list = alloc::vec![0, action::SIGNALS];
         for one in actions {
             match one {
                 Action::Signal(signal) => list.push(*signal),
                 Action::Command(words) => {
-                    list = alloc::vec![action::COMMAND];
-                    list.extend(self.strings_list(words));
+                    list[1] = action::COMMAND;
+                    self.add_texts(&mut list, words);
                 }
             }
         }
-        self.lists.put(&list)
+        self.list(list)
     }
 
     fn exec(&mut self, definition: &Definition) -> u32 {
         let mut record = [0; EXEC_WORDS];
-        record[exec::USER] = self.strings.put(&definition.user);
-        record[exec::GROUP] = self.strings.put(&definition.group);
-        record[exec::DIRECTORY] = self.strings.put(&definition.directory);
+        record[exec::USER] = self.strings.text(&definition.user);
+        record[exec::GROUP] = self.strings.text(&definition.group);
+        record[exec::DIRECTORY] = self.strings.text(&definition.directory);
         record[exec::UMASK] = definition.umask;
         record[exec::NICE] = definition.nice.map_or(0, |nice| nice.wrapping_add(100) as u32);
         record[exec::OOM] = definition.oom_score_adj.map_or(0, |adjust| adjust.wrapping_add(2000) as u32);
-        let low_high = |value: u64| [value as u32, (value >> 32) as u32];
-        let limits: Vec<u32> = definition
-            .limits
-            .iter()
-            .flat_map(|limit| {
-                let ([a, b], [c, d]) = (low_high(limit.soft), low_high(limit.hard));
-                [limit.resource, a, b, c, d]
-            })
-            .collect();
-        record[exec::LIMITS] = self.lists.put_some(&limits);
-        let env = self.strings_list(&definition.env);
-        record[exec::ENV] = self.lists.put_some(&env);
-        let files = self.strings_list(&definition.env_file);
-        record[exec::ENV_FILES] = self.lists.put_some(&files);
+        let mut limits = alloc::vec![0];
+        for limit in &definition.limits {
+            let (soft, hard) = (limit.soft, limit.hard);
+            limits.push(limit.resource);
+            limits.extend_from_slice(&[soft as u32, (soft >> 32) as u32, hard as u32, (hard >> 32) as u32]);
+        }
+        record[exec::LIMITS] = self.list_some(limits);
+        record[exec::ENV] = self.texts_some(&definition.env);
+        record[exec::ENV_FILES] = self.texts_some(&definition.env_file);
         record[exec::LOG] = definition.log as u32;
         record[exec::RICH] = u32::from(!definition.env_file.is_empty() || definition.oom_score_adj.is_some());
-        self.execs.put(record)
+        self.execs.words(&record) / EXEC_WORDS as u32
     }
 
     /// Writes an expression in preorder and gives the index of its root.
@@ -237,54 +255,70 @@ impl Writer<'_> {
                 self.nodes[parent as usize][node::B] = at;
             }
             let mut record = [NONE; NODE_WORDS];
+            record[node::KIND] = node_kind(expression);
             record[node::PARENT] = parent;
-            match expression {
-                Expression::And(left, other) | Expression::Or(left, other) => {
-                    let and = matches!(expression, Expression::And(..));
-                    record[node::KIND] = if and { node::AND } else { node::OR };
+            let (left, other) = children(expression);
+            if let Some(other) = other {
+                pending.push((other, at, true));
+            }
+            match left {
+                Some(left) => {
                     record[node::A] = at + 1;
-                    pending.push((other, at, true));
                     pending.push((left, at, false));
                 }
-                Expression::Not(inner) => {
-                    record[node::KIND] = node::NOT;
-                    record[node::A] = at + 1;
-                    pending.push((inner, at, false));
+                None => {
+                    record[node::LEAF] = latch;
+                    latch += 1;
                 }
+            }
+            match expression {
                 Expression::Fact { name, attributes } => {
-                    record[node::KIND] = node::FACT;
-                    record[node::A] = self.strings.put(&name.value);
-                    let list: Vec<u32> = attributes
-                        .iter()
-                        .flat_map(|of| [self.strings.put(&of.key), u32::from(of.negated), self.strings.put(&of.glob)])
-                        .collect();
-                    record[node::B] = self.lists.put_some(&list);
+                    record[node::A] = self.strings.text(&name.value);
+                    let mut list = alloc::vec![0];
+                    for of in attributes {
+                        list.push(self.strings.text(&of.key));
+                        list.push(u32::from(of.negated));
+                        list.push(self.strings.text(&of.glob));
+                    }
+                    record[node::B] = self.list_some(list);
                     self.leaves.push([record[node::A], slot, role, at]);
                 }
                 Expression::Up(name) | Expression::Failed(name) => {
-                    let up = matches!(expression, Expression::Up(_));
-                    record[node::KIND] = if up { node::UP } else { node::FAILED };
                     record[node::A] = self
                         .resolved
                         .slot(&name.value)
                         .expect("a name that cannot be resolved is an error before this");
                 }
-            }
-            if matches!(expression, Expression::Fact { .. } | Expression::Up(_) | Expression::Failed(_)) {
-                record[node::LEAF] = latch;
-                latch += 1;
+                Expression::And(..) | Expression::Or(..) | Expression::Not(_) => {}
             }
             self.nodes.push(record);
         }
         root
     }
+}
 
-    fn sort_leaves(&mut self) {
-        let strings = &self.strings;
-        self.leaves.sort_unstable_by(|a, b| {
-            let rest = |of: &[u32; LEAF_WORDS]| [of[leaf::SERVICE], of[leaf::ROLE], of[leaf::NODE]];
-            (strings.get(a[leaf::NAME]), rest(a)).cmp(&(strings.get(b[leaf::NAME]), rest(b)))
-        });
+/// The expressions of a definition in the order of `leaf::ROLE` and of the fields from `service::WHILE` on.
+pub fn expressions(definition: &Definition) -> [&Option<At<Expression>>; 4] {
+    [&definition.while_on, &definition.start_on, &definition.stop_on, &definition.for_each]
+}
+
+/// What stands below: nothing below a leaf.
+pub fn children(expression: &Expression) -> (Option<&Expression>, Option<&Expression>) {
+    match expression {
+        Expression::And(left, right) | Expression::Or(left, right) => (Some(left), Some(right)),
+        Expression::Not(inner) => (Some(inner), None),
+        Expression::Fact { .. } | Expression::Up(_) | Expression::Failed(_) => (None, None),
+    }
+}
+
+fn node_kind(expression: &Expression) -> u32 {
+    match expression {
+        Expression::And(..) => node::AND,
+        Expression::Or(..) => node::OR,
+        Expression::Not(_) => node::NOT,
+        Expression::Fact { .. } => node::FACT,
+        Expression::Up(_) => node::UP,
+        Expression::Failed(_) => node::FAILED,
     }
 }
 
@@ -327,6 +361,7 @@ fn policy_record(definition: &Definition) -> [u32; POLICY_WORDS] {
 
 /// The CRC-32 of what a definition says. Neither where it stands nor what others say of it goes in, so it changes exactly
 /// when the meaning of its own file does.
+#[inline(never)]
 fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
     let definition = &of.definition;
     let mut digest = Digest(Crc32::default());
@@ -343,7 +378,9 @@ fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
             }
         }
         policy_record(definition).iter().for_each(|&word| digest.number(word));
-        [&definition.user, &definition.group, &definition.directory].into_iter().for_each(|text| digest.text(text));
+        for text in [&definition.user, &definition.group, &definition.directory] {
+            digest.text(text);
+        }
         digest.number(definition.umask);
         digest.number(definition.nice.map_or(NONE, |nice| nice as u32));
         digest.number(definition.oom_score_adj.map_or(NONE, |adjust| adjust as u32));
@@ -351,13 +388,14 @@ fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
         digest.texts(&definition.env_file);
         for limit in &definition.limits {
             digest.number(limit.resource);
-            [limit.soft, limit.hard].into_iter().for_each(|value| digest.0.update(&value.to_le_bytes()));
+            digest.0.update(&limit.soft.to_le_bytes());
+            digest.0.update(&limit.hard.to_le_bytes());
         }
         digest.number(definition.log as u32);
     }
     digest.text(&definition.instance);
     digest.texts(&definition.pass);
-    for expression in [&definition.while_on, &definition.start_on, &definition.stop_on, &definition.for_each] {
+    for expression in expressions(definition) {
         digest.number(u32::from(expression.is_some()));
         if let Some(expression) = expression {
             digest.expression(&expression.value);
@@ -397,21 +435,12 @@ impl Digest {
     fn expression(&mut self, expression: &Expression) {
         let mut pending = alloc::vec![expression];
         while let Some(expression) = pending.pop() {
+            self.number(node_kind(expression));
+            let (left, right) = children(expression);
+            pending.extend(right);
+            pending.extend(left);
             match expression {
-                Expression::And(left, right) => {
-                    self.number(node::AND);
-                    pending.extend([&**right, &**left]);
-                }
-                Expression::Or(left, right) => {
-                    self.number(node::OR);
-                    pending.extend([&**right, &**left]);
-                }
-                Expression::Not(inner) => {
-                    self.number(node::NOT);
-                    pending.push(inner);
-                }
                 Expression::Fact { name, attributes } => {
-                    self.number(node::FACT);
                     self.text(&name.value);
                     self.number(attributes.len() as u32);
                     for of in attributes {
@@ -420,14 +449,8 @@ impl Digest {
                         self.text(&of.glob);
                     }
                 }
-                Expression::Up(name) => {
-                    self.number(node::UP);
-                    self.text(&name.value);
-                }
-                Expression::Failed(name) => {
-                    self.number(node::FAILED);
-                    self.text(&name.value);
-                }
+                Expression::Up(name) | Expression::Failed(name) => self.text(&name.value),
+                Expression::And(..) | Expression::Or(..) | Expression::Not(_) => {}
             }
         }
     }

@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 use super::super::NONE;
 use super::edges::Link;
 use super::instance::instance_of;
+use super::layout::children;
 use super::strings::Names;
 use crate::graph::Relation;
 use crate::lang::definition::{At, Definition, Expression, Position};
 use crate::lang::diagnostic::{Diagnostic, Shown};
+use crate::lang::order::{order, sort};
 use crate::nearest::Nearest;
 use crate::{limits, names};
 
@@ -65,7 +67,6 @@ pub fn resolve(
     let mut number = 0;
     while number < resolver.services.len() {
         resolver.relations(number as u32);
-        resolver.expressions(number as u32);
         number += 1;
     }
     resolver.sorted()
@@ -119,32 +120,36 @@ impl<'a> Resolver<'a> {
         number
     }
 
+    #[inline(never)]
     fn relations(&mut self, number: u32) {
         let definition = &mut self.services[number as usize].definition;
         let template = names::is_template(&definition.name);
+        let mut asked = Vec::new();
+        ask(definition, &mut asked);
         // A template keeps them for the instances that may still be made of it.
-        let (own, turned) = if template {
-            (definition.relations.clone(), definition.inverse_relations.clone())
-        } else {
-            (core::mem::take(&mut definition.relations), core::mem::take(&mut definition.inverse_relations))
-        };
-        for (relation, name) in own {
-            let Some(target) = self.lookup(&Asker { number, key: relation.name() }, &name) else { continue };
-            self.link(number, relation, target, false, name.position);
+        if !template {
+            definition.relations.clear();
+            definition.inverse_relations.clear();
         }
-        for (relation, name) in turned {
-            let key = turned_name(relation);
-            if let Some(source) = self.lookup(&Asker { number, key }, &name) {
-                // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
-                // instances of the run time are ordered by it.
-                if !template || relation == Relation::After {
-                    self.link(source, relation, number, true, name.position);
+        for Asked { relation, key, turned, name } in asked {
+            let found = self.lookup(&Asker { number, key }, &name);
+            match found {
+                Some(source) if turned => {
+                    // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
+                    // instances of the run time are ordered by it.
+                    if !template || relation == Relation::After {
+                        self.link(source, relation, number, true, name.position);
+                    }
                 }
+                Some(target) => self.link(number, relation, target, false, name.position),
+                None => {}
             }
-            self.services[number as usize].written.push((relation, name.value));
+            if turned {
+                self.services[number as usize].written.push((relation, name.value));
+            }
         }
         let written = &mut self.services[number as usize].written;
-        written.sort_unstable_by(|a, b| (a.0 as u32, &a.1).cmp(&(b.0 as u32, &b.1)));
+        sort(written, &|a, b| (a.0 as u32, a.1.as_bytes()).cmp(&(b.0 as u32, b.1.as_bytes())));
         written.dedup();
     }
 
@@ -155,24 +160,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn expressions(&mut self, number: u32) {
-        let asked = asked_in_expressions(&self.services[number as usize].definition);
-        for (relation, key, name) in asked {
-            if let Some(target) = self.lookup(&Asker { number, key }, &name) {
-                self.link(number, relation, target, false, name.position);
-            }
-        }
-    }
-
     /// Reports what is missing for a definition that has findings already.
     fn look_into(&mut self, definition: &Definition) {
-        let own = definition.relations.iter().map(|(relation, name)| (relation.name(), name.clone()));
-        let turned = definition.inverse_relations.iter().map(|(relation, name)| (turned_name(*relation), name.clone()));
-        let asked = asked_in_expressions(definition).into_iter().map(|(_, key, name)| (key, name));
-        for (key, name) in own.chain(turned).chain(asked) {
-            let template = name.value.split_once('@').map(|(base, _)| alloc::format!("{base}@"));
-            let known = |name: &str| self.names.find(name).is_some();
-            if !known(&name.value) && !template.is_some_and(|template| known(&template)) {
+        let mut asked = Vec::new();
+        ask(definition, &mut asked);
+        for Asked { key, name, .. } in asked {
+            if !self.names.has(&name.value) {
                 self.missing(&definition.name, key, &name);
             }
         }
@@ -199,15 +192,12 @@ impl<'a> Resolver<'a> {
         if let Some(number) = self.names.find(&name.value) {
             return Some(number);
         }
-        let found = name.value.split_once('@').and_then(|(base, instance)| {
-            names::check_instance(instance).ok()?;
-            let mut template = String::from(base);
-            template.push('@');
-            Some((self.names.find(&template)?, instance))
-        });
-        match found {
-            Some((template, instance)) => self.instance(template, instance, name.position),
-            None => {
+        let (template, instance) = parted(&name.value);
+        match self.names.find(template) {
+            Some(template) if names::check_instance(instance).is_ok() => {
+                self.instance(template, instance, name.position)
+            }
+            _ => {
                 self.missing_for(asker, name);
                 None
             }
@@ -237,9 +227,7 @@ impl<'a> Resolver<'a> {
 
     /// Reports a name, unless it is that of a service whose file was refused, or of an instance of one.
     fn missing(&mut self, who: &str, key: &str, name: &At<String>) {
-        let template = name.value.split_once('@').map(|(base, _)| alloc::format!("{base}@"));
-        let refused = |name: &str| self.unread.find(name).is_some();
-        if refused(&name.value) || template.is_some_and(|template| refused(&template)) {
+        if self.unread.has(&name.value) {
             return;
         }
         let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.value));
@@ -256,52 +244,78 @@ impl<'a> Resolver<'a> {
     }
 
     /// Numbers become slots: the order of names.
-    fn sorted(self) -> Resolved {
-        let mut order: Vec<u32> = (0..self.services.len() as u32).collect();
+    fn sorted(mut self) -> Resolved {
         let names = self.names.all();
-        order.sort_unstable_by_key(|&number| names[number as usize].as_bytes());
+        let order = order(names.len(), &|a, b| names[a].as_bytes().cmp(names[b].as_bytes()));
         let mut slots = alloc::vec![NONE; order.len()];
         for (slot, &number) in order.iter().enumerate() {
             slots[number as usize] = slot as u32;
         }
-        let mut services: Vec<Option<Service>> = self.services.into_iter().map(Some).collect();
-        let mut sorted: Vec<Service> = Vec::with_capacity(order.len());
-        for &number in &order {
-            sorted.extend(services[number as usize].take());
-        }
-        for service in &mut sorted {
+        sort(&mut self.services, &|a, b| a.definition.name.as_bytes().cmp(b.definition.name.as_bytes()));
+        for service in &mut self.services {
             if service.template != NONE {
                 service.template = slots[service.template as usize];
             }
         }
-        let mut links = self.links;
-        for link in &mut links {
+        for link in &mut self.links {
             link.source = slots[link.source as usize];
             link.target = slots[link.target as usize];
         }
-        Resolved { services: sorted, links, names: self.names, slots }
+        Resolved { services: self.services, links: self.links, names: self.names, slots }
     }
 }
 
-/// The services that the expressions of a definition name: by which relation, in which key.
-fn asked_in_expressions(definition: &Definition) -> Vec<(Relation, &'static str, At<String>)> {
-    let mut asked: Vec<(Relation, &'static str, At<String>)> = Vec::new();
+/// The name of the template (or the name) and the instance of a service's name.
+fn parted(name: &str) -> (&str, &str) {
+    match name.bytes().position(|byte| byte == b'@') {
+        Some(at) => name.split_at(at + 1),
+        None => (name, ""),
+    }
+}
+
+impl Names {
+    /// Whether there is a service of this name, or a template that makes it.
+    fn has(&self, name: &str) -> bool {
+        self.find(name).is_some() || self.find(parted(name).0).is_some()
+    }
+}
+
+/// A service that a definition names.
+struct Asked {
+    relation: Relation,
+    key: &'static str,
+    /// Asked of the named one, not of the one that names it.
+    turned: bool,
+    name: At<String>,
+}
+
+/// All services that a definition names, in relations and expressions.
+fn ask(definition: &Definition, asked: &mut Vec<Asked>) {
+    for (turned, relations) in [(false, &definition.relations), (true, &definition.inverse_relations)] {
+        for (relation, name) in relations {
+            let key = if turned { turned_name(*relation) } else { relation.name() };
+            asked.push(Asked { relation: *relation, key, turned, name: name.clone() });
+        }
+    }
     for (expression, relation, key) in [
         (&definition.while_on, Relation::Observes, "while"),
         (&definition.start_on, Relation::Listens, "start-on"),
         (&definition.stop_on, Relation::Listens, "stop-on"),
     ] {
-        let mut pending: Vec<&Expression> = expression.iter().map(|at| &at.value).collect();
+        let mut pending: Vec<&Expression> = Vec::new();
+        pending.extend(expression.as_ref().map(|at| &at.value));
         while let Some(expression) = pending.pop() {
+            let (left, right) = children(expression);
+            pending.extend(right);
+            pending.extend(left);
             match expression {
-                Expression::And(left, right) | Expression::Or(left, right) => pending.extend([&**right, &**left]),
-                Expression::Not(inner) => pending.push(inner),
-                Expression::Fact { .. } => {}
-                Expression::Up(name) | Expression::Failed(name) => asked.push((relation, key, name.clone())),
+                Expression::Up(name) | Expression::Failed(name) => {
+                    asked.push(Asked { relation, key, turned: false, name: name.clone() });
+                }
+                Expression::And(..) | Expression::Or(..) | Expression::Not(_) | Expression::Fact { .. } => {}
             }
         }
     }
-    asked
 }
 
 /// The key that writes a relation from the other end.

@@ -1,0 +1,43 @@
+//! Sorting by index: one sort in the program, whatever is sorted.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// The indices of `count` things in order; equal ones stay as they are.
+pub fn order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    order.sort_by(|&a, &b| compare(a as usize, b as usize));
+    order
+}
+
+/// Sorts the things themselves.
+pub fn sort<T>(things: &mut [T], compare: &dyn Fn(&T, &T) -> Ordering) {
+    let mut order = order(things.len(), &|a, b| compare(&things[a], &things[b]));
+    for first in 0..things.len() {
+        // One cycle of places, each of which takes what belongs there from the next.
+        let mut to = first;
+        loop {
+            let from = core::mem::replace(&mut order[to], to as u32) as usize;
+            if from == first {
+                break;
+            }
+            things.swap(to, from);
+            to = from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_as_by_the_stable_sort_of_the_library() {
+        let mut things: Vec<(u32, u32)> = (0..1000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 26, n)).collect();
+        let mut expected = things.clone();
+        expected.sort_by_key(|thing| thing.0);
+        sort(&mut things, &|a, b| a.0.cmp(&b.0));
+        assert_eq!(things, expected);
+        sort::<u32>(&mut [], &|a, b| a.cmp(b));
+    }
+}
