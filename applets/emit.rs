@@ -15,7 +15,7 @@ use crate::host::control::Next;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::process::{self, Vector};
-use crate::sys::spawn::{News, Pass, Plan, Refused, Spawner, Text};
+use crate::sys::spawn::{News, Pass, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
 
@@ -142,16 +142,15 @@ fn start_keeper(words: &[&str]) -> Result<(), Errno> {
     let null = file::open_both(c"/dev/null")?;
     let mut spawner = Spawner::new()?;
     let mut draft = spawner.draft_forked();
-    let too_long = |_: Refused| Errno::TOOBIG;
     let own = process::pid().to_string();
     let fixed = ["pintle-emit", "--hold", "--keep-for", &own];
     for word in fixed.iter().chain(words) {
-        let text = draft.text(&[word.as_bytes()]).map_err(too_long)?;
-        draft.argument(text).map_err(too_long)?;
+        let text = draft.text(&[word.as_bytes()]);
+        draft.argument(text);
     }
     let mut environment = entry::environment();
     while let Some(variable) = environment.next_c_str() {
-        draft.variable(Text::lasting(variable)).map_err(too_long)?;
+        draft.variable(Text::lasting(variable));
     }
     let passes = [Pass { source: null.as_fd(), target: 0 }, Pass { source: write.as_fd(), target: 1 }];
     let plan = Plan { program: Some(Text::lasting(process::own_program())), descriptors: &passes, ..Plan::default() };

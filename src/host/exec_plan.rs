@@ -14,7 +14,7 @@
 //! Failures go through the status pipe as (step, errno), as every spawn's do; end of file means that PROGRAM runs.
 
 use super::accounts::Account;
-use crate::sys::spawn::{Draft, Refused, Text};
+use crate::sys::spawn::{Draft, Text};
 use core::fmt::Write;
 use heapless::{String, Vec};
 use pintle::limits::GROUPS_MAX;
@@ -26,23 +26,15 @@ pub fn status_target(ready: Option<i32>) -> i32 {
 
 /// Begins the arguments: argument 0, the status pipe, the score, the directory, the identity. Then come
 /// `environment_file` for each file, `end`, and the service's own arguments.
-pub fn begin(
-    draft: &mut Draft<'_>,
-    status: i32,
-    oom_score_adj: Option<i32>,
-    directory: Option<Text>,
-    account: &Account,
-) -> Result<(), Refused> {
-    draft.argument(Text::lasting(c"pintle-exec"))?;
-    number(draft, i64::from(status))?;
+pub fn begin(draft: &mut Draft<'_>, status: i32, oom_score_adj: Option<i32>, directory: Text, account: &Account) {
+    draft.argument(Text::lasting(c"pintle-exec"));
+    number(draft, i64::from(status));
     if let Some(score) = oom_score_adj {
-        draft.argument(Text::lasting(c"-o"))?;
-        number(draft, i64::from(score))?;
+        draft.argument(Text::lasting(c"-o"));
+        number(draft, i64::from(score));
     }
-    if let Some(directory) = directory {
-        draft.argument(Text::lasting(c"-d"))?;
-        draft.argument(directory)?;
-    }
+    draft.argument(Text::lasting(c"-d"));
+    draft.argument(directory);
     if let Some(groups) = account.groups() {
         // Ten digits and a comma each.
         let mut list: Vec<u8, { GROUPS_MAX * 11 + 1 }> = Vec::new();
@@ -51,33 +43,32 @@ pub fn begin(
             let _ = write!(digits, "{group},");
             let _ = list.extend_from_slice(digits.as_bytes());
         }
-        let text = draft.text(&[&list])?;
-        draft.argument(Text::lasting(c"-G"))?;
-        draft.argument(text)?;
+        draft.argument(Text::lasting(c"-G"));
+        let text = draft.text(&[&list]);
+        draft.argument(text);
     }
     for (option, id) in [(c"-g", account.gid), (c"-u", account.uid)] {
         if let Some(id) = id {
-            draft.argument(Text::lasting(option))?;
-            number(draft, i64::from(id))?;
+            draft.argument(Text::lasting(option));
+            number(draft, i64::from(id));
         }
     }
-    Ok(())
 }
 
 /// One file of the environment, in order; a leading `-` says that it may be missing.
-pub fn environment_file(draft: &mut Draft<'_>, path: Text) -> Result<(), Refused> {
-    draft.argument(Text::lasting(c"-e"))?;
-    draft.argument(path)
+pub fn environment_file(draft: &mut Draft<'_>, path: Text) {
+    draft.argument(Text::lasting(c"-e"));
+    draft.argument(path);
 }
 
 /// The service's own arguments follow.
-pub fn end(draft: &mut Draft<'_>) -> Result<(), Refused> {
-    draft.argument(Text::lasting(c"--"))
+pub fn end(draft: &mut Draft<'_>) {
+    draft.argument(Text::lasting(c"--"));
 }
 
-fn number(draft: &mut Draft<'_>, value: i64) -> Result<(), Refused> {
+fn number(draft: &mut Draft<'_>, value: i64) {
     let mut digits: String<21> = String::new();
     let _ = write!(digits, "{value}"); // 20 characters at most
-    let text = draft.text(&[digits.as_bytes()])?;
-    draft.argument(text)
+    let text = draft.text(&[digits.as_bytes()]);
+    draft.argument(text);
 }

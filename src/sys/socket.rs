@@ -20,7 +20,7 @@ pub struct Address(SocketAddrUnix);
 impl Address {
     /// A path of at most 107 bytes (ENAMETOOLONG beyond).
     pub fn path(path: &[u8]) -> Result<Address> {
-        SocketAddrUnix::new(path).map(Address)
+        SocketAddrUnix::new(Room::new().put(path)?).map(Address)
     }
 
     /// A name of at most 107 bytes that is in no file system, seen by everyone in the same network namespace: check
@@ -164,6 +164,15 @@ const WORD: usize = size_of::<usize>();
 /// Room for the credentials and for the descriptors, in words.
 const CONTROL_WORDS: usize = (2 * HEADER + 16 + 4 * DESCRIPTORS_MAX) / WORD;
 
+/// struct cmsghdr with descriptors behind it.
+#[repr(C)]
+struct Rights {
+    length: usize,
+    level: i32,
+    kind: i32,
+    numbers: [i32; DESCRIPTORS_MAX],
+}
+
 /// struct iovec.
 #[repr(C)]
 struct Slice {
@@ -239,25 +248,24 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(Errno::INVAL);
     }
-    let mut control: Vec<u8, { CONTROL_WORDS * WORD }> = Vec::new();
+    let mut control = Rights { length: 0, level: SOL_SOCKET as i32, kind: SCM_RIGHTS, numbers: [0; DESCRIPTORS_MAX] };
     let length = HEADER + 4 * descriptors.len();
-    let numbers = descriptors.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes());
-    let head =
-        length.to_ne_bytes().into_iter().chain((SOL_SOCKET as i32).to_ne_bytes()).chain(SCM_RIGHTS.to_ne_bytes());
-    control.extend(head.chain(numbers)); // fits: DESCRIPTORS_MAX were planned for
+    control.length = length;
+    for (number, fd) in control.numbers.iter_mut().zip(descriptors) {
+        *number = fd.as_raw_fd();
+    }
     let slice = Slice { at: bytes.as_ptr() as usize, length: bytes.len() };
     let message = Message {
         name: 0,
         name_length: 0,
         slices: &raw const slice as usize,
         slice_count: 1,
-        control: if descriptors.is_empty() { 0 } else { control.as_ptr() as usize },
+        control: if descriptors.is_empty() { 0 } else { &raw const control as usize },
         control_length: if descriptors.is_empty() { 0 } else { length },
         flags: 0,
     };
     let (number, at) = (fd.as_raw_fd() as usize, &raw const message as usize);
-    // SAFETY: the message names the two buffers with their lengths, and they outlive the call. The kernel copies the
-    // control bytes, so they need no alignment.
+    // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
     unsafe { raw::call(raw::nr::SENDMSG, number, at, MSG_NOSIGNAL, 0, 0)? };
     Ok(())
 }

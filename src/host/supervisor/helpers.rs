@@ -3,11 +3,12 @@
 use super::Supervisor;
 use super::pids::Owner;
 use crate::host::descriptors;
-use crate::host::failure::Failure;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};
 use crate::sys::poll::Interest;
-use crate::sys::spawn::{Pass, Pending, Plan, Text};
+use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, process};
+use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
 use pintle::board::reports;
 use pintle::board::words;
 use pintle::database::service;
@@ -18,6 +19,8 @@ use pintle::time::Instant;
 const YOUNG_MS: u64 = 1000;
 /// The longest delay before an engine that keeps dying young is started again. Milliseconds.
 const DELAY_MS_MAX: u32 = 5000;
+/// Where there is no memory for an engine, it is tried again after this. Milliseconds.
+const ENGINE_AGAIN_MS: u32 = 100;
 
 /// A process of pintle's own.
 #[derive(Default)]
@@ -53,10 +56,10 @@ impl Helper {
         self.pid == 0 && self.due.is_some_and(|due| due <= now)
     }
 
-    fn ended(&mut self, now: Instant, delay_ms: impl FnOnce(u32) -> u32) {
+    fn ended(&mut self, now: Instant, again: Instant) {
         self.pid = 0;
         self.young = if now.ms_since(self.began) < YOUNG_MS { self.young.saturating_add(1) } else { 0 };
-        self.due = Some(now.plus_ms(delay_ms(self.young)));
+        self.due = Some(again.max(now));
     }
 }
 
@@ -72,16 +75,7 @@ impl Supervisor {
     /// Starts what is due.
     pub fn mind_helpers(&mut self) {
         if self.engine.is_due(self.now) {
-            let started = self.spawn_engine();
-            self.engine.began = self.now;
-            match started {
-                Ok(pending) => {
-                    self.engine.due = None;
-                    self.engine.lives += 1;
-                    self.engine.pid = self.watch(Owner::Engine, pending);
-                }
-                Err(_) => self.engine.ended(self.now, |_| 100), // no memory: soon again
-            }
+            self.start_engine();
             self.report_engine();
         }
         if self.logger.is_due(self.now) {
@@ -89,24 +83,41 @@ impl Supervisor {
         }
     }
 
-    fn spawn_engine(&mut self) -> Result<Pending, Failure> {
+    fn start_engine(&mut self) {
         let mut passes = [Pass { source: process::standard_input(), target: 0 }; descriptors::ALL.len()];
         for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(descriptors::ALL)) {
             *place = Pass { source: given.0.as_fd(), target: given.1 };
         }
+        let account = self.engine_account.as_ref();
         let plan = Plan {
             program: Some(Text::lasting(self.common.program)),
             directory: Some(Text::lasting(c"/")),
             descriptors: &passes,
-            uid: self.engine_account.as_ref().map(|account| account.uid),
-            gid: self.engine_account.as_ref().map(|account| account.gid),
-            groups: self.engine_account.as_ref().map(|account| account.groups.as_slice()),
+            uid: account.map(|account| account.uid),
+            gid: account.map(|account| account.gid),
+            groups: account.map(|account| account.groups.as_slice()),
             // Another user's process has no capability; this keeps it so.
             no_new_privileges: true,
             ..Plan::default()
         };
-        let draft = with_arguments(self.spawner.draft_or_fork(), &[c"pintle-engine"])?;
-        draft.spawn(&plan, self.pid_word).map_err(Failure::of_clone)
+        let started = spawn(&mut self.spawner, &[c"pintle-engine"], &plan, self.pid_word);
+        self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
+    }
+
+    /// A helper has been spawned, or not: then it is tried again after a while.
+    fn begin(&mut self, owner: Owner, started: Option<Pending>, again_ms: u32) {
+        let pid = started.map(|pending| self.watch(owner, pending));
+        let now = self.now;
+        let helper = if owner == Owner::Engine { &mut self.engine } else { &mut self.logger };
+        helper.began = now;
+        match pid {
+            Some(pid) => {
+                helper.pid = pid;
+                helper.due = None;
+                helper.lives += 1;
+            }
+            None => helper.ended(now, now.plus_ms(again_ms)),
+        }
     }
 
     fn report_engine(&self) {
@@ -115,7 +126,8 @@ impl Supervisor {
     }
 
     pub fn engine_ended(&mut self) {
-        self.engine.ended(self.now, delay_ms);
+        self.engine.ended(self.now, self.now);
+        self.engine.due = Some(self.now.plus_ms(delay_ms(self.engine.young)));
         self.report_engine();
     }
 
@@ -129,9 +141,7 @@ impl Supervisor {
     }
 
     pub fn logger_ended(&mut self) {
-        self.logger.ended(self.now, |_| 0);
-        let again = self.logger.began.plus_ms(RESTART_DELAY_MS);
-        self.logger.due = Some(again.max(self.now));
+        self.logger.ended(self.now, self.logger.began.plus_ms(RESTART_DELAY_MS));
     }
 
     fn start_logger(&mut self) {
@@ -149,17 +159,8 @@ impl Supervisor {
             ..Plan::default()
         };
         let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
-        let started = with_arguments(self.spawner.draft_or_fork(), &arguments)
-            .and_then(|draft| draft.spawn(&plan, self.pid_word).map_err(Failure::of_clone));
-        self.logger.began = self.now;
-        match started {
-            Ok(pending) => {
-                self.logger.due = None;
-                self.logger.lives += 1;
-                self.logger.pid = self.watch(Owner::Logger, pending);
-            }
-            Err(_) => self.logger.ended(self.now, |_| RESTART_DELAY_MS),
-        }
+        let started = spawn(&mut self.spawner, &arguments, &plan, self.pid_word);
+        self.begin(Owner::Logger, started, RESTART_DELAY_MS);
     }
 
     /// Tells the logger what it has to know.
@@ -195,13 +196,12 @@ impl Supervisor {
     }
 }
 
-fn with_arguments<'s>(
-    mut draft: crate::sys::spawn::Draft<'s>,
-    arguments: &[&core::ffi::CStr],
-) -> Result<crate::sys::spawn::Draft<'s>, Failure> {
+/// None: no process can be made now.
+fn spawn(spawner: &mut Spawner, arguments: &[&CStr], plan: &Plan<'_>, pid: &AtomicU32) -> Option<Pending> {
+    let mut draft = spawner.draft_or_fork();
     for argument in arguments {
-        let text = draft.text(&[argument.to_bytes()])?;
-        draft.argument(text)?;
+        let text = draft.text(&[argument.to_bytes()]);
+        draft.argument(text);
     }
-    Ok(draft)
+    draft.spawn(plan, pid).ok()
 }

@@ -4,7 +4,7 @@
 use crate::host::accounts::Accounts;
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
-use crate::sys::spawn::{Draft, Limit, Pass, Pending, Plan, Text};
+use crate::sys::spawn::{Draft, Limit, Pass, Pending, Plan, Refused, Text};
 use crate::sys::{BorrowedFd, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::PASS_BYTES_MAX;
@@ -141,7 +141,7 @@ pub fn launch(
     let rich = word(exec::RICH) != 0;
     let directory = match word(exec::DIRECTORY) {
         0 => Text::lasting(c"/"),
-        path => text(&mut draft, &image, child, path)?,
+        path => text(&mut draft, &image, child, path),
     };
 
     let list = match child.command {
@@ -153,26 +153,29 @@ pub fn launch(
     // The first word of an action says that it is a command.
     let skipped = usize::from(child.command != Command::Main);
     let program = if words.len() > skipped {
-        text(&mut draft, &image, child, words.get(skipped))?
+        text(&mut draft, &image, child, words.get(skipped))
     } else {
         return Err(Failure::NO_DEFINITION);
     };
     let status = exec_plan::status_target(ready);
     if rich {
         let score = Some(word(exec::OOM)).filter(|score| *score != 0).map(|score| score as i32 - 2000);
-        exec_plan::begin(&mut draft, status, score, Some(directory), &account)?;
+        exec_plan::begin(&mut draft, status, score, directory, &account);
         for path in image.list(word(exec::ENV_FILES)).iter() {
-            let path = text(&mut draft, &image, child, path)?;
-            exec_plan::environment_file(&mut draft, path)?;
+            let path = text(&mut draft, &image, child, path);
+            exec_plan::environment_file(&mut draft, path);
         }
-        exec_plan::end(&mut draft)?;
+        exec_plan::end(&mut draft);
     }
-    draft.argument(program)?;
-    for word in words.iter().skip(skipped + 1) {
-        let argument = text(&mut draft, &image, child, word)?;
-        draft.argument(argument)?;
+    draft.argument(program);
+    for at in skipped + 1..words.len() {
+        let argument = text(&mut draft, &image, child, words.get(at));
+        draft.argument(argument);
     }
-    environment(&mut draft, &image, child, word(exec::ENV))?;
+    environment(&mut draft, &image, child, word(exec::ENV));
+    if let Some(refused) = draft.refused() {
+        return Err(refused.into());
+    }
 
     let mut limits: heapless::Vec<Limit, 16> = heapless::Vec::new();
     let written = image.list(word(exec::LIMITS));
@@ -194,8 +197,13 @@ pub fn launch(
         Output::Null => Some(input), // /dev/null, see `start`
         Output::Pipe(pipe) => Some(pipe),
     };
-    for pass in output.iter().flat_map(|fd| [(*fd, 1), (*fd, 2)]).chain(child.ready) {
-        let _ = passes.push(Pass { source: pass.0, target: pass.1 }); // three at most
+    // Three at most.
+    if let Some(source) = output {
+        let _ = passes.push(Pass { source, target: 1 });
+        let _ = passes.push(Pass { source, target: 2 });
+    }
+    if let Some((source, target)) = child.ready {
+        let _ = passes.push(Pass { source, target });
     }
     let plan = Plan {
         program: Some(if rich { Text::lasting(common.program) } else { program }),
@@ -217,9 +225,9 @@ pub fn launch(
 }
 
 /// A string of the definition, expanded where that is needed.
-fn text(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, offset: u32) -> Result<Text, Failure> {
+fn text(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, offset: u32) -> Text {
     if image.flags(child.definition) & service::flags::EXPANDS == 0 {
-        return Ok(Text::lasting(image.cstr(offset)));
+        return Text::lasting(image.cstr(offset));
     }
     let mut parts: heapless::Vec<&[u8], 32> = heapless::Vec::new();
     for piece in pieces(image.text(offset)) {
@@ -228,53 +236,55 @@ fn text(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, offset
             Piece::Placeholder(name) => child.variables.value(image, child.definition, name.as_bytes()),
             Piece::Unclosed(rest) => rest.as_bytes(),
         };
-        parts.push(part).map_err(|_| Failure::from(crate::sys::spawn::Refused::TooMany))?;
+        if parts.push(part).is_err() {
+            draft.refuse(Refused::TooMany);
+        }
     }
-    Ok(draft.text(&parts)?)
+    draft.text(&parts)
 }
 
 /// Variables, the strongest word last: the database's, the definition's, passed attributes, our own. No name twice.
-fn environment(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, own: u32) -> Result<(), Failure> {
+fn environment(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, own: u32) {
     let own = image.list(own);
     let passed = |name: &[u8]| child.variables.passed(image, child.definition).any(|text| name_of(text) == name);
     let overridden = |name: &[u8]| passed(name) || own.iter().any(|text| name_of(image.bytes_of(text)) == name);
     for variable in image.list(image.header(header::ENVIRONMENT)).iter() {
         let value = image.cstr(variable);
         if !overridden(name_of(value.to_bytes())) {
-            draft.variable(Text::lasting(value))?;
+            draft.variable(Text::lasting(value));
         }
     }
     for variable in own.iter() {
         if !passed(name_of(image.bytes_of(variable))) {
-            let variable = text(draft, image, child, variable)?;
-            draft.variable(variable)?;
+            let variable = text(draft, image, child, variable);
+            draft.variable(variable);
         }
     }
     for variable in child.variables.passed(image, child.definition) {
-        let variable = draft.text(&[variable])?;
-        draft.variable(variable)?;
+        put(draft, &[variable]);
     }
     let is_template = image.flags(child.definition) & service::flags::TEMPLATE != 0;
     let suffix = if is_template { child.variables.instance() } else { &[] };
-    let name = draft.text(&[b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix])?;
-    draft.variable(name)?;
+    put(draft, &[b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix]);
     let instance = instance_of(image, child.definition, child.variables);
     if !instance.is_empty() {
-        let instance = draft.text(&[b"INSTANCE=", instance])?;
-        draft.variable(instance)?;
+        put(draft, &[b"INSTANCE=", instance]);
     }
     if !child.notify.is_empty() {
-        let notify = draft.text(&[b"NOTIFY_SOCKET=", child.notify])?;
-        draft.variable(notify)?;
+        put(draft, &[b"NOTIFY_SOCKET=", child.notify]);
     }
     match child.command {
         Command::Stop(pid) | Command::Reload(pid) if pid != 0 => {
             let mut digits: heapless::String<12> = heapless::String::new();
             let _ = core::fmt::write(&mut digits, format_args!("{pid}")); // ten digits at most
-            let pid = draft.text(&[b"MAINPID=", digits.as_bytes()])?;
-            draft.variable(pid)?;
+            put(draft, &[b"MAINPID=", digits.as_bytes()]);
         }
         Command::Main | Command::Stop(_) | Command::Reload(_) => {}
     }
-    Ok(())
+}
+
+/// One variable.
+fn put(draft: &mut Draft<'_>, parts: &[&[u8]]) {
+    let variable = draft.text(parts);
+    draft.variable(variable);
 }

@@ -177,7 +177,7 @@ impl Supervisor {
                 return code;
             }
             let soon = if more { Some(Instant(0)) } else { self.before_sleep() };
-            let until = [soon, bell, self.next_deadline()].into_iter().flatten().min();
+            let until = earliest(&[soon, bell, self.next_deadline()]);
             if !more {
                 words::set_asleep(self.reports.words(), true);
             }
@@ -233,10 +233,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let stuck = self.due_of_stuck();
-        [self.deadlines.first(), self.engine.due(), self.logger.due(), self.shutdown.due(), stuck]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest(&[self.deadlines.first(), self.engine.due(), self.logger.due(), self.shutdown.due(), stuck])
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was told
@@ -307,10 +304,10 @@ impl Supervisor {
             }
         }
         if order.reload != row.reloaded {
-            self.feed_and(slot, Input::ReloadAsked, |row| row.reloaded = order.reload);
+            self.feed_and(slot, Input::ReloadAsked, &|row| row.reloaded = order.reload);
         }
         if order.signal != row.signalled {
-            self.feed_and(slot, Input::SignalAsked(order.signal as u8), |row| row.signalled = order.signal);
+            self.feed_and(slot, Input::SignalAsked(order.signal as u8), &|row| row.signalled = order.signal);
         }
     }
 
@@ -332,11 +329,12 @@ impl Supervisor {
     }
 
     fn feed(&mut self, slot: SlotId, input: Input) {
-        self.feed_and(slot, input, |_| {});
+        self.feed_and(slot, input, &|_| {});
     }
 
     /// Takes one input for a slot, writes what is now, does what follows.
-    fn feed_and(&mut self, slot: SlotId, input: Input, change: impl FnOnce(&mut reports::ReportRow)) {
+    #[inline(never)]
+    fn feed_and(&mut self, slot: SlotId, input: Input, change: &dyn Fn(&mut reports::ReportRow)) {
         let (Some(before), Some(policy), Some(private)) =
             (self.reports.read(slot), self.policy(slot), self.slots.get_mut(slot.index()))
         else {
@@ -421,6 +419,12 @@ impl Supervisor {
         }
         Some(variables)
     }
+}
+
+/// The first of those that there are.
+#[inline(never)]
+fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
+    times.iter().flatten().min().copied()
 }
 
 /// SIGKILL to what is left of the group of a process that is dead and not reaped yet.

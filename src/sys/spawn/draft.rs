@@ -93,7 +93,7 @@ pub struct Plan<'a> {
     pub status_target: Option<i32>,
 }
 
-/// A child being described. Dropped without `spawn`, it never was.
+/// A child being described. Dropped without `spawn`, it never was. What does not fit refuses the whole draft.
 pub struct Draft<'s> {
     spawner: &'s mut Spawner,
     index: Option<usize>,
@@ -105,6 +105,7 @@ pub struct Draft<'s> {
     /// Lowest byte in use.
     low: *mut u8,
     floor: *mut u8,
+    refused: Option<Refused>,
 }
 
 impl<'s> Draft<'s> {
@@ -112,13 +113,22 @@ impl<'s> Draft<'s> {
         let top = spawner.stacks.top(index);
         // SAFETY: within the area, which is `AREA_BYTES` long and page-aligned.
         let (vector, floor) = unsafe { (top.sub(POINTER_BYTES), top.sub(AREA_BYTES - STACK_BYTES_MIN)) };
-        Draft { spawner, index, vector: vector.cast(), count: 0, environment_at: None, low: vector, floor }
+        Draft {
+            spawner,
+            index,
+            vector: vector.cast(),
+            count: 0,
+            environment_at: None,
+            low: vector,
+            floor,
+            refused: None,
+        }
     }
 
     /// Copies text, put together from parts, and ends it with NUL.
-    pub fn text(&mut self, parts: &[&[u8]]) -> core::result::Result<Text, Refused> {
+    pub fn text(&mut self, parts: &[&[u8]]) -> Text {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        let start = self.reserve(length.saturating_add(1), 1)?;
+        let Some(start) = self.reserve(length.saturating_add(1), 1) else { return Text::lasting(c"") };
         let mut to = start;
         for part in parts {
             // SAFETY: `reserve` gave room for all parts and the NUL.
@@ -129,31 +139,45 @@ impl<'s> Draft<'s> {
         }
         // SAFETY: as above.
         unsafe { to.write(0) };
-        Ok(Text(start))
+        Text(start)
     }
 
     /// Adds the next argument, beginning with argument 0.
-    pub fn argument(&mut self, text: Text) -> core::result::Result<(), Refused> {
+    pub fn argument(&mut self, text: Text) {
         if self.environment_at.is_some() || self.count >= ARGUMENTS_MAX {
-            return Err(Refused::TooMany);
+            return self.refuse(Refused::TooMany);
         }
-        self.push(text.0)
+        self.push(text.0);
     }
 
     /// Adds a variable, `NAME=VALUE`. After all arguments.
-    pub fn variable(&mut self, text: Text) -> core::result::Result<(), Refused> {
-        self.end_arguments()?;
+    pub fn variable(&mut self, text: Text) {
+        self.end_arguments();
         if self.count - self.environment_at.unwrap_or(0) >= ARGUMENTS_MAX {
-            return Err(Refused::TooMany);
+            return self.refuse(Refused::TooMany);
         }
-        self.push(text.0)
+        self.push(text.0);
+    }
+
+    /// What it was first that did not fit, if anything did not: nothing will be started.
+    pub fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
+    /// There is more than the caller can pass.
+    pub fn refuse(&mut self, why: Refused) {
+        self.refused = self.refused.or(Some(why));
     }
 
     /// Starts the child. The kernel writes its pid into `pid_word` before the child runs, so that a crash of ours loses
     /// none. It does not wait for the child. Errors: EAGAIN, ENOMEM (no process can be made); EMFILE, ENFILE (no pipe);
     /// EINVAL (no program, or more of something than [`Plan`] allows); E2BIG (no room left for the plan).
     pub fn spawn(mut self, plan: &Plan<'_>, pid_word: &AtomicU32) -> Result<Pending> {
-        self.end_arguments().and_then(|()| self.push(ptr::null())).map_err(|_| Errno::TOOBIG)?;
+        self.end_arguments();
+        self.push(ptr::null());
+        if self.refused.is_some() {
+            return Err(Errno::TOOBIG);
+        }
         let groups = plan.groups.unwrap_or_default();
         if groups.len() > GROUPS_MAX || plan.limits.len() > LIMITS_MAX || plan.descriptors.len() > PASSES_MAX {
             return Err(Errno::INVAL);
@@ -220,39 +244,44 @@ impl<'s> Draft<'s> {
         self.index.into_iter().for_each(|stack| self.spawner.release_low(stack, None));
     }
 
-    fn end_arguments(&mut self) -> core::result::Result<(), Refused> {
+    fn end_arguments(&mut self) {
         if self.environment_at.is_none() {
-            self.push(ptr::null())?;
+            self.push(ptr::null());
             self.environment_at = Some(self.count);
         }
-        Ok(())
     }
 
-    fn push(&mut self, text: *const u8) -> core::result::Result<(), Refused> {
+    #[inline(never)]
+    fn push(&mut self, text: *const u8) {
         if self.count >= POINTERS {
-            return Err(Refused::TooMany);
+            return self.refuse(Refused::TooMany);
         }
         // SAFETY: the vector has room for `POINTERS`.
         unsafe { self.vector.add(self.count).write(text) };
         self.count += 1;
-        Ok(())
     }
 
-    fn reserve(&mut self, bytes: usize, align: usize) -> core::result::Result<*mut u8, Refused> {
+    fn reserve(&mut self, bytes: usize, align: usize) -> Option<*mut u8> {
         let room = self.low as usize - self.floor as usize;
         let waste = (self.low as usize).wrapping_sub(bytes) % align;
         if bytes > room || bytes + waste > room {
-            return Err(Refused::TooLong);
+            self.refuse(Refused::TooLong);
+            return None;
         }
         // SAFETY: that many bytes are free between `floor` and `low`.
         self.low = unsafe { self.low.sub(bytes + waste) };
-        Ok(self.low)
+        Some(self.low)
     }
 
     fn copy<T: Copy>(&mut self, items: &[T]) -> Result<*mut T> {
-        let to = self.reserve(size_of_val(items), align_of::<T>()).map_err(|_| Errno::TOOBIG)?.cast();
-        // SAFETY: `reserve` gave the room, aligned.
-        unsafe { ptr::copy_nonoverlapping(items.as_ptr(), to, items.len()) };
+        self.copy_bytes(items.as_ptr().cast(), size_of_val(items), align_of::<T>()).map(<*mut u8>::cast)
+    }
+
+    #[inline(never)]
+    fn copy_bytes(&mut self, from: *const u8, bytes: usize, align: usize) -> Result<*mut u8> {
+        let to = self.reserve(bytes, align).ok_or(Errno::TOOBIG)?;
+        // SAFETY: `reserve` gave the room, aligned; `copy` has so many bytes of plain data there.
+        unsafe { ptr::copy_nonoverlapping(from, to, bytes) };
         Ok(to)
     }
 }
