@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
-use pintle::lang::diagnostic::{Diagnostic, Severity, Source, render};
+use pintle::lang::diagnostic::{Diagnostic, Severity, Source, error, render};
 use pintle::{lang, limits};
 
 use crate::sys::errno::Words;
@@ -149,11 +149,11 @@ impl Sources {
 
     fn refuse(&mut self, path: &Path, name: &'static str, message: fmt::Arguments<'_>) {
         let file = self.add(path, Vec::new());
-        self.findings.push(Diagnostic::error(name, Position { file, ..Position::default() }, message));
+        error(&mut self.findings, name, Position { file, ..Position::default() }, message);
     }
 
     fn nowhere(&mut self, message: fmt::Arguments<'_>) {
         let position = Position { file: u32::MAX, ..Position::default() };
-        self.findings.push(Diagnostic::error("no-sources", position, message));
+        error(&mut self.findings, "no-sources", position, message);
     }
 }

@@ -17,7 +17,7 @@ use core::fmt::Write;
 use super::Image;
 use crate::graph::Relation;
 use crate::lang::definition::{Action, Definition, Kind, Position};
-use crate::lang::diagnostic::{Diagnostic, Shown, Source, has_errors};
+use crate::lang::diagnostic::{Diagnostic, Shown, Source, error, has_errors};
 use crate::lang::order::sort;
 use crate::limits;
 use edges::{Edges, Link};
@@ -62,7 +62,9 @@ pub fn compile_beside(
     unread: &[&str],
 ) -> Result<Vec<u8>, Vec<Diagnostic>> {
     if definitions.len() > limits::SLOTS_MAX as usize {
-        return Err(alloc::vec![too_many(definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX")]);
+        let mut findings = Vec::new();
+        too_many(&mut findings, definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX");
+        return Err(findings);
     }
     let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str()).as_bytes();
     sort(&mut definitions, &|a, b| {
@@ -78,7 +80,7 @@ pub fn compile_beside(
     let mut resolved = resolve(definitions, broken, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);
     if links.len() > LINKS_MAX {
-        findings.push(too_many(links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX"));
+        too_many(&mut findings, links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
         return Err(in_order(findings, sources));
     }
     let templates =
@@ -87,34 +89,33 @@ pub fn compile_beside(
     let slots = resolved.services.len() + kept as usize;
     if slots > limits::SLOTS_MAX as usize && !has_errors(&findings) {
         let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
-        findings.push(too_many(slots, limits::SLOTS_MAX, what, "SLOTS_MAX"));
+        too_many(&mut findings, slots, limits::SLOTS_MAX, what, "SLOTS_MAX");
     }
     let edges = Edges::new(resolved.services.len(), links);
     if edges.len() > limits::EDGES_MAX as usize {
-        findings.push(too_many(edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX"));
+        too_many(&mut findings, edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
     }
     check_edges(&resolved, &edges, sources, &mut findings);
     if has_errors(&findings) || !unread.is_empty() {
         return Err(in_order(findings, sources));
     }
-    let made = layout::write(&resolved, &edges, sources).and_then(|bytes| match Image::open(&bytes) {
-        Ok(_) => Ok(bytes),
+    let made = layout::write(&resolved, &edges, sources, &mut findings).filter(|bytes| match Image::open(bytes) {
+        Ok(_) => true,
         // What a definition that `lang` took cannot cause. Better refused here than by process 1.
-        Err(error) => {
-            let message = format_args!("these definitions make a database that would be refused: {error}");
-            Err(Diagnostic::error("refused-database", NOWHERE, message))
+        Err(fault) => {
+            let message = format_args!("these definitions make a database that would be refused: {fault}");
+            error(&mut findings, "refused-database", NOWHERE, message);
+            false
         }
     });
-    made.map_err(|finding| {
-        findings.push(finding);
-        in_order(findings, sources)
-    })
+    made.ok_or_else(|| in_order(findings, sources))
 }
 
-fn too_many(found: usize, limit: u32, what: &str, name: &str) -> Diagnostic {
+#[inline(never)]
+fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str, name: &str) {
     let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
-    Diagnostic::error("too-many", NOWHERE, message)
-        .help(format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built"))
+    let help = format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built");
+    error(findings, "too-many", NOWHERE, message).help(help);
 }
 
 /// Sorted by file and line, and cut where there are too many.
@@ -128,7 +129,7 @@ fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic
     if findings.len() > FINDINGS_MAX {
         let more = findings.len() - FINDINGS_MAX;
         findings.truncate(FINDINGS_MAX);
-        findings.push(Diagnostic::error("too-many-findings", NOWHERE, format_args!("there are {more} more findings")));
+        error(&mut findings, "too-many-findings", NOWHERE, format_args!("there are {more} more findings"));
     }
     findings
 }
@@ -137,7 +138,7 @@ fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic
 fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
     let name = &definition.name;
     let mut error = |name: &'static str, message: core::fmt::Arguments<'_>| {
-        findings.push(Diagnostic::error(name, definition.origin, message));
+        error(findings, name, definition.origin, message);
     };
     if crate::names::check_service(name).is_err() {
         error("bad-name", format_args!("{} is not a name of a service", Shown(name)));
@@ -176,21 +177,20 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
             Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
                 if target.kind == Kind::Oneshot && !target.remain {
                     let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
-                    let finding = Diagnostic::error("needs-what-does-not-remain", link.position, message)
+                    error(findings, "needs-what-does-not-remain", link.position, message)
                         .help(format_args!("only start it (wants, after), or let it remain"));
-                    findings.push(finding);
                 }
             }
             Relation::Contains => {
                 if source.kind != Kind::Bundle {
                     let message = format_args!("{from} contains {to}, but is no bundle");
-                    findings.push(Diagnostic::error("contains-without-bundle", link.position, message));
+                    error(findings, "contains-without-bundle", link.position, message);
                 }
             }
             Relation::Conflicts => {
                 if link.source == link.target {
                     let message = format_args!("{from} conflicts with itself");
-                    findings.push(Diagnostic::error("conflicts-with-itself", link.position, message));
+                    error(findings, "conflicts-with-itself", link.position, message);
                 }
             }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
@@ -199,20 +199,16 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
     for cycle in cycles::find(edges) {
         let mut text = String::from("dependency cycle: ");
         write_path(&cycle, &name, sources, &mut text);
-        findings.push(
-            Diagnostic::error("dependency-cycle", cycle[0].position, format_args!("{text}"))
-                .help(format_args!("none of them could ever start; take away one of these relations")),
-        );
+        error(findings, "dependency-cycle", cycle[0].position, format_args!("{text}"))
+            .help(format_args!("none of them could ever start; take away one of these relations"));
     }
     for (path, conflict) in cycles::contradictions(edges) {
         let mut text = String::new();
         write_path(&path, &name, sources, &mut text);
         let (from, to) = (name(conflict.source), name(conflict.target));
         let message = format_args!("{from} can never start, it conflicts with what it needs: {text}");
-        findings.push(
-            Diagnostic::error("needs-what-it-conflicts-with", path[0].position, message)
-                .related(conflict.position, &alloc::format!("here {from} conflicts with {to}")),
-        );
+        error(findings, "needs-what-it-conflicts-with", path[0].position, message)
+            .related(conflict.position, &alloc::format!("here {from} conflicts with {to}"));
     }
 }
 

@@ -61,35 +61,37 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error.
-    pub fn error(name: &'static str, position: Position, message: fmt::Arguments<'_>) -> Diagnostic {
-        Diagnostic {
-            severity: Severity::Error,
-            name,
-            position,
-            message: alloc::fmt::format(message),
-            help: String::new(),
-            related: Vec::new(),
-        }
-    }
-
-    /// The same with what was expected.
-    pub fn help(mut self, help: fmt::Arguments<'_>) -> Diagnostic {
+    /// Says what was expected, or what to do.
+    pub fn help(&mut self, help: fmt::Arguments<'_>) -> &mut Diagnostic {
         self.help = alloc::fmt::format(help);
         self
     }
 
-    /// The same with another place.
-    pub fn related(mut self, position: Position, text: &str) -> Diagnostic {
+    /// Names another place.
+    #[inline(never)]
+    pub fn related(&mut self, position: Position, text: &str) -> &mut Diagnostic {
         self.related.push((position, String::from(text)));
         self
     }
+}
 
-    /// The same as a warning.
-    pub fn warning(mut self) -> Diagnostic {
-        self.severity = Severity::Warning;
-        self
-    }
+/// Adds an error, to say more in.
+#[inline(never)]
+pub fn error<'a>(
+    findings: &'a mut Vec<Diagnostic>,
+    name: &'static str,
+    position: Position,
+    message: fmt::Arguments<'_>,
+) -> &'a mut Diagnostic {
+    findings.push(Diagnostic {
+        severity: Severity::Error,
+        name,
+        position,
+        message: alloc::fmt::format(message),
+        help: String::new(),
+        related: Vec::new(),
+    });
+    findings.last_mut().expect("it was pushed just now")
 }
 
 /// True if one of them is an error.
@@ -114,13 +116,24 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Behind a message: the word that was likely meant, if there is one.
+pub struct Meant<'a>(pub Option<&'a str>);
+
+impl fmt::Display for Meant<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(meant) => write!(out, ", did you mean \"{meant}\"?"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The findings of one file, as they are made.
 pub(super) struct Sink<'a> {
     /// Index of the file in the list of sources.
     pub file: u32,
     diagnostics: &'a mut Vec<Diagnostic>,
     first: usize,
-    dropped: bool,
     failed: bool,
 }
 
@@ -128,17 +141,27 @@ impl<'a> Sink<'a> {
     /// For the file with this index; findings are added to `diagnostics`.
     pub fn new(file: u32, diagnostics: &'a mut Vec<Diagnostic>) -> Sink<'a> {
         let first = diagnostics.len();
-        Sink { file, diagnostics, first, dropped: false, failed: false }
+        Sink { file, diagnostics, first, failed: false }
     }
 
-    /// Adds a finding, as long as there are not too many.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.failed |= diagnostic.severity == Severity::Error;
-        if self.full() {
-            self.dropped = true;
-        } else {
-            self.diagnostics.push(diagnostic);
-        }
+    /// Adds an error, to say more in.
+    #[inline(never)]
+    pub fn error(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+        self.failed = true;
+        self.add(name, position, message)
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+        let added = self.add(name, position, message);
+        added.severity = Severity::Warning;
+        added
+    }
+
+    fn add(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+        // The last one says that there are more.
+        self.diagnostics.truncate(self.first + DIAGNOSTICS_PER_FILE_MAX);
+        error(self.diagnostics, name, position, message)
     }
 
     /// True if no further finding of this file is kept: there is no use in looking for what was meant.
@@ -151,15 +174,22 @@ impl<'a> Sink<'a> {
         self.failed
     }
 
+    /// The position of the file as a whole.
+    pub fn whole(&self) -> Position {
+        Position { file: self.file, ..Position::default() }
+    }
+
     /// Puts the findings into the order of the text.
     pub fn finish(self) {
+        let whole = self.whole();
         let own = &mut self.diagnostics[self.first..];
+        let kept = own.len().min(DIAGNOSTICS_PER_FILE_MAX);
         let place = |of: &Diagnostic| (of.position.line, of.position.column);
-        sort(own, &|a, b| place(a).cmp(&place(b)));
-        if self.dropped {
-            let whole = Position { file: self.file, ..Position::default() };
+        sort(&mut own[..kept], &|a, b| place(a).cmp(&place(b)));
+        if kept < own.len() {
+            self.diagnostics.pop();
             let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");
-            self.diagnostics.push(Diagnostic::error("too-many-findings", whole, message));
+            error(self.diagnostics, "too-many-findings", whole, message);
         }
     }
 }

@@ -13,6 +13,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::definition::{At, Attribute, Expression, Position};
 use super::diagnostic::{Diagnostic, Shown, Sink};
@@ -27,8 +28,7 @@ pub fn parse(words: &[Word], end: Position, sink: &mut Sink<'_>) -> Option<At<Ex
     let value = parser.chain(0)?;
     if let Some(word) = parser.peek() {
         let message = format_args!("a \")\" without its \"(\"");
-        let finding = Diagnostic::error("expression", word.position, message);
-        parser.sink.push(finding);
+        parser.sink.error("expression", word.position, message);
         return None;
     }
     let (first, last) = (words.first()?.position, words.last()?.position);
@@ -75,14 +75,18 @@ impl<'a> Parser<'a, '_, '_> {
         self.peek().map_or(self.end, |word| word.position)
     }
 
+    /// Messages of this file are of one kind.
+    fn bad(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+        self.sink.error("expression", position, message)
+    }
+
     /// A finding at the next word; `None` to return.
-    fn expected<T>(&mut self, what: &str) -> Option<T> {
+    fn expected(&mut self, what: &str) -> Option<Expression> {
         let position = self.here();
-        let finding = match self.peek() {
-            Some(word) => format_args!("expected {what}, found {}", Shown(&word.text)).to_finding(position),
-            None => format_args!("expected {what}, found the end of the value").to_finding(position),
+        match self.peek() {
+            Some(word) => self.bad(position, format_args!("expected {what}, found {}", Shown(&word.text))),
+            None => self.bad(position, format_args!("expected {what}, found the end of the value")),
         };
-        self.sink.push(finding);
         None
     }
 
@@ -93,7 +97,7 @@ impl<'a> Parser<'a, '_, '_> {
             return Some(expression);
         }
         let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts (EXPRESSION_NODES_MAX)");
-        self.sink.push(Diagnostic::error("expression-too-large", position, message));
+        self.sink.error("expression-too-large", position, message);
         None
     }
 
@@ -112,11 +116,10 @@ impl<'a> Parser<'a, '_, '_> {
                 or_at = or_at.or(Some(word.position));
             } else if let Some(or_at) = or_at.take() {
                 let message = format_args!("\"and\" behind \"or\" is taken from left to right: (... or ...) and ...");
-                let finding = Diagnostic::error("and-behind-or", word.position, message)
-                    .warning()
+                self.sink
+                    .warning("and-behind-or", word.position, message)
                     .help(format_args!("parentheses make it plain"))
                     .related(or_at, "taken first");
-                self.sink.push(finding);
             }
             let right = Box::new(self.term(depth)?);
             let both = match found {
@@ -135,7 +138,7 @@ impl<'a> Parser<'a, '_, '_> {
         if opens || operator(word) == Some(Operator::Not) {
             if depth == EXPRESSION_DEPTH_MAX {
                 let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep (EXPRESSION_DEPTH_MAX)");
-                self.sink.push(Diagnostic::error("expression-too-deep", word.position, message));
+                self.sink.error("expression-too-deep", word.position, message);
                 return None;
             }
             self.at += 1;
@@ -165,11 +168,10 @@ impl<'a> Parser<'a, '_, '_> {
             self.at += 1;
             return true;
         }
-        let finding = match self.peek() {
-            Some(word) => format_args!("expected \")\", found {}", Shown(&word.text)).to_finding(word.position),
-            None => format_args!("this \"(\" is not closed").to_finding(opened),
+        match self.peek() {
+            Some(word) => self.bad(word.position, format_args!("expected \")\", found {}", Shown(&word.text))),
+            None => self.bad(opened, format_args!("this \"(\" is not closed")),
         };
-        self.sink.push(finding);
         false
     }
 
@@ -180,8 +182,9 @@ impl<'a> Parser<'a, '_, '_> {
             "failed" => Expression::Failed,
             _ => {
                 let message = format_args!("no function is called {}", Shown(&name.text));
-                let finding = Diagnostic::error("expression", name.position, message);
-                self.sink.push(finding.help(format_args!("expected up(SERVICE) or failed(SERVICE)")));
+                self.sink
+                    .error("expression", name.position, message)
+                    .help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
                 return None;
             }
         };
@@ -197,8 +200,7 @@ impl<'a> Parser<'a, '_, '_> {
     /// A name, read already, and its attributes.
     fn fact(&mut self, name: &Word) -> Option<Expression> {
         if let Err(fault) = names::check_fact(&name.text) {
-            let finding = value::name_finding("condition or event", &name.text, name.position, fault);
-            self.sink.push(finding);
+            value::name_finding("condition or event", &name.text, name.position, fault, self.sink);
             return None;
         }
         let mut attributes = Vec::new();
@@ -210,14 +212,15 @@ impl<'a> Parser<'a, '_, '_> {
             self.at += 1;
             let Some((key, glob)) = word.text.split_once('=') else {
                 let message = format_args!("expected KEY=GLOB, \"and\" or \"or\", found {}", Shown(&word.text));
-                self.sink.push(message.to_finding(word.position));
+                self.bad(word.position, message);
                 return None;
             };
             let (key, negated) = key.strip_suffix('!').map_or((key, false), |key| (key, true));
             if !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
-                let finding = Diagnostic::error("bad-name", word.position, message);
-                self.sink.push(finding.help(format_args!("expected letters, digits and \"_\", no digit first")));
+                self.sink
+                    .error("bad-name", word.position, message)
+                    .help(format_args!("expected letters, digits and \"_\", no digit first"));
                 return None;
             }
             let glob = value::plain_text(glob, word.position, self.sink)?;
@@ -228,21 +231,10 @@ impl<'a> Parser<'a, '_, '_> {
             let message = format_args!(
                 "more than an event has: {ATTRIBUTES_MAX} attributes (ATTRIBUTES_MAX), {FACT_BYTES_MAX} bytes (FACT_BYTES_MAX)"
             );
-            self.sink.push(Diagnostic::error("fact-too-long", name.position, message));
+            self.sink.error("fact-too-long", name.position, message);
             return None;
         }
         let name_at = At { value: name.text.clone(), position: name.position };
         self.node(name.position, Expression::Fact { name: name_at, attributes })
-    }
-}
-
-/// Messages of this file are of one kind.
-trait ToFinding {
-    fn to_finding(self, position: Position) -> Diagnostic;
-}
-
-impl ToFinding for core::fmt::Arguments<'_> {
-    fn to_finding(self, position: Position) -> Diagnostic {
-        Diagnostic::error("expression", position, self)
     }
 }

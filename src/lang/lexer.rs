@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::str;
 
 use super::definition::Position;
-use super::diagnostic::{Diagnostic, Shown, Sink};
+use super::diagnostic::{Shown, Sink};
 use crate::limits::{ARGUMENT_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
 use crate::words::{self, is_blank};
 
@@ -74,10 +74,10 @@ fn count(text: &str) -> u32 {
 
 /// The text of a file if it is text, not too long, and without what never belongs into it.
 pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
-    let whole = Position { file: sink.file, ..Position::default() };
+    let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
         let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes (SOURCE_BYTES_MAX)");
-        sink.push(Diagnostic::error("file-too-large", whole, message));
+        sink.error("file-too-large", whole, message);
         return None;
     }
     let (text, bad) = match str::from_utf8(bytes) {
@@ -90,7 +90,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     if text.starts_with('\u{feff}') {
         let position = Position { line: 1, column: 1, length: 1, ..whole };
         let message = format_args!("a byte order mark");
-        sink.push(Diagnostic::error("byte-order-mark", position, message).help(format_args!("plain UTF-8 has none")));
+        sink.error("byte-order-mark", position, message).help(format_args!("plain UTF-8 has none"));
     }
     for (number, line) in text.split('\n').enumerate() {
         let position = Position { line: number as u32 + 1, column: 1, length: 1, ..whole };
@@ -98,22 +98,21 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
             let message =
                 format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", line.len());
             let help = format_args!("a long value goes on in indented lines");
-            sink.push(Diagnostic::error("line-too-long", position, message).help(help));
+            sink.error("line-too-long", position, message).help(help);
             return None;
         }
         // One is enough to say what kind of file this is.
         if let Some(at) = line.find(|c: char| c.is_control() && c != '\t') {
             let column = count(&line[..at]) + 1;
             let position = Position { column, ..position };
-            sink.push(match line.as_bytes()[at] {
-                b'\r' => Diagnostic::error("carriage-return", position, format_args!("a carriage return"))
-                    .help(format_args!("lines end in a newline alone; dos2unix makes them so")),
-                0 => Diagnostic::error("nul-byte", position, format_args!("a NUL byte: this is not a text")),
-                _ => {
-                    let message = format_args!("a control character: this is not a text");
-                    Diagnostic::error("control-character", position, message)
+            let (name, what, help) = match line.as_bytes()[at] {
+                b'\r' => {
+                    ("carriage-return", "a carriage return", "lines end in a newline alone; dos2unix makes them so")
                 }
-            });
+                0 => ("nul-byte", "a NUL byte: this is not a text", ""),
+                _ => ("control-character", "a control character: this is not a text", ""),
+            };
+            sink.error(name, position, format_args!("{what}")).help(format_args!("{help}"));
             return None;
         }
     }
@@ -122,7 +121,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         let column = count(text.rsplit('\n').next().unwrap_or("")) + 1;
         let position = Position { line, column, length: 1, ..whole };
         let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
-        sink.push(Diagnostic::error("not-utf8", position, message));
+        sink.error("not-utf8", position, message);
     }
     if sink.failed() { None } else { Some(text) }
 }
@@ -155,7 +154,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                         let help = format_args!(
                             "a key begins in the first column; quote the \"=\" if it belongs to the value"
                         );
-                        sink.push(Diagnostic::error("indented-key", at(column, count(key)), message).help(help));
+                        sink.error("indented-key", at(column, count(key)), message).help(help);
                         continue;
                     }
                     entry.segments.push(Segment { text: content, line: number, column });
@@ -163,7 +162,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 (Some(false), _) => {}
                 _ => {
                     let message = format_args!("an indented line continues a value, and none is above it");
-                    sink.push(Diagnostic::error("nothing-to-continue", at(column, count(content.trim_end())), message));
+                    sink.error("nothing-to-continue", at(column, count(content.trim_end())), message);
                     continues = Some(false);
                 }
             }
@@ -173,7 +172,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         if content.starts_with('[') {
             let message = format_args!("a service file has no sections");
             let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
-            sink.push(Diagnostic::error("section", at(1, count(content.trim_end())), message).help(help));
+            sink.error("section", at(1, count(content.trim_end())), message).help(help);
             continue;
         }
         let key_end = content.find([' ', '\t', '=']).unwrap_or(content.len());
@@ -183,11 +182,11 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let Some(value) = value.strip_prefix('=') else {
             let message = format_args!("expected \"=\" behind {}", Shown(key));
             let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
-            sink.push(Diagnostic::error("no-equals", place, message));
+            sink.error("no-equals", place, message);
             continue;
         };
         if key.is_empty() {
-            sink.push(Diagnostic::error("no-key", at(1, 1), format_args!("expected a key before \"=\"")));
+            sink.error("no-key", at(1, 1), format_args!("expected a key before \"=\""));
             continue;
         }
         continues = Some(true);
@@ -208,7 +207,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             continues = Some(false);
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
-                sink.push(Diagnostic::error("here-document", start, message));
+                sink.error("here-document", start, message);
                 entry.segments.clear();
                 entry.script = Some(String::new());
                 entries.push(entry);
@@ -226,7 +225,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             if !closed {
                 let message = format_args!("this here-document has no end");
                 let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
-                sink.push(Diagnostic::error("here-document", start, message).help(help));
+                sink.error("here-document", start, message).help(help);
             }
             let script = script(&body);
             if script.len() > ARGUMENT_BYTES_MAX {
@@ -234,7 +233,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                     "a script of {} bytes; at most {ARGUMENT_BYTES_MAX} (ARGUMENT_BYTES_MAX)",
                     script.len()
                 );
-                sink.push(Diagnostic::error("script-too-long", start, message));
+                sink.error("script-too-long", start, message);
             }
             entry.script = Some(script);
             continues = None;
@@ -316,11 +315,10 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                     let before = segment.text.get(start..opened).unwrap_or("");
                     let open = segment.text.get(opened..).map_or(1, |open| count(open.trim_end_matches([' ', '\t'])));
                     let place = Position { column: position.column + count(before), length: open, ..position };
-                    let mut finding = Diagnostic::error("quote", place, format_args!("{}", fault.text()));
+                    let finding = sink.error("quote", place, format_args!("{}", fault.text()));
                     if fault == words::Fault::TrailingBackslash {
-                        finding = finding.help(format_args!("a long value goes on in indented lines, without it"));
+                        finding.help(format_args!("a long value goes on in indented lines, without it"));
                     }
-                    sink.push(finding);
                     good = false;
                     break;
                 }

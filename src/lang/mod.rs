@@ -21,7 +21,7 @@ use crate::expand::{Piece, pieces};
 use crate::limits::LATCHES_MAX;
 use crate::names;
 use definition::{Action, At, Definition, Kind, Log, Position, Readiness, Restart};
-use diagnostic::{Diagnostic, Shown, Sink};
+use diagnostic::{Diagnostic, Meant, Shown, Sink};
 use keys::{BUNDLE, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE};
 use lexer::{Entry, Segment};
 use value::Filler;
@@ -42,7 +42,7 @@ pub fn read(
     let mut sink = Sink::new(file, diagnostics);
     let whole = Position { file, ..Position::default() };
     if let Err(fault) = names::check_service(name) {
-        sink.push(value::name_finding("service", name, whole, fault));
+        value::name_finding("service", name, whole, fault, &mut sink);
     }
     let mut definition = empty(name, Position { line: 1, column: 1, length: 1, ..whole });
     if let Some(text) = lexer::check_text(text, &mut sink) {
@@ -119,11 +119,11 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
     };
     for &(key, entry) in &given {
         if key.kinds & kind_bit == 0 {
-            filler.sink.push(misplaced(key, kind, entry, type_entry));
+            misplaced(key, kind, entry, type_entry, filler.sink);
         } else if key.kinds == TEMPLATE && !template {
             let message = format_args!("\"{}\" is for templates, and this is none", key.name);
             let help = format_args!("a template's file is called NAME@.svc");
-            filler.sink.push(Diagnostic::error("template-key", entry.position, message).help(help));
+            filler.sink.error("template-key", entry.position, message).help(help);
         } else if key.name != "type" {
             value::fill(key, entry, &mut filler);
         }
@@ -153,20 +153,14 @@ fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'stati
             let text = Shown(entry.key);
             let meant = if sink.full() { None } else { keys::meant(entry.key) };
             command_meant |= meant == Some("command");
-            sink.push(match meant {
-                Some(meant) => {
-                    let message = format_args!("unknown key {text}, did you mean \"{meant}\"?");
-                    Diagnostic::error("unknown-key", entry.position, message)
-                }
-                None => Diagnostic::error("unknown-key", entry.position, format_args!("unknown key {text}")),
-            });
+            let meant = Meant(meant);
+            sink.error("unknown-key", entry.position, format_args!("unknown key {text}{meant}"));
             continue;
         };
         if let Some((_, first)) = given.iter().find(|(other, _)| other.name == key.name) {
             let message = format_args!("the key \"{}\" stands here for a second time", key.name);
-            let finding = Diagnostic::error("doubled-key", entry.position, message);
             let help = format_args!("a long value goes on in indented lines");
-            sink.push(finding.help(help).related(first.position, "first here"));
+            sink.error("doubled-key", entry.position, message).help(help).related(first.position, "first here");
             continue;
         }
         given.push((key, entry));
@@ -174,26 +168,29 @@ fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'stati
     (given, command_meant)
 }
 
+/// The words of `type`, as `Kind` numbers them.
+const KINDS: [&str; 3] = ["longrun", "oneshot", "bundle"];
+/// Help where a placeholder is wrong.
+const ITSELF: &str = "$${ or '${' is the text itself";
+
 /// The finding for a key that is not for this kind of service.
-fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry<'_>>) -> Diagnostic {
-    let kind_name = |kind| match kind {
-        Kind::Longrun => "longrun",
-        Kind::Oneshot => "oneshot",
-        Kind::Bundle => "bundle",
-    };
-    let message = format_args!("\"{}\" is not for a {}", key.name, kind_name(kind));
-    let finding = Diagnostic::error("misplaced-key", entry.position, message);
+fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry<'_>>, sink: &mut Sink<'_>) {
+    let name = KINDS[kind as usize];
+    let message = format_args!("\"{}\" is not for a {name}", key.name);
+    let finding = sink.error("misplaced-key", entry.position, message);
     let only = match key.kinds {
-        LONGRUN => Kind::Longrun,
-        ONESHOT => Kind::Oneshot,
-        BUNDLE => Kind::Bundle,
-        _ => return type_entry.map_or(finding.clone(), |at| finding.related(at.position, "its type")),
+        LONGRUN => KINDS[0],
+        ONESHOT => KINDS[1],
+        BUNDLE => KINDS[2],
+        _ => "",
     };
-    match type_entry {
-        Some(at) => {
-            finding.help(format_args!("it is for a {} alone", kind_name(only))).related(at.position, "its type")
-        }
-        None => finding.help(format_args!("it is for a {0} alone: add type = {0}", kind_name(only))),
+    if !only.is_empty() {
+        let help = if type_entry.is_some() { "" } else { ": add type = " };
+        let added = if type_entry.is_some() { "" } else { only };
+        finding.help(format_args!("it is for a {only} alone{help}{added}"));
+    }
+    if let Some(at) = type_entry {
+        finding.related(at.position, "its type");
     }
 }
 
@@ -205,18 +202,17 @@ fn whole<'e, 't: 'e>(
     sink: &mut Sink<'_>,
 ) {
     if definition.kind != Kind::Bundle && find("command").is_none() && !command_meant {
-        let whole = Position { file: sink.file, ..Position::default() };
+        let whole = sink.whole();
         let message = format_args!("there is no \"command\"");
         let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
-        sink.push(Diagnostic::error("no-command", whole, message).help(help));
+        sink.error("no-command", whole, message).help(help);
     }
     if let Some(entry) = find("for-each")
         && find("instance").is_none()
         && names::is_template(&definition.name)
     {
-        let finding =
-            Diagnostic::error("no-instance", entry.position, format_args!("\"for-each\" without \"instance\""));
-        sink.push(finding.help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}")));
+        sink.error("no-instance", entry.position, format_args!("\"for-each\" without \"instance\""))
+            .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
     }
     if let Some(entry) = find("instance")
         && find("for-each").is_none()
@@ -224,7 +220,7 @@ fn whole<'e, 't: 'e>(
         && names::is_template(&definition.name)
     {
         let message = format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
-        sink.push(Diagnostic::error("no-for-each", entry.position, message));
+        sink.error("no-for-each", entry.position, message);
     }
     for (key, expression) in [("start-on", &definition.start_on), ("stop-on", &definition.stop_on)] {
         let leaves = expression.as_ref().map_or(0, |expression| expression.value.leaves());
@@ -233,15 +229,14 @@ fn whole<'e, 't: 'e>(
         {
             let message =
                 format_args!("{leaves} conditions and events in \"{key}\", more than {LATCHES_MAX} (LATCHES_MAX)");
-            sink.push(Diagnostic::error("expression-too-large", entry.position, message));
+            sink.error("expression-too-large", entry.position, message);
         }
     }
     if definition.restart_delay_ms > definition.restart_delay_ms_max {
         match (find("restart-delay"), find("restart-delay-max")) {
             (Some(delay), Some(most)) => {
                 let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-                let finding = Diagnostic::error("bad-value", delay.position, message);
-                sink.push(finding.related(most.position, "the greatest delay"));
+                sink.error("bad-value", delay.position, message).related(most.position, "the greatest delay");
             }
             // Only one is given: the other follows it.
             (Some(_), None) | (None, None) => definition.restart_delay_ms_max = definition.restart_delay_ms,
@@ -258,45 +253,50 @@ fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mu
         if definition.pass.contains(name) || (template && name == "INSTANCE") {
             continue;
         }
-        let finding = match name.as_str() {
-            "INSTANCE" => {
-                let message = format_args!("${{INSTANCE}} in what is not a template");
-                Diagnostic::error("placeholder", placeholder.position, message)
-            }
-            name if names::is_variable(name) => {
-                let message = format_args!("nothing is known as ${{{name}}}");
-                let help = format_args!(
-                    "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
-                );
-                Diagnostic::error("placeholder", placeholder.position, message).help(help)
-            }
-            name => {
-                let message = format_args!("{} cannot be the name of an attribute", Shown(name));
-                let help = format_args!("$${{ or '${{' is the text itself");
-                Diagnostic::error("placeholder", placeholder.position, message).help(help)
-            }
-        };
-        sink.push(finding);
+        let position = placeholder.position;
+        if name == "INSTANCE" {
+            sink.error("placeholder", position, format_args!("${{INSTANCE}} in what is not a template"));
+        } else if names::is_variable(name) {
+            let message = format_args!("nothing is known as ${{{name}}}");
+            let help = format_args!(
+                "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
+            );
+            sink.error("placeholder", position, message).help(help);
+        } else {
+            let message = format_args!("{} cannot be the name of an attribute", Shown(name));
+            sink.error("placeholder", position, message).help(format_args!("{ITSELF}"));
+        }
     }
     definition.expands = !placeholders.is_empty();
     if definition.expands {
         return;
     }
-    let actions = definition.stop.iter_mut().chain(&mut definition.reload);
-    let arguments = actions.flat_map(|action| match action {
-        Action::Command(arguments) => arguments.iter_mut(),
-        Action::Signal(_) => [].iter_mut(),
+    each_text(definition, &mut |text| {
+        let mut plain = String::new();
+        for piece in pieces(text) {
+            match piece {
+                Piece::Literal(part) | Piece::Placeholder(part) | Piece::Unclosed(part) => plain.push_str(part),
+            }
+        }
+        *text = plain;
     });
-    let lists = definition.command.iter_mut().chain(&mut definition.env).chain(&mut definition.env_file);
-    for text in lists.chain(arguments).chain(core::iter::once(&mut definition.directory)) {
-        if text.contains("$${") {
-            *text = pieces(text)
-                .map(|piece| match piece {
-                    Piece::Literal(text) | Piece::Placeholder(text) | Piece::Unclosed(text) => text,
-                })
-                .collect();
+}
+
+/// The strings of a definition in which placeholders expand.
+pub(crate) fn each_text(definition: &mut Definition, with: &mut dyn FnMut(&mut String)) {
+    let Definition { command, stop, reload, env, env_file, directory, .. } = definition;
+    let lists = [command, env, env_file];
+    for text in lists.into_iter().flatten() {
+        with(text);
+    }
+    for action in stop.iter_mut().chain(reload) {
+        if let Action::Command(arguments) = action {
+            for text in arguments {
+                with(text);
+            }
         }
     }
+    with(directory);
 }
 
 pub use value::duration_ms;

@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::ITSELF;
 use super::definition::{Action, At, Definition, Expression, Kind, Limit, Position, Readiness};
-use super::diagnostic::{Diagnostic, Shown, Sink};
+use super::diagnostic::{Meant, Shown, Sink};
 use super::expression;
 use super::keys::{Key, Value};
 use super::lexer::{self, Entry, Word};
@@ -16,7 +17,7 @@ use crate::nearest;
 use crate::signals;
 
 /// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
-const READY_DESCRIPTORS: core::ops::RangeInclusive<u32> = 3..=255;
+const READY_DESCRIPTORS: core::ops::RangeInclusive<u64> = 3..=255;
 
 /// What is being filled.
 pub struct Filler<'a, 'b> {
@@ -102,18 +103,13 @@ impl Filler<'_, '_> {
                 self.distinct(&words, key, &mut |word| &word.text)?;
                 self.definition.pass = words.into_iter().map(|word| word.text).collect();
             }
-            Value::Ready => self.definition.ready = self.ready(&words, key)?,
+            Value::Ready => return self.ready(&words, key),
             Value::Duration(min, max, field) => {
                 let word = self.one(&words, key)?;
                 match duration_ms(&word.text) {
                     Some(ms) if (u64::from(min)..=u64::from(max)).contains(&ms) => *field(self.definition) = ms as u32,
                     Some(_) => {
-                        let message = format_args!("{} is out of bounds", Shown(&word.text));
-                        return self.out_of_bounds(
-                            word,
-                            message,
-                            format_args!("expected {min}ms to {}d", max / 86_400_000),
-                        );
+                        return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", max / 86_400_000));
                     }
                     None => return self.bad_word("time", word, key),
                 }
@@ -186,48 +182,47 @@ impl Filler<'_, '_> {
         Some(())
     }
 
-    /// A finding with what the key expects.
-    fn bad<T>(&mut self, position: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<T> {
-        let help = format_args!("expected {}", key.value.expected());
-        self.sink.push(Diagnostic::error("bad-value", position, message).help(help));
+    /// A finding with what the key expects; nothing, to return.
+    #[inline(never)]
+    fn bad(&mut self, position: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<()> {
+        self.finding("bad-value", position, message, key)
+    }
+
+    fn finding(&mut self, name: &'static str, at: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<()> {
+        self.sink.error(name, at, message).help(format_args!("expected {}", key.value.expected()));
         None
     }
 
-    fn bad_word<T>(&mut self, what: &str, word: &Word, key: &Key) -> Option<T> {
+    #[inline(never)]
+    fn bad_word(&mut self, what: &str, word: &Word, key: &Key) -> Option<()> {
         self.bad(word.position, format_args!("bad {what} {}", Shown(&word.text)), key)
     }
 
-    fn bad_choice<T>(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<T> {
-        let text = Shown(&word.text);
-        let name = key.name;
-        let mut finding = match nearest::among(&word.text, &mut choices.iter().copied()) {
-            Some(near) => {
-                let message = format_args!("bad {name} {text}, did you mean \"{near}\"?");
-                Diagnostic::error("bad-value", word.position, message)
-            }
-            None => Diagnostic::error("bad-value", word.position, format_args!("bad {name} {text}")),
-        };
-        finding.help.push_str("expected ");
+    #[inline(never)]
+    fn bad_choice(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<()> {
+        let meant = Meant(nearest::among(&word.text, &mut choices.iter().copied()));
+        let message = format_args!("bad {} {}{meant}", key.name, Shown(&word.text));
+        let help = &mut self.sink.error("bad-value", word.position, message).help;
+        help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
             if index > 0 {
-                finding.help.push_str(if index + 1 == choices.len() { " or " } else { ", " });
+                help.push_str(if index + 1 == choices.len() { " or " } else { ", " });
             }
-            finding.help.push_str(choice);
+            help.push_str(choice);
         }
-        self.sink.push(finding);
         None
     }
 
-    fn out_of_bounds<T>(&mut self, word: &Word, message: fmt::Arguments<'_>, help: fmt::Arguments<'_>) -> Option<T> {
-        self.sink.push(Diagnostic::error("bad-value", word.position, message).help(help));
+    #[inline(never)]
+    fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
+        let message = format_args!("{} is out of bounds", Shown(&word.text));
+        self.sink.error("bad-value", word.position, message).help(help);
         None
     }
 
-    fn no_value<T>(&mut self, key: &Key, entry: &Entry<'_>) -> Option<T> {
-        let message = format_args!("\"{}\" has no value", key.name);
-        let help = format_args!("expected {}", key.value.expected());
-        self.sink.push(Diagnostic::error("no-value", entry.value_at, message).help(help));
-        None
+    #[inline(never)]
+    fn no_value(&mut self, key: &Key, entry: &Entry<'_>) -> Option<()> {
+        self.finding("no-value", entry.value_at, format_args!("\"{}\" has no value", key.name), key)
     }
 
     /// The only word.
@@ -236,7 +231,8 @@ impl Filler<'_, '_> {
             [word] => Some(word),
             [_, second, ..] => {
                 let message = format_args!("\"{}\" takes one word, this is a second", key.name);
-                self.bad(second.position, message, key)
+                self.bad(second.position, message, key);
+                None
             }
             [] => None,
         }
@@ -246,7 +242,7 @@ impl Filler<'_, '_> {
     fn few(&mut self, words: &[Word], key: &Key) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
         let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", key.name);
-        self.sink.push(Diagnostic::error("too-many", word.position, message));
+        self.sink.error("too-many", word.position, message);
         None
     }
 
@@ -259,8 +255,7 @@ impl Filler<'_, '_> {
         let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1);
         if let Some(&[(text, first), (_, second)]) = twice {
             let message = format_args!("{} stands twice in \"{}\"", Shown(text), key.name);
-            let finding = Diagnostic::error("twice", words[second].position, message);
-            self.sink.push(finding.related(words[first].position, "first here"));
+            self.sink.error("twice", words[second].position, message).related(words[first].position, "first here");
             return None;
         }
         Some(())
@@ -277,12 +272,9 @@ impl Filler<'_, '_> {
                         self.placeholders.push(At { value: String::from(name), position: word.position });
                     }
                     Piece::Unclosed(_) => {
-                        let finding = Diagnostic::error(
-                            "placeholder",
-                            word.position,
-                            format_args!("a \"${{\" without its \"}}\""),
-                        );
-                        self.sink.push(finding.help(format_args!("$${{ or '${{' is the text itself")));
+                        self.sink
+                            .error("placeholder", word.position, format_args!("a \"${{\" without its \"}}\""))
+                            .help(format_args!("{ITSELF}"));
                         return None;
                     }
                 }
@@ -295,7 +287,7 @@ impl Filler<'_, '_> {
     /// An absolute path, which is `path` of `word`.
     fn path(&mut self, word: &Word, path: &str, key: &Key) -> Option<String> {
         if !path.starts_with('/') {
-            return self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)), key);
+            self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)), key)?;
         }
         self.expandable(core::slice::from_ref(word))?;
         Some(String::from(path))
@@ -308,8 +300,9 @@ impl Filler<'_, '_> {
             && !program.text.starts_with('/')
         {
             let message = format_args!("the program {} is not an absolute path", Shown(&program.text));
-            let finding = Diagnostic::error("relative-program", program.position, message);
-            self.sink.push(finding.help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME")));
+            self.sink
+                .error("relative-program", program.position, message)
+                .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
         let mut arguments = self.expandable(words)?;
@@ -333,14 +326,13 @@ impl Filler<'_, '_> {
         }
         if self.definition.kind == Kind::Oneshot {
             let message = format_args!("a oneshot has no process to send a signal to");
-            self.sink.push(
-                Diagnostic::error("bad-value", first.position, message)
-                    .help(format_args!("expected a command by its absolute path")),
-            );
+            self.sink
+                .error("bad-value", first.position, message)
+                .help(format_args!("expected a command by its absolute path"));
             return None;
         }
         if words.len() == 1 {
-            return self.bad(end_of(words, entry), format_args!("expected the name of a signal"), key);
+            self.bad(end_of(words, entry), format_args!("expected the name of a signal"), key)?;
         }
         let mut actions = Vec::new();
         for word in &words[1..] {
@@ -349,13 +341,8 @@ impl Filler<'_, '_> {
                 None => {
                     let text = Shown(&word.text);
                     let name = word.text.strip_prefix("SIG").unwrap_or(&word.text);
-                    return match nearest::among(name, &mut signals::names()) {
-                        Some(near) => {
-                            let message = format_args!("no signal is called {text}, did you mean \"{near}\"?");
-                            self.bad(word.position, message, key)
-                        }
-                        None => self.bad(word.position, format_args!("no signal is called {text}"), key),
-                    };
+                    let meant = Meant(nearest::among(name, &mut signals::names()));
+                    self.bad(word.position, format_args!("no signal is called {text}{meant}"), key)?;
                 }
             }
         }
@@ -366,7 +353,7 @@ impl Filler<'_, '_> {
     fn services(&mut self, words: &[Word], key: &Key) -> Option<Vec<At<String>>> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
-            self.sink.push(Diagnostic::error("too-many", word.position, message));
+            self.sink.error("too-many", word.position, message);
             return None;
         }
         let mut found = Vec::new();
@@ -375,7 +362,7 @@ impl Filler<'_, '_> {
             if let Some(service) = service_name(word, self.sink) {
                 if service.value == self.definition.name {
                     let message = format_args!("\"{}\" names this service itself", key.name);
-                    self.sink.push(Diagnostic::error("self", word.position, message));
+                    self.sink.error("self", word.position, message);
                 }
                 found.push(service);
             }
@@ -392,53 +379,47 @@ impl Filler<'_, '_> {
                 Piece::Placeholder(name) if names::is_variable(name) && name != "INSTANCE" => found = true,
                 Piece::Literal(text) if names::check_instance(text).is_ok() => bytes += text.len(),
                 Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                    return self.bad_word("name of an instance", word, key);
+                    self.bad_word("name of an instance", word, key)?;
                 }
             }
         }
         if bytes > INSTANCE_BYTES_MAX {
-            return self.bad_word("name of an instance", word, key);
+            self.bad_word("name of an instance", word, key)?;
         }
         if !found {
             let message = format_args!("{} names every instance the same", Shown(&word.text));
-            return self.bad(word.position, message, key);
+            self.bad(word.position, message, key)?;
         }
         Some(word.text.clone())
     }
 
-    fn ready(&mut self, words: &[Word], key: &Key) -> Option<Readiness> {
-        match words {
-            [word] if word.text == "none" => Some(Readiness::None),
-            [word] if word.text == "notify" => Some(Readiness::Notify),
-            [word, number, rest @ ..] if word.text == "fd" => {
-                if let Some(third) = rest.first() {
-                    return self.bad_word("word", third, key);
-                }
-                match unsigned(&number.text) {
-                    Some(found) if READY_DESCRIPTORS.contains(&(found.min(u64::from(u32::MAX)) as u32)) => {
-                        Some(Readiness::Descriptor(found as u32))
-                    }
-                    _ => self.bad_word("descriptor", number, key),
-                }
-            }
-            [word, ..] => self.bad_word("readiness", word, key),
-            [] => None,
-        }
+    fn ready(&mut self, words: &[Word], key: &Key) -> Option<()> {
+        self.definition.ready = match words {
+            [word] if word.text == "none" => Readiness::None,
+            [word] if word.text == "notify" => Readiness::Notify,
+            [word, _, third, ..] if word.text == "fd" => return self.bad_word("word", third, key),
+            [word, number] if word.text == "fd" => match unsigned(&number.text) {
+                Some(found) if READY_DESCRIPTORS.contains(&found) => Readiness::Descriptor(found as u32),
+                _ => return self.bad_word("descriptor", number, key),
+            },
+            _ => return self.bad_word("readiness", words.first()?, key),
+        };
+        Some(())
     }
 
     fn integer(&mut self, word: &Word, min: i64, max: i64, key: &Key) -> Option<i64> {
         let (sign, digits) = word.text.strip_prefix('-').map_or((1, word.text.as_str()), |digits| (-1, digits));
         match unsigned(digits) {
-            None => self.bad_word("number", word, key),
+            None => self.bad_word("number", word, key)?,
             Some(number) => {
                 let number = sign * number.min(i64::MAX as u64) as i64;
                 if (min..=max).contains(&number) {
                     return Some(number);
                 }
-                let message = format_args!("{} is out of bounds", Shown(&word.text));
-                self.out_of_bounds(word, message, format_args!("expected {min} to {max}"))
+                self.out_of_bounds(word, format_args!("expected {min} to {max}"))?;
             }
         }
+        None
     }
 }
 
@@ -462,26 +443,28 @@ fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
 /// The name of a service that is not this one: no template.
 pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
     if let Err(fault) = names::check_service(&word.text) {
-        sink.push(name_finding("service", &word.text, word.position, fault));
+        name_finding("service", &word.text, word.position, fault, sink);
         return None;
     }
     if names::is_template(&word.text) {
         let message = format_args!("{} is a template, not a service", Shown(&word.text));
-        let finding = Diagnostic::error("template-named", word.position, message);
-        sink.push(finding.help(format_args!("expected one of its instances: {}NAME", word.text)));
+        sink.error("template-named", word.position, message)
+            .help(format_args!("expected one of its instances: {}NAME", word.text));
         return None;
     }
     Some(At { value: word.text.clone(), position: word.position })
 }
 
 /// The finding for a bad name of a `what`.
-pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault) -> Diagnostic {
+pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault, sink: &mut Sink<'_>) {
     let text = Shown(name);
-    let finding = |message| Diagnostic::error("bad-name", position, message);
+    let mut finding = |message: fmt::Arguments<'_>| {
+        sink.error("bad-name", position, message);
+    };
     match fault {
         NameFault::Empty => finding(format_args!("{text} cannot be the name of a {what}: it is empty")),
         NameFault::TooLong => {
-            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes (NAME_BYTES_MAX)"))
+            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes (NAME_BYTES_MAX)"));
         }
         NameFault::InstanceTooLong => finding(format_args!(
             "the instance of {text} is longer than {INSTANCE_BYTES_MAX} bytes (INSTANCE_BYTES_MAX)"
@@ -495,8 +478,8 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
             } else {
                 "letters, digits and . _ - + : make a name"
             };
-            finding(format_args!("{text} cannot be the name of a {what}: it has a {character}"))
-                .help(format_args!("{help}"))
+            let message = format_args!("{text} cannot be the name of a {what}: it has a {character}");
+            sink.error("bad-name", position, message).help(format_args!("{help}"));
         }
     }
 }
@@ -508,8 +491,8 @@ pub fn plain_text(text: &str, position: Position, sink: &mut Sink<'_>) -> Option
         match piece {
             Piece::Literal(literal) => plain.push_str(literal),
             Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                let finding = Diagnostic::error("placeholder", position, format_args!("nothing expands here"));
-                sink.push(finding.help(format_args!("$${{ or '${{' is the text itself")));
+                sink.error("placeholder", position, format_args!("nothing expands here"))
+                    .help(format_args!("{ITSELF}"));
                 return None;
             }
         }

@@ -1,10 +1,10 @@
 //! Static instances: what a template says, said for one instance that some file names.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces};
-use crate::lang::definition::{Action, Definition};
+use crate::lang::definition::Definition;
+use crate::lang::each_text;
 
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
@@ -31,58 +31,36 @@ pub fn instance_of(template: &Definition, instance: &str) -> Definition {
 /// Expands what the supervisor would. Where other placeholders remain (`pass`), it still expands those, so `$${` stays as
 /// it is; where none do, the strings become plain.
 fn expand_strings(made: &mut Definition, instance: &str) {
-    let mut texts: Vec<&mut String> = Vec::new();
-    texts.extend(made.command.iter_mut());
-    for action in made.stop.iter_mut().chain(&mut made.reload) {
-        match action {
-            Action::Command(words) => texts.extend(words.iter_mut()),
-            Action::Signal(_) => {}
+    let mut others = false;
+    each_text(made, &mut |text| {
+        for piece in pieces(text) {
+            others |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
         }
-    }
-    texts.extend(made.env.iter_mut());
-    texts.extend(made.env_file.iter_mut());
-    texts.push(&mut made.directory);
-    let others = texts
-        .iter()
-        .any(|text| pieces(text).any(|piece| matches!(piece, Piece::Placeholder(name) if name != INSTANCE)));
-    for text in texts {
-        *text = if others { replaced(text, instance) } else { expanded(text, instance) };
-    }
+    });
+    each_text(made, &mut |text| *text = expanded(text, instance, others));
     made.expands = others;
 }
 
-/// `${INSTANCE}` expanded, and `$${` made plain.
-fn expanded(text: &str, instance: &str) -> String {
-    let mut out = String::with_capacity(text.len() + instance.len());
-    for piece in pieces(text) {
-        match piece {
-            Piece::Literal(literal) => out.push_str(literal),
-            Piece::Placeholder(INSTANCE) => out.push_str(instance),
-            Piece::Placeholder(name) => out.extend(["${", name, "}"]),
-            Piece::Unclosed(rest) => out.push_str(rest),
-        }
-    }
-    out
-}
-
-/// `${INSTANCE}` expanded, all else as it was.
-fn replaced(text: &str, instance: &str) -> String {
-    let mut out = String::with_capacity(text.len() + instance.len());
+/// `${INSTANCE}` expanded; `$${` as it was where other placeholders are expanded later, else made plain.
+fn expanded(text: &str, instance: &str, later: bool) -> String {
+    let mut out = String::new();
     let mut after_literal = false;
     for piece in pieces(text) {
-        match piece {
-            Piece::Literal(literal) => {
-                // Two literals in turn: `$${` was between them, and `pieces` took out one of its dollars.
-                if after_literal {
-                    out.push('$');
-                }
-                out.push_str(literal);
-            }
-            Piece::Placeholder(INSTANCE) => out.push_str(instance),
-            Piece::Placeholder(name) => out.extend(["${", name, "}"]),
-            Piece::Unclosed(rest) => out.push_str(rest),
+        let literal = matches!(piece, Piece::Literal(_));
+        // Two literals in turn: `$${` was between them, and `pieces` took out one of its dollars.
+        if literal && after_literal && later {
+            out.push('$');
         }
-        after_literal = matches!(piece, Piece::Literal(_));
+        after_literal = literal;
+        match piece {
+            Piece::Placeholder(INSTANCE) => out.push_str(instance),
+            Piece::Placeholder(name) => {
+                for part in ["${", name, "}"] {
+                    out.push_str(part);
+                }
+            }
+            Piece::Literal(part) | Piece::Unclosed(part) => out.push_str(part),
+        }
     }
     out
 }
@@ -94,8 +72,8 @@ mod tests {
     #[test]
     fn only_the_instance_is_replaced() {
         let text = "a ${INSTANCE} $${INSTANCE} ${IFACE} $$ $HOME $";
-        assert_eq!(replaced(text, "e0"), "a e0 $${INSTANCE} ${IFACE} $$ $HOME $");
-        assert_eq!(expanded(text, "e0"), "a e0 ${INSTANCE} ${IFACE} $$ $HOME $");
-        assert_eq!(replaced("$${a}$${b}", "e0"), "$${a}$${b}");
+        assert_eq!(expanded(text, "e0", true), "a e0 $${INSTANCE} ${IFACE} $$ $HOME $");
+        assert_eq!(expanded(text, "e0", false), "a e0 ${INSTANCE} ${IFACE} $$ $HOME $");
+        assert_eq!(expanded("$${a}$${b}", "e0", true), "$${a}$${b}");
     }
 }

@@ -15,12 +15,17 @@ use super::{ENVIRONMENT, NOWHERE, too_many};
 use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
 use crate::lang::definition::{Action, At, Definition, Expression, Kind, Readiness};
-use crate::lang::diagnostic::{Diagnostic, Source};
+use crate::lang::diagnostic::{Diagnostic, Source, error};
 use crate::lang::order::sort;
 use crate::{limits, names};
 
-/// The bytes of the database, or what does not fit.
-pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<Vec<u8>, Diagnostic> {
+/// The bytes of the database, or a finding if something does not fit.
+pub fn write(
+    resolved: &Resolved,
+    edges: &Edges,
+    sources: &[Source],
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Vec<u8>> {
     let mut writer = Writer {
         resolved,
         strings: Pool::new(),
@@ -35,7 +40,7 @@ pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<V
     let mut head = [0u32; HEADER_WORDS];
     let environment = ENVIRONMENT.map(String::from);
     head[header::ENVIRONMENT] = writer.texts(&environment);
-    head[header::ACCOUNTS] = writer.accounts()?;
+    head[header::ACCOUNTS] = writer.accounts(findings)?;
     let (first_reverse, reverse) = edges.reverse();
     let mut services = Vec::new();
     for (slot, service) in resolved.services.iter().enumerate() {
@@ -88,14 +93,15 @@ pub fn write(resolved: &Resolved, edges: &Edges, sources: &[Source]) -> Result<V
     }
     if bytes.len() > u32::MAX as usize {
         let message = format_args!("the database would have {} bytes, more than 4 GiB", bytes.len());
-        return Err(Diagnostic::error("too-large", NOWHERE, message));
+        error(findings, "too-large", NOWHERE, message);
+        return None;
     }
     head[header::LENGTH] = bytes.len() as u32;
     head[header::CRC] = crc32(&bytes[HEADER_WORDS * 4..]);
     put_header(&mut bytes, &head);
     head[header::HEADER_CRC] = header_crc(&bytes);
     put_header(&mut bytes, &head);
-    Ok(bytes)
+    Some(bytes)
 }
 
 fn put_header(bytes: &mut [u8], head: &[u32; HEADER_WORDS]) {
@@ -116,7 +122,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The sorted list of all names of users and groups.
-    fn accounts(&mut self) -> Result<u32, Diagnostic> {
+    fn accounts(&mut self, findings: &mut Vec<Diagnostic>) -> Option<u32> {
         let (mut known, mut accounts) = (Names::new(), Vec::new());
         for service in &self.resolved.services {
             for name in [&service.definition.user, &service.definition.group] {
@@ -128,10 +134,11 @@ impl Writer<'_> {
         }
         if accounts.len() > limits::ACCOUNTS_MAX {
             let what = "different users and groups";
-            return Err(too_many(accounts.len(), limits::ACCOUNTS_MAX as u32, what, "ACCOUNTS_MAX"));
+            too_many(findings, accounts.len(), limits::ACCOUNTS_MAX as u32, what, "ACCOUNTS_MAX");
+            return None;
         }
         sort(&mut accounts, &|a, b| a.as_bytes().cmp(b.as_bytes()));
-        Ok(self.texts(&accounts))
+        Some(self.texts(&accounts))
     }
 
     /// Offset of a list; its first word is kept for its length.

@@ -11,7 +11,7 @@ use super::layout::children;
 use super::strings::Names;
 use crate::graph::Relation;
 use crate::lang::definition::{At, Definition, Expression, Position};
-use crate::lang::diagnostic::{Diagnostic, Shown};
+use crate::lang::diagnostic::{Diagnostic, Shown, error};
 use crate::lang::order::{order, sort};
 use crate::nearest::Nearest;
 use crate::{limits, names};
@@ -110,9 +110,8 @@ impl<'a> Resolver<'a> {
     fn add(&mut self, definition: Definition, template: u32) -> u32 {
         if let Some(first) = self.names.find(&definition.name) {
             let message = format_args!("a second definition of {}", Shown(&definition.name));
-            let finding = Diagnostic::error("duplicate-service", definition.origin, message)
+            error(self.findings, "duplicate-service", definition.origin, message)
                 .related(self.services[first as usize].definition.origin, "the first is here");
-            self.findings.push(finding);
             return first;
         }
         let number = self.names.add(&definition.name);
@@ -134,13 +133,10 @@ impl<'a> Resolver<'a> {
         for Asked { relation, key, turned, name } in asked {
             let found = self.lookup(&Asker { number, key }, &name);
             match found {
-                Some(source) if turned => {
-                    // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
-                    // instances of the run time are ordered by it.
-                    if !template || relation == Relation::After {
-                        self.link(source, relation, number, true, name.position);
-                    }
-                }
+                // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances
+                // of the run time are ordered by it.
+                Some(_) if turned && template && relation != Relation::After => {}
+                Some(source) if turned => self.link(source, relation, number, true, name.position),
                 Some(target) => self.link(number, relation, target, false, name.position),
                 None => {}
             }
@@ -181,9 +177,8 @@ impl<'a> Resolver<'a> {
                     asker.key,
                     Shown(&name.value)
                 );
-                let finding = Diagnostic::error("template-without-instance", name.position, message)
+                error(self.findings, "template-without-instance", name.position, message)
                     .help(format_args!("write which one, as in {}eth0", name.value));
-                self.findings.push(finding);
             } else {
                 self.missing_for(asker, name);
             }
@@ -209,10 +204,8 @@ impl<'a> Resolver<'a> {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
                     format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
-                self.findings.push(
-                    Diagnostic::error("too-many-services", position, message)
-                        .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built")),
-                );
+                error(self.findings, "too-many-services", position, message)
+                    .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built"));
             }
             return None;
         }
@@ -231,16 +224,15 @@ impl<'a> Resolver<'a> {
             return;
         }
         let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.value));
-        let mut finding = Diagnostic::error("no-such-service", name.position, message);
+        let finding = error(self.findings, "no-such-service", name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
             let mut near = Nearest::to(&name.value);
             self.names.all().iter().filter(|name| !names::is_template(name)).for_each(|name| near.offer(name));
             if let Some(near) = near.found() {
-                finding = finding.help(format_args!("did you mean {}?", Shown(near)));
+                finding.help(format_args!("did you mean {}?", Shown(near)));
             }
         }
-        self.findings.push(finding);
     }
 
     /// Numbers become slots: the order of names.
