@@ -11,7 +11,7 @@ use crate::limits::INSTANCE_BYTES_MAX;
 /// "PNTO".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
 /// Layout version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Header words of its own.
 pub mod own {
@@ -20,6 +20,8 @@ pub mod own {
     pub const ALL_DOWN: usize = OWN;
     /// What a person asked of the machine: 0 nothing, 1 a shutdown.
     pub const MACHINE: usize = OWN + 1;
+    /// How often the engine has come to rest after a busy time: the supervisor gives memory back then, too.
+    pub const RESTS: usize = OWN + 2;
 }
 
 /// Words of a row.

@@ -26,7 +26,7 @@ use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, residence, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
@@ -336,7 +336,10 @@ impl Host {
             && words::load(self.orders.words(), orders::own::MACHINE) == 0
         {
             self.busy_for = 0;
-            residence::release();
+            let rests = words::load(self.orders.words(), orders::own::RESTS);
+            words::store(self.orders.words(), orders::own::RESTS, rests.wrapping_add(1));
+            self.to_supervisor.ring();
+            self.poll.tidy_first();
         }
         if !self.clients.is_empty() {
             self.clients.update_interest(&self.poll);

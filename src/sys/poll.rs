@@ -1,5 +1,6 @@
 //! Waiting: epoll with tokens and absolute deadlines, and doorbells. Nothing allocates after `new`.
 
+use super::residence;
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
 use pintle::time::Instant;
 use rustix::event::epoll;
@@ -46,6 +47,7 @@ pub struct News {
 pub struct Poll {
     fd: OwnedFd,
     events: [Event; BATCH],
+    tidy: bool,
 }
 
 /// struct epoll_event: packed on x86_64 alone.
@@ -60,7 +62,7 @@ struct Event {
 impl Poll {
     pub fn new() -> Result<Poll> {
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Poll { fd, events: [Event { events: 0, data: 0 }; BATCH] })
+        Ok(Poll { fd, events: [Event { events: 0, data: 0 }; BATCH], tidy: false })
     }
 
     /// Watches `source`. Call `remove` before closing it: closing alone ends the watch only when no child between clone
@@ -95,12 +97,20 @@ impl Poll {
         })
     }
 
+    /// The next `wait` gives memory back (see `residence`) as the last thing that it does before it waits.
+    pub fn tidy_first(&mut self) {
+        self.tidy = true;
+    }
+
     fn wait_count(&mut self, deadline: Option<Instant>) -> usize {
         // struct __kernel_timespec: two 64-bit numbers everywhere.
         let left = deadline.filter(|at| *at != Instant::NEVER).map(|at| at.0.saturating_sub(clock::now().0));
         let spec = left.map(|ns| [(ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64]);
         let at = spec.as_ref().map_or(0, |spec| spec.as_ptr() as usize);
         let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
+        if core::mem::take(&mut self.tidy) {
+            residence::release();
+        }
         // SAFETY: BATCH events fit; the time is null or valid; the mask is null (its size, the sixth, is then unread).
         let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
         match raw::answer(answer) {

@@ -10,20 +10,31 @@ use rustix::mm::{Advice, madvise};
 const PAGE: usize = 4096;
 /// Stack below the caller's frame that stays: red zone, and what the next calls use at once.
 const STACK_KEPT: usize = 2 * PAGE;
+/// There are three at most.
+const SEGMENTS_MAX: usize = 4;
 /// How far below it is looked: our deepest calls need less.
 const STACK_REACH: usize = 512 * 1024;
 
 /// Gives back what can come back by itself. Never fails: where the kernel does not want to, nothing is given back.
+#[inline(never)]
 pub fn release() {
-    for (start, length) in segments() {
-        give(start, length);
-    }
     let here = 0u8;
     let top = ((&raw const here) as usize).saturating_sub(STACK_KEPT) & !(PAGE - 1);
     // A page at a time from the top, since what the stack never came to is not mapped, and ends it.
     for page in 1..=STACK_REACH / PAGE {
         if !give(top - page * PAGE, PAGE) {
             break;
+        }
+    }
+    // Text goes last, and the table of where it is, which is part of it, is read before: each page that is used after
+    // that brings 15 others with it.
+    let mut kept = [(0, 0); SEGMENTS_MAX];
+    for (place, segment) in kept.iter_mut().zip(segments()) {
+        *place = segment;
+    }
+    for (start, length) in kept {
+        if length > 0 {
+            give(start, length);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process, residence};
+use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -25,8 +25,6 @@ pub const STUCK_MS: u32 = 50;
 const STACKS_US: u64 = 150;
 /// Deaths in one round.
 const DEATHS: usize = 256;
-/// So many spawns are a storm: their stacks' memory is not kept for the next one.
-pub const STORM: u32 = 64;
 
 /// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
 /// watched for that moment, and its hang-up would wake us over and over.
@@ -82,7 +80,6 @@ impl Supervisor {
         for _ in 0..SPAWNS {
             if self.queue.first == 0 {
                 self.stuck = None;
-                self.tidy_stacks();
                 return false;
             }
             if !self.flights_have_room() {
@@ -117,15 +114,6 @@ impl Supervisor {
     /// For what one slot may ask for: one main process and one command.
     fn flights_have_room(&self) -> bool {
         self.flights.iter().filter(|flight| flight.is_none()).take(2).count() == 2
-    }
-
-    /// After a storm of spawns, when nothing is under way, the memory that only it needed goes back.
-    fn tidy_stacks(&mut self) {
-        if self.spawned >= STORM && self.flights.iter().all(Option::is_none) {
-            self.spawned = 0;
-            self.spawner.release_memory();
-            residence::release();
-        }
     }
 
     fn spawn_main(&mut self, slot: SlotId, forked: bool) {
@@ -213,7 +201,6 @@ impl Supervisor {
     /// Keeps a new child: whose it is, and its status pipe.
     pub fn watch(&mut self, owner: Owner, pending: Pending) -> u32 {
         let pid = pending.pid;
-        self.spawned = self.spawned.saturating_add(1);
         self.pids.insert(pid, owner);
         let awaited = match owner {
             Owner::Main(slot) => {

@@ -87,8 +87,8 @@ pub struct Supervisor {
     spawner: Spawner,
     /// There may be more deaths than one round takes.
     more_deaths: bool,
-    /// Since the stacks' memory was last given back.
-    spawned: u32,
+    /// See `orders::own::RESTS`: what it was when memory was last given back.
+    rests: u32,
     /// Since when no stack has been free for what is queued.
     stuck: Option<Instant>,
     poll: Poll,
@@ -182,6 +182,12 @@ impl Supervisor {
                 words::set_asleep(self.reports.words(), true);
             }
             let late = !more && self.follower.behind(self.orders.words());
+            let rests = words::load(self.orders.words(), orders::own::RESTS);
+            if !more && !late && rests != self.rests {
+                self.rests = rests;
+                self.spawner.release_memory();
+                self.poll.tidy_first();
+            }
             news.clear();
             news.extend(self.poll.wait(if late { Some(Instant(0)) } else { until }));
             if !more {

@@ -1,7 +1,7 @@
 //! Everything up to the first round: the place, the database's copy, the board, descriptors at their numbers. May allocate
 //! and may fail; says what failed in words. Nothing after it does either.
 
-use super::children::{Queue, STORM};
+use super::children::Queue;
 use super::deadlines::Deadlines;
 use super::helpers::Helper;
 use super::launch::Common;
@@ -159,7 +159,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         spawner,
         more_deaths: false,
         // To have started is as much as a storm.
-        spawned: STORM,
+        rests: 0,
         stuck: None,
         poll,
         signals,
