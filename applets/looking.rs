@@ -153,11 +153,12 @@ fn status(given: Given) -> i32 {
     let json = given.has("--json");
     look(&|view, run, out| {
         if given.words.is_empty() {
-            let _ = if json {
-                view.write_machine_json(&mut Json::new(out)).and_then(|()| out.write_char('\n'))
+            if json {
+                view.write_machine_json(&mut Json::new(out));
+                out.bytes(b"\n");
             } else {
-                view.write_machine(out, paint())
-            };
+                view.write_machine(out, paint());
+            }
             return Ok(if view.supervisor_alive { exit::DONE } else { exit::NO });
         }
         let rows = named(view, &given)?;
@@ -165,7 +166,7 @@ fn status(given: Given) -> i32 {
             write_json(view, run, out, &rows);
         } else {
             for row in &rows {
-                let _ = view.write_service(out, row, paint());
+                view.write_service(out, row, paint());
                 write_log(view, run, out, row, lines);
             }
         }
@@ -175,12 +176,12 @@ fn status(given: Given) -> i32 {
 
 fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
     let mut json = Json::new(out);
-    let _ = json.open('[');
+    json.open("", '[');
     for row in rows {
-        let _ = view.write_service_json(&mut json, row, &log_of(view, &log_files::directory(run), row).0);
+        view.write_service_json(&mut json, row, &log_of(view, &log_files::directory(run), row).0);
     }
-    let _ = json.close(']');
-    let _ = out.write_char('\n');
+    json.close(']');
+    out.bytes(b"\n");
 }
 
 /// The path of a service's log and true if it has one of its own, else where its output goes.
@@ -249,7 +250,7 @@ fn list(given: Given) -> i32 {
         } else {
             let width = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
             for row in &rows {
-                let _ = view.write_line(out, row, width, paint());
+                view.write_line(out, row, width, paint());
             }
         }
         Ok(exit::DONE)

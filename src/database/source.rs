@@ -388,6 +388,7 @@ pub struct Line<'o> {
 
 impl<'o> Line<'o> {
     /// Nothing is written before there is a word.
+    #[inline(never)]
     pub fn new(out: &'o mut String, before: &'o str, title: &'o str, behind: &'o str) -> Line<'o> {
         Line { out, head: [before, title, behind], columns: COLUMNS, column: 0, pending: String::new(), open: 0 }
     }

@@ -10,7 +10,8 @@ use crate::graph::Phase;
 use crate::lang::definition::Kind;
 use crate::time::Instant;
 
-/// Writes JSON. The caller keeps objects and arrays in order; commas and escapes are kept here.
+/// Writes JSON. The caller keeps objects and arrays in order; commas and escapes are kept here. Members have names, elements
+/// of an array have none: "". What `out` refuses is `out`'s to remember.
 pub struct Json<'w> {
     out: &'w mut dyn Write,
     first: bool,
@@ -22,55 +23,50 @@ impl<'w> Json<'w> {
         Json { out, first: true }
     }
 
-    fn comma(&mut self) -> fmt::Result {
-        let first = core::mem::replace(&mut self.first, false);
-        if first { Ok(()) } else { self.out.write_char(',') }
+    /// What comes before a value.
+    fn name(&mut self, name: &str) {
+        if !core::mem::take(&mut self.first) {
+            let _ = self.out.write_char(',');
+        }
+        if !name.is_empty() {
+            let _ = write!(self.out, "\"{name}\":");
+        }
     }
 
-    /// `{` or `[`, as an element of what is open.
-    pub fn open(&mut self, bracket: char) -> fmt::Result {
-        self.comma()?;
+    /// `{` or `[`.
+    pub fn open(&mut self, name: &str, bracket: char) {
+        self.name(name);
         self.first = true;
-        self.out.write_char(bracket)
+        let _ = self.out.write_char(bracket);
     }
 
     /// `}` or `]`.
-    pub fn close(&mut self, bracket: char) -> fmt::Result {
+    pub fn close(&mut self, bracket: char) {
         self.first = false;
-        self.out.write_char(bracket)
-    }
-
-    /// A member's name.
-    pub fn key(&mut self, name: &str) -> fmt::Result {
-        self.text(&name)?;
-        self.first = true;
-        self.out.write_char(':')
+        let _ = self.out.write_char(bracket);
     }
 
     /// A string.
-    pub fn text(&mut self, text: &dyn fmt::Display) -> fmt::Result {
-        self.comma()?;
-        self.out.write_char('"')?;
-        write!(Escaped(self.out), "{text}")?;
-        self.out.write_char('"')
+    pub fn text(&mut self, name: &str, text: &dyn fmt::Display) {
+        self.name(name);
+        let _ = self.out.write_char('"');
+        let _ = write!(Escaped(self.out), "{text}");
+        let _ = self.out.write_char('"');
     }
 
-    /// A number, `true`, `false` or `null`.
-    pub fn plain(&mut self, value: &dyn fmt::Display) -> fmt::Result {
-        self.comma()?;
-        write!(self.out, "{value}")
+    /// A number; `null` where there is none.
+    pub fn number(&mut self, name: &str, number: Option<i64>) {
+        self.name(name);
+        let _ = match number {
+            Some(number) => write!(self.out, "{number}"),
+            None => self.out.write_str("null"),
+        };
     }
 
-    /// A member that is a string.
-    pub fn pair(&mut self, name: &str, text: &dyn fmt::Display) -> fmt::Result {
-        self.key(name)?;
-        self.text(text)
-    }
-
-    /// A member that is a number or a truth value.
-    pub fn pair_plain(&mut self, name: &str, value: &dyn fmt::Display) -> fmt::Result {
-        self.key(name)?;
-        self.plain(value)
+    /// A truth value.
+    pub fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        let _ = self.out.write_str(if value { "true" } else { "false" });
     }
 }
 
@@ -78,21 +74,14 @@ struct Escaped<'w>(&'w mut dyn Write);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive(|c: char| c < ' ' || matches!(c, '"' | '\\' | '\x7f')) {
-            let special =
-                part.bytes().next_back().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\' | b'\x7f'));
-            let Some(byte) = special else {
-                self.0.write_str(part)?;
-                continue;
-            };
-            self.0.write_str(&part[..part.len() - 1])?;
-            match byte {
-                b'"' => self.0.write_str("\\\"")?,
-                b'\\' => self.0.write_str("\\\\")?,
-                b'\n' => self.0.write_str("\\n")?,
-                b'\t' => self.0.write_str("\\t")?,
-                other => write!(self.0, "\\u{other:04x}")?,
-            }
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => self.0.write_char('\\').and_then(|()| self.0.write_char(character)),
+                '\n' => self.0.write_str("\\n"),
+                '\t' => self.0.write_str("\\t"),
+                '\0'..' ' | '\x7f' => write!(self.0, "\\u{:04x}", character as u32),
+                plain => self.0.write_char(plain),
+            }?;
         }
         Ok(())
     }
@@ -100,128 +89,115 @@ impl Write for Escaped<'_> {
 
 impl View<'_> {
     /// One service as an object. Times are seconds since 1970 (UTC), `null` where there is none.
-    pub fn write_service_json(&self, json: &mut Json<'_>, row: &Row<'_>, log: &dyn fmt::Display) -> fmt::Result {
-        let definition = row.definition;
-        json.open('{')?;
-        json.pair("name", &row.name)?;
-        json.pair("type", &kind_name(self.kind(definition)))?;
-        json.pair("phase", &row.phase.name())?;
-        self.time(json, "since", row.since)?;
-        json.pair("goal", &goal_name(row.goal))?;
-        json.key("holds")?;
-        json.open('[')?;
+    pub fn write_service_json(&self, json: &mut Json<'_>, row: &Row<'_>, log: &dyn fmt::Display) {
+        let (definition, report) = (row.definition, &row.report);
+        json.open("", '{');
+        json.text("name", &row.name);
+        json.text("type", &kind_name(self.kind(definition)));
+        json.text("phase", &row.phase.name());
+        json.number("since", self.time(row.since));
+        json.text("goal", &goal_name(row.goal));
+        json.open("holds", '[');
         for hold in row.holds.names() {
-            json.text(&hold)?;
+            json.text("", &hold);
         }
-        json.close(']')?;
-        json.key("marks")?;
-        json.open('[')?;
+        json.close(']');
+        json.open("marks", '[');
         for ((mark, _), name) in MARKS.iter().zip(["admin", "conflict", "shutdown"]) {
             if row.holds.0 & mark != 0 {
-                json.text(&name)?;
+                json.text("", &name);
             }
         }
-        json.close(']')?;
-        json.key("pid")?;
-        match row.report.pid {
-            0 => json.plain(&"null")?,
-            pid => json.plain(&pid)?,
-        }
-        json.pair("why", &Why(self, row))?;
-        json.key("last_exit")?;
-        match row.report.exit {
-            Exit::None => json.plain(&"null")?,
-            exit => {
-                json.open('{')?;
-                match exit {
-                    Exit::Code(code) => json.pair_plain("code", &code)?,
-                    Exit::Signal(signal) => json.pair_plain("signal", &signal)?,
-                    Exit::NotSpawned => json.pair_plain("spawned", &false)?,
-                    Exit::TimedOut => json.pair_plain("timed_out", &true)?,
-                    Exit::Unknown | Exit::None => {}
-                }
-                json.pair("text", &self.exit(row))?;
-                json.close('}')?;
+        json.close(']');
+        json.number("pid", some(report.pid).filter(|pid| *pid != 0));
+        json.text("why", &Why(self, row));
+        if report.exit == Exit::None {
+            json.number("last_exit", None);
+        } else {
+            json.open("last_exit", '{');
+            match report.exit {
+                Exit::Code(code) => json.number("code", some(code.into())),
+                Exit::Signal(signal) => json.number("signal", some(signal.into())),
+                Exit::NotSpawned => json.flag("spawned", false),
+                Exit::TimedOut => json.flag("timed_out", true),
+                Exit::Unknown | Exit::None => {}
             }
+            json.text("text", &self.exit(row));
+            json.close('}');
         }
-        json.pair_plain("restarts", &row.report.restarts)?;
-        json.pair_plain("lives", &row.report.life.0)?;
-        json.pair_plain("start_timeout_ms", &self.policy(definition, policy::START_TIMEOUT_MS))?;
-        json.pair_plain("stop_timeout_ms", &self.policy(definition, policy::STOP_TIMEOUT_MS))?;
-        json.key("deadline_in_ms")?;
-        match row.report.deadline {
-            deadline if deadline != Instant::NEVER && deadline > self.now => {
-                json.plain(&deadline.ms_since(self.now))?
-            }
-            _ => json.plain(&"null")?,
+        let policy = |field| some(self.policy(definition, field));
+        json.number("restarts", some(report.restarts));
+        json.number("lives", some(report.life.0));
+        json.number("start_timeout_ms", policy(policy::START_TIMEOUT_MS));
+        json.number("stop_timeout_ms", policy(policy::STOP_TIMEOUT_MS));
+        json.number("deadline_in_ms", self.left_ms(row).map(|ms| ms as i64));
+        for (name, field) in [("description", service::DESCRIPTION), ("file", service::ORIGIN)] {
+            json.text(name, &self.image.text(self.image.service(definition, field)));
         }
-        json.pair("description", &self.image.text(self.image.service(definition, service::DESCRIPTION)))?;
-        json.pair("file", &self.image.text(self.image.service(definition, service::ORIGIN)))?;
-        json.pair("log", log)?;
-        json.close('}')
+        json.text("log", log);
+        json.close('}');
     }
 
     /// The machine as an object.
-    pub fn write_machine_json(&self, json: &mut Json<'_>) -> fmt::Result {
+    pub fn write_machine_json(&self, json: &mut Json<'_>) {
         let (own, said) = (self.reports.words(), self.published.words());
-        json.open('{')?;
-        json.key("boot")?;
+        json.open("", '{');
         match self.boot() {
-            None => json.plain(&"null")?,
+            None => json.number("boot", None),
             Some((name, reached)) => {
-                json.open('{')?;
-                json.pair("bundle", &name)?;
-                json.pair_plain("reached", &(reached > 0))?;
-                json.pair_plain("good", &(reached == 2))?;
-                self.time(json, "since", Instant(shared::load_u64(said, published::own::BOOT_SINCE)))?;
-                json.close('}')?;
+                json.open("boot", '{');
+                json.text("bundle", &name);
+                json.flag("reached", reached > 0);
+                json.flag("good", reached == 2);
+                json.number("since", self.time(Instant(shared::load_u64(said, published::own::BOOT_SINCE))));
+                json.close('}');
             }
         }
-        let down = shared::load(said, published::own::SHUTDOWN) == 1 || shared::load(own, reports::own::SHUTDOWN) != 0;
-        json.pair_plain("shutting_down", &down)?;
-        json.key("services")?;
-        json.open('{')?;
+        json.flag("shutting_down", self.shuts_down());
+        json.open("services", '{');
         for (phase, count) in Phase::ALL.iter().zip(self.counts()) {
-            json.pair_plain(phase.name(), &count)?;
+            json.number(phase.name(), some(count));
         }
-        json.close('}')?;
-        json.key("failed")?;
-        json.open('[')?;
-        for row in self.rows(false).filter(|row| row.phase == Phase::Failed) {
-            json.text(&row.name)?;
+        json.close('}');
+        json.open("failed", '[');
+        for row in self.rows(false) {
+            if row.phase == Phase::Failed {
+                json.text("", &row.name);
+            }
         }
-        json.close(']')?;
-        json.key("supervisor")?;
-        json.open('{')?;
-        json.pair_plain("alive", &self.supervisor_alive)?;
-        for (name, at) in [
+        json.close(']');
+        let words = |json: &mut Json<'_>, from, names: &[(&str, usize)]| {
+            for (name, at) in names {
+                json.number(name, some(shared::load(from, *at)));
+            }
+        };
+        json.open("supervisor", '{');
+        json.flag("alive", self.supervisor_alive);
+        let names = [
             ("pid", reports::own::SUPERVISOR_PID),
             ("recoveries", reports::own::RECOVERIES),
             ("allocations", reports::own::ALLOCATIONS),
             ("orphans", reports::own::ORPHANS),
-        ] {
-            json.pair_plain(name, &shared::load(own, at))?;
-        }
-        self.time(json, "since", Instant(shared::load_u64(own, reports::own::STARTED)))?;
-        json.close('}')?;
-        json.key("engine")?;
-        json.open('{')?;
-        json.pair_plain("alive", &self.engine_alive)?;
-        json.pair_plain("pid", &shared::load(own, reports::own::ENGINE_PID))?;
-        json.pair_plain("lives", &shared::load(own, reports::own::ENGINE_LIVES))?;
-        json.pair_plain("allocations", &shared::load(said, published::own::ALLOCATIONS))?;
-        json.close('}')?;
-        json.pair_plain("one_uid", &(shared::load(own, reports::own::ONE_UID) == 1))?;
-        json.close('}')
+        ];
+        words(json, own, &names);
+        json.number("since", self.time(Instant(shared::load_u64(own, reports::own::STARTED))));
+        json.close('}');
+        json.open("engine", '{');
+        json.flag("alive", self.engine_alive);
+        words(json, own, &[("pid", reports::own::ENGINE_PID), ("lives", reports::own::ENGINE_LIVES)]);
+        words(json, said, &[("allocations", published::own::ALLOCATIONS)]);
+        json.close('}');
+        json.flag("one_uid", shared::load(own, reports::own::ONE_UID) == 1);
+        json.close('}');
     }
 
-    fn time(&self, json: &mut Json<'_>, name: &str, instant: Instant) -> fmt::Result {
-        json.key(name)?;
-        if instant == Instant::default() {
-            return json.plain(&"null");
-        }
-        json.plain(&self.clock(instant).at)
+    fn time(&self, instant: Instant) -> Option<i64> {
+        (instant != Instant::default()).then(|| self.clock(instant).at)
     }
+}
+
+fn some(number: u32) -> Option<i64> {
+    Some(number.into())
 }
 
 struct Why<'v, 'a, 'r>(&'v View<'a>, &'r Row<'a>);
@@ -249,20 +225,18 @@ mod tests {
     fn strings_are_escaped_and_commas_stand_between() {
         let mut out = String::new();
         let mut json = Json::new(&mut out);
-        let mut write = || {
-            json.open('{')?;
-            json.pair("a", &"q\" b\\ n\n t\t e\x1b d\x7f \u{e4}\u{20ac}")?;
-            json.key("b")?;
-            json.open('[')?;
-            json.plain(&1)?;
-            json.plain(&true)?;
-            json.open('{')?;
-            json.close('}')?;
-            json.text(&"")?;
-            json.close(']')?;
-            json.close('}')
-        };
-        write().expect("a String takes everything");
-        assert_eq!(out, "{\"a\":\"q\\\" b\\\\ n\\n t\\t e\\u001b d\\u007f \u{e4}\u{20ac}\",\"b\":[1,true,{},\"\"]}");
+        json.open("", '{');
+        json.text("a", &"q\" b\\ n\n t\t e\x1b d\x7f \u{e4}\u{20ac}");
+        json.open("b", '[');
+        json.number("", Some(1));
+        json.flag("", true);
+        json.number("", None);
+        json.open("", '{');
+        json.close('}');
+        json.text("", &"");
+        json.close(']');
+        json.close('}');
+        let expected = "{\"a\":\"q\\\" b\\\\ n\\n t\\t e\\u001b d\\u007f \u{e4}\u{20ac}\",\"b\":[1,true,null,{},\"\"]}";
+        assert_eq!(out, expected);
     }
 }

@@ -151,11 +151,8 @@ impl<'a> View<'a> {
     }
 
     /// All rows that exist, templates left out unless asked for.
-    pub fn rows(self, templates: bool) -> impl Iterator<Item = Row<'a>> + use<'a> {
-        let view = self;
-        (0..view.slots())
-            .filter_map(move |slot| view.row(SlotId(slot)))
-            .filter(move |row| templates || row.slot != row.definition || !view.is_template(row.slot))
+    pub fn rows<'v>(&'v self, templates: bool) -> Rows<'v, 'a> {
+        Rows { view: self, at: 0, templates }
     }
 
     /// Whether this is a template's own slot, which never starts.
@@ -217,38 +214,62 @@ impl<'a> View<'a> {
     }
 
     /// Conditions that are on or changing.
-    pub fn conditions(self) -> impl Iterator<Item = ConditionRow> + use<'a> {
-        let view = self;
-        (0..CONDITIONS_MAX).filter_map(move |at| view.published.read_condition(at)).filter(|row| row.value != 0)
+    pub fn conditions(&self) -> impl Iterator<Item = ConditionRow> {
+        (0..CONDITIONS_MAX).filter_map(|at| self.published.read_condition(at)).filter(|row| row.value != 0)
     }
 
-    /// Who pulls this slot up and is wished up: what its `need` hold stands for.
-    pub fn pulled_by(self, row: &Row<'_>) -> impl Iterator<Item = Row<'a>> + use<'a> {
-        let view = self;
+    /// Who pulls this slot up and is wished up, given to `each` until it says no: what its `need` hold stands for.
+    pub fn pulled_by(&self, row: &Row<'_>, each: &mut dyn FnMut(&Row<'a>) -> bool) {
         // Edges lead to definitions: what an instance needs is its template's.
-        view.image
-            .reverse(row.definition)
-            .filter(|edge| {
-                matches!(
-                    edge.relation,
-                    Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
-                )
-            })
-            .flat_map(move |edge| view.slots_of(edge.slot))
-            .filter(|row| row.goal == Goal::Up)
+        for edge in self.image.reverse(row.definition) {
+            let pulls = matches!(
+                edge.relation,
+                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
+            );
+            // Its slots: itself, or all instances of a template.
+            let slots = match self.is_template(edge.slot) {
+                _ if !pulls => 0..0,
+                true => self.image.services()..self.slots(),
+                false => edge.slot.0..edge.slot.0 + 1,
+            };
+            for slot in slots {
+                match self.row(SlotId(slot)) {
+                    Some(by) if by.definition == edge.slot && by.goal == Goal::Up => {
+                        if !each(&by) {
+                            return;
+                        }
+                    }
+                    Some(_) | None => {}
+                }
+            }
+        }
     }
 
-    /// The slots of a definition: itself, or all instances of a template.
-    pub fn slots_of(self, definition: SlotId) -> impl Iterator<Item = Row<'a>> + use<'a> {
-        let view = self;
-        let services = view.image.services();
-        let slots = if view.is_template(definition) { services..view.slots() } else { definition.0..definition.0 + 1 };
-        slots.filter_map(move |slot| view.row(SlotId(slot))).filter(move |row| row.definition == definition)
+    /// The first of these.
+    pub fn first_that_pulls(&self, row: &Row<'_>) -> Option<Row<'a>> {
+        let mut first = None;
+        self.pulled_by(row, &mut |by| {
+            first = Some(*by);
+            false
+        });
+        first
     }
 
     /// How the last life ended, in words.
     pub fn exit<'v>(&'v self, row: &'v Row<'_>) -> ExitText<'v> {
-        ExitText { image: &self.image, words: &self.words, definition: row.definition, report: &row.report }
+        ExitText { view: self, row }
+    }
+
+    /// Milliseconds to the deadline that the supervisor keeps, if there is one.
+    pub fn left_ms(&self, row: &Row<'_>) -> Option<u64> {
+        let deadline = row.report.deadline;
+        (deadline != Instant::NEVER && deadline > self.now).then(|| deadline.ms_since(self.now))
+    }
+
+    /// Whether everything is being taken down.
+    fn shuts_down(&self) -> bool {
+        shared::load(self.published.words(), published::own::SHUTDOWN) == 1
+            || shared::load(self.reports.words(), reports::own::SHUTDOWN) != 0
     }
 
     /// How long ago.
@@ -262,156 +283,136 @@ impl<'a> View<'a> {
         words::Clock { at: self.wall - ago, now: self.wall }
     }
 
-    /// Everything about one service, without the lines of its log.
-    pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) -> fmt::Result {
+    /// Everything about one service, without the lines of its log. What `out` refuses is `out`'s to remember, here and in
+    /// the next ones.
+    pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) {
         let Row { definition, report, .. } = row;
-        write!(out, "{}: {}", row.name, Painted(row.phase, paint))?;
+        let policy = |field| self.policy(*definition, field);
+        let _ = write!(out, "{}: {}", row.name, Painted(row.phase, paint));
         if row.since != Instant::default() {
-            write!(out, " for {}, since {}", self.age(row.since), self.clock(row.since))?;
+            let _ = write!(out, " for {}, since {}", self.age(row.since), self.clock(row.since));
         }
-        out.write_char('\n')?;
         let description = self.image.text(self.image.service(*definition, service::DESCRIPTION));
-        if !description.is_empty() {
-            writeln!(out, "  {description}")?;
-        }
+        let before = if description.is_empty() { "" } else { "\n  " };
+        let _ = writeln!(out, "{before}{description}");
         if report.pid != 0 {
-            writeln!(out, "  process    {}", report.pid)?;
+            let _ = writeln!(out, "  process    {}", report.pid);
         }
         if report.auxiliary != 0 {
-            writeln!(out, "  command    {} (stop or reload)", report.auxiliary)?;
+            let _ = writeln!(out, "  command    {} (stop or reload)", report.auxiliary);
         }
-        write!(out, "  goal       {}", goal_name(row.goal))?;
-        self.write_holds(out, row)?;
-        out.write_char('\n')?;
+        let _ = write!(out, "  goal       {}", goal_name(row.goal));
+        self.write_holds(out, row);
         if row.phase != Phase::Up && (row.blocker != Blocker::Nothing || row.phase == Phase::Failed) {
-            write!(out, "  because    ")?;
-            why::write(self, out, row)?;
-            out.write_char('\n')?;
+            let _ = out.write_str("\n  because    ");
+            let _ = why::write(self, out, row);
         }
-        if report.deadline != Instant::NEVER && report.deadline > self.now {
-            let left = Age(report.deadline.ms_since(self.now) / 1000);
-            writeln!(out, "  deadline   in {left}")?;
+        if let Some(left) = self.left_ms(row) {
+            let _ = write!(out, "\n  deadline   in {}", Age(left / 1000));
         }
         if report.exit != Exit::None {
-            write!(out, "  last exit  {}", self.exit(row))?;
-            out.write_char('\n')?;
+            let _ = write!(out, "\n  last exit  {}", self.exit(row));
         }
-        if self.kind(*definition) == Kind::Longrun {
-            write!(out, "  restarts   {}", report.restarts)?;
-            let (limit, window) =
-                (self.policy(*definition, policy::LIMIT), self.policy(*definition, policy::WINDOW_MS));
+        let kind = self.kind(*definition);
+        if kind == Kind::Longrun {
+            let _ = write!(out, "\n  restarts   {}", report.restarts);
+            let limit = policy(policy::LIMIT);
             if limit > 0 {
-                write!(out, "; {} of {limit} deaths within {}", report.deaths, Span(window))?;
+                let window = Span(policy(policy::WINDOW_MS));
+                let _ = write!(out, "; {} of {limit} deaths within {window}", report.deaths);
             }
-            out.write_char('\n')?;
         }
-        if self.kind(*definition) != Kind::Bundle {
-            let (start, stop) = (
-                Span(self.policy(*definition, policy::START_TIMEOUT_MS)),
-                Span(self.policy(*definition, policy::STOP_TIMEOUT_MS)),
-            );
-            writeln!(out, "  limits     start {start}, stop {stop}")?;
+        if kind != Kind::Bundle {
+            let (start, stop) = (Span(policy(policy::START_TIMEOUT_MS)), Span(policy(policy::STOP_TIMEOUT_MS)));
+            let _ = write!(out, "\n  limits     start {start}, stop {stop}");
         }
         let file = self.image.text(self.image.service(*definition, service::ORIGIN));
-        writeln!(out, "  file       {}", if file.is_empty() { "none" } else { file })
+        let _ = writeln!(out, "\n  file       {}", if file.is_empty() { "none" } else { file });
     }
 
     /// `: boot, need (app, db)`, marks behind.
-    fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) {
         let mut before = ": ";
         for name in row.holds.names() {
-            write!(out, "{before}{name}")?;
+            let _ = write!(out, "{before}{name}");
             before = ", ";
             if name == "need" {
                 let mut count = 0;
-                for by in self.pulled_by(row) {
-                    match count {
-                        0 => write!(out, " ({}", by.name)?,
-                        1..4 => write!(out, ", {}", by.name)?,
-                        _ => {}
-                    }
+                self.pulled_by(row, &mut |by| {
                     count += 1;
-                }
-                match count {
-                    0 => {}
-                    1..=4 => out.write_char(')')?,
-                    more => write!(out, " and {} more)", more - 4)?,
-                }
+                    if count <= 4 {
+                        let before = if count == 1 { " (" } else { ", " };
+                        let _ = write!(out, "{before}{}", by.name);
+                    }
+                    true
+                });
+                let _ = match count {
+                    0 => Ok(()),
+                    1..=4 => out.write_char(')'),
+                    more => write!(out, " and {} more)", more - 4),
+                };
             }
         }
         for (mark, text) in MARKS {
             if row.holds.0 & mark != 0 {
-                write!(out, "{before}{text}")?;
+                let _ = write!(out, "{before}{text}");
                 before = ", ";
             }
         }
-        Ok(())
     }
 
     /// The machine at a glance.
-    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) -> fmt::Result {
+    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) {
         let (own, said) = (self.reports.words(), self.published.words());
         let word = |at| shared::load(own, at);
         let started = Instant(shared::load_u64(own, reports::own::STARTED));
-        let counts = self.counts();
-        write!(out, "boot        ")?;
-        match self.boot() {
-            None => out.write_str("no bundle was booted")?,
-            Some((name, 0)) => write!(out, "{name}: under way for {}", self.age(started))?,
+        let _ = out.write_str("boot        ");
+        let _ = match self.boot() {
+            None => out.write_str("no bundle was booted"),
+            Some((name, 0)) => write!(out, "{name}: under way for {}", self.age(started)),
             Some((name, reached)) => {
                 let since = Instant(shared::load_u64(said, published::own::BOOT_SINCE));
                 let good = if reached == 2 { "good" } else { "reached, but an essential service is not up" };
                 let after = Age(since.ms_since(started) / 1000);
-                write!(out, "{name}: {good}, {after} after start, at {}", self.clock(since))?;
+                write!(out, "{name}: {good}, {after} after start, at {}", self.clock(since))
             }
-        }
-        if shared::load(said, published::own::SHUTDOWN) == 1 || word(reports::own::SHUTDOWN) != 0 {
-            out.write_str("; shutting down")?;
-        }
-        write!(out, "\nservices    {}", counts.iter().sum::<u32>())?;
+        };
+        let down = if self.shuts_down() { "; shutting down" } else { "" };
+        let counts = self.counts();
+        let _ = write!(out, "{down}\nservices    {}", counts.iter().sum::<u32>());
         let mut before = ": ";
         for phase in Phase::ALL {
             let count = counts[phase as usize];
             if count > 0 {
-                write!(out, "{before}{count} {}", Painted(phase, paint))?;
+                let _ = write!(out, "{before}{count} {}", Painted(phase, paint));
                 before = ", ";
             }
         }
-        out.write_char('\n')?;
-        for row in self.rows(false).filter(|row| row.phase == Phase::Failed) {
-            writeln!(out, "failed      {}: {}", row.name, self.exit(&row))?;
+        for row in self.rows(false) {
+            if row.phase == Phase::Failed {
+                let _ = write!(out, "\nfailed      {}: {}", row.name, self.exit(&row));
+            }
         }
-        write!(out, "supervisor  ")?;
-        if self.supervisor_alive {
-            write!(out, "process {} for {}", word(reports::own::SUPERVISOR_PID), self.age(started))?;
+        let _ = out.write_str("\nsupervisor  ");
+        let _ = if self.supervisor_alive {
+            write!(out, "process {} for {}", word(reports::own::SUPERVISOR_PID), self.age(started))
         } else {
-            out.write_str("not running; this is what it reported last")?;
-        }
-        writeln!(
-            out,
-            "; {} recoveries, {} allocations after start",
-            word(reports::own::RECOVERIES),
-            word(reports::own::ALLOCATIONS)
-        )?;
-        write!(out, "engine      ")?;
-        if self.engine_alive {
-            write!(out, "process {}", word(reports::own::ENGINE_PID))?;
+            out.write_str("not running; this is what it reported last")
+        };
+        let (recoveries, allocations) = (word(reports::own::RECOVERIES), word(reports::own::ALLOCATIONS));
+        let _ = write!(out, "; {recoveries} recoveries, {allocations} allocations after start\nengine      ");
+        let _ = if self.engine_alive {
+            write!(out, "process {}", word(reports::own::ENGINE_PID))
         } else {
-            out.write_str("not running; services run on")?;
-        }
-        writeln!(
-            out,
-            "; {} so far, {} allocations after start",
-            word(reports::own::ENGINE_LIVES),
-            shared::load(said, published::own::ALLOCATIONS)
-        )?;
+            out.write_str("not running; services run on")
+        };
+        let (lives, allocations) = (word(reports::own::ENGINE_LIVES), shared::load(said, published::own::ALLOCATIONS));
+        let _ = writeln!(out, "; {lives} so far, {allocations} allocations after start");
         if word(reports::own::ONE_UID) == 1 {
-            writeln!(
-                out,
-                "note        supervisor and engine share one uid: they are separated against faults, not attack"
-            )?;
+            let _ = out.write_str(
+                "note        supervisor and engine share one uid: they are separated against faults, not attack\n",
+            );
         }
-        Ok(())
     }
 
     /// How many services are in each phase, by the phase's number.
@@ -437,34 +438,60 @@ impl<'a> View<'a> {
     }
 
     /// One line a service: name, phase, age, process, and why it is not up. `width` is that of the longest name.
-    pub fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) -> fmt::Result {
-        write!(out, "{}{:pad$}", row.name, "", pad = width.saturating_sub(row.name.width()))?;
-        let phase = row.phase.name();
-        write!(out, "  {}{:pad$}", Painted(row.phase, paint), "", pad = 10usize.saturating_sub(phase.len()))?;
+    pub fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
+        let (beside, behind) = (width.saturating_sub(row.name.width()), 10usize.saturating_sub(row.phase.name().len()));
+        let _ = write!(out, "{}{:beside$}  {}{:behind$}", row.name, "", Painted(row.phase, paint), "");
         let aged = row.since != Instant::default();
-        write!(out, "  {:>12}", if aged { self.age(row.since).text() } else { heapless::String::new() })?;
-        match row.report.pid {
-            0 => write!(out, "  {:>7}", "")?,
-            pid => write!(out, "  {pid:>7}")?,
+        let age = if aged { self.age(row.since).text() } else { heapless::String::new() };
+        let _ = write!(out, "  {age:>12}");
+        let _ = match row.report.pid {
+            0 => write!(out, "  {:>7}", ""),
+            pid => write!(out, "  {pid:>7}"),
+        };
+        let says_why = match row.phase {
+            Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting => true,
+            Phase::Down => row.holds.marked(),
+            Phase::Failed | Phase::Up | Phase::Skipped | Phase::Done => false,
+        };
+        if row.phase == Phase::Failed {
+            let _ = write!(out, "  {}", self.exit(row));
         }
-        match row.phase {
-            Phase::Failed => write!(out, "  {}", self.exit(row))?,
-            Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting => {
-                out.write_str("  ")?;
-                why::write_step(self, out, row)?;
-            }
-            Phase::Down if row.holds.marked() => {
-                out.write_str("  ")?;
-                why::write_step(self, out, row)?;
-            }
-            Phase::Down | Phase::Up | Phase::Skipped | Phase::Done => {}
+        if says_why {
+            let _ = out.write_str("  ");
+            let _ = why::write_step(self, out, row);
         }
-        out.write_char('\n')
+        let _ = out.write_char('\n');
     }
 
     /// The log of a service: its kind.
     pub fn log(&self, definition: SlotId) -> u32 {
         self.exec(definition, exec::LOG)
+    }
+}
+
+/// All rows of a view in turn.
+pub struct Rows<'v, 'a> {
+    view: &'v View<'a>,
+    at: u32,
+    templates: bool,
+}
+
+impl<'a> Iterator for Rows<'_, 'a> {
+    type Item = Row<'a>;
+
+    #[inline(never)] // It is in every walk.
+    fn next(&mut self) -> Option<Row<'a>> {
+        while self.at < self.view.slots() {
+            let slot = SlotId(self.at);
+            self.at += 1;
+            if self.templates || !self.view.is_template(slot) {
+                let row = self.view.row(slot);
+                if row.is_some() {
+                    return row;
+                }
+            }
+        }
+        None
     }
 }
 

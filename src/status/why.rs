@@ -40,7 +40,7 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
         (Phase::Up, _) => {
             // Up for its own sake, or for somebody's.
             let own = row.holds.0 & 0xffff & !(Hold::Need as u32);
-            if own != 0 { None } else { view.pulled_by(row).next().map(|by| by.slot) }
+            if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
         }
         (Phase::Failed | Phase::Skipped | Phase::Done, _) => None,
         (
@@ -95,7 +95,7 @@ fn write_up(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result 
             "admin" => out.write_str("an administrator started it")?,
             "trigger" => out.write_str("an event fired its start-on")?,
             "condition" => out.write_str("a condition made this instance")?,
-            "need" => match view.pulled_by(row).next() {
+            "need" => match view.first_that_pulls(row) {
                 Some(by) => write!(out, "{} needs it", by.name)?,
                 None => out.write_str("something needs it")?,
             },

@@ -2,10 +2,10 @@
 
 use core::fmt::{self, Write};
 
-use crate::board::reports::{Exit, ReportRow};
-use crate::database::{Image, NONE, exec, node, policy, service};
+use crate::board::reports::Exit;
+use crate::database::{Image, exec, node, policy, service};
 use crate::ident::SlotId;
-use crate::status::SystemWords;
+use crate::status::{Row, View};
 
 /// A duration in seconds, in its two largest units: `3 h 12 min`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,19 +75,15 @@ impl fmt::Display for Clock {
 /// How the last life of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No such file or
 /// directory`.
 pub struct ExitText<'a> {
-    /// The database.
-    pub image: &'a Image<'a>,
-    /// Words of the system.
-    pub words: &'a SystemWords,
-    /// The definition.
-    pub definition: SlotId,
-    /// The report.
-    pub report: &'a ReportRow,
+    /// All there is to look at.
+    pub view: &'a View<'a>,
+    /// The service.
+    pub row: &'a Row<'a>,
 }
 
 impl fmt::Display for ExitText<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.report.exit {
+        match self.row.report.exit {
             Exit::None => to.write_str("it has not ended yet"),
             Exit::Code(code) => write!(to, "exit {code}"),
             Exit::Signal(signal) => {
@@ -99,10 +95,7 @@ impl fmt::Display for ExitText<'_> {
             }
             Exit::NotSpawned => self.write_failure(to),
             Exit::TimedOut => {
-                let limit = match self.image.service(self.definition, service::POLICY) {
-                    NONE => 0,
-                    index => self.image.policy(index, policy::START_TIMEOUT_MS),
-                };
+                let limit = self.view.policy(self.row.definition, policy::START_TIMEOUT_MS);
                 write!(to, "not ready within {}", Span(limit))
             }
             Exit::Unknown => to.write_str("ended while nobody could look"),
@@ -115,12 +108,10 @@ impl ExitText<'_> {
     fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said: heapless::String<128> = heapless::String::new();
         // What does not fit is cut: these are our own short words.
-        let _ = (self.words.failure)(self.report.failure, &mut said);
+        let (image, definition) = (&self.view.image, self.row.definition);
+        let _ = (self.view.words.failure)(self.row.report.failure, &mut said);
         let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
-        let exec_text = |field| match self.image.service(self.definition, service::EXEC) {
-            NONE => "",
-            index => self.image.text(self.image.exec(index, field)),
-        };
+        let exec_text = |field| image.text(self.view.exec(definition, field));
         let about = match step {
             "chdir" => exec_text(exec::DIRECTORY),
             "setuid" | "no such user" => exec_text(exec::USER),
@@ -128,17 +119,11 @@ impl ExitText<'_> {
                 "" => exec_text(exec::USER),
                 group => group,
             },
-            "exec" => {
-                let command = self.image.list(self.image.service(self.definition, service::COMMAND));
-                self.image.text(command.get(0))
-            }
+            "exec" => image.text(image.list(image.service(definition, service::COMMAND)).get(0)),
             _ => "",
         };
-        to.write_str(step)?;
-        if !about.is_empty() {
-            write!(to, " {about}")?;
-        }
-        if reason.is_empty() { Ok(()) } else { write!(to, ":{reason}") }
+        let (blank, colon) = (if about.is_empty() { "" } else { " " }, if reason.is_empty() { "" } else { ":" });
+        write!(to, "{step}{blank}{about}{colon}{reason}")
     }
 }
 

@@ -104,7 +104,7 @@ impl Machine {
 
     fn status(&self, name: &str) -> String {
         let (view, mut text) = (self.view(), String::new());
-        view.write_service(&mut text, &view.row(self.slot(name)).expect("a row"), Paint::Plain).expect("all is taken");
+        view.write_service(&mut text, &view.row(self.slot(name)).expect("a row"), Paint::Plain);
         text
     }
 
@@ -292,18 +292,18 @@ fn json_of_any_board_is_json() {
         let view = machine.view();
         let mut text = String::new();
         let mut json = Json::new(&mut text);
-        json.open('[').expect("all is taken");
-        view.write_machine_json(&mut json).expect("all is taken");
+        json.open("", '[');
+        view.write_machine_json(&mut json);
         for row in view.rows(true) {
-            view.write_service_json(&mut json, &row, &"a \"log\"\n").expect("all is taken");
+            view.write_service_json(&mut json, &row, &"a \"log\"\n");
         }
-        json.close(']').expect("all is taken");
+        json.close(']');
         serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let mut text = String::new();
-        view.write_machine(&mut text, Paint::Plain).expect("all is taken");
+        view.write_machine(&mut text, Paint::Plain);
         for row in view.rows(true) {
-            view.write_service(&mut text, &row, Paint::Coloured).expect("all is taken");
-            view.write_line(&mut text, &row, 20, Paint::Plain).expect("all is taken");
+            view.write_service(&mut text, &row, Paint::Coloured);
+            view.write_line(&mut text, &row, 20, Paint::Plain);
         }
     }
 }
