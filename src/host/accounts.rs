@@ -25,10 +25,12 @@ impl Account {
         self.gid.map(|_| self.groups.as_slice())
     }
 
-    /// This account for a process that already runs as (`uid`, `gid`): nothing is to change where nothing would, so
+    /// Makes it one for a process that already runs as (`uid`, `gid`): nothing is to change where nothing would, so
     /// that a service may name the user who runs everything, who may have no right to call setgroups(2).
-    pub fn seen_from(self, uid: u32, gid: u32) -> Account {
-        if self.uid.is_none_or(|own| own == uid) && self.gid == Some(gid) { Account::default() } else { self }
+    pub fn seen_from(&mut self, uid: u32, gid: u32) {
+        if self.uid.is_none_or(|own| own == uid) && self.gid == Some(gid) {
+            *self = Account::default();
+        }
     }
 }
 
@@ -58,10 +60,18 @@ impl fmt::Display for Unknown {
 }
 
 /// What the files said about one name, as far as they were asked.
+#[derive(Default)]
 struct Entry {
     name: &'static [u8],
-    user: Option<Result<accounts::Account, accounts::Unknown>>,
+    /// Whether there is such a user, who is in `account` then.
+    user: Option<Result<(), accounts::Unknown>>,
+    account: accounts::Account,
     group: Option<Result<u32, accounts::Unknown>>,
+}
+
+/// What is known of it holds until a file changes. (One that could not be read may be read next time.)
+fn is_known<T>(answer: &Option<Result<T, accounts::Unknown>>) -> bool {
+    matches!(answer, Some(Ok(_) | Err(accounts::Unknown::Absent | accounts::Unknown::TooManyGroups)))
 }
 
 /// The cache.
@@ -69,6 +79,8 @@ pub struct Accounts {
     files: Files,
     seen: [Identity; 2],
     entries: std::vec::Vec<Entry>,
+    /// For a name that is not kept.
+    other: Entry,
 }
 
 impl Default for Accounts {
@@ -80,7 +92,7 @@ impl Default for Accounts {
 impl Accounts {
     /// Over these two files.
     pub fn over(files: Files) -> Accounts {
-        Accounts { files, seen: [Identity::default(); 2], entries: std::vec::Vec::new() }
+        Accounts { files, seen: [Identity::default(); 2], entries: std::vec::Vec::new(), other: Entry::default() }
     }
 
     /// Takes the names of a database (again): makes room for them, the only time that it allocates. Nothing is read yet.
@@ -93,7 +105,7 @@ impl Accounts {
     fn take_names(&mut self, names: impl Iterator<Item = &'static [u8]>) {
         self.entries.clear();
         // Beyond the table: looked up each time.
-        self.entries.extend(names.take(ACCOUNTS_MAX).map(|name| Entry { name, user: None, group: None }));
+        self.entries.extend(names.take(ACCOUNTS_MAX).map(|name| Entry { name, ..Entry::default() }));
     }
 
     /// As whom to run for `user` and `group` of a service, each a name, a decimal number, or empty (unchanged; of the
@@ -102,44 +114,56 @@ impl Accounts {
     /// The supplementary groups are those that name the user, and the primary one, nothing else. A number that no user
     /// has is a user all the same, with the group of the same number where none is given.
     pub fn resolve(&mut self, user: &[u8], group: &[u8]) -> Result<Account, Unknown> {
+        let mut account = Account::default();
         if user.is_empty() && group.is_empty() {
-            return Ok(Account::default());
+            return Ok(account);
         }
         self.forget_if_changed();
-        let mut account = Account::default();
         if !user.is_empty() {
             let found = self.user(user).map_err(Unknown::User)?;
-            account = Account { uid: Some(found.uid), gid: Some(found.gid), groups: found.groups };
+            (account.uid, account.gid) = (Some(found.uid), Some(found.gid));
+            account.groups.clone_from(&found.groups);
         }
         if !group.is_empty() {
             let gid = self.group(group).map_err(Unknown::Group)?;
             // The user's own group first, if there is a user: another one takes its place.
             let own = account.gid.replace(gid);
-            account.groups.retain(|member| Some(*member) != own && *member != gid);
+            while let Some(at) = account.groups.iter().position(|member| Some(*member) == own || *member == gid) {
+                account.groups.swap_remove(at);
+            }
             let too_many = Unknown::Group(accounts::Unknown::TooManyGroups);
             account.groups.push(gid).map_err(|_| too_many)?;
         }
         Ok(account)
     }
 
-    fn user(&mut self, name: &[u8]) -> Result<accounts::Account, accounts::Unknown> {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == name) else {
-            return accounts::user_of(&self.files, name);
-        };
-        if !matches!(entry.user, Some(Ok(_) | Err(accounts::Unknown::Absent | accounts::Unknown::TooManyGroups))) {
-            entry.user = Some(accounts::user_of(&self.files, name));
+    fn user(&mut self, name: &[u8]) -> Result<&accounts::Account, accounts::Unknown> {
+        let files = self.files;
+        let entry = self.entry(name);
+        if !is_known(&entry.user) {
+            entry.user = Some(accounts::user_of(&files, name, &mut entry.account));
         }
-        entry.user.clone().unwrap_or(Err(accounts::Unknown::Absent))
+        entry.user.unwrap_or(Err(accounts::Unknown::Absent)).map(|()| &entry.account)
     }
 
     fn group(&mut self, name: &[u8]) -> Result<u32, accounts::Unknown> {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == name) else {
-            return accounts::group_of(&self.files, name);
-        };
-        if !matches!(entry.group, Some(Ok(_) | Err(accounts::Unknown::Absent | accounts::Unknown::TooManyGroups))) {
-            entry.group = Some(accounts::group_of(&self.files, name));
+        let files = self.files;
+        let entry = self.entry(name);
+        if !is_known(&entry.group) {
+            entry.group = Some(accounts::group_of(&files, name));
         }
         entry.group.unwrap_or(Err(accounts::Unknown::Absent))
+    }
+
+    /// What is kept of a name, or a place for it that is forgotten with the next.
+    fn entry(&mut self, name: &[u8]) -> &mut Entry {
+        match self.entries.iter_mut().find(|entry| entry.name == name) {
+            Some(entry) => entry,
+            None => {
+                (self.other.user, self.other.group) = (None, None);
+                &mut self.other
+            }
+        }
     }
 
     fn forget_if_changed(&mut self) {
@@ -256,7 +280,10 @@ mod tests {
     fn who_runs_already_as_that_user_changes_nothing() {
         let mut files = Machine::new("seen");
         let www = files.resolve("www", "").expect("known");
-        assert_eq!(www.clone().seen_from(33, 33), Account::default());
-        assert_eq!(www.clone().seen_from(33, 0), www);
+        for (gid, expected) in [(33, &Account::default()), (0, &www)] {
+            let mut seen = www.clone();
+            seen.seen_from(33, gid);
+            assert_eq!(&seen, expected);
+        }
     }
 }

@@ -7,7 +7,7 @@ use pintle::limits::GROUPS_MAX;
 use rustix::fs::OFlags;
 
 /// A user as a service needs it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Account {
     pub uid: u32,
     /// The user's own group.
@@ -38,22 +38,23 @@ pub struct Files {
 pub const FILES: Files = Files { users: "/etc/passwd", groups: "/etc/group" };
 
 /// Finds a user by name or by number. A number that has no line is a user all the same, in a group of that number.
-pub fn user(name: &[u8]) -> core::result::Result<Account, Unknown> {
-    user_of(&FILES, name)
+pub fn user(name: &[u8]) -> Result<Account, Unknown> {
+    let mut account = Account::default();
+    user_of(&FILES, name, &mut account).map(|()| account)
 }
 
-/// The same in other files.
-pub fn user_of(files: &Files, name: &[u8]) -> core::result::Result<Account, Unknown> {
-    user_in(name, &mut open(files.users)?, open(files.groups))
+/// The same in other files, into `account`.
+pub fn user_of(files: &Files, name: &[u8], account: &mut Account) -> Result<(), Unknown> {
+    user_in(name, &mut open(files.users)?, open(files.groups), account)
 }
 
 /// Finds a group by name or by number; a number needs no line.
-pub fn group(name: &[u8]) -> core::result::Result<u32, Unknown> {
+pub fn group(name: &[u8]) -> Result<u32, Unknown> {
     group_of(&FILES, name)
 }
 
 /// The same in another file.
-pub fn group_of(files: &Files, name: &[u8]) -> core::result::Result<u32, Unknown> {
+pub fn group_of(files: &Files, name: &[u8]) -> Result<u32, Unknown> {
     match (number(name), open(files.groups)) {
         (found, Ok(mut lines)) => group_in(name, &mut lines).or(found.ok_or(Unknown::Absent)),
         (Some(found), Err(_)) => Ok(found),
@@ -61,20 +62,7 @@ pub fn group_of(files: &Files, name: &[u8]) -> core::result::Result<u32, Unknown
     }
 }
 
-/// The name of a user, as far as it fits into `buffer`; for messages.
-pub fn user_name(uid: u32, buffer: &mut [u8]) -> Option<usize> {
-    let mut lines = open("/etc/passwd").ok()?;
-    while let Some(line) = lines.passwd_line(b"") {
-        if line.uid == Some(uid) {
-            let name = line.name.as_slice();
-            buffer.get_mut(..name.len())?.copy_from_slice(name);
-            return Some(name.len());
-        }
-    }
-    None
-}
-
-fn open(path: &str) -> core::result::Result<Lines, Unknown> {
+fn open(path: &str) -> Result<Lines, Unknown> {
     super::path::open(path.as_bytes(), OFlags::RDONLY, 0).map(Lines::new).map_err(Unknown::Unreadable)
 }
 
@@ -91,66 +79,61 @@ fn number(text: &[u8]) -> Option<u32> {
 fn user_in(
     name: &[u8],
     passwd: &mut Lines,
-    groups: core::result::Result<Lines, Unknown>,
-) -> core::result::Result<Account, Unknown> {
+    groups: Result<Lines, Unknown>,
+    account: &mut Account,
+) -> Result<(), Unknown> {
     let by_number = number(name);
-    let mut found = None;
-    let mut line_of_number = None;
-    while let (None, Some(line)) = (&found, passwd.passwd_line(name)) {
-        if line.matches && line.uid.is_some() {
-            found = Some(line);
-        } else if by_number.is_some() && line.uid == by_number && line_of_number.is_none() {
-            line_of_number = Some(line);
+    // User, group and name of the line; a line of the number counts where none has the name.
+    let mut found = by_number.map(|uid| (uid, Some(uid), Field::default()));
+    let (mut line, mut has_line) = (Line::default(), false);
+    while passwd.next(&mut line, None) {
+        let Some(uid) = line.fields[2].number() else { continue };
+        let is_named = line.fields[0].is(name);
+        if is_named || !has_line && Some(uid) == by_number {
+            found = Some((uid, line.fields[3].number(), line.fields[0].clone()));
+            has_line = true;
+        }
+        if is_named {
+            break;
         }
     }
     if let Some(error) = passwd.error {
         return Err(Unknown::Unreadable(error));
     }
-    let (uid, gid, member) = match (found.or(line_of_number), by_number) {
-        (Some(Passwd { uid: Some(uid), gid, name, .. }), _) => (uid, gid.ok_or(Unknown::Absent)?, name),
-        (_, Some(uid)) => (uid, uid, Vec::new()),
-        (_, None) => return Err(Unknown::Absent),
-    };
-    let mut account = Account { uid, gid, groups: Vec::new() };
+    let Some((uid, Some(gid), member)) = found else { return Err(Unknown::Absent) };
+    (account.uid, account.gid) = (uid, gid);
+    account.groups.clear();
     let _ = account.groups.push(gid); // the first of GROUPS_MAX
-    let Ok(mut groups) = groups else { return Ok(account) }; // an image without groups is a small machine
-    while let Some(line) = groups.group_line(b"", &member) {
-        if let (true, Some(gid)) = (line.has_member, line.gid)
+    let Ok(mut groups) = groups else { return Ok(()) }; // an image without groups is a small machine
+    while groups.next(&mut line, Some(if member.too_long { b"" } else { &member.text })) {
+        if let (true, Some(gid)) = (line.is_member, line.fields[2].number())
             && !account.groups.contains(&gid)
         {
             account.groups.push(gid).map_err(|_| Unknown::TooManyGroups)?;
         }
     }
-    groups.error.map_or(Ok(account), |error| Err(Unknown::Unreadable(error)))
+    groups.error.map_or(Ok(()), |error| Err(Unknown::Unreadable(error)))
 }
 
-fn group_in(name: &[u8], lines: &mut Lines) -> core::result::Result<u32, Unknown> {
-    while let Some(line) = lines.group_line(name, b"") {
-        if let (true, Some(gid)) = (line.matches, line.gid) {
+fn group_in(name: &[u8], lines: &mut Lines) -> Result<u32, Unknown> {
+    let mut line = Line::default();
+    while lines.next(&mut line, None) {
+        if let (true, Some(gid)) = (line.fields[0].is(name), line.fields[2].number()) {
             return Ok(gid);
         }
     }
     Err(lines.error.map_or(Unknown::Absent, Unknown::Unreadable))
 }
 
-/// What matters of `name:password:uid:gid:...`; see passwd(5).
-struct Passwd {
-    matches: bool,
-    /// A name longer than this is no member of any group that we find.
-    name: Vec<u8, 64>,
-    uid: Option<u32>,
-    gid: Option<u32>,
-}
-
-/// What matters of `name:password:gid:member,member`; see group(5).
-struct Group {
-    matches: bool,
-    gid: Option<u32>,
-    has_member: bool,
-}
-
-/// A field, followed as it is read: the text is compared and kept as far as it fits.
+/// What matters of a line: `name:password:uid:gid:...` of passwd(5), `name:password:gid:member,member` of group(5).
 #[derive(Default)]
+struct Line {
+    fields: [Field; 4],
+    is_member: bool,
+}
+
+/// A field, kept as far as it fits. (A name longer than this is no member of any group that we find.)
+#[derive(Default, Clone)]
 struct Field {
     text: Vec<u8, 64>,
     too_long: bool,
@@ -163,6 +146,11 @@ impl Field {
 
     fn number(&self) -> Option<u32> {
         if self.too_long { None } else { number(&self.text) }
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.too_long = false;
     }
 }
 
@@ -191,53 +179,37 @@ impl Lines {
         byte
     }
 
-    /// Reads up to one of `:`, `,` (if `commas`) or the end of the line; says what ended it. None: the file's end.
-    fn field(&mut self, commas: bool) -> (Field, Option<u8>) {
-        let mut field = Field::default();
+    /// Reads the next line; `false` at the file's end. With `member`, the fourth field is a list, in which that is looked
+    /// for.
+    fn next(&mut self, line: &mut Line, member: Option<&[u8]>) -> bool {
+        line.fields.iter_mut().for_each(Field::clear);
+        line.is_member = false;
+        let (mut at, mut any) = (0, false);
         loop {
-            match self.byte() {
-                Some(end @ (b':' | b'\n')) => return (field, Some(end)),
-                Some(b',') if commas => return (field, Some(b',')),
-                Some(byte) => field.too_long |= field.text.push(byte).is_err(),
-                None => return (field, None),
+            let byte = self.byte();
+            any |= byte.is_some();
+            let is_end = match byte {
+                None | Some(b':' | b'\n') => true,
+                Some(b',') => member.is_some() && at == 3,
+                Some(_) => false,
+            };
+            match byte {
+                Some(byte) if !is_end => {
+                    if let Some(field) = line.fields.get_mut(at) {
+                        field.too_long |= field.text.push(byte).is_err();
+                    }
+                    continue;
+                }
+                Some(_) | None => {}
             }
-        }
-    }
-
-    fn passwd_line(&mut self, name: &[u8]) -> Option<Passwd> {
-        let mut line = Passwd { matches: false, name: Vec::new(), uid: None, gid: None };
-        for at in 0.. {
-            let (field, end) = self.field(false);
-            match at {
-                0 if field.text.is_empty() && end.is_none() => return None,
-                0 => (line.matches, line.name) = (field.is(name), field.text),
-                2 => line.uid = field.number(),
-                3 => line.gid = field.number(),
-                _ => {} // password, comment, home and shell do not concern us
+            if let (3, Some(member)) = (at, member) {
+                line.is_member |= line.fields[3].is(member);
+                line.fields[3].clear();
             }
-            if end != Some(b':') {
-                break;
-            }
-        }
-        Some(line)
-    }
-
-    fn group_line(&mut self, name: &[u8], member: &[u8]) -> Option<Group> {
-        let mut line = Group { matches: false, gid: None, has_member: false };
-        let mut at = 0;
-        loop {
-            let (field, end) = self.field(at == 3);
-            match at {
-                0 if field.text.is_empty() && end.is_none() => return None,
-                0 => line.matches = field.is(name),
-                2 => line.gid = field.number(),
-                3 => line.has_member |= field.is(member),
-                _ => {} // password
-            }
-            match end {
+            match byte {
                 Some(b':') => at += 1,
                 Some(b',') => {}
-                Some(_) | None => return Some(line),
+                Some(_) | None => return any,
             }
         }
     }
@@ -254,11 +226,11 @@ mod tests {
         Lines::new(fd)
     }
 
-    const PASSWD: &str =
-        "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\ncomma:x:3,3:1\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";
 
-    fn find(name: &str, groups: &str) -> core::result::Result<(u32, u32, std::vec::Vec<u32>), Unknown> {
-        let found = user_in(name.as_bytes(), &mut lines(PASSWD), Ok(lines(groups)))?;
+    fn find(name: &str, groups: &str) -> Result<(u32, u32, std::vec::Vec<u32>), Unknown> {
+        let mut found = Account::default();
+        user_in(name.as_bytes(), &mut lines(PASSWD), Ok(lines(groups)), &mut found)?;
         Ok((found.uid, found.gid, found.groups.to_vec()))
     }
 
@@ -270,7 +242,7 @@ mod tests {
         assert_eq!(find("33", groups), Ok((33, 34, vec![34, 50, 52])));
         assert_eq!(find("1000", groups), Ok((7, 8, vec![8]))); // a name made of digits comes first
         assert_eq!(find("4711", groups), Ok((4711, 4711, vec![4711])));
-        for absent in ["nobody", "broken", "", "+", "www", "99999999999"] {
+        for absent in ["nobody", "broken", "comma", "", "+", "www", "99999999999"] {
             assert_eq!(find(absent, groups), Err(Unknown::Absent), "{absent}");
         }
     }

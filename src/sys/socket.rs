@@ -3,30 +3,65 @@
 //! Messages are received by our own call and parser, since a sender in another pid namespace has pid 0, which
 //! rustix's types cannot hold. Descriptors that come unasked are closed when the `Received` is dropped.
 
-use super::path::Room;
 use super::{BorrowedFd, Errno, OwnedFd, Result, raw};
+use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fs::{AtFlags, CWD, Mode};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Descriptors that one message can bring or take. The kernel closes what goes beyond.
 pub const DESCRIPTORS_MAX: usize = 32;
 
-/// Where a socket is.
+/// Where a socket is: struct sockaddr_un, and how much of it counts.
+#[repr(C)]
 #[derive(Clone, Debug)]
-pub struct Address(SocketAddrUnix);
+pub struct Address {
+    family: u16,
+    path: [u8; PATH_BYTES],
+    length: u32,
+}
+
+const PATH_BYTES: usize = 108;
 
 impl Address {
     /// A path of at most 107 bytes (ENAMETOOLONG beyond).
     pub fn path(path: &[u8]) -> Result<Address> {
-        SocketAddrUnix::new(Room::new().put(path)?).map(Address)
+        Address::new(0, path)
     }
 
     /// A name of at most 107 bytes that is in no file system, seen by everyone in the same network namespace: check
     /// the peer's credentials.
     pub fn abstract_name(name: &[u8]) -> Result<Address> {
-        SocketAddrUnix::new_abstract_name(name).map(Address)
+        Address::new(1, name)
+    }
+
+    /// A path has a NUL behind it, a name before it.
+    fn new(at: usize, text: &[u8]) -> Result<Address> {
+        let mut address =
+            Address { family: AF_UNIX, path: [0; PATH_BYTES], length: (size_of::<u16>() + text.len() + 1) as u32 };
+        match address.path.get_mut(at..at + text.len()) {
+            Some(_) if text.len() >= PATH_BYTES => Err(Errno::NAMETOOLONG),
+            None => Err(Errno::NAMETOOLONG),
+            Some(_) if text.contains(&0) => Err(Errno::INVAL),
+            Some(place) => {
+                place.copy_from_slice(text);
+                Ok(address)
+            }
+        }
+    }
+
+    /// The file, where it is one.
+    fn file(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.path).ok().filter(|path| !path.is_empty())
+    }
+}
+
+// SAFETY: the address is a struct sockaddr_un, of which `length` bytes count.
+unsafe impl SocketAddrArg for Address {
+    unsafe fn with_sockaddr<R>(&self, call: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R) -> R {
+        call((&raw const *self).cast(), self.length)
     }
 }
 
@@ -44,17 +79,16 @@ fn socket(kind: SocketType, flags: SocketFlags) -> Result<OwnedFd> {
 
 /// Binds, replacing a socket that an earlier process left at the path, and gives the file its permissions.
 fn bind(fd: &OwnedFd, address: &Address, mode: u32) -> Result<()> {
-    let path = address.0.path_bytes();
-    match (rustix::net::bind(fd, &address.0), path) {
+    let path = address.file();
+    match (rustix::net::bind(fd, address), path) {
         (Err(Errno::ADDRINUSE), Some(path)) => {
-            super::path::remove(CWD, path)?;
-            rustix::net::bind(fd, &address.0)?;
+            rustix::fs::unlink(path)?;
+            rustix::net::bind(fd, address)?;
         }
         (other, _) => other?,
     }
     // Nobody can connect before `listen`, so there is no moment of looser permissions. Abstract ones have none.
-    let Some(path) = path else { return Ok(()) };
-    rustix::fs::chmodat(CWD, Room::new().put(path)?, Mode::from_raw_mode(mode), AtFlags::empty())
+    path.map_or(Ok(()), |path| rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()))
 }
 
 /// A listening stream socket, nonblocking. A socket file that is already at the path is replaced: hold the lock of the
@@ -81,7 +115,7 @@ pub fn accept(listening: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
 /// A stream connected to a listening socket, blocking. ECONNREFUSED: a file is there but nobody listens.
 pub fn connect(address: &Address) -> Result<OwnedFd> {
     let fd = socket(SocketType::STREAM, SocketFlags::empty())?;
-    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, &address.0))?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, address))?;
     Ok(fd)
 }
 
@@ -96,7 +130,7 @@ pub fn bind_datagrams(address: &Address, mode: u32) -> Result<OwnedFd> {
 /// A socket that sends datagrams to an address, blocking.
 pub fn connect_datagrams(address: &Address) -> Result<OwnedFd> {
     let fd = socket(SocketType::DGRAM, SocketFlags::empty())?;
-    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, &address.0))?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&fd, address))?;
     Ok(fd)
 }
 
@@ -150,6 +184,7 @@ pub struct Received {
     pub descriptors: Vec<OwnedFd, DESCRIPTORS_MAX>,
 }
 
+const AF_UNIX: u16 = 1;
 const SOL_SOCKET: usize = 1;
 const SCM_RIGHTS: i32 = 1;
 const SCM_CREDENTIALS: i32 = 2;

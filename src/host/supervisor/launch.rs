@@ -135,8 +135,8 @@ pub fn launch(
     let definition = child.definition;
     let index = image.service(definition, service::EXEC);
     let word = |field| image.exec(index, field);
-    let account = common.accounts.resolve(image.bytes_of(word(exec::USER)), image.bytes_of(word(exec::GROUP)))?;
-    let account = account.seen_from(common.uid, common.gid);
+    let mut account = common.accounts.resolve(image.bytes_of(word(exec::USER)), image.bytes_of(word(exec::GROUP)))?;
+    account.seen_from(common.uid, common.gid);
     let ready = child.ready.map(|(_, number)| number);
     let rich = word(exec::RICH) != 0;
     let directory = match word(exec::DIRECTORY) {

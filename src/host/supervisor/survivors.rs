@@ -122,14 +122,20 @@ impl Process {
         let text = bytes.get(..count)?;
         // The name, in parentheses, may hold anything.
         let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-        let mut fields = core::str::from_utf8(behind).ok()?.split(' ');
-        if matches!(fields.next()?, "Z" | "X") {
+        let mut fields = behind.split(|byte| *byte == b' ');
+        if matches!(fields.next()?, b"Z" | b"X") {
             return None;
         }
-        let session = fields.nth(2)?.parse().ok()?; // field 6
-        let ticks: u64 = fields.nth(15)?.parse().ok()?; // field 22
+        let session = number(fields.nth(2)?) as u32; // field 6
+        let ticks = number(fields.nth(15)?); // field 22
         Some(Process { session, began_ns: ticks.wrapping_mul(10_000_000) })
     }
+}
+
+fn number(digits: &[u8]) -> u64 {
+    digits
+        .iter()
+        .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
 }
 
 fn is_marked(pid: u32) -> bool {
