@@ -66,7 +66,8 @@ pub enum Blocker {
 }
 
 impl Blocker {
-    const fn to_words(self) -> (u32, u32) {
+    /// Code and slot.
+    pub const fn to_words(self) -> (u32, u32) {
         match self {
             Blocker::Nothing => (0, 0),
             Blocker::NeedsUp(slot) => (1, slot.0),
@@ -80,7 +81,8 @@ impl Blocker {
         }
     }
 
-    const fn from_words(code: u32, slot: u32) -> Blocker {
+    /// See `to_words`; `Nothing` where there is no such code.
+    pub const fn from_words(code: u32, slot: u32) -> Blocker {
         match code {
             1 => Blocker::NeedsUp(SlotId(slot)),
             2 => Blocker::Settles(SlotId(slot)),

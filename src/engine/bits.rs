@@ -3,103 +3,95 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A view of the set's words: a bit for each member, then a bit for each of those words that is not 0, then one for each of
-/// those.
+/// A view of the set's words: a bit for each member, then for each word a bit that says whether it is not zero, and once
+/// more.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
     words: &'a [AtomicU32],
-    count: u32,
+    /// Where the levels begin.
+    starts: [usize; 3],
 }
-
-const LEVELS: u32 = 3;
 
 impl<'a> Bits<'a> {
     /// Words for members below `count`.
-    pub const fn words(count: u32) -> usize {
+    pub const fn words(count: u32) -> u32 {
         let low = count.div_ceil(32);
         let middle = low.div_ceil(32);
-        (low + middle + middle.div_ceil(32)) as usize
+        low + middle + middle.div_ceil(32)
     }
 
     /// Over `words(count)` words.
     pub fn new(words: &'a [AtomicU32], count: u32) -> Bits<'a> {
-        Bits { words, count }
+        let low = count.div_ceil(32);
+        Bits { words, starts: [0, low as usize, (low + low.div_ceil(32)) as usize] }
     }
 
-    fn word(&self, at: u32) -> u32 {
-        self.words.get(at as usize).map_or(0, |word| word.load(Ordering::Relaxed))
+    fn load(&self, at: usize) -> u32 {
+        self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Sets or clears the member's bit, and on each level above the bit of a word that left or became zero.
+    fn put(&self, member: u32, is: bool) {
+        let mut at = member;
+        for start in self.starts {
+            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return };
+            let (before, bit) = (word.load(Ordering::Relaxed), 1 << (at & 31));
+            let after = if is { before | bit } else { before & !bit };
+            word.store(after, Ordering::Relaxed);
+            if before & after != 0 {
+                return;
+            }
+            at >>= 5;
+        }
     }
 
     pub fn insert(&self, member: u32) {
-        self.change(member, |word, bit| (word | bit, word == 0));
+        self.put(member, true);
     }
 
     /// Says whether it was a member.
     pub fn remove(&self, member: u32) -> bool {
         let was = self.contains(member);
         if was {
-            self.change(member, |word, bit| (word & !bit, word == bit));
+            self.put(member, false);
         }
         was
     }
 
-    /// Changes a member's bit, and those above as long as they are concerned: `change` gives the new word and whether the
-    /// level above is.
-    #[inline(always)]
-    fn change(&self, member: u32, change: impl Fn(u32, u32) -> (u32, bool)) {
-        let (mut at, mut start, mut count, mut level) = (member, 0, self.count, 0);
-        while level < LEVELS && at < count {
-            let Some(word) = self.words.get((start + (at >> 5)) as usize) else { return };
-            let (after, further) = change(word.load(Ordering::Relaxed), 1 << (at & 31));
-            word.store(after, Ordering::Relaxed);
-            if !further {
-                return;
-            }
-            count = count.div_ceil(32);
-            start += count;
-            at >>= 5;
-            level += 1;
-        }
-    }
-
     pub fn contains(&self, member: u32) -> bool {
-        member < self.count && self.word(member >> 5) >> (member & 31) & 1 == 1
-    }
-
-    /// Where the middle and the high level begin, and where the high one ends.
-    fn starts(&self) -> (u32, u32, u32) {
-        let low = self.count.div_ceil(32);
-        let middle = low.div_ceil(32);
-        (low, low + middle, low + middle + middle.div_ceil(32))
+        member as usize >> 5 < self.starts[1] && self.load(member as usize >> 5) >> (member & 31) & 1 == 1
     }
 
     pub fn is_empty(&self) -> bool {
-        let (_, high, end) = self.starts();
-        (high..end).all(|at| self.word(at) == 0)
+        self.first().is_none()
+    }
+
+    /// The lowest member.
+    fn first(&self) -> Option<u32> {
+        let high = (self.starts[2]..self.words.len()).find(|at| self.load(*at) != 0)?;
+        let mut at = high - self.starts[2];
+        for start in self.starts.iter().rev() {
+            at = at * 32 + self.load(start + at).trailing_zeros() as usize;
+        }
+        Some(at as u32)
     }
 
     /// Takes out the lowest member.
     pub fn pop(&self) -> Option<u32> {
-        let (middle, high, end) = self.starts();
-        let mut top = high;
-        while self.word(top) == 0 {
-            top += 1;
-            if top >= end {
-                return None;
-            }
-        }
-        let second = (top - high) * 32 + self.word(top).trailing_zeros();
-        let first = second * 32 + self.word(middle + second).trailing_zeros();
-        let member = first * 32 + self.word(first).trailing_zeros();
-        // (Nothing is, where the words are not those of a set.)
-        self.remove(member).then_some(member)
+        let member = self.first()?;
+        self.put(member, false);
+        Some(member)
     }
 
     /// How many members are below this number.
     pub fn rank(&self, member: u32) -> u32 {
-        let whole = member >> 5;
-        let below: u32 = (0..whole).map(|at| self.word(at).count_ones()).sum();
-        below + (self.word(whole) & ((1 << (member & 31)) - 1)).count_ones()
+        let whole = member as usize >> 5;
+        let mut below = 0;
+        for at in 0..=whole {
+            let counted = if at == whole { (1 << (member & 31)) - 1 } else { u32::MAX };
+            below += (self.load(at) & counted).count_ones();
+        }
+        below
     }
 }
 

@@ -122,8 +122,7 @@ impl Engine<'_> {
             if on == 0 || self.memory.condition(index, condition::HASH) != hash {
                 continue;
             }
-            let mut text = [0; FACT_BYTES_MAX];
-            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut text);
+            let text = self.memory.condition_text(index);
             if self.leaf_matches(instance.as_ref().map(|name| name.as_bytes()), at, &text) {
                 value = value.max(Value::from_number(on));
             }

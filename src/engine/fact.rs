@@ -22,18 +22,26 @@ impl Fact {
         let name = parts.next().unwrap_or(b"");
         let plain = core::str::from_utf8(name).map_err(|_| Refusal::BadFactName)?;
         names::check_fact(plain).map_err(|_| Refusal::BadFactName)?;
-        let mut attributes: heapless::Vec<&[u8], ATTRIBUTES_MAX> = heapless::Vec::new();
+        // By bytes: those of one key stand together.
+        let mut attributes: [&[u8]; ATTRIBUTES_MAX] = [b""; ATTRIBUTES_MAX];
+        let mut count = 0;
         for part in parts {
-            let attribute = core::str::from_utf8(part).map_err(|_| Refusal::BadAttribute)?;
-            let (key, value) = attribute.split_once('=').ok_or(Refusal::BadAttribute)?;
-            if !names::is_variable(key) || value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+            if !is_attribute(part) {
                 return Err(Refusal::BadAttribute);
             }
-            let place = attributes.iter().position(|other| *other > part).unwrap_or(attributes.len());
-            attributes.insert(place, part).map_err(|_| Refusal::TooManyAttributes)?;
+            let mut place = count;
+            if place == ATTRIBUTES_MAX {
+                return Err(Refusal::TooManyAttributes);
+            }
+            while place > 0 && attributes[place - 1] > part {
+                attributes[place] = attributes[place - 1];
+                place -= 1;
+            }
+            attributes[place] = part;
+            count += 1;
         }
-        let twice = attributes.windows(2).any(|pair| key_of(pair[0]) == key_of(pair[1]));
-        if twice {
+        let attributes = &attributes[..count];
+        if (1..count).any(|at| key_of(attributes[at - 1]) == key_of(attributes[at])) {
             return Err(Refusal::BadAttribute);
         }
         let mut fact = Fact::named(name);
@@ -78,6 +86,15 @@ impl Fact {
     pub fn padded(&self) -> &[u8; FACT_BYTES_MAX] {
         &self.bytes
     }
+}
+
+/// `KEY=VALUE` without control characters.
+fn is_attribute(text: &[u8]) -> bool {
+    let value = text.get(key_of(text).len()..).unwrap_or(b"");
+    core::str::from_utf8(text).is_ok()
+        && core::str::from_utf8(key_of(text)).is_ok_and(names::is_variable)
+        && !value.is_empty()
+        && !value.iter().any(|byte| *byte < b' ' || *byte == 0x7f)
 }
 
 fn key_of(attribute: &[u8]) -> &[u8] {

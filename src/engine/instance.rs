@@ -4,8 +4,8 @@
 //! reaches its run-time instances. (Static instances, named by some file, are ordinary services.)
 
 use super::fact;
-use super::memory::{Set, derived, slot, text};
-use super::slot::{Counter, state, told};
+use super::memory::{Set, Table, derived, slot, text};
+use super::slot::{Counter, OF_TARGETS, state, told};
 use super::{Engine, Name, Target};
 use crate::database::image::Edges;
 use crate::database::service::flags;
@@ -76,21 +76,21 @@ impl<'a> Engine<'a> {
 
     fn next_instance(&self, at: SlotId) -> Option<SlotId> {
         let index = at.0.checked_sub(self.services())?;
-        self.instance_at(self.memory.get(self.memory.layout.instance_next + index as usize))
+        self.instance_at(self.memory.word(Table::InstanceNext, index, 0))
     }
 
     pub(super) fn link_instance(&mut self, at: SlotId) {
         let Some(index) = at.0.checked_sub(self.services()) else { return };
         let template = self.record(at);
         let head = self.memory.derived(template, derived::HEAD);
-        self.memory.set(self.memory.layout.instance_next + index as usize, head);
+        self.memory.set(self.memory.row(Table::InstanceNext, index), head);
         self.memory.set_derived(template, derived::HEAD, index + 1);
     }
 
     fn unlink_instance(&mut self, at: SlotId) {
         let Some(index) = at.0.checked_sub(self.services()) else { return };
         let template = self.record(at);
-        let next_word = |at: u32| self.memory.layout.instance_next + at as usize;
+        let next_word = |at: u32| self.memory.row(Table::InstanceNext, at);
         let after = self.memory.get(next_word(index));
         let mut before = self.memory.derived(template, derived::HEAD);
         if before == index + 1 {
@@ -114,7 +114,7 @@ impl<'a> Engine<'a> {
             return None;
         }
         let mut bytes = [0; INSTANCE_BYTES_MAX + 1];
-        self.memory.read_bytes(self.memory.text_row(index) + text::NAME, &mut bytes);
+        self.memory.read_bytes(self.memory.row(Table::Texts, index) + text::NAME, &mut bytes);
         Some((self.record(at), Name::joined(&[fact::name(&bytes)])))
     }
 
@@ -211,8 +211,7 @@ impl<'a> Engine<'a> {
         };
         self.memory.put_slot(at, slot::TEMPLATE, template.0 + 1);
         self.memory.put_state(at, self.memory.state(at) & !state::PHASE | state::FORGIVEN);
-        let row = self.memory.text_row(at.0 - self.services());
-        self.memory.put_bytes(row, text::ROW, text::NAME, text::ROW - text::NAME, name);
+        self.memory.put_bytes(Table::Texts, at.0 - self.services(), text::NAME, text::ROW - text::NAME, name);
         self.link_instance(at);
         self.count_anew(at);
         self.look_at_while(at);
@@ -260,41 +259,14 @@ impl<'a> Engine<'a> {
             self.memory.set_derived(at, word, 0);
         }
         for edge in self.edges(at) {
-            let told = self.memory.told(edge.slot);
-            let count = |counter: Counter, when: bool| {
-                if when {
-                    self.memory.count(at, counter, true);
-                }
-            };
-            match edge.relation {
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains => {
-                    count(Counter::Unmet, told & told::START_OK == 0);
-                    count(Counter::Hopeless, told & (told::START_OK | told::UNDER_WAY) == 0);
-                    match edge.relation {
-                        Relation::Needs | Relation::Contains => count(Counter::Lost, told & told::KEEP_OK == 0),
-                        Relation::Binds => count(Counter::Lost, told & told::START_OK == 0),
-                        _ => {}
-                    }
-                    if edge.relation == Relation::Contains {
-                        count(Counter::Unsettled, told & told::UNDER_WAY != 0);
-                        count(Counter::MembersLeaving, told & told::LEAVING != 0);
-                        count(Counter::MembersUnready, told & told::START_OK == 0);
+            self.memory.recount(at, &OF_TARGETS, edge.relation, None, self.memory.told(edge.slot));
+            if edge.relation == Relation::Conflicts {
+                let mut rivals = self.live(edge.slot);
+                while let Some(rival) = rivals.next(self) {
+                    if self.memory.is_told(rival, told::ACTIVE) {
+                        self.memory.count(at, Counter::Rivals, true);
                     }
                 }
-                Relation::Wants | Relation::After => count(Counter::Unsettled, told & told::UNDER_WAY != 0),
-                Relation::Observes => {
-                    count(Counter::Unsettled, told & told::UNDER_WAY != 0);
-                    count(Counter::Observed, told & told::UNDER_WAY != 0);
-                }
-                Relation::Conflicts => {
-                    let mut rivals = self.live(edge.slot);
-                    while let Some(rival) = rivals.next(self) {
-                        if self.memory.is_told(rival, told::ACTIVE) {
-                            self.memory.count(at, Counter::Rivals, true);
-                        }
-                    }
-                }
-                Relation::Listens => {}
             }
         }
     }

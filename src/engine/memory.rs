@@ -15,6 +15,7 @@ use crate::board::orders::PASS_BYTES_MAX;
 use crate::database::{Image, header};
 use crate::ident::SlotId;
 use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
+use crate::time::Instant;
 
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
@@ -189,75 +190,95 @@ pub enum Set {
     /// Has `pass`: for the number of its text row.
     Passing,
 }
-const SETS: usize = 20;
+const SETS: u32 = 20;
+
+/// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Table {
+    Machine,
+    Slots,
+    Texts,
+    Conditions,
+    Transactions,
+    Entries,
+    Log,
+    Derived,
+    /// For each instance the next of its template plus one.
+    InstanceNext,
+    /// For each entry the slot's next open one plus one.
+    EntryNext,
+    Sets,
+    FreeEntries,
+    DirtyConditions,
+    Ended,
+}
+const TABLES: usize = 14;
+/// Words of a row of each.
+const ROWS: [u8; TABLES] = [
+    machine::ROW as u8,
+    slot::ROW as u8,
+    text::ROW as u8,
+    condition::ROW as u8,
+    transaction::ROW as u8,
+    entry::ROW as u8,
+    1,
+    derived::ROW as u8,
+    1,
+    1,
+    1,
+    1,
+    1,
+    1,
+];
 
 /// Where everything lies. A function of geometry and capacities.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     pub geometry: Geometry,
     pub capacities: Capacities,
-    pub slots: usize,
-    pub texts: usize,
-    pub conditions: usize,
-    pub transactions: usize,
-    pub entries: usize,
-    pub log: usize,
-    pub derived: usize,
-    pub instance_next: usize,
-    pub entry_next: usize,
-    pub sets: usize,
-    pub set_words: usize,
-    pub free_entries: usize,
-    pub dirty_conditions: usize,
-    pub ended: usize,
-    pub end: usize,
+    /// Of each table, and the end.
+    starts: [usize; TABLES + 1],
 }
 
 impl Layout {
     pub fn of(geometry: Geometry, capacities: Capacities) -> Layout {
-        let (slots, texts) = (geometry.slots() as usize, geometry.texts as usize);
-        let rows = [
-            (1, machine::ROW),
-            (slots, slot::ROW),
-            (texts, text::ROW),
-            (capacities.conditions as usize, condition::ROW),
-            (capacities.transactions as usize, transaction::ROW),
-            (capacities.entries as usize, entry::ROW),
+        let slots = geometry.slots();
+        let counts = [
+            1,
+            slots,
+            geometry.texts,
+            capacities.conditions,
+            capacities.transactions,
+            capacities.entries,
+            0,
+            slots,
+            geometry.instances,
+            capacities.entries,
+            SETS * Bits::words(slots),
+            Bits::words(capacities.entries),
+            Bits::words(capacities.conditions),
+            Bits::words(capacities.transactions),
         ];
-        let mut at = HEADER;
-        let mut starts = [0; 6];
+        let mut starts = [HEADER; TABLES + 1];
         let mut log = 0;
-        for (start, (count, words)) in starts.iter_mut().zip(rows) {
-            *start = at;
-            at += count * words;
-            // Each row once, with where it stands and how long it is.
-            log += count * (words + 2);
+        for (table, count) in counts.into_iter().enumerate() {
+            let words = count as usize * usize::from(ROWS[table]);
+            // Each row of facts once, with where it stands and how long it is.
+            log += words + 2 * count as usize;
+            starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
-        let mut take = |words: usize| {
-            let start = at;
-            at += words;
-            start
-        };
-        let set_words = Bits::words(slots as u32);
-        Layout {
-            geometry,
-            capacities,
-            slots: starts[1],
-            texts: starts[2],
-            conditions: starts[3],
-            transactions: starts[4],
-            entries: starts[5],
-            log: take(log),
-            derived: take(slots * derived::ROW),
-            instance_next: take(geometry.instances as usize),
-            entry_next: take(capacities.entries as usize),
-            sets: take(SETS * set_words),
-            set_words,
-            free_entries: take(Bits::words(capacities.entries)),
-            dirty_conditions: take(Bits::words(capacities.conditions)),
-            ended: take(Bits::words(capacities.transactions)),
-            end: take(0),
-        }
+        Layout { geometry, capacities, starts }
+    }
+
+    /// First word of a table.
+    pub fn start(&self, table: Table) -> usize {
+        self.starts[table as usize]
+    }
+
+    /// Words of all.
+    pub fn end(&self) -> usize {
+        self.starts[TABLES]
     }
 }
 
@@ -272,7 +293,7 @@ impl<'a> Memory<'a> {
     /// `None` if it is too small or belongs to something else. Puts back what an unfinished step changed, and clears what
     /// is derived. Says whether there was a predecessor.
     pub fn open(image: &Image<'_>, layout: Layout, words: &'a [AtomicU32]) -> Option<(Memory<'a>, bool)> {
-        let words = words.get(..layout.end)?;
+        let words = words.get(..layout.end())?;
         let memory = Memory { words, layout };
         let belongs = [
             VERSION,
@@ -295,7 +316,7 @@ impl<'a> Memory<'a> {
         }
         memory.roll_back();
         if !fresh {
-            for at in layout.derived..layout.end {
+            for at in layout.start(Table::Derived)..layout.end() {
                 memory.set(at, 0);
             }
         }
@@ -333,13 +354,25 @@ impl<'a> Memory<'a> {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Changes word `field` of the fact row of `length` words at `row`.
-    pub fn put(&self, row: usize, length: usize, field: usize, value: u32) {
-        if self.get(row + field) == value {
-            return;
+    /// First word of a row.
+    pub fn row(&self, table: Table, index: u32) -> usize {
+        self.layout.start(table) + index as usize * usize::from(ROWS[table as usize])
+    }
+
+    /// A word of a row.
+    #[inline(never)]
+    pub fn word(&self, table: Table, index: u32, field: usize) -> u32 {
+        self.get(self.row(table, index) + field)
+    }
+
+    /// Changes a word of a row of facts.
+    #[inline(never)]
+    pub fn put(&self, table: Table, index: u32, field: usize, value: u32) {
+        let row = self.row(table, index);
+        if self.get(row + field) != value {
+            self.log(row, usize::from(ROWS[table as usize]));
+            self.set(row + field, value);
         }
-        self.log(row, length);
-        self.set(row + field, value);
     }
 
     fn log(&self, row: usize, length: usize) {
@@ -348,7 +381,7 @@ impl<'a> Memory<'a> {
             return;
         }
         let used = self.get(LOG_LENGTH) as usize;
-        let at = self.layout.log + used;
+        let at = self.layout.start(Table::Log) + used;
         self.set(at, row as u32);
         self.set(at + 1, length as u32);
         for word in 0..length {
@@ -361,15 +394,16 @@ impl<'a> Memory<'a> {
     }
 
     fn roll_back(&self) {
-        let used = (self.get(LOG_LENGTH) as usize).min(self.layout.derived - self.layout.log);
-        let mut at = 0;
-        while at + 2 < used {
-            let (row, length) = (self.get(self.layout.log + at) as usize, self.get(self.layout.log + at + 1) as usize);
-            if length == 0 || row + length > self.layout.log {
+        let log = self.layout.start(Table::Log);
+        let used = (self.get(LOG_LENGTH) as usize).min(self.layout.start(Table::Derived) - log);
+        let mut at = log;
+        while at + 2 < log + used {
+            let (row, length) = (self.get(at) as usize, self.get(at + 1) as usize);
+            if length == 0 || row + length > log {
                 break;
             }
             for word in 0..length {
-                self.set(row + word, self.get(self.layout.log + at + 2 + word));
+                self.set(row + word, self.get(at + 2 + word));
             }
             at += 2 + length;
         }
@@ -377,17 +411,9 @@ impl<'a> Memory<'a> {
     }
 
     fn clear_stamps(&self) {
-        let layout = &self.layout;
-        for (start, count, words) in [
-            (HEADER, 1, machine::ROW),
-            (layout.slots, layout.geometry.slots(), slot::ROW),
-            (layout.texts, layout.geometry.texts, text::ROW),
-            (layout.conditions, layout.capacities.conditions, condition::ROW),
-            (layout.transactions, layout.capacities.transactions, transaction::ROW),
-            (layout.entries, layout.capacities.entries, entry::ROW),
-        ] {
-            for row in 0..count as usize {
-                self.set(start + row * words, 0);
+        for table in 0..Table::Log as usize {
+            for row in (self.layout.starts[table]..self.layout.starts[table + 1]).step_by(usize::from(ROWS[table])) {
+                self.set(row, 0);
             }
         }
     }
@@ -398,60 +424,76 @@ impl<'a> Memory<'a> {
     }
 
     pub fn put_machine(&self, field: usize, value: u32) {
-        self.put(HEADER, machine::ROW, field, value);
+        self.put(Table::Machine, 0, field, value);
     }
 
     /// A fact about a slot.
+    #[inline(never)]
     pub fn slot(&self, at: SlotId, field: usize) -> u32 {
-        self.get(self.layout.slots + at.index() * slot::ROW + field)
+        self.word(Table::Slots, at.0, field)
     }
 
     pub fn put_slot(&self, at: SlotId, field: usize, value: u32) {
-        self.put(self.layout.slots + at.index() * slot::ROW, slot::ROW, field, value);
+        self.put(Table::Slots, at.0, field, value);
     }
 
-    /// First word of a text row.
-    pub fn text_row(&self, row: u32) -> usize {
-        self.layout.texts + row as usize * text::ROW
-    }
-
-    /// First word of a condition's row.
-    pub fn condition_row(&self, index: u32) -> usize {
-        self.layout.conditions + index as usize * condition::ROW
-    }
-
+    #[inline(never)]
     pub fn condition(&self, index: u32, field: usize) -> u32 {
-        self.get(self.condition_row(index) + field)
+        self.word(Table::Conditions, index, field)
     }
 
     pub fn put_condition(&self, index: u32, field: usize, value: u32) {
-        self.put(self.condition_row(index), condition::ROW, field, value);
+        self.put(Table::Conditions, index, field, value);
     }
 
+    #[inline(never)]
     pub fn transaction(&self, index: u32, field: usize) -> u32 {
-        self.get(self.layout.transactions + index as usize * transaction::ROW + field)
+        self.word(Table::Transactions, index, field)
     }
 
     pub fn put_transaction(&self, index: u32, field: usize, value: u32) {
-        let row = self.layout.transactions + index as usize * transaction::ROW;
-        self.put(row, transaction::ROW, field, value);
+        self.put(Table::Transactions, index, field, value);
     }
 
+    #[inline(never)]
     pub fn entry(&self, index: u32, field: usize) -> u32 {
-        self.get(self.layout.entries + index as usize * entry::ROW + field)
+        self.word(Table::Entries, index, field)
     }
 
     pub fn put_entry(&self, index: u32, field: usize, value: u32) {
-        self.put(self.layout.entries + index as usize * entry::ROW, entry::ROW, field, value);
+        self.put(Table::Entries, index, field, value);
     }
 
     /// A derived word of a slot.
+    #[inline(never)]
     pub fn derived(&self, at: SlotId, field: usize) -> u32 {
-        self.get(self.layout.derived + at.index() * derived::ROW + field)
+        self.word(Table::Derived, at.0, field)
     }
 
+    #[inline(never)]
     pub fn set_derived(&self, at: SlotId, field: usize, value: u32) {
-        self.set(self.layout.derived + at.index() * derived::ROW + field, value);
+        self.set(self.row(Table::Derived, at.0) + field, value);
+    }
+
+    /// Two words of a row as a time, the low one first.
+    #[inline(never)]
+    pub fn time(&self, table: Table, index: u32, field: usize) -> Instant {
+        let row = self.row(table, index) + field;
+        Instant(u64::from(self.get(row)) | u64::from(self.get(row + 1)) << 32)
+    }
+
+    #[inline(never)]
+    pub fn put_time(&self, table: Table, index: u32, field: usize, time: Instant) {
+        self.put(table, index, field, time.0 as u32);
+        self.put(table, index, field + 1, (time.0 >> 32) as u32);
+    }
+
+    /// The text of a condition.
+    #[inline(never)]
+    pub fn condition_text(&self, index: u32) -> [u8; FACT_BYTES_MAX] {
+        let mut text = [0; FACT_BYTES_MAX];
+        self.read_bytes(self.row(Table::Conditions, index) + condition::TEXT, &mut text);
+        text
     }
 
     /// Copies bytes out of words, little-endian.
@@ -462,20 +504,20 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Puts bytes into the words of a fact row from `field` on, zeros behind them up to `words` words.
-    pub fn put_bytes(&self, row: usize, length: usize, field: usize, words: usize, from: &[u8]) {
+    /// Puts bytes into words of a row of facts from `field` on, zeros behind them up to `words` words.
+    pub fn put_bytes(&self, table: Table, index: u32, field: usize, words: usize, from: &[u8]) {
         for word in 0..words {
             let mut bytes = [0; 4];
             for (at, byte) in bytes.iter_mut().enumerate() {
                 *byte = from.get(word * 4 + at).copied().unwrap_or(0);
             }
-            self.put(row, length, field + word, u32::from_le_bytes(bytes));
+            self.put(table, index, field + word, u32::from_le_bytes(bytes));
         }
     }
 
     fn bits(&self, set: Set) -> Bits<'a> {
-        let start = self.layout.sets + set as usize * self.layout.set_words;
-        Bits::new(&self.words[start..start + self.layout.set_words], self.layout.geometry.slots())
+        let count = self.layout.geometry.slots();
+        self.bits_at(self.layout.start(Table::Sets) + set as usize * Bits::words(count) as usize, count)
     }
 
     pub fn insert(&self, set: Set, slot: SlotId) {
@@ -506,19 +548,19 @@ impl<'a> Memory<'a> {
     }
 
     pub fn free_entries(&self) -> Bits<'a> {
-        self.bits_at(self.layout.free_entries, self.layout.capacities.entries)
+        self.bits_at(self.layout.start(Table::FreeEntries), self.layout.capacities.entries)
     }
 
     pub fn dirty_conditions(&self) -> Bits<'a> {
-        self.bits_at(self.layout.dirty_conditions, self.layout.capacities.conditions)
+        self.bits_at(self.layout.start(Table::DirtyConditions), self.layout.capacities.conditions)
     }
 
     /// Rows of transactions that ended and were not taken yet.
     pub fn ended(&self) -> Bits<'a> {
-        self.bits_at(self.layout.ended, self.layout.capacities.transactions)
+        self.bits_at(self.layout.start(Table::Ended), self.layout.capacities.transactions)
     }
 
     fn bits_at(&self, start: usize, count: u32) -> Bits<'a> {
-        Bits::new(&self.words[start..start + Bits::words(count)], count)
+        Bits::new(&self.words[start..start + Bits::words(count) as usize], count)
     }
 }

@@ -42,7 +42,7 @@ use crate::graph::{Goal, Hold, Phase};
 use crate::ident::SlotId;
 use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Instant;
-use memory::{Layout, Memory, Set, machine};
+use memory::{Layout, Memory, Set, Table, machine};
 use slot::{Process, state, told};
 use transaction::Cause;
 
@@ -105,7 +105,7 @@ pub struct Boot {
 
 /// Words of memory that an engine over this database takes.
 pub fn words_needed(_image: &Image<'_>, geometry: Geometry, capacities: Capacities) -> usize {
-    Layout::of(geometry, capacities).end
+    Layout::of(geometry, capacities).end()
 }
 
 /// Where the undo log lies in the memory; what is behind it is derived. For the simulator, which makes what a death in the
@@ -113,14 +113,16 @@ pub fn words_needed(_image: &Image<'_>, geometry: Geometry, capacities: Capaciti
 #[doc(hidden)]
 pub fn log_range(geometry: Geometry, capacities: Capacities) -> core::ops::Range<usize> {
     let layout = Layout::of(geometry, capacities);
-    layout.log..layout.derived
+    layout.start(Table::Log)..layout.start(Table::Derived)
 }
 
 /// The engine over a database and its memory. What is not in the memory is derived from it.
+// In this order, so that what is used most has the shortest addresses.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Engine<'a> {
-    image: Image<'a>,
     memory: Memory<'a>,
+    image: Image<'a>,
     /// Condition rows that may be on: those below this.
     conditions_used: u32,
     /// Entries of no transaction.
@@ -284,8 +286,7 @@ impl<'a> Engine<'a> {
         if old != new {
             let bits = self.memory.state(at) & !state::PHASE;
             self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
-            self.memory.put_slot(at, memory::slot::SINCE, self.now.0 as u32);
-            self.memory.put_slot(at, memory::slot::SINCE + 1, (self.now.0 >> 32) as u32);
+            self.memory.put_time(Table::Slots, at.0, memory::slot::SINCE, self.now);
             self.mark_published(at);
             self.memory.insert(Set::DirtyPhase, at);
             self.raise(at, Self::events_of(old, new));
@@ -331,8 +332,7 @@ impl<'a> Engine<'a> {
             && !self.memory.is_told(at, told::UNDER_WAY)
         {
             self.memory.put_machine(machine::BOOT_STATE, 1);
-            self.memory.put_machine(machine::BOOT_SINCE, self.now.0 as u32);
-            self.memory.put_machine(machine::BOOT_SINCE + 1, (self.now.0 >> 32) as u32);
+            self.memory.put_time(Table::Machine, 0, machine::BOOT_SINCE, self.now);
         }
     }
 

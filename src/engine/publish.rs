@@ -1,15 +1,15 @@
 //! What the engine shows: orders, texts, published rows, conditions, and what each slot waits for.
 
 use super::expression::Value;
-use super::memory::{Set, condition, derived, machine, slot, text};
-use super::slot::{Counter, state, told};
+use super::memory::{Set, Table, condition, derived, machine, slot, text};
+use super::slot::{Counter, FOLLOWS, HARD, ORDERED, SETTLES, state, told};
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
 use crate::board::published::{Blocker, ConditionRow, PublishedRow};
+use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::{Order, SlotId};
 use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
-use crate::time::Instant;
 
 impl Engine<'_> {
     pub(super) fn mark_published(&mut self, at: SlotId) {
@@ -37,10 +37,7 @@ impl Engine<'_> {
     pub fn take_condition(&mut self) -> Option<(u32, ConditionRow)> {
         let index = self.memory.dirty_conditions().pop()?;
         let get = |field| self.memory.condition(index, field);
-        let mut text = [0; FACT_BYTES_MAX];
-        if get(condition::VALUE) != 0 {
-            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut text);
-        }
+        let text = if get(condition::VALUE) == 0 { [0; FACT_BYTES_MAX] } else { self.memory.condition_text(index) };
         let row = ConditionRow {
             // The board's numbers: 1 on, 2 changing.
             value: match get(condition::VALUE) {
@@ -48,7 +45,7 @@ impl Engine<'_> {
                 value if value == Value::On as u32 => 1,
                 _ => 2,
             },
-            since: Instant(u64::from(get(condition::SINCE)) | u64::from(get(condition::SINCE + 1)) << 32),
+            since: self.memory.time(Table::Conditions, index, condition::SINCE),
             generation: get(condition::GENERATION),
             pid: get(condition::PID),
             uid: get(condition::UID),
@@ -76,7 +73,7 @@ impl Engine<'_> {
     /// The text that goes with the slot's order, if any.
     pub fn text(&self, at: SlotId) -> Option<Text> {
         let row = self.text_row(at)?;
-        let words = self.memory.text_row(row);
+        let words = self.memory.row(Table::Texts, row);
         let mut found = Text { row, instance: [0; INSTANCE_BYTES_MAX + 1], pass: [0; PASS_BYTES_MAX] };
         self.memory.read_bytes(words + text::NAME, &mut found.instance);
         self.memory.read_bytes(words + text::PASS, &mut found.pass);
@@ -88,14 +85,13 @@ impl Engine<'_> {
         let holds = self.memory.slot(at, slot::HOLDS);
         let pulled = self.memory.counter(at, Counter::Pulls) > 0;
         let shutdown = self.shutting_down() && self.goal(at) == Goal::Down;
-        let since = [self.memory.slot(at, slot::SINCE), self.memory.slot(at, slot::SINCE + 1)];
         PublishedRow {
             phase: self.told_phase(at),
             goal: self.goal(at),
             holds: Holds(
                 holds | if pulled { Hold::Need as u32 } else { 0 } | if shutdown { Holds::MARK_SHUTDOWN } else { 0 },
             ),
-            since: Instant(u64::from(since[0]) | u64::from(since[1]) << 32),
+            since: self.memory.time(Table::Slots, at.0, slot::SINCE),
             blocker: self.known_blocker(at),
             exists: self.lives(at) || self.is_template(at),
         }
@@ -107,11 +103,10 @@ impl Engine<'_> {
 
     /// How far the boot has come.
     pub fn boot(&self) -> Boot {
-        let get = |field| self.memory.machine(field);
-        let reached = get(machine::BOOT_STATE) != 0;
+        let reached = self.memory.machine(machine::BOOT_STATE) != 0;
         Boot {
             state: if reached { 1 + u32::from(self.missing == 0) } else { 0 },
-            since: Instant(u64::from(get(machine::BOOT_SINCE)) | u64::from(get(machine::BOOT_SINCE + 1)) << 32),
+            since: self.memory.time(Table::Machine, 0, machine::BOOT_SINCE),
         }
     }
 
@@ -122,34 +117,13 @@ impl Engine<'_> {
 
     fn known_blocker(&self, at: SlotId) -> Blocker {
         let word = self.memory.derived(at, derived::BLOCKER);
-        let slot = SlotId(word & 0x0fff_ffff);
-        match word >> 28 {
-            1 => Blocker::NeedsUp(slot),
-            2 => Blocker::Settles(slot),
-            3 => Blocker::WhileOff,
-            4 => Blocker::Marked,
-            5 => Blocker::Conflict(slot),
-            6 => Blocker::DependentStops(slot),
-            7 => Blocker::StartLimit,
-            8 => Blocker::Ordered,
-            _ => Blocker::Nothing,
-        }
+        Blocker::from_words(word >> 28, word & 0x0fff_ffff)
     }
 
     /// Finds anew what keeps the slot from its goal; says whether that changed.
     pub(super) fn look_at_blocker(&mut self, at: SlotId) -> bool {
-        let blocker = self.find_blocker(at);
-        let word = match blocker {
-            Blocker::Nothing => 0,
-            Blocker::NeedsUp(slot) => 1 << 28 | slot.0,
-            Blocker::Settles(slot) => 2 << 28 | slot.0,
-            Blocker::WhileOff => 3 << 28 | 0x0fff_ffff,
-            Blocker::Marked => 4 << 28 | 0x0fff_ffff,
-            Blocker::Conflict(slot) => 5 << 28 | slot.0,
-            Blocker::DependentStops(slot) => 6 << 28 | slot.0,
-            Blocker::StartLimit => 7 << 28 | 0x0fff_ffff,
-            Blocker::Ordered => 8 << 28 | 0x0fff_ffff,
-        };
+        let (code, slot) = self.find_blocker(at).to_words();
+        let word = code << 28 | slot;
         let changed = self.memory.derived(at, derived::BLOCKER) != word;
         self.memory.set_derived(at, derived::BLOCKER, word);
         changed
@@ -201,59 +175,54 @@ impl Engine<'_> {
     /// The first target, from the one found last time on, that a start waits for. Targets come up roughly in their order,
     /// so that all searches of one start together cost about one pass over its edges.
     fn find_target(&self, at: SlotId, hard: bool) -> Option<SlotId> {
-        let cursor = self.memory.derived(at, derived::CURSOR) as usize;
-        let waits = |relation: Relation, target: SlotId| {
-            let bits = self.memory.told(target);
-            match relation {
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains if hard => {
-                    bits & told::START_OK == 0
-                }
-                Relation::Contains | Relation::Wants | Relation::After | Relation::Observes if !hard => {
-                    bits & told::UNDER_WAY != 0
-                }
-                _ => false,
+        let waits = |edge: &Edge| {
+            let bits = self.memory.told(edge.slot);
+            match hard {
+                true => edge.relation.is_in(HARD) && bits & told::START_OK == 0,
+                false => edge.relation.is_in(SETTLES) && bits & told::UNDER_WAY != 0,
             }
         };
-        let find =
-            |skip: usize| self.edges(at).enumerate().skip(skip).find(|(_, edge)| waits(edge.relation, edge.slot));
-        let (place, edge) = find(cursor).or_else(|| find(0))?;
+        let find = |skip: usize| self.edges(at).enumerate().skip(skip).find(|(_, edge)| waits(edge));
+        let (place, edge) = find(self.memory.derived(at, derived::CURSOR) as usize).or_else(|| find(0))?;
         self.memory.set_derived(at, derived::CURSOR, place as u32);
         Some(edge.slot)
     }
 
     /// The first source that a stop (or, `going`, a start) waits for.
     fn find_dependent(&self, at: SlotId, going: bool) -> Option<SlotId> {
+        let holds_up = |relation: Relation, source: SlotId| {
+            let bit = match (relation.is_in(FOLLOWS), going) {
+                (true, false) => told::ACTIVE,
+                (false, false) if relation.is_in(ORDERED) => told::GOING,
+                (true, true) => told::GOING,
+                (false, _) => return false,
+            };
+            self.memory.is_told(source, bit)
+        };
+        let from = self.memory.derived(at, derived::CURSOR);
+        let (place, source) = self.find_source(at, from, &holds_up).or_else(|| self.find_source(at, 0, &holds_up))?;
+        self.memory.set_derived(at, derived::CURSOR, place);
+        Some(source)
+    }
+
+    /// The first source from this place on of which something is so, and its place.
+    pub(super) fn find_source(
+        &self,
+        at: SlotId,
+        from: u32,
+        is: &dyn Fn(Relation, SlotId) -> bool,
+    ) -> Option<(u32, SlotId)> {
         if at.0 >= self.services() {
             return None;
         }
-        let holds_up = |relation: Relation, source: SlotId| {
-            let bit = match relation {
-                Relation::Needs | Relation::Binds | Relation::Contains if !going => told::ACTIVE,
-                Relation::Needs | Relation::Binds | Relation::Contains => told::GOING,
-                Relation::NeedsToStart | Relation::Wants | Relation::After | Relation::Observes if !going => {
-                    told::GOING
-                }
-                Relation::NeedsToStart
-                | Relation::Wants
-                | Relation::After
-                | Relation::Observes
-                | Relation::Conflicts
-                | Relation::Listens => return None,
-            };
-            let mut sources = self.live(source);
+        for (place, edge) in self.image.reverse(at).enumerate().skip(from as usize) {
+            let mut sources = self.live(edge.slot);
             while let Some(source) = sources.next(self) {
-                if self.memory.is_told(source, bit) {
-                    return Some(source);
+                if is(edge.relation, source) {
+                    return Some((place as u32, source));
                 }
             }
-            None
-        };
-        let find = |skip: usize| {
-            let mut edges = self.image.reverse(at).enumerate().skip(skip);
-            edges.find_map(|(place, edge)| Some((place, holds_up(edge.relation, edge.slot)?)))
-        };
-        let (place, source) = find(self.memory.derived(at, derived::CURSOR) as usize).or_else(|| find(0))?;
-        self.memory.set_derived(at, derived::CURSOR, place as u32);
-        Some(source)
+        }
+        None
     }
 }

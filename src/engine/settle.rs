@@ -4,7 +4,7 @@
 use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Set, derived, slot};
-use super::slot::{Counter, state, told};
+use super::slot::{BINDS, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::database::service::flags;
 use crate::graph::{Phase, Relation};
@@ -66,7 +66,7 @@ impl Engine<'_> {
     }
 
     /// Evaluates its `while` anew.
-    pub(super) fn look_at_while(&mut self, at: SlotId) {
+    pub(super) fn look_at_while(&self, at: SlotId) {
         let value = match self.root(at, Role::While) {
             Some(root) => self.value(at, Role::While, root, 0),
             None => Value::On,
@@ -98,51 +98,43 @@ impl Engine<'_> {
         let lost = memory.counter(at, Counter::Lost) > 0 || bits & told::BROKEN != 0;
         let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
         let restart_wanted = facts & state::RESTART_WANTED != 0 && active;
-        let steady = active && !ordered_down && !must_stop;
 
-        let mut told_bits = 0;
-        let mut set = |bit: u32, is: bool| {
-            if is {
-                told_bits |= bit;
-            }
-        };
-        set(told::ACTIVE, active);
-        set(told::MUST_STOP, must_stop);
-        set(told::GOING, must_stop || ordered_down);
-        set(told::START_OK, steady && phase == Phase::Up && !restart_wanted);
-        let turning = self.is_oneshot(at) && (restart_wanted || phase == Phase::Restarting);
-        set(told::KEEP_OK, steady && matches!(phase, Phase::Up | Phase::Restarting) && !turning);
-        set(told::LEAVING, !goal_up && (active || phase == Phase::Stopping));
-        set(told::FAILED, phase == Phase::Failed);
-        set(told::MISSING, phase != Phase::Up && self.image.flags(self.record(at)) & flags::ESSENTIAL != 0);
         let by_command = facts & state::RESTART != 0
             && facts & state::RETRIED == 0
             && process.report() != crate::board::reports::State::Delayed;
-        let under_way = restart_wanted
-            || match phase {
-                Phase::Starting => true,
-                Phase::Stopping => goal_up,
-                Phase::Up => must_stop && goal_up,
-                Phase::Restarting => (!bundle && by_command) || must_stop && goal_up,
-                Phase::Waiting if gate != Value::On => memory.counter(at, Counter::Observed) > 0,
-                Phase::Waiting => memory.counter(at, Counter::Hopeless) == 0,
-                Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
-            }
-            // Up, it has passed its soft waits: they are not taken again in that life.
-            || bundle && goal_up && phase != Phase::Up && memory.counter(at, Counter::Unsettled) > 0;
-        set(told::UNDER_WAY, under_way);
-        let up = match phase {
-            Phase::Up => Value::On,
-            Phase::Restarting => Value::Changing,
-            Phase::Down
-            | Phase::Waiting
-            | Phase::Starting
-            | Phase::Stopping
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Done => Value::Off,
+        let (mut is, under_way) = match phase {
+            Phase::Down | Phase::Skipped | Phase::Done => (0, false),
+            Phase::Failed => (told::FAILED, false),
+            Phase::Starting => (0, true),
+            Phase::Stopping => (0, goal_up),
+            Phase::Up => (told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT, false),
+            Phase::Restarting => (told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT, !bundle && by_command),
+            Phase::Waiting if gate != Value::On => (0, memory.counter(at, Counter::Observed) > 0),
+            Phase::Waiting => (0, memory.counter(at, Counter::Hopeless) == 0),
         };
-        told_bits | (up as u32) << told::UP_SHIFT
+        if must_stop || ordered_down || !active {
+            is &= !(told::START_OK | told::KEEP_OK);
+        }
+        if restart_wanted {
+            is &= !told::START_OK;
+        }
+        if self.is_oneshot(at) && (restart_wanted || phase == Phase::Restarting) {
+            is &= !told::KEEP_OK;
+        }
+        // Up, a bundle has passed its soft waits: they are not taken again in that life.
+        let settling = bundle && goal_up && phase != Phase::Up && memory.counter(at, Counter::Unsettled) > 0;
+        let essential = self.image.flags(self.record(at)) & flags::ESSENTIAL != 0;
+        for (bit, so) in [
+            (told::ACTIVE, active),
+            (told::MUST_STOP, must_stop),
+            (told::GOING, must_stop || ordered_down),
+            (told::UNDER_WAY, under_way || restart_wanted || must_stop && goal_up || settling),
+            (told::LEAVING, !goal_up && (active || phase == Phase::Stopping)),
+            (told::MISSING, phase != Phase::Up && essential),
+        ] {
+            is |= if so { bit } else { 0 };
+        }
+        is
     }
 
     /// Tells the neighbours what has changed of this slot.
@@ -162,7 +154,6 @@ impl Engine<'_> {
         if new & (told::GOAL | told::ACTIVE) == told::GOAL {
             self.memory.insert(Set::Start, at);
         }
-        let grew = |bit: u32| new & bit != 0;
         for (bit, total) in [
             (told::UNDER_WAY, &mut self.under_way),
             (told::LEAVING, &mut self.leaving),
@@ -174,49 +165,33 @@ impl Engine<'_> {
         }
         if changed & (told::ACTIVE | told::GOING) != 0 {
             for edge in self.edges(at) {
-                self.tell_target(at, edge.slot, edge.relation, changed, grew(told::ACTIVE), grew(told::GOING));
+                self.tell_target(at, edge.slot, edge.relation, old, new);
             }
         }
         const FOR_SOURCES: u32 =
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
-        if changed & FOR_SOURCES != 0 && at.0 < self.image.services() {
-            for edge in self.image.reverse(at) {
-                if edge.relation == Relation::Conflicts {
-                    continue;
-                }
-                let mut sources = self.live(edge.slot);
-                while let Some(source) = sources.next(self) {
-                    self.tell_source(at, source, edge.relation, old, new);
-                }
-            }
+        if changed & FOR_SOURCES != 0 {
+            self.find_source(at, 0, &|relation, source| {
+                self.tell_source(at, source, relation, old, new);
+                false
+            });
         }
     }
 
-    fn tell_target(&mut self, at: SlotId, target: SlotId, relation: Relation, changed: u32, active: bool, going: bool) {
-        let memory = self.memory;
-        let mut crossed = false;
-        let mut count = |to: SlotId, counter: Counter, up: bool| crossed |= memory.count(to, counter, up);
+    fn tell_target(&self, at: SlotId, target: SlotId, relation: Relation, old: u32, new: u32) {
+        let memory = &self.memory;
+        let mut crossed = memory.recount(target, &OF_SOURCES, relation, Some(old), new);
         match relation {
+            // A restart in place waits for some of them, not for all.
             Relation::Needs | Relation::Binds | Relation::Contains => {
-                if changed & told::ACTIVE != 0 {
-                    count(target, Counter::Dependents, active);
-                }
-                if changed & told::GOING != 0 {
-                    count(target, Counter::Leaving, going);
-                }
-                // A restart in place waits for some of them, not for all.
                 crossed |= memory.state(target) & state::RESTART_WANTED != 0;
             }
-            Relation::NeedsToStart | Relation::Wants | Relation::After | Relation::Observes => {
-                if changed & told::GOING != 0 {
-                    count(target, Counter::SoftLeaving, going);
-                }
-            }
+            Relation::NeedsToStart | Relation::Wants | Relation::After | Relation::Observes => {}
             Relation::Conflicts => {
-                if changed & told::ACTIVE != 0 {
+                if (old ^ new) & told::ACTIVE != 0 {
                     let mut rivals = self.live(target);
                     while let Some(rival) = rivals.next(self) {
-                        memory.count(rival, Counter::Rivals, active);
+                        memory.count(rival, Counter::Rivals, new & told::ACTIVE != 0);
                         memory.insert(Set::Start, rival);
                         memory.insert(Set::Tell, rival);
                     }
@@ -234,48 +209,20 @@ impl Engine<'_> {
         }
     }
 
-    fn tell_source(&mut self, at: SlotId, source: SlotId, relation: Relation, old: u32, new: u32) {
-        let memory = self.memory;
+    fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, old: u32, new: u32) {
+        if relation == Relation::Conflicts {
+            return;
+        }
+        let memory = &self.memory;
         let changed = old ^ new;
-        let hopeless = |bits: u32| bits & (told::START_OK | told::UNDER_WAY) == 0;
-        let mut crossed = false;
-        let mut count = |counter: Counter, bit: u32, when: u32| {
-            if changed & bit != 0 {
-                crossed |= memory.count(source, counter, new & bit == when);
+        let crossed = memory.recount(source, &OF_TARGETS, relation, Some(old), new);
+        if changed & (told::UP | told::FAILED) != 0 {
+            if relation == Relation::Observes {
+                self.look_at_while(source);
+            } else if relation == Relation::Listens && self.live_triggers {
+                memory.insert(Set::Flipped, at);
+                memory.insert(Set::Listen, source);
             }
-        };
-        match relation {
-            Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains => {
-                count(Counter::Unmet, told::START_OK, 0);
-                match relation {
-                    Relation::Needs | Relation::Contains => count(Counter::Lost, told::KEEP_OK, 0),
-                    Relation::Binds => count(Counter::Lost, told::START_OK, 0),
-                    _ => {}
-                }
-                if relation == Relation::Contains {
-                    count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY);
-                    count(Counter::MembersLeaving, told::LEAVING, told::LEAVING);
-                    count(Counter::MembersUnready, told::START_OK, 0);
-                }
-                if hopeless(old) != hopeless(new) {
-                    crossed |= memory.count(source, Counter::Hopeless, hopeless(new));
-                }
-            }
-            Relation::Wants | Relation::After => count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY),
-            Relation::Observes => {
-                count(Counter::Unsettled, told::UNDER_WAY, told::UNDER_WAY);
-                count(Counter::Observed, told::UNDER_WAY, told::UNDER_WAY);
-                if changed & (told::UP | told::FAILED) != 0 {
-                    self.look_at_while(source);
-                }
-            }
-            Relation::Listens => {
-                if self.live_triggers && changed & (told::UP | told::FAILED) != 0 {
-                    memory.insert(Set::Flipped, at);
-                    memory.insert(Set::Listen, source);
-                }
-            }
-            Relation::Conflicts => {}
         }
         if changed & new & told::START_OK != 0 {
             match relation {
@@ -299,7 +246,7 @@ impl Engine<'_> {
     }
 
     /// Whether something it binds to became ready after its own current life began.
-    pub(super) fn look_at_binds(&mut self, at: SlotId) {
+    pub(super) fn look_at_binds(&self, at: SlotId) {
         let began = self.memory.slot(at, slot::BEGAN);
         let living = !self.is_bundle(at) && self.process(at).living();
         let broken = living
@@ -317,27 +264,18 @@ impl Engine<'_> {
 
     /// This slot became ready anew without its neighbours having seen it go: what binds to it has to look.
     fn tell_new_life(&mut self, at: SlotId) {
-        for edge in self.image.reverse(at) {
-            let mut sources = self.live(edge.slot);
-            while let Some(source) = sources.next(self) {
-                match edge.relation {
-                    Relation::Binds => self.look_at_binds(source),
-                    Relation::Contains if self.pass_on_ready(at, source) => self.memory.insert(Set::NewLife, source),
-                    Relation::Contains
-                    | Relation::Needs
-                    | Relation::NeedsToStart
-                    | Relation::Wants
-                    | Relation::After
-                    | Relation::Conflicts
-                    | Relation::Observes
-                    | Relation::Listens => {}
-                }
+        self.find_source(at, 0, &|relation, source| {
+            if relation == Relation::Binds {
+                self.look_at_binds(source);
+            } else if relation == Relation::Contains && self.pass_on_ready(at, source) {
+                self.memory.insert(Set::NewLife, source);
             }
-        }
+            false
+        });
     }
 
     /// What binds to a bundle binds to its members: a bundle became ready when the last of them did.
-    fn pass_on_ready(&mut self, member: SlotId, bundle: SlotId) -> bool {
+    fn pass_on_ready(&self, member: SlotId, bundle: SlotId) -> bool {
         let ready = self.memory.slot(member, slot::READY);
         let newer = (ready.wrapping_sub(self.memory.slot(bundle, slot::READY)) as i32) > 0;
         if newer {
@@ -378,31 +316,10 @@ impl Engine<'_> {
 
     /// The first active source that follows a restart in place of this slot.
     pub(super) fn bound_source(&self, at: SlotId) -> Option<SlotId> {
-        if at.0 >= self.image.services() {
-            return None;
-        }
-        let oneshot = self.is_oneshot(at);
-        for edge in self.image.reverse(at) {
-            let follows = match edge.relation {
-                Relation::Binds => true,
-                Relation::Needs | Relation::Contains => oneshot,
-                Relation::NeedsToStart
-                | Relation::Wants
-                | Relation::After
-                | Relation::Conflicts
-                | Relation::Observes
-                | Relation::Listens => false,
-            };
-            if follows {
-                let mut sources = self.live(edge.slot);
-                while let Some(source) = sources.next(self) {
-                    if self.memory.is_told(source, told::ACTIVE) {
-                        return Some(source);
-                    }
-                }
-            }
-        }
-        None
+        let following = if self.is_oneshot(at) { FOLLOWS } else { BINDS };
+        let follows =
+            |relation: Relation, source| relation.is_in(following) && self.memory.is_told(source, told::ACTIVE);
+        self.find_source(at, 0, &follows).map(|(_, source)| source)
     }
 
     fn try_start(&mut self, at: SlotId) {

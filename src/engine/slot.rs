@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, derived, slot};
 use crate::board::reports::State;
-use crate::graph::Phase;
+use crate::graph::{Phase, Relation};
 use crate::ident::SlotId;
 
 /// Bits of the fact word `slot::STATE`.
@@ -106,7 +106,62 @@ pub enum Counter {
     MembersUnready = 11,
 }
 
+/// What a counter counts: neighbours by one of these relations that have one of these told bits, or that have none.
+#[derive(Clone, Copy)]
+pub struct Counts {
+    counter: Counter,
+    relations: u32,
+    bits: u32,
+    having: bool,
+}
+
+pub const HARD: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains]);
+const STAYS: u32 = Relation::set(&[Relation::Needs, Relation::Contains]);
+pub const BINDS: u32 = Relation::set(&[Relation::Binds]);
+const CONTAINS: u32 = Relation::set(&[Relation::Contains]);
+const OBSERVES: u32 = Relation::set(&[Relation::Observes]);
+pub const SETTLES: u32 = Relation::set(&[Relation::Wants, Relation::After, Relation::Contains, Relation::Observes]);
+pub const FOLLOWS: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::Contains]);
+pub const ORDERED: u32 = Relation::set(&[Relation::NeedsToStart, Relation::Wants, Relation::After, Relation::Observes]);
+
+const fn counts(counter: Counter, relations: u32, bits: u32, having: bool) -> Counts {
+    Counts { counter, relations, bits, having }
+}
+
+/// What a slot counts of its targets.
+pub const OF_TARGETS: [Counts; 8] = [
+    counts(Counter::Unmet, HARD, told::START_OK, false),
+    counts(Counter::Hopeless, HARD, told::START_OK | told::UNDER_WAY, false),
+    counts(Counter::Lost, STAYS, told::KEEP_OK, false),
+    counts(Counter::Lost, BINDS, told::START_OK, false),
+    counts(Counter::Unsettled, SETTLES, told::UNDER_WAY, true),
+    counts(Counter::Observed, OBSERVES, told::UNDER_WAY, true),
+    counts(Counter::MembersLeaving, CONTAINS, told::LEAVING, true),
+    counts(Counter::MembersUnready, CONTAINS, told::START_OK, false),
+];
+
+/// What a slot counts of its sources. (Rivals are counted one by one: a template stands for several.)
+pub const OF_SOURCES: [Counts; 3] = [
+    counts(Counter::Dependents, FOLLOWS, told::ACTIVE, true),
+    counts(Counter::Leaving, FOLLOWS, told::GOING, true),
+    counts(Counter::SoftLeaving, ORDERED, told::GOING, true),
+];
+
 impl Memory<'_> {
+    /// Counts a neighbour whose told bits change; `old` is none for one that was not counted at all. Says whether a counter
+    /// became or left zero.
+    pub fn recount(&self, at: SlotId, table: &[Counts], relation: Relation, old: Option<u32>, new: u32) -> bool {
+        let mut crossed = false;
+        for row in table {
+            let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
+            let (before, after) = (old.is_some_and(is_counted), is_counted(new));
+            if relation.is_in(row.relations) && before != after {
+                crossed |= self.count(at, row.counter, after);
+            }
+        }
+        crossed
+    }
+
     pub fn counter(&self, at: SlotId, counter: Counter) -> u32 {
         self.derived(at, counter as usize / 2) >> (counter as u32 % 2 * 16) & 0xffff
     }

@@ -3,7 +3,7 @@
 //!
 //! All of it is facts, noted in the step in which something begins to move: an engine that takes over knows as much.
 
-use super::memory::{Set, derived, entry, machine, transaction};
+use super::memory::{Set, Table, derived, entry, machine, transaction};
 use super::slot::{Counter, state, told};
 use super::{Engine, Outcome, Standing};
 use crate::graph::{Goal, Phase};
@@ -260,12 +260,12 @@ impl Engine<'_> {
 
     /// The slot's next open entry plus one.
     fn next_entry(&self, index: u32) -> u32 {
-        self.memory.get(self.memory.layout.entry_next + index as usize)
+        self.memory.word(Table::EntryNext, index, 0)
     }
 
     pub(super) fn link_entry(&mut self, at: SlotId, index: u32) {
         let head = self.memory.derived(at, derived::HEAD);
-        self.memory.set(self.memory.layout.entry_next + index as usize, head);
+        self.memory.set(self.memory.row(Table::EntryNext, index), head);
         self.memory.set_derived(at, derived::HEAD, index + 1);
     }
 

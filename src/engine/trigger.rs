@@ -4,7 +4,7 @@
 
 use super::expression::{Role, Value};
 use super::fact::{self, Fact};
-use super::memory::{Set, condition, machine, slot, text};
+use super::memory::{Set, Table, condition, machine, slot, text};
 use super::slot::told;
 use super::transaction::Wanted;
 use super::{Engine, Refusal, Sender};
@@ -49,12 +49,10 @@ impl Engine<'_> {
         }
         let generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
         self.memory.put_machine(machine::GENERATION, generation);
-        let since = [self.now.0 as u32, (self.now.0 >> 32) as u32];
+        self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
         for (field, value) in [
             (condition::VALUE, Value::On as u32),
             (condition::GENERATION, generation),
-            (condition::SINCE, since[0]),
-            (condition::SINCE + 1, since[1]),
             (condition::PID, sender.pid),
             (condition::UID, sender.uid),
             (condition::LEASE, lease),
@@ -62,8 +60,7 @@ impl Engine<'_> {
         ] {
             self.memory.put_condition(index, field, value);
         }
-        let row = self.memory.condition_row(index);
-        self.memory.put_bytes(row, condition::ROW, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
+        self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
         self.conditions_used = self.conditions_used.max(index + 1);
         self.memory.dirty_conditions().insert(index);
         if !was_on {
@@ -103,8 +100,7 @@ impl Engine<'_> {
             {
                 continue;
             }
-            let mut bytes = [0; FACT_BYTES_MAX];
-            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            let bytes = self.memory.condition_text(index);
             let fact = Fact::of_padded(&bytes);
             self.clear_condition(index);
             let still_on = (0..self.conditions_used)
@@ -134,9 +130,7 @@ impl Engine<'_> {
         if self.memory.condition(index, condition::HASH) != fact::hash(fact::name(fact.text())) {
             return false;
         }
-        let mut bytes = [0; FACT_BYTES_MAX];
-        self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
-        bytes == *fact.padded()
+        self.memory.condition_text(index) == *fact.padded()
     }
 
     /// Refuses a fact that would make more instances than there is room for, before anything has changed.
@@ -320,8 +314,7 @@ impl Engine<'_> {
             if self.memory.condition(index, condition::VALUE) == 0 {
                 continue;
             }
-            let mut bytes = [0; FACT_BYTES_MAX];
-            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            let bytes = self.memory.condition_text(index);
             let makes = self.leaf_matches(Some(name), node, &bytes)
                 && self.instance_name(template, &bytes).is_some_and(|made| made.as_bytes() == name);
             let generation = self.memory.condition(index, condition::GENERATION);
@@ -345,8 +338,7 @@ impl Engine<'_> {
         let (Some(root), name) = (self.root(template, Role::ForEach), self.name(at)) else { return };
         let instance = name.as_bytes().split(|byte| *byte == b'@').nth(1).unwrap_or(b"");
         if let Some(index) = self.oldest_of(template, root, instance) {
-            let mut bytes = [0; FACT_BYTES_MAX];
-            self.memory.read_bytes(self.memory.condition_row(index) + condition::TEXT, &mut bytes);
+            let bytes = self.memory.condition_text(index);
             self.keep_pass(at, &bytes);
         }
     }
@@ -368,8 +360,7 @@ impl Engine<'_> {
                 length += part.len();
             }
         }
-        let row = self.memory.text_row(row);
-        self.memory.put_bytes(row, text::ROW, text::PASS, PASS_BYTES_MAX / 4, &pass);
+        self.memory.put_bytes(Table::Texts, row, text::PASS, PASS_BYTES_MAX / 4, &pass);
     }
 
     /// `up()` or `failed()` of something changed that this one's triggers listen to.

@@ -41,6 +41,21 @@ impl Relation {
         Relation::Listens,
     ];
 
+    /// These as a set, for `is_in`.
+    pub const fn set(of: &[Relation]) -> u32 {
+        let (mut set, mut at) = (0, 0);
+        while at < of.len() {
+            set |= 1 << of[at] as u32;
+            at += 1;
+        }
+        set
+    }
+
+    /// Whether it is in a set.
+    pub const fn is_in(self, set: u32) -> bool {
+        set >> self as u32 & 1 == 1
+    }
+
     /// The relation with this number, if there is one.
     pub const fn from_number(number: u32) -> Option<Relation> {
         if number < Relation::ALL.len() as u32 { Some(Relation::ALL[number as usize]) } else { None }
