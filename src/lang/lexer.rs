@@ -68,8 +68,67 @@ pub struct Word {
 }
 
 /// Characters as a count that fits a position.
+#[inline(never)]
 fn count(text: &str) -> u32 {
-    text.chars().count() as u32
+    // Every byte but those that continue a character.
+    text.bytes().filter(|byte| byte & 0xc0 != 0x80).count() as u32
+}
+
+/// Bytes up to the first for which `is_it` says yes. It says so of ASCII alone.
+fn until(text: &str, is_it: impl Fn(u8) -> bool) -> usize {
+    text.bytes().position(is_it).unwrap_or(text.len())
+}
+
+/// The text up to the first blank or `=`, and from there on.
+#[inline(never)]
+fn split_word(text: &str) -> (&str, &str) {
+    text.split_at(until(text, |byte| is_blank(byte) || byte == b'='))
+}
+
+/// The text without the blanks before it.
+#[inline(never)]
+fn trim_start(text: &str) -> &str {
+    &text[until(text, |byte| !is_blank(byte))..]
+}
+
+/// The text without the blanks behind it.
+#[inline(never)]
+fn trim_end(text: &str) -> &str {
+    let end = text.bytes().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+/// The lines of a text; the last one has no newline behind it, and may be empty.
+struct Lines<'a> {
+    rest: Option<&'a str>,
+    /// Of the line that `next` gave.
+    number: u32,
+}
+
+impl<'a> Lines<'a> {
+    const fn of(text: &'a str) -> Lines<'a> {
+        Lines { rest: Some(text), number: 0 }
+    }
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest?;
+        let end = until(text, |byte| byte == b'\n');
+        self.rest = text.get(end + 1..);
+        self.number += 1;
+        Some(&text[..end])
+    }
+}
+
+/// Where the first control character but a tab stands.
+fn control(line: &str) -> Option<usize> {
+    let bytes = line.as_bytes();
+    (0..bytes.len()).find(|&at| match bytes[at] {
+        b'\t' => false,
+        // U+0080 to U+009F in UTF-8.
+        0xc2 => matches!(bytes.get(at + 1), Some(0x80..=0x9f)),
+        byte => byte.is_ascii_control(),
+    })
 }
 
 /// The text of a file if it is text, not too long, and without what never belongs into it.
@@ -92,20 +151,23 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         let message = format_args!("a byte order mark");
         sink.error("byte-order-mark", position, message).help(format_args!("plain UTF-8 has none"));
     }
-    for (number, line) in text.split('\n').enumerate() {
-        let position = Position { line: number as u32 + 1, column: 1, length: 1, ..whole };
-        if line.len() > SOURCE_LINE_BYTES_MAX {
+    let mut lines = Lines::of(text);
+    let (mut line, mut last) = (0, "");
+    while let Some(text) = lines.next() {
+        (line, last) = (lines.number, text);
+        let position = Position { line, column: 1, length: 1, ..whole };
+        if text.len() > SOURCE_LINE_BYTES_MAX {
             let message =
-                format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", line.len());
+                format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", text.len());
             let help = format_args!("a long value goes on in indented lines");
             sink.error("line-too-long", position, message).help(help);
             return None;
         }
         // One is enough to say what kind of file this is.
-        if let Some(at) = line.find(|c: char| c.is_control() && c != '\t') {
-            let column = count(&line[..at]) + 1;
+        if let Some(at) = control(text) {
+            let column = count(&text[..at]) + 1;
             let position = Position { column, ..position };
-            let (name, what, help) = match line.as_bytes()[at] {
+            let (name, what, help) = match text.as_bytes()[at] {
                 b'\r' => {
                     ("carriage-return", "a carriage return", "lines end in a newline alone; dos2unix makes them so")
                 }
@@ -117,9 +179,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         }
     }
     if let Some(byte) = bad {
-        let line = text.split('\n').count() as u32;
-        let column = count(text.rsplit('\n').next().unwrap_or("")) + 1;
-        let position = Position { line, column, length: 1, ..whole };
+        let position = Position { line, column: count(last) + 1, length: 1, ..whole };
         let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
         sink.error("not-utf8", position, message);
     }
@@ -133,10 +193,10 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
     // Whether an indented line has something to continue; `Some(false)` behind a line that was refused, so that what
     // continues it is not a second finding.
     let mut continues = None;
-    let mut lines = text.split('\n').enumerate();
-    while let Some((index, line)) = lines.next() {
-        let number = index as u32 + 1;
-        let content = line.trim_start_matches([' ', '\t']);
+    let mut lines = Lines::of(text);
+    while let Some(line) = lines.next() {
+        let number = lines.number;
+        let content = trim_start(line);
         let column = (line.len() - content.len()) as u32 + 1;
         if content.is_empty() || content.starts_with('#') {
             continue;
@@ -145,11 +205,9 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         if column > 1 {
             match (continues, entries.last_mut()) {
                 (Some(true), Some(entry)) => {
-                    if let Some((key, _)) = content.split_once('=')
-                        && key.ends_with([' ', '\t'])
-                        && is_key(key.trim_end())
-                    {
-                        let key = key.trim_end();
+                    let (before, equals) = content.split_at(until(content, |byte| byte == b'='));
+                    let key = trim_end(before);
+                    if !equals.is_empty() && key.len() < before.len() && is_key(key) {
                         let message = format_args!("{} is indented, so it continues \"{}\"", Shown(key), entry.key);
                         let help = format_args!(
                             "a key begins in the first column; quote the \"=\" if it belongs to the value"
@@ -162,7 +220,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 (Some(false), _) => {}
                 _ => {
                     let message = format_args!("an indented line continues a value, and none is above it");
-                    sink.error("nothing-to-continue", at(column, count(content.trim_end())), message);
+                    sink.error("nothing-to-continue", at(column, count(trim_end(content))), message);
                     continues = Some(false);
                 }
             }
@@ -172,12 +230,11 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         if content.starts_with('[') {
             let message = format_args!("a service file has no sections");
             let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
-            sink.error("section", at(1, count(content.trim_end())), message).help(help);
+            sink.error("section", at(1, count(trim_end(content))), message).help(help);
             continue;
         }
-        let key_end = content.find([' ', '\t', '=']).unwrap_or(content.len());
-        let (key, rest) = content.split_at(key_end);
-        let value = rest.trim_start_matches([' ', '\t']);
+        let (key, rest) = split_word(content);
+        let value = trim_start(rest);
         let equals_column = count(key) + (rest.len() - value.len()) as u32 + 1;
         let Some(value) = value.strip_prefix('=') else {
             let message = format_args!("expected \"=\" behind {}", Shown(key));
@@ -192,13 +249,12 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         continues = Some(true);
         let position = at(1, count(key));
         let value_at = at(equals_column + 1, 1);
-        let content = value.trim_start_matches([' ', '\t']);
+        let content = trim_start(value);
         let column = equals_column + 1 + (value.len() - content.len()) as u32;
         let mut entry = Entry { key, position, value_at, segments: Vec::new(), script: None };
         if let Some(rest) = content.strip_prefix("<<") {
-            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-            let (word, rest) = rest.split_at(end);
-            let program = rest.trim_start_matches([' ', '\t']);
+            let (word, rest) = rest.split_at(until(rest, is_blank));
+            let program = trim_start(rest);
             let program_column = column + 2 + count(word) + (rest.len() - program.len()) as u32;
             if !program.is_empty() {
                 entry.segments.push(Segment { text: program, line: number, column: program_column });
@@ -215,7 +271,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             }
             let mut body = Vec::new();
             let mut closed = false;
-            for (_, line) in lines.by_ref() {
+            while let Some(line) = lines.next() {
                 if line == word {
                     closed = true;
                     break;
@@ -249,7 +305,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
 fn script(lines: &[&str]) -> String {
     let mut common: Option<&str> = None;
     for line in lines {
-        let content = line.trim_start_matches([' ', '\t']);
+        let content = trim_start(line);
         if content.is_empty() {
             continue;
         }
@@ -313,7 +369,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                 Ok(end) => at = end,
                 Err((fault, opened)) => {
                     let before = segment.text.get(start..opened).unwrap_or("");
-                    let open = segment.text.get(opened..).map_or(1, |open| count(open.trim_end_matches([' ', '\t'])));
+                    let open = segment.text.get(opened..).map_or(1, |open| count(trim_end(open)));
                     let place = Position { column: position.column + count(before), length: open, ..position };
                     let finding = sink.error("quote", place, format_args!("{}", fault.text()));
                     if fault == words::Fault::TrailingBackslash {
@@ -327,7 +383,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
             position.length = count(written);
             // Quotes and delimiters are ASCII, so whole characters went in.
             let text = String::from_utf8_lossy(&text).into_owned();
-            let plain = !written.contains(['\'', '"', '\\']);
+            let plain = !written.bytes().any(|byte| matches!(byte, b'\'' | b'"' | b'\\'));
             found.push(Word { text, position, plain, token });
             position.column += position.length;
         }
@@ -341,18 +397,18 @@ pub fn text(entry: &Entry<'_>) -> String {
     for segment in &entry.segments {
         let bytes = segment.text.as_bytes();
         let comment = (0..bytes.len()).find(|&at| bytes[at] == b'#' && (at == 0 || is_blank(bytes[at - 1])));
-        let part = segment.text[..comment.unwrap_or(bytes.len())].trim_end_matches([' ', '\t']);
+        let part = trim_end(&segment.text[..comment.unwrap_or(bytes.len())]);
         if !joined.is_empty() && !part.is_empty() {
             joined.push(' ');
         }
         joined.push_str(part);
     }
-    for quote in ['"', '\''] {
-        if let Some(inner) = joined.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
-            && !inner.contains(quote)
-        {
-            return String::from(inner);
-        }
+    if let [first @ (b'"' | b'\''), inner @ .., last] = joined.as_bytes()
+        && first == last
+        && !inner.contains(first)
+    {
+        let end = joined.len() - 1;
+        return String::from(&joined[1..end]);
     }
     joined
 }

@@ -10,6 +10,7 @@ use super::diagnostic::{Meant, Shown, Sink};
 use super::expression;
 use super::keys::{Key, Value};
 use super::lexer::{self, Entry, Word};
+use super::order::order;
 use crate::expand::{Piece, pieces};
 use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
@@ -53,31 +54,32 @@ impl Filler<'_, '_> {
         let Some(first) = words.first().or(entry.script.is_some().then_some(&EMPTY)) else {
             return self.no_value(key, entry);
         };
+        let word = if takes_one(key.value) { self.one(&words, key)? } else { first };
+        let definition = &mut *self.definition;
         match key.value {
             Value::Text(_) => {}
-            Value::Choice(choices, set) => {
-                let word = self.one(&words, key)?;
-                match choices.iter().position(|choice| *choice == word.text) {
-                    Some(index) => set(self.definition, index),
-                    None => return self.bad_choice(word, choices, key),
-                }
-            }
+            Value::Choice(choices, set) => match choices.iter().position(|choice| *choice == word.text) {
+                Some(index) => set(definition, index),
+                None => return self.bad_choice(word, choices, key),
+            },
             Value::Command => self.definition.command = self.command(entry, &words, key)?,
             Value::Stop => self.definition.stop = self.actions(entry, &words, first, key)?,
             Value::Reload => {
-                let mut actions = self.actions(entry, &words, first, key)?.into_iter();
-                self.definition.reload = actions.next();
-                if actions.next().is_some() {
+                let mut actions = self.actions(entry, &words, first, key)?;
+                if actions.len() > 1 {
                     return self.bad(words.get(2)?.position, format_args!("\"reload\" sends one signal"), key);
                 }
+                self.definition.reload = actions.pop();
             }
-            Value::Relation(relation) => {
+            Value::Relation(relation) | Value::Inverse(relation) => {
                 let names = self.services(&words, key)?;
-                self.definition.relations.extend(names.into_iter().map(|name| (relation, name)));
-            }
-            Value::Inverse(relation) => {
-                let names = self.services(&words, key)?;
-                self.definition.inverse_relations.extend(names.into_iter().map(|name| (relation, name)));
+                let list = match key.value {
+                    Value::Relation(_) => &mut self.definition.relations,
+                    _ => &mut self.definition.inverse_relations,
+                };
+                for name in names {
+                    list.push((relation, name));
+                }
             }
             Value::Expression(field) => {
                 *field(self.definition) = Some(expression::parse(&words, end_of(&words, entry), self.sink)?);
@@ -89,10 +91,7 @@ impl Filler<'_, '_> {
                 }
                 self.definition.for_each = Some(found);
             }
-            Value::Instance => {
-                let word = self.one(&words, key)?;
-                self.definition.instance = self.instance(word, key)?;
-            }
+            Value::Instance => self.definition.instance = self.instance(word, key)?,
             Value::Pass => {
                 for word in &words {
                     if !names::is_variable(&word.text) || word.text == "INSTANCE" {
@@ -100,75 +99,63 @@ impl Filler<'_, '_> {
                         return self.bad(word.position, message, key);
                     }
                 }
-                self.distinct(&words, key, &mut |word| &word.text)?;
-                self.definition.pass = words.into_iter().map(|word| word.text).collect();
-            }
-            Value::Ready => return self.ready(&words, key),
-            Value::Duration(min, max, field) => {
-                let word = self.one(&words, key)?;
-                match duration_ms(&word.text) {
-                    Some(ms) if (u64::from(min)..=u64::from(max)).contains(&ms) => *field(self.definition) = ms as u32,
-                    Some(_) => {
-                        return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", max / 86_400_000));
-                    }
-                    None => return self.bad_word("time", word, key),
+                self.distinct(&words, key, &|word| &word.text)?;
+                for word in words {
+                    self.definition.pass.push(word.text);
                 }
             }
-            Value::Count(max, field) => {
-                let word = self.one(&words, key)?;
-                *field(self.definition) = self.integer(word, 0, i64::from(max), key)? as u32;
-            }
-            Value::Integer(min, max, field) => {
-                let word = self.one(&words, key)?;
-                *field(self.definition) = Some(self.integer(word, i64::from(min), i64::from(max), key)? as i32);
-            }
+            Value::Ready => return self.ready(&words, key),
+            Value::Duration(min, max, field) => match duration_ms(&word.text) {
+                Some(ms) if (u64::from(min)..=u64::from(max)).contains(&ms) => *field(definition) = ms as u32,
+                Some(_) => {
+                    return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", max / 86_400_000));
+                }
+                None => return self.bad_word("time", word, key),
+            },
+            Value::Count(max, field) => *field(self.definition) = self.integer(word, 0, max as i32, key)? as u32,
+            Value::Integer(min, max, field) => *field(self.definition) = Some(self.integer(word, min, max, key)?),
             Value::Switch(field) => {
-                let word = self.one(&words, key)?;
-                *field(self.definition) = match word.text.as_str() {
+                *field(definition) = match word.text.as_str() {
                     "yes" => true,
                     "no" => false,
                     _ => return self.bad_choice(word, &["yes", "no"], key),
                 };
             }
             Value::Account(field) => {
-                let word = self.one(&words, key)?;
                 if !is_account(&word.text) {
                     return self.bad_word("name or number", word, key);
                 }
-                *field(self.definition) = word.text.clone();
+                *field(definition) = word.text.clone();
             }
-            Value::Directory => {
-                let word = self.one(&words, key)?;
-                self.definition.directory = self.path(word, &word.text, key)?;
-            }
+            Value::Directory => self.definition.directory = self.path(word, &word.text, key)?,
             Value::Umask => {
-                let word = self.one(&words, key)?;
-                match u32::from_str_radix(&word.text, 8) {
-                    Ok(bits) if bits <= 0o777 && word.text.as_bytes()[0] != b'+' => self.definition.umask = bits,
+                let octal = |bits: u32, digit: u8| match digit {
+                    b'0'..=b'7' if bits <= 0o777 => Some(bits << 3 | u32::from(digit - b'0')),
+                    _ => None,
+                };
+                match word.text.bytes().try_fold(0, octal) {
+                    Some(bits) if bits <= 0o777 && !word.text.is_empty() => definition.umask = bits,
                     _ => return self.bad_word("umask", word, key),
                 }
             }
             Value::Environment => {
                 self.few(&words, key)?;
                 for word in &words {
-                    let name = word.text.split_once('=').map(|(name, _)| name);
-                    if !name.is_some_and(names::is_variable) {
+                    if !word.text.contains('=') || !names::is_variable(variable(word)) {
                         return self.bad_word("variable", word, key);
                     }
                 }
-                self.distinct(&words, key, &mut |word| word.text.split('=').next().unwrap_or(""))?;
+                self.distinct(&words, key, &variable)?;
                 self.definition.env = self.expandable(&words)?;
             }
             Value::EnvironmentFiles => {
                 self.few(&words, key)?;
                 for word in &words {
-                    let path = self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text), key)?;
-                    let optional = if word.text.starts_with('-') { "-" } else { "" };
-                    self.definition.env_file.push(alloc::format!("{optional}{path}"));
+                    self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text), key)?;
+                    self.definition.env_file.push(word.text.clone());
                 }
             }
             Value::Limit(resource) => {
-                let word = self.one(&words, key)?;
                 let (soft, hard) = word.text.split_once(':').unwrap_or((&word.text, &word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
                     return self.bad_word("limit", word, key);
@@ -176,7 +163,7 @@ impl Filler<'_, '_> {
                 if soft > hard {
                     return self.bad(word.position, format_args!("the soft limit is above the hard one"), key);
                 }
-                self.definition.limits.push(Limit { resource, soft, hard });
+                definition.limits.push(Limit { resource, soft, hard });
             }
         }
         Some(())
@@ -247,15 +234,22 @@ impl Filler<'_, '_> {
     }
 
     /// No two words of the same name.
-    fn distinct(&mut self, words: &[Word], key: &Key, name: &mut dyn FnMut(&Word) -> &str) -> Option<()> {
+    fn distinct(&mut self, words: &[Word], key: &Key, text: &dyn Fn(&Word) -> &str) -> Option<()> {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
-        let mut sorted: Vec<(&str, usize)> =
-            words.iter().enumerate().map(|(index, word)| (name(word), index)).collect();
-        sorted.sort_unstable();
-        let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1);
-        if let Some(&[(text, first), (_, second)]) = twice {
-            let message = format_args!("{} stands twice in \"{}\"", Shown(text), key.name);
-            self.sink.error("twice", words[second].position, message).related(words[first].position, "first here");
+        let name = |at: usize| text(&words[at]).as_bytes();
+        let sorted = order(words.len(), &|a, b| name(a).cmp(name(b)));
+        let mut twice = None;
+        for pair in sorted.windows(2) {
+            let (first, second) = (pair[0] as usize, pair[1] as usize);
+            if name(first) == name(second) && twice.is_none_or(|(_, found)| second < found) {
+                twice = Some((first, second));
+            }
+        }
+        if let Some((first, second)) = twice {
+            let text = Shown(text(&words[first]));
+            let message = format_args!("{text} stands twice in \"{}\"", key.name);
+            let finding = self.sink.error("twice", words[second].position, message);
+            finding.related(words[first].position, "first here");
             return None;
         }
         Some(())
@@ -367,7 +361,7 @@ impl Filler<'_, '_> {
                 found.push(service);
             }
         }
-        self.distinct(words, key, &mut |word| &word.text)?;
+        self.distinct(words, key, &|word| &word.text)?;
         Some(found)
     }
 
@@ -407,12 +401,13 @@ impl Filler<'_, '_> {
         Some(())
     }
 
-    fn integer(&mut self, word: &Word, min: i64, max: i64, key: &Key) -> Option<i64> {
+    #[inline(never)]
+    fn integer(&mut self, word: &Word, min: i32, max: i32, key: &Key) -> Option<i32> {
         let (sign, digits) = word.text.strip_prefix('-').map_or((1, word.text.as_str()), |digits| (-1, digits));
         match unsigned(digits) {
             None => self.bad_word("number", word, key)?,
             Some(number) => {
-                let number = sign * number.min(i64::MAX as u64) as i64;
+                let number = sign * number.min(i32::MAX as u64) as i32;
                 if (min..=max).contains(&number) {
                     return Some(number);
                 }
@@ -421,6 +416,39 @@ impl Filler<'_, '_> {
         }
         None
     }
+}
+
+/// Whether a value of this kind is one word.
+const fn takes_one(value: Value) -> bool {
+    match value {
+        Value::Choice(..)
+        | Value::Instance
+        | Value::Duration(..)
+        | Value::Count(..)
+        | Value::Switch(_)
+        | Value::Account(_)
+        | Value::Directory
+        | Value::Umask
+        | Value::Integer(..)
+        | Value::Limit(_) => true,
+        Value::Text(_)
+        | Value::Command
+        | Value::Stop
+        | Value::Reload
+        | Value::Relation(_)
+        | Value::Inverse(_)
+        | Value::Expression(_)
+        | Value::ForEach
+        | Value::Pass
+        | Value::Ready
+        | Value::Environment
+        | Value::EnvironmentFiles => false,
+    }
+}
+
+/// What stands before the `=`.
+fn variable(word: &Word) -> &str {
+    word.text.split_once('=').map_or(&word.text, |(name, _)| name)
 }
 
 /// Stands for "no word" where a script has no program.
@@ -510,7 +538,7 @@ fn unsigned(text: &str) -> Option<u64> {
 
 /// Digits and what is behind them.
 fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+    text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 /// `500ms`, `20s`, `5m`, `1h`, `1d`; a plain number is seconds. Milliseconds; saturates.
