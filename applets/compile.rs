@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::options::{Given, Shown};
+use super::options::Given;
 use super::sources::Sources;
 use super::{Applet, Family, Words, exit, failed_at};
-use crate::sys::output;
+use crate::sys::output::{self, Shown};
 use crate::sys::whole::{self, Kind};
 
 pub static APPLET: Applet = Applet {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use pintle::database::{Image, dump};
 
-use super::options::{Given, Shown};
+use super::options::Given;
 use super::{Applet, Family, Words, exit, failed_at, finish};
+use crate::sys::output::Shown;
 use crate::sys::whole::{self, Kind};
 use crate::sys::{Errno, Result, output};
 

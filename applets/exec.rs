@@ -12,9 +12,10 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use super::options::{Given, Shown};
+use super::options::Given;
 use super::{Applet, Family, Words, exit};
 use crate::sys::entry::{self, Arguments};
+use crate::sys::output::Shown;
 use crate::sys::process::Vector;
 use crate::sys::spawn::Step;
 use crate::sys::{Errno, OwnedFd, errno, file, output, process};

@@ -5,13 +5,14 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::options::{Given, Shown};
+use super::options::Given;
 use super::{Applet, Family, Words, exit, failed, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::log_writer::Settings;
 use crate::host::logger::Logger;
 use crate::host::run_directory;
 use crate::sys::file::Identity;
+use crate::sys::output::Shown;
 use crate::sys::{alloc, file, output, process};
 
 /// The command.

@@ -125,11 +125,8 @@ fn named<'a>(view: &View<'a>, given: &Given) -> Result<Vec<Row<'a>>, i32> {
             for slot in 0..view.image.services() {
                 nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
             }
-            let mut message = format!("no service \"{name}\"");
-            if let Some(near) = nearest.found() {
-                message = format!("{message}, did you mean \"{near}\"?");
-            }
-            complain(&message);
+            let (guess, near, end) = nearest.found().map_or(("", "", ""), |near| (", did you mean \"", near, "\"?"));
+            complain(&format!("no service \"{name}\"{guess}{near}{end}"));
             return Err(exit::MISUSE);
         };
         rows.push(row);
@@ -297,10 +294,12 @@ fn why_command(given: Given) -> i32 {
 
 fn conditions(_: Given) -> i32 {
     look(&|view, _, out| {
-        for row in view.conditions() {
+        view.conditions(&mut |row| {
+            let mut blank: &[u8] = b"";
             // As the protocol takes them.
-            for (at, word) in row.words().enumerate() {
-                out.bytes(if at == 0 { b"" } else { b" " });
+            for word in row.words() {
+                out.bytes(blank);
+                blank = b" ";
                 let _ = write_quoted(out, &String::from_utf8_lossy(word));
             }
             let value = if row.value == 2 { "changing" } else { "on" };
@@ -308,7 +307,7 @@ fn conditions(_: Given) -> i32 {
             let lives = if row.leased { ", while it lives" } else { "" };
             let (pid, uid) = (row.pid, row.uid);
             let _ = writeln!(out, "  {value} for {age}, since {clock}, by process {pid} of uid {uid}{lives}");
-        }
+        });
         Ok(exit::DONE)
     })
 }

@@ -21,8 +21,9 @@ use core::fmt::Write;
 use pintle::nearest::Nearest;
 use std::ffi::OsStr;
 
-use self::options::{Choice, Given, Shown};
+use self::options::{Choice, Given};
 use crate::sys::entry::Arguments;
+use crate::sys::output::Shown;
 use crate::sys::{Errno, output};
 
 /// Exit codes of every command.

@@ -3,13 +3,13 @@
 //! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand together;
 //! words and options may be mixed; what is behind `--` is no option.
 
-use core::fmt::{self, Display, Write};
+use core::fmt::{self, Write};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Applet, Words, exit};
 use crate::sys::entry::Arguments;
-use crate::sys::output;
+use crate::sys::output::{self, Shown};
 
 /// A line of the table: how the option is written, `-n, --lines LINES`, with the value it takes last and in capitals; and
 /// what help says of it. One of which nothing is said is not shown. A line without an option is a heading.
@@ -175,19 +175,4 @@ pub fn write(choices: &[Choice], out: &mut dyn Write) -> fmt::Result {
         }
     }
     Ok(())
-}
-
-/// Text that may not be UTF-8, for people.
-pub struct Shown<'a>(pub &'a OsStr);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.as_bytes().utf8_chunks() {
-            to.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                to.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
-    }
 }

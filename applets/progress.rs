@@ -1,6 +1,6 @@
 //! What a command shows while it waits: one line that is rewritten on a terminal, plain lines elsewhere.
 
-use core::fmt::Write;
+use core::fmt::{Display, Write};
 use pintle::graph::Phase;
 use pintle::status::{Paint, Painted};
 use pintle::time::Instant;
@@ -20,8 +20,8 @@ pub struct Progress<'a> {
     /// Services that are under way, with their phases, oldest first.
     under_way: Vec<(String, String)>,
     finished: u32,
-    /// Results that are told only if the whole ends badly: the name, and the line.
-    pub doubtful: Vec<(String, String)>,
+    /// Results that are told if the whole ends badly: the line, and whether it is told in any case.
+    pub doubtful: Vec<(String, bool)>,
     /// Something has changed that is not drawn; when it may be.
     pub draws: Option<Instant>,
     drawn: bool,
@@ -100,30 +100,25 @@ impl<'a> Progress<'a> {
         let well = matches!(result, "up" | "down" | "done" | "skipped");
         let colon = if text.is_empty() { "" } else { ": " };
         let phase = Phase::ALL.into_iter().find(|phase| well && phase.name() == result);
-        let line = match phase {
-            Some(phase) => format!("{name}: {}{colon}{text}", Painted(phase, self.paint)),
-            None => format!("{name}: {result}{colon}{text}"),
-        };
+        let painted = phase.map(|phase| Painted(phase, self.paint));
+        let result: &dyn Display = painted.as_ref().map_or(&result, |painted| painted);
+        let line = format!("{name}: {result}{colon}{text}");
+        let told = self.live && self.named.contains(&name);
         if !well {
-            self.doubtful.push((name.to_string(), line));
-        } else if self.is_told(name) {
+            self.doubtful.push((line, told));
+        } else if told {
             self.clear();
             let _ = writeln!(output::stdout(), "{line}");
         }
     }
 
-    /// Whether the result of this one is told even if all is well.
-    fn is_told(&self, name: &str) -> bool {
-        self.live && self.named.contains(&name)
-    }
-
     /// The end of the whole, `well` or not.
     pub fn results(&mut self, well: bool) {
         self.clear();
-        for (name, line) in core::mem::take(&mut self.doubtful) {
+        for (line, told) in self.doubtful.drain(..) {
             if !well {
                 crate::host::control::complain(&line);
-            } else if self.is_told(&name) {
+            } else if told {
                 let _ = writeln!(output::stdout(), "{line}");
             }
         }

@@ -13,7 +13,7 @@ use pintle::lang::diagnostic::{Diagnostic, Severity, Source, error, render};
 use pintle::{lang, limits};
 
 use crate::sys::errno::Words;
-use crate::sys::output;
+use crate::sys::output::{self, Shown};
 use crate::sys::whole::{self, Kind};
 
 /// What the name of a service file ends in.
@@ -45,7 +45,7 @@ impl Sources {
             match whole::look(path) {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
-                        let first = first.display();
+                        let first = Shown(first.as_os_str());
                         sources.refuse(path, "doubled-directory", format_args!("the same directory as {first}"));
                     } else {
                         directories.push((identity, path));
@@ -99,21 +99,32 @@ impl Sources {
 
     /// The services of a dump, as if their files stood where they did.
     fn dumped(&mut self, path: &Path) {
-        let fault = match whole::read(path, u32::MAX as usize) {
-            Ok(Ok(bytes)) => match str::from_utf8(&bytes) {
-                Ok(text) if text.starts_with(FIRST_LINE) => {
-                    for part in parts(text) {
-                        let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
-                        self.parse(file, part.name.to_string());
-                    }
-                    return;
+        let Some(bytes) = self.load(path, "no-service-file", u32::MAX as usize) else { return };
+        match str::from_utf8(&bytes) {
+            Ok(text) if text.starts_with(FIRST_LINE) => {
+                for part in parts(text) {
+                    let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
+                    self.parse(file, part.name.to_string());
                 }
-                _ => "neither called NAME.svc nor a dump of a database".to_string(),
-            },
-            Ok(Err(kind)) => format!("{}, not a file", kind.words()),
-            Err(error) => format!("cannot open: {}", Words(error)),
-        };
-        self.refuse(path, "no-service-file", format_args!("{fault}"));
+            }
+            _ => {
+                let message = format_args!("neither called NAME.svc nor a dump of a database");
+                self.refuse(path, "no-service-file", message);
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let stem = whole::split(path).1.as_bytes();
+        let name = Shown(OsStr::from_bytes(stem.strip_suffix(SUFFIX).unwrap_or(stem))).to_string();
+        // One byte more than may be, so that the parser sees that it is too large.
+        match self.load(path, "unreadable", limits::SOURCE_BYTES_MAX + 1) {
+            Some(text) => {
+                let file = self.add(path, text);
+                self.parse(file, name);
+            }
+            None => self.unread.push(name),
+        }
     }
 
     fn parse(&mut self, file: u32, name: String) {
@@ -126,24 +137,18 @@ impl Sources {
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        let stem = whole::split(path).1.as_bytes();
-        let name = String::from_utf8_lossy(stem.strip_suffix(SUFFIX).unwrap_or(stem)).into_owned();
-        // One byte more than may be, so that the parser sees that it is too large.
-        let fault = match whole::read(path, limits::SOURCE_BYTES_MAX + 1) {
-            Ok(Ok(text)) => {
-                let file = self.add(path, text);
-                return self.parse(file, name);
-            }
-            Ok(Err(kind)) => format!("{}, not a file", kind.words()),
-            Err(error) => format!("cannot open: {}", Words(error)),
-        };
-        self.refuse(path, "unreadable", format_args!("{fault}"));
-        self.unread.push(name);
+    /// The bytes of a file; `finding` says that there are none.
+    fn load(&mut self, path: &Path, finding: &'static str, bytes_max: usize) -> Option<Vec<u8>> {
+        match whole::read(path, bytes_max) {
+            Ok(Ok(bytes)) => return Some(bytes),
+            Ok(Err(kind)) => self.refuse(path, finding, format_args!("{}, not a file", kind.words())),
+            Err(error) => self.refuse(path, finding, format_args!("cannot open: {}", Words(error))),
+        }
+        None
     }
 
     fn add(&mut self, path: &Path, text: Vec<u8>) -> u32 {
-        self.texts.push(Source { path: path.to_string_lossy().into_owned(), text });
+        self.texts.push(Source { path: Shown(path.as_os_str()).to_string(), text });
         self.texts.len() as u32 - 1
     }
 

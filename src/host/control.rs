@@ -4,6 +4,7 @@
 use pintle::limits::LINE_BYTES_MAX;
 
 use super::run_directory::{self, Place};
+use crate::sys::output::Shown;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, socket};
 use pintle::time::Instant;
@@ -34,7 +35,7 @@ impl Control {
         let (shown, address) = match &place {
             Place::Directory(directory) => {
                 let path = directory.path().join(run_directory::CONTROL);
-                (path.display().to_string(), socket::Address::path(path.as_os_str().as_encoded_bytes()))
+                (Shown(path.as_os_str()).to_string(), socket::Address::path(path.as_os_str().as_encoded_bytes()))
             }
             Place::Abstract(name) => {
                 (format!("@{}", String::from_utf8_lossy(name)), socket::Address::abstract_name(name))

@@ -16,6 +16,7 @@ use super::control::Control;
 use super::failure::Failure;
 use super::run_directory::{self, Place, RunDirectory};
 use crate::sys::mapping::FileView;
+use crate::sys::output::Shown;
 use crate::sys::signals::{self, Target};
 use crate::sys::{Errno, clock};
 
@@ -64,7 +65,7 @@ impl Copies {
         let bytes = database.read_all().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
         let image = Image::open(&bytes).map_err(|error| {
             let path = directory.path().join(run_directory::DATABASE);
-            format!("{}: {error}", path.display())
+            format!("{}: {error}", Shown(path.as_os_str()))
         })?;
         let geometry = Geometry::of(&image);
         let now = clock::now();
@@ -82,7 +83,7 @@ impl Copies {
         };
         if !said(&reports, reports::MAGIC) {
             let path = directory.path().join(run_directory::REPORTS);
-            return Err(format!("{}: these are not the reports of this database", path.display()).into());
+            return Err(format!("{}: these are not the reports of this database", Shown(path.as_os_str())).into());
         }
         let published = if said(&published, published::MAGIC) { published } else { Vec::new() };
         Ok(Copies { database: bytes, reports, published, now, run: directory.path().to_path_buf() })

@@ -6,6 +6,7 @@
 
 use super::refuse::refuse;
 use crate::sys::directory::Directory;
+use crate::sys::output::Shown;
 use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
 use core::fmt;
@@ -90,7 +91,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = Shown(self.path.as_os_str());
         if self.verb == TRUST {
             return write!(to, "cannot trust {path}: it must be root's or your own, and only its owner's to write");
         }

@@ -213,9 +213,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Conditions that are on or changing.
-    pub fn conditions(&self) -> impl Iterator<Item = ConditionRow> {
-        (0..CONDITIONS_MAX).filter_map(|at| self.published.read_condition(at)).filter(|row| row.value != 0)
+    /// Gives the conditions that are on or changing to `each`.
+    pub fn conditions(&self, each: &mut dyn FnMut(&ConditionRow)) {
+        for row in (0..CONDITIONS_MAX).filter_map(|at| self.published.read_condition(at)) {
+            if row.value != 0 {
+                each(&row);
+            }
+        }
     }
 
     /// Who pulls this slot up and is wished up, given to `each` until it says no: what its `need` hold stands for.

@@ -190,11 +190,13 @@ fn leaf_value(view: &View<'_>, leaf: u32) -> &'static str {
         node::UP => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Up)),
         node::FAILED => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Failed)),
         _ => {
-            let found = view.conditions().find(|condition| matches(view, leaf, condition)).map(|row| row.value);
-            match found {
-                Some(2) => " (changing)",
-                found => word(found.is_some()),
-            }
+            let mut found = 0;
+            view.conditions(&mut |condition| {
+                if found == 0 && matches(view, leaf, condition) {
+                    found = condition.value;
+                }
+            });
+            if found == 2 { " (changing)" } else { word(found != 0) }
         }
     }
 }

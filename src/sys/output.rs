@@ -5,6 +5,8 @@
 
 use super::{BorrowedFd, Errno, Result};
 use core::fmt::{self, Write};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Writes all of it, however many calls it takes.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
@@ -77,6 +79,21 @@ impl Write for Text<'_> {
 impl Drop for Text<'_> {
     fn drop(&mut self) {
         self.write_out();
+    }
+}
+
+/// Text that may not be UTF-8, such as a path, for people. (`Path::display` has a formatter of its own.)
+pub struct Shown<'a>(pub &'a OsStr);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            to.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                to.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::host::descriptors;
 use crate::host::log_link::LogLink;
 use crate::host::refuse::{OrRefuse, refuse};
 use crate::host::run_directory::{self, DATABASE, LOCK, NOTIFY, PUBLISHED, Place, Problem, REPORTS};
+use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
@@ -73,7 +74,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     let earlier = place.directory().and_then(Survivors::find);
     let (database, image) = copy_database(&place, Path::new(options.database));
     let Some(boot) = image.find(options.bundle.as_bytes()) else {
-        let (database, bundle) = (Path::new(options.database).display(), Path::new(options.bundle).display());
+        let (database, bundle) = (Shown(options.database), Shown(options.bundle));
         refuse(100, format_args!("{database}: no service \"{bundle}\" to boot"));
     };
     let geometry = Geometry::of(&image);
@@ -236,7 +237,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
             let mut buffer = [0; 16];
             let count = file::read(&held, &mut buffer).unwrap_or(0);
             let pid = core::str::from_utf8(buffer.get(..count).unwrap_or_default()).unwrap_or("?").trim_ascii();
-            refuse(1, format_args!("{}: another supervisor runs here, process {pid}", run.path().display()))
+            refuse(1, format_args!("{}: another supervisor runs here, process {pid}", Shown(run.path().as_os_str())))
         }
         Err(error) => run.refuse("lock", LOCK, error),
     }
@@ -245,7 +246,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
 /// Copies the database to where only we write, checks the copy, and maps it.
 fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
     let failed = |verb, error| -> ! { Problem::new(verb, path, error).refuse() };
-    let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", path.display())) };
+    let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", Shown(path.as_os_str()))) };
     let source = file::open_read(path.as_os_str().as_bytes()).unwrap_or_else(|error| failed("open", error));
     let mode = directory::mode(&source).unwrap_or_else(|error| failed("open", error));
     let bytes = mapping::FileView::new(source).read_all().unwrap_or_else(|error| failed("read", error));
@@ -316,7 +317,7 @@ fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) 
 
 fn engine_account(name: &[u8]) -> accounts::Account {
     accounts::user(name).unwrap_or_else(|unknown| {
-        let name = Path::new(OsStr::from_bytes(name)).display();
+        let name = Shown(OsStr::from_bytes(name));
         refuse(100, format_args!("--engine-user {name}: {}", Unknown::User(unknown)))
     })
 }
