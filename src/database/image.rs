@@ -160,20 +160,18 @@ impl<'a> Image<'a> {
 
     /// Edges of a service, from its own end.
     pub fn edges(&self, slot: SlotId) -> Edges<'a> {
-        Edges {
-            words: self.section(Section::Edges),
-            at: self.service(slot, service::EDGES),
-            end: self.service(slot, service::EDGES).saturating_add(self.service(slot, service::EDGES_COUNT)),
-        }
+        self.edges_in(Section::Edges, slot, service::EDGES, service::EDGES_COUNT)
     }
 
     /// Edges whose target is this service; each edge's slot is the source.
     pub fn reverse(&self, slot: SlotId) -> Edges<'a> {
-        Edges {
-            words: self.section(Section::Reverse),
-            at: self.service(slot, service::REVERSE),
-            end: self.service(slot, service::REVERSE).saturating_add(self.service(slot, service::REVERSE_COUNT)),
-        }
+        self.edges_in(Section::Reverse, slot, service::REVERSE, service::REVERSE_COUNT)
+    }
+
+    fn edges_in(&self, section: Section, slot: SlotId, first: usize, count: usize) -> Edges<'a> {
+        let bytes = |word| (self.service(slot, word) as usize).saturating_mul(4);
+        let words = self.section(section).get(bytes(first)..).unwrap_or_default();
+        Edges { words: words.get(..bytes(count)).unwrap_or_default() }
     }
 }
 
@@ -210,26 +208,20 @@ impl List<'_> {
 /// Edges in turn.
 #[derive(Clone, Debug)]
 pub struct Edges<'a> {
-    /// The whole section.
     words: &'a [u8],
-    at: u32,
-    end: u32,
 }
 
 impl Iterator for Edges<'_> {
     type Item = Edge;
 
     fn next(&mut self) -> Option<Edge> {
-        if self.at >= self.end {
-            return None;
-        }
-        let edge = Edge::from_word(word_at(self.words, self.at as usize));
-        self.at += 1;
-        edge
+        let (word, rest) = self.words.split_first_chunk()?;
+        self.words = rest;
+        Edge::from_word(u32::from_le_bytes(*word))
     }
 
     fn nth(&mut self, count: usize) -> Option<Edge> {
-        self.at = self.at.saturating_add(count.min(u32::MAX as usize) as u32).min(self.end);
+        self.words = self.words.get(count.saturating_mul(4)..).unwrap_or_default();
         self.next()
     }
 }
