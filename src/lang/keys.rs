@@ -73,6 +73,7 @@ pub enum Value {
 }
 
 /// One key.
+#[derive(Clone, Copy)]
 pub struct Key {
     /// As it is written.
     pub name: &'static str,
@@ -84,32 +85,33 @@ pub struct Key {
     pub default_oneshot: &'static str,
     /// What it applies to.
     pub kinds: Kinds,
-    /// One sentence.
-    pub doc: &'static str,
 }
 
-const fn key(name: &'static str, kinds: Kinds, value: Value, default: &'static str, doc: &'static str) -> Key {
-    Key { name, value, default, default_oneshot: default, kinds, doc }
+/// A key and one sentence about it.
+type Line = (Key, &'static str);
+
+const fn key(name: &'static str, kinds: Kinds, value: Value, default: &'static str, doc: &'static str) -> Line {
+    (Key { name, value, default, default_oneshot: default, kinds }, doc)
 }
 
-const fn limit(name: &'static str, resource: u32, doc: &'static str) -> Key {
+const fn limit(name: &'static str, resource: u32, doc: &'static str) -> Line {
     key(name, PROCESS, Value::Limit(resource), "", doc)
 }
 
 /// The longest time that any key takes: 30 days.
 const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
-/// All keys, in the order in which people should read about them.
+/// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-pub static KEYS: &[Key] = &[
+const TABLE: [Line; 56] = [
     key("description", ALL, Value::Text(|d| &mut d.description), "",
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(&["longrun", "oneshot", "bundle"], |d, n| d.kind = [Kind::Longrun, Kind::Oneshot, Kind::Bundle][n]), "longrun",
         "`longrun` is a daemon that stays in the foreground, `oneshot` a command that brings something up and ends, `bundle` a name for a set of services."),
     key("command", PROCESS, Value::Command, "",
         "The program, by its absolute path, and its arguments; or a script, `<<END`, run by /bin/sh -c or by the program that follows END."),
-    Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: "", kinds: PROCESS,
-        doc: "How it is stopped: `signal NAME...` sends these signals in turn, anything else is a command; of a oneshot, the command that takes down what `command` brought up." },
+    (Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: "", kinds: PROCESS },
+        "How it is stopped: `signal NAME...` sends these signals in turn, anything else is a command; of a oneshot, the command that takes down what `command` brought up."),
     key("reload", PROCESS, Value::Reload, "",
         "How it is told to read its configuration again: `signal NAME`, or a command."),
     key("needs", ALL, Value::Relation(Relation::Needs), "",
@@ -156,8 +158,8 @@ pub static KEYS: &[Key] = &[
         "With so many deaths within `restart-window` it has failed and is left down; 0 is no limit."),
     key("restart-window", LONGRUN, Value::Duration(1, TIME_MS_MAX, |d| &mut d.restart_window_ms), "5m",
         "The time in which deaths are counted for `restart-limit`."),
-    Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: "5m", kinds: PROCESS,
-        doc: "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed." },
+    (Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: "5m", kinds: PROCESS },
+        "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
     key("stop-timeout", PROCESS, Value::Duration(1, TIME_MS_MAX, |d| &mut d.stop_timeout_ms), "10s",
         "How long it may take to stop; then its process group is killed."),
     key("remain", ONESHOT, Value::Switch(|d| &mut d.remain), "yes",
@@ -199,6 +201,26 @@ pub static KEYS: &[Key] = &[
     limit("limit-sigpending", 11, "Signals queued for its user."),
     limit("limit-stack", 3, "Bytes of stack."),
 ];
+
+/// All keys, in the order in which people should read about them.
+pub static KEYS: &[Key] = &{
+    let (mut keys, mut at) = ([TABLE[0].0; TABLE.len()], 0);
+    while at < keys.len() {
+        keys[at] = TABLE[at].0;
+        at += 1;
+    }
+    keys
+};
+
+/// The sentences about them, in the same order: for the manual page. The program says nothing of them and has none.
+pub static DOCS: &[&str] = &{
+    let (mut docs, mut at) = ([""; TABLE.len()], 0);
+    while at < docs.len() {
+        docs[at] = TABLE[at].1;
+        at += 1;
+    }
+    docs
+};
 
 /// Words that people bring from elsewhere, and the key that they mean.
 static ALIASES: &[(&str, &str)] = &[
@@ -297,9 +319,9 @@ mod tests {
 
     #[test]
     fn keys_are_distinct_and_documented() {
-        for (index, key) in KEYS.iter().enumerate() {
+        for (index, (key, doc)) in KEYS.iter().zip(DOCS).enumerate() {
             assert!(KEYS[..index].iter().all(|other| other.name != key.name), "{}", key.name);
-            assert!(key.doc.ends_with('.') && key.kinds & ALL != 0, "{}", key.name);
+            assert!(doc.ends_with('.') && key.kinds & ALL != 0, "{}", key.name);
             assert!(key.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", key.name);
         }
     }

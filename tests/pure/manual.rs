@@ -1,6 +1,6 @@
 //! The manual page of service files has the table of keys, no more and no less.
 
-use pintle::lang::keys::{ALL, BUNDLE, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
+use pintle::lang::keys::{ALL, BUNDLE, DOCS, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
 
 const BEGIN: &str = ".\\\" keys begin\n";
 const END: &str = ".\\\" keys end\n";
@@ -24,7 +24,7 @@ fn troff(text: &str) -> String {
     out
 }
 
-fn entry(key: &Key) -> String {
+fn entry((key, doc): (&Key, &&str)) -> String {
     let what = match key.kinds {
         LONGRUN => " (longrun)",
         ONESHOT => " (oneshot)",
@@ -40,7 +40,7 @@ fn entry(key: &Key) -> String {
         (longrun, "") => format!(" Default of a longrun: `{longrun}`."),
         (longrun, oneshot) => format!(" Default: `{longrun}`, of a oneshot `{oneshot}`."),
     };
-    format!(".TP\n\\fB{}\\fR{}\n{}\n", troff(key.name), troff(what), troff(&format!("{}{default}", key.doc)))
+    format!(".TP\n\\fB{}\\fR{}\n{}\n", troff(key.name), troff(what), troff(&format!("{doc}{default}")))
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_manual_page_has_every_key() {
     let page = std::fs::read_to_string(path).expect("the manual page");
     let (head, rest) = page.split_once(BEGIN).expect("the mark where the keys begin");
     let (keys, tail) = rest.split_once(END).expect("the mark where the keys end");
-    let expected: String = KEYS.iter().map(entry).collect();
+    let expected: String = KEYS.iter().zip(DOCS).map(entry).collect();
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(path, format!("{head}{BEGIN}{expected}{END}{tail}")).expect("the page can be written");
         return;
