@@ -41,8 +41,7 @@ impl Engine<'_> {
             let at = match *target {
                 Target::Slot(at) => at,
                 Target::New { template, name } => {
-                    let found = self.static_instance(template, name).or_else(|| self.runtime_instance(template, name));
-                    match found.or_else(|| self.make_instance(template, name)) {
+                    match self.named_instance(template, name).or_else(|| self.make_instance(template, name)) {
                         Some(at) => at,
                         None => continue,
                     }

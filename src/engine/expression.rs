@@ -187,9 +187,10 @@ impl Engine<'_> {
     }
 
     /// Service, role and node of a leaf record.
-    pub(super) fn leaf_record(&self, index: u32) -> (SlotId, u32, u32) {
+    pub(super) fn leaf_record(&self, index: u32) -> (SlotId, Role, u32) {
         let field = |field| self.image.leaf(index, field);
-        (SlotId(field(leaf::SERVICE)), field(leaf::ROLE), field(leaf::NODE))
+        let role = [Role::While, Role::StartOn, Role::StopOn, Role::ForEach][field(leaf::ROLE) as usize & 3];
+        (SlotId(field(leaf::SERVICE)), role, field(leaf::NODE))
     }
 }
 

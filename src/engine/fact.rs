@@ -22,33 +22,37 @@ impl Fact {
         let name = parts.next().unwrap_or(b"");
         let plain = core::str::from_utf8(name).map_err(|_| Refusal::BadFactName)?;
         names::check_fact(plain).map_err(|_| Refusal::BadFactName)?;
-        // By bytes: those of one key stand together.
-        let mut attributes: [&[u8]; ATTRIBUTES_MAX] = [b""; ATTRIBUTES_MAX];
-        let mut count = 0;
-        for part in parts {
+        let mut fact = Fact::named(name);
+        for (count, part) in parts.enumerate() {
             if !is_attribute(part) {
                 return Err(Refusal::BadAttribute);
             }
-            let mut place = count;
-            if place == ATTRIBUTES_MAX {
+            if count == ATTRIBUTES_MAX {
                 return Err(Refusal::TooManyAttributes);
             }
-            while place > 0 && attributes[place - 1] > part {
-                attributes[place] = attributes[place - 1];
-                place -= 1;
-            }
-            attributes[place] = part;
-            count += 1;
-        }
-        let attributes = &attributes[..count];
-        if (1..count).any(|at| key_of(attributes[at - 1]) == key_of(attributes[at])) {
-            return Err(Refusal::BadAttribute);
-        }
-        let mut fact = Fact::named(name);
-        for attribute in attributes {
-            fact.push(attribute, b"");
+            fact.insert(name.len(), part)?;
         }
         Ok(fact)
+    }
+
+    /// Puts an attribute where it belongs by its bytes, behind the name. There is room: all that is put in is shorter than
+    /// what was said. Those of one key stand together.
+    fn insert(&mut self, mut at: usize, part: &[u8]) -> Result<(), Refusal> {
+        while at < self.length {
+            let next = name(&self.bytes[at + 1..self.length]);
+            if key_of(next) == key_of(part) {
+                return Err(Refusal::BadAttribute);
+            }
+            if next > part {
+                break;
+            }
+            at += 1 + next.len();
+        }
+        self.bytes.copy_within(at..self.length, at + 1 + part.len());
+        self.bytes[at] = 0;
+        self.bytes[at + 1..at + 1 + part.len()].copy_from_slice(part);
+        self.length += 1 + part.len();
+        Ok(())
     }
 
     /// A fact without attributes; of a name that is known to be good.
@@ -90,11 +94,10 @@ impl Fact {
 
 /// `KEY=VALUE` without control characters.
 fn is_attribute(text: &[u8]) -> bool {
-    let value = text.get(key_of(text).len()..).unwrap_or(b"");
-    core::str::from_utf8(text).is_ok()
-        && core::str::from_utf8(key_of(text)).is_ok_and(names::is_variable)
-        && !value.is_empty()
-        && !value.iter().any(|byte| *byte < b' ' || *byte == 0x7f)
+    let Ok(plain) = core::str::from_utf8(text) else { return false };
+    let key = key_of(text).len();
+    let control = |byte: &u8| *byte < b' ' || *byte == 0x7f;
+    key < text.len() && plain.get(..key).is_some_and(names::is_variable) && !text[key..].iter().any(control)
 }
 
 fn key_of(attribute: &[u8]) -> &[u8] {

@@ -11,7 +11,7 @@ use crate::database::image::Edges;
 use crate::database::service::flags;
 use crate::database::{NONE, service};
 use crate::expand::{Piece, pieces};
-use crate::graph::{Phase, Relation};
+use crate::graph::Phase;
 use crate::ident::SlotId;
 use crate::limits::INSTANCE_BYTES_MAX;
 use crate::names;
@@ -152,8 +152,13 @@ impl<'a> Engine<'a> {
         None
     }
 
+    /// The instance of this name, static or not.
+    pub(super) fn named_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+        self.static_instance(template, name).or_else(|| self.runtime_instance(template, name))
+    }
+
     /// The static instance of this name.
-    pub(super) fn static_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+    fn static_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
         self.image.find(Name::joined(&[self.image.name(template).as_bytes(), name]).as_bytes())
     }
 
@@ -260,15 +265,13 @@ impl<'a> Engine<'a> {
         }
         for edge in self.edges(at) {
             self.memory.recount(at, &OF_TARGETS, edge.relation, None, self.memory.told(edge.slot));
-            if edge.relation == Relation::Conflicts {
-                let mut rivals = self.live(edge.slot);
-                while let Some(rival) = rivals.next(self) {
-                    if self.memory.is_told(rival, told::ACTIVE) {
-                        self.memory.count(at, Counter::Rivals, true);
-                    }
-                }
-            }
         }
+        self.find_rival(at, &|rival| {
+            if self.memory.is_told(rival, told::ACTIVE) {
+                self.memory.count(at, Counter::Rivals, true);
+            }
+            false
+        });
     }
 
     /// The text row of a slot, if it has one.

@@ -412,8 +412,10 @@ impl<'a> Memory<'a> {
 
     fn clear_stamps(&self) {
         for table in 0..Table::Log as usize {
-            for row in (self.layout.starts[table]..self.layout.starts[table + 1]).step_by(usize::from(ROWS[table])) {
+            let mut row = self.layout.starts[table];
+            while row < self.layout.starts[table + 1] {
                 self.set(row, 0);
+                row += usize::from(ROWS[table]);
             }
         }
     }

@@ -67,6 +67,15 @@ impl Name {
         core::str::from_utf8(self.as_bytes()).unwrap_or("")
     }
 
+    /// What stands before `@`, and behind it.
+    fn parts(&self) -> (&[u8], Option<&[u8]>) {
+        let name = self.as_bytes();
+        match name.iter().position(|byte| *byte == b'@') {
+            Some(at) => (&name[..at], Some(&name[at + 1..])),
+            None => (name, None),
+        }
+    }
+
     fn joined(parts: &[&[u8]]) -> Name {
         let mut name = Name { bytes: [0; FULL_NAME_BYTES_MAX], length: 0 };
         for part in parts {

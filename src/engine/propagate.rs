@@ -23,7 +23,7 @@ impl Engine<'_> {
         self.lives(at) && self.wished(at) && self.memory.slot(at, slot::HOLDS) & Holds::MARK_CONFLICT == 0
     }
 
-    pub(super) fn put_holds(&mut self, at: SlotId, set: u32, clear: u32) {
+    pub(super) fn put_holds(&self, at: SlotId, set: u32, clear: u32) {
         let holds = self.memory.slot(at, slot::HOLDS);
         let after = holds & !clear | set;
         if after != holds {
@@ -92,36 +92,38 @@ impl Engine<'_> {
                         self.mark_published(edge.slot);
                     }
                 }
-                Relation::Conflicts if marks => self.mark_rivals(edge.slot, up),
                 Relation::Conflicts | Relation::After | Relation::Observes | Relation::Listens => {}
             }
         }
+        if marks {
+            self.mark_rivals(at, up);
+        }
     }
 
-    /// The goal of something that conflicts with `at` (or with instances of it) rose or fell.
-    fn mark_rivals(&mut self, at: SlotId, up: bool) {
-        let mut sources = self.live(at);
-        while let Some(rival) = sources.next(self) {
+    /// The goal of this one rose or fell: what conflicts with it is marked, or not any more.
+    fn mark_rivals(&self, at: SlotId, up: bool) {
+        self.find_rival(at, &|rival| {
             self.memory.insert(Set::Tell, rival);
             if up {
                 self.put_holds(rival, Holds::MARK_CONFLICT, 0);
             } else if self.risen_rival(rival).is_none() {
                 self.put_holds(rival, 0, Holds::MARK_CONFLICT);
             }
-        }
+            false
+        });
     }
 
     /// The first that conflicts with this one and has its goal up.
     pub(super) fn risen_rival(&self, at: SlotId) -> Option<SlotId> {
-        self.find_rival(at, told::GOAL)
+        self.find_rival(at, &|rival| self.memory.is_told(rival, told::GOAL))
     }
 
-    /// The first that conflicts with this one and has this told bit.
-    pub(super) fn find_rival(&self, at: SlotId, bit: u32) -> Option<SlotId> {
+    /// The first that conflicts with this one and of which this is so.
+    pub(super) fn find_rival(&self, at: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
         for edge in self.edges(at).filter(|edge| edge.relation == Relation::Conflicts) {
             let mut targets = self.live(edge.slot);
             while let Some(rival) = targets.next(self) {
-                if self.memory.is_told(rival, bit) {
+                if is(rival) {
                     return Some(rival);
                 }
             }

@@ -12,12 +12,12 @@ use crate::ident::{Order, SlotId};
 use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
 
 impl Engine<'_> {
-    pub(super) fn mark_published(&mut self, at: SlotId) {
+    pub(super) fn mark_published(&self, at: SlotId) {
         self.memory.insert(Set::DirtyPublished, at);
         self.memory.insert(Set::Dirty, at);
     }
 
-    pub(super) fn mark_order(&mut self, at: SlotId) {
+    pub(super) fn mark_order(&self, at: SlotId) {
         self.memory.insert(Set::DirtyOrder, at);
         self.memory.insert(Set::Dirty, at);
     }
@@ -160,7 +160,8 @@ impl Engine<'_> {
                 } else if has(Counter::Unmet) {
                     self.find_target(at, true).map_or(Blocker::Nothing, Blocker::NeedsUp)
                 } else if has(Counter::Rivals) {
-                    self.find_rival(at, told::ACTIVE).map_or(Blocker::Nothing, Blocker::Conflict)
+                    self.find_rival(at, &|rival| self.memory.is_told(rival, told::ACTIVE))
+                        .map_or(Blocker::Nothing, Blocker::Conflict)
                 } else if has(Counter::Leaving) {
                     self.find_dependent(at, true).map_or(Blocker::Nothing, Blocker::DependentStops)
                 } else if has(Counter::Unsettled) {

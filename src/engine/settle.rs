@@ -168,6 +168,14 @@ impl Engine<'_> {
                 self.tell_target(at, edge.slot, edge.relation, old, new);
             }
         }
+        if changed & told::ACTIVE != 0 {
+            self.find_rival(at, &|rival| {
+                self.memory.count(rival, Counter::Rivals, new & told::ACTIVE != 0);
+                self.memory.insert(Set::Start, rival);
+                self.memory.insert(Set::Tell, rival);
+                false
+            });
+        }
         const FOR_SOURCES: u32 =
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
         if changed & FOR_SOURCES != 0 {
@@ -186,19 +194,12 @@ impl Engine<'_> {
             Relation::Needs | Relation::Binds | Relation::Contains => {
                 crossed |= memory.state(target) & state::RESTART_WANTED != 0;
             }
-            Relation::NeedsToStart | Relation::Wants | Relation::After | Relation::Observes => {}
-            Relation::Conflicts => {
-                if (old ^ new) & told::ACTIVE != 0 {
-                    let mut rivals = self.live(target);
-                    while let Some(rival) = rivals.next(self) {
-                        memory.count(rival, Counter::Rivals, new & told::ACTIVE != 0);
-                        memory.insert(Set::Start, rival);
-                        memory.insert(Set::Tell, rival);
-                    }
-                }
-                return;
-            }
-            Relation::Listens => return,
+            Relation::NeedsToStart
+            | Relation::Wants
+            | Relation::After
+            | Relation::Observes
+            | Relation::Conflicts
+            | Relation::Listens => {}
         }
         if crossed {
             memory.insert(Set::Stop, target);

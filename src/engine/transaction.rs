@@ -281,16 +281,22 @@ impl Engine<'_> {
 
     /// A command that wants the opposite of what earlier transactions wait for here.
     pub(super) fn supersede(&mut self, at: SlotId, wanted: Wanted) {
+        self.decide_some(at, &|engine, index| {
+            let its = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));
+            let own = engine.open == engine.memory.entry(index, entry::OWNER).checked_sub(1);
+            if its == wanted || !its.is_particular() || own { None } else { Some(Outcome::Superseded) }
+        });
+    }
+
+    /// Decides those of the slot's open entries of which an outcome is known.
+    fn decide_some(&mut self, at: SlotId, outcome: &dyn Fn(&Self, u32) -> Option<Outcome>) {
         let mut list = self.memory.derived(at, derived::HEAD);
         self.memory.set_derived(at, derived::HEAD, 0);
         while let Some(index) = list.checked_sub(1) {
             list = self.next_entry(index);
-            let its = Wanted::of_entry(self.memory.entry(index, entry::WHAT));
-            let own = self.open == self.memory.entry(index, entry::OWNER).checked_sub(1);
-            if its == wanted || !its.is_particular() || own {
-                self.link_entry(at, index);
-            } else {
-                self.decide(index, Outcome::Superseded);
+            match outcome(self, index) {
+                Some(outcome) => self.decide(index, outcome),
+                None => self.link_entry(at, index),
             }
         }
     }
@@ -350,16 +356,10 @@ impl Engine<'_> {
         if moving {
             return;
         }
-        let mut list = self.memory.derived(at, derived::HEAD);
-        self.memory.set_derived(at, derived::HEAD, 0);
-        while let Some(index) = list.checked_sub(1) {
-            list = self.next_entry(index);
-            let wanted = Wanted::of_entry(self.memory.entry(index, entry::WHAT));
-            let outcome = match self.goal(at) {
-                Goal::Down if wanted == Wanted::Down => Outcome::Down,
-                Goal::Down | Goal::Up => Outcome::of_phase(phase),
-            };
-            self.decide(index, outcome);
-        }
+        self.decide_some(at, &|engine, index| {
+            let wanted = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));
+            let down = engine.goal(at) == Goal::Down && wanted == Wanted::Down;
+            Some(if down { Outcome::Down } else { Outcome::of_phase(phase) })
+        });
     }
 }

@@ -138,17 +138,14 @@ impl Engine<'_> {
         let mut wanted = 0;
         for index in self.image.leaves_named(fact::name(fact.text())) {
             let (service, role, node) = self.leaf_record(index);
-            let makes = role == Role::ForEach as u32 || role == Role::StartOn as u32;
-            if !makes || !self.is_template(service) {
+            if !matches!(role, Role::ForEach | Role::StartOn) || !self.is_template(service) {
                 continue;
             }
-            if let Some(name) = self.instance_name(service, fact.text()) {
-                let name = name.as_bytes();
-                let known =
-                    self.static_instance(service, name).is_some() || self.runtime_instance(service, name).is_some();
-                if !known && self.leaf_matches(Some(name), node, fact.text()) {
-                    wanted += 1;
-                }
+            if let Some(name) = self.instance_name(service, fact.text())
+                && self.named_instance(service, name.as_bytes()).is_none()
+                && self.leaf_matches(Some(name.as_bytes()), node, fact.text())
+            {
+                wanted += 1;
             }
         }
         if wanted > 0 && wanted > self.free_instances() { Err(Refusal::InstancesFull) } else { Ok(()) }
@@ -156,40 +153,32 @@ impl Engine<'_> {
 
     /// A fact that has changed or happened, wholly applied but for goals.
     fn take_news(&mut self, fact: &Fact, news: News) {
-        let leaves = self.image.leaves_named(fact::name(fact.text()));
-        for index in leaves.clone() {
-            let (service, role, node) = self.leaf_record(index);
-            if role == Role::While as u32 && news != News::Event {
-                let mut slots = self.live(service);
-                while let Some(at) = slots.next(self) {
-                    if self.slot_matches(at, node, fact) {
-                        self.look_at_while(at);
-                        if self.memory.is_told(at, told::GOAL) {
-                            self.note(at, Wanted::Any);
-                        }
+        for turn in [None, Some(Role::StopOn), Some(Role::StartOn)] {
+            for index in self.image.leaves_named(fact::name(fact.text())) {
+                let (service, role, node) = self.leaf_record(index);
+                match (turn, role) {
+                    (None, Role::While) if news != News::Event => self.look_at_gates(service, node, fact),
+                    (None, Role::ForEach) if news != News::Event => self.for_each(service, node, fact, news),
+                    (None, Role::While | Role::ForEach) => {}
+                    (None, Role::StartOn | Role::StopOn) if news == News::Event => {
+                        self.each_touched(service, role, node, fact, news, true);
                     }
-                }
-            } else if role == Role::ForEach as u32 && news != News::Event {
-                self.for_each(service, node, fact, news);
-            } else if news == News::Event {
-                let latched = match role {
-                    _ if role == Role::StartOn as u32 => Some(Role::StartOn),
-                    _ if role == Role::StopOn as u32 => Some(Role::StopOn),
-                    _ => None,
-                };
-                if let Some(role) = latched {
-                    self.each_touched(service, role, node, fact, true, &mut |engine, at| engine.latch(at, role, node));
+                    (None, Role::StartOn | Role::StopOn) => {}
+                    (Some(turn), _) if turn == role => self.each_touched(service, role, node, fact, news, false),
+                    (Some(_), _) => {}
                 }
             }
         }
-        for role in [Role::StopOn, Role::StartOn] {
-            for index in leaves.clone() {
-                let (service, its, node) = self.leaf_record(index);
-                if its == role as u32 {
-                    let make = news != News::Off;
-                    self.each_touched(service, role, node, fact, make, &mut |engine, at| {
-                        engine.touch(at, role, node, Some(fact));
-                    });
+    }
+
+    /// A condition changed that the `while` of a service, or of instances of it, looks at.
+    fn look_at_gates(&mut self, service: SlotId, node: u32, fact: &Fact) {
+        let mut slots = self.live(service);
+        while let Some(at) = slots.next(self) {
+            if self.slot_matches(at, node, fact) {
+                self.look_at_while(at);
+                if self.memory.is_told(at, told::GOAL) {
+                    self.note(at, Wanted::Any);
                 }
             }
         }
@@ -202,46 +191,42 @@ impl Engine<'_> {
 
     /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
     /// `start-on` asks for it; a fact that does not name one touches all there are.
-    fn each_touched(
-        &mut self,
-        service: SlotId,
-        role: Role,
-        node: u32,
-        fact: &Fact,
-        make: bool,
-        act: &mut dyn FnMut(&mut Self, SlotId),
-    ) {
+    fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
+        let makes = news != News::Off && role == Role::StartOn && self.is_template(service);
         let named = if self.is_template(service) { self.instance_name(service, fact.text()) } else { None };
         if let Some(name) = named {
+            let name = name.as_bytes();
+            let mut found = self.named_instance(service, name);
             // A static instance has leaves of its own.
-            if self.static_instance(service, name.as_bytes()).is_some()
-                || !self.leaf_matches(Some(name.as_bytes()), node, fact.text())
-            {
+            if found.is_some_and(|at| at.0 < self.services()) || !self.leaf_matches(Some(name), node, fact.text()) {
                 return;
             }
-            let mut found = self.runtime_instance(service, name.as_bytes());
-            if found.is_none() && make && role == Role::StartOn {
-                found = self.make_instance(service, name.as_bytes());
+            if found.is_none() && makes {
+                found = self.make_instance(service, name);
             }
             if let Some(at) = found {
-                act(self, at);
+                self.latch_or_touch(at, role, node, fact, latches);
                 self.memory.insert(Set::Tell, at);
             }
             return;
         }
-        let makes = make && role == Role::StartOn && self.is_template(service);
         if makes && self.says_bad_name(service, fact.text()) && self.leaf_matches(None, node, fact.text()) {
             self.nameless = Some(service);
         }
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
             if self.slot_matches(at, node, fact) {
-                act(self, at);
+                self.latch_or_touch(at, role, node, fact, latches);
             }
         }
     }
 
-    fn latch(&mut self, at: SlotId, role: Role, node: u32) {
+    /// An event sets the leaf's latch, or then fires the trigger.
+    fn latch_or_touch(&mut self, at: SlotId, role: Role, node: u32, fact: &Fact, latches: bool) {
+        if !latches {
+            self.touch(at, role, node, Some(fact));
+            return;
+        }
         let bit = self.image.node(node, node::LEAF);
         if let Some(field) = role.latch_field()
             && bit < 32
@@ -289,7 +274,7 @@ impl Engine<'_> {
         if !self.is_template(template) || !self.leaf_matches(Some(name), node, fact.text()) {
             return;
         }
-        let found = self.static_instance(template, name).or_else(|| self.runtime_instance(template, name));
+        let found = self.named_instance(template, name);
         if news == News::On {
             let at = match found {
                 Some(at) => Some(at),
@@ -336,8 +321,7 @@ impl Engine<'_> {
             template => SlotId(template),
         };
         let (Some(root), name) = (self.root(template, Role::ForEach), self.name(at)) else { return };
-        let instance = name.as_bytes().split(|byte| *byte == b'@').nth(1).unwrap_or(b"");
-        if let Some(index) = self.oldest_of(template, root, instance) {
+        if let Some(index) = self.oldest_of(template, root, name.parts().1.unwrap_or(b"")) {
             let bytes = self.memory.condition_text(index);
             self.keep_pass(at, &bytes);
         }
@@ -408,9 +392,9 @@ impl Engine<'_> {
             }
             let mut fact = Fact::named(name);
             let whole = self.name(at);
-            let mut parts = whole.as_bytes().splitn(2, |byte| *byte == b'@');
-            fact.push(b"SERVICE=", parts.next().unwrap_or(b""));
-            if let Some(instance) = parts.next() {
+            let (service, instance) = whole.parts();
+            fact.push(b"SERVICE=", service);
+            if let Some(instance) = instance {
                 fact.push(b"INSTANCE=", instance);
             }
             if index == 1 || index == 2 {
