@@ -1,5 +1,6 @@
 //! The CRC-32 of Ethernet, gzip and PNG (IEEE 802.3; polynomial 0x04C11DB7, reflected), for databases and names: a byte at
-//! a time over a table of 1 KB. Faster ways take 4 to 20 KB, for databases that are read in less than a millisecond.
+//! a time over a table of 1 KB; eight at a time ("slicing by 8") where it is worth making seven more tables on the stack,
+//! so that they are not in the program.
 
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
@@ -16,6 +17,9 @@ const TABLE: [u32; 256] = {
     table
 };
 
+/// From so many bytes on the seven tables pay.
+const LONG: usize = 16 * 1024;
+
 /// The checksum of bytes that come in pieces.
 pub struct Crc32(u32);
 
@@ -29,9 +33,30 @@ impl Crc32 {
     /// The bytes that follow.
     #[inline(never)]
     pub fn update(&mut self, bytes: &[u8]) {
+        let bytes = if bytes.len() >= LONG { self.update_long(bytes) } else { bytes };
         for byte in bytes {
             self.0 = TABLE[usize::from(self.0 as u8 ^ byte)] ^ self.0 >> 8;
         }
+    }
+
+    /// Takes eight bytes at a time; gives the rest.
+    #[inline(never)]
+    fn update_long<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
+        let mut tables = [TABLE; 8];
+        for at in 0..7 * 256 {
+            let before = tables[at / 256][at % 256];
+            tables[at / 256 + 1][at % 256] = TABLE[usize::from(before as u8)] ^ before >> 8;
+        }
+        while let Some((eight, rest)) = bytes.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*eight) ^ u64::from(self.0);
+            let mut sum = 0;
+            for (byte, table) in word.to_be_bytes().iter().zip(&tables) {
+                sum ^= table[usize::from(*byte)];
+            }
+            self.0 = sum;
+            bytes = rest;
+        }
+        bytes
     }
 
     /// The checksum of what has come so far.
@@ -55,7 +80,7 @@ mod tests {
     fn checksums_are_those_of_everybody_else() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926); // the check value of the catalogues
         assert_eq!(crc32(b""), 0);
-        let bytes: alloc::vec::Vec<u8> = (0..4099u32).map(|at| ((at * 7) >> 3) as u8).collect();
+        let bytes: alloc::vec::Vec<u8> = (0..40_099u32).map(|at| ((at * 7) >> 3) as u8).collect();
         assert_eq!(crc32(&bytes), crc32fast::hash(&bytes));
         let mut pieces = Crc32::default();
         bytes.chunks(13).for_each(|piece| pieces.update(piece));
