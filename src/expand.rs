@@ -19,6 +19,12 @@ pub struct Pieces<'a> {
     rest: &'a str,
 }
 
+/// Where the first `${` of a text is.
+pub fn placeholder_at(text: &str) -> Option<usize> {
+    // By bytes: searching a text for a text is a large machine in core.
+    text.as_bytes().windows(2).position(|two| two == b"${")
+}
+
 /// The parts of `text` in order.
 pub const fn pieces(text: &str) -> Pieces<'_> {
     Pieces { rest: text }
@@ -31,7 +37,7 @@ impl<'a> Iterator for Pieces<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let at = self.rest.find("${").unwrap_or(self.rest.len());
+        let at = placeholder_at(self.rest).unwrap_or(self.rest.len());
         let escaped = at > 0 && self.rest.as_bytes()[at - 1] == b'$' && at < self.rest.len();
         if escaped {
             // All up to the first `$`, then jump over the second: what follows begins with `{`.

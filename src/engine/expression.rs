@@ -5,7 +5,7 @@ use super::fact;
 use super::memory::{condition, slot};
 use super::slot::told;
 use crate::database::{NONE, leaf, node, service};
-use crate::expand::{Piece, pieces};
+use crate::expand::{Piece, pieces, placeholder_at};
 use crate::glob::glob_matches;
 use crate::ident::SlotId;
 use crate::limits::{EXPRESSION_NODES_MAX, FACT_BYTES_MAX};
@@ -146,7 +146,7 @@ impl Engine<'_> {
             let glob = self.image.text(list.get(index * 3 + 2));
             let mut buffer = [0; FACT_BYTES_MAX];
             let glob = match instance {
-                Some(name) if glob.contains("${") => expand_glob(glob, name, &mut buffer),
+                Some(name) if placeholder_at(glob).is_some() => expand_glob(glob, name, &mut buffer),
                 Some(_) | None => glob.as_bytes(),
             };
             let found = fact::attribute(text, key).is_some_and(|value| glob_matches(glob, value));

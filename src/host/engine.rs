@@ -82,6 +82,7 @@ fn take(number: i32) -> OwnedFd {
 
 impl Host {
     /// Ends the process, and says why, where it cannot be made.
+    #[inline(never)]
     fn new() -> &'static mut Host {
         process::die_with_parent().or_refuse(TIE);
         let [database, orders_fd, reports_fd, published_fd, state_fd, listening, to_supervisor, to_engine] =
@@ -291,6 +292,7 @@ impl Host {
         }
     }
 
+    #[inline(never)]
     fn write_headers(&self) {
         let said = self.published.words();
         let boot = self.engine.boot();
@@ -323,6 +325,7 @@ impl Host {
     }
 
     /// Sleeps until there is news or something is due, then takes in what the sockets brought.
+    #[inline(never)]
     fn sleep(&mut self) {
         let own = self.orders.words();
         words::set_asleep(own, true);
@@ -474,6 +477,7 @@ impl Host {
     }
 
     /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
+    #[inline(never)]
     fn answer(&mut self, at: usize, text: &mut [u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
         let line = Line::split(text).map_err(|bad| bad_line(answer, &bad))?;
         let (request, waits) = protocol::parse(&line).map_err(|bad| bad_line(answer, &bad))?;
@@ -666,6 +670,7 @@ impl Host {
 }
 
 /// Opens the engine's state, or begins anew where it is another database's.
+#[inline(never)]
 fn open_engine(
     image: Image<'static>,
     geometry: Geometry,

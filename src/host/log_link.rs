@@ -63,6 +63,7 @@ pub struct LogLink {
 
 impl LogLink {
     /// For a board of this many slots. Maps 3 bits each; allocates nothing later.
+    #[inline(never)]
     pub fn new(slots: u32) -> Result<LogLink> {
         let (near, far) = socket::pair()?;
         let words = slots.div_ceil(32) as usize;

@@ -176,6 +176,7 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
 
 /// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
 /// where they are given, and failing there is an error.
+#[inline(never)]
 pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
         // Services and the logger, elsewhere at home, get it as well.

@@ -11,7 +11,7 @@ use super::expression;
 use super::keys::{Key, Value};
 use super::lexer::{self, Entry, Word};
 use super::order::order;
-use crate::expand::{Piece, pieces};
+use crate::expand::{Piece, pieces, placeholder_at};
 use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
@@ -308,7 +308,14 @@ impl Filler<'_, '_> {
                 arguments.push(String::from("-c"));
             }
             // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
-            arguments.push(script.replace("${", "$${"));
+            let (mut escaped, mut rest) = (String::new(), script.as_str());
+            while let Some(at) = placeholder_at(rest) {
+                escaped.push_str(&rest[..at]);
+                escaped.push_str("$${");
+                rest = &rest[at + 2..];
+            }
+            escaped.push_str(rest);
+            arguments.push(escaped);
         }
         Some(arguments)
     }
@@ -501,7 +508,7 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
         NameFault::Character(character) => {
             let mut buffer = [0; 4];
             let character = Shown(character.encode_utf8(&mut buffer));
-            let help = if name.contains(',') {
+            let help = if name.as_bytes().contains(&b',') {
                 "names are parted by blanks"
             } else {
                 "letters, digits and . _ - + : make a name"

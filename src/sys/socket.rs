@@ -279,6 +279,7 @@ fn take_control(mut bytes: &[u8], received: &mut Received) {
 
 /// Sends one message with up to `DESCRIPTORS_MAX` descriptors (EINVAL beyond) over a connected socket. Where descriptors
 /// go along there must be at least one byte. EAGAIN: the other side has too much unread already.
+#[inline(never)]
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(Errno::INVAL);

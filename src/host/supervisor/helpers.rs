@@ -83,6 +83,7 @@ impl Supervisor {
         }
     }
 
+    #[inline(never)]
     fn start_engine(&mut self) {
         let mut passes = [Pass { source: process::standard_input(), target: 0 }; descriptors::ALL.len()];
         for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(descriptors::ALL)) {
@@ -144,6 +145,7 @@ impl Supervisor {
         self.logger.ended(self.now, self.logger.began.plus_ms(RESTART_DELAY_MS));
     }
 
+    #[inline(never)]
     fn start_logger(&mut self) {
         let (Some(link), Some(directory)) = (&mut self.link, &self.log_dir) else {
             self.logger.due = None;

@@ -103,6 +103,7 @@ impl Supervisor {
     }
 
     /// Services are down; what else there is goes too: engine, what services left behind, logger.
+    #[inline(never)]
     fn finish(&mut self) {
         self.flush_log();
         kill_group(self.engine.pid());
@@ -155,6 +156,7 @@ fn reap_all() {
 }
 
 /// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
+#[inline(never)]
 fn kill_children(but: u32) -> bool {
     let mut path: heapless::String<48> = heapless::String::new();
     let pid = process::pid();

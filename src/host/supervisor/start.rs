@@ -224,6 +224,7 @@ fn make_input_null() {
     }
 }
 
+#[inline(never)]
 fn lock(place: &Place) -> Option<OwnedFd> {
     let run = place.directory()?; // the abstract name is its own lock
     match run.directory().lock_file(LOCK) {
@@ -244,6 +245,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
 }
 
 /// Copies the database to where only we write, checks the copy, and maps it.
+#[inline(never)]
 fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
     let failed = |verb, error| -> ! { Problem::new(verb, path, error).refuse() };
     let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", Shown(path.as_os_str()))) };
@@ -288,6 +290,7 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
 }
 
 /// The reports mapped to write, and a descriptor with which others can only read them.
+#[inline(never)]
 fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
     const MAKE: &str = "cannot make the board";
     match place {
@@ -300,6 +303,7 @@ fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
     }
 }
 
+#[inline(never)]
 fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) {
     reports.format();
     let words = reports.words();
@@ -315,6 +319,7 @@ fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) 
     words::store_u64(words, reports::own::STARTED, clock::now().0);
 }
 
+#[inline(never)]
 fn engine_account(name: &[u8]) -> accounts::Account {
     accounts::user(name).unwrap_or_else(|unknown| {
         let name = Shown(OsStr::from_bytes(name));
@@ -323,6 +328,7 @@ fn engine_account(name: &[u8]) -> accounts::Account {
 }
 
 /// How many descriptors there may be at once: two of a log pipe and two for readiness, as far as the definitions say.
+#[inline(never)]
 fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
         let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
@@ -337,6 +343,7 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
 }
 
 /// `--log-dir`, else the usual place. A link in the run directory leads readers to another one.
+#[inline(never)]
 fn log_directory(options: &Options, place: &Place) -> Option<CString> {
     let directory = match (&options.log_dir, place.directory()) {
         (Some(given), _) => given.to_os_string(),

@@ -30,6 +30,7 @@ pub struct Survivors(Vec<(u32, u64)>);
 
 impl Survivors {
     /// Those of the run directory's last supervisor, which is gone: we hold its lock. `None`: there are none.
+    #[inline(never)]
     pub fn find(run: &RunDirectory) -> Option<Survivors> {
         let bytes = FileView::new(run.open(DATABASE).ok()?).read_all().ok()?;
         let image = Image::open(&bytes).ok()?;
@@ -62,6 +63,7 @@ impl Survivors {
     }
 
     /// Ends them: SIGTERM, and after a while SIGKILL to their groups. What cannot be ended is a reason not to go on.
+    #[inline(never)]
     pub fn end(mut self) {
         let count = self.0.len();
         let mut err = output::stderr();
@@ -138,6 +140,7 @@ fn number(digits: &[u8]) -> u64 {
         .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
 }
 
+#[inline(never)]
 fn is_marked(pid: u32) -> bool {
     let Ok(Ok(environment)) = whole::read(format!("/proc/{pid}/environ").as_ref(), 1 << 17) else { return false };
     environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
