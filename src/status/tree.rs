@@ -19,34 +19,35 @@ pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) -> fmt::Result {
     let mut shown = vec![false; view.slots() as usize];
     let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
-    // One entry a level, with the members still to come, last first. Its depth is that of the graph.
-    let mut levels: Vec<Vec<Member>> = Vec::new();
+    // The members still to come of all levels, last first, and where each level begins. Their depth is that of the graph.
+    let (mut members, mut levels): (Vec<Member>, Vec<usize>) = (Vec::new(), Vec::new());
     for root in roots {
         let Some(row) = view.row(*root) else { continue };
         write_node(view, out, &row, None, paint)?;
         mark(&mut shown, row.slot);
-        levels.push(stamps.members(view, row.definition));
-        while let Some(level) = levels.last_mut() {
-            let Some((relation, slot)) = level.pop() else {
+        levels.push(members.len());
+        stamps.members(view, row.definition, &mut members);
+        while let Some(begin) = levels.last() {
+            if members.len() <= *begin {
                 levels.pop();
                 continue;
-            };
+            }
+            let Some((relation, slot)) = members.pop() else { break };
             let Some(row) = view.row(slot) else { continue };
-            for (depth, level) in levels.iter().enumerate() {
-                let stroke = match (depth + 1 == levels.len(), level.is_empty()) {
-                    (true, false) => 0,
-                    (true, true) => 1,
-                    (false, false) => 2,
-                    (false, true) => 3,
-                };
-                out.write_str(strokes[stroke])?;
+            for (depth, begin) in levels.iter().enumerate() {
+                let (end, stroke) = levels.get(depth + 1).map_or((members.len(), 0), |end| (*end, 2));
+                // The last one of a level has the next stroke.
+                out.write_str(strokes[stroke + usize::from(*begin == end)])?;
             }
             let again = shown.get(slot.index()).copied().unwrap_or(true);
-            let members = stamps.members(view, row.definition);
-            write_node(view, out, &row, Some((relation, again && !members.is_empty())), paint)?;
-            if !again {
+            let end = members.len();
+            stamps.members(view, row.definition, &mut members);
+            write_node(view, out, &row, Some((relation, again && members.len() > end)), paint)?;
+            if again {
+                members.truncate(end);
+            } else {
                 mark(&mut shown, slot);
-                levels.push(members);
+                levels.push(end);
             }
         }
     }
@@ -62,10 +63,10 @@ struct Stamps {
 }
 
 impl Stamps {
-    /// What a service depends on, last first, each once by its strongest relation.
-    fn members(&mut self, view: &View<'_>, of: SlotId) -> Vec<Member> {
+    /// Adds what a service depends on, last first, each once by its strongest relation.
+    fn members(&mut self, view: &View<'_>, of: SlotId, members: &mut Vec<Member>) {
         self.last += 1;
-        let mut members = Vec::new();
+        let begin = members.len();
         for edge in view.image.edges(of) {
             let shows = matches!(
                 edge.relation,
@@ -77,8 +78,7 @@ impl Stamps {
                 members.push((edge.relation, edge.slot));
             }
         }
-        members.reverse();
-        members
+        members[begin..].reverse();
     }
 }
 

@@ -84,23 +84,28 @@ pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::R
     }
 }
 
+/// What people read for holds.
+const HOLDS: [(&str, &str); 4] = [
+    ("boot", "the machine was booted into it"),
+    ("admin", "an administrator started it"),
+    ("trigger", "an event fired its start-on"),
+    ("condition", "a condition made this instance"),
+];
+
 fn write_up(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
     out.write_str("is up")?;
     let mut before = ": ";
     for name in row.holds.names() {
-        out.write_str(before)?;
-        before = ", ";
-        match name {
-            "boot" => out.write_str("the machine was booted into it")?,
-            "admin" => out.write_str("an administrator started it")?,
-            "trigger" => out.write_str("an event fired its start-on")?,
-            "condition" => out.write_str("a condition made this instance")?,
-            "need" => match view.first_that_pulls(row) {
-                Some(by) => write!(out, "{} needs it", by.name)?,
-                None => out.write_str("something needs it")?,
-            },
-            other => out.write_str(other)?,
+        let by = if name == "need" { view.first_that_pulls(row) } else { None };
+        match by {
+            Some(by) => write!(out, "{before}{} needs it", by.name)?,
+            None => {
+                let known = HOLDS.iter().find(|(known, _)| *known == name);
+                let other = if name == "need" { "something needs it" } else { name };
+                write!(out, "{before}{}", known.map_or(other, |(_, text)| text))?;
+            }
         }
+        before = ", ";
     }
     Ok(())
 }
@@ -119,67 +124,61 @@ fn write_failed(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Res
 }
 
 fn write_blocked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    let other = |slot| Other(view.row(slot).map(|row| row.name));
-    match row.blocker {
-        Blocker::NeedsUp(slot) => write!(out, "waits for {}", other(slot)),
-        Blocker::Settles(slot) => write!(out, "waits until {} is no longer under way", other(slot)),
-        Blocker::Conflict(slot) => write!(out, "waits until {}, with which it conflicts, is down", other(slot)),
-        Blocker::DependentStops(slot) => write!(out, "stops after {}, which needs it", other(slot)),
-        Blocker::StartLimit => out.write_str("waits for its turn: as many services start as may at once"),
+    let (before, slot, behind) = match row.blocker {
+        Blocker::NeedsUp(slot) => ("waits for ", slot, ""),
+        Blocker::Settles(slot) => ("waits until ", slot, " is no longer under way"),
+        Blocker::Conflict(slot) => ("waits until ", slot, ", with which it conflicts, is down"),
+        Blocker::DependentStops(slot) => ("stops after ", slot, ", which needs it"),
+        Blocker::StartLimit => return out.write_str("waits for its turn: as many services start as may at once"),
         Blocker::WhileOff => {
             out.write_str("waits for its while: ")?;
             let root = view.image.service(row.definition, service::WHILE);
-            words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf))
+            return words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf));
         }
-        Blocker::Marked => {
-            let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
-            let text = mark.map_or("held down", |(_, text)| *text);
-            write!(out, "is {text}{}", Since(view, row.since))
-        }
-        Blocker::Ordered | Blocker::Nothing => write_under_way(view, out, row),
-    }
+        Blocker::Marked => return write_mark(view, out, row),
+        Blocker::Ordered | Blocker::Nothing => return write_under_way(view, out, row),
+    };
+    write!(out, "{before}{}{behind}", Other(view.row(slot).map(|row| row.name)))
+}
+
+/// What keeps it down in spite of its holds.
+fn write_mark(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
+    write!(out, "is {}{}", mark.map_or("held down", |(_, text)| *text), Since(view, row.since))
 }
 
 /// The supervisor is at it, or nothing is wished.
 fn write_under_way(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    let report = &row.report;
-    if view.kind(row.definition) == Kind::Bundle && row.goal == Goal::Up {
+    let (report, kind, phase) = (&row.report, view.kind(row.definition), row.phase.name());
+    if kind == Kind::Bundle && row.goal == Goal::Up {
         return match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
-            Some(member) => write!(out, "is {} until {} is up", row.phase.name(), member.name),
-            None => write!(out, "is {}", row.phase.name()),
+            Some(member) => write!(out, "is {phase} until {} is up", member.name),
+            None => write!(out, "is {phase}"),
         };
     }
     if row.holds.marked() && row.phase == Phase::Down {
-        let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
-        return write!(out, "is {}{}", mark.map_or("held down", |(_, text)| *text), Since(view, row.since));
+        return write_mark(view, out, row);
     }
-    match report.state {
+    let left = Left(view, row, ", ", " left");
+    // What is said before the process, and behind it.
+    let (before, behind) = match report.state {
         State::Delayed => {
-            let delay = Age(report.deadline.ms_since(view.now).div_ceil(1000));
-            write!(out, "died ({}) and starts again", view.exit(row))?;
-            if report.deadline > view.now && report.deadline != Instant::NEVER {
-                write!(out, " in {delay}")
-            } else {
-                Ok(())
-            }
+            return write!(out, "died ({}) and starts again{}", view.exit(row), Left(view, row, " in ", ""));
         }
-        State::Queued => out.write_str("is about to be spawned"),
-        State::Spawning => write!(out, "is being executed{}", Limit(view, report.deadline)),
-        State::Starting if view.kind(row.definition) == Kind::Oneshot => {
-            write!(out, "runs as process {}{}", report.pid, Limit(view, report.deadline))
+        State::Queued => return out.write_str("is about to be spawned"),
+        State::Spawning => return write!(out, "is being executed{left}"),
+        State::Starting if kind == Kind::Oneshot => ("runs as process ", ""),
+        State::Starting => ("runs as process ", " and is not ready yet"),
+        State::Stopping if report.pid != 0 => ("was told to end, and process ", " has not yet"),
+        State::Stopping => return write!(out, "is being taken down{left}"),
+        State::Down | State::Up | State::Failed | State::Done => {
+            return match (row.phase, row.goal) {
+                (Phase::Down, Goal::Down) if !row.holds.held() => out.write_str("is down: nothing wants it up"),
+                (_, goal) => write!(out, "is {phase}, and wished {}", super::goal_name(goal)),
+            };
         }
-        State::Starting => {
-            write!(out, "runs as process {} and is not ready yet{}", report.pid, Limit(view, report.deadline))
-        }
-        State::Stopping if report.pid != 0 => {
-            write!(out, "was told to end, and process {} has not yet{}", report.pid, Limit(view, report.deadline))
-        }
-        State::Stopping => write!(out, "is being taken down{}", Limit(view, report.deadline)),
-        State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {
-            (Phase::Down, Goal::Down) if !row.holds.held() => write!(out, "is down: nothing wants it up"),
-            (phase, goal) => write!(out, "is {}, and wished {}", phase.name(), super::goal_name(goal)),
-        },
-    }
+    };
+    write!(out, "{before}{}{behind}{left}", report.pid)
 }
 
 /// ` (on)` or ` (off)` behind a leaf.
@@ -241,14 +240,14 @@ impl fmt::Display for Since<'_, '_> {
     }
 }
 
-/// ` (3 s are left)`, or nothing.
-struct Limit<'v, 'a>(&'v View<'a>, Instant);
+/// The time to the deadline between two words, or nothing where there is none.
+struct Left<'v, 'a>(&'v View<'a>, &'v Row<'v>, &'static str, &'static str);
 
-impl fmt::Display for Limit<'_, '_> {
+impl fmt::Display for Left<'_, '_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1 == Instant::NEVER || self.1 <= self.0.now {
-            return Ok(());
+        match self.0.left_ms(self.1) {
+            Some(ms) => write!(to, "{}{}{}", self.2, Age(ms.div_ceil(1000)), self.3),
+            None => Ok(()),
         }
-        write!(to, ", {} left", Age(self.1.ms_since(self.0.now).div_ceil(1000)))
     }
 }

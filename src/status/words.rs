@@ -103,6 +103,19 @@ impl fmt::Display for ExitText<'_> {
     }
 }
 
+/// What the steps of a spawn are about: fields of the exec record.
+const ABOUT: [(&str, usize); 9] = [
+    ("chdir", exec::DIRECTORY),
+    ("setuid", exec::USER),
+    ("no such user", exec::USER),
+    ("setgid", exec::GROUP),
+    ("setgid", exec::USER),
+    ("setgroups", exec::GROUP),
+    ("setgroups", exec::USER),
+    ("no such group", exec::GROUP),
+    ("no such group", exec::USER),
+];
+
 impl ExitText<'_> {
     /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
     fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,17 +124,16 @@ impl ExitText<'_> {
         let (image, definition) = (&self.view.image, self.row.definition);
         let _ = (self.view.words.failure)(self.row.report.failure, &mut said);
         let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
-        let exec_text = |field| image.text(self.view.exec(definition, field));
-        let about = match step {
-            "chdir" => exec_text(exec::DIRECTORY),
-            "setuid" | "no such user" => exec_text(exec::USER),
-            "setgid" | "setgroups" | "no such group" => match exec_text(exec::GROUP) {
-                "" => exec_text(exec::USER),
-                group => group,
-            },
-            "exec" => image.text(image.list(image.service(definition, service::COMMAND)).get(0)),
-            _ => "",
-        };
+        let mut about = "";
+        if step == "exec" {
+            about = image.text(image.list(image.service(definition, service::COMMAND)).get(0));
+        }
+        // Where there is no group, it is the user's.
+        for (_, field) in ABOUT.iter().filter(|(about, _)| *about == step) {
+            if about.is_empty() {
+                about = image.text(self.view.exec(definition, *field));
+            }
+        }
         let (blank, colon) = (if about.is_empty() { "" } else { " " }, if reason.is_empty() { "" } else { ":" });
         write!(to, "{step}{blank}{about}{colon}{reason}")
     }
@@ -132,56 +144,56 @@ pub type LeafValue<'a> = &'a dyn Fn(u32) -> &'static str;
 
 /// Writes an expression as a service file has it, with `value(node)` behind each leaf.
 pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) -> fmt::Result {
-    write_node(image, out, root, value, 0)
+    Expression { image, value }.node(out, root, node::NOT, 0)
 }
 
-fn write_node(image: &Image<'_>, out: &mut dyn Write, at: u32, value: LeafValue<'_>, depth: usize) -> fmt::Result {
-    // A database that was checked nests no deeper; a garbled copy must end too.
-    if depth > crate::limits::EXPRESSION_NODES_MAX {
-        return out.write_str("...");
-    }
-    let (a, b) = (image.node(at, node::A), image.node(at, node::B));
-    let kind = image.node(at, node::KIND);
-    let child = |out: &mut dyn Write, child: u32| {
-        let inner = image.node(child, node::KIND);
-        let parentheses = matches!(inner, node::AND | node::OR) && inner != kind;
-        if parentheses {
-            out.write_char('(')?;
+struct Expression<'e> {
+    image: &'e Image<'e>,
+    value: LeafValue<'e>,
+}
+
+impl Expression<'_> {
+    /// A node, in parentheses where what is around it reads otherwise without.
+    fn node(&self, out: &mut dyn Write, at: u32, around: u32, depth: usize) -> fmt::Result {
+        // A database that was checked nests no deeper; a garbled copy must end too.
+        if depth > crate::limits::EXPRESSION_NODES_MAX {
+            return out.write_str("...");
         }
-        write_node(image, out, child, value, depth + 1)?;
-        if parentheses { out.write_char(')') } else { Ok(()) }
-    };
-    match kind {
-        node::AND | node::OR => {
-            child(out, a)?;
-            out.write_str(if kind == node::AND { " and " } else { " or " })?;
-            child(out, b)
-        }
-        node::NOT => {
-            out.write_str("not ")?;
-            child(out, a)
-        }
-        node::FACT => {
-            out.write_str(image.text(a))?;
-            let list = image.list(b);
-            for attribute in 0..list.len() / 3 {
-                let sign = if list.get(attribute * 3 + 1) == 0 { "=" } else { "!=" };
-                write!(out, " {}{sign}", image.text(list.get(attribute * 3)))?;
-                let glob = image.text(list.get(attribute * 3 + 2));
-                // As people write it: a star needs no quotes there.
-                if glob.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\' | b'(' | b')')) {
-                    crate::words::write_quoted(out, glob)?;
-                } else {
-                    out.write_str(glob)?;
+        let image = self.image;
+        let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| image.node(at, field));
+        match kind {
+            node::AND | node::OR => {
+                let (open, close) = if kind == around || depth == 0 { ("", "") } else { ("(", ")") };
+                out.write_str(open)?;
+                self.node(out, a, kind, depth + 1)?;
+                out.write_str(if kind == node::AND { " and " } else { " or " })?;
+                self.node(out, b, kind, depth + 1)?;
+                return out.write_str(close);
+            }
+            node::NOT => {
+                out.write_str("not ")?;
+                return self.node(out, a, kind, depth + 1);
+            }
+            node::FACT => {
+                out.write_str(image.text(a))?;
+                let list = image.list(b);
+                for attribute in (0..list.len()).step_by(3) {
+                    let sign = if list.get(attribute + 1) == 0 { "=" } else { "!=" };
+                    write!(out, " {}{sign}", image.text(list.get(attribute)))?;
+                    let glob = image.text(list.get(attribute + 2));
+                    // As people write it: a star needs no quotes there.
+                    if glob.bytes().any(|byte| b" \t'\"\\()".contains(&byte)) {
+                        crate::words::write_quoted(out, glob)?;
+                    } else {
+                        out.write_str(glob)?;
+                    }
                 }
             }
-            out.write_str(value(at))
+            node::UP => write!(out, "up({})", image.name(SlotId(a)))?,
+            node::FAILED => write!(out, "failed({})", image.name(SlotId(a)))?,
+            _ => return out.write_str("?"),
         }
-        node::UP | node::FAILED => {
-            let word = if kind == node::UP { "up" } else { "failed" };
-            write!(out, "{word}({}){}", image.name(SlotId(a)), value(at))
-        }
-        _ => out.write_str("?"),
+        out.write_str((self.value)(at))
     }
 }
 
