@@ -24,19 +24,19 @@ pub static APPLET: Applet = Applet {
     run,
 };
 
-fn run(given: Given) -> i32 {
+fn run(given: &Given) -> Result<i32, i32> {
     if given.words.is_empty() {
-        return given.misuse("no service files are given", "".as_ref());
+        return Err(given.misuse("no service files are given", "".as_ref()));
     }
     let mut targets = given.all("-o");
     let (target, name) = match (targets.next(), targets.next()) {
         (Some(name), None) => (Path::new(name), Shown(name)),
-        (None, _) => return given.misuse("no file to write to is given: -o FILE", "".as_ref()),
-        (Some(_), Some(_)) => return given.misuse("-o stands twice", "".as_ref()),
+        (None, _) => return Err(given.misuse("no file to write to is given: -o FILE", "".as_ref())),
+        (Some(_), Some(_)) => return Err(given.misuse("-o stands twice", "".as_ref())),
     };
     if whole::look(target).is_ok_and(|(kind, _)| kind != Kind::File) {
         let _ = writeln!(output::stderr(), "pintle: {name} is not a file that can be replaced");
-        return exit::MISUSE;
+        return Ok(exit::MISUSE);
     }
     let mut sources = Sources::read(&given.words);
     let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
@@ -51,10 +51,8 @@ fn run(given: Given) -> i32 {
     if errors > 0 || bytes.is_empty() {
         let plural = if errors == 1 { "" } else { "s" };
         let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
-        return exit::MISUSE;
+        return Ok(exit::MISUSE);
     }
-    match whole::replace(target, &bytes) {
-        Ok(()) => exit::DONE,
-        Err(error) => failed_at("cannot write ", name.0, error),
-    }
+    whole::replace(target, &bytes).map_err(|error| failed_at("cannot write ", name.0, error))?;
+    Ok(exit::DONE)
 }

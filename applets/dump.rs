@@ -9,7 +9,7 @@ use super::options::Given;
 use super::{Applet, Family, Words, exit, failed_at, finish};
 use crate::sys::output::Shown;
 use crate::sys::whole::{self, Kind};
-use crate::sys::{Errno, Result, output};
+use crate::sys::{Errno, output};
 
 pub static APPLET: Applet = Applet {
     name: "dump",
@@ -24,28 +24,27 @@ pub static APPLET: Applet = Applet {
     run,
 };
 
-fn run(given: Given) -> i32 {
-    let Some(file) = given.words.first() else { return given.misuse("no database is given", "".as_ref()) };
-    let bytes = match read(Path::new(file)) {
-        Ok(bytes) => bytes,
-        Err(error) => return failed_at("cannot open ", file, error),
+fn run(given: &Given) -> Result<i32, i32> {
+    let Some(file) = given.words.first() else {
+        return Err(given.misuse("no database is given", "".as_ref()));
     };
+    let bytes = read(Path::new(file)).map_err(|error| failed_at("cannot open ", file, error))?;
     match Image::open(&bytes) {
         Ok(image) => {
             let mut out = output::stdout();
             // What cannot be written is told by `finish`.
             let _ = dump(&image, &mut out);
-            finish(out)
+            Ok(finish(out))
         }
         Err(error) => {
             let _ = writeln!(output::stderr(), "pintle: {}: {error}", Shown(file));
-            exit::MISUSE
+            Ok(exit::MISUSE)
         }
     }
 }
 
 /// A regular file; a FIFO or a device would be waited for.
-fn read(file: &Path) -> Result<Vec<u8>> {
+fn read(file: &Path) -> Result<Vec<u8>, Errno> {
     whole::read(file, usize::MAX)?.map_err(|kind| match kind {
         Kind::Directory => Errno::ISDIR,
         Kind::File | Kind::Fifo | Kind::Socket | Kind::Device | Kind::Other => Errno::INVAL,

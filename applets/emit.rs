@@ -39,12 +39,7 @@ pub static APPLET: Applet = Applet {
     run,
 };
 
-fn run(given: Given) -> i32 {
-    let (Ok(code) | Err(code)) = emit(&given);
-    code
-}
-
-fn emit(given: &Given) -> Result<i32, i32> {
+fn run(given: &Given) -> Result<i32, i32> {
     let misuse = |what: &str| Err(given.misuse(what, "".as_ref()));
     let mut verb = "emit";
     for (option, name) in [("--on", "on"), ("--off", "off"), ("--hold", "hold")] {
@@ -71,7 +66,7 @@ fn emit(given: &Given) -> Result<i32, i32> {
         quote(given, &mut line, word)?;
     }
     if !holds {
-        return Ok(running::run(&[line], wait, &[]));
+        return running::run(&[line], wait, &[]);
     }
     match &given.behind {
         _ if given.has("--keep-for") => keep(&line, Some(given.number("--keep-for", 0, i32::MAX as u64)? as u32)),

@@ -16,6 +16,6 @@ pub static APPLET: Applet = Applet {
     words: Words::Raw,
     run: |_| {
         process::set_name(c"pintle-engine");
-        host::engine::run()
+        Ok(host::engine::run())
     },
 };

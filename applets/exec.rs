@@ -58,11 +58,11 @@ impl Options {
     }
 }
 
-fn run(given: Given) -> i32 {
-    let Some(mut arguments) = given.behind.clone() else { return exit::MISUSE };
+fn run(given: &Given) -> Result<i32, i32> {
+    let Some(mut arguments) = given.behind.clone() else { return Ok(exit::MISUSE) };
     let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
-        return given.misuse("STATUS is not an open descriptor", "".as_ref());
+        return Err(given.misuse("STATUS is not an open descriptor", "".as_ref()));
     };
     let failure = match options(&mut arguments) {
         Some(options) => {
@@ -74,7 +74,7 @@ fn run(given: Given) -> i32 {
             (Step::Execute, Errno::INVAL)
         }
     };
-    tell(&status, failure)
+    Ok(tell(&status, failure))
 }
 
 fn options(arguments: &mut Arguments) -> Option<Options> {

@@ -44,12 +44,7 @@ const KEEP: u64 = 3;
 /// Lines shown.
 const LINES: u64 = 20;
 
-fn run(given: Given) -> i32 {
-    let (Ok(code) | Err(code)) = serve_or_show(&given);
-    code
-}
-
-fn serve_or_show(given: &Given) -> Result<i32, i32> {
+fn run(given: &Given) -> Result<i32, i32> {
     let usual;
     let directory = match given.value("--dir") {
         Some(directory) => directory,

@@ -98,21 +98,18 @@ pub static CONDITIONS: Applet = Applet {
 };
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
-fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> i32 {
-    let copies = match Copies::read() {
-        Ok(copies) => copies,
-        Err(trouble) => {
-            complain(&trouble.text);
-            return if trouble.runs { exit::NO } else { exit::SYSTEM };
-        }
-    };
-    let Some(view) = copies.view() else { return exit::SYSTEM };
+fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> Result<i32, i32> {
+    let copies = Copies::read().map_err(|trouble| {
+        complain(&trouble.text);
+        if trouble.runs { exit::NO } else { exit::SYSTEM }
+    })?;
+    let view = copies.view().ok_or(exit::SYSTEM)?;
     let mut out = output::stdout();
     // Writing to a descriptor is checked at the end, see `finish`.
-    let (Ok(code) | Err(code)) = show(&view, copies.run(), &mut out);
+    let code = show(&view, copies.run(), &mut out)?;
     match finish(out) {
-        exit::DONE => code,
-        failed => failed,
+        exit::DONE => Ok(code),
+        failed => Err(failed),
     }
 }
 
@@ -126,7 +123,7 @@ fn named<'a>(view: &View<'a>, given: &Given) -> Result<Vec<Row<'a>>, i32> {
                 nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
             }
             let (guess, near, end) = nearest.found().map_or(("", "", ""), |near| (", did you mean \"", near, "\"?"));
-            complain(&format!("no service \"{name}\"{guess}{near}{end}"));
+            complain(&format_args!("no service \"{name}\"{guess}{near}{end}"));
             return Err(exit::MISUSE);
         };
         rows.push(row);
@@ -142,11 +139,8 @@ pub fn paint() -> Paint {
     if plain { Paint::Plain } else { Paint::Coloured }
 }
 
-fn status(given: Given) -> i32 {
-    let lines = match given.number("--lines", 10, u64::MAX) {
-        Ok(lines) => lines as usize,
-        Err(code) => return code,
-    };
+fn status(given: &Given) -> Result<i32, i32> {
+    let lines = given.number("--lines", 10, u64::MAX)? as usize;
     let json = given.has("--json");
     look(&|view, run, out| {
         if given.words.is_empty() {
@@ -158,7 +152,7 @@ fn status(given: Given) -> i32 {
             }
             return Ok(if view.supervisor_alive { exit::DONE } else { exit::NO });
         }
-        let rows = named(view, &given)?;
+        let rows = named(view, given)?;
         if json {
             write_json(view, run, out, &rows);
         } else {
@@ -228,12 +222,12 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
     }
 }
 
-fn list(given: Given) -> i32 {
+fn list(given: &Given) -> Result<i32, i32> {
     let phase = given.value("--phase");
     if let Some(phase) = phase
         && !Phase::ALL.into_iter().any(|known| *phase == *known.name())
     {
-        return given.misuse("no phase", phase);
+        return Err(given.misuse("no phase", phase));
     }
     look(&|view, run, out| {
         let mut rows = Vec::new();
@@ -254,12 +248,12 @@ fn list(given: Given) -> i32 {
     })
 }
 
-fn tree_command(given: Given) -> i32 {
+fn tree_command(given: &Given) -> Result<i32, i32> {
     look(&|view, _, out| {
         let roots = if given.words.is_empty() {
             tree::roots(view)
         } else {
-            named(view, &given)?.iter().map(|row| row.slot).collect()
+            named(view, given)?.iter().map(|row| row.slot).collect()
         };
         let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
         let _ = tree::write(view, out, &roots, strokes, paint());
@@ -279,12 +273,12 @@ fn speaks_utf8() -> bool {
     has(b"utf8") || has(b"utf-8")
 }
 
-fn why_command(given: Given) -> i32 {
+fn why_command(given: &Given) -> Result<i32, i32> {
     if given.words.is_empty() {
-        return given.misuse("which service?", "".as_ref());
+        return Err(given.misuse("which service?", "".as_ref()));
     }
     look(&|view, _, out| {
-        for row in named(view, &given)? {
+        for row in named(view, given)? {
             let _ = why::write(view, out, &row);
             out.bytes(b"\n");
         }
@@ -292,7 +286,7 @@ fn why_command(given: Given) -> i32 {
     })
 }
 
-fn conditions(_: Given) -> i32 {
+fn conditions(_: &Given) -> Result<i32, i32> {
     look(&|view, _, out| {
         view.conditions(&mut |row| {
             let mut blank: &[u8] = b"";

@@ -66,8 +66,8 @@ pub struct Applet {
     pub more: &'static str,
     /// What it takes beside options.
     pub words: Words,
-    /// Does it; gives the exit code.
-    pub run: fn(Given) -> i32,
+    /// Does it; gives the exit code, as an error where that ends it early.
+    pub run: fn(&Given) -> Result<i32, i32>,
 }
 
 /// What a command takes beside options.
@@ -149,10 +149,8 @@ fn run(applet: &Applet, arguments: Arguments) -> i32 {
             _ => {}
         }
     }
-    match Given::read(applet, arguments) {
-        Ok(given) => (applet.run)(given),
-        Err(code) => code,
-    }
+    let (Ok(code) | Err(code)) = Given::read(applet, arguments).and_then(|given| (applet.run)(&given));
+    code
 }
 
 fn unknown(name: &str) -> i32 {

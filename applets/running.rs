@@ -116,29 +116,22 @@ pub static SHUTDOWN: Applet = Applet {
     run: shutdown,
 };
 
-fn services(given: Given) -> i32 {
-    let words = match given.texts() {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
+fn services(given: &Given) -> Result<i32, i32> {
+    let words = given.texts()?;
     let is_signal = given.command == "signal";
     let needed = if is_signal { 2 } else { 1 };
     if words.len() < needed {
         let which = if is_signal { "which signal, to which service?" } else { "which service?" };
-        return given.misuse(which, "".as_ref());
+        return Err(given.misuse(which, "".as_ref()));
     }
     let (head, names) = words.split_at(needed - 1);
-    let lines = match lines(&given, head, names) {
-        Ok(lines) => lines,
-        Err(code) => return code,
-    };
     // Only what has these options takes time that can be waited for.
     let wait = match (given.choices.is_empty(), given.last(&["--wait", "--no-wait"])) {
         (true, _) => false,
         (false, None) => output::is_terminal(),
         (false, Some(option)) => option == "--wait",
     };
-    run(&lines, wait, names)
+    run(&lines(given, head, names)?, wait, names)
 }
 
 /// Requests that fit a line each.
@@ -188,12 +181,7 @@ pub fn connect() -> Result<Control, i32> {
 
 /// Sends requests, waits for their transactions where that is asked, and gives the exit code. `named` are those whose
 /// results are told even if all is well.
-pub fn run(lines: &[String], wait: bool, named: &[&str]) -> i32 {
-    let (Ok(code) | Err(code)) = try_run(lines, wait, named);
-    code
-}
-
-fn try_run(lines: &[String], wait: bool, named: &[&str]) -> Result<i32, i32> {
+pub fn run(lines: &[String], wait: bool, named: &[&str]) -> Result<i32, i32> {
     let mut control = connect()?;
     let mut numbers = Vec::new();
     // One request reports its own transaction from its beginning; several are waited for one after the other.
@@ -223,28 +211,30 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
             Ok(()) => control.next(None),
             Err(_) => Next::Ended,
         };
-        let (message, code) = match next {
-            Next::Line(answer) => match Answer::parse(&answer) {
-                Some(Answer::Ok(number, text)) => {
-                    // What it adds to its `ok`.
-                    if !text.is_empty() {
-                        complain(&format!("note: {text}"));
-                    }
-                    return Ok(number);
-                }
-                Some(Answer::No(text)) => (text.to_string(), exit::NO),
-                Some(Answer::Bad(text)) => (text.to_string(), exit::MISUSE),
-                Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
-                    ("the engine gave an answer that makes no sense".to_string(), exit::SYSTEM)
-                }
-            },
+        let answer = match next {
+            Next::Line(answer) => answer,
             Next::Nothing => continue,
             Next::Ended if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) => {
-                ("the engine ended before it answered: it is not known whether this was done".to_string(), exit::SYSTEM)
+                complain(&"the engine ended before it answered: it is not known whether this was done");
+                return Err(exit::SYSTEM);
             }
             Next::Ended => {
                 *control = reconnect()?;
                 continue;
+            }
+        };
+        let (message, code) = match Answer::parse(&answer) {
+            Some(Answer::Ok(number, text)) => {
+                // What it adds to its `ok`.
+                if !text.is_empty() {
+                    complain(&format_args!("note: {text}"));
+                }
+                return Ok(number);
+            }
+            Some(Answer::No(text)) => (text, exit::NO),
+            Some(Answer::Bad(text)) => (text, exit::MISUSE),
+            Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
+                ("the engine gave an answer that makes no sense", exit::SYSTEM)
             }
         };
         complain(&message);
@@ -313,20 +303,15 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
             Some(Answer::No(text) | Answer::Bad(text)) => text,
         };
         progress.clear();
-        complain(message);
+        complain(&message);
         return Ok(exit::NO);
     }
 }
 
-fn shutdown(given: Given) -> i32 {
-    let (Ok(code) | Err(code)) = try_shutdown(given.last(&["--wait", "--no-wait"]) == Some("--no-wait"));
-    code
-}
-
-fn try_shutdown(no_wait: bool) -> Result<i32, i32> {
+fn shutdown(given: &Given) -> Result<i32, i32> {
     let mut control = connect()?;
     ask(&mut control, "shutdown")?;
-    if no_wait {
+    if given.last(&["--wait", "--no-wait"]) == Some("--no-wait") {
         return Ok(exit::DONE);
     }
     let mut progress = Progress::new(&[]);

@@ -31,12 +31,9 @@ pub static APPLET: Applet = Applet {
     run,
 };
 
-fn run(given: Given) -> i32 {
+fn run(given: &Given) -> Result<i32, i32> {
     supervisor::first_acts();
-    let options = match options(&given) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
+    let options = options(given)?;
     // What it holds ends with the process.
     process::exit(supervisor::start(options).run())
 }
