@@ -67,7 +67,7 @@ pub fn is_variable(text: &str) -> bool {
 
 /// True for a template's name, `NAME@`.
 pub fn is_template(name: &str) -> bool {
-    name.ends_with('@')
+    name.as_bytes().last() == Some(&b'@')
 }
 
 #[cfg(test)]

@@ -196,20 +196,20 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
         }
     }
-    for cycle in cycles::find(edges) {
+    cycles::find(edges, &mut |cycle| {
         let mut text = String::from("dependency cycle: ");
-        write_path(&cycle, &name, sources, &mut text);
+        write_path(cycle, &name, sources, &mut text);
         error(findings, "dependency-cycle", cycle[0].position, format_args!("{text}"))
             .help(format_args!("none of them could ever start; take away one of these relations"));
-    }
-    for (path, conflict) in cycles::contradictions(edges) {
+    });
+    cycles::contradictions(edges, &mut |path, conflict| {
         let mut text = String::new();
-        write_path(&path, &name, sources, &mut text);
+        write_path(path, &name, sources, &mut text);
         let (from, to) = (name(conflict.source), name(conflict.target));
         let message = format_args!("{from} can never start, it conflicts with what it needs: {text}");
         error(findings, "needs-what-it-conflicts-with", path[0].position, message)
             .related(conflict.position, &alloc::format!("here {from} conflicts with {to}"));
-    }
+    });
 }
 
 /// The word between the two names of a link.
@@ -231,14 +231,11 @@ fn write_path<'a>(path: &[Link], name: &dyn Fn(u32) -> &'a str, sources: &[Sourc
             }
             continue;
         }
-        if at > 0 {
-            out.push_str(", ");
-        }
+        let comma = if at > 0 { ", " } else { "" };
         let place = sources.get(link.position.file as usize).map_or("?", |source| source.path.as_str());
-        out.extend([name(link.source), " ", key(link), " ", name(link.target), " ("]);
-        if link.turned && link.relation != Relation::Conflicts {
-            out.extend([turned_name(link.relation), " in "]);
-        }
-        let _ = write!(out, "{place}:{})", link.position.line);
+        let turned = link.turned && link.relation != Relation::Conflicts;
+        let (key_there, within) = if turned { (turned_name(link.relation), " in ") } else { ("", "") };
+        let (from, key, to) = (name(link.source), key(link), name(link.target));
+        let _ = write!(out, "{comma}{from} {key} {to} ({key_there}{within}{place}:{})", link.position.line);
     }
 }

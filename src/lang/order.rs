@@ -4,16 +4,26 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 /// The indices of `count` things in order; equal ones stay as they are.
+#[inline(never)]
 pub fn order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..count as u32).collect();
+    let mut order = Vec::with_capacity(count);
+    for index in 0..count as u32 {
+        order.push(index);
+    }
     order.sort_by(|&a, &b| compare(a as usize, b as usize));
     order
 }
 
 /// Sorts the things themselves.
 pub fn sort<T>(things: &mut [T], compare: &dyn Fn(&T, &T) -> Ordering) {
-    let mut order = order(things.len(), &|a, b| compare(&things[a], &things[b]));
-    for first in 0..things.len() {
+    let order = order(things.len(), &|a, b| compare(&things[a], &things[b]));
+    arrange(order, &mut |a, b| things.swap(a, b));
+}
+
+/// Brings each of the things to its place.
+#[inline(never)]
+fn arrange(mut order: Vec<u32>, swap: &mut dyn FnMut(usize, usize)) {
+    for first in 0..order.len() {
         // One cycle of places, each of which takes what belongs there from the next.
         let mut to = first;
         loop {
@@ -21,7 +31,7 @@ pub fn sort<T>(things: &mut [T], compare: &dyn Fn(&T, &T) -> Ordering) {
             if from == first {
                 break;
             }
-            things.swap(to, from);
+            swap(to, from);
             to = from;
         }
     }

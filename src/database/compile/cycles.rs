@@ -35,25 +35,24 @@ const SEARCH_EDGES_MAX: usize = 4_000_000;
 
 /// One cycle for each strongly connected component of the order graph, each a path of edges that ends where it begins;
 /// the shortest one, in a component of moderate size. It begins with its service of the lowest number.
-pub fn find(edges: &Edges) -> Vec<Vec<Link>> {
-    let components = components(edges);
+pub fn find(edges: &Edges, found: &mut dyn FnMut(&[Link])) {
+    let nodes = components(edges);
     let mut best: Vec<Vec<Link>> = Vec::new();
-    best.resize(components.count as usize, Vec::new());
+    best.resize(nodes.len(), Vec::new());
     let mut search = Search::new(edges);
-    for (start, &component) in components.of.iter().enumerate() {
-        let known = best[component as usize].len();
+    for (start, node) in nodes.iter().enumerate() {
+        let known = best[node.component as usize].len();
         if known == 1 || known > 0 && search.budget == 0 {
             continue;
         }
-        let inside = |link: &Link| orders(link.relation) && components.of[link.target as usize] == component;
+        let inside = |link: &Link| orders(link.relation) && nodes[link.target as usize].component == node.component;
         let limit = if known == 0 { usize::MAX } else { known };
         if let Some(last) = search.run(start as u32, limit, &inside) {
-            best[component as usize] = search.path(start as u32, last);
+            best[node.component as usize] = search.path(start as u32, last);
         }
     }
-    let mut found = Vec::new();
-    for &component in &components.of {
-        let mut cycle = core::mem::take(&mut best[component as usize]);
+    for node in &nodes {
+        let mut cycle = core::mem::take(&mut best[node.component as usize]);
         // The starts go up, so a cycle found from its lowest member begins there already; a shorter one may not.
         let mut lowest = 0;
         for at in 1..cycle.len() {
@@ -63,62 +62,61 @@ pub fn find(edges: &Edges) -> Vec<Vec<Link>> {
         }
         if !cycle.is_empty() {
             cycle.rotate_left(lowest);
-            found.push(cycle);
+            found(&cycle);
         }
     }
-    found
 }
 
-/// The component of each service.
-struct Components {
-    of: Vec<u32>,
-    count: u32,
+/// What Tarjan's algorithm knows of a service.
+#[derive(Clone, Copy)]
+struct Node {
+    /// When it was visited; `NONE` for not yet.
+    number: u32,
+    low: u32,
+    /// `NONE` until it is known.
+    component: u32,
+    /// The edge to be looked at next.
+    next: u32,
 }
 
 /// Tarjan's strongly connected components (1972) with the stack of calls as a vector.
-fn components(edges: &Edges) -> Components {
-    let services = edges.services();
-    let mut number = alloc::vec![NONE; services];
-    let mut low = alloc::vec![0u32; services];
-    let mut of = alloc::vec![NONE; services];
-    let mut open: Vec<u32> = Vec::new();
-    let mut calls: Vec<(u32, usize)> = Vec::new();
+fn components(edges: &Edges) -> Vec<Node> {
+    let mut nodes = alloc::vec![Node { number: NONE, low: 0, component: NONE, next: 0 }; edges.services()];
+    let (mut open, mut calls): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
     let (mut visited, mut count) = (0, 0);
-    for root in 0..services as u32 {
-        if number[root as usize] != NONE {
-            continue;
-        }
-        calls.push((root, edges.range(root).start));
-        number[root as usize] = visited;
-        low[root as usize] = visited;
-        visited += 1;
-        open.push(root);
-        while let Some(&mut (service, ref mut next)) = calls.last_mut() {
-            if *next < edges.range(service).end {
-                let link = edges.all()[*next];
-                *next += 1;
-                let target = link.target as usize;
-                if !orders(link.relation) {
-                    continue;
-                }
-                if number[target] == NONE {
-                    calls.push((link.target, edges.range(link.target).start));
-                    number[target] = visited;
-                    low[target] = visited;
-                    visited += 1;
-                    open.push(link.target);
-                } else if of[target] == NONE {
-                    low[service as usize] = low[service as usize].min(number[target]);
+    for root in 0..nodes.len() as u32 {
+        let mut entered = Some(root).filter(|&root| nodes[root as usize].number == NONE);
+        loop {
+            if let Some(service) = entered.take() {
+                let next = edges.range(service).start as u32;
+                nodes[service as usize] = Node { number: visited, low: visited, component: NONE, next };
+                visited += 1;
+                open.push(service);
+                calls.push(service);
+            }
+            let Some(&service) = calls.last() else { break };
+            let node = &mut nodes[service as usize];
+            if (node.next as usize) < edges.range(service).end {
+                let link = &edges.all()[node.next as usize];
+                node.next += 1;
+                let target = nodes[link.target as usize];
+                if orders(link.relation) && target.number == NONE {
+                    entered = Some(link.target);
+                } else if orders(link.relation) && target.component == NONE {
+                    let node = &mut nodes[service as usize];
+                    node.low = node.low.min(target.number);
                 }
                 continue;
             }
+            let done = *node;
             calls.pop();
-            if let Some(&(caller, _)) = calls.last() {
-                low[caller as usize] = low[caller as usize].min(low[service as usize]);
+            if let Some(&caller) = calls.last() {
+                let caller = &mut nodes[caller as usize];
+                caller.low = caller.low.min(done.low);
             }
-            if low[service as usize] == number[service as usize] {
+            if done.low == done.number {
                 while let Some(member) = open.pop() {
-                    of[member as usize] = count;
+                    nodes[member as usize].component = count;
                     if member == service {
                         break;
                     }
@@ -127,7 +125,7 @@ fn components(edges: &Edges) -> Components {
             }
         }
     }
-    Components { of, count }
+    nodes
 }
 
 /// Breadth-first searches. `reached` is for each service the edge by which it was reached.
@@ -192,8 +190,7 @@ impl<'a> Search<'a> {
 
 /// Each pair of a service and a conflict of its own with something that it requires, over however many steps: the path of
 /// edges to that one, and the conflict. Each pair once, from its lower end first.
-pub fn contradictions(edges: &Edges) -> Vec<(Vec<Link>, Link)> {
-    let mut found = Vec::new();
+pub fn contradictions(edges: &Edges, found: &mut dyn FnMut(&[Link], &Link)) {
     let mut search = Search::new(edges);
     for service in 0..edges.services() as u32 {
         let mut searched = false;
@@ -209,11 +206,10 @@ pub fn contradictions(edges: &Edges) -> Vec<(Vec<Link>, Link)> {
             }
             let last = search.reached[conflict.target as usize];
             if last != NONE {
-                found.push((search.path(service, last as usize), *conflict));
+                found(&search.path(service, last as usize), conflict);
             }
         }
     }
-    found
 }
 
 #[cfg(test)]
@@ -233,7 +229,10 @@ mod tests {
     }
 
     fn cycles(services: usize, pairs: &[(u32, Relation, u32)]) -> Vec<Vec<u32>> {
-        find(&graph(services, pairs)).iter().map(|cycle| cycle.iter().map(|link| link.source).collect()).collect()
+        let mut found = Vec::new();
+        let sources = |cycle: &[Link]| cycle.iter().map(|link| link.source).collect();
+        find(&graph(services, pairs), &mut |cycle| found.push(sources(cycle)));
+        found
     }
 
     #[test]
@@ -275,9 +274,11 @@ mod tests {
     fn what_is_needed_and_in_conflict_is_found_over_steps() {
         use Relation::*;
         let edges = graph(4, &[(0, Needs, 1), (1, Contains, 2), (0, Conflicts, 2), (2, Conflicts, 0), (3, Wants, 0)]);
-        let found = contradictions(&edges);
-        assert_eq!(found.len(), 1);
-        let path: Vec<_> = found[0].0.iter().map(|link| (link.source, link.target)).collect();
-        assert_eq!((path, found[0].1.target), (alloc::vec![(0, 1), (1, 2)], 2));
+        let mut found = Vec::new();
+        contradictions(&edges, &mut |path, conflict| {
+            let path: Vec<_> = path.iter().map(|link| (link.source, link.target)).collect();
+            found.push((path, conflict.target));
+        });
+        assert_eq!(found, [(alloc::vec![(0, 1), (1, 2)], 2)]);
     }
 }
