@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Severity, Source, error, render};
+use pintle::lang::order::sort;
 use pintle::{lang, limits};
 
 use crate::sys::errno::Words;
@@ -89,9 +90,12 @@ impl Sources {
     fn directory(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
         match whole::names(path) {
             Ok(mut names) => {
-                names.retain(|name| name.as_bytes().ends_with(SUFFIX) && !name.as_bytes().starts_with(b"."));
-                names.sort();
-                files.extend(names.iter().map(|name| path.join(name)));
+                sort(&mut names, &|a, b| a.as_bytes().cmp(b.as_bytes()));
+                for name in names {
+                    if name.as_bytes().ends_with(SUFFIX) && !name.as_bytes().starts_with(b".") {
+                        files.push(path.join(name));
+                    }
+                }
             }
             Err(error) => self.refuse(path, "unreadable", format_args!("cannot read: {}", Words(error))),
         }
