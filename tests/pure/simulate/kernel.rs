@@ -104,6 +104,23 @@ impl Kernel {
         pid
     }
 
+    /// The process that this dead one had handed over to: it runs already, and is ready.
+    pub fn heir(&mut self, pid: u32) -> Option<u32> {
+        let dead = self.processes.get(&pid)?;
+        if !dead.program.hands_over || !dead.said_ready {
+            return None;
+        }
+        let program =
+            Program { exec_us: 0, ready_us: None, end: None, extend: None, hands_over: false, ..dead.program };
+        let heir = self.spawn(dead.slot, dead.command, program);
+        let process = self.processes.get_mut(&heir)?;
+        (process.executed, process.status, process.said_ready) = (true, None, true);
+        // It has nothing to do by itself.
+        process.serial += 1;
+        self.serial += 1;
+        Some(heir)
+    }
+
     fn after(&mut self, pid: u32, us: u64, act: Act) {
         let serial = self.processes[&pid].serial;
         self.acts.push(Reverse((self.now + us * US, serial, pid, act)));

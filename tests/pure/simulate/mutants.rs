@@ -16,6 +16,7 @@ fn every_bug_made_on_purpose_is_found() {
         Mutant::RingToEngineLost,
         Mutant::DeathLost,
         Mutant::KillForgotten,
+        Mutant::HeirForgotten,
         Mutant::OrderTwice,
         Mutant::ReadyEarly,
         Mutant::MemoryLost,

@@ -33,6 +33,8 @@ pub struct Program {
     pub on_kill_us: u64,
     /// Asks for more time: when, and how many milliseconds.
     pub extend: Option<(u64, u32)>,
+    /// Once ready by notification, it has named another process (MAINPID) that lives on when it ends.
+    pub hands_over: bool,
 }
 
 const FAILURES: [Exit; 5] = [Exit::Code(1), Exit::Code(0), Exit::Signal(11), Exit::Code(111), Exit::Signal(9)];
@@ -54,6 +56,7 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
         on_signal: Some((take(3_000), Exit::Signal(15))),
         on_kill_us: 1 + take(300),
         extend: None,
+        hands_over: false,
     };
     if ends_alone {
         program.end = Some((take(8_000), Exit::Code(0)));
@@ -94,5 +97,6 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
     } else if random.chance(20) {
         program.on_signal = Some((random.below(20_000), *random.pick(&[Exit::Code(0), Exit::Code(1)])));
     }
+    program.hands_over = command == Command::Main && !oneshot && !calm && plan.has("die") && random.chance(25);
     program
 }

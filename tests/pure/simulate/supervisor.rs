@@ -9,7 +9,7 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::lang::definition::Kind;
-use pintle::supervision::{Input, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, step};
 use pintle::time::Instant;
 
 use super::kernel::{Kernel, Status};
@@ -237,13 +237,33 @@ impl<'a> Supervisor<'a> {
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
         if command == Command::Main {
             self.read_ready(pid, kernel, trace)?;
-            self.feed(slot, Input::Ended(exit), kernel, trace)?;
+            if !self.hand_over(slot, pid, kernel, trace)? {
+                self.feed(slot, Input::Ended(exit), kernel, trace)?;
+            }
         } else {
             self.feed(slot, Input::AuxiliaryEnded(exit), kernel, trace)?;
         }
         // Only now is its number free.
         kernel.processes.remove(&pid);
         Ok(())
+    }
+
+    /// See `Supervisor::main_ended` of the host: whether another process is the main one now.
+    fn hand_over(&mut self, slot: SlotId, pid: u32, kernel: &mut Kernel, trace: &mut Trace) -> Result<bool, Broken> {
+        let (Some(mut row), Some(policy)) = (self.reports.read(slot), self.policy(slot)) else { return Ok(false) };
+        let heir = if policy.ready == Ready::Notify { kernel.heir(pid) } else { None };
+        let Some(heir) = heir else { return Ok(false) };
+        trace.say(kernel.now, || format!("supervisor: {} goes on with {heir}", slot.0));
+        row.pid = heir;
+        self.reports.write(slot, &row);
+        self.dirty = true;
+        if row.state == State::Stopping && self.mutant != Some(Mutant::HeirForgotten) {
+            let killed = self.slots[slot.index()].record.killed;
+            let signals = policy.stop == Means::Signals && !killed;
+            let again = Requests { stop_signals: signals, kill: killed, ..Requests::default() };
+            self.perform(slot, &again, &row, kernel)?;
+        }
+        Ok(true)
     }
 
     /// See `Supervisor::look_at` of the host.

@@ -50,6 +50,8 @@ pub enum Mutant {
     DeathLost,
     /// SIGKILL is never sent.
     KillForgotten,
+    /// A process that took over as the main one is not told to stop.
+    HeirForgotten,
     /// An order is acted on whenever it is looked at.
     OrderTwice,
     /// A longrun counts as up once it is executed.
