@@ -16,6 +16,7 @@ pub struct Image<'a> {
     bytes: &'a [u8],
     offsets: [u32; SECTIONS],
     lengths: [u32; SECTIONS],
+    services: u32,
 }
 
 impl<'a> Image<'a> {
@@ -31,7 +32,7 @@ impl<'a> Image<'a> {
     /// be nonsense, never out of bounds.
     pub fn open_copy(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
         let (offsets, lengths) = super::verify::header(bytes)?;
-        Ok(Image { bytes, offsets, lengths })
+        Ok(Image { bytes, offsets, lengths, services: word_at(bytes, header::SERVICES) })
     }
 
     /// All bytes.
@@ -46,7 +47,7 @@ impl<'a> Image<'a> {
 
     /// Number of services; their slots are `0..services()`.
     pub fn services(&self) -> u32 {
-        self.header(header::SERVICES)
+        self.services
     }
 
     /// Length of a section in records of `words` words.

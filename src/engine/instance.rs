@@ -5,7 +5,7 @@
 
 use super::fact;
 use super::memory::{Set, Table, derived, slot, text};
-use super::slot::{Counter, OF_TARGETS, state, told};
+use super::slot::{Counter, OF_TARGETS, Recount, state, told};
 use super::{Engine, Name, Target};
 use crate::database::image::Edges;
 use crate::database::service::flags;
@@ -264,7 +264,8 @@ impl<'a> Engine<'a> {
             self.memory.set_derived(at, word, 0);
         }
         for edge in self.edges(at) {
-            self.memory.recount(at, &OF_TARGETS, edge.relation, None, self.memory.told(edge.slot));
+            let recount = Recount::of(&OF_TARGETS, None, self.memory.told(edge.slot));
+            self.memory.recount(at, &recount, edge.relation);
         }
         self.find_rival(at, &|rival| {
             if self.memory.is_told(rival, told::ACTIVE) {

@@ -4,12 +4,17 @@
 use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Set, derived, slot};
-use super::slot::{BINDS, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, state, told};
+use super::slot::{BINDS, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::database::service::flags;
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
 use crate::lang::definition::Kind;
+
+/// By which it is watched whether a service is up or failed.
+const WATCHES: u32 = Relation::set(&[Relation::Observes, Relation::Listens]);
+/// To which a new life of the target matters.
+const RENEWED: u32 = Relation::set(&[Relation::Binds, Relation::Contains]);
 
 impl Engine<'_> {
     /// Runs goals, neighbours and transitions until nothing may move.
@@ -164,8 +169,9 @@ impl Engine<'_> {
             }
         }
         if changed & (told::ACTIVE | told::GOING) != 0 {
+            let recount = Recount::of(&OF_SOURCES, Some(old), new);
             for edge in self.edges(at) {
-                self.tell_target(at, edge.slot, edge.relation, old, new);
+                self.tell_target(at, edge.slot, edge.relation, &recount);
             }
         }
         if changed & told::ACTIVE != 0 {
@@ -179,16 +185,28 @@ impl Engine<'_> {
         const FOR_SOURCES: u32 =
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
         if changed & FOR_SOURCES != 0 {
+            let recount = Recount::of(&OF_TARGETS, Some(old), new);
+            let mut concerned = recount.relations;
+            if changed & (told::UP | told::FAILED) != 0 {
+                concerned |= WATCHES;
+            }
+            if changed & new & told::START_OK != 0 {
+                concerned |= RENEWED;
+            }
             self.find_source(at, 0, &|relation, source| {
-                self.tell_source(at, source, relation, old, new);
+                if relation.is_in(concerned) {
+                    self.tell_source(at, source, relation, &recount, old, new);
+                } else if self.blocked_by(source, at) {
+                    self.memory.insert(Set::Tell, source);
+                }
                 false
             });
         }
     }
 
-    fn tell_target(&self, at: SlotId, target: SlotId, relation: Relation, old: u32, new: u32) {
+    fn tell_target(&self, at: SlotId, target: SlotId, relation: Relation, recount: &Recount) {
         let memory = &self.memory;
-        let mut crossed = memory.recount(target, &OF_SOURCES, relation, Some(old), new);
+        let mut crossed = memory.recount(target, recount, relation);
         match relation {
             // A restart in place waits for some of them, not for all.
             Relation::Needs | Relation::Binds | Relation::Contains => {
@@ -210,13 +228,13 @@ impl Engine<'_> {
         }
     }
 
-    fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, old: u32, new: u32) {
+    fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, recount: &Recount, old: u32, new: u32) {
         if relation == Relation::Conflicts {
             return;
         }
         let memory = &self.memory;
         let changed = old ^ new;
-        let crossed = memory.recount(source, &OF_TARGETS, relation, Some(old), new);
+        let crossed = memory.recount(source, recount, relation);
         if changed & (told::UP | told::FAILED) != 0 {
             if relation == Relation::Observes {
                 self.look_at_while(source);

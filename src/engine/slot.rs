@@ -1,6 +1,6 @@
 //! One slot: its facts as bits, its counters, and the pure function from facts to phase.
 
-use super::memory::{Memory, derived, slot};
+use super::memory::{Memory, Table, derived, slot};
 use crate::board::reports::State;
 use crate::graph::{Phase, Relation};
 use crate::ident::SlotId;
@@ -147,16 +147,37 @@ pub const OF_SOURCES: [Counts; 3] = [
     counts(Counter::SoftLeaving, ORDERED, told::GOING, true),
 ];
 
-impl Memory<'_> {
-    /// Counts a neighbour whose told bits change; `old` is none for one that was not counted at all. Says whether a counter
-    /// became or left zero.
-    pub fn recount(&self, at: SlotId, table: &[Counts], relation: Relation, old: Option<u32>, new: u32) -> bool {
-        let mut crossed = false;
+/// What neighbours have to count, one way or the other, when told bits change: worked out once for all of them.
+pub struct Recount {
+    rows: heapless::Vec<(Counter, u32, bool), 8>,
+    /// By which relations anything is counted.
+    pub relations: u32,
+}
+
+impl Recount {
+    /// `old` is none for one that was not counted at all.
+    pub fn of(table: &[Counts], old: Option<u32>, new: u32) -> Recount {
+        let mut recount = Recount { rows: heapless::Vec::new(), relations: 0 };
         for row in table {
             let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
             let (before, after) = (old.is_some_and(is_counted), is_counted(new));
-            if relation.is_in(row.relations) && before != after {
-                crossed |= self.count(at, row.counter, after);
+            if before != after {
+                // There is a place for every row of either table.
+                let _ = recount.rows.push((row.counter, row.relations, after));
+                recount.relations |= row.relations;
+            }
+        }
+        recount
+    }
+}
+
+impl Memory<'_> {
+    /// Counts a neighbour. Says whether a counter became or left zero.
+    pub fn recount(&self, at: SlotId, recount: &Recount, relation: Relation) -> bool {
+        let mut crossed = false;
+        for (counter, relations, up) in &recount.rows {
+            if relation.is_in(*relations) {
+                crossed |= self.count(at, *counter, *up);
             }
         }
         crossed
@@ -166,16 +187,13 @@ impl Memory<'_> {
         self.derived(at, counter as usize / 2) >> (counter as u32 % 2 * 16) & 0xffff
     }
 
-    pub fn set_counter(&self, at: SlotId, counter: Counter, value: u32) {
-        let (field, shift) = (counter as usize / 2, counter as u32 % 2 * 16);
-        self.set_derived(at, field, self.derived(at, field) & !(0xffff << shift) | (value & 0xffff) << shift);
-    }
-
     /// Counts up or down by one; says whether it became or left zero.
     pub fn count(&self, at: SlotId, counter: Counter, up: bool) -> bool {
-        let before = self.counter(at, counter);
+        let (place, shift) = (self.row(Table::Derived, at.0) + counter as usize / 2, counter as u32 % 2 * 16);
+        let word = self.get(place);
+        let before = word >> shift & 0xffff;
         let after = if up { before + 1 } else { before.saturating_sub(1) };
-        self.set_counter(at, counter, after);
+        self.set(place, word & !(0xffff << shift) | (after & 0xffff) << shift);
         before == 0 || after == 0
     }
 
