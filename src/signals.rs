@@ -1,12 +1,9 @@
 //! Signals by name and number: signal(7), the generic numbering of Linux (all architectures but alpha, mips, parisc and
 //! sparc, which pintle does not run on).
 
-/// Names without `SIG`, at the index of their number less one.
-const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
-];
+/// Names without `SIG`, in the order of their numbers, from 1 on.
+const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN \
+                     TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 
 /// The last signal, SIGRTMAX.
 pub const SIGNAL_MAX: u32 = 64;
@@ -17,17 +14,17 @@ pub fn number(text: &str) -> Option<u32> {
         return text.parse().ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
     }
     let name = text.strip_prefix("SIG").unwrap_or(text);
-    NAMES.iter().position(|known| *known == name).map(|index| index as u32 + 1)
+    names().position(|known| known == name).map(|index| index as u32 + 1)
 }
 
 /// The name without `SIG`; `None` for a real-time signal (32 to 64) and for what is no signal.
 pub fn name(number: u32) -> Option<&'static str> {
-    NAMES.get(number.checked_sub(1)? as usize).copied()
+    names().nth(number.checked_sub(1)? as usize)
 }
 
 /// All names, for suggestions.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter()
+    NAMES.split(' ')
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use core::fmt;
 
 /// What this error means: `Permission denied`. Numbers that no call of ours brings are `unknown error`.
 pub fn text(errno: Errno) -> &'static str {
-    TABLE.iter().find(|(known, _)| *known == errno).map_or("unknown error", |(_, text)| text)
+    let number = errno.raw_os_error();
+    let at = NUMBERS.iter().position(|known| i32::from(*known) == number);
+    at.and_then(|at| TEXTS.split('\n').nth(at)).unwrap_or("unknown error")
 }
 
 /// The same for a number that came from another process, such as the errno of a spawn that failed.
@@ -30,79 +32,87 @@ impl fmt::Display for Words {
     }
 }
 
-const TABLE: &[(Errno, &str)] = &[
-    (Errno::PERM, "Operation not permitted"),
-    (Errno::NOENT, "No such file or directory"),
-    (Errno::SRCH, "No such process"),
-    (Errno::INTR, "Interrupted system call"),
-    (Errno::IO, "Input/output error"),
-    (Errno::NXIO, "No such device or address"),
-    (Errno::TOOBIG, "Argument list too long"),
-    (Errno::NOEXEC, "Not a program (exec format)"),
-    (Errno::BADF, "Bad file descriptor"),
-    (Errno::CHILD, "No child processes"),
-    (Errno::AGAIN, "Resource temporarily unavailable"),
-    (Errno::NOMEM, "Cannot allocate memory"),
-    (Errno::ACCESS, "Permission denied"),
-    (Errno::FAULT, "Bad address"),
-    (Errno::NOTBLK, "Block device required"),
-    (Errno::BUSY, "Device or resource busy"),
-    (Errno::EXIST, "File exists"),
-    (Errno::XDEV, "Invalid cross-device link"),
-    (Errno::NODEV, "No such device"),
-    (Errno::NOTDIR, "Not a directory"),
-    (Errno::ISDIR, "Is a directory"),
-    (Errno::INVAL, "Invalid argument"),
-    (Errno::NFILE, "Too many open files in system"),
-    (Errno::MFILE, "Too many open files"),
-    (Errno::NOTTY, "Inappropriate ioctl for device"),
-    (Errno::TXTBSY, "Program file is being written"),
-    (Errno::FBIG, "File too large"),
-    (Errno::NOSPC, "No space left on device"),
-    (Errno::SPIPE, "Illegal seek"),
-    (Errno::ROFS, "Read-only file system"),
-    (Errno::MLINK, "Too many links"),
-    (Errno::PIPE, "Broken pipe"),
-    (Errno::DOM, "Numerical argument out of domain"),
-    (Errno::RANGE, "Numerical result out of range"),
-    (Errno::DEADLK, "Resource deadlock avoided"),
-    (Errno::NAMETOOLONG, "File name too long"),
-    (Errno::NOSYS, "Function not implemented"),
-    (Errno::NOTEMPTY, "Directory not empty"),
-    (Errno::LOOP, "Too many levels of symbolic links"),
-    (Errno::OVERFLOW, "Value too large for defined data type"),
-    (Errno::ILSEQ, "Invalid or incomplete multibyte or wide character"),
-    (Errno::USERS, "Too many users"),
-    (Errno::NOTSOCK, "Socket operation on non-socket"),
-    (Errno::DESTADDRREQ, "Destination address required"),
-    (Errno::MSGSIZE, "Message too long"),
-    (Errno::PROTOTYPE, "Protocol wrong type for socket"),
-    (Errno::NOPROTOOPT, "Protocol not available"),
-    (Errno::PROTONOSUPPORT, "Protocol not supported"),
-    (Errno::OPNOTSUPP, "Operation not supported"),
-    (Errno::AFNOSUPPORT, "Address family not supported by protocol"),
-    (Errno::ADDRINUSE, "Address already in use"),
-    (Errno::ADDRNOTAVAIL, "Cannot assign requested address"),
-    (Errno::NETDOWN, "Network is down"),
-    (Errno::NETUNREACH, "Network is unreachable"),
-    (Errno::CONNABORTED, "Software caused connection abort"),
-    (Errno::CONNRESET, "Connection reset by peer"),
-    (Errno::NOBUFS, "No buffer space available"),
-    (Errno::ISCONN, "Transport endpoint is already connected"),
-    (Errno::NOTCONN, "Transport endpoint is not connected"),
-    (Errno::TIMEDOUT, "Connection timed out"),
-    (Errno::CONNREFUSED, "Connection refused"),
-    (Errno::HOSTDOWN, "Host is down"),
-    (Errno::HOSTUNREACH, "No route to host"),
-    (Errno::ALREADY, "Operation already in progress"),
-    (Errno::INPROGRESS, "Operation now in progress"),
-    (Errno::STALE, "Stale file handle"),
-    (Errno::DQUOT, "Disk quota exceeded"),
-    (Errno::NOMEDIUM, "No medium found"),
-    (Errno::CANCELED, "Operation canceled"),
-    (Errno::PROTO, "Protocol error"),
-    (Errno::NODATA, "No data available"),
-];
+/// One text with a line for each number: a reference to each would be longer than the words.
+macro_rules! table {
+    ($($name:ident $text:literal)*) => {
+        const NUMBERS: &[u8] = &[$(Errno::$name.raw_os_error() as u8),*];
+        const TEXTS: &str = concat!($($text, "\n"),*);
+    };
+}
+
+table! {
+    PERM "Operation not permitted"
+    NOENT "No such file or directory"
+    SRCH "No such process"
+    INTR "Interrupted system call"
+    IO "Input/output error"
+    NXIO "No such device or address"
+    TOOBIG "Argument list too long"
+    NOEXEC "Not a program (exec format)"
+    BADF "Bad file descriptor"
+    CHILD "No child processes"
+    AGAIN "Resource temporarily unavailable"
+    NOMEM "Cannot allocate memory"
+    ACCESS "Permission denied"
+    FAULT "Bad address"
+    NOTBLK "Block device required"
+    BUSY "Device or resource busy"
+    EXIST "File exists"
+    XDEV "Invalid cross-device link"
+    NODEV "No such device"
+    NOTDIR "Not a directory"
+    ISDIR "Is a directory"
+    INVAL "Invalid argument"
+    NFILE "Too many open files in system"
+    MFILE "Too many open files"
+    NOTTY "Inappropriate ioctl for device"
+    TXTBSY "Program file is being written"
+    FBIG "File too large"
+    NOSPC "No space left on device"
+    SPIPE "Illegal seek"
+    ROFS "Read-only file system"
+    MLINK "Too many links"
+    PIPE "Broken pipe"
+    DOM "Numerical argument out of domain"
+    RANGE "Numerical result out of range"
+    DEADLK "Resource deadlock avoided"
+    NAMETOOLONG "File name too long"
+    NOSYS "Function not implemented"
+    NOTEMPTY "Directory not empty"
+    LOOP "Too many levels of symbolic links"
+    OVERFLOW "Value too large for defined data type"
+    ILSEQ "Invalid or incomplete multibyte or wide character"
+    USERS "Too many users"
+    NOTSOCK "Socket operation on non-socket"
+    DESTADDRREQ "Destination address required"
+    MSGSIZE "Message too long"
+    PROTOTYPE "Protocol wrong type for socket"
+    NOPROTOOPT "Protocol not available"
+    PROTONOSUPPORT "Protocol not supported"
+    OPNOTSUPP "Operation not supported"
+    AFNOSUPPORT "Address family not supported by protocol"
+    ADDRINUSE "Address already in use"
+    ADDRNOTAVAIL "Cannot assign requested address"
+    NETDOWN "Network is down"
+    NETUNREACH "Network is unreachable"
+    CONNABORTED "Software caused connection abort"
+    CONNRESET "Connection reset by peer"
+    NOBUFS "No buffer space available"
+    ISCONN "Transport endpoint is already connected"
+    NOTCONN "Transport endpoint is not connected"
+    TIMEDOUT "Connection timed out"
+    CONNREFUSED "Connection refused"
+    HOSTDOWN "Host is down"
+    HOSTUNREACH "No route to host"
+    ALREADY "Operation already in progress"
+    INPROGRESS "Operation now in progress"
+    STALE "Stale file handle"
+    DQUOT "Disk quota exceeded"
+    NOMEDIUM "No medium found"
+    CANCELED "Operation canceled"
+    PROTO "Protocol error"
+    NODATA "No data available"
+}
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +122,7 @@ mod tests {
     fn errors_have_the_words_that_people_know() {
         assert_eq!(text(Errno::ACCESS), "Permission denied");
         assert_eq!(text_of(2), "No such file or directory");
+        assert_eq!(text(Errno::NODATA), "No data available"); // the last of the table
         assert_eq!(Words(Errno::from_raw_os_error(1234)).to_string(), "error 1234");
     }
 }

@@ -102,13 +102,16 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     let control = socket::listen(&address, 0o660).or_refuse("cannot listen on the control socket");
     let (bell, to_supervisor) = Doorbell::pair().or_refuse("cannot make a doorbell");
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse("cannot make a doorbell");
-    let mut placed = 0;
-    let engine_descriptors =
-        [database, orders_fd, reports_fd, published_fd, state_fd, control, to_supervisor.into(), engines_bell.into()]
-            .map(|fd| {
-                placed += 1;
-                moved_to(fd, descriptors::ALL[placed - 1])
-            });
+    let engine_descriptors = [
+        moved_to(database, descriptors::DATABASE),
+        moved_to(orders_fd, descriptors::ORDERS),
+        moved_to(reports_fd, descriptors::REPORTS),
+        moved_to(published_fd, descriptors::PUBLISHED),
+        moved_to(state_fd, descriptors::STATE),
+        moved_to(control, descriptors::CONTROL),
+        moved_to(to_supervisor.into(), descriptors::TO_SUPERVISOR),
+        moved_to(engines_bell.into(), descriptors::TO_ENGINE),
+    ];
 
     // Descriptors that services will take.
     let wanted = descriptors_wanted(&image, geometry);
@@ -192,6 +195,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
 }
 
 /// Moves a descriptor to a number that `keep_numbers` has kept.
+#[inline(never)]
 fn moved_to(fd: OwnedFd, number: i32) -> OwnedFd {
     let moved = process::place_at(fd.as_fd(), number, false).and_then(|()| process::take_inherited(number));
     moved.or_refuse("cannot place a descriptor")

@@ -47,7 +47,7 @@ const ALL: [Step; 16] = [
 impl Step {
     /// The step with this number. 0 and numbers from elsewhere have none.
     pub fn from_number(number: u32) -> Option<Step> {
-        ALL.into_iter().find(|step| *step as u32 == number)
+        ALL.iter().copied().find(|step| *step as u32 == number)
     }
 
     /// As it stands in a message: `nginx: chdir /srv/www: No such file or directory`.
