@@ -170,12 +170,14 @@ fn execute(program: &CStr, arguments: &Vector<'_, { ARGUMENTS_MAX + 1 }>) -> Err
         return become_it(program);
     }
     let path = entry::variable(b"PATH").unwrap_or(b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    let mut worst = Errno::NOENT;
+    let (mut worst, mut whole) = (Errno::NOENT, Vec::new());
     for directory in path.split(|byte| *byte == b':') {
         let directory = if directory.is_empty() { &b"."[..] } else { directory };
-        let whole = [directory, b"/", program.to_bytes_with_nul()].concat();
-        let Ok(whole) = CStr::from_bytes_with_nul(&whole) else { continue };
-        match become_it(whole) {
+        whole.clear();
+        for part in [directory, b"/", program.to_bytes_with_nul()] {
+            whole.extend_from_slice(part);
+        }
+        match CStr::from_bytes_until_nul(&whole).map_or(Errno::NOENT, become_it) {
             Errno::NOENT | Errno::NOTDIR => {}
             Errno::ACCESS => worst = Errno::ACCESS,
             error => return error,

@@ -175,8 +175,9 @@ fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errn
     let mut room = vec![0; text.len()];
     let read = env_file::parse(&text, &mut room, |variable| {
         // It lives as long as this process, until the exec. The parser lets no NUL through.
-        let text = [variable, b"\0"].concat().leak();
-        variables.extend(CStr::from_bytes_with_nul(text).ok());
+        let mut text = variable.to_vec();
+        text.push(0);
+        variables.extend(CStr::from_bytes_until_nul(text.leak()).ok());
     });
     read.map_err(|problem| {
         complain(&format_args!("{shown}:{}: {}", problem.line, problem.what));

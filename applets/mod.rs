@@ -122,7 +122,7 @@ const FAMILIES: [(Family, &str); 5] = [
 pub fn main(mut arguments: Arguments) -> i32 {
     let mut next = || arguments.next().map(|argument| argument.to_str().unwrap_or("?"));
     let called = next().unwrap_or("pintle");
-    let base = called.rsplit('/').next().unwrap_or(called);
+    let base = called.rfind('/').map_or(called, |slash| &called[slash + 1..]);
     let name = match base.strip_prefix("pintle-") {
         Some(name) => name,
         None => match next() {

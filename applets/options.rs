@@ -85,7 +85,8 @@ impl Given {
     fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> Result<bool, i32> {
         let shown = OsStr::from_bytes(name);
         let Some(at) = self.line(name) else { return Err(self.misuse("no such option", shown)) };
-        let takes = !self.choices[at].0.rsplit(' ').next().is_some_and(|last| last.starts_with('-'));
+        let mut parts = parts(self.choices[at].0);
+        let takes = !parts.next_back().is_some_and(|last| last.starts_with(b"-"));
         let value = match value {
             b"" if takes => match arguments.next() {
                 Some(value) => value,
@@ -100,8 +101,7 @@ impl Given {
 
     /// The line of the table with this option: `-n` or `--name`.
     fn line(&self, name: &[u8]) -> Option<usize> {
-        let has = |(form, _): &Choice| form.as_bytes().split(|byte| b", ".contains(byte)).any(|part| part == name);
-        self.choices.iter().position(has)
+        self.choices.iter().position(|(form, _)| parts(form).any(|part| part == name))
     }
 
     /// All values of an option, named as it is written: `--lines`.
@@ -154,6 +154,11 @@ impl Given {
         let _ = writeln!(out, "\ntry: pintle {name} --help");
         exit::MISUSE
     }
+}
+
+/// The parts of what a line of the table says of the form: `-n`, `--lines`, `LINES`.
+fn parts(form: &str) -> impl DoubleEndedIterator<Item = &[u8]> {
+    form.as_bytes().split(|byte| b", ".contains(byte))
 }
 
 /// Writes the table for people, texts one below the other.
