@@ -2,7 +2,7 @@
 
 use super::world::World;
 use pintle::board::reports::State;
-use pintle::engine::Capacities;
+use pintle::engine::{Capacities, Standing};
 use pintle::ident::SlotId;
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,14 @@ fn layers(layers: usize, width: usize, fan: usize) -> String {
     text
 }
 
-/// Boots and shuts down, and gives the engine's own time for the boot.
-fn boot(depth: usize, width: usize, fan: usize) -> Duration {
+/// Boots, by itself or by a command that is followed to its end, and gives the engine's own time for it.
+fn boot(depth: usize, width: usize, fan: usize, followed: bool) -> Duration {
     let image_bytes = super::world::database(&layers(depth, width, fan));
     let image = pintle::database::Image::open(image_bytes).expect("compiled");
     let mut world = World::over(image_bytes, Capacities::of(&image));
     let mut spent = Duration::ZERO;
     let begun = Instant::now();
+    let number = if followed { world.start("boot") } else { 0 };
     world.boot("boot");
     spent += begun.elapsed();
     while let Some(at) = world.unseen.keys().next().copied() {
@@ -49,27 +50,38 @@ fn boot(depth: usize, width: usize, fan: usize) -> Duration {
         spent += begun.elapsed();
     }
     assert_eq!(world.engine.boot().state, 2, "everything is up");
+    if followed {
+        assert_eq!(world.standing(number), Standing::Done);
+        let mut cursor = 0;
+        let listed = std::iter::from_fn(|| world.engine.transaction_next(number, &mut cursor)).count();
+        assert_eq!(listed, depth * width + 1, "the bundle and all that it pulls up");
+    }
     let begun = Instant::now();
     let one = SlotId(image.services() / 2);
     world.reports[one.index()].restarts += 1;
     world.tell(one);
-    println!("{depth} x {width} x {fan}: boot {spent:?}, a report that changes nothing {:?}", begun.elapsed());
+    let how = if followed { "start, followed" } else { "boot" };
+    println!("{depth} x {width} x {fan}: {how} {spent:?}, a report that changes nothing {:?}", begun.elapsed());
     spent
 }
 
 #[test]
 fn a_boot_costs_in_proportion_to_its_edges() {
-    let small = boot(10, 20, 10);
-    let large = boot(40, 50, 10);
-    // Ten times the services and edges; a cost that grew with the graph's size at each step would be a hundred times.
-    assert!(large < small * 40, "{small:?} for 200 services, {large:?} for 2,000");
+    for followed in [false, true] {
+        let small = boot(10, 20, 10, followed);
+        let large = boot(40, 50, 10, followed);
+        // Ten times the services and edges; a cost that grew with the graph's size at each step would be a hundred times.
+        assert!(large < small * 40, "{small:?} for 200 services, {large:?} for 2,000");
+    }
 }
 
 /// For measuring, with optimisation: `PINTLE_COST=1 cargo test --release --test pure cost -- --nocapture`.
 #[test]
 fn what_large_boots_cost() {
     if std::env::var_os("PINTLE_COST").is_some() {
-        boot(100, 100, 10);
-        boot(10, 100, 100);
+        for followed in [false, true] {
+            boot(100, 100, 10, followed);
+            boot(10, 100, 100, followed);
+        }
     }
 }
