@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use super::definition::{At, Definition, Expression, Kind, Log, Restart};
 use crate::graph::Relation;
-use crate::nearest;
+use crate::nearest::Nearest;
 
 /// Kinds of service that a key applies to: bits.
 pub type Kinds = u8;
@@ -29,7 +29,7 @@ pub enum Value {
     /// One line for people.
     Text(fn(&mut Definition) -> &mut String),
     /// One of these words; the function gets its index.
-    Choice(&'static [&'static str], fn(&mut Definition, usize)),
+    Choice(&'static [&'static str; 3], fn(&mut Definition, usize)),
     /// The program and its arguments, or a script.
     Command,
     /// Signals or a command, for `stop`.
@@ -81,17 +81,24 @@ pub struct Key {
     pub value: Value,
     /// The value if it is not given, as it would be written; empty for none.
     pub default: &'static str,
-    /// The same for a oneshot.
-    pub default_oneshot: &'static str,
+    /// The same for a oneshot, where it is another. (A thin pointer: the table has many keys.)
+    pub default_oneshot: Option<&'static &'static str>,
     /// What it applies to.
     pub kinds: Kinds,
+}
+
+impl Key {
+    /// The value if it is not given, of a oneshot or of another.
+    pub fn default_of(&self, oneshot: bool) -> &'static str {
+        self.default_oneshot.filter(|_| oneshot).unwrap_or(&self.default)
+    }
 }
 
 /// A key and one sentence about it.
 type Line = (Key, &'static str);
 
 const fn key(name: &'static str, kinds: Kinds, value: Value, default: &'static str, doc: &'static str) -> Line {
-    (Key { name, value, default, default_oneshot: default, kinds }, doc)
+    (Key { name, value, default, default_oneshot: None, kinds }, doc)
 }
 
 const fn limit(name: &'static str, resource: u32, doc: &'static str) -> Line {
@@ -110,7 +117,7 @@ const TABLE: [Line; 56] = [
         "`longrun` is a daemon that stays in the foreground, `oneshot` a command that brings something up and ends, `bundle` a name for a set of services."),
     key("command", PROCESS, Value::Command, "",
         "The program, by its absolute path, and its arguments; or a script, `<<END`, run by /bin/sh -c or by the program that follows END."),
-    (Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: "", kinds: PROCESS },
+    (Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: Some(&""), kinds: PROCESS },
         "How it is stopped: `signal NAME...` sends these signals in turn, anything else is a command; of a oneshot, the command that takes down what `command` brought up."),
     key("reload", PROCESS, Value::Reload, "",
         "How it is told to read its configuration again: `signal NAME`, or a command."),
@@ -158,7 +165,7 @@ const TABLE: [Line; 56] = [
         "With so many deaths within `restart-window` it has failed and is left down; 0 is no limit."),
     key("restart-window", LONGRUN, Value::Duration(1, TIME_MS_MAX, |d| &mut d.restart_window_ms), "5m",
         "The time in which deaths are counted for `restart-limit`."),
-    (Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: "5m", kinds: PROCESS },
+    (Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: Some(&"5m"), kinds: PROCESS },
         "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
     key("stop-timeout", PROCESS, Value::Duration(1, TIME_MS_MAX, |d| &mut d.stop_timeout_ms), "10s",
         "How long it may take to stop; then its process group is killed."),
@@ -222,55 +229,22 @@ pub static DOCS: &[&str] = &{
     docs
 };
 
-/// Words that people bring from elsewhere, and the key that they mean.
-static ALIASES: &[(&str, &str)] = &[
-    ("depends", "needs"),
-    ("depends-on", "needs"),
-    ("dependencies", "needs"),
-    ("require", "needs"),
-    ("requires", "needs"),
-    ("required-by", "needed-by"),
-    ("binds-to", "binds"),
-    ("part-of", "binds"),
-    ("waits-for", "wants"),
-    ("use", "wants"),
-    ("exec", "command"),
-    ("exec-start", "command"),
-    ("run", "command"),
-    ("script", "command"),
-    ("start", "command"),
-    ("exec-stop", "stop"),
-    ("stop-command", "stop"),
-    ("stop-signal", "stop"),
-    ("kill-signal", "stop"),
-    ("exec-reload", "reload"),
-    ("reload-signal", "reload"),
-    ("members", "contains"),
-    ("condition", "while"),
-    ("when", "while"),
-    ("respawn", "restart"),
-    ("notification-fd", "ready"),
-    ("readiness", "ready"),
-    ("timeout", "start-timeout"),
-    ("timeout-start", "start-timeout"),
-    ("timeout-stop", "stop-timeout"),
-    ("kill-timeout", "stop-timeout"),
-    ("remain-after-exit", "remain"),
-    ("run-as", "user"),
-    ("uid", "user"),
-    ("gid", "group"),
-    ("chdir", "directory"),
-    ("cwd", "directory"),
-    ("working-directory", "directory"),
-    ("workdir", "directory"),
-    ("environment", "env"),
-    ("environment-file", "env-file"),
-    ("oom-score-adjust", "oom-score-adj"),
-    ("priority", "nice"),
-    ("output", "log"),
-    ("stdout", "log"),
-    ("nofile", "limit-nofile"),
-];
+/// Words that people bring from elsewhere, and the key that they mean. (One text: a table would be as much again.)
+const ALIASES: &str = "\
+    depends=needs,depends-on=needs,dependencies=needs,require=needs,requires=needs,required-by=needed-by,\
+    binds-to=binds,part-of=binds,waits-for=wants,use=wants,exec=command,exec-start=command,run=command,\
+    script=command,start=command,exec-stop=stop,stop-command=stop,stop-signal=stop,kill-signal=stop,\
+    exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
+    notification-fd=ready,readiness=ready,timeout=start-timeout,timeout-start=start-timeout,\
+    timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
+    gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
+    environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
+    nofile=limit-nofile";
+
+/// `ALIASES`, word by word.
+fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALIASES.split(',').filter_map(|pair| pair.split_once('='))
+}
 
 /// The key with this name.
 pub fn find(name: &str) -> Option<&'static Key> {
@@ -279,10 +253,15 @@ pub fn find(name: &str) -> Option<&'static Key> {
 
 /// The key that is likely meant by a word that is none.
 pub fn meant(word: &str) -> Option<&'static str> {
-    let aliases = ALIASES.iter().map(|&(alias, _)| alias);
-    let found = nearest::among(word, &mut KEYS.iter().map(|key| key.name).chain(aliases))?;
-    let alias = ALIASES.iter().find(|&&(alias, _)| alias == found);
-    Some(alias.map_or(found, |&(_, key)| key))
+    let mut near = Nearest::to(word);
+    for key in KEYS {
+        near.offer(key.name);
+    }
+    for (alias, _) in aliases() {
+        near.offer(alias);
+    }
+    let found = near.found()?;
+    Some(aliases().find(|(alias, _)| *alias == found).map_or(found, |(_, key)| key))
 }
 
 impl Value {
@@ -328,7 +307,7 @@ mod tests {
 
     #[test]
     fn aliases_are_no_keys_and_mean_keys() {
-        for (alias, key) in ALIASES {
+        for (alias, key) in aliases() {
             assert!(find(alias).is_none(), "{alias}");
             assert!(find(key).is_some(), "{key}");
         }

@@ -129,7 +129,7 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
         }
     }
     for key in KEYS {
-        let default = if kind == Kind::Oneshot { key.default_oneshot } else { key.default };
+        let default = key.default_of(kind == Kind::Oneshot);
         if !default.is_empty() && key.kinds & kind_bit != 0 && find(key.name).is_none() {
             let position = Position { file, ..Position::default() };
             let segments = alloc::vec![Segment { text: default, line: 0, column: 0 }];

@@ -34,7 +34,7 @@ fn entry((key, doc): (&Key, &&str)) -> String {
         ALL => "",
         other => panic!("{}: kinds {other} have no words", key.name),
     };
-    let default = match (key.default, key.default_oneshot) {
+    let default = match (key.default, key.default_of(true)) {
         ("", "") => String::new(),
         (all, oneshot) if all == oneshot => format!(" Default: `{all}`."),
         (longrun, "") => format!(" Default of a longrun: `{longrun}`."),
