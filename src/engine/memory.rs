@@ -411,11 +411,11 @@ impl<'a> Memory<'a> {
     }
 
     fn clear_stamps(&self) {
-        for table in 0..Table::Log as usize {
+        for (table, words) in ROWS.iter().enumerate().take(Table::Log as usize) {
             let mut row = self.layout.starts[table];
             while row < self.layout.starts[table + 1] {
                 self.set(row, 0);
-                row += usize::from(ROWS[table]);
+                row += usize::from(*words);
             }
         }
     }
