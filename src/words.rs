@@ -8,6 +8,9 @@
 
 use core::fmt;
 
+/// Room for numbers and a few short words, without heap. One size for all: each other one is code of its own.
+pub type Short = heapless::String<128>;
+
 /// What can be wrong with quoting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {

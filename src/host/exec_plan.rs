@@ -16,8 +16,9 @@
 use super::accounts::Account;
 use crate::sys::spawn::{Draft, Text};
 use core::fmt::Write;
-use heapless::{String, Vec};
+use heapless::Vec;
 use pintle::limits::GROUPS_MAX;
+use pintle::words::Short;
 
 /// The number of the status pipe in a service whose readiness is told on descriptor `ready`.
 pub fn status_target(ready: Option<i32>) -> i32 {
@@ -39,7 +40,7 @@ pub fn begin(draft: &mut Draft<'_>, status: i32, oom_score_adj: Option<i32>, dir
         // Ten digits and a comma each.
         let mut list: Vec<u8, { GROUPS_MAX * 11 + 1 }> = Vec::new();
         for group in groups {
-            let mut digits: String<12> = String::new();
+            let mut digits = Short::new();
             let _ = write!(digits, "{group},");
             let _ = list.extend_from_slice(digits.as_bytes());
         }
@@ -67,7 +68,7 @@ pub fn end(draft: &mut Draft<'_>) {
 }
 
 fn number(draft: &mut Draft<'_>, value: i64) {
-    let mut digits: String<21> = String::new();
+    let mut digits = Short::new();
     let _ = write!(digits, "{value}"); // 20 characters at most
     let text = draft.text(&[digits.as_bytes()]);
     draft.argument(text);

@@ -9,6 +9,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use heapless::Vec;
 use pintle::crc32::crc32;
+use pintle::words::Short;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -45,7 +46,7 @@ impl LogPath {
         put(&escaped(name))?;
         put(b".log")?;
         if number > 0 {
-            let mut digits: heapless::String<11> = heapless::String::new();
+            let mut digits = Short::new();
             let _ = write!(digits, ".{number}"); // a point and ten digits at most
             put(digits.as_bytes())?;
         }

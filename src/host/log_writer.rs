@@ -11,6 +11,7 @@ use crate::sys::{Errno, OwnedFd, Result, file};
 use core::fmt::Write;
 use heapless::Vec;
 use pintle::stamp::STAMP_BYTES;
+use pintle::words::Short;
 
 /// Bytes of one line without its stamp; a longer one is split, with `...` where it was.
 pub const LINE_BYTES_MAX: usize = 8192;
@@ -202,7 +203,7 @@ impl Writer {
             output.put(b"\n");
         }
         if let Some(errno) = self.lost_errno.take() {
-            let mut count: heapless::String<96> = heapless::String::new();
+            let mut count = Short::new();
             // 20 digits and the longest error fit; if not, the text ends early.
             let _ = write!(count, "pintle-log: {} lines lost: {}", self.lost, Words(errno));
             output.put(stamp);

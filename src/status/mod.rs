@@ -446,7 +446,7 @@ impl<'a> View<'a> {
         let (beside, behind) = (width.saturating_sub(row.name.width()), 10usize.saturating_sub(row.phase.name().len()));
         let _ = write!(out, "{}{:beside$}  {}{:behind$}", row.name, "", Painted(row.phase, paint), "");
         let aged = row.since != Instant::default();
-        let age = if aged { self.age(row.since).text() } else { heapless::String::new() };
+        let age = if aged { self.age(row.since).text() } else { crate::words::Short::new() };
         let _ = write!(out, "  {age:>12}");
         let _ = match row.report.pid {
             0 => write!(out, "  {:>7}", ""),

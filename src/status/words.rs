@@ -6,6 +6,7 @@ use crate::board::reports::Exit;
 use crate::database::{Image, exec, node, policy, service};
 use crate::ident::SlotId;
 use crate::status::{Row, View};
+use crate::words::Short;
 
 /// A duration in seconds, in its two largest units: `3 h 12 min`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,9 +14,9 @@ pub struct Age(pub u64);
 
 impl Age {
     /// As a short text, for padding.
-    pub fn text(self) -> heapless::String<32> {
-        let mut text = heapless::String::new();
-        // 32 bytes hold two numbers of 20 digits at most in theory, and of 6 in practice; a cut text is no harm.
+    pub fn text(self) -> Short {
+        let mut text = Short::new();
+        // Two numbers and two units always fit.
         let _ = write!(text, "{self}");
         text
     }
@@ -119,7 +120,7 @@ const ABOUT: [(&str, usize); 9] = [
 impl ExitText<'_> {
     /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
     fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said: heapless::String<128> = heapless::String::new();
+        let mut said = Short::new();
         // What does not fit is cut: these are our own short words.
         let (image, definition) = (&self.view.image, self.row.definition);
         let _ = (self.view.words.failure)(self.row.report.failure, &mut said);

@@ -13,6 +13,7 @@ use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::names;
+use pintle::words::Short;
 
 /// Which command of a definition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -275,7 +276,7 @@ fn environment(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>,
     }
     match child.command {
         Command::Stop(pid) | Command::Reload(pid) if pid != 0 => {
-            let mut digits: heapless::String<12> = heapless::String::new();
+            let mut digits = Short::new();
             let _ = core::fmt::write(&mut digits, format_args!("{pid}")); // ten digits at most
             put(draft, &[b"MAINPID=", digits.as_bytes()]);
         }

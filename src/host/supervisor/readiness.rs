@@ -11,6 +11,7 @@ use core::fmt::Write;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::supervision::{Input, notify};
+use pintle::words::Short;
 use std::os::unix::ffi::OsStrExt;
 
 /// Bytes of `$NOTIFY_SOCKET`: what a socket address holds, and `@`.
@@ -50,7 +51,7 @@ impl Supervisor {
             Place::Directory(directory) => [directory.path().as_os_str().as_bytes(), b"/"],
             Place::Abstract(name) => [b"@", name],
         };
-        let mut digits: heapless::String<12> = heapless::String::new();
+        let mut digits = Short::new();
         let _ = write!(digits, "/{}", slot.0); // eleven characters at most
         let name: &[u8] = if matches!(self.place, Place::Directory(_)) { NOTIFY.as_bytes() } else { b"/notify" };
         for part in [parts[0], parts[1], name, digits.as_bytes()] {
@@ -135,7 +136,7 @@ impl Supervisor {
 
 /// Whether a process is this user's, by the word of proc(5): /proc/PID belongs to its effective user, or to root.
 fn belongs_to(pid: u32, uid: u32) -> bool {
-    let mut path: heapless::String<20> = heapless::String::new();
+    let mut path = Short::new();
     let _ = write!(path, "/proc/{pid}"); // 16 characters at most
     file::owner(path.as_str()).is_ok_and(|owner| owner == uid)
 }

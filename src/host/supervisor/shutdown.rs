@@ -11,6 +11,7 @@ use pintle::board::words;
 use pintle::ident::SlotId;
 use pintle::supervision::Input;
 use pintle::time::Instant;
+use pintle::words::Short;
 
 /// How long what was killed may take to be gone. Milliseconds.
 const GRACE_MS: u32 = 2000;
@@ -158,7 +159,7 @@ fn reap_all() {
 /// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
 #[inline(never)]
 fn kill_children(but: u32) -> bool {
-    let mut path: heapless::String<48> = heapless::String::new();
+    let mut path = Short::new();
     let pid = process::pid();
     let _ = write!(path, "/proc/self/task/{pid}/children"); // fits
     let Ok(list) = file::open_read(path.as_bytes()) else { return false };
