@@ -56,6 +56,31 @@ fn misuse_is_told_with_exit_code_100() {
 }
 
 #[test]
+fn options_are_taken_in_all_their_forms() {
+    let folder = Folder::new();
+    let log = folder.write("x.log", "one\ntwo\nthree\n");
+    let directory = log.parent().and_then(|path| path.to_str()).expect("UTF-8");
+    for options in
+        [&["-n1", "x"][..], &["-n", "1", "x"], &["-n=1", "x"], &["x", "--lines", "1"], &["--lines=1", "--", "x"]]
+    {
+        let ran = pintle(&[&["log", "--dir", directory], options].concat(), &[]);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "three\n", ""), "{options:?}");
+    }
+    for (options, expected) in [
+        (&["x", "--lines"][..], "a value is missing behind \"--lines\""),
+        (&["x", "--follow=1"], "no value belongs to \"--follow\""),
+        (&["x", "-fz"], "no such option \"-z\""),
+        (&["--"], "the name of one service is needed"),
+        (&["x", "y"], "unexpected argument \"y\""),
+        (&["x", "-n", "many"], "not a number that can be meant \"many\""),
+    ] {
+        let ran = pintle(&[&["log", "--dir", directory], options].concat(), &[]);
+        let expected = format!("pintle log: {expected}\ntry: pintle log --help\n");
+        assert_eq!((ran.code, ran.err), (100, expected), "{options:?}");
+    }
+}
+
+#[test]
 fn without_a_supervisor_commands_fail_with_exit_code_111() {
     let nowhere = [("PINTLE_RUN", "/nonexistent/pintle".as_ref())];
     for arguments in [&["status"][..], &["list"], &["start", "x"], &["emit", "x"], &["shutdown"]] {
