@@ -167,7 +167,7 @@ impl Accounts {
     }
 
     fn forget_if_changed(&mut self) {
-        let now = [self.files.users, self.files.groups].map(|path| Identity::of_path(path.as_bytes()));
+        let now = [Identity::of_path(self.files.users), Identity::of_path(self.files.groups)];
         if self.seen != now {
             self.seen = now;
             for entry in &mut self.entries {

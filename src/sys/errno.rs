@@ -5,9 +5,15 @@ use core::fmt;
 
 /// What this error means: `Permission denied`. Numbers that no call of ours brings are `unknown error`.
 pub fn text(errno: Errno) -> &'static str {
-    let number = errno.raw_os_error();
-    let at = NUMBERS.iter().position(|known| i32::from(*known) == number);
-    at.and_then(|at| TEXTS.split('\n').nth(at)).unwrap_or("unknown error")
+    let mut rest = TEXTS;
+    for number in NUMBERS {
+        let end = rest.bytes().position(|byte| byte == b'\n').unwrap_or(rest.len());
+        if i32::from(*number) == errno.raw_os_error() {
+            return &rest[..end];
+        }
+        rest = &rest[end + 1..];
+    }
+    "unknown error"
 }
 
 /// The same for a number that came from another process, such as the errno of a spawn that failed.

@@ -43,7 +43,12 @@ impl Identity {
     /// Of the file at this path; the default one where there is none.
     #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
     pub fn of_path(path: impl AsPath) -> Identity {
-        path::stat(path.path()).map_or(Identity::default(), |stat| Identity::of(&stat))
+        Identity::at(path.path())
+    }
+
+    #[inline(never)]
+    fn at(path: &[u8]) -> Identity {
+        path::stat(path).map_or(Identity::default(), |stat| Identity::of(&stat))
     }
 
     /// Of an open file.
