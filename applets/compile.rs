@@ -1,6 +1,7 @@
 //! `pintle compile`: service files to a database, wholly or not at all.
 
 use std::fmt::Write as _;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use super::options::Given;
@@ -38,9 +39,10 @@ fn run(given: &Given) -> Result<i32, i32> {
         let _ = writeln!(output::stderr(), "pintle: {name} is not a file that can be replaced");
         return Ok(exit::MISUSE);
     }
-    let mut sources = Sources::read(&given.words);
-    let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
+    // The program ends before anybody could use the memory.
+    let mut sources = ManuallyDrop::new(Sources::read(&given.words));
     let definitions = std::mem::take(&mut sources.definitions);
+    let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
     let made = pintle::database::compile_beside(&sources.broken, definitions, &sources.texts, &unread);
     let (bytes, findings) = match made {
         Ok(bytes) => (bytes, Vec::new()),

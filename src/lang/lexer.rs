@@ -382,7 +382,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
             let written = segment.text.get(start..at).unwrap_or("");
             position.length = count(written);
             // Quotes and delimiters are ASCII, so whole characters went in.
-            let text = String::from_utf8_lossy(&text).into_owned();
+            let text = String::from_utf8(text).unwrap_or_default();
             let plain = !written.bytes().any(|byte| matches!(byte, b'\'' | b'"' | b'\\'));
             found.push(Word { text, position, plain, token });
             position.column += position.length;
