@@ -7,6 +7,7 @@ use super::{
     EXEC_WORDS, ImageError, LEAF_WORDS, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section, header,
     service,
 };
+use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
 
@@ -212,9 +213,21 @@ pub struct Edges<'a> {
     words: &'a [u8],
 }
 
+impl Edges<'_> {
+    /// Those of one relation: they stand together, since edges are in order of relation and slot.
+    pub fn only(self, relation: Relation) -> Self {
+        let words = self.words;
+        let count = (words.len() / 4) as u32;
+        let first = partition(count, |at| word_at(words, at as usize) >> 28 < relation as u32) as usize * 4;
+        let end = partition(count, |at| word_at(words, at as usize) >> 28 <= relation as u32) as usize * 4;
+        Edges { words: words.get(first..end).unwrap_or_default() }
+    }
+}
+
 impl Iterator for Edges<'_> {
     type Item = Edge;
 
+    #[inline(always)] // where many thousands are gone through, the call would be most of it
     fn next(&mut self) -> Option<Edge> {
         let (word, rest) = self.words.split_first_chunk()?;
         self.words = rest;

@@ -3,93 +3,92 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A view of the set's words: a bit for each member, then for each word a bit that says whether it is not zero, and once
-/// more.
+/// The most members: the highest level is one word.
+pub const MEMBERS_MAX: u32 = 32 * 32 * 32;
+
+/// A view of the set's words: one that has a bit for each of the next ones that is not zero, those, which have a bit for
+/// each of the last ones that is not zero, and the last ones, with a bit for each member.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
     words: &'a [AtomicU32],
-    /// Where the levels begin.
-    starts: [usize; 3],
+    /// Where the last ones begin.
+    low: usize,
+    count: u32,
 }
 
+/// Where the middle words begin.
+const MIDDLE: usize = 1;
+
 impl<'a> Bits<'a> {
-    /// Words for members below `count`.
+    /// Words for members below `count`, which is at most `MEMBERS_MAX`.
     pub const fn words(count: u32) -> u32 {
-        let low = count.div_ceil(32);
-        let middle = low.div_ceil(32);
-        low + middle + middle.div_ceil(32)
+        MIDDLE as u32 + count.div_ceil(1024) + count.div_ceil(32)
     }
 
-    /// Over `words(count)` words.
+    /// Over the first `words(count)` of these.
     pub fn new(words: &'a [AtomicU32], count: u32) -> Bits<'a> {
-        let low = count.div_ceil(32);
-        Bits { words, starts: [0, low as usize, (low + low.div_ceil(32)) as usize] }
+        Bits { words, low: MIDDLE + count.div_ceil(1024) as usize, count }
     }
 
     fn load(&self, at: usize) -> u32 {
         self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// Sets or clears the member's bit, and on each level above the bit of a word that left or became zero.
-    fn put(&self, member: u32, is: bool) {
-        let mut at = member;
-        for start in self.starts {
-            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return };
-            let (before, bit) = (word.load(Ordering::Relaxed), 1 << (at & 31));
-            let after = if is { before | bit } else { before & !bit };
-            word.store(after, Ordering::Relaxed);
-            if before & after != 0 {
-                return;
-            }
-            at >>= 5;
+    /// Sets or clears a bit; says whether the word was or became zero.
+    fn put(&self, start: usize, at: u32, is: bool) -> bool {
+        let Some(word) = self.words.get(start + (at >> 5) as usize) else { return false };
+        let (before, bit) = (word.load(Ordering::Relaxed), 1 << (at & 31));
+        let after = if is { before | bit } else { before & !bit };
+        word.store(after, Ordering::Relaxed);
+        before == 0 || after == 0
+    }
+
+    fn change(&self, member: u32, is: bool) {
+        if member < self.count && self.put(self.low, member, is) && self.put(MIDDLE, member >> 5, is) {
+            self.put(0, member >> 10, is);
         }
     }
 
     pub fn insert(&self, member: u32) {
-        self.put(member, true);
+        self.change(member, true);
     }
 
     /// Says whether it was a member.
     pub fn remove(&self, member: u32) -> bool {
         let was = self.contains(member);
         if was {
-            self.put(member, false);
+            self.change(member, false);
         }
         was
     }
 
     pub fn contains(&self, member: u32) -> bool {
-        member as usize >> 5 < self.starts[1] && self.load(member as usize >> 5) >> (member & 31) & 1 == 1
+        member < self.count && self.load(self.low + (member >> 5) as usize) >> (member & 31) & 1 == 1
     }
 
     pub fn is_empty(&self) -> bool {
-        self.first().is_none()
-    }
-
-    /// The lowest member.
-    fn first(&self) -> Option<u32> {
-        let high = (self.starts[2]..self.words.len()).find(|at| self.load(*at) != 0)?;
-        let mut at = high - self.starts[2];
-        for start in self.starts.iter().rev() {
-            at = at * 32 + self.load(start + at).trailing_zeros() as usize;
-        }
-        Some(at as u32)
+        self.load(0) == 0
     }
 
     /// Takes out the lowest member.
     pub fn pop(&self) -> Option<u32> {
-        let member = self.first()?;
-        self.put(member, false);
+        if self.is_empty() {
+            return None;
+        }
+        let high = self.load(0).trailing_zeros();
+        let middle = high * 32 + self.load(MIDDLE + high as usize).trailing_zeros();
+        let member = middle * 32 + self.load(self.low + middle as usize).trailing_zeros();
+        self.change(member, false);
         Some(member)
     }
 
     /// How many members are below this number.
     pub fn rank(&self, member: u32) -> u32 {
-        let whole = member as usize >> 5;
+        let whole = (member >> 5) as usize;
         let mut below = 0;
         for at in 0..=whole {
             let counted = if at == whole { (1 << (member & 31)) - 1 } else { u32::MAX };
-            below += (self.load(at) & counted).count_ones();
+            below += (self.load(self.low + at) & counted).count_ones();
         }
         below
     }
@@ -102,15 +101,15 @@ mod tests {
 
     #[test]
     fn members_come_out_once_and_in_order() {
-        let words: Vec<AtomicU32> = (0..Bits::words(40_000)).map(|_| AtomicU32::new(0)).collect();
-        let bits = Bits::new(&words, 40_000);
-        for member in [39_999, 0, 31, 32, 1023, 1024, 32_768, 32] {
+        let words: Vec<AtomicU32> = (0..Bits::words(32_768)).map(|_| AtomicU32::new(0)).collect();
+        let bits = Bits::new(&words, 32_768);
+        for member in [32_767, 0, 31, 32, 1023, 1024, 31_744, 32] {
             bits.insert(member);
         }
         assert_eq!(bits.rank(1024), 4);
         assert!(bits.remove(31) && !bits.remove(31));
         let out: Vec<u32> = core::iter::from_fn(|| bits.pop()).collect();
-        assert_eq!(out, [0, 32, 1023, 1024, 32_768, 39_999]);
+        assert_eq!(out, [0, 32, 1023, 1024, 31_744, 32_767]);
         assert!(bits.is_empty());
     }
 }

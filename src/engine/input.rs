@@ -275,6 +275,16 @@ impl Capacities {
     }
 }
 
+const _: () = {
+    use crate::limits::{CONDITIONS_MAX, SLOTS_MAX, TRANSACTION_ENTRIES_MAX, TRANSACTIONS_MAX};
+    let counts = [SLOTS_MAX + SLOTS_MAX / 2 + 2, TRANSACTION_ENTRIES_MAX, CONDITIONS_MAX, TRANSACTIONS_MAX];
+    let mut at = 0;
+    while at < counts.len() {
+        assert!(counts[at] <= super::bits::MEMBERS_MAX, "more than a set of the engine can have");
+        at += 1;
+    }
+};
+
 /// What of a slot is to be written to the board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dirty {

@@ -24,6 +24,7 @@ pub struct Live {
 }
 
 impl Live {
+    #[inline(always)]
     pub fn next(&mut self, engine: &Engine<'_>) -> Option<SlotId> {
         let at = self.next?;
         self.next = if self.chain { engine.next_instance(at) } else { None };
@@ -48,7 +49,9 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn is_template(&self, at: SlotId) -> bool {
-        at.0 < self.services() && self.image.flags(at) & flags::TEMPLATE != 0
+        self.memory.layout.geometry.instances > 0
+            && at.0 < self.services()
+            && self.image.flags(at) & flags::TEMPLATE != 0
     }
 
     /// Whether the slot can ever be up: a service that is no template, or an instance that exists.
@@ -59,6 +62,11 @@ impl<'a> Engine<'a> {
     /// Forward edges.
     pub(super) fn edges(&self, at: SlotId) -> Edges<'a> {
         self.image.edges(self.record(at))
+    }
+
+    /// Edges to it, from the sources' ends: none to an instance.
+    pub(super) fn sources(&self, at: SlotId) -> Edges<'a> {
+        self.image.reverse(if at.0 < self.services() { at } else { SlotId(self.services()) })
     }
 
     pub(super) fn live(&self, at: SlotId) -> Live {
@@ -263,8 +271,13 @@ impl<'a> Engine<'a> {
         for word in 0..derived::TOLD {
             self.memory.set_derived(at, word, 0);
         }
+        // Neighbours are mostly alike.
+        let (mut bits, mut recount) = (0, Recount::of(&OF_TARGETS, None, 0));
         for edge in self.edges(at) {
-            let recount = Recount::of(&OF_TARGETS, None, self.memory.told(edge.slot));
+            let told = self.memory.derived_here(edge.slot, derived::TOLD);
+            if told != bits {
+                (bits, recount) = (told, Recount::of(&OF_TARGETS, None, told));
+            }
             self.memory.recount(at, &recount, edge.relation);
         }
         self.find_rival(at, &|rival| {

@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -239,6 +239,7 @@ pub struct Layout {
     pub capacities: Capacities,
     /// Of each table, and the end.
     starts: [usize; TABLES + 1],
+    set_words: u32,
 }
 
 impl Layout {
@@ -268,7 +269,7 @@ impl Layout {
             log += words + 2 * count as usize;
             starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
-        Layout { geometry, capacities, starts }
+        Layout { geometry, capacities, starts, set_words: Bits::words(slots) }
     }
 
     /// First word of a table.
@@ -323,6 +324,7 @@ impl<'a> Memory<'a> {
         Some((memory, !fresh))
     }
 
+    #[inline(always)]
     pub fn get(&self, at: usize) -> u32 {
         self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
     }
@@ -355,6 +357,7 @@ impl<'a> Memory<'a> {
     }
 
     /// First word of a row.
+    #[inline(always)]
     pub fn row(&self, table: Table, index: u32) -> usize {
         self.layout.start(table) + index as usize * usize::from(ROWS[table as usize])
     }
@@ -466,6 +469,18 @@ impl<'a> Memory<'a> {
         self.put(Table::Entries, index, field, value);
     }
 
+    /// The same as `derived`, without a call: for what is done for each edge.
+    #[inline(always)]
+    pub fn derived_here(&self, at: SlotId, field: usize) -> u32 {
+        self.get(self.row(Table::Derived, at.0) + field)
+    }
+
+    /// The same for a word of facts.
+    #[inline(always)]
+    pub fn slot_here(&self, at: SlotId, field: usize) -> u32 {
+        self.get(self.row(Table::Slots, at.0) + field)
+    }
+
     /// A derived word of a slot.
     #[inline(never)]
     pub fn derived(&self, at: SlotId, field: usize) -> u32 {
@@ -518,8 +533,11 @@ impl<'a> Memory<'a> {
     }
 
     fn bits(&self, set: Set) -> Bits<'a> {
-        let count = self.layout.geometry.slots();
-        self.bits_at(self.layout.start(Table::Sets) + set as usize * Bits::words(count) as usize, count)
+        self.bits_at(self.set_start(set), self.layout.geometry.slots())
+    }
+
+    fn set_start(&self, set: Set) -> usize {
+        self.layout.start(Table::Sets) + set as usize * self.layout.set_words as usize
     }
 
     pub fn insert(&self, set: Set, slot: SlotId) {
@@ -537,11 +555,11 @@ impl<'a> Memory<'a> {
 
     /// Takes out the lowest.
     pub fn pop(&self, set: Set) -> Option<SlotId> {
-        self.bits(set).pop().map(SlotId)
+        if self.is_empty(set) { None } else { self.bits(set).pop().map(SlotId) }
     }
 
     pub fn is_empty(&self, set: Set) -> bool {
-        self.bits(set).is_empty()
+        self.get(self.set_start(set)) == 0
     }
 
     /// How many are below this one.
@@ -563,6 +581,6 @@ impl<'a> Memory<'a> {
     }
 
     fn bits_at(&self, start: usize, count: u32) -> Bits<'a> {
-        Bits::new(&self.words[start..start + Bits::words(count) as usize], count)
+        Bits::new(self.words.get(start..).unwrap_or_default(), count)
     }
 }

@@ -77,7 +77,7 @@ impl Engine<'_> {
     }
 
     fn has_rivals(&self, at: SlotId) -> bool {
-        self.edges(at).any(|edge| edge.relation == Relation::Conflicts)
+        self.edges(at).only(Relation::Conflicts).next().is_some()
     }
 
     fn turn(&mut self, at: SlotId, up: bool, marks: bool) {
@@ -120,7 +120,7 @@ impl Engine<'_> {
 
     /// The first that conflicts with this one and of which this is so.
     pub(super) fn find_rival(&self, at: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
-        for edge in self.edges(at).filter(|edge| edge.relation == Relation::Conflicts) {
+        for edge in self.edges(at).only(Relation::Conflicts) {
             let mut targets = self.live(edge.slot);
             while let Some(rival) = targets.next(self) {
                 if is(rival) {

@@ -171,7 +171,11 @@ impl Engine<'_> {
         if changed & (told::ACTIVE | told::GOING) != 0 {
             let recount = Recount::of(&OF_SOURCES, Some(old), new);
             for edge in self.edges(at) {
-                self.tell_target(at, edge.slot, edge.relation, &recount);
+                if edge.relation.is_in(recount.relations) {
+                    self.tell_target(at, edge.slot, edge.relation, &recount);
+                } else if self.blocked_by(edge.slot, at) {
+                    self.memory.insert(Set::Tell, edge.slot);
+                }
             }
         }
         if changed & told::ACTIVE != 0 {
@@ -193,14 +197,16 @@ impl Engine<'_> {
             if changed & new & told::START_OK != 0 {
                 concerned |= RENEWED;
             }
-            self.find_source(at, 0, &|relation, source| {
-                if relation.is_in(concerned) {
-                    self.tell_source(at, source, relation, &recount, old, new);
-                } else if self.blocked_by(source, at) {
-                    self.memory.insert(Set::Tell, source);
+            for edge in self.sources(at) {
+                let mut sources = self.live(edge.slot);
+                while let Some(source) = sources.next(self) {
+                    if edge.relation.is_in(concerned) {
+                        self.tell_source(at, source, edge.relation, &recount, old, new);
+                    } else if self.blocked_by(source, at) {
+                        self.memory.insert(Set::Tell, source);
+                    }
                 }
-                false
-            });
+            }
         }
     }
 
@@ -210,7 +216,7 @@ impl Engine<'_> {
         match relation {
             // A restart in place waits for some of them, not for all.
             Relation::Needs | Relation::Binds | Relation::Contains => {
-                crossed |= memory.state(target) & state::RESTART_WANTED != 0;
+                crossed |= memory.slot_here(target, slot::STATE) & state::RESTART_WANTED != 0;
             }
             Relation::NeedsToStart
             | Relation::Wants
@@ -260,7 +266,7 @@ impl Engine<'_> {
     }
 
     fn blocked_by(&self, at: SlotId, by: SlotId) -> bool {
-        let word = self.memory.derived(at, derived::BLOCKER);
+        let word = self.memory.derived_here(at, derived::BLOCKER);
         word != 0 && word & 0x0fff_ffff == by.0
     }
 
@@ -269,10 +275,10 @@ impl Engine<'_> {
         let began = self.memory.slot(at, slot::BEGAN);
         let living = !self.is_bundle(at) && self.process(at).living();
         let broken = living
-            && self.edges(at).any(|edge| {
-                edge.relation == Relation::Binds
-                    && (self.memory.slot(edge.slot, slot::READY).wrapping_sub(began) as i32) > 0
-            });
+            && self
+                .edges(at)
+                .only(Relation::Binds)
+                .any(|edge| (self.memory.slot(edge.slot, slot::READY).wrapping_sub(began) as i32) > 0);
         let bits = self.memory.told(at);
         let after = if broken { bits | told::BROKEN } else { bits & !told::BROKEN };
         if after != bits {

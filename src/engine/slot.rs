@@ -173,6 +173,7 @@ impl Recount {
 
 impl Memory<'_> {
     /// Counts a neighbour. Says whether a counter became or left zero.
+    #[inline(always)]
     pub fn recount(&self, at: SlotId, recount: &Recount, relation: Relation) -> bool {
         let mut crossed = false;
         for (counter, relations, up) in &recount.rows {
@@ -187,7 +188,7 @@ impl Memory<'_> {
         self.derived(at, counter as usize / 2) >> (counter as u32 % 2 * 16) & 0xffff
     }
 
-    /// Counts up or down by one; says whether it became or left zero.
+    /// Counts up or down by one, for each of very many edges; says whether it became or left zero.
     pub fn count(&self, at: SlotId, counter: Counter, up: bool) -> bool {
         let (place, shift) = (self.row(Table::Derived, at.0) + counter as usize / 2, counter as u32 % 2 * 16);
         let word = self.get(place);

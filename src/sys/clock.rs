@@ -1,18 +1,30 @@
 //! The clocks: where the library's `time::Instant` comes from.
 
-use super::raw;
 use pintle::time::Instant;
 
 const CLOCK_REALTIME: usize = 0;
 const CLOCK_MONOTONIC: usize = 1;
 const CLOCK_BOOTTIME: usize = 7;
 
-/// Seconds and nanoseconds of a clock. Asks the kernel itself: the ways past it (libc's and rustix's readers of the vDSO)
-/// are longer than what they save here, where a round asks twice.
+/// Seconds and nanoseconds of a clock, by libc, which reads it without the kernel where it can: the engine asks several
+/// times for each service that starts.
+#[cfg(target_pointer_width = "64")]
+fn read(clock: usize) -> (i64, i64) {
+    unsafe extern "C" {
+        fn clock_gettime(clock: core::ffi::c_int, time: *mut [i64; 2]) -> core::ffi::c_int;
+    }
+    let mut time = [0i64; 2];
+    // SAFETY: a struct timespec of two 64-bit numbers on these targets; nothing is written for a clock that is not known.
+    let _ = unsafe { clock_gettime(clock as core::ffi::c_int, &raw mut time) };
+    (time[0], time[1])
+}
+
+/// On 32-bit targets the name of the call with 64 bits depends on the libc.
+#[cfg(not(target_pointer_width = "64"))]
 fn read(clock: usize) -> (i64, i64) {
     let mut time = [0i64; 2]; // struct __kernel_timespec: two 64-bit numbers everywhere
     // SAFETY: the kernel writes that struct, or nothing for a clock that it does not know.
-    let _ = unsafe { raw::syscall(raw::nr::CLOCK_GETTIME, clock, time.as_mut_ptr() as usize, 0, 0, 0) };
+    let _ = unsafe { super::raw::syscall(super::raw::nr::CLOCK_GETTIME, clock, time.as_mut_ptr() as usize, 0, 0, 0) };
     (time[0], time[1])
 }
 

@@ -241,11 +241,14 @@ fn what_daemons_leave_behind_is_adopted_reaped_and_gone_at_the_end() {
 
 #[test]
 fn a_shutdown_has_a_bound_after_which_everything_is_killed() {
+    let folder = Folder::new();
+    let deaf = folder.0.join("deaf");
     let machine = machine(
-        &[("deaf", "type = longrun\ncommand = @stubborn\nstop-timeout = 1h")],
+        &[("deaf", &format!("type = longrun\ncommand = @stubborn {}\nstop-timeout = 1h", deaf.display()))],
         &["--shutdown-timeout", "300ms", "default"],
     );
     machine.wait_phase("deaf", "up");
+    machine.wait("it ignores signals", |_| deaf.exists());
     let pid = machine.pid("deaf");
     kill(machine.supervisor(), libc::SIGTERM);
     machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
