@@ -101,8 +101,9 @@ pub fn set_last_rites(rites: fn()) {
 }
 
 /// Where a panic has a message, it is one line; where it is a bare trap (cross/toolchain), the line has the address.
+/// `begin` has done it; to be done again after `signals::reset_all`.
 #[cfg(not(bare_panics))]
-fn report_our_end() {
+pub fn report_our_end() {
     std::panic::set_hook(Box::new(|info| {
         let mut out = output::stderr();
         let text = info.payload().downcast_ref::<&str>().copied();
@@ -114,8 +115,9 @@ fn report_our_end() {
     }));
 }
 
+/// The same for a bare trap.
 #[cfg(bare_panics)]
-fn report_our_end() {
+pub fn report_our_end() {
     for signal in signals::TRAPS {
         let _ = signals::set_trap(signal, trapped);
     }

@@ -7,9 +7,12 @@ use core::ffi::c_void;
 use core::ptr;
 use rustix::mm::{Advice, madvise};
 
-const PAGE: usize = 4096;
-/// Stack below the caller's frame that stays: red zone, and what the next calls use at once.
-const STACK_KEPT: usize = 2 * PAGE;
+unsafe extern "C" {
+    fn getauxval(kind: usize) -> usize;
+}
+
+/// Bytes of stack below the caller's frame that stay: red zone, and what the next calls use at once.
+const STACK_KEPT: usize = 8192;
 /// There are three at most.
 const SEGMENTS_MAX: usize = 4;
 /// How far below it is looked: our deepest calls need less.
@@ -19,10 +22,11 @@ const STACK_REACH: usize = 512 * 1024;
 #[inline(never)]
 pub fn release() {
     let here = 0u8;
-    let top = ((&raw const here) as usize).saturating_sub(STACK_KEPT) & !(PAGE - 1);
+    let page = page_bytes();
+    let top = ((&raw const here) as usize).saturating_sub(STACK_KEPT) & !(page - 1);
     // A page at a time from the top, since what the stack never came to is not mapped, and ends it.
-    for page in 1..=STACK_REACH / PAGE {
-        if !give(top - page * PAGE, PAGE) {
+    for below in 1..=STACK_REACH / page {
+        if !give(top - below * page, page) {
             break;
         }
     }
@@ -39,6 +43,18 @@ pub fn release() {
     }
 }
 
+/// The kernel's, which is not the same everywhere: it rounds what it is to take back up to whole pages, so with a smaller
+/// one of ours it would take the stack in use, too.
+fn page_bytes() -> usize {
+    const AT_PAGESZ: usize = 6;
+    // SAFETY: getauxval(3) only reads; 0 for what there is not.
+    match unsafe { getauxval(AT_PAGESZ) } {
+        page if page.is_power_of_two() => page,
+        _ => 65536, // the largest: a multiple of what it is
+    }
+}
+
+/// Both in whole pages.
 fn give(start: usize, length: usize) -> bool {
     // SAFETY: either pages of the program file that nobody can write, mapped privately, which are read again from the
     // file; or pages of our one thread's stack below every frame that is in use, which read as zeros afterwards.
@@ -51,9 +67,7 @@ fn segments() -> impl Iterator<Item = (usize, usize)> {
     const AT_PHNUM: usize = 5;
     const PT_LOAD: u32 = 1;
     const PF_W: u32 = 2;
-    unsafe extern "C" {
-        fn getauxval(kind: usize) -> usize;
-    }
+    let page = page_bytes();
     // SAFETY: getauxval(3) only reads; 0 for what there is not.
     let (table, count) = unsafe { (getauxval(AT_PHDR) as *const Header, getauxval(AT_PHNUM)) };
     let count = if table.is_null() { 0 } else { count };
@@ -61,11 +75,11 @@ fn segments() -> impl Iterator<Item = (usize, usize)> {
     let header = move |at: usize| unsafe { ptr::read(table.add(at)) };
     // The first segment has the program headers in its first page, wherever it was loaded.
     let first = (0..count).map(header).find(|header| header.kind == PT_LOAD).map_or(0, |header| header.address);
-    let base = (table as usize & !(PAGE - 1)).wrapping_sub(first & !(PAGE - 1));
+    let base = (table as usize & !(page - 1)).wrapping_sub(first & !(page - 1));
     (0..count).map(header).filter(|header| header.kind == PT_LOAD && header.flags & PF_W == 0).map(move |header| {
-        let start = base.wrapping_add(header.address) & !(PAGE - 1);
+        let start = base.wrapping_add(header.address) & !(page - 1);
         let end = base.wrapping_add(header.address).wrapping_add(header.size);
-        (start, end.wrapping_sub(start).next_multiple_of(PAGE))
+        (start, end.wrapping_sub(start).next_multiple_of(page))
     })
 }
 
@@ -100,6 +114,15 @@ struct Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_the_kernels() {
+        unsafe extern "C" {
+            safe fn getpagesize() -> core::ffi::c_int;
+        }
+        assert_eq!(page_bytes(), getpagesize() as usize);
+        assert!(segments().all(|(start, length)| (start | length) & (page_bytes() - 1) == 0));
+    }
 
     #[test]
     fn code_that_was_given_back_still_runs() {

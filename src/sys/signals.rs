@@ -32,6 +32,9 @@ pub const SIGPWR: u8 = 30;
 /// The signals whose handlers `install_fatal` sets. A fault raises them on the spot, so they are never blocked.
 pub const FATAL: [u8; 5] = [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGFPE];
 
+/// What a bare panic raises (llvm.trap). Where it is blocked, its handler would not be asked.
+const PANIC: u8 = if cfg!(any(target_arch = "aarch64", target_arch = "powerpc64")) { SIGTRAP } else { SIGILL };
+
 /// A set of signals, 1 to 64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignalSet(u64);
@@ -53,7 +56,7 @@ impl SignalSet {
 
     /// Everything but the fatal ones: what a supervisor blocks and takes from a signalfd.
     pub const fn all_but_fatal() -> SignalSet {
-        SignalSet(!SignalSet::of(&FATAL).0)
+        SignalSet(!SignalSet::of(&FATAL).with(PANIC).0)
     }
 
     /// This set and one more; a number outside 1..=64 adds nothing.
@@ -203,7 +206,8 @@ pub fn ignore(signal: u8) -> Result<()> {
 }
 
 /// Every signal to its default, nothing blocked: what a program that is executed deserves, and what the supervisor
-/// does first, since it may have been started with signals ignored.
+/// does first, since it may have been started with signals ignored. Takes the handler of a bare panic away, too: see
+/// `entry::report_our_end`.
 pub fn reset_all() {
     for signal in 1..=64 {
         let _ = set_default(signal); // SIGKILL and SIGSTOP refuse, and need nothing
@@ -312,7 +316,8 @@ mod tests {
         let set = SignalSet::of(&[SIGHUP, 64, 0, 65]);
         assert!(set.contains(SIGHUP) && set.contains(64) && !set.contains(0) && !set.contains(65) && !set.contains(2));
         assert_eq!(SignalSet::from_words(set.words()), set);
-        assert!(!SignalSet::all_but_fatal().contains(SIGSEGV) && SignalSet::all_but_fatal().contains(SIGCHLD));
+        assert!(!SignalSet::all_but_fatal().contains(PANIC) && !SignalSet::all_but_fatal().contains(SIGSEGV));
+        assert!(SignalSet::all_but_fatal().contains(SIGCHLD));
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
-use crate::sys::{AsFd, OwnedFd, accounts, alloc, clock, directory, file, mapping, output, process, socket, whole};
+use crate::sys::{
+    AsFd, OwnedFd, accounts, alloc, clock, directory, entry, file, mapping, output, process, socket, whole,
+};
 use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
@@ -60,6 +62,7 @@ const DESCRIPTORS_SHARE: u64 = 200;
 pub fn first_acts() {
     let _ = process::set_dumpable(false);
     signals::reset_all();
+    entry::report_our_end();
     signals::block(SignalSet::all_but_fatal());
     process::set_umask(0o022);
 }
