@@ -226,10 +226,7 @@ impl<'a> Engine<'a> {
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
         self.wake();
         match input {
-            Input::Report(at, row) => {
-                self.cause = Cause::Report(at);
-                self.report(at, row)
-            }
+            Input::Report(at, row) => self.report(at, row),
             Input::Boot(at) => self.boot_into(at),
             Input::Command { verb, targets } => self.command(verb, targets),
             Input::On { fact, sender, lease } => {

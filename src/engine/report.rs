@@ -2,6 +2,7 @@
 
 use super::memory::{Set, slot};
 use super::slot::{state, told};
+use super::transaction::Cause;
 use super::{Engine, Refusal};
 use crate::board::reports::{ReportRow, State};
 use crate::ident::SlotId;
@@ -16,6 +17,7 @@ impl Engine<'_> {
         if self.is_template(at) || self.is_bundle(at) {
             return Ok(());
         }
+        self.cause = Cause::Report(at);
         let mut mine = self.memory.slot(at, slot::ORDER);
         let mut bits = self.memory.state(at);
         if (row.order.0.wrapping_sub(mine) as i32) > 0 {

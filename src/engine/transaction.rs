@@ -118,13 +118,14 @@ impl Engine<'_> {
         true
     }
 
-    /// Forgets the one that ended longest ago, if any has.
+    /// Forgets the oldest that has ended, if any has; one of which the end was not taken yet only when there is no other: who
+    /// waits for it would never be told.
     fn forget_oldest(&mut self) -> bool {
         let newest = self.newest_transaction();
         let mut oldest = None;
         for row in 0..self.memory.layout.capacities.transactions {
             let number = self.memory.transaction(row, transaction::NUMBER);
-            let age = newest.wrapping_sub(number);
+            let age = (!self.memory.ended().contains(row), newest.wrapping_sub(number));
             if number != 0
                 && self.memory.transaction(row, transaction::STANDING) != Standing::Running as u32
                 && oldest.is_none_or(|(most, _)| age > most)

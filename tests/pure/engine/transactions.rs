@@ -1,8 +1,8 @@
 //! Transactions: when they end, and what they say.
 
-use super::world::World;
+use super::world::{World, database};
 use pintle::board::reports::State;
-use pintle::engine::{Refusal, Standing, Verb};
+use pintle::engine::{Capacities, Refusal, Standing, Verb};
 
 #[test]
 fn a_start_ends_when_it_is_up() {
@@ -74,6 +74,30 @@ fn what_ended_longest_ago_is_forgotten_and_a_stop_needs_no_room() {
     assert_eq!(world.standing(numbers[0]), Standing::Unknown);
     assert_eq!(world.standing(numbers[7]), Standing::Done);
     assert_eq!(world.standing(more), Standing::Running);
+}
+
+#[test]
+fn one_that_ends_is_told_before_it_is_forgotten() {
+    let capacities = Capacities { conditions: 1, transactions: 8, entries: 9 };
+    let mut world = World::over(database("a:\nx: conflicts = a\nb:\nc:\nd:"), capacities);
+    let comes_up = |world: &mut World, name: &str| {
+        let number = world.start(name);
+        world.obey(name);
+        world.report(name, State::Up);
+        assert_eq!(world.standing(number), Standing::Done);
+    };
+    comes_up(&mut world, "x");
+    let long = world.start("a");
+    world.obey("x");
+    world.report("x", State::Down);
+    for name in ["b", "c", "d"] {
+        comes_up(&mut world, name);
+    }
+    assert_eq!(world.standing(long), Standing::Running);
+    // It ends, and what comes back for it needs the room of two.
+    world.stop("a");
+    assert_eq!(world.standing(long), Standing::Superseded);
+    assert!(world.ended.contains(&long));
 }
 
 #[test]
