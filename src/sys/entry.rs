@@ -125,9 +125,16 @@ pub fn report_our_end() {
 
 /// `address` is of the instruction: `addr2line -e build/pintle.symbols -fi` has its place in the source.
 #[cfg(bare_panics)]
-extern "C" fn trapped(signal: i32, information: *const usize, _context: usize) -> ! {
-    // SAFETY: the kernel's siginfo_t; behind three ints comes the address, where the word size wants it.
-    let address = unsafe { information.add(if cfg!(target_pointer_width = "64") { 2 } else { 3 }).read() };
+extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
+    // SAFETY: the kernel's siginfo_t: number, error, code, then the address, where the word size wants it.
+    let (code, address) = unsafe {
+        let address = information.cast::<usize>().add(if cfg!(target_pointer_width = "64") { 2 } else { 3 });
+        (information.add(2).read(), address.read())
+    };
+    // Sent by somebody (SI_USER and the like): nothing to a process 1, nor to us.
+    if code <= 0 {
+        return;
+    }
     let mut out = output::stderr();
     let _ = writeln!(out, "pintle: internal error at {address:#x}");
     let _ = out.flush();

@@ -177,13 +177,16 @@ const SIG_IGN: usize = 1;
 
 fn set_action(signal: u8, handler: usize, flags: usize) -> Result<()> {
     const SA_RESTORER: usize = 0x0400_0000;
-    // x86_64 refuses to deliver without a restorer. Ours is never returned to: the handlers do not return.
-    let needs_restorer = cfg!(target_arch = "x86_64") && handler > SIG_IGN;
+    // x86_64 refuses to deliver without a restorer, which a handler returns to; elsewhere the kernel has its own.
+    #[cfg(target_arch = "x86_64")]
+    let (needs_restorer, restorer) = (handler > SIG_IGN, raw::restorer as *const () as usize);
+    #[cfg(not(target_arch = "x86_64"))]
+    let (needs_restorer, restorer) = (false, 0);
     let action = Action {
         handler,
         flags: flags | if needs_restorer { SA_RESTORER } else { 0 },
         #[cfg(not(target_arch = "riscv64"))]
-        restorer: if needs_restorer { handler } else { 0 },
+        restorer: if needs_restorer { restorer } else { 0 },
         mask: SignalSet::EMPTY.words(),
     };
     // SAFETY: `action` has the kernel's layout and the set size is its own; the handler is a valid one of this program.
@@ -219,14 +222,15 @@ pub fn reset_all() {
 #[cfg(bare_panics)]
 pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
 
-/// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened. It must not return.
+/// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened.
 #[cfg(bare_panics)]
 pub fn set_trap(
     signal: u8,
-    handler: extern "C" fn(signal: i32, information: *const usize, context: usize) -> !,
+    handler: extern "C" fn(signal: i32, information: *const i32, context: usize),
 ) -> Result<()> {
     const SA_SIGINFO: usize = 4;
-    set_action(signal, handler as usize, SA_SIGINFO)
+    const SA_RESTART: usize = 0x1000_0000;
+    set_action(signal, handler as usize, SA_SIGINFO | SA_RESTART)
 }
 
 /// Ends this process as the signal's default action would, whatever was done about it.

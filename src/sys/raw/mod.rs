@@ -13,6 +13,8 @@
 mod arch;
 
 use super::{Errno, Result};
+#[cfg(target_arch = "x86_64")]
+pub use arch::restorer;
 pub use arch::{clone_onto, syscall};
 
 /// Numbers of system calls. Those above 402 are the same everywhere.

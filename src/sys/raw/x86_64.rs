@@ -34,6 +34,15 @@ pub mod nr {
     pub const WRITE: usize = 1;
 }
 
+/// Where a signal handler returns to: rt_sigreturn(2).
+///
+/// # Safety
+/// Not to be called; only for `sigaction`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn restorer() {
+    core::arch::naked_asm!("mov eax, 15", "syscall")
+}
+
 /// One system call.
 ///
 /// # Safety
