@@ -341,7 +341,10 @@ impl Host {
             self.busy_for = 0;
             let rests = words::load(self.orders.words(), orders::own::RESTS);
             words::store(self.orders.words(), orders::own::RESTS, rests.wrapping_add(1));
-            self.to_supervisor.ring();
+            // Awake, it looks before it sleeps; a ring would wake it again when it has given its memory back.
+            if words::is_asleep(self.reports.words()) {
+                self.to_supervisor.ring();
+            }
             self.poll.tidy_first();
         }
         if !self.clients.is_empty() {
