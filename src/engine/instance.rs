@@ -64,11 +64,6 @@ impl<'a> Engine<'a> {
         self.image.edges(self.record(at))
     }
 
-    /// Edges to it, from the sources' ends: none to an instance.
-    pub(super) fn sources(&self, at: SlotId) -> Edges<'a> {
-        self.image.reverse(if at.0 < self.services() { at } else { SlotId(self.services()) })
-    }
-
     pub(super) fn live(&self, at: SlotId) -> Live {
         if self.is_template(at) {
             Live { next: self.instance_at(self.memory.derived(at, derived::HEAD)), chain: true }
@@ -274,7 +269,7 @@ impl<'a> Engine<'a> {
         // Neighbours are mostly alike.
         let (mut bits, mut recount) = (0, Recount::of(&OF_TARGETS, None, 0));
         for edge in self.edges(at) {
-            let told = self.memory.derived_here(edge.slot, derived::TOLD);
+            let told = self.memory.told(edge.slot);
             if told != bits {
                 (bits, recount) = (told, Recount::of(&OF_TARGETS, None, told));
             }

@@ -469,18 +469,6 @@ impl<'a> Memory<'a> {
         self.put(Table::Entries, index, field, value);
     }
 
-    /// The same as `derived`, without a call: for what is done for each edge.
-    #[inline(always)]
-    pub fn derived_here(&self, at: SlotId, field: usize) -> u32 {
-        self.get(self.row(Table::Derived, at.0) + field)
-    }
-
-    /// The same for a word of facts.
-    #[inline(always)]
-    pub fn slot_here(&self, at: SlotId, field: usize) -> u32 {
-        self.get(self.row(Table::Slots, at.0) + field)
-    }
-
     /// A derived word of a slot.
     #[inline(never)]
     pub fn derived(&self, at: SlotId, field: usize) -> u32 {

@@ -213,7 +213,10 @@ impl Engine<'_> {
         from: u32,
         is: &dyn Fn(Relation, SlotId) -> bool,
     ) -> Option<(u32, SlotId)> {
-        for (place, edge) in self.sources(at).enumerate().skip(from as usize) {
+        if at.0 >= self.services() {
+            return None;
+        }
+        for (place, edge) in self.image.reverse(at).enumerate().skip(from as usize) {
             let mut sources = self.live(edge.slot);
             while let Some(source) = sources.next(self) {
                 if is(edge.relation, source) {

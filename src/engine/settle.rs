@@ -11,11 +11,6 @@ use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
 use crate::lang::definition::Kind;
 
-/// By which it is watched whether a service is up or failed.
-const WATCHES: u32 = Relation::set(&[Relation::Observes, Relation::Listens]);
-/// To which a new life of the target matters.
-const RENEWED: u32 = Relation::set(&[Relation::Binds, Relation::Contains]);
-
 impl Engine<'_> {
     /// Runs goals, neighbours and transitions until nothing may move.
     pub(super) fn settle(&mut self) {
@@ -171,11 +166,7 @@ impl Engine<'_> {
         if changed & (told::ACTIVE | told::GOING) != 0 {
             let recount = Recount::of(&OF_SOURCES, Some(old), new);
             for edge in self.edges(at) {
-                if edge.relation.is_in(recount.relations) {
-                    self.tell_target(at, edge.slot, edge.relation, &recount);
-                } else if self.blocked_by(edge.slot, at) {
-                    self.memory.insert(Set::Tell, edge.slot);
-                }
+                self.tell_target(at, edge.slot, edge.relation, &recount);
             }
         }
         if changed & told::ACTIVE != 0 {
@@ -190,23 +181,10 @@ impl Engine<'_> {
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
         if changed & FOR_SOURCES != 0 {
             let recount = Recount::of(&OF_TARGETS, Some(old), new);
-            let mut concerned = recount.relations;
-            if changed & (told::UP | told::FAILED) != 0 {
-                concerned |= WATCHES;
-            }
-            if changed & new & told::START_OK != 0 {
-                concerned |= RENEWED;
-            }
-            for edge in self.sources(at) {
-                let mut sources = self.live(edge.slot);
-                while let Some(source) = sources.next(self) {
-                    if edge.relation.is_in(concerned) {
-                        self.tell_source(at, source, edge.relation, &recount, old, new);
-                    } else if self.blocked_by(source, at) {
-                        self.memory.insert(Set::Tell, source);
-                    }
-                }
-            }
+            self.find_source(at, 0, &|relation, source| {
+                self.tell_source(at, source, relation, &recount, old, new);
+                false
+            });
         }
     }
 
@@ -216,7 +194,7 @@ impl Engine<'_> {
         match relation {
             // A restart in place waits for some of them, not for all.
             Relation::Needs | Relation::Binds | Relation::Contains => {
-                crossed |= memory.slot_here(target, slot::STATE) & state::RESTART_WANTED != 0;
+                crossed |= memory.state(target) & state::RESTART_WANTED != 0;
             }
             Relation::NeedsToStart
             | Relation::Wants
@@ -266,7 +244,7 @@ impl Engine<'_> {
     }
 
     fn blocked_by(&self, at: SlotId, by: SlotId) -> bool {
-        let word = self.memory.derived_here(at, derived::BLOCKER);
+        let word = self.memory.derived(at, derived::BLOCKER);
         word != 0 && word & 0x0fff_ffff == by.0
     }
 

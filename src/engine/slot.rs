@@ -150,21 +150,18 @@ pub const OF_SOURCES: [Counts; 3] = [
 /// What neighbours have to count, one way or the other, when told bits change: worked out once for all of them.
 pub struct Recount {
     rows: heapless::Vec<(Counter, u32, bool), 8>,
-    /// By which relations anything is counted.
-    pub relations: u32,
 }
 
 impl Recount {
     /// `old` is none for one that was not counted at all.
     pub fn of(table: &[Counts], old: Option<u32>, new: u32) -> Recount {
-        let mut recount = Recount { rows: heapless::Vec::new(), relations: 0 };
+        let mut recount = Recount { rows: heapless::Vec::new() };
         for row in table {
             let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
             let (before, after) = (old.is_some_and(is_counted), is_counted(new));
             if before != after {
                 // There is a place for every row of either table.
                 let _ = recount.rows.push((row.counter, row.relations, after));
-                recount.relations |= row.relations;
             }
         }
         recount
