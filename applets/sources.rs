@@ -47,7 +47,7 @@ impl Sources {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
                         let first = Shown(first.as_os_str());
-                        sources.refuse(path, "doubled-directory", format_args!("the same directory as {first}"));
+                        sources.refuse(path, format_args!("the same directory as {first}"));
                     } else {
                         directories.push((identity, path));
                         sources.directory(path, &mut files);
@@ -55,7 +55,7 @@ impl Sources {
                 }
                 Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
                 Ok(_) => files.push(path.to_path_buf()),
-                Err(error) => sources.refuse(path, "unreadable", format_args!("cannot open: {}", Words(error))),
+                Err(error) => sources.refuse(path, format_args!("cannot open: {}", Words(error))),
             }
         }
         if files.len() > limits::SLOTS_MAX as usize {
@@ -97,13 +97,13 @@ impl Sources {
                     }
                 }
             }
-            Err(error) => self.refuse(path, "unreadable", format_args!("cannot read: {}", Words(error))),
+            Err(error) => self.refuse(path, format_args!("cannot read: {}", Words(error))),
         }
     }
 
     /// The services of a dump, as if their files stood where they did.
     fn dumped(&mut self, path: &Path) {
-        let Some(bytes) = self.load(path, "no-service-file", u32::MAX as usize) else { return };
+        let Some(bytes) = self.load(path, u32::MAX as usize) else { return };
         match str::from_utf8(&bytes) {
             Ok(text) if text.starts_with(FIRST_LINE) => {
                 for part in parts(text) {
@@ -113,7 +113,7 @@ impl Sources {
             }
             _ => {
                 let message = format_args!("neither called NAME.svc nor a dump of a database");
-                self.refuse(path, "no-service-file", message);
+                self.refuse(path, message);
             }
         }
     }
@@ -122,7 +122,7 @@ impl Sources {
         let stem = whole::split(path).1.as_bytes();
         let name = Shown(OsStr::from_bytes(stem.strip_suffix(SUFFIX).unwrap_or(stem))).to_string();
         // One byte more than may be, so that the parser sees that it is too large.
-        match self.load(path, "unreadable", limits::SOURCE_BYTES_MAX + 1) {
+        match self.load(path, limits::SOURCE_BYTES_MAX + 1) {
             Some(text) => {
                 let file = self.add(path, text);
                 self.parse(file, name);
@@ -141,12 +141,12 @@ impl Sources {
         }
     }
 
-    /// The bytes of a file; `finding` says that there are none.
-    fn load(&mut self, path: &Path, finding: &'static str, bytes_max: usize) -> Option<Vec<u8>> {
+    /// The bytes of a file, or a finding.
+    fn load(&mut self, path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
         match whole::read(path, bytes_max) {
             Ok(Ok(bytes)) => return Some(bytes),
-            Ok(Err(kind)) => self.refuse(path, finding, format_args!("{}, not a file", kind.words())),
-            Err(error) => self.refuse(path, finding, format_args!("cannot open: {}", Words(error))),
+            Ok(Err(kind)) => self.refuse(path, format_args!("{}, not a file", kind.words())),
+            Err(error) => self.refuse(path, format_args!("cannot open: {}", Words(error))),
         }
         None
     }
@@ -156,13 +156,13 @@ impl Sources {
         self.texts.len() as u32 - 1
     }
 
-    fn refuse(&mut self, path: &Path, name: &'static str, message: fmt::Arguments<'_>) {
+    fn refuse(&mut self, path: &Path, message: fmt::Arguments<'_>) {
         let file = self.add(path, Vec::new());
-        error(&mut self.findings, name, Position { file, ..Position::default() }, message);
+        error(&mut self.findings, Position { file, ..Position::default() }, message);
     }
 
     fn nowhere(&mut self, message: fmt::Arguments<'_>) {
         let position = Position { file: u32::MAX, ..Position::default() };
-        error(&mut self.findings, "no-sources", position, message);
+        error(&mut self.findings, position, message);
     }
 }

@@ -104,7 +104,7 @@ pub fn compile_beside(
         // What a definition that `lang` took cannot cause. Better refused here than by process 1.
         Err(fault) => {
             let message = format_args!("these definitions make a database that would be refused: {fault}");
-            error(&mut findings, "refused-database", NOWHERE, message);
+            error(&mut findings, NOWHERE, message);
             false
         }
     });
@@ -115,7 +115,7 @@ pub fn compile_beside(
 fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str, name: &str) {
     let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
     let help = format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built");
-    error(findings, "too-many", NOWHERE, message).help(help);
+    error(findings, NOWHERE, message).help(help);
 }
 
 /// Sorted by file and line, and cut where there are too many.
@@ -129,7 +129,7 @@ fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic
     if findings.len() > FINDINGS_MAX {
         let more = findings.len() - FINDINGS_MAX;
         findings.truncate(FINDINGS_MAX);
-        error(&mut findings, "too-many-findings", NOWHERE, format_args!("there are {more} more findings"));
+        error(&mut findings, NOWHERE, format_args!("there are {more} more findings"));
     }
     findings
 }
@@ -137,18 +137,18 @@ fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic
 /// What one definition says by itself, where the parser of service files does not look.
 fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
     let name = &definition.name;
-    let mut error = |name: &'static str, message: core::fmt::Arguments<'_>| {
-        error(findings, name, definition.origin, message);
+    let mut error = |message: core::fmt::Arguments<'_>| {
+        error(findings, definition.origin, message);
     };
     if crate::names::check_service(name).is_err() {
-        error("bad-name", format_args!("{} is not a name of a service", Shown(name)));
+        error(format_args!("{} is not a name of a service", Shown(name)));
     }
     if definition.kind != Kind::Bundle && definition.command.is_empty() {
-        error("no-command", format_args!("{name} has no command"));
+        error(format_args!("{name} has no command"));
     }
     let stop = &definition.stop;
     if stop.len() > 1 && stop.iter().any(|action| matches!(action, Action::Command(_))) {
-        error("bad-stop", format_args!("{name} is stopped by signals in turn or by one command, not by both"));
+        error(format_args!("{name} is stopped by signals in turn or by one command, not by both"));
     }
     for (what, count) in [
         ("arguments of its command", definition.command.len()),
@@ -158,11 +158,11 @@ fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
     ] {
         if count > limits::ARGUMENTS_MAX {
             let limit = limits::ARGUMENTS_MAX;
-            error("too-many", format_args!("{name} has {count} {what}, more than ARGUMENTS_MAX: {limit}"));
+            error(format_args!("{name} has {count} {what}, more than ARGUMENTS_MAX: {limit}"));
         }
     }
     if definition.for_each.is_some() && !crate::names::is_template(name) {
-        error("for-each-without-template", format_args!("{name} has for-each, but is no template"));
+        error(format_args!("{name} has for-each, but is no template"));
     }
 }
 
@@ -177,20 +177,20 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
             Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
                 if target.kind == Kind::Oneshot && !target.remain {
                     let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
-                    error(findings, "needs-what-does-not-remain", link.position, message)
+                    error(findings, link.position, message)
                         .help(format_args!("only start it (wants, after), or let it remain"));
                 }
             }
             Relation::Contains => {
                 if source.kind != Kind::Bundle {
                     let message = format_args!("{from} contains {to}, but is no bundle");
-                    error(findings, "contains-without-bundle", link.position, message);
+                    error(findings, link.position, message);
                 }
             }
             Relation::Conflicts => {
                 if link.source == link.target {
                     let message = format_args!("{from} conflicts with itself");
-                    error(findings, "conflicts-with-itself", link.position, message);
+                    error(findings, link.position, message);
                 }
             }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
@@ -199,7 +199,7 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
     cycles::find(edges, &mut |cycle| {
         let mut text = String::from("dependency cycle: ");
         write_path(cycle, &name, sources, &mut text);
-        error(findings, "dependency-cycle", cycle[0].position, format_args!("{text}"))
+        error(findings, cycle[0].position, format_args!("{text}"))
             .help(format_args!("none of them could ever start; take away one of these relations"));
     });
     cycles::contradictions(edges, &mut |path, conflict| {
@@ -207,7 +207,7 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
         write_path(path, &name, sources, &mut text);
         let (from, to) = (name(conflict.source), name(conflict.target));
         let message = format_args!("{from} can never start, it conflicts with what it needs: {text}");
-        error(findings, "needs-what-it-conflicts-with", path[0].position, message)
+        error(findings, path[0].position, message)
             .related(conflict.position, &alloc::format!("here {from} conflicts with {to}"));
     });
 }

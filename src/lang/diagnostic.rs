@@ -48,8 +48,6 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad.
     pub severity: Severity,
-    /// Stable short name of this kind of finding, as `unknown-key`.
-    pub name: &'static str,
     /// Where. Line 0 is the file as a whole.
     pub position: Position,
     /// What is wrong, one line without a full stop.
@@ -79,13 +77,11 @@ impl Diagnostic {
 #[inline(never)]
 pub fn error<'a>(
     findings: &'a mut Vec<Diagnostic>,
-    name: &'static str,
     position: Position,
     message: fmt::Arguments<'_>,
 ) -> &'a mut Diagnostic {
     findings.push(Diagnostic {
         severity: Severity::Error,
-        name,
         position,
         message: alloc::fmt::format(message),
         help: String::new(),
@@ -146,22 +142,22 @@ impl<'a> Sink<'a> {
 
     /// Adds an error, to say more in.
     #[inline(never)]
-    pub fn error(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    pub fn error(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
         self.failed = true;
-        self.add(name, position, message)
+        self.add(position, message)
     }
 
     /// Adds a warning.
-    pub fn warning(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
-        let added = self.add(name, position, message);
+    pub fn warning(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+        let added = self.add(position, message);
         added.severity = Severity::Warning;
         added
     }
 
-    fn add(&mut self, name: &'static str, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    fn add(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
         // The last one says that there are more.
         self.diagnostics.truncate(self.first + DIAGNOSTICS_PER_FILE_MAX);
-        error(self.diagnostics, name, position, message)
+        error(self.diagnostics, position, message)
     }
 
     /// True if no further finding of this file is kept: there is no use in looking for what was meant.
@@ -189,7 +185,7 @@ impl<'a> Sink<'a> {
         if kept < own.len() {
             self.diagnostics.pop();
             let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");
-            error(self.diagnostics, "too-many-findings", whole, message);
+            error(self.diagnostics, whole, message);
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn parse(words: &[Word], end: Position, sink: &mut Sink<'_>) -> Option<At<Ex
     let value = parser.chain(0)?;
     if let Some(word) = parser.peek() {
         let message = format_args!("a \")\" without its \"(\"");
-        parser.sink.error("expression", word.position, message);
+        parser.sink.error(word.position, message);
         return None;
     }
     let (first, last) = (words.first()?.position, words.last()?.position);
@@ -77,7 +77,7 @@ impl<'a> Parser<'a, '_, '_> {
 
     /// Messages of this file are of one kind.
     fn bad(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
-        self.sink.error("expression", position, message)
+        self.sink.error(position, message)
     }
 
     /// A finding at the next word; `None` to return.
@@ -97,7 +97,7 @@ impl<'a> Parser<'a, '_, '_> {
             return Some(expression);
         }
         let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts (EXPRESSION_NODES_MAX)");
-        self.sink.error("expression-too-large", position, message);
+        self.sink.error(position, message);
         None
     }
 
@@ -117,7 +117,7 @@ impl<'a> Parser<'a, '_, '_> {
             } else if let Some(or_at) = or_at.take() {
                 let message = format_args!("\"and\" behind \"or\" is taken from left to right: (... or ...) and ...");
                 self.sink
-                    .warning("and-behind-or", word.position, message)
+                    .warning(word.position, message)
                     .help(format_args!("parentheses make it plain"))
                     .related(or_at, "taken first");
             }
@@ -138,7 +138,7 @@ impl<'a> Parser<'a, '_, '_> {
         if opens || operator(word) == Some(Operator::Not) {
             if depth == EXPRESSION_DEPTH_MAX {
                 let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep (EXPRESSION_DEPTH_MAX)");
-                self.sink.error("expression-too-deep", word.position, message);
+                self.sink.error(word.position, message);
                 return None;
             }
             self.at += 1;
@@ -182,9 +182,7 @@ impl<'a> Parser<'a, '_, '_> {
             "failed" => Expression::Failed,
             _ => {
                 let message = format_args!("no function is called {}", Shown(&name.text));
-                self.sink
-                    .error("expression", name.position, message)
-                    .help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
+                self.sink.error(name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
                 return None;
             }
         };
@@ -219,7 +217,7 @@ impl<'a> Parser<'a, '_, '_> {
             if !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
                 self.sink
-                    .error("bad-name", word.position, message)
+                    .error(word.position, message)
                     .help(format_args!("expected letters, digits and \"_\", no digit first"));
                 return None;
             }
@@ -231,7 +229,7 @@ impl<'a> Parser<'a, '_, '_> {
             let message = format_args!(
                 "more than an event has: {ATTRIBUTES_MAX} attributes (ATTRIBUTES_MAX), {FACT_BYTES_MAX} bytes (FACT_BYTES_MAX)"
             );
-            self.sink.error("fact-too-long", name.position, message);
+            self.sink.error(name.position, message);
             return None;
         }
         let name_at = At { value: name.text.clone(), position: name.position };

@@ -136,7 +136,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
         let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes (SOURCE_BYTES_MAX)");
-        sink.error("file-too-large", whole, message);
+        sink.error(whole, message);
         return None;
     }
     let (text, bad) = match str::from_utf8(bytes) {
@@ -149,7 +149,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     if text.starts_with('\u{feff}') {
         let position = Position { line: 1, column: 1, length: 1, ..whole };
         let message = format_args!("a byte order mark");
-        sink.error("byte-order-mark", position, message).help(format_args!("plain UTF-8 has none"));
+        sink.error(position, message).help(format_args!("plain UTF-8 has none"));
     }
     let mut lines = Lines::of(text);
     let (mut line, mut last) = (0, "");
@@ -160,28 +160,26 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
             let message =
                 format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", text.len());
             let help = format_args!("a long value goes on in indented lines");
-            sink.error("line-too-long", position, message).help(help);
+            sink.error(position, message).help(help);
             return None;
         }
         // One is enough to say what kind of file this is.
         if let Some(at) = control(text) {
             let column = count(&text[..at]) + 1;
             let position = Position { column, ..position };
-            let (name, what, help) = match text.as_bytes()[at] {
-                b'\r' => {
-                    ("carriage-return", "a carriage return", "lines end in a newline alone; dos2unix makes them so")
-                }
-                0 => ("nul-byte", "a NUL byte: this is not a text", ""),
-                _ => ("control-character", "a control character: this is not a text", ""),
+            let (what, help) = match text.as_bytes()[at] {
+                b'\r' => ("a carriage return", "lines end in a newline alone; dos2unix makes them so"),
+                0 => ("a NUL byte: this is not a text", ""),
+                _ => ("a control character: this is not a text", ""),
             };
-            sink.error(name, position, format_args!("{what}")).help(format_args!("{help}"));
+            sink.error(position, format_args!("{what}")).help(format_args!("{help}"));
             return None;
         }
     }
     if let Some(byte) = bad {
         let position = Position { line, column: count(last) + 1, length: 1, ..whole };
         let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
-        sink.error("not-utf8", position, message);
+        sink.error(position, message);
     }
     if sink.failed() { None } else { Some(text) }
 }
@@ -212,7 +210,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                         let help = format_args!(
                             "a key begins in the first column; quote the \"=\" if it belongs to the value"
                         );
-                        sink.error("indented-key", at(column, count(key)), message).help(help);
+                        sink.error(at(column, count(key)), message).help(help);
                         continue;
                     }
                     entry.segments.push(Segment { text: content, line: number, column });
@@ -220,7 +218,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 (Some(false), _) => {}
                 _ => {
                     let message = format_args!("an indented line continues a value, and none is above it");
-                    sink.error("nothing-to-continue", at(column, count(trim_end(content))), message);
+                    sink.error(at(column, count(trim_end(content))), message);
                     continues = Some(false);
                 }
             }
@@ -230,7 +228,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         if content.starts_with('[') {
             let message = format_args!("a service file has no sections");
             let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
-            sink.error("section", at(1, count(trim_end(content))), message).help(help);
+            sink.error(at(1, count(trim_end(content))), message).help(help);
             continue;
         }
         let (key, rest) = split_word(content);
@@ -239,11 +237,11 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let Some(value) = value.strip_prefix('=') else {
             let message = format_args!("expected \"=\" behind {}", Shown(key));
             let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
-            sink.error("no-equals", place, message);
+            sink.error(place, message);
             continue;
         };
         if key.is_empty() {
-            sink.error("no-key", at(1, 1), format_args!("expected a key before \"=\""));
+            sink.error(at(1, 1), format_args!("expected a key before \"=\""));
             continue;
         }
         continues = Some(true);
@@ -263,7 +261,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             continues = Some(false);
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
-                sink.error("here-document", start, message);
+                sink.error(start, message);
                 entry.segments.clear();
                 entry.script = Some(String::new());
                 entries.push(entry);
@@ -281,7 +279,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             if !closed {
                 let message = format_args!("this here-document has no end");
                 let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
-                sink.error("here-document", start, message).help(help);
+                sink.error(start, message).help(help);
             }
             let script = script(&body);
             if script.len() > ARGUMENT_BYTES_MAX {
@@ -289,7 +287,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                     "a script of {} bytes; at most {ARGUMENT_BYTES_MAX} (ARGUMENT_BYTES_MAX)",
                     script.len()
                 );
-                sink.error("script-too-long", start, message);
+                sink.error(start, message);
             }
             entry.script = Some(script);
             continues = None;
@@ -371,7 +369,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                     let before = segment.text.get(start..opened).unwrap_or("");
                     let open = segment.text.get(opened..).map_or(1, |open| count(trim_end(open)));
                     let place = Position { column: position.column + count(before), length: open, ..position };
-                    let finding = sink.error("quote", place, format_args!("{}", fault.text()));
+                    let finding = sink.error(place, format_args!("{}", fault.text()));
                     if fault == words::Fault::TrailingBackslash {
                         finding.help(format_args!("a long value goes on in indented lines, without it"));
                     }

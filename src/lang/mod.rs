@@ -123,7 +123,7 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
         } else if key.kinds == TEMPLATE && !template {
             let message = format_args!("\"{}\" is for templates, and this is none", key.name);
             let help = format_args!("a template's file is called NAME@.svc");
-            filler.sink.error("template-key", entry.position, message).help(help);
+            filler.sink.error(entry.position, message).help(help);
         } else if key.name != "type" {
             value::fill(key, entry, &mut filler);
         }
@@ -154,13 +154,13 @@ fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'stati
             let meant = if sink.full() { None } else { keys::meant(entry.key) };
             command_meant |= meant == Some("command");
             let meant = Meant(meant);
-            sink.error("unknown-key", entry.position, format_args!("unknown key {text}{meant}"));
+            sink.error(entry.position, format_args!("unknown key {text}{meant}"));
             continue;
         };
         if let Some((_, first)) = given.iter().find(|(other, _)| other.name == key.name) {
             let message = format_args!("the key \"{}\" stands here for a second time", key.name);
             let help = format_args!("a long value goes on in indented lines");
-            sink.error("doubled-key", entry.position, message).help(help).related(first.position, "first here");
+            sink.error(entry.position, message).help(help).related(first.position, "first here");
             continue;
         }
         given.push((key, entry));
@@ -177,7 +177,7 @@ const ITSELF: &str = "$${ or '${' is the text itself";
 fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry<'_>>, sink: &mut Sink<'_>) {
     let name = KINDS[kind as usize];
     let message = format_args!("\"{}\" is not for a {name}", key.name);
-    let finding = sink.error("misplaced-key", entry.position, message);
+    let finding = sink.error(entry.position, message);
     let only = match key.kinds {
         LONGRUN => KINDS[0],
         ONESHOT => KINDS[1],
@@ -205,13 +205,13 @@ fn whole<'e, 't: 'e>(
         let whole = sink.whole();
         let message = format_args!("there is no \"command\"");
         let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
-        sink.error("no-command", whole, message).help(help);
+        sink.error(whole, message).help(help);
     }
     if let Some(entry) = find("for-each")
         && find("instance").is_none()
         && names::is_template(&definition.name)
     {
-        sink.error("no-instance", entry.position, format_args!("\"for-each\" without \"instance\""))
+        sink.error(entry.position, format_args!("\"for-each\" without \"instance\""))
             .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
     }
     if let Some(entry) = find("instance")
@@ -220,7 +220,7 @@ fn whole<'e, 't: 'e>(
         && names::is_template(&definition.name)
     {
         let message = format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
-        sink.error("no-for-each", entry.position, message);
+        sink.error(entry.position, message);
     }
     for (key, expression) in [("start-on", &definition.start_on), ("stop-on", &definition.stop_on)] {
         let leaves = expression.as_ref().map_or(0, |expression| expression.value.leaves());
@@ -229,14 +229,14 @@ fn whole<'e, 't: 'e>(
         {
             let message =
                 format_args!("{leaves} conditions and events in \"{key}\", more than {LATCHES_MAX} (LATCHES_MAX)");
-            sink.error("expression-too-large", entry.position, message);
+            sink.error(entry.position, message);
         }
     }
     if definition.restart_delay_ms > definition.restart_delay_ms_max {
         match (find("restart-delay"), find("restart-delay-max")) {
             (Some(delay), Some(most)) => {
                 let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-                sink.error("bad-value", delay.position, message).related(most.position, "the greatest delay");
+                sink.error(delay.position, message).related(most.position, "the greatest delay");
             }
             // Only one is given: the other follows it.
             (Some(_), None) | (None, None) => definition.restart_delay_ms_max = definition.restart_delay_ms,
@@ -255,16 +255,16 @@ fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mu
         }
         let position = placeholder.position;
         if name == "INSTANCE" {
-            sink.error("placeholder", position, format_args!("${{INSTANCE}} in what is not a template"));
+            sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
         } else if names::is_variable(name) {
             let message = format_args!("nothing is known as ${{{name}}}");
             let help = format_args!(
                 "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
             );
-            sink.error("placeholder", position, message).help(help);
+            sink.error(position, message).help(help);
         } else {
             let message = format_args!("{} cannot be the name of an attribute", Shown(name));
-            sink.error("placeholder", position, message).help(format_args!("{ITSELF}"));
+            sink.error(position, message).help(format_args!("{ITSELF}"));
         }
     }
     definition.expands = !placeholders.is_empty();

@@ -172,11 +172,7 @@ impl Filler<'_, '_> {
     /// A finding with what the key expects; nothing, to return.
     #[inline(never)]
     fn bad(&mut self, position: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<()> {
-        self.finding("bad-value", position, message, key)
-    }
-
-    fn finding(&mut self, name: &'static str, at: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<()> {
-        self.sink.error(name, at, message).help(format_args!("expected {}", key.value.expected()));
+        self.sink.error(position, message).help(format_args!("expected {}", key.value.expected()));
         None
     }
 
@@ -189,7 +185,7 @@ impl Filler<'_, '_> {
     fn bad_choice(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<()> {
         let meant = Meant(nearest::among(&word.text, &mut choices.iter().copied()));
         let message = format_args!("bad {} {}{meant}", key.name, Shown(&word.text));
-        let help = &mut self.sink.error("bad-value", word.position, message).help;
+        let help = &mut self.sink.error(word.position, message).help;
         help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
             if index > 0 {
@@ -203,13 +199,13 @@ impl Filler<'_, '_> {
     #[inline(never)]
     fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
         let message = format_args!("{} is out of bounds", Shown(&word.text));
-        self.sink.error("bad-value", word.position, message).help(help);
+        self.sink.error(word.position, message).help(help);
         None
     }
 
     #[inline(never)]
     fn no_value(&mut self, key: &Key, entry: &Entry<'_>) -> Option<()> {
-        self.finding("no-value", entry.value_at, format_args!("\"{}\" has no value", key.name), key)
+        self.bad(entry.value_at, format_args!("\"{}\" has no value", key.name), key)
     }
 
     /// The only word.
@@ -229,7 +225,7 @@ impl Filler<'_, '_> {
     fn few(&mut self, words: &[Word], key: &Key) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
         let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", key.name);
-        self.sink.error("too-many", word.position, message);
+        self.sink.error(word.position, message);
         None
     }
 
@@ -248,7 +244,7 @@ impl Filler<'_, '_> {
         if let Some((first, second)) = twice {
             let text = Shown(text(&words[first]));
             let message = format_args!("{text} stands twice in \"{}\"", key.name);
-            let finding = self.sink.error("twice", words[second].position, message);
+            let finding = self.sink.error(words[second].position, message);
             finding.related(words[first].position, "first here");
             return None;
         }
@@ -267,7 +263,7 @@ impl Filler<'_, '_> {
                     }
                     Piece::Unclosed(_) => {
                         self.sink
-                            .error("placeholder", word.position, format_args!("a \"${{\" without its \"}}\""))
+                            .error(word.position, format_args!("a \"${{\" without its \"}}\""))
                             .help(format_args!("{ITSELF}"));
                         return None;
                     }
@@ -295,7 +291,7 @@ impl Filler<'_, '_> {
         {
             let message = format_args!("the program {} is not an absolute path", Shown(&program.text));
             self.sink
-                .error("relative-program", program.position, message)
+                .error(program.position, message)
                 .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
@@ -327,9 +323,7 @@ impl Filler<'_, '_> {
         }
         if self.definition.kind == Kind::Oneshot {
             let message = format_args!("a oneshot has no process to send a signal to");
-            self.sink
-                .error("bad-value", first.position, message)
-                .help(format_args!("expected a command by its absolute path"));
+            self.sink.error(first.position, message).help(format_args!("expected a command by its absolute path"));
             return None;
         }
         if words.len() == 1 {
@@ -354,7 +348,7 @@ impl Filler<'_, '_> {
     fn services(&mut self, words: &[Word], key: &Key) -> Option<Vec<At<String>>> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
-            self.sink.error("too-many", word.position, message);
+            self.sink.error(word.position, message);
             return None;
         }
         let mut found = Vec::new();
@@ -363,7 +357,7 @@ impl Filler<'_, '_> {
             if let Some(service) = service_name(word, self.sink) {
                 if service.value == self.definition.name {
                     let message = format_args!("\"{}\" names this service itself", key.name);
-                    self.sink.error("self", word.position, message);
+                    self.sink.error(word.position, message);
                 }
                 found.push(service);
             }
@@ -483,8 +477,7 @@ pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
     }
     if names::is_template(&word.text) {
         let message = format_args!("{} is a template, not a service", Shown(&word.text));
-        sink.error("template-named", word.position, message)
-            .help(format_args!("expected one of its instances: {}NAME", word.text));
+        sink.error(word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
         return None;
     }
     Some(At { value: word.text.clone(), position: word.position })
@@ -494,7 +487,7 @@ pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
 pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault, sink: &mut Sink<'_>) {
     let text = Shown(name);
     let mut finding = |message: fmt::Arguments<'_>| {
-        sink.error("bad-name", position, message);
+        sink.error(position, message);
     };
     match fault {
         NameFault::Empty => finding(format_args!("{text} cannot be the name of a {what}: it is empty")),
@@ -514,7 +507,7 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
                 "letters, digits and . _ - + : make a name"
             };
             let message = format_args!("{text} cannot be the name of a {what}: it has a {character}");
-            sink.error("bad-name", position, message).help(format_args!("{help}"));
+            sink.error(position, message).help(format_args!("{help}"));
         }
     }
 }
@@ -526,8 +519,7 @@ pub fn plain_text(text: &str, position: Position, sink: &mut Sink<'_>) -> Option
         match piece {
             Piece::Literal(literal) => plain.push_str(literal),
             Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                sink.error("placeholder", position, format_args!("nothing expands here"))
-                    .help(format_args!("{ITSELF}"));
+                sink.error(position, format_args!("nothing expands here")).help(format_args!("{ITSELF}"));
                 return None;
             }
         }

@@ -110,7 +110,7 @@ impl<'a> Resolver<'a> {
     fn add(&mut self, definition: Definition, template: u32) -> u32 {
         if let Some(first) = self.names.find(&definition.name) {
             let message = format_args!("a second definition of {}", Shown(&definition.name));
-            error(self.findings, "duplicate-service", definition.origin, message)
+            error(self.findings, definition.origin, message)
                 .related(self.services[first as usize].definition.origin, "the first is here");
             return first;
         }
@@ -177,7 +177,7 @@ impl<'a> Resolver<'a> {
                     asker.key,
                     Shown(&name.value)
                 );
-                error(self.findings, "template-without-instance", name.position, message)
+                error(self.findings, name.position, message)
                     .help(format_args!("write which one, as in {}eth0", name.value));
             } else {
                 self.missing_for(asker, name);
@@ -204,7 +204,7 @@ impl<'a> Resolver<'a> {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
                     format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
-                error(self.findings, "too-many-services", position, message)
+                error(self.findings, position, message)
                     .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built"));
             }
             return None;
@@ -224,7 +224,7 @@ impl<'a> Resolver<'a> {
             return;
         }
         let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.value));
-        let finding = error(self.findings, "no-such-service", name.position, message);
+        let finding = error(self.findings, name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
             let mut near = Nearest::to(&name.value);
