@@ -135,7 +135,7 @@ impl Sources {
         match lang::read(file, &name, &self.texts[file as usize].text, &mut self.findings) {
             Ok(definition) => self.definitions.push(definition),
             Err(broken) => {
-                self.broken.push(*broken);
+                self.broken.push(broken);
                 self.unread.push(name);
             }
         }

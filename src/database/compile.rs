@@ -16,8 +16,9 @@ use core::fmt::Write;
 
 use super::Image;
 use crate::graph::Relation;
-use crate::lang::definition::{Action, Definition, Kind, Position};
+use crate::lang::definition::{Definition, Kind, Position};
 use crate::lang::diagnostic::{Diagnostic, Shown, Source, error, has_errors};
+use crate::lang::keys::Value;
 use crate::lang::order::sort;
 use crate::limits;
 use edges::{Edges, Link};
@@ -72,10 +73,8 @@ pub fn compile_beside(
     });
 
     let mut findings = Vec::new();
-    for definition in &mut definitions {
+    for definition in &definitions {
         check_definition(definition, &mut findings);
-        // The order of keys in a file changes no byte.
-        sort(&mut definition.limits, &|a, b| a.resource.cmp(&b.resource));
     }
     let mut resolved = resolve(definitions, broken, unread, &mut findings);
     let links = core::mem::take(&mut resolved.links);
@@ -143,25 +142,17 @@ fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
     if crate::names::check_service(name).is_err() {
         error(format_args!("{} is not a name of a service", Shown(name)));
     }
-    if definition.kind != Kind::Bundle && definition.command.is_empty() {
+    if definition.kind != Kind::Bundle && definition.words("command").is_empty() {
         error(format_args!("{name} has no command"));
     }
-    let stop = &definition.stop;
-    if stop.len() > 1 && stop.iter().any(|action| matches!(action, Action::Command(_))) {
-        error(format_args!("{name} is stopped by signals in turn or by one command, not by both"));
-    }
-    for (what, count) in [
-        ("arguments of its command", definition.command.len()),
-        ("environment variables", definition.env.len()),
-        ("environment files", definition.env_file.len()),
-        ("attributes to pass", definition.pass.len()),
-    ] {
-        if count > limits::ARGUMENTS_MAX {
-            let limit = limits::ARGUMENTS_MAX;
-            error(format_args!("{name} has {count} {what}, more than ARGUMENTS_MAX: {limit}"));
+    for given in &definition.given {
+        let (count, limit) = (given.words.len(), limits::ARGUMENTS_MAX);
+        if count > limit && (given.key.value.expands() || matches!(given.key.value, Value::Pass)) {
+            let key = given.key.name;
+            error(format_args!("{name} has {count} words in \"{key}\", more than ARGUMENTS_MAX: {limit}"));
         }
     }
-    if definition.for_each.is_some() && !crate::names::is_template(name) {
+    if definition.given("for-each").is_some() && !crate::names::is_template(name) {
         error(format_args!("{name} has for-each, but is no template"));
     }
 }
@@ -175,7 +166,7 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
         let (from, to) = (&source.name, &target.name);
         match link.relation {
             Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
-                if target.kind == Kind::Oneshot && !target.remain {
+                if target.kind == Kind::Oneshot && target.number("remain") == 0 {
                     let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
                     error(findings, link.position, message)
                         .help(format_args!("only start it (wants, after), or let it remain"));

@@ -30,6 +30,7 @@
 mod compile;
 pub mod dump;
 pub mod image;
+mod places;
 mod source;
 mod verify;
 

@@ -6,71 +6,18 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use super::image::List;
-use super::{Image, NONE, action, exec, node, policy, service};
+use super::places::{EXEC, PLACES, POLICY};
+use super::{Image, NONE, action, node, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::lang::keys::{KEYS, Key, TEMPLATE, Value};
+use crate::lang::keys::{CHOICES, KEYS, Key, ONESHOT, TEMPLATE, Value};
 use crate::limits::EXPRESSION_DEPTH_MAX;
 use crate::words::write_in_quotes;
 use crate::{names, signals};
 
 /// Where the words of a value go on in the next line.
 const COLUMNS: usize = 100;
-
-/// Where a database has the value of a key.
-#[derive(Clone, Copy)]
-enum Place {
-    /// A field of the service's own record.
-    Service(usize),
-    /// Of its exec record.
-    Exec(usize),
-    /// The same for a number that is stored with this added, so that 0 is none.
-    Shifted(usize, i32),
-    /// Of its policy record.
-    Policy(usize),
-    /// `type`.
-    Kind,
-    /// A flag: yes where it is set.
-    Set(u32),
-    /// A flag: yes where it is not.
-    Unset(u32),
-}
-
-/// Keys and their places. Relations are edges, and limits a list.
-#[rustfmt::skip]
-static PLACES: &[(&str, Place)] = &[
-    ("description", Place::Service(service::DESCRIPTION)),
-    ("type", Place::Kind),
-    ("command", Place::Service(service::COMMAND)),
-    ("stop", Place::Service(service::STOP)),
-    ("reload", Place::Service(service::RELOAD)),
-    ("while", Place::Service(service::WHILE)),
-    ("start-on", Place::Service(service::START_ON)),
-    ("stop-on", Place::Service(service::STOP_ON)),
-    ("for-each", Place::Service(service::FOR_EACH)),
-    ("instance", Place::Service(service::INSTANCE)),
-    ("pass", Place::Service(service::PASS)),
-    ("ready", Place::Policy(policy::READY)),
-    ("restart", Place::Policy(policy::RESTART)),
-    ("restart-delay", Place::Policy(policy::DELAY_MS)),
-    ("restart-delay-max", Place::Policy(policy::DELAY_MS_MAX)),
-    ("restart-limit", Place::Policy(policy::LIMIT)),
-    ("restart-window", Place::Policy(policy::WINDOW_MS)),
-    ("start-timeout", Place::Policy(policy::START_TIMEOUT_MS)),
-    ("stop-timeout", Place::Policy(policy::STOP_TIMEOUT_MS)),
-    ("remain", Place::Unset(service::flags::NO_REMAIN)),
-    ("essential", Place::Set(service::flags::ESSENTIAL)),
-    ("user", Place::Exec(exec::USER)),
-    ("group", Place::Exec(exec::GROUP)),
-    ("directory", Place::Exec(exec::DIRECTORY)),
-    ("umask", Place::Exec(exec::UMASK)),
-    ("env", Place::Exec(exec::ENV)),
-    ("env-file", Place::Exec(exec::ENV_FILES)),
-    ("nice", Place::Shifted(exec::NICE, 100)),
-    ("oom-score-adj", Place::Shifted(exec::OOM, 2000)),
-    ("log", Place::Exec(exec::LOG)),
-];
 
 /// Adds the text of this service's file.
 pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
@@ -98,25 +45,25 @@ impl Source<'_> {
     }
 
     fn key(&self, key: &Key, out: &mut String) {
-        let place = PLACES.iter().find(|(name, _)| *name == key.name).map_or(Place::Kind, |(_, place)| *place);
-        let flags = self.field(service::KIND_FLAGS);
+        let place = usize::from(PLACES[usize::from(key.number)]);
         let value = match place {
-            Place::Service(field) => self.field(field),
-            Place::Exec(field) | Place::Shifted(field, _) => self.image.exec(self.field(service::EXEC), field),
-            Place::Policy(field) => self.image.policy(self.field(service::POLICY), field),
-            Place::Kind => flags & 0xff,
-            Place::Set(flag) => u32::from(flags & flag != 0),
-            Place::Unset(flag) => u32::from(flags & flag == 0),
+            0..EXEC => self.field(place),
+            EXEC..POLICY => self.image.exec(self.field(service::EXEC), place - EXEC),
+            _ => self.image.policy(self.field(service::POLICY), place - POLICY),
         };
         let mut line = Line::new(out, "", key.name, " =");
         match key.value {
-            Value::Text(_) => text_value(self.image.text(value), &mut line),
-            Value::Choice(choices, _) => line.word(choices.get(value as usize).copied().unwrap_or_default()),
+            Value::Text => text_value(self.image.text(value), &mut line),
+            Value::Choice(choices) => {
+                // The kind has flags above it.
+                let choice = CHOICES[usize::from(choices)].get(value as usize & 0xff);
+                line.word(choice.copied().unwrap_or_default());
+            }
             Value::Command => self.command(self.image.list(value), 0, &mut line),
             Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),
             Value::Relation(relation) => self.relation(relation, &mut line),
             Value::Inverse(relation) => {
-                let list = self.image.list(self.field(service::WRITTEN));
+                let list = self.image.list(value);
                 for at in (0..list.len()).step_by(2) {
                     if list.get(at) == relation as u32 {
                         line.word(self.image.text(list.get(at + 1)));
@@ -125,7 +72,7 @@ impl Source<'_> {
             }
             Value::Expression(_) | Value::ForEach if value == NONE => {}
             Value::Expression(_) | Value::ForEach => self.chain(value, 0, &mut line),
-            Value::Instance | Value::Account(_) => line.word(self.image.text(value)),
+            Value::Instance | Value::Account => line.word(self.image.text(value)),
             Value::Pass => self.image.list(value).iter().for_each(|word| line.word(self.image.text(word))),
             Value::Ready => match value {
                 1 => {
@@ -143,22 +90,25 @@ impl Source<'_> {
                 line.number((value / unit).into());
                 line.pending.push_str(name);
             }
-            Value::Count(..) => line.number(value.into()),
-            Value::Switch(_) => line.word(if value == 0 { "no" } else { "yes" }),
+            Value::Switch => {
+                let yes = match key.kinds {
+                    ONESHOT => value & service::flags::NO_REMAIN == 0,
+                    _ => value & service::flags::ESSENTIAL != 0,
+                };
+                line.word(if yes { "yes" } else { "no" });
+            }
             Value::Directory if self.image.text(value).is_empty() => {}
             Value::Directory => self.word(value, &mut line),
             Value::Umask => {
                 let _ = write!(line.begin(), "{value:03o}");
             }
-            Value::Integer(..) => {
-                if let (Place::Shifted(_, zero), 1..) = (place, value) {
-                    line.number(i64::from(value) - i64::from(zero));
-                }
-            }
+            // Nothing is 0 where no number is.
+            Value::Integer(_, _, 1..) if value == 0 => {}
+            Value::Integer(_, _, more) => line.number(i64::from(value) - i64::from(more)),
             Value::Environment | Value::EnvironmentFiles => {
                 self.image.list(value).iter().for_each(|text| self.word(text, &mut line));
             }
-            Value::Limit(resource) => self.limit(resource, &mut line),
+            Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }
         line.end();
     }
@@ -178,8 +128,7 @@ impl Source<'_> {
         }
     }
 
-    fn limit(&self, resource: u32, line: &mut Line<'_>) {
-        let list = self.image.list(self.image.exec(self.field(service::EXEC), exec::LIMITS));
+    fn limit(&self, list: List<'_>, resource: u32, line: &mut Line<'_>) {
         for at in (0..list.len()).step_by(5).filter(|at| list.get(*at) == resource) {
             let word = line.begin();
             for (at, colon) in [(at + 1, ""), (at + 3, ":")] {

@@ -10,51 +10,55 @@
 //! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value.
 //! Behind a fact's name only KEY=GLOB is taken: bare values, in order of the event's attributes, may come later.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::definition::{At, Attribute, Expression, Position};
-use super::diagnostic::{Diagnostic, Shown, Sink};
-use super::lexer::{Token, Word};
+use super::definition::{Position, Token, Word};
+use super::diagnostic::{Shown, Sink};
 use super::value;
 use crate::limits::{ATTRIBUTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, FACT_BYTES_MAX};
 use crate::names;
 
-/// Reads an expression; `end` is where a missing word would stand. `None` after a finding.
-pub fn parse(words: &[Word], end: Position, sink: &mut Sink<'_>) -> Option<At<Expression>> {
-    let mut parser = Parser { words, at: 0, nodes: 0, end, sink };
-    let value = parser.chain(0)?;
-    if let Some(word) = parser.peek() {
-        let message = format_args!("a \")\" without its \"(\"");
-        parser.sink.error(word.position, message);
-        return None;
-    }
-    let (first, last) = (words.first()?.position, words.last()?.position);
-    let mut position = first;
-    if first.line == last.line {
-        position.length = last.column + last.length - first.column;
-    }
-    Some(At { value, position })
+/// What begins a term.
+const TERM: &str = "a condition or an event, \"not\" or \"(\"";
+
+/// Reads an expression and gives it as `Given::words` has it; `end` is where a missing word would stand. `None` after a
+/// finding.
+pub fn parse(words: &[Word], end: Position, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
+    let mut parser = Parser { words, at: 0, nodes: 0, end, made: Vec::new(), sink };
+    parser.terms()?;
+    Some(parser.made)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    And,
-    Or,
-    Not,
+/// Name, whether it is negated, and glob of an attribute.
+pub fn attribute(text: &str) -> (&str, bool, &str) {
+    let (key, glob) = text.split_once('=').unwrap_or((text, ""));
+    match key.strip_suffix('!') {
+        Some(key) => (key, true, glob),
+        None => (key, false, glob),
+    }
 }
 
 /// The operator that a word is. Quoted, it is none.
-fn operator(word: &Word) -> Option<Operator> {
+fn operator(word: &Word) -> Option<Token> {
     match word.text.as_str() {
         _ if !word.plain || word.token != Token::Text => None,
-        "and" => Some(Operator::And),
-        "or" => Some(Operator::Or),
-        "not" => Some(Operator::Not),
+        "and" => Some(Token::And),
+        "or" => Some(Token::Or),
+        "not" => Some(Token::Not),
         _ => None,
     }
+}
+
+/// What stands between a `(` and its `)`, or the whole.
+struct Group {
+    /// Where it begins in what is made.
+    start: usize,
+    /// Parentheses and `not` around it.
+    depth: usize,
+    opened: Position,
+    /// Its last `or`, where it has been told of no `and` behind it.
+    or_at: Option<Position>,
 }
 
 struct Parser<'a, 'b, 'c> {
@@ -62,6 +66,7 @@ struct Parser<'a, 'b, 'c> {
     at: usize,
     nodes: usize,
     end: Position,
+    made: Vec<Word>,
     sink: &'b mut Sink<'c>,
 }
 
@@ -70,116 +75,116 @@ impl<'a> Parser<'a, '_, '_> {
         self.words.get(self.at)
     }
 
-    /// Where the next word stands, or would.
-    fn here(&self) -> Position {
-        self.peek().map_or(self.end, |word| word.position)
-    }
-
-    /// Messages of this file are of one kind.
-    fn bad(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
-        self.sink.error(position, message)
-    }
-
     /// A finding at the next word; `None` to return.
-    fn expected(&mut self, what: &str) -> Option<Expression> {
-        let position = self.here();
+    fn expected(&mut self, what: &str) -> Option<()> {
         match self.peek() {
-            Some(word) => self.bad(position, format_args!("expected {what}, found {}", Shown(&word.text))),
-            None => self.bad(position, format_args!("expected {what}, found the end of the value")),
+            Some(word) => self.sink.error(word.position, format_args!("expected {what}, found {}", Shown(&word.text))),
+            None => self.sink.error(self.end, format_args!("expected {what}, found the end of the value")),
         };
         None
     }
 
-    /// Counts a node; a finding if there are too many.
-    fn node(&mut self, position: Position, expression: Expression) -> Option<Expression> {
+    /// Adds a node, which is at this place of what is made; a finding if there are too many.
+    fn node(&mut self, at: usize, token: Token, word: &Word) -> Option<()> {
         self.nodes += 1;
+        self.made.insert(at, Word { token, ..word.clone() });
         if self.nodes <= EXPRESSION_NODES_MAX {
-            return Some(expression);
+            return Some(());
         }
         let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts (EXPRESSION_NODES_MAX)");
-        self.sink.error(position, message);
+        self.sink.error(word.position, message);
         None
     }
 
-    /// Terms joined by `and` and `or`. `depth` counts the parentheses and `not` around it.
-    fn chain(&mut self, depth: usize) -> Option<Expression> {
-        let mut left = self.term(depth)?;
-        let mut or_at = None;
-        while let Some(word) = self.peek() {
-            let found = match operator(word) {
-                Some(found @ (Operator::And | Operator::Or)) => found,
-                None if word.token == Token::Close => break,
-                Some(Operator::Not) | None => return self.expected("\"and\" or \"or\""),
+    /// Terms joined by `and` and `or`, up to the end.
+    fn terms(&mut self) -> Option<()> {
+        let mut groups = alloc::vec![Group { start: 0, depth: 0, opened: self.end, or_at: None }];
+        let mut depth = 0;
+        loop {
+            let Some(word) = self.peek() else { return self.expected(TERM) };
+            let operator = operator(word);
+            let opens = word.token == Token::Open;
+            if opens || operator == Some(Token::Not) {
+                if depth == EXPRESSION_DEPTH_MAX {
+                    let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep (EXPRESSION_DEPTH_MAX)");
+                    self.sink.error(word.position, message);
+                    return None;
+                }
+                depth += 1;
+                self.at += 1;
+                let start = self.made.len();
+                if opens {
+                    groups.push(Group { start, depth, opened: word.position, or_at: None });
+                } else {
+                    self.node(start, Token::Not, word)?;
+                }
+                continue;
+            }
+            if word.token == Token::Close || operator.is_some() {
+                return self.expected(TERM);
+            }
+            self.at += 1;
+            match self.peek() {
+                Some(next) if next.token == Token::Open => self.function(word, next.position)?,
+                _ => self.fact(word)?,
+            }
+            if self.behind_term(&mut groups)? {
+                return Some(());
+            }
+            depth = groups.last()?.depth;
+        }
+    }
+
+    /// Closes groups, and takes the operator before the next term; true at the end of all.
+    fn behind_term(&mut self, groups: &mut Vec<Group>) -> Option<bool> {
+        loop {
+            let inside = groups.len() > 1;
+            let group = groups.last_mut()?;
+            let found = match self.peek() {
+                None if inside => {
+                    self.sink.error(group.opened, format_args!("this \"(\" is not closed"));
+                    return None;
+                }
+                None => return Some(true),
+                Some(word) if word.token == Token::Close && inside => {
+                    self.at += 1;
+                    groups.pop();
+                    continue;
+                }
+                Some(word) if word.token == Token::Close => {
+                    self.sink.error(word.position, format_args!("a \")\" without its \"(\""));
+                    return None;
+                }
+                Some(word) => word,
+            };
+            let token = match operator(found) {
+                Some(token @ (Token::And | Token::Or)) => token,
+                _ => {
+                    self.expected("\"and\" or \"or\"")?;
+                    return None;
+                }
             };
             self.at += 1;
-            if found == Operator::Or {
-                or_at = or_at.or(Some(word.position));
-            } else if let Some(or_at) = or_at.take() {
+            if token == Token::Or {
+                group.or_at = group.or_at.or(Some(found.position));
+            } else if let Some(or_at) = group.or_at.take() {
                 let message = format_args!("\"and\" behind \"or\" is taken from left to right: (... or ...) and ...");
                 self.sink
-                    .warning(word.position, message)
+                    .warning(found.position, message)
                     .help(format_args!("parentheses make it plain"))
                     .related(or_at, "taken first");
             }
-            let right = Box::new(self.term(depth)?);
-            let both = match found {
-                Operator::And => Expression::And(Box::new(left), right),
-                _ => Expression::Or(Box::new(left), right),
-            };
-            left = self.node(word.position, both)?;
+            // From left to right: all of the group so far is its left side.
+            self.node(group.start, token, found)?;
+            return Some(false);
         }
-        Some(left)
-    }
-
-    fn term(&mut self, depth: usize) -> Option<Expression> {
-        const WHAT: &str = "a condition or an event, \"not\" or \"(\"";
-        let Some(word) = self.peek() else { return self.expected(WHAT) };
-        let opens = word.token == Token::Open;
-        if opens || operator(word) == Some(Operator::Not) {
-            if depth == EXPRESSION_DEPTH_MAX {
-                let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep (EXPRESSION_DEPTH_MAX)");
-                self.sink.error(word.position, message);
-                return None;
-            }
-            self.at += 1;
-            if !opens {
-                let inner = Box::new(self.term(depth + 1)?);
-                return self.node(word.position, Expression::Not(inner));
-            }
-            let inner = self.chain(depth + 1)?;
-            return match self.close(word.position) {
-                true => Some(inner),
-                false => None,
-            };
-        }
-        if word.token == Token::Close || operator(word).is_some() {
-            return self.expected(WHAT);
-        }
-        self.at += 1;
-        match self.peek() {
-            Some(next) if next.token == Token::Open => self.function(word, next.position),
-            _ => self.fact(word),
-        }
-    }
-
-    /// Takes the `)` that belongs to the `(` at `opened`; else a finding.
-    fn close(&mut self, opened: Position) -> bool {
-        if self.peek().is_some_and(|word| word.token == Token::Close) {
-            self.at += 1;
-            return true;
-        }
-        match self.peek() {
-            Some(word) => self.bad(word.position, format_args!("expected \")\", found {}", Shown(&word.text))),
-            None => self.bad(opened, format_args!("this \"(\" is not closed")),
-        };
-        false
     }
 
     /// `up(SERVICE)`, `failed(SERVICE)`; the next word is the `(`.
-    fn function(&mut self, name: &Word, opened: Position) -> Option<Expression> {
-        let make: fn(At<String>) -> Expression = match name.text.as_str() {
-            "up" => Expression::Up,
-            "failed" => Expression::Failed,
+    fn function(&mut self, name: &Word, opened: Position) -> Option<()> {
+        let token = match name.text.as_str() {
+            "up" => Token::Up,
+            "failed" => Token::Failed,
             _ => {
                 let message = format_args!("no function is called {}", Shown(&name.text));
                 self.sink.error(name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
@@ -191,29 +196,34 @@ impl<'a> Parser<'a, '_, '_> {
             return self.expected("the name of a service");
         };
         self.at += 1;
-        let service = value::service_name(service, self.sink)?;
-        if self.close(opened) { self.node(name.position, make(service)) } else { None }
+        value::service_name(service, self.sink)?;
+        match self.peek() {
+            Some(word) if word.token == Token::Close => self.at += 1,
+            Some(_) => return self.expected("\")\""),
+            None => {
+                self.sink.error(opened, format_args!("this \"(\" is not closed"));
+                return None;
+            }
+        }
+        self.node(self.made.len(), token, service)
     }
 
     /// A name, read already, and its attributes.
-    fn fact(&mut self, name: &Word) -> Option<Expression> {
+    fn fact(&mut self, name: &Word) -> Option<()> {
         if let Err(fault) = names::check_fact(&name.text) {
             value::name_finding("condition or event", &name.text, name.position, fault, self.sink);
             return None;
         }
-        let mut attributes = Vec::new();
-        let mut bytes = name.text.len();
+        self.node(self.made.len(), Token::Fact, name)?;
+        let (mut attributes, mut bytes) = (0, name.text.len());
         while let Some(word) = self.peek() {
             if word.token != Token::Text || operator(word).is_some() {
                 break;
             }
-            self.at += 1;
-            let Some((key, glob)) = word.text.split_once('=') else {
-                let message = format_args!("expected KEY=GLOB, \"and\" or \"or\", found {}", Shown(&word.text));
-                self.bad(word.position, message);
-                return None;
+            let Some(equals) = word.text.bytes().position(|byte| byte == b'=') else {
+                return self.expected("KEY=GLOB, \"and\" or \"or\"");
             };
-            let (key, negated) = key.strip_suffix('!').map_or((key, false), |key| (key, true));
+            let (key, _, glob) = attribute(&word.text);
             if !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
                 self.sink
@@ -221,18 +231,20 @@ impl<'a> Parser<'a, '_, '_> {
                     .help(format_args!("expected letters, digits and \"_\", no digit first"));
                 return None;
             }
-            let glob = value::plain_text(glob, word.position, self.sink)?;
+            let mut text = String::from(&word.text[..=equals]);
+            text.push_str(&value::plain_text(glob, word.position, self.sink)?);
+            self.made.push(Word { text, token: Token::Attribute, ..*word });
+            self.at += 1;
             bytes += 1 + word.text.len();
-            attributes.push(Attribute { key: String::from(key), negated, glob });
+            attributes += 1;
         }
-        if bytes > FACT_BYTES_MAX || attributes.len() > ATTRIBUTES_MAX {
+        if bytes > FACT_BYTES_MAX || attributes > ATTRIBUTES_MAX {
             let message = format_args!(
                 "more than an event has: {ATTRIBUTES_MAX} attributes (ATTRIBUTES_MAX), {FACT_BYTES_MAX} bytes (FACT_BYTES_MAX)"
             );
             self.sink.error(name.position, message);
             return None;
         }
-        let name_at = At { value: name.text.clone(), position: name.position };
-        self.node(name.position, Expression::Fact { name: name_at, attributes })
+        Some(())
     }
 }

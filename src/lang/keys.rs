@@ -1,10 +1,8 @@
 //! The one table of keys: parser, diagnostics, manual page and completion all come from it.
 //!
-//! To add a key: a field in `Definition`, a line here, and, if its values are of a new kind, an arm in `value.rs`.
+//! To add a key: a line here, its place in a database (`database::source`), and, if its values are of a new kind, an arm in
+//! `value.rs`.
 
-use alloc::string::String;
-
-use super::definition::{At, Definition, Expression, Kind, Log, Restart};
 use crate::graph::Relation;
 use crate::nearest::Nearest;
 
@@ -23,173 +21,175 @@ pub const ALL: Kinds = LONGRUN | ONESHOT | BUNDLE;
 /// Only in a template, `NAME@.svc`, of whatever kind.
 pub const TEMPLATE: Kinds = 8 | ALL;
 
-/// What a value is, and which field of the definition it fills.
-#[derive(Clone, Copy)]
+/// What a value is. What is said of numbers is what `Given::numbers` has; the others are words.
+#[derive(Clone, Copy, Debug)]
 pub enum Value {
+    /// One of these words of `CHOICES`: its index.
+    Choice(u8),
+    /// `yes` or `no`: 1 or 0.
+    Switch,
+    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify.
+    Ready,
+    /// A time, from this on, in milliseconds.
+    Duration(u16),
+    /// A whole number between these bounds, with this added to it.
+    Integer(i16, i16, u16),
+    /// Octal permission bits.
+    Umask,
+    /// SOFT[:HARD] of this RLIMIT_* number of setrlimit(2), generic numbering. `unlimited` is `u64::MAX`.
+    Limit(u8),
     /// One line for people.
-    Text(fn(&mut Definition) -> &mut String),
-    /// One of these words; the function gets its index.
-    Choice(&'static [&'static str; 3], fn(&mut Definition, usize)),
+    Text,
     /// The program and its arguments, or a script.
     Command,
-    /// Signals or a command, for `stop`.
+    /// For `stop`, signals in turn (the number is 0) or a command (1).
     Stop,
-    /// A signal or a command, for `reload`.
+    /// For `reload`, a signal (the number is 0) or a command (1).
     Reload,
     /// Names of services, and what this one has to them.
     Relation(Relation),
     /// Names of services, and what they have to this one.
     Inverse(Relation),
-    /// An expression over conditions and events.
-    Expression(fn(&mut Definition) -> &mut Option<At<Expression>>),
+    /// An expression over conditions and events, and what this one has to the services in it.
+    Expression(Relation),
     /// One condition with attributes.
     ForEach,
     /// The text that names an instance.
     Instance,
     /// Names of attributes.
     Pass,
-    /// How readiness is told.
-    Ready,
-    /// A time, between these bounds in milliseconds.
-    Duration(u32, u32, fn(&mut Definition) -> &mut u32),
-    /// A whole number from 0 to this.
-    Count(u32, fn(&mut Definition) -> &mut u32),
-    /// `yes` or `no`.
-    Switch(fn(&mut Definition) -> &mut bool),
     /// A name or a number of passwd(5), group(5).
-    Account(fn(&mut Definition) -> &mut String),
+    Account,
     /// An absolute path.
     Directory,
-    /// Octal permission bits.
-    Umask,
-    /// A whole number between these bounds.
-    Integer(i32, i32, fn(&mut Definition) -> &mut Option<i32>),
     /// NAME=VALUE words.
     Environment,
     /// Absolute paths, a `-` before one that may be missing.
     EnvironmentFiles,
-    /// SOFT[:HARD] of this RLIMIT_* number of setrlimit(2), generic numbering.
-    Limit(u32),
 }
 
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`.
+pub static CHOICES: [[&str; 3]; 3] =
+    [["longrun", "oneshot", "bundle"], ["always", "on-failure", "never"], ["file", "console", "null"]];
+
+/// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
+pub static DEFAULTS: [&str; 3] = [
+    "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
+     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nessential = no\numask = 022\n\
+     log = file",
+    "start-timeout = 5m\nstop-timeout = 10s\nremain = yes\nessential = no\numask = 022\nlog = file",
+    "essential = no",
+];
+
 /// One key.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// As it is written.
     pub name: &'static str,
     /// What its value is.
     pub value: Value,
-    /// The value if it is not given, as it would be written; empty for none.
-    pub default: &'static str,
-    /// The same for a oneshot, where it is another. (A thin pointer: the table has many keys.)
-    pub default_oneshot: Option<&'static &'static str>,
     /// What it applies to.
     pub kinds: Kinds,
-}
-
-impl Key {
-    /// The value if it is not given, of a oneshot or of another.
-    pub fn default_of(&self, oneshot: bool) -> &'static str {
-        self.default_oneshot.filter(|_| oneshot).unwrap_or(&self.default)
-    }
+    /// Its index in `KEYS`.
+    pub number: u8,
 }
 
 /// A key and one sentence about it.
 type Line = (Key, &'static str);
 
-const fn key(name: &'static str, kinds: Kinds, value: Value, default: &'static str, doc: &'static str) -> Line {
-    (Key { name, value, default, default_oneshot: None, kinds }, doc)
+const fn key(name: &'static str, kinds: Kinds, value: Value, doc: &'static str) -> Line {
+    (Key { name, value, kinds, number: 0 }, doc)
 }
 
-const fn limit(name: &'static str, resource: u32, doc: &'static str) -> Line {
-    key(name, PROCESS, Value::Limit(resource), "", doc)
+const fn limit(name: &'static str, resource: u8, doc: &'static str) -> Line {
+    key(name, PROCESS, Value::Limit(resource), doc)
 }
 
 /// The longest time that any key takes: 30 days.
-const TIME_MS_MAX: u32 = 30 * 86_400_000;
+pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
 const TABLE: [Line; 56] = [
-    key("description", ALL, Value::Text(|d| &mut d.description), "",
+    key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
-    key("type", ALL, Value::Choice(&["longrun", "oneshot", "bundle"], |d, n| d.kind = [Kind::Longrun, Kind::Oneshot, Kind::Bundle][n]), "longrun",
+    key("type", ALL, Value::Choice(0),
         "`longrun` is a daemon that stays in the foreground, `oneshot` a command that brings something up and ends, `bundle` a name for a set of services."),
-    key("command", PROCESS, Value::Command, "",
+    key("command", PROCESS, Value::Command,
         "The program, by its absolute path, and its arguments; or a script, `<<END`, run by /bin/sh -c or by the program that follows END."),
-    (Key { name: "stop", value: Value::Stop, default: "signal TERM", default_oneshot: Some(&""), kinds: PROCESS },
+    key("stop", PROCESS, Value::Stop,
         "How it is stopped: `signal NAME...` sends these signals in turn, anything else is a command; of a oneshot, the command that takes down what `command` brought up."),
-    key("reload", PROCESS, Value::Reload, "",
+    key("reload", PROCESS, Value::Reload,
         "How it is told to read its configuration again: `signal NAME`, or a command."),
-    key("needs", ALL, Value::Relation(Relation::Needs), "",
+    key("needs", ALL, Value::Relation(Relation::Needs),
         "Services pulled up that must be up before this one starts; it stops before they do, and when one of them fails."),
-    key("binds", ALL, Value::Relation(Relation::Binds), "",
+    key("binds", ALL, Value::Relation(Relation::Binds),
         "As `needs`, and it is stopped and started again whenever one of them ends and is started again."),
-    key("needs-to-start", ALL, Value::Relation(Relation::NeedsToStart), "",
+    key("needs-to-start", ALL, Value::Relation(Relation::NeedsToStart),
         "Services pulled up that must be up before this one starts, and do not matter afterwards."),
-    key("wants", ALL, Value::Relation(Relation::Wants), "",
+    key("wants", ALL, Value::Relation(Relation::Wants),
         "Services pulled up and waited for while they are starting; their failure does not matter."),
-    key("after", ALL, Value::Relation(Relation::After), "",
+    key("after", ALL, Value::Relation(Relation::After),
         "Services waited for while they are starting, if something else pulls them up."),
-    key("before", ALL, Value::Inverse(Relation::After), "",
+    key("before", ALL, Value::Inverse(Relation::After),
         "`after`, written from the other end."),
-    key("conflicts", ALL, Value::Relation(Relation::Conflicts), "",
+    key("conflicts", ALL, Value::Relation(Relation::Conflicts),
         "Services that are never up at the same time as this one."),
-    key("needed-by", ALL, Value::Inverse(Relation::Needs), "",
+    key("needed-by", ALL, Value::Inverse(Relation::Needs),
         "`needs`, written from the other end: these services need this one."),
-    key("wanted-by", ALL, Value::Inverse(Relation::Wants), "",
+    key("wanted-by", ALL, Value::Inverse(Relation::Wants),
         "`wants`, written from the other end: these services want this one."),
-    key("contains", BUNDLE, Value::Relation(Relation::Contains), "",
+    key("contains", BUNDLE, Value::Relation(Relation::Contains),
         "The services that a bundle stands for."),
-    key("while", ALL, Value::Expression(|d| &mut d.while_on), "",
+    key("while", ALL, Value::Expression(Relation::Observes),
         "It may be up only while this holds: conditions, `up(SERVICE)`, `failed(SERVICE)`, `and`, `or`, `not`, parentheses."),
-    key("start-on", ALL, Value::Expression(|d| &mut d.start_on), "",
+    key("start-on", ALL, Value::Expression(Relation::Listens),
         "The events and conditions that start it."),
-    key("stop-on", ALL, Value::Expression(|d| &mut d.stop_on), "",
+    key("stop-on", ALL, Value::Expression(Relation::Listens),
         "The events and conditions that take away what `start-on` gave."),
-    key("for-each", TEMPLATE, Value::ForEach, "",
+    key("for-each", TEMPLATE, Value::ForEach,
         "One condition with attributes: for each that is on and matches, there is an instance."),
-    key("instance", TEMPLATE, Value::Instance, "",
+    key("instance", TEMPLATE, Value::Instance,
         "The name of an instance, made of attributes: `${IFACE}`."),
-    key("pass", PROCESS, Value::Pass, "",
+    key("pass", PROCESS, Value::Pass,
         "Attributes of the condition or event that become environment variables, and expand as `${NAME}` in commands, `env` and paths."),
-    key("ready", LONGRUN, Value::Ready, "none",
+    key("ready", LONGRUN, Value::Ready,
         "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify)."),
-    key("restart", LONGRUN, Value::Choice(&["always", "on-failure", "never"], |d, n| d.restart = [Restart::Always, Restart::OnFailure, Restart::Never][n]), "always",
+    key("restart", LONGRUN, Value::Choice(1),
         "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
-    key("restart-delay", LONGRUN, Value::Duration(0, TIME_MS_MAX, |d| &mut d.restart_delay_ms), "1s",
+    key("restart-delay", LONGRUN, Value::Duration(0),
         "The least time between two starts; what ran longer is started again at once."),
-    key("restart-delay-max", LONGRUN, Value::Duration(0, TIME_MS_MAX, |d| &mut d.restart_delay_ms_max), "60s",
+    key("restart-delay-max", LONGRUN, Value::Duration(0),
         "The delay doubles with each death in a row, up to this."),
-    key("restart-limit", LONGRUN, Value::Count(1000, |d| &mut d.restart_limit), "10",
+    key("restart-limit", LONGRUN, Value::Integer(0, 1000, 0),
         "With so many deaths within `restart-window` it has failed and is left down; 0 is no limit."),
-    key("restart-window", LONGRUN, Value::Duration(1, TIME_MS_MAX, |d| &mut d.restart_window_ms), "5m",
+    key("restart-window", LONGRUN, Value::Duration(1),
         "The time in which deaths are counted for `restart-limit`."),
-    (Key { name: "start-timeout", value: Value::Duration(1, TIME_MS_MAX, |d| &mut d.start_timeout_ms), default: "60s", default_oneshot: Some(&"5m"), kinds: PROCESS },
+    key("start-timeout", PROCESS, Value::Duration(1),
         "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
-    key("stop-timeout", PROCESS, Value::Duration(1, TIME_MS_MAX, |d| &mut d.stop_timeout_ms), "10s",
+    key("stop-timeout", PROCESS, Value::Duration(1),
         "How long it may take to stop; then its process group is killed."),
-    key("remain", ONESHOT, Value::Switch(|d| &mut d.remain), "yes",
+    key("remain", ONESHOT, Value::Switch,
         "Whether it counts as up after its command succeeded, or as done."),
-    key("essential", ALL, Value::Switch(|d| &mut d.essential), "no",
+    key("essential", ALL, Value::Switch,
         "Whether a boot in which it is not up is a failed boot."),
-    key("user", PROCESS, Value::Account(|d| &mut d.user), "",
+    key("user", PROCESS, Value::Account,
         "The user, by name or number, that its processes run as; not given, the one of pintle."),
-    key("group", PROCESS, Value::Account(|d| &mut d.group), "",
+    key("group", PROCESS, Value::Account,
         "The group, by name or number; not given, the user's."),
-    key("directory", PROCESS, Value::Directory, "",
+    key("directory", PROCESS, Value::Directory,
         "The working directory; not given, `/`."),
-    key("umask", PROCESS, Value::Umask, "022",
+    key("umask", PROCESS, Value::Umask,
         "The permission bits that new files do not get, in octal."),
-    key("env", PROCESS, Value::Environment, "",
+    key("env", PROCESS, Value::Environment,
         "Environment variables, NAME=VALUE each."),
-    key("env-file", PROCESS, Value::EnvironmentFiles, "",
+    key("env-file", PROCESS, Value::EnvironmentFiles,
         "Files of NAME=VALUE lines, read at each start; one with `-` before its path may be missing."),
-    key("nice", PROCESS, Value::Integer(-20, 19, |d| &mut d.nice), "",
+    key("nice", PROCESS, Value::Integer(-20, 19, 100),
         "Scheduling priority, from -20 (first) to 19."),
-    key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, |d| &mut d.oom_score_adj), "",
+    key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, 2000),
         "How likely it is killed when memory is short, from -1000 (never) to 1000."),
-    key("log", PROCESS, Value::Choice(&["file", "console", "null"], |d, n| d.log = [Log::File, Log::Console, Log::Null][n]), "file",
+    key("log", PROCESS, Value::Choice(2),
         "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
     limit("limit-as", 9, "Bytes of address space."),
     limit("limit-core", 4, "Bytes of a core file."),
@@ -214,6 +214,7 @@ pub static KEYS: &[Key] = &{
     let (mut keys, mut at) = ([TABLE[0].0; TABLE.len()], 0);
     while at < keys.len() {
         keys[at] = TABLE[at].0;
+        keys[at].number = at as u8;
         at += 1;
     }
     keys
@@ -265,10 +266,38 @@ pub fn meant(word: &str) -> Option<&'static str> {
 }
 
 impl Value {
+    /// Whether placeholders expand in its words.
+    pub const fn expands(self) -> bool {
+        matches!(
+            self,
+            Value::Command
+                | Value::Stop
+                | Value::Reload
+                | Value::Environment
+                | Value::EnvironmentFiles
+                | Value::Directory
+        )
+    }
+
+    /// Whether a database has it by an index, which is none where the key says nothing.
+    pub const fn is_indexed(self) -> bool {
+        matches!(
+            self,
+            Value::Command
+                | Value::Stop
+                | Value::Reload
+                | Value::Expression(_)
+                | Value::ForEach
+                | Value::Pass
+                | Value::Environment
+                | Value::EnvironmentFiles
+        )
+    }
+
     /// What is expected, behind the word "expected". Bounds and choices are said by the finding itself.
     pub const fn expected(self) -> &'static str {
         match self {
-            Value::Text(_) => "a text",
+            Value::Text => "a text",
             Value::Choice(..) => "one word",
             Value::Command => "a program by its absolute path and its arguments, or a script: <<END",
             Value::Stop => "signals (signal TERM) or a command by its absolute path",
@@ -280,9 +309,9 @@ impl Value {
             Value::Pass => "names of attributes, parted by blanks",
             Value::Ready => "none, fd N (3 to 255), or notify",
             Value::Duration(..) => "a number with ms, s, m, h or d, as 500ms or 20s",
-            Value::Count(..) | Value::Integer(..) => "a whole number",
-            Value::Switch(_) => "yes or no",
-            Value::Account(_) => "a name or a number",
+            Value::Integer(..) => "a whole number",
+            Value::Switch => "yes or no",
+            Value::Account => "a name or a number",
             Value::Directory => "an absolute path",
             Value::Umask => "octal permission bits from 0 to 777, as 022",
             Value::Environment => "NAME=VALUE words",

@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str;
 
-use super::definition::Position;
+use super::definition::{Position, Token, Word};
 use super::diagnostic::{Shown, Sink};
 use crate::limits::{ARGUMENT_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
 use crate::words::{self, is_blank};
@@ -41,30 +41,6 @@ pub struct Entry<'a> {
     pub segments: Vec<Segment<'a>>,
     /// The lines of a here-document, their common indentation taken away; then `segments` are what follows `<<END`.
     pub script: Option<String>,
-}
-
-/// What a word is to an expression; elsewhere all are `Text`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Token {
-    /// A word.
-    Text,
-    /// `(` outside quotes.
-    Open,
-    /// `)` outside quotes.
-    Close,
-}
-
-/// One word of a value.
-#[derive(Clone, Debug)]
-pub struct Word {
-    /// The text without quotes, in the form of `crate::expand`: a `${` that was quoted by `'..'` or a backslash is `$${`.
-    pub text: String,
-    /// Where it stands, quotes included.
-    pub position: Position,
-    /// True if it was written without any quotes.
-    pub plain: bool,
-    /// What it is.
-    pub token: Token,
 }
 
 /// Characters as a count that fits a position.
@@ -389,8 +365,9 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
     good.then_some(found)
 }
 
-/// The value as one text for people: comments taken away, lines joined by a blank, one pair of quotes around it dropped.
-pub fn text(entry: &Entry<'_>) -> String {
+/// The value as one text for people, as a word: comments taken away, lines joined by a blank, one pair of quotes around it
+/// dropped. No word where nothing is left.
+pub fn text(entry: &Entry<'_>) -> Vec<Word> {
     let mut joined = String::new();
     for segment in &entry.segments {
         let bytes = segment.text.as_bytes();
@@ -405,8 +382,12 @@ pub fn text(entry: &Entry<'_>) -> String {
         && first == last
         && !inner.contains(first)
     {
-        let end = joined.len() - 1;
-        return String::from(&joined[1..end]);
+        joined.pop();
+        joined.remove(0);
     }
-    joined
+    let mut words = Vec::new();
+    if !joined.is_empty() {
+        words.push(Word::new(joined, entry.value_at));
+    }
+    words
 }

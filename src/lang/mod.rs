@@ -13,18 +13,19 @@ mod lexer;
 pub mod order;
 mod value;
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces};
+use crate::graph::Relation;
 use crate::limits::LATCHES_MAX;
 use crate::names;
-use definition::{Action, At, Definition, Kind, Log, Position, Readiness, Restart};
+use definition::{Definition, Given, Kind, Position, Token};
 use diagnostic::{Diagnostic, Meant, Shown, Sink};
-use keys::{BUNDLE, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE};
-use lexer::{Entry, Segment};
-use value::Filler;
+use keys::{BUNDLE, CHOICES, DEFAULTS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
+use lexer::Entry;
+
+pub use expression::attribute;
 
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.
@@ -33,120 +34,41 @@ pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnosti
 }
 
 /// As `parse`; the error is as much of the definition as could be made out, to look for more findings in.
-pub fn read(
-    file: u32,
-    name: &str,
-    text: &[u8],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Definition, Box<Definition>> {
+pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Result<Definition, Definition> {
     let mut sink = Sink::new(file, diagnostics);
     let whole = Position { file, ..Position::default() };
     if let Err(fault) = names::check_service(name) {
         value::name_finding("service", name, whole, fault, &mut sink);
     }
-    let mut definition = empty(name, Position { line: 1, column: 1, length: 1, ..whole });
+    let mut definition = Definition {
+        name: String::from(name),
+        origin: Position { line: 1, column: 1, length: 1, ..whole },
+        kind: Kind::Longrun,
+        given: Vec::new(),
+        expands: false,
+    };
     if let Some(text) = lexer::check_text(text, &mut sink) {
         let entries = lexer::entries(text, |word| keys::find(word).is_some(), &mut sink);
         service(&entries, &mut definition, &mut sink);
     }
     let failed = sink.failed();
     sink.finish();
-    if failed { Err(Box::new(definition)) } else { Ok(definition) }
-}
-
-/// A definition that says nothing yet.
-fn empty(name: &str, origin: Position) -> Definition {
-    Definition {
-        name: String::from(name),
-        origin,
-        description: String::new(),
-        kind: Kind::Longrun,
-        command: Vec::new(),
-        stop: Vec::new(),
-        reload: None,
-        relations: Vec::new(),
-        inverse_relations: Vec::new(),
-        while_on: None,
-        start_on: None,
-        stop_on: None,
-        for_each: None,
-        instance: String::new(),
-        pass: Vec::new(),
-        ready: Readiness::None,
-        restart: Restart::Never,
-        restart_delay_ms: 0,
-        restart_delay_ms_max: 0,
-        restart_limit: 0,
-        restart_window_ms: 0,
-        start_timeout_ms: 0,
-        stop_timeout_ms: 0,
-        remain: true,
-        essential: false,
-        user: String::new(),
-        group: String::new(),
-        directory: String::new(),
-        umask: 0o022,
-        nice: None,
-        oom_score_adj: None,
-        env: Vec::new(),
-        env_file: Vec::new(),
-        limits: Vec::new(),
-        log: Log::File,
-        expands: false,
-    }
+    if failed { Err(definition) } else { Ok(definition) }
 }
 
 /// Fills the definition from the entries of its file.
 fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'_>) {
-    let file = sink.file;
-    let template = names::is_template(&definition.name);
-    let (given, command_meant) = known(entries, sink);
-    let find = |name: &str| given.iter().find(|(key, _)| key.name == name).map(|&(_, entry)| entry);
-    let mut filler = Filler { definition, sink, placeholders: Vec::new() };
-
     // What a key means, and whether it may be there, depends on the type: first of all.
-    let type_entry = find("type");
-    for (key, entry) in &given {
-        if key.name == "type" {
-            value::fill(key, entry, &mut filler);
-        }
+    let type_key = keys::find("type").expect("it is in the table");
+    let type_entry = entries.iter().find(|entry| entry.key == type_key.name);
+    if let Some(entry) = type_entry {
+        value::fill(type_key, entry, definition, sink);
     }
-    let kind = filler.definition.kind;
-    let kind_bit = match kind {
-        Kind::Longrun => LONGRUN,
-        Kind::Oneshot => ONESHOT,
-        Kind::Bundle => BUNDLE,
+    definition.kind = match definition.given(type_key.name).map(|given| given.numbers[0]) {
+        Some(1) => Kind::Oneshot,
+        Some(2) => Kind::Bundle,
+        _ => Kind::Longrun,
     };
-    for &(key, entry) in &given {
-        if key.kinds & kind_bit == 0 {
-            misplaced(key, kind, entry, type_entry, filler.sink);
-        } else if key.kinds == TEMPLATE && !template {
-            let message = format_args!("\"{}\" is for templates, and this is none", key.name);
-            let help = format_args!("a template's file is called NAME@.svc");
-            filler.sink.error(entry.position, message).help(help);
-        } else if key.name != "type" {
-            value::fill(key, entry, &mut filler);
-        }
-    }
-    for key in KEYS {
-        let default = key.default_of(kind == Kind::Oneshot);
-        if !default.is_empty() && key.kinds & kind_bit != 0 && find(key.name).is_none() {
-            let position = Position { file, ..Position::default() };
-            let segments = alloc::vec![Segment { text: default, line: 0, column: 0 }];
-            let entry = Entry { key: key.name, position, value_at: position, segments, script: None };
-            value::fill(key, &entry, &mut filler);
-        }
-    }
-    let placeholders = filler.placeholders;
-    // A set without its type misses that, not a command.
-    let command_meant = command_meant || (find("contains").is_some() && type_entry.is_none());
-    whole(definition, &find, command_meant, sink);
-    expansion(definition, &placeholders, sink);
-}
-
-/// The entries with their keys, each key once; and whether a refused one was meant to be the command.
-fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'static Key, &'e Entry<'t>)>, bool) {
-    let mut given: Vec<(&'static Key, &Entry<'_>)> = Vec::new();
     let mut command_meant = false;
     for entry in entries {
         let Some(key) = keys::find(entry.key) else {
@@ -157,31 +79,61 @@ fn known<'e, 't>(entries: &'e [Entry<'t>], sink: &mut Sink<'_>) -> (Vec<(&'stati
             sink.error(entry.position, format_args!("unknown key {text}{meant}"));
             continue;
         };
-        if let Some((_, first)) = given.iter().find(|(other, _)| other.name == key.name) {
-            let message = format_args!("the key \"{}\" stands here for a second time", key.name);
-            let help = format_args!("a long value goes on in indented lines");
-            sink.error(entry.position, message).help(help).related(first.position, "first here");
-            continue;
+        match definition.given(key.name) {
+            Some(first) if first.position != entry.position => {
+                let message = format_args!("the key \"{}\" stands here for a second time", key.name);
+                let help = format_args!("a long value goes on in indented lines");
+                sink.error(entry.position, message).help(help).related(first.position, "first here");
+            }
+            Some(_) => {}
+            None => {
+                if applies(key, entry, definition, type_entry, sink) {
+                    value::fill(key, entry, definition, sink);
+                } else {
+                    definition.put(Given { key, position: entry.position, numbers: [0; 2], words: Vec::new() });
+                }
+            }
         }
-        given.push((key, entry));
     }
-    (given, command_meant)
+    // A set without its type misses that, not a command.
+    command_meant |= definition.given("contains").is_some() && type_entry.is_none();
+    together(definition, command_meant, sink);
+    for entry in lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
+        let Some(key) = keys::find(entry.key).filter(|key| definition.given(key.name).is_none()) else { continue };
+        let entry = Entry { position: sink.whole(), ..entry };
+        value::fill(key, &entry, definition, sink);
+    }
+    delays(definition, sink);
+    expansion(definition, sink);
 }
 
-/// The words of `type`, as `Kind` numbers them.
-const KINDS: [&str; 3] = ["longrun", "oneshot", "bundle"];
 /// Help where a placeholder is wrong.
 const ITSELF: &str = "$${ or '${' is the text itself";
 
-/// The finding for a key that is not for this kind of service.
-fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry<'_>>, sink: &mut Sink<'_>) {
-    let name = KINDS[kind as usize];
-    let message = format_args!("\"{}\" is not for a {name}", key.name);
+/// Whether a key is for this service; else a finding.
+fn applies(
+    key: &Key,
+    entry: &Entry<'_>,
+    definition: &Definition,
+    type_entry: Option<&Entry<'_>>,
+    sink: &mut Sink<'_>,
+) -> bool {
+    // Bits in the order of the kinds.
+    if key.kinds >> definition.kind as u32 & 1 != 0 {
+        if key.kinds != TEMPLATE || names::is_template(&definition.name) {
+            return true;
+        }
+        let message = format_args!("\"{}\" is for templates, and this is none", key.name);
+        sink.error(entry.position, message).help(format_args!("a template's file is called NAME@.svc"));
+        return false;
+    }
+    let kinds = &CHOICES[0];
+    let message = format_args!("\"{}\" is not for a {}", key.name, kinds[definition.kind as usize]);
     let finding = sink.error(entry.position, message);
     let only = match key.kinds {
-        LONGRUN => KINDS[0],
-        ONESHOT => KINDS[1],
-        BUNDLE => KINDS[2],
+        LONGRUN => kinds[0],
+        ONESHOT => kinds[1],
+        BUNDLE => kinds[2],
         _ => "",
     };
     if !only.is_empty() {
@@ -192,83 +144,98 @@ fn misplaced(key: &Key, kind: Kind, entry: &Entry<'_>, type_entry: Option<&Entry
     if let Some(at) = type_entry {
         finding.related(at.position, "its type");
     }
+    false
 }
 
 /// What only the keys together can tell.
-fn whole<'e, 't: 'e>(
-    definition: &mut Definition,
-    find: &dyn Fn(&str) -> Option<&'e Entry<'t>>,
-    command_meant: bool,
-    sink: &mut Sink<'_>,
-) {
-    if definition.kind != Kind::Bundle && find("command").is_none() && !command_meant {
+fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
+    let there = |name: &str| definition.given(name).is_some();
+    if definition.kind != Kind::Bundle && !there("command") && !command_meant {
         let whole = sink.whole();
         let message = format_args!("there is no \"command\"");
         let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
         sink.error(whole, message).help(help);
     }
-    if let Some(entry) = find("for-each")
-        && find("instance").is_none()
-        && names::is_template(&definition.name)
-    {
-        sink.error(entry.position, format_args!("\"for-each\" without \"instance\""))
-            .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
-    }
-    if let Some(entry) = find("instance")
-        && find("for-each").is_none()
-        && find("start-on").is_none()
-        && names::is_template(&definition.name)
-    {
-        let message = format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
-        sink.error(entry.position, message);
-    }
-    for (key, expression) in [("start-on", &definition.start_on), ("stop-on", &definition.stop_on)] {
-        let leaves = expression.as_ref().map_or(0, |expression| expression.value.leaves());
-        if let Some(entry) = find(key)
-            && leaves > LATCHES_MAX
-        {
-            let message =
-                format_args!("{leaves} conditions and events in \"{key}\", more than {LATCHES_MAX} (LATCHES_MAX)");
-            sink.error(entry.position, message);
+    if names::is_template(&definition.name) {
+        match (definition.given("for-each"), definition.given("instance")) {
+            (Some(given), None) => {
+                sink.error(given.position, format_args!("\"for-each\" without \"instance\""))
+                    .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
+            }
+            (None, Some(given)) if !there("start-on") => {
+                let message =
+                    format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
+                sink.error(given.position, message);
+            }
+            _ => {}
         }
     }
-    if definition.restart_delay_ms > definition.restart_delay_ms_max {
-        match (find("restart-delay"), find("restart-delay-max")) {
-            (Some(delay), Some(most)) => {
-                let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-                sink.error(delay.position, message).related(most.position, "the greatest delay");
-            }
-            // Only one is given: the other follows it.
-            (Some(_), None) | (None, None) => definition.restart_delay_ms_max = definition.restart_delay_ms,
-            (None, Some(_)) => definition.restart_delay_ms = definition.restart_delay_ms_max,
+    for given in &definition.given {
+        let leaf = |token: Token| matches!(token, Token::Fact | Token::Up | Token::Failed);
+        let leaves = given.words.iter().filter(|word| leaf(word.token)).count();
+        if leaves > LATCHES_MAX && matches!(given.key.value, Value::Expression(Relation::Listens)) {
+            let name = given.key.name;
+            let message =
+                format_args!("{leaves} conditions and events in \"{name}\", more than {LATCHES_MAX} (LATCHES_MAX)");
+            sink.error(given.position, message);
+        }
+    }
+}
+
+/// The least delay between two starts is not above the greatest: where only one is given, the other follows it.
+fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
+    let place = |name: &str| definition.given.iter().position(|given| given.key.name == name);
+    let (Some(least), Some(most)) = (place("restart-delay"), place("restart-delay-max")) else { return };
+    let given = &mut definition.given;
+    if given[least].numbers <= given[most].numbers {
+        return;
+    }
+    let line = |at: usize| given[at].position.line;
+    match (line(least), line(most)) {
+        (_, 0) => given[most].numbers = given[least].numbers,
+        (0, _) => given[least].numbers = given[most].numbers,
+        _ => {
+            let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
+            sink.error(given[least].position, message).related(given[most].position, "the greatest delay");
         }
     }
 }
 
 /// Checks the names in placeholders. Without any, makes the strings what they are.
-fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mut Sink<'_>) {
+fn expansion(definition: &mut Definition, sink: &mut Sink<'_>) {
     let template = names::is_template(&definition.name);
-    for placeholder in placeholders {
-        let name = &placeholder.value;
-        if definition.pass.contains(name) || (template && name == "INSTANCE") {
-            continue;
-        }
-        let position = placeholder.position;
-        if name == "INSTANCE" {
-            sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
-        } else if names::is_variable(name) {
-            let message = format_args!("nothing is known as ${{{name}}}");
-            let help = format_args!(
-                "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
-            );
-            sink.error(position, message).help(help);
-        } else {
-            let message = format_args!("{} cannot be the name of an attribute", Shown(name));
-            sink.error(position, message).help(format_args!("{ITSELF}"));
+    let pass = definition.words("pass");
+    let mut expands = false;
+    for word in definition.given.iter().filter(|given| given.key.value.expands()).flat_map(|given| &given.words) {
+        for piece in pieces(&word.text) {
+            let position = word.position;
+            match piece {
+                Piece::Literal(_) => continue,
+                Piece::Placeholder("INSTANCE") if template => {}
+                Piece::Placeholder("INSTANCE") => {
+                    sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
+                }
+                Piece::Placeholder(name) if pass.iter().any(|passed| passed.text == name) => {}
+                Piece::Placeholder(name) if names::is_variable(name) => {
+                    let help = format_args!(
+                        "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
+                    );
+                    sink.error(position, format_args!("nothing is known as ${{{name}}}")).help(help);
+                }
+                Piece::Placeholder(name) => {
+                    let message = format_args!("{} cannot be the name of an attribute", Shown(name));
+                    sink.error(position, message).help(format_args!("{ITSELF}"));
+                }
+                Piece::Unclosed(_) => {
+                    let message = format_args!("a \"${{\" without its \"}}\"");
+                    sink.error(position, message).help(format_args!("{ITSELF}"));
+                }
+            }
+            expands = true;
         }
     }
-    definition.expands = !placeholders.is_empty();
-    if definition.expands {
+    definition.expands = expands;
+    if expands {
         return;
     }
     each_text(definition, &mut |text| {
@@ -284,19 +251,11 @@ fn expansion(definition: &mut Definition, placeholders: &[At<String>], sink: &mu
 
 /// The strings of a definition in which placeholders expand.
 pub(crate) fn each_text(definition: &mut Definition, with: &mut dyn FnMut(&mut String)) {
-    let Definition { command, stop, reload, env, env_file, directory, .. } = definition;
-    let lists = [command, env, env_file];
-    for text in lists.into_iter().flatten() {
-        with(text);
-    }
-    for action in stop.iter_mut().chain(reload) {
-        if let Action::Command(arguments) = action {
-            for text in arguments {
-                with(text);
-            }
+    for given in &mut definition.given {
+        if given.key.value.expands() {
+            given.words.iter_mut().for_each(|word| with(&mut word.text));
         }
     }
-    with(directory);
 }
 
 pub use value::duration_ms;

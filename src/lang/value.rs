@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::ITSELF;
-use super::definition::{Action, At, Definition, Expression, Kind, Limit, Position, Readiness};
+use super::definition::{Definition, Given, Kind, Position, Token, Word};
 use super::diagnostic::{Meant, Shown, Sink};
 use super::expression;
-use super::keys::{Key, Value};
-use super::lexer::{self, Entry, Word};
+use super::keys::{CHOICES, Key, TIME_MS_MAX, Value};
+use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
@@ -20,171 +20,172 @@ use crate::signals;
 /// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
 const READY_DESCRIPTORS: core::ops::RangeInclusive<u64> = 3..=255;
 
-/// What is being filled.
-pub struct Filler<'a, 'b> {
-    /// The service; its `kind` and `name` are known already.
-    pub definition: &'a mut Definition,
-    /// Takes the findings.
-    pub sink: &'a mut Sink<'b>,
-    /// Every `${NAME}` where one expands, and where.
-    pub placeholders: Vec<At<String>>,
+/// Says in the definition what `entry` says for `key`; nothing, with findings, where that is no value of it.
+pub fn fill(key: &'static Key, entry: &Entry<'_>, definition: &mut Definition, sink: &mut Sink<'_>) {
+    let mut given = Given { key, position: entry.position, numbers: [0; 2], words: Vec::new() };
+    // Whatever is wrong has been said where `None` comes from.
+    let _ = Filler { key, entry, definition, sink }.fill(&mut given);
+    definition.put(given);
 }
 
-/// Fills the field of `key` with the value of `entry`, or makes findings.
-pub fn fill(key: &'static Key, entry: &Entry<'_>, filler: &mut Filler<'_, '_>) {
-    // Whatever is wrong has been said where `None` comes from.
-    let _ = filler.fill(key, entry);
+/// Makes the value of one key.
+struct Filler<'a, 'b> {
+    key: &'static Key,
+    entry: &'a Entry<'a>,
+    /// The service; its `kind` and `name` are known already.
+    definition: &'a Definition,
+    sink: &'a mut Sink<'b>,
 }
 
 impl Filler<'_, '_> {
-    fn fill(&mut self, key: &'static Key, entry: &Entry<'_>) -> Option<()> {
-        if let Value::Text(field) = key.value {
-            let text = lexer::text(entry);
-            if text.is_empty() || entry.script.is_some() {
-                return self.no_value(key, entry);
+    fn fill(&mut self, given: &mut Given) -> Option<()> {
+        let (key, entry) = (self.key, self.entry);
+        let script = entry.script.is_some();
+        let mut words = match key.value {
+            Value::Text => lexer::text(entry),
+            value => {
+                let parentheses = matches!(value, Value::Expression(_) | Value::ForEach);
+                lexer::words(entry, parentheses, self.sink)?
             }
-            *field(self.definition) = text;
-            return Some(());
-        }
-        let parentheses = matches!(key.value, Value::Expression(_) | Value::ForEach);
-        let words = lexer::words(entry, parentheses, self.sink)?;
-        if entry.script.is_some() && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
-            return self.bad(entry.value_at, format_args!("\"{}\" takes no script", key.name), key);
-        }
-        let Some(first) = words.first().or(entry.script.is_some().then_some(&EMPTY)) else {
-            return self.no_value(key, entry);
         };
-        let word = if takes_one(key.value) { self.one(&words, key)? } else { first };
-        let definition = &mut *self.definition;
+        if script && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
+            return self.bad(entry.value_at, format_args!("\"{}\" takes no script", key.name));
+        }
+        if words.is_empty() && !script {
+            return self.bad(entry.value_at, format_args!("\"{}\" has no value", key.name));
+        }
+        if let (true, Some(second)) = (takes_one(key.value), words.get(1)) {
+            return self.bad(second.position, format_args!("\"{}\" takes one word, this is a second", key.name));
+        }
+        // A script alone has no word, and is not of a key that looks at its first.
+        let end = end_of(&words, entry);
+        let none = Word::new(String::new(), end);
+        let word = words.first().unwrap_or(&none);
         match key.value {
-            Value::Text(_) => {}
-            Value::Choice(choices, set) => match choices.iter().position(|choice| *choice == word.text) {
-                Some(index) => set(definition, index),
-                None => return self.bad_choice(word, choices, key),
-            },
-            Value::Command => self.definition.command = self.command(entry, &words, key)?,
-            Value::Stop => self.definition.stop = self.actions(entry, &words, first, key)?,
-            Value::Reload => {
-                let mut actions = self.actions(entry, &words, first, key)?;
-                if actions.len() > 1 {
-                    return self.bad(words.get(2)?.position, format_args!("\"reload\" sends one signal"), key);
-                }
-                self.definition.reload = actions.pop();
-            }
-            Value::Relation(relation) | Value::Inverse(relation) => {
-                let names = self.services(&words, key)?;
-                let list = match key.value {
-                    Value::Relation(_) => &mut self.definition.relations,
-                    _ => &mut self.definition.inverse_relations,
-                };
-                for name in names {
-                    list.push((relation, name));
-                }
-            }
-            Value::Expression(field) => {
-                *field(self.definition) = Some(expression::parse(&words, end_of(&words, entry), self.sink)?);
-            }
-            Value::ForEach => {
-                let found = expression::parse(&words, end_of(&words, entry), self.sink)?;
-                if !matches!(found.value, Expression::Fact { .. }) {
-                    return self.bad(found.position, format_args!("\"for-each\" takes one condition alone"), key);
-                }
-                self.definition.for_each = Some(found);
-            }
-            Value::Instance => self.definition.instance = self.instance(word, key)?,
-            Value::Pass => {
-                for word in &words {
-                    if !names::is_variable(&word.text) || word.text == "INSTANCE" {
-                        let message = format_args!("{} cannot be passed", Shown(&word.text));
-                        return self.bad(word.position, message, key);
-                    }
-                }
-                self.distinct(&words, key, &|word| &word.text)?;
-                for word in words {
-                    self.definition.pass.push(word.text);
-                }
-            }
-            Value::Ready => return self.ready(&words, key),
-            Value::Duration(min, max, field) => match duration_ms(&word.text) {
-                Some(ms) if (u64::from(min)..=u64::from(max)).contains(&ms) => *field(definition) = ms as u32,
+            Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
+            Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
+            Value::Ready => given.numbers = self.ready(&words)?,
+            Value::Duration(min) => match duration_ms(&word.text) {
+                Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
                 Some(_) => {
-                    return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", max / 86_400_000));
+                    return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", TIME_MS_MAX / 86_400_000));
                 }
-                None => return self.bad_word("time", word, key),
+                None => return self.bad_word("time", word),
             },
-            Value::Count(max, field) => *field(self.definition) = self.integer(word, 0, max as i32, key)? as u32,
-            Value::Integer(min, max, field) => *field(self.definition) = Some(self.integer(word, min, max, key)?),
-            Value::Switch(field) => {
-                *field(definition) = match word.text.as_str() {
-                    "yes" => true,
-                    "no" => false,
-                    _ => return self.bad_choice(word, &["yes", "no"], key),
+            Value::Integer(min, max, more) => {
+                let (negative, digits) = match word.text.strip_prefix('-') {
+                    Some(digits) => (true, digits),
+                    None => (false, word.text.as_str()),
                 };
-            }
-            Value::Account(field) => {
-                if !is_account(&word.text) {
-                    return self.bad_word("name or number", word, key);
+                let Some(number) = unsigned(digits) else { return self.bad_word("number", word) };
+                let number = number.min(i32::MAX as u64) as i32;
+                let number = if negative { -number } else { number };
+                if !(i32::from(min)..=i32::from(max)).contains(&number) {
+                    return self.out_of_bounds(word, format_args!("expected {min} to {max}"));
                 }
-                *field(definition) = word.text.clone();
+                given.numbers[0] = (number + i32::from(more)) as u64;
             }
-            Value::Directory => self.definition.directory = self.path(word, &word.text, key)?,
             Value::Umask => {
-                let octal = |bits: u32, digit: u8| match digit {
-                    b'0'..=b'7' if bits <= 0o777 => Some(bits << 3 | u32::from(digit - b'0')),
+                let octal = |bits: u64, digit: u8| match digit {
+                    b'0'..=b'7' if bits <= 0o777 => Some(bits << 3 | u64::from(digit - b'0')),
                     _ => None,
                 };
                 match word.text.bytes().try_fold(0, octal) {
-                    Some(bits) if bits <= 0o777 && !word.text.is_empty() => definition.umask = bits,
-                    _ => return self.bad_word("umask", word, key),
+                    Some(bits) if bits <= 0o777 && !word.text.is_empty() => given.numbers[0] = bits,
+                    _ => return self.bad_word("umask", word),
                 }
             }
-            Value::Environment => {
-                self.few(&words, key)?;
-                for word in &words {
-                    if !word.text.contains('=') || !names::is_variable(variable(word)) {
-                        return self.bad_word("variable", word, key);
-                    }
-                }
-                self.distinct(&words, key, &variable)?;
-                self.definition.env = self.expandable(&words)?;
-            }
-            Value::EnvironmentFiles => {
-                self.few(&words, key)?;
-                for word in &words {
-                    self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text), key)?;
-                    self.definition.env_file.push(word.text.clone());
-                }
-            }
-            Value::Limit(resource) => {
+            Value::Limit(_) => {
                 let (soft, hard) = word.text.split_once(':').unwrap_or((&word.text, &word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
-                    return self.bad_word("limit", word, key);
+                    return self.bad_word("limit", word);
                 };
                 if soft > hard {
-                    return self.bad(word.position, format_args!("the soft limit is above the hard one"), key);
+                    return self.bad(word.position, format_args!("the soft limit is above the hard one"));
                 }
-                definition.limits.push(Limit { resource, soft, hard });
+                given.numbers = [soft, hard];
             }
+            Value::Text => {}
+            Value::Command => self.command(&mut words)?,
+            Value::Stop | Value::Reload => given.numbers[0] = self.action(&mut words, end)?,
+            Value::Relation(_) | Value::Inverse(_) => self.services(&mut words)?,
+            Value::Expression(_) => words = expression::parse(&words, end, self.sink)?,
+            Value::ForEach => {
+                let found = expression::parse(&words, end, self.sink)?;
+                if found.first()?.token != Token::Fact {
+                    let mut whole = word.position;
+                    if whole.line == end.line {
+                        whole.length = end.column - whole.column;
+                    }
+                    return self.bad(whole, format_args!("\"for-each\" takes one condition alone"));
+                }
+                words = found;
+            }
+            Value::Instance => self.instance(word)?,
+            Value::Pass => {
+                for word in &words {
+                    if !names::is_variable(&word.text) || word.text == "INSTANCE" {
+                        return self.bad(word.position, format_args!("{} cannot be passed", Shown(&word.text)));
+                    }
+                }
+                self.distinct(&words, &|word| &word.text)?;
+            }
+            Value::Account => {
+                if !is_account(&word.text) {
+                    return self.bad_word("name or number", word);
+                }
+            }
+            Value::Directory => self.path(word, &word.text)?,
+            Value::Environment => {
+                self.few(&words)?;
+                for word in &words {
+                    if !word.text.contains('=') || !names::is_variable(variable(word)) {
+                        return self.bad_word("variable", word);
+                    }
+                }
+                self.distinct(&words, &variable)?;
+            }
+            Value::EnvironmentFiles => {
+                self.few(&words)?;
+                for word in &words {
+                    self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text))?;
+                }
+            }
+        }
+        // Of a number nothing more is needed, and there are many of them.
+        if !is_number(key.value) {
+            given.words = words;
         }
         Some(())
     }
 
     /// A finding with what the key expects; nothing, to return.
     #[inline(never)]
-    fn bad(&mut self, position: Position, message: fmt::Arguments<'_>, key: &Key) -> Option<()> {
-        self.sink.error(position, message).help(format_args!("expected {}", key.value.expected()));
+    fn bad<T>(&mut self, position: Position, message: fmt::Arguments<'_>) -> Option<T> {
+        self.sink.error(position, message).help(format_args!("expected {}", self.key.value.expected()));
         None
     }
 
     #[inline(never)]
-    fn bad_word(&mut self, what: &str, word: &Word, key: &Key) -> Option<()> {
-        self.bad(word.position, format_args!("bad {what} {}", Shown(&word.text)), key)
+    fn bad_word<T>(&mut self, what: &str, word: &Word) -> Option<T> {
+        self.bad(word.position, format_args!("bad {what} {}", Shown(&word.text)))
     }
 
     #[inline(never)]
-    fn bad_choice(&mut self, word: &Word, choices: &[&str], key: &Key) -> Option<()> {
+    fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
+        let message = format_args!("{} is out of bounds", Shown(&word.text));
+        self.sink.error(word.position, message).help(help);
+        None
+    }
+
+    /// Which of these it is.
+    #[inline(never)]
+    fn choice(&mut self, word: &Word, choices: &[&str]) -> Option<u64> {
+        if let Some(index) = choices.iter().position(|choice| *choice == word.text) {
+            return Some(index as u64);
+        }
         let meant = Meant(nearest::among(&word.text, &mut choices.iter().copied()));
-        let message = format_args!("bad {} {}{meant}", key.name, Shown(&word.text));
+        let message = format_args!("bad {} {}{meant}", self.key.name, Shown(&word.text));
         let help = &mut self.sink.error(word.position, message).help;
         help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
@@ -196,41 +197,16 @@ impl Filler<'_, '_> {
         None
     }
 
-    #[inline(never)]
-    fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
-        let message = format_args!("{} is out of bounds", Shown(&word.text));
-        self.sink.error(word.position, message).help(help);
-        None
-    }
-
-    #[inline(never)]
-    fn no_value(&mut self, key: &Key, entry: &Entry<'_>) -> Option<()> {
-        self.bad(entry.value_at, format_args!("\"{}\" has no value", key.name), key)
-    }
-
-    /// The only word.
-    fn one<'w>(&mut self, words: &'w [Word], key: &Key) -> Option<&'w Word> {
-        match words {
-            [word] => Some(word),
-            [_, second, ..] => {
-                let message = format_args!("\"{}\" takes one word, this is a second", key.name);
-                self.bad(second.position, message, key);
-                None
-            }
-            [] => None,
-        }
-    }
-
     /// At most ARGUMENTS_MAX words.
-    fn few(&mut self, words: &[Word], key: &Key) -> Option<()> {
+    fn few(&mut self, words: &[Word]) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
-        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", key.name);
+        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", self.key.name);
         self.sink.error(word.position, message);
         None
     }
 
     /// No two words of the same name.
-    fn distinct(&mut self, words: &[Word], key: &Key, text: &dyn Fn(&Word) -> &str) -> Option<()> {
+    fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &str) -> Option<()> {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
         let name = |at: usize| text(&words[at]).as_bytes();
         let sorted = order(words.len(), &|a, b| name(a).cmp(name(b)));
@@ -241,51 +217,24 @@ impl Filler<'_, '_> {
                 twice = Some((first, second));
             }
         }
-        if let Some((first, second)) = twice {
-            let text = Shown(text(&words[first]));
-            let message = format_args!("{text} stands twice in \"{}\"", key.name);
-            let finding = self.sink.error(words[second].position, message);
-            finding.related(words[first].position, "first here");
-            return None;
-        }
-        Some(())
-    }
-
-    /// The words with their placeholders noted.
-    fn expandable(&mut self, words: &[Word]) -> Option<Vec<String>> {
-        let mut texts = Vec::with_capacity(words.len());
-        for word in words {
-            for piece in pieces(&word.text) {
-                match piece {
-                    Piece::Literal(_) => {}
-                    Piece::Placeholder(name) => {
-                        self.placeholders.push(At { value: String::from(name), position: word.position });
-                    }
-                    Piece::Unclosed(_) => {
-                        self.sink
-                            .error(word.position, format_args!("a \"${{\" without its \"}}\""))
-                            .help(format_args!("{ITSELF}"));
-                        return None;
-                    }
-                }
-            }
-            texts.push(word.text.clone());
-        }
-        Some(texts)
+        let Some((first, second)) = twice else { return Some(()) };
+        let text = Shown(text(&words[first]));
+        let message = format_args!("{text} stands twice in \"{}\"", self.key.name);
+        self.sink.error(words[second].position, message).related(words[first].position, "first here");
+        None
     }
 
     /// An absolute path, which is `path` of `word`.
-    fn path(&mut self, word: &Word, path: &str, key: &Key) -> Option<String> {
-        if !path.starts_with('/') {
-            self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)), key)?;
+    fn path(&mut self, word: &Word, path: &str) -> Option<()> {
+        if path.starts_with('/') {
+            return Some(());
         }
-        self.expandable(core::slice::from_ref(word))?;
-        Some(String::from(path))
+        self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)))
     }
 
     /// Program and arguments, or a script with what runs it.
-    fn command(&mut self, entry: &Entry<'_>, words: &[Word], key: &Key) -> Option<Vec<String>> {
-        self.few(words, key)?;
+    fn command(&mut self, words: &mut Vec<Word>) -> Option<()> {
+        self.few(words)?;
         if let Some(program) = words.first()
             && !program.text.starts_with('/')
         {
@@ -295,170 +244,132 @@ impl Filler<'_, '_> {
                 .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
-        let mut arguments = self.expandable(words)?;
-        if let Some(script) = &entry.script {
-            if arguments.is_empty() {
-                arguments.push(String::from("/bin/sh"));
-            }
-            if arguments.len() == 1 {
-                arguments.push(String::from("-c"));
-            }
-            // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
-            let (mut escaped, mut rest) = (String::new(), script.as_str());
-            while let Some(at) = placeholder_at(rest) {
-                escaped.push_str(&rest[..at]);
-                escaped.push_str("$${");
-                rest = &rest[at + 2..];
-            }
-            escaped.push_str(rest);
-            arguments.push(escaped);
+        let Some(script) = &self.entry.script else { return Some(()) };
+        for missing in ["/bin/sh", "-c"].into_iter().skip(words.len()) {
+            words.push(Word::new(String::from(missing), self.entry.position));
         }
-        Some(arguments)
+        // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
+        let (mut escaped, mut rest) = (String::new(), script.as_str());
+        while let Some(at) = placeholder_at(rest) {
+            escaped.extend([&rest[..at], "$${"]);
+            rest = &rest[at + 2..];
+        }
+        escaped.push_str(rest);
+        words.push(Word::new(escaped, self.entry.position));
+        Some(())
     }
 
-    /// `signal NAME...` or a command.
-    fn actions(&mut self, entry: &Entry<'_>, words: &[Word], first: &Word, key: &Key) -> Option<Vec<Action>> {
-        if !(first.plain && first.text == "signal") {
-            return Some(alloc::vec![Action::Command(self.command(entry, words, key)?)]);
-        }
+    /// `signal NAME...`, of which the names are left, or a command, which is 1.
+    fn action(&mut self, words: &mut Vec<Word>, end: Position) -> Option<u64> {
+        let Some(first) = words.first().filter(|first| first.plain && first.text == "signal") else {
+            self.command(words)?;
+            return Some(1);
+        };
         if self.definition.kind == Kind::Oneshot {
             let message = format_args!("a oneshot has no process to send a signal to");
             self.sink.error(first.position, message).help(format_args!("expected a command by its absolute path"));
             return None;
         }
-        if words.len() == 1 {
-            self.bad(end_of(words, entry), format_args!("expected the name of a signal"), key)?;
+        words.remove(0);
+        if words.is_empty() {
+            return self.bad(end, format_args!("expected the name of a signal"));
         }
-        let mut actions = Vec::new();
-        for word in &words[1..] {
-            match signals::number(&word.text) {
-                Some(number) => actions.push(Action::Signal(number)),
-                None => {
-                    let text = Shown(&word.text);
-                    let name = word.text.strip_prefix("SIG").unwrap_or(&word.text);
-                    let meant = Meant(nearest::among(name, &mut signals::names()));
-                    self.bad(word.position, format_args!("no signal is called {text}{meant}"), key)?;
-                }
+        for word in words.iter() {
+            if signals::number(&word.text).is_none() {
+                let text = Shown(&word.text);
+                let name = word.text.strip_prefix("SIG").unwrap_or(&word.text);
+                let meant = Meant(nearest::among(name, &mut signals::names()));
+                return self.bad(word.position, format_args!("no signal is called {text}{meant}"));
             }
         }
-        Some(actions)
+        match words.get(1) {
+            Some(second) if matches!(self.key.value, Value::Reload) => {
+                self.bad(second.position, format_args!("\"reload\" sends one signal"))
+            }
+            _ => Some(0),
+        }
     }
 
-    /// Names of other services.
-    fn services(&mut self, words: &[Word], key: &Key) -> Option<Vec<At<String>>> {
+    /// Names of other services; those that are none are left out.
+    fn services(&mut self, words: &mut Vec<Word>) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
             self.sink.error(word.position, message);
             return None;
         }
-        let mut found = Vec::new();
-        for word in words {
-            // Each name has its own finding.
-            if let Some(service) = service_name(word, self.sink) {
-                if service.value == self.definition.name {
-                    let message = format_args!("\"{}\" names this service itself", key.name);
-                    self.sink.error(word.position, message);
-                }
-                found.push(service);
+        let distinct = self.distinct(words, &|word| &word.text);
+        words.retain(|word| {
+            if word.text == self.definition.name {
+                let message = format_args!("\"{}\" names this service itself", self.key.name);
+                self.sink.error(word.position, message);
             }
-        }
-        self.distinct(words, key, &|word| &word.text)?;
-        Some(found)
+            // Each name has its own finding.
+            service_name(word, self.sink).is_some()
+        });
+        distinct
     }
 
     /// The text of `instance`: attributes, and characters that a name may have.
-    fn instance(&mut self, word: &Word, key: &Key) -> Option<String> {
+    fn instance(&mut self, word: &Word) -> Option<()> {
         let (mut found, mut bytes) = (false, 0);
         for piece in pieces(&word.text) {
             match piece {
                 Piece::Placeholder(name) if names::is_variable(name) && name != "INSTANCE" => found = true,
                 Piece::Literal(text) if names::check_instance(text).is_ok() => bytes += text.len(),
                 Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                    self.bad_word("name of an instance", word, key)?;
+                    return self.bad_word("name of an instance", word);
                 }
             }
         }
         if bytes > INSTANCE_BYTES_MAX {
-            self.bad_word("name of an instance", word, key)?;
+            return self.bad_word("name of an instance", word);
         }
         if !found {
-            let message = format_args!("{} names every instance the same", Shown(&word.text));
-            self.bad(word.position, message, key)?;
+            return self.bad(word.position, format_args!("{} names every instance the same", Shown(&word.text)));
         }
-        Some(word.text.clone())
-    }
-
-    fn ready(&mut self, words: &[Word], key: &Key) -> Option<()> {
-        self.definition.ready = match words {
-            [word] if word.text == "none" => Readiness::None,
-            [word] if word.text == "notify" => Readiness::Notify,
-            [word, _, third, ..] if word.text == "fd" => return self.bad_word("word", third, key),
-            [word, number] if word.text == "fd" => match unsigned(&number.text) {
-                Some(found) if READY_DESCRIPTORS.contains(&found) => Readiness::Descriptor(found as u32),
-                _ => return self.bad_word("descriptor", number, key),
-            },
-            _ => return self.bad_word("readiness", words.first()?, key),
-        };
         Some(())
     }
 
-    #[inline(never)]
-    fn integer(&mut self, word: &Word, min: i32, max: i32, key: &Key) -> Option<i32> {
-        let (sign, digits) = word.text.strip_prefix('-').map_or((1, word.text.as_str()), |digits| (-1, digits));
-        match unsigned(digits) {
-            None => self.bad_word("number", word, key)?,
-            Some(number) => {
-                let number = sign * number.min(i32::MAX as u64) as i32;
-                if (min..=max).contains(&number) {
-                    return Some(number);
-                }
-                self.out_of_bounds(word, format_args!("expected {min} to {max}"))?;
-            }
-        }
-        None
+    /// The numbers of `Value::Ready`.
+    fn ready(&mut self, words: &[Word]) -> Option<[u64; 2]> {
+        let (what, word) = match words {
+            [word] if word.text == "none" => return Some([0, 0]),
+            [word] if word.text == "notify" => return Some([2, 0]),
+            [word, _, third, ..] if word.text == "fd" => ("word", third),
+            [word, number] if word.text == "fd" => match unsigned(&number.text) {
+                Some(found) if READY_DESCRIPTORS.contains(&found) => return Some([1, found]),
+                _ => ("descriptor", number),
+            },
+            _ => ("readiness", words.first()?),
+        };
+        self.bad_word(what, word)
     }
 }
 
 /// Whether a value of this kind is one word.
 const fn takes_one(value: Value) -> bool {
-    match value {
-        Value::Choice(..)
-        | Value::Instance
-        | Value::Duration(..)
-        | Value::Count(..)
-        | Value::Switch(_)
-        | Value::Account(_)
-        | Value::Directory
-        | Value::Umask
-        | Value::Integer(..)
-        | Value::Limit(_) => true,
-        Value::Text(_)
-        | Value::Command
-        | Value::Stop
-        | Value::Reload
-        | Value::Relation(_)
-        | Value::Inverse(_)
-        | Value::Expression(_)
-        | Value::ForEach
-        | Value::Pass
-        | Value::Ready
-        | Value::Environment
-        | Value::EnvironmentFiles => false,
-    }
+    is_number(value) && !matches!(value, Value::Ready)
+        || matches!(value, Value::Instance | Value::Account | Value::Directory)
+}
+
+/// Whether a value of this kind is in `Given::numbers` alone.
+const fn is_number(value: Value) -> bool {
+    matches!(
+        value,
+        Value::Choice(_)
+            | Value::Switch
+            | Value::Ready
+            | Value::Duration(_)
+            | Value::Integer(..)
+            | Value::Umask
+            | Value::Limit(_)
+    )
 }
 
 /// What stands before the `=`.
 fn variable(word: &Word) -> &str {
     word.text.split_once('=').map_or(&word.text, |(name, _)| name)
 }
-
-/// Stands for "no word" where a script has no program.
-static EMPTY: Word = Word {
-    text: String::new(),
-    position: Position { file: 0, line: 0, column: 0, length: 0 },
-    plain: false,
-    token: lexer::Token::Text,
-};
 
 /// Just behind the last word.
 fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
@@ -469,8 +380,8 @@ fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
     })
 }
 
-/// The name of a service that is not this one: no template.
-pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
+/// A finding where this is not the name of a service (a template is none).
+pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<()> {
     if let Err(fault) = names::check_service(&word.text) {
         name_finding("service", &word.text, word.position, fault, sink);
         return None;
@@ -480,7 +391,7 @@ pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<At<String>> {
         sink.error(word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
         return None;
     }
-    Some(At { value: word.text.clone(), position: word.position })
+    Some(())
 }
 
 /// The finding for a bad name of a `what`.

@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use pintle::graph::Relation;
-use pintle::lang::definition::{Action, Definition, Expression, Kind, Limit, Log, Readiness, Restart};
+use pintle::lang::attribute;
+use pintle::lang::definition::{Definition, Kind, Log, Restart, Token, Word};
 use pintle::lang::diagnostic::{DIAGNOSTICS_PER_FILE_MAX, Diagnostic, Severity, Source, has_errors, render};
 use pintle::lang::parse;
 use pintle::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
@@ -25,6 +25,16 @@ fn good(name: &str, text: &str) -> Definition {
     let (definition, _, shown) = read(name, text.as_bytes());
     assert_eq!(shown, "");
     definition.expect("no findings, so a definition")
+}
+
+/// The words that a definition says for a key.
+fn texts<'d>(definition: &'d Definition, key: &str) -> Vec<&'d str> {
+    definition.words(key).iter().map(|word| word.text.as_str()).collect()
+}
+
+/// The numbers that a definition says for these keys.
+fn numbers<const N: usize>(definition: &Definition, keys: [&str; N]) -> [u64; N] {
+    keys.map(|key| definition.number(key))
 }
 
 /// The messages of the findings.
@@ -77,71 +87,73 @@ fn every_key_of_a_longrun_fills_its_field() {
          env-file = /etc/default/web -/etc/web.env\nnice = -5\noom-score-adj = 500\n\
          limit-nofile = 1024:64K\nlimit-core = unlimited\nlog = null\n",
     );
-    assert_eq!(web.description, "HTTP and reverse proxy server");
+    assert_eq!(texts(&web, "description"), ["HTTP and reverse proxy server"]);
     assert_eq!(web.kind, Kind::Longrun);
-    assert_eq!(web.command, ["/usr/sbin/nginx", "-g", "daemon off;"]);
-    assert_eq!(web.stop, [Action::Signal(3), Action::Signal(15), Action::Signal(9)]);
-    assert_eq!(web.reload, Some(Action::Signal(1)));
-    let names = |list: &[(Relation, pintle::lang::definition::At<String>)]| -> Vec<(Relation, String)> {
-        list.iter().map(|(relation, name)| (*relation, name.value.clone())).collect()
-    };
-    let expected = [
-        (Relation::Needs, "localfs"),
-        (Relation::Needs, "db@main"),
-        (Relation::Needs, "cache"),
-        (Relation::Binds, "netns"),
-        (Relation::NeedsToStart, "migrate"),
-        (Relation::Wants, "syslog"),
-        (Relation::After, "ntp"),
-        (Relation::Conflicts, "apache"),
+    assert_eq!(texts(&web, "command"), ["/usr/sbin/nginx", "-g", "daemon off;"]);
+    assert_eq!((web.number("stop"), texts(&web, "stop")), (0, vec!["QUIT", "SIGTERM", "9"]));
+    assert_eq!((web.number("reload"), texts(&web, "reload")), (0, vec!["HUP"]));
+    let relations: [(&str, &[&str]); 9] = [
+        ("needs", &["localfs", "db@main", "cache"]),
+        ("binds", &["netns"]),
+        ("needs-to-start", &["migrate"]),
+        ("wants", &["syslog"]),
+        ("after", &["ntp"]),
+        ("conflicts", &["apache"]),
+        ("before", &["cron"]),
+        ("needed-by", &["shop"]),
+        ("wanted-by", &["default"]),
     ];
-    assert_eq!(names(&web.relations), expected.map(|(relation, name)| (relation, name.to_string())));
-    let expected = [(Relation::After, "cron"), (Relation::Needs, "shop"), (Relation::Wants, "default")];
-    assert_eq!(names(&web.inverse_relations), expected.map(|(relation, name)| (relation, name.to_string())));
-    let cache = web.relations[2].1.position;
+    for (key, names) in relations {
+        assert_eq!(texts(&web, key), names, "{key}");
+    }
+    let cache = web.words("needs")[2].position;
     assert_eq!((cache.line, cache.column, cache.length), (11, 2, 5));
-    assert_eq!(web.pass, ["A", "B_1"]);
-    assert_eq!(web.ready, Readiness::Descriptor(3));
-    assert_eq!(web.restart, Restart::OnFailure);
-    assert_eq!((web.restart_delay_ms, web.restart_delay_ms_max), (500, 5_000));
-    assert_eq!((web.restart_limit, web.restart_window_ms), (0, 3_600_000));
-    assert_eq!((web.start_timeout_ms, web.stop_timeout_ms), (120_000, 86_400_000));
-    assert!(web.essential && web.remain && !web.expands);
-    assert_eq!((web.user.as_str(), web.group.as_str(), web.directory.as_str()), ("www-data", "33", "/srv"));
-    assert_eq!(web.umask, 0o077);
-    assert_eq!(web.env, ["A=1", "B=two words", "C="]);
-    assert_eq!(web.env_file, ["/etc/default/web", "-/etc/web.env"]);
-    assert_eq!((web.nice, web.oom_score_adj), (Some(-5), Some(500)));
-    let unlimited = Limit { resource: 4, soft: u64::MAX, hard: u64::MAX };
-    assert_eq!(web.limits, [Limit { resource: 7, soft: 1024, hard: 65_536 }, unlimited]);
-    assert_eq!(web.log, Log::Null);
+    assert_eq!(texts(&web, "pass"), ["A", "B_1"]);
+    assert_eq!(web.given("ready").map(|given| given.numbers), Some([1, 3]));
+    assert_eq!(web.number("restart"), Restart::OnFailure as u64);
+    assert_eq!(numbers(&web, ["restart-delay", "restart-delay-max"]), [500, 5_000]);
+    assert_eq!(numbers(&web, ["restart-limit", "restart-window"]), [0, 3_600_000]);
+    assert_eq!(numbers(&web, ["start-timeout", "stop-timeout"]), [120_000, 86_400_000]);
+    assert!(web.number("essential") == 1 && web.given("remain").is_none() && !web.expands);
+    let single = ["user", "group", "directory"].map(|key| texts(&web, key));
+    assert_eq!(single, [["www-data"], ["33"], ["/srv"]]);
+    assert_eq!(web.number("umask"), 0o077);
+    assert_eq!(texts(&web, "env"), ["A=1", "B=two words", "C="]);
+    assert_eq!(texts(&web, "env-file"), ["/etc/default/web", "-/etc/web.env"]);
+    // Stored above 0, which is none.
+    assert_eq!(numbers(&web, ["nice", "oom-score-adj"]), [100 - 5, 2000 + 500]);
+    let limits = ["limit-nofile", "limit-core"].map(|key| web.given(key).map(|given| given.numbers));
+    assert_eq!(limits, [Some([1024, 65_536]), Some([u64::MAX; 2])]);
+    assert_eq!(web.number("log"), Log::Null as u64);
+    let order: Vec<_> = web.given.iter().map(|given| given.key.number).collect();
+    assert!(order.is_sorted_by(|a, b| a < b), "in the order of the table");
 }
 
 #[test]
 fn what_is_not_said_has_its_default() {
     let web = good("web", "command = /bin/web");
     assert_eq!(web.kind, Kind::Longrun);
-    assert_eq!(web.stop, [Action::Signal(15)]);
-    assert_eq!(web.restart, Restart::Always);
-    assert_eq!((web.restart_delay_ms, web.restart_delay_ms_max), (1_000, 60_000));
-    assert_eq!((web.restart_limit, web.restart_window_ms), (10, 300_000));
-    assert_eq!((web.start_timeout_ms, web.stop_timeout_ms), (60_000, 10_000));
-    assert_eq!((web.umask, web.log), (0o022, Log::File));
+    assert_eq!((web.number("stop"), texts(&web, "stop")), (0, vec!["TERM"]));
+    assert_eq!(web.given("restart").map(|given| given.numbers[0]), Some(Restart::Always as u64));
+    assert_eq!(numbers(&web, ["restart-delay", "restart-delay-max"]), [1_000, 60_000]);
+    assert_eq!(numbers(&web, ["restart-limit", "restart-window"]), [10, 300_000]);
+    assert_eq!(numbers(&web, ["start-timeout", "stop-timeout"]), [60_000, 10_000]);
+    assert_eq!(numbers(&web, ["umask", "log"]), [0o022, Log::File as u64]);
 
     let setup = good("setup", "type = oneshot\ncommand = /bin/true\n");
-    assert_eq!((setup.stop.len(), setup.restart, setup.start_timeout_ms), (0, Restart::Never, 300_000));
-    assert!(setup.remain);
+    assert!(setup.given("stop").is_none() && setup.given("restart").is_none());
+    assert_eq!(numbers(&setup, ["start-timeout", "remain"]), [300_000, 1]);
 
     let all = good("all", "type = bundle\ncontains = web setup\n");
-    assert!(all.stop.is_empty() && all.command.is_empty());
+    assert!(all.given("stop").is_none() && all.given("command").is_none());
 }
 
 #[test]
 fn one_given_delay_moves_the_other() {
     let slow = good("slow", "command = /bin/x\nrestart-delay = 5m\n");
-    assert_eq!((slow.restart_delay_ms, slow.restart_delay_ms_max), (300_000, 300_000));
+    assert_eq!(numbers(&slow, ["restart-delay", "restart-delay-max"]), [300_000, 300_000]);
     let fast = good("fast", "command = /bin/x\nrestart-delay-max = 100ms\n");
-    assert_eq!((fast.restart_delay_ms, fast.restart_delay_ms_max), (100, 100));
+    assert_eq!(numbers(&fast, ["restart-delay", "restart-delay-max"]), [100, 100]);
 }
 
 #[test]
@@ -150,11 +162,11 @@ fn scripts_are_taken_as_they_stand() {
                 stop = <<E /usr/bin/python3 # comment\nprint(1)\nE\nremain = no\n";
     let setup = good("setup", text);
     let script = "set -e\n\nif x; then # kept\n    echo \"${HOME}\" 'it'\nfi\n";
-    assert_eq!(setup.command, ["/bin/sh", "-c", script]);
-    assert_eq!(setup.stop, [Action::Command(["/usr/bin/python3", "-c", "print(1)\n"].map(String::from).to_vec())]);
-    assert!(!setup.remain);
+    assert_eq!(texts(&setup, "command"), ["/bin/sh", "-c", script]);
+    assert_eq!((setup.number("stop"), texts(&setup, "stop")), (1, vec!["/usr/bin/python3", "-c", "print(1)\n"]));
+    assert_eq!(setup.number("remain"), 0);
     let tool = good("tool", "command = <<X /bin/sh -e -c\ntrue\nX");
-    assert_eq!(tool.command, ["/bin/sh", "-e", "-c", "true\n"]);
+    assert_eq!(texts(&tool, "command"), ["/bin/sh", "-e", "-c", "true\n"]);
 }
 
 #[test]
@@ -165,34 +177,45 @@ fn placeholders_are_kept_apart_from_text() {
          command = /bin/dhcp ${IFACE} \"-${INSTANCE}\" '${HOME}' \\${X} $${Y} $Z\ndirectory = /run/${INSTANCE}\n",
     );
     assert!(dhcp.expands);
-    assert_eq!(dhcp.instance, "${IFACE}");
-    assert_eq!(dhcp.command[1..], ["${IFACE}", "-${INSTANCE}", "$${HOME}", "$${X}", "$${Y}", "$Z"]);
-    assert_eq!(dhcp.directory, "/run/${INSTANCE}");
-    assert!(matches!(dhcp.for_each, Some(at) if matches!(at.value, Expression::Fact { .. })));
+    assert_eq!(texts(&dhcp, "instance"), ["${IFACE}"]);
+    assert_eq!(texts(&dhcp, "command")[1..], ["${IFACE}", "-${INSTANCE}", "$${HOME}", "$${X}", "$${Y}", "$Z"]);
+    assert_eq!(texts(&dhcp, "directory"), ["/run/${INSTANCE}"]);
+    assert_eq!(dhcp.words("for-each")[0].token, Token::Fact);
 
     let plain = good("plain", "command = /bin/sh -c 'echo ${HOME} $${X}' $${Y}\nenv = 'A=${B}'\n");
     assert!(!plain.expands);
-    assert_eq!(plain.command[1..], ["-c", "echo ${HOME} $${X}", "${Y}"]);
-    assert_eq!(plain.env, ["A=${B}"]);
+    assert_eq!(texts(&plain, "command")[1..], ["-c", "echo ${HOME} $${X}", "${Y}"]);
+    assert_eq!(texts(&plain, "env"), ["A=${B}"]);
 }
 
-/// An expression as text with all its parentheses.
-fn whole(expression: &Expression) -> String {
-    match expression {
-        Expression::And(a, b) => format!("({} and {})", whole(a), whole(b)),
-        Expression::Or(a, b) => format!("({} or {})", whole(a), whole(b)),
-        Expression::Not(a) => format!("not {}", whole(a)),
-        Expression::Fact { name, attributes } => {
-            let mut text = name.value.clone();
-            for attribute in attributes {
-                let sign = if attribute.negated { "!=" } else { "=" };
-                text.push_str(&format!(" {}{sign}<{}>", attribute.key, attribute.glob));
+/// An expression as text with all its parentheses; its words are taken away.
+fn whole(words: &mut &[Word]) -> String {
+    let (node, rest) = words.split_first().expect("a node");
+    *words = rest;
+    match node.token {
+        Token::And => format!("({} and {})", whole(words), whole(words)),
+        Token::Or => format!("({} or {})", whole(words), whole(words)),
+        Token::Not => format!("not {}", whole(words)),
+        Token::Fact => {
+            let mut text = node.text.clone();
+            while let [Word { token: Token::Attribute, text: asked, .. }, rest @ ..] = *words {
+                *words = rest;
+                let (key, negated, glob) = attribute(asked);
+                text.push_str(&format!(" {key}{}<{glob}>", if negated { "!=" } else { "=" }));
             }
             text
         }
-        Expression::Up(name) => format!("up({})", name.value),
-        Expression::Failed(name) => format!("failed({})", name.value),
+        Token::Up => format!("up({})", node.text),
+        Token::Failed => format!("failed({})", node.text),
+        other => panic!("{other:?} is no node"),
     }
+}
+
+fn expression(definition: &Definition, key: &str) -> String {
+    let mut words = definition.words(key);
+    let text = whole(&mut words);
+    assert!(words.is_empty(), "{text}, and more");
+    text
 }
 
 #[test]
@@ -216,14 +239,14 @@ fn expressions_are_read_from_left_to_right() {
     ];
     for (text, expected) in table {
         let web = good("web", &format!("command = /bin/web\nwhile = {text}\n"));
-        assert_eq!(whole(&web.while_on.expect("it was given").value), expected, "{text}");
+        assert_eq!(expression(&web, "while"), expected, "{text}");
     }
 }
 
 #[test]
 fn and_behind_or_is_taken_from_left_to_right_with_a_warning() {
     let (web, diagnostics, _) = read("web", b"command = /bin/web\nstart-on = a or b and c\n");
-    assert_eq!(whole(&web.and_then(|web| web.start_on).expect("it was given").value), "((a or b) and c)");
+    assert_eq!(expression(&web.expect("a warning alone"), "start-on"), "((a or b) and c)");
     assert!(
         matches!(&diagnostics[..], [one] if one.severity == Severity::Warning && one.message.starts_with("\"and\" behind \"or\""))
     );

@@ -1,6 +1,7 @@
 //! The manual page of service files has the table of keys, no more and no less.
 
-use pintle::lang::keys::{ALL, BUNDLE, DOCS, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
+use pintle::lang::definition::Kind;
+use pintle::lang::keys::{ALL, BUNDLE, DEFAULTS, DOCS, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
 
 const BEGIN: &str = ".\\\" keys begin\n";
 const END: &str = ".\\\" keys end\n";
@@ -24,6 +25,15 @@ fn troff(text: &str) -> String {
     out
 }
 
+/// The value of a key that the file of a service of this kind does not give; none for a kind that it is not for.
+fn default(key: &Key, kind: Kind) -> Option<&'static str> {
+    // What decides of the kind is the same for all.
+    let kind = if key.name == "type" { Kind::default() } else { kind };
+    let line = |line: &'static str| line.split_once(" = ").filter(|(name, _)| *name == key.name);
+    let (_, value) = DEFAULTS[kind as usize].lines().find_map(line).unwrap_or_default();
+    (key.kinds >> kind as u32 & 1 != 0).then_some(value)
+}
+
 fn entry((key, doc): (&Key, &&str)) -> String {
     let what = match key.kinds {
         LONGRUN => " (longrun)",
@@ -34,7 +44,8 @@ fn entry((key, doc): (&Key, &&str)) -> String {
         ALL => "",
         other => panic!("{}: kinds {other} have no words", key.name),
     };
-    let default = match (key.default, key.default_of(true)) {
+    let longrun = default(key, Kind::Longrun).or(default(key, Kind::Oneshot)).unwrap_or_default();
+    let default = match (longrun, default(key, Kind::Oneshot).unwrap_or(longrun)) {
         ("", "") => String::new(),
         (all, oneshot) if all == oneshot => format!(" Default: `{all}`."),
         (longrun, "") => format!(" Default of a longrun: `{longrun}`."),

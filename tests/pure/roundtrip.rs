@@ -2,11 +2,9 @@
 
 use pintle::database::dump::parts;
 use pintle::database::{Image, compile, dump};
-use pintle::lang::definition::{
-    Action, At, Attribute, Definition, Expression, Kind, Limit, Log, Position, Readiness, Restart,
-};
+use pintle::lang::definition::{Definition, Given, Kind, Position, Token, Word};
 use pintle::lang::diagnostic::Source;
-use pintle::lang::parse;
+use pintle::lang::{keys, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -42,41 +40,53 @@ fn command(expands: bool) -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-fn actions(expands: bool) -> impl Strategy<Value = Vec<Action>> {
+/// Signals, for which the number is 0, or a command, for which it is 1.
+fn action(expands: bool) -> impl Strategy<Value = (u64, Vec<String>)> {
     prop_oneof![
-        vec((1..=64u32).prop_map(Action::Signal), 1..4),
-        command(expands).prop_map(|words| vec![Action::Command(words)])
+        vec((1..=64u32).prop_map(|number| number.to_string()), 1..4).prop_map(|signals| (0, signals)),
+        command(expands).prop_map(|words| (1, words))
     ]
 }
 
-fn at<T>(value: T) -> At<T> {
-    At { value, position: Position::default() }
+fn word(token: Token, text: String) -> Word {
+    Word { token, ..Word::new(text, Position::default()) }
 }
 
-fn expression() -> impl Strategy<Value = Expression> {
-    let attribute = ("[A-Z_][A-Z0-9_]{0,3}", any::<bool>(), "[ -~]{0,8}");
+/// An expression, each node before what is below it.
+fn expression() -> impl Strategy<Value = Vec<Word>> {
+    let attribute = "[A-Z_][A-Z0-9_]{0,3}!?=[ -~]{0,8}".prop_map(|text| word(Token::Attribute, text));
     let fact = ("[a-z][a-z0-9.:+-]{0,6}", vec(attribute, 0..3)).prop_map(|(name, attributes)| {
-        let attributes = attributes.into_iter().map(|(key, negated, glob)| Attribute { key, negated, glob }).collect();
-        Expression::Fact { name: at(name), attributes }
+        let mut words = vec![word(Token::Fact, name)];
+        words.extend(attributes);
+        words
     });
+    let lone = |token, name: &str| Just(vec![word(token, name.to_string())]);
     let leaf = prop_oneof![
         4 => fact,
-        1 => Just(Expression::Fact { name: at("and".into()), attributes: Vec::new() }),
-        1 => Just(Expression::Up(at("other".into()))),
-        1 => Just(Expression::Failed(at("other".into()))),
+        1 => lone(Token::Fact, "and"),
+        1 => lone(Token::Up, "other"),
+        1 => lone(Token::Failed, "other"),
     ];
     leaf.prop_recursive(6, 40, 2, |inner| {
-        let pair = (inner.clone(), inner.clone());
+        let operator = prop_oneof![Just(Token::And), Just(Token::Or)];
         prop_oneof![
-            pair.clone().prop_map(|(left, right)| Expression::And(left.into(), right.into())),
-            pair.prop_map(|(left, right)| Expression::Or(left.into(), right.into())),
-            inner.prop_map(|inner| Expression::Not(inner.into())),
+            2 => (operator, inner.clone(), inner.clone())
+                .prop_map(|(operator, left, right)| [vec![word(operator, String::new())], left, right].concat()),
+            1 => inner.prop_map(|inner| [vec![word(Token::Not, String::new())], inner].concat()),
         ]
     })
 }
 
-fn optional_expression() -> impl Strategy<Value = Option<At<Expression>>> {
-    proptest::option::of(expression().prop_map(at))
+/// Says this for a key.
+fn say(definition: &mut Definition, name: &str, numbers: [u64; 2], words: Vec<Word>) {
+    let key = keys::find(name).expect("a key");
+    definition.put(Given { key, position: Position::default(), numbers, words });
+}
+
+fn say_texts(definition: &mut Definition, name: &str, texts: Vec<String>) {
+    if !texts.is_empty() {
+        say(definition, name, [0; 2], texts.into_iter().map(|text| word(Token::Text, text)).collect());
+    }
 }
 
 /// A service with what every kind has, then what a longrun has.
@@ -85,75 +95,96 @@ fn definition() -> impl Strategy<Value = Definition> {
     (kind, any::<bool>()).prop_flat_map(|(kind, expands)| {
         let process = (
             command(expands),
-            actions(expands),
-            proptest::option::of(actions(expands)),
+            action(expands),
+            proptest::option::of(action(expands)),
             path(expands),
             vec(path(expands), 0..3),
         );
-        let limit = (0..16u32, any::<u64>(), any::<u64>());
+        let limit = (0..16usize, any::<u64>(), any::<u64>());
         let exec = (
             vec(text(expands), 0..4),
             vec(limit, 0..3),
-            proptest::option::of(-20..=19),
-            proptest::option::of(-1000..=1000),
-            0..=0o777u32,
-            0..3usize,
+            proptest::option::of(80..=119u64),
+            proptest::option::of(1000..=3000u64),
+            0..=0o777u64,
+            0..3u64,
             "[a-z]{0,6}",
         );
         let rest = (
             "[a-z'=]{1,5}( [a-z'=]{1,5}){0,3}",
-            optional_expression(),
-            optional_expression(),
-            optional_expression(),
-            any::<bool>(),
-            any::<bool>(),
+            proptest::option::of(expression()),
+            proptest::option::of(expression()),
+            proptest::option::of(expression()),
+            0..2u64,
+            0..2u64,
         );
         let policy = (
             0..3usize,
-            0..3usize,
-            3..=255u32,
-            0..100_000u32,
-            0..100_000u32,
-            0..1000u32,
-            1..2_000_000_000u32,
-            1..100_000_000u32,
+            0..3u64,
+            3..=255u64,
+            0..100_000u64,
+            0..100_000u64,
+            0..1000u64,
+            1..2_000_000_000u64,
+            1..100_000_000u64,
         );
         (process, exec, rest, policy).prop_map(move |(process, exec, rest, policy)| {
             let longrun = kind == Kind::Longrun;
             let minimal: &[u8] = if longrun { b"command = /x" } else { b"type = oneshot\ncommand = /x" };
             let mut made = parse(0, "web", minimal, &mut Vec::new()).expect("a good text");
-            let (command, stop, reload, directory, env_file) = process;
-            (made.command, made.directory, made.env_file) = (command, directory, env_file);
-            made.reload = reload
-                .and_then(|mut actions| actions.pop())
-                .filter(|action| longrun || matches!(action, Action::Command(_)));
-            if longrun || matches!(stop[0], Action::Command(_)) {
-                made.stop = stop;
-            }
-            let (env, limits, nice, oom, umask, log, user) = exec;
-            made.env = env.into_iter().enumerate().map(|(n, text)| format!("V{n}={text}")).collect();
-            for (resource, a, b) in limits {
-                if made.limits.iter().all(|limit| limit.resource != resource) {
-                    made.limits.push(Limit { resource, soft: a.min(b), hard: a.max(b) });
-                }
-            }
-            (made.nice, made.oom_score_adj, made.umask, made.user) = (nice, oom, umask, user);
-            made.log = [Log::File, Log::Console, Log::Null][log];
-            let (description, while_on, start_on, stop_on, remain, essential) = rest;
-            (made.description, made.while_on, made.start_on, made.stop_on) = (description, while_on, start_on, stop_on);
-            (made.remain, made.essential) = (remain || longrun, essential);
-            let (ready, restart, descriptor, delay, delay_max, limit, window, timeout) = policy;
-            if longrun {
-                made.ready = [Readiness::None, Readiness::Notify, Readiness::Descriptor(descriptor)][ready];
-                made.restart = [Restart::Always, Restart::OnFailure, Restart::Never][restart];
-                (made.restart_delay_ms, made.restart_delay_ms_max) = (delay.min(delay_max), delay.max(delay_max));
-                (made.restart_limit, made.restart_window_ms) = (limit, window);
-            }
-            (made.start_timeout_ms, made.stop_timeout_ms) = (timeout, timeout / 3 + 1);
+            let (mut command, stop, reload, directory, env_file) = process;
             if expands {
                 // At least one placeholder, or the parser would read the escapes.
-                made.pass = vec!["A".into(), "B_1".into()];
-                made.command.insert(1, "${A}".into());
+                say_texts(&mut made, "pass", vec!["A".into(), "B_1".into()]);
+                command.insert(1, "${A}".into());
+            }
+            say_texts(&mut made, "command", command);
+            say_texts(&mut made, "directory", vec![directory]);
+            say_texts(&mut made, "env-file", env_file);
+            for (key, action) in [("stop", Some(stop)), ("reload", reload)] {
+                // A oneshot has no process to signal, and one signal reloads.
+                let Some((number, mut texts)) = action.filter(|(number, _)| longrun || *number == 1) else { continue };
+                if (key, number) == ("reload", 0) {
+                    texts.truncate(1);
+                }
+                let words = texts.into_iter().map(|text| word(Token::Text, text)).collect();
+                say(&mut made, key, [number, 0], words);
+            }
+            let (env, limits, nice, oom, umask, log, user) = exec;
+            say_texts(&mut made, "env", env.into_iter().enumerate().map(|(n, text)| format!("V{n}={text}")).collect());
+            for (at, a, b) in limits {
+                let key = keys::KEYS.iter().filter(|key| matches!(key.value, keys::Value::Limit(_))).nth(at);
+                say(&mut made, key.expect("there are as many").name, [a.min(b), a.max(b)], Vec::new());
+            }
+            for (key, number) in [("nice", nice), ("oom-score-adj", oom), ("umask", Some(umask)), ("log", Some(log))] {
+                if let Some(number) = number {
+                    say(&mut made, key, [number, 0], Vec::new());
+                }
+            }
+            if !user.is_empty() {
+                say_texts(&mut made, "user", vec![user]);
+            }
+            let (description, while_on, start_on, stop_on, remain, essential) = rest;
+            say_texts(&mut made, "description", vec![description]);
+            for (key, expression) in [("while", while_on), ("start-on", start_on), ("stop-on", stop_on)] {
+                if let Some(words) = expression {
+                    say(&mut made, key, [0; 2], words);
+                }
+            }
+            let (ready, restart, descriptor, delay, delay_max, limit, window, timeout) = policy;
+            let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
+            number("essential", essential);
+            number("start-timeout", timeout);
+            number("stop-timeout", timeout / 3 + 1);
+            if longrun {
+                number("restart", restart);
+                number("restart-delay", delay.min(delay_max));
+                number("restart-delay-max", delay.max(delay_max));
+                number("restart-limit", limit);
+                number("restart-window", window);
+                say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor]][ready], Vec::new());
+            } else {
+                number("remain", remain);
             }
             made.expands = expands;
             made

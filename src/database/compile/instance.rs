@@ -3,8 +3,9 @@
 use alloc::string::String;
 
 use crate::expand::{Piece, pieces};
-use crate::lang::definition::Definition;
+use crate::lang::definition::{Definition, Given, Word};
 use crate::lang::each_text;
+use crate::lang::keys;
 
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
@@ -19,12 +20,15 @@ pub fn instance_of(template: &Definition, instance: &str) -> Definition {
     if made.expands {
         expand_strings(&mut made, instance);
     }
-    made.for_each = None;
-    if !made.instance.is_empty() {
-        made.start_on = None;
-        made.stop_on = None;
-    }
-    made.instance = String::from(instance);
+    let by_event = made.given("instance").is_some();
+    made.given.retain(|given| match given.key.name {
+        "for-each" => false,
+        "start-on" | "stop-on" => !by_event,
+        _ => true,
+    });
+    let key = keys::find("instance").expect("it is in the table");
+    let word = Word::new(String::from(instance), made.origin);
+    made.put(Given { key, position: made.origin, numbers: [0; 2], words: alloc::vec![word] });
     made
 }
 
@@ -54,11 +58,7 @@ fn expanded(text: &str, instance: &str, later: bool) -> String {
         after_literal = literal;
         match piece {
             Piece::Placeholder(INSTANCE) => out.push_str(instance),
-            Piece::Placeholder(name) => {
-                for part in ["${", name, "}"] {
-                    out.push_str(part);
-                }
-            }
+            Piece::Placeholder(name) => out.extend(["${", name, "}"]),
             Piece::Literal(part) | Piece::Unclosed(part) => out.push_str(part),
         }
     }

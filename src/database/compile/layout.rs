@@ -1,8 +1,8 @@
 //! The writer: resolved services and merged edges to bytes. The format is in `database`.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::super::places::{EXEC, PLACES, POLICY, Record};
 use super::super::verify::header_crc;
 use super::super::{
     EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SERVICE_WORDS, Section, VERSION,
@@ -14,10 +14,12 @@ use super::strings::{Names, Pool, put_words};
 use super::{ENVIRONMENT, NOWHERE, too_many};
 use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
-use crate::lang::definition::{Action, At, Definition, Expression, Kind, Readiness};
+use crate::lang::attribute;
+use crate::lang::definition::{Kind, Restart, Token, Word};
 use crate::lang::diagnostic::{Diagnostic, Source, error};
-use crate::lang::order::sort;
-use crate::{limits, names};
+use crate::lang::keys::{KEYS, Value};
+use crate::lang::order::order;
+use crate::{limits, names, signals};
 
 /// The bytes of the database, or a finding if something does not fit.
 pub fn write(
@@ -34,20 +36,19 @@ pub fn write(
         policies: Pool::new(),
         nodes: Vec::new(),
         leaves: Vec::new(),
+        said: Crc32::default(),
     };
     // "" is the first string.
     writer.strings.text("");
     let mut head = [0u32; HEADER_WORDS];
-    let environment = ENVIRONMENT.map(String::from);
-    head[header::ENVIRONMENT] = writer.texts(&environment);
+    head[header::ENVIRONMENT] = writer.texts(&mut ENVIRONMENT.into_iter());
     head[header::ACCOUNTS] = writer.accounts(findings)?;
     let (first_reverse, reverse) = edges.reverse();
     let mut services = Vec::new();
     for (slot, service) in resolved.services.iter().enumerate() {
         let origin = sources.get(service.definition.origin.file as usize).map_or("", |source| source.path.as_str());
-        let mut record = [0; SERVICE_WORDS];
-        writer.service(slot as u32, service, origin, &mut record);
-        record[service::HASH] = hash(service, resolved, slot as u32, edges);
+        let mut record = writer.service(slot as u32, service, edges);
+        record[service::ORIGIN] = writer.strings.text(origin);
         let own = edges.range(slot as u32);
         record[service::EDGES] = own.start as u32;
         record[service::EDGES_COUNT] = own.len() as u32;
@@ -56,18 +57,19 @@ pub fn write(
         put_words(&mut services, &record);
         head[header::TEMPLATES] += u32::from(names::is_template(&service.definition.name));
     }
-    let strings = &writer.strings;
-    sort(&mut writer.leaves, &|a, b| {
-        // The rest of the record follows the name in the order of the words.
-        (strings.text_at(a[leaf::NAME]), &a[1..]).cmp(&(strings.text_at(b[leaf::NAME]), &b[1..]))
-    });
+    let (strings, leaves) = (&writer.strings, &writer.leaves);
+    // The rest of the record follows the name in the order of the words.
+    let key = |at: usize| (strings.text_at(leaves[at][leaf::NAME]), &leaves[at][1..]);
+    let mut leaf_words = Vec::new();
+    for at in order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
+        put_words(&mut leaf_words, &leaves[at as usize]);
+    }
     let mut edge_words = Vec::new();
     for link in edges.all() {
         put_words(&mut edge_words, &[link.word()]);
     }
-    let (mut reverse_words, mut leaf_words, mut node_words) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut reverse_words, mut node_words) = (Vec::new(), Vec::new());
     put_words(&mut reverse_words, &reverse);
-    put_words(&mut leaf_words, writer.leaves.as_flattened());
     put_words(&mut node_words, writer.nodes.as_flattened());
 
     head[header::MAGIC] = MAGIC;
@@ -118,27 +120,31 @@ struct Writer<'a> {
     policies: Pool,
     nodes: Vec<[u32; NODE_WORDS]>,
     leaves: Vec<[u32; LEAF_WORDS]>,
+    /// The sum over what the service says that is being written.
+    said: Crc32,
 }
 
 impl Writer<'_> {
     /// The sorted list of all names of users and groups.
     fn accounts(&mut self, findings: &mut Vec<Diagnostic>) -> Option<u32> {
-        let (mut known, mut accounts) = (Names::new(), Vec::new());
+        let mut known = Names::new();
         for service in &self.resolved.services {
-            for name in [&service.definition.user, &service.definition.group] {
-                if !name.is_empty() && known.find(name).is_none() {
-                    known.add(name);
-                    accounts.push(name.clone());
+            for given in &service.definition.given {
+                if let (Value::Account, [name]) = (given.key.value, &given.words[..])
+                    && known.find(&name.text).is_none()
+                {
+                    known.add(&name.text);
                 }
             }
         }
+        let accounts = known.all();
         if accounts.len() > limits::ACCOUNTS_MAX {
             let what = "different users and groups";
             too_many(findings, accounts.len(), limits::ACCOUNTS_MAX as u32, what, "ACCOUNTS_MAX");
             return None;
         }
-        sort(&mut accounts, &|a, b| a.as_bytes().cmp(b.as_bytes()));
-        Some(self.texts(&accounts))
+        let order = order(accounts.len(), &|a, b| accounts[a].as_bytes().cmp(accounts[b].as_bytes()));
+        Some(self.texts(&mut order.into_iter().map(|at| accounts[at as usize].as_str())))
     }
 
     /// Offset of a list; its first word is kept for its length.
@@ -152,151 +158,171 @@ impl Writer<'_> {
         if list.len() == 1 { NONE } else { self.list(list) }
     }
 
-    fn add_texts(&mut self, list: &mut Vec<u32>, texts: &[String]) {
+    fn texts(&mut self, texts: &mut dyn Iterator<Item = &str>) -> u32 {
+        let mut list = alloc::vec![0];
         for text in texts {
             list.push(self.strings.text(text));
         }
-    }
-
-    fn texts(&mut self, texts: &[String]) -> u32 {
-        let mut list = alloc::vec![0];
-        self.add_texts(&mut list, texts);
         self.list(list)
     }
 
-    fn texts_some(&mut self, texts: &[String]) -> u32 {
-        if texts.is_empty() { NONE } else { self.texts(texts) }
+    /// A number that is said.
+    fn number(&mut self, number: u32) -> u32 {
+        self.said.update(&number.to_le_bytes());
+        number
     }
 
-    /// The record of a service, but for where its edges are.
+    /// A text that is said.
+    fn text(&mut self, text: &str) -> u32 {
+        self.number(text.len() as u32);
+        self.said.update(text.as_bytes());
+        self.strings.text(text)
+    }
+
+    /// The record of a service, but for where its edges are and where it comes from. Its hash is over what is said: neither
+    /// where that stands nor what others say of it goes in, so it changes exactly when the meaning of the service's own file
+    /// does.
     #[inline(never)]
-    fn service(&mut self, slot: u32, of: &Service, origin: &str, record: &mut [u32; SERVICE_WORDS]) {
+    fn service(&mut self, slot: u32, of: &Service, edges: &Edges) -> [u32; SERVICE_WORDS] {
         let definition = &of.definition;
-        record[service::NAME] = self.strings.text(&definition.name);
-        record[service::DESCRIPTION] = self.strings.text(&definition.description);
-        record[service::KIND_FLAGS] = kind_flags(of);
-        for field in [service::COMMAND, service::STOP, service::RELOAD, service::EXEC, service::POLICY] {
-            record[field] = NONE;
-        }
-        if definition.kind != Kind::Bundle {
-            record[service::COMMAND] = self.texts(&definition.command);
-            record[service::STOP] = self.stop(definition);
-            if let Some(reload) = &definition.reload {
-                record[service::RELOAD] = self.action(core::slice::from_ref(reload));
+        let mut record: Record = [0; POLICY + POLICY_WORDS];
+        for (key, &place) in KEYS.iter().zip(&PLACES) {
+            if key.value.is_indexed() {
+                record[usize::from(place)] = NONE;
             }
-            record[service::EXEC] = self.exec(definition);
-            record[service::POLICY] = self.policies.words(&policy_record(definition)) / POLICY_WORDS as u32;
         }
-        for (role, expression) in expressions(definition).into_iter().enumerate() {
-            record[service::WHILE + role] = match expression {
-                Some(expression) => self.expression(slot, role as u32, &expression.value),
-                None => NONE,
-            };
-        }
-        record[service::INSTANCE] = self.strings.text(&definition.instance);
+        self.said = Crc32::default();
+        record[service::NAME] = self.text(&definition.name);
+        record[service::KIND_FLAGS] = self.number(kind_flags(of));
         record[service::TEMPLATE] = of.template;
-        record[service::PASS] = self.texts_some(&definition.pass);
-        record[service::ORIGIN] = self.strings.text(origin);
-        let mut written = alloc::vec![0];
-        for (relation, name) in &of.written {
-            written.extend_from_slice(&[*relation as u32, self.strings.text(name)]);
-        }
-        record[service::WRITTEN] = self.list_some(written);
-    }
-
-    /// A longrun always has a way to be stopped; a oneshot only where a command takes down what it brought up.
-    fn stop(&mut self, definition: &Definition) -> u32 {
-        let longrun = definition.kind == Kind::Longrun;
-        if longrun && definition.stop.is_empty() {
-            return self.action(&[Action::Signal(SIGTERM)]);
-        }
-        let command = matches!(definition.stop.first(), Some(Action::Command(_)));
-        if longrun || command { self.action(&definition.stop) } else { NONE }
-    }
-
-    fn action(&mut self, actions: &[Action]) -> u32 {
-        let mut list = alloc::vec![0, action::SIGNALS];
-        for one in actions {
-            match one {
-                Action::Signal(signal) => list.push(*signal),
-                Action::Command(words) => {
-                    list[1] = action::COMMAND;
-                    self.add_texts(&mut list, words);
+        record[POLICY + policy::RESTART] = Restart::Never as u32;
+        let (mut limits, mut written) = (alloc::vec![0], alloc::vec![0]);
+        for given in &definition.given {
+            if !matches!(given.key.value, Value::Relation(_)) {
+                self.number(u32::from(given.key.number));
+            }
+            let place = usize::from(PLACES[usize::from(given.key.number)]);
+            let words = &given.words;
+            let numbers = given.numbers.map(|number| number as u32);
+            match given.key.value {
+                // In the flags.
+                Value::Switch | Value::Choice(0) => {}
+                Value::Ready => {
+                    record[place] = self.number(numbers[0]);
+                    record[place + 1] = self.number(numbers[1]);
+                }
+                Value::Choice(_) | Value::Duration(_) | Value::Integer(..) | Value::Umask => {
+                    record[place] = self.number(numbers[0]);
+                }
+                Value::Limit(resource) => {
+                    limits.push(u32::from(resource));
+                    for number in given.numbers {
+                        limits.push(self.number(number as u32));
+                        limits.push(self.number((number >> 32) as u32));
+                    }
+                }
+                Value::Text | Value::Instance | Value::Account | Value::Directory => {
+                    for word in words {
+                        record[place] = self.text(&word.text);
+                    }
+                }
+                Value::Command | Value::Pass | Value::Environment | Value::EnvironmentFiles => {
+                    let list = alloc::vec![0];
+                    record[place] = self.words(list, words);
+                }
+                Value::Stop | Value::Reload => {
+                    let mut list = alloc::vec![0, self.number(numbers[0])];
+                    if numbers[0] == action::COMMAND {
+                        record[place] = self.words(list, words);
+                    } else {
+                        for word in words {
+                            list.push(self.number(signals::number(&word.text).unwrap_or_default()));
+                        }
+                        record[place] = self.list(list);
+                    }
+                }
+                Value::Expression(_) | Value::ForEach => {
+                    record[place] = self.expression(slot, (place - service::WHILE) as u32, words);
+                }
+                // What is left of them is in the edges.
+                Value::Relation(_) => {}
+                Value::Inverse(relation) => {
+                    for at in order(words.len(), &|a, b| words[a].text.as_bytes().cmp(words[b].text.as_bytes())) {
+                        written.extend([relation as u32, self.text(&words[at as usize].text)]);
+                    }
                 }
             }
         }
-        self.list(list)
+        for link in edges.of(slot) {
+            // What was written in another's file counts there; a conflict is both's.
+            if !link.turned || link.relation == Relation::Conflicts {
+                self.number(link.relation as u32);
+                self.text(&self.resolved.services[link.target as usize].definition.name);
+            }
+        }
+        record[service::WRITTEN] = self.list_some(written);
+        record[EXEC + exec::LIMITS] = self.list_some(limits);
+        let chain_loader = record[EXEC + exec::ENV_FILES] != NONE || record[EXEC + exec::OOM] != 0;
+        record[EXEC + exec::RICH] = u32::from(chain_loader);
+        (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);
+        if definition.kind != Kind::Bundle {
+            record[service::EXEC] = self.execs.words(&record[EXEC..POLICY]) / EXEC_WORDS as u32;
+            record[service::POLICY] = self.policies.words(&record[POLICY..]) / POLICY_WORDS as u32;
+        }
+        record[service::HASH] = self.said.sum();
+        *record.first_chunk().expect("a service's record is the first part")
     }
 
-    fn exec(&mut self, definition: &Definition) -> u32 {
-        let mut record = [0; EXEC_WORDS];
-        record[exec::USER] = self.strings.text(&definition.user);
-        record[exec::GROUP] = self.strings.text(&definition.group);
-        record[exec::DIRECTORY] = self.strings.text(&definition.directory);
-        record[exec::UMASK] = definition.umask;
-        record[exec::NICE] = definition.nice.map_or(0, |nice| nice.wrapping_add(100) as u32);
-        record[exec::OOM] = definition.oom_score_adj.map_or(0, |adjust| adjust.wrapping_add(2000) as u32);
-        let mut limits = alloc::vec![0];
-        for limit in &definition.limits {
-            let (soft, hard) = (limit.soft, limit.hard);
-            limits.push(limit.resource);
-            limits.extend_from_slice(&[soft as u32, (soft >> 32) as u32, hard as u32, (hard >> 32) as u32]);
+    /// Offset of this list with these words behind what it has.
+    fn words(&mut self, mut list: Vec<u32>, words: &[Word]) -> u32 {
+        self.number(words.len() as u32);
+        for word in words {
+            list.push(self.text(&word.text));
         }
-        record[exec::LIMITS] = self.list_some(limits);
-        record[exec::ENV] = self.texts_some(&definition.env);
-        record[exec::ENV_FILES] = self.texts_some(&definition.env_file);
-        record[exec::LOG] = definition.log as u32;
-        record[exec::RICH] = u32::from(!definition.env_file.is_empty() || definition.oom_score_adj.is_some());
-        self.execs.words(&record) / EXEC_WORDS as u32
+        self.list(list)
     }
 
     /// Writes an expression in preorder and gives the index of its root.
-    fn expression(&mut self, slot: u32, role: u32, expression: &Expression) -> u32 {
+    fn expression(&mut self, slot: u32, role: u32, words: &[Word]) -> u32 {
         let root = self.nodes.len() as u32;
         let mut latch = 0;
-        // What is still to be written: the expression, its parent, and whether it is the parent's right child.
-        let mut pending: Vec<(&Expression, u32, bool)> = alloc::vec![(expression, NONE, false)];
-        while let Some((expression, parent, right)) = pending.pop() {
+        // The parents of the nodes that are still to come, the next one's last.
+        let mut parents = alloc::vec![NONE];
+        let mut words = words;
+        while let Some((word, rest)) = words.split_first() {
+            words = rest;
             let at = self.nodes.len() as u32;
-            if right {
+            let parent = parents.pop().expect("an expression has as many nodes as it needs");
+            if parent != NONE && parent + 1 != at {
                 self.nodes[parent as usize][node::B] = at;
             }
             let mut record = [NONE; NODE_WORDS];
-            record[node::KIND] = node_kind(expression);
+            record[node::KIND] = self.number(word.token as u32);
             record[node::PARENT] = parent;
-            let (left, other) = children(expression);
-            if let Some(other) = other {
-                pending.push((other, at, true));
-            }
-            match left {
-                Some(left) => {
+            match word.token {
+                Token::And | Token::Or | Token::Not => {
                     record[node::A] = at + 1;
-                    pending.push((left, at, false));
+                    let children = if word.token == Token::Not { 1 } else { 2 };
+                    parents.resize(parents.len() + children, at);
                 }
-                None => {
+                _ => {
                     record[node::LEAF] = latch;
                     latch += 1;
+                    record[node::A] = self.text(&word.text);
                 }
             }
-            match expression {
-                Expression::Fact { name, attributes } => {
-                    record[node::A] = self.strings.text(&name.value);
-                    let mut list = alloc::vec![0];
-                    for of in attributes {
-                        list.push(self.strings.text(&of.key));
-                        list.push(u32::from(of.negated));
-                        list.push(self.strings.text(&of.glob));
-                    }
-                    record[node::B] = self.list_some(list);
-                    self.leaves.push([record[node::A], slot, role, at]);
+            if let Token::Fact = word.token {
+                let mut list = alloc::vec![0];
+                while let Some((Word { text, token: Token::Attribute, .. }, rest)) = words.split_first() {
+                    words = rest;
+                    let (key, negated, glob) = attribute(text);
+                    list.extend([self.text(key), self.number(u32::from(negated)), self.text(glob)]);
                 }
-                Expression::Up(name) | Expression::Failed(name) => {
-                    record[node::A] = self
-                        .resolved
-                        .slot(&name.value)
-                        .expect("a name that cannot be resolved is an error before this");
-                }
-                Expression::And(..) | Expression::Or(..) | Expression::Not(_) => {}
+                record[node::B] = self.list_some(list);
+                self.leaves.push([record[node::A], slot, role, at]);
+            } else if let Token::Up | Token::Failed = word.token {
+                record[node::A] =
+                    self.resolved.slot(&word.text).expect("a name that cannot be resolved is an error before this");
             }
             self.nodes.push(record);
         }
@@ -304,42 +330,14 @@ impl Writer<'_> {
     }
 }
 
-/// The expressions of a definition in the order of `leaf::ROLE` and of the fields from `service::WHILE` on.
-pub fn expressions(definition: &Definition) -> [&Option<At<Expression>>; 4] {
-    [&definition.while_on, &definition.start_on, &definition.stop_on, &definition.for_each]
-}
-
-/// What stands below: nothing below a leaf.
-pub fn children(expression: &Expression) -> (Option<&Expression>, Option<&Expression>) {
-    match expression {
-        Expression::And(left, right) | Expression::Or(left, right) => (Some(left), Some(right)),
-        Expression::Not(inner) => (Some(inner), None),
-        Expression::Fact { .. } | Expression::Up(_) | Expression::Failed(_) => (None, None),
-    }
-}
-
-fn node_kind(expression: &Expression) -> u32 {
-    match expression {
-        Expression::And(..) => node::AND,
-        Expression::Or(..) => node::OR,
-        Expression::Not(_) => node::NOT,
-        Expression::Fact { .. } => node::FACT,
-        Expression::Up(_) => node::UP,
-        Expression::Failed(_) => node::FAILED,
-    }
-}
-
-/// SIGTERM, see signal(7); the same number on every architecture of Linux.
-const SIGTERM: u32 = 15;
-
 fn kind_flags(of: &Service) -> u32 {
     use service::flags::{ESSENTIAL, EXPANDS, NO_REMAIN, TEMPLATE};
     let definition = &of.definition;
     let mut word = definition.kind as u32;
     for (holds, flag) in [
         (names::is_template(&definition.name), TEMPLATE),
-        (definition.essential, ESSENTIAL),
-        (definition.kind == Kind::Oneshot && !definition.remain, NO_REMAIN),
+        (definition.number("essential") != 0, ESSENTIAL),
+        (definition.kind == Kind::Oneshot && definition.number("remain") == 0, NO_REMAIN),
         (definition.expands, EXPANDS),
     ] {
         if holds {
@@ -347,118 +345,4 @@ fn kind_flags(of: &Service) -> u32 {
         }
     }
     word
-}
-
-fn policy_record(definition: &Definition) -> [u32; POLICY_WORDS] {
-    let mut record = [0; POLICY_WORDS];
-    (record[policy::READY], record[policy::READY_DESCRIPTOR]) = match definition.ready {
-        Readiness::None => (0, 0),
-        Readiness::Descriptor(descriptor) => (1, descriptor),
-        Readiness::Notify => (2, 0),
-    };
-    record[policy::RESTART] = definition.restart as u32;
-    record[policy::DELAY_MS] = definition.restart_delay_ms;
-    record[policy::DELAY_MS_MAX] = definition.restart_delay_ms_max;
-    record[policy::LIMIT] = definition.restart_limit;
-    record[policy::WINDOW_MS] = definition.restart_window_ms;
-    record[policy::START_TIMEOUT_MS] = definition.start_timeout_ms;
-    record[policy::STOP_TIMEOUT_MS] = definition.stop_timeout_ms;
-    record
-}
-
-/// The CRC-32 of what a definition says. Neither where it stands nor what others say of it goes in, so it changes exactly
-/// when the meaning of its own file does.
-#[inline(never)]
-fn hash(of: &Service, resolved: &Resolved, slot: u32, edges: &Edges) -> u32 {
-    let definition = &of.definition;
-    let mut digest = Digest(Crc32::default());
-    digest.text(&definition.name);
-    digest.text(&definition.description);
-    digest.number(kind_flags(of));
-    if definition.kind != Kind::Bundle {
-        digest.texts(&definition.command);
-        digest.number(definition.stop.len() as u32);
-        for action in definition.stop.iter().chain(&definition.reload) {
-            match action {
-                Action::Signal(signal) => digest.number(*signal),
-                Action::Command(words) => digest.texts(words),
-            }
-        }
-        policy_record(definition).iter().for_each(|&word| digest.number(word));
-        for text in [&definition.user, &definition.group, &definition.directory] {
-            digest.text(text);
-        }
-        digest.number(definition.umask);
-        digest.number(definition.nice.map_or(NONE, |nice| nice as u32));
-        digest.number(definition.oom_score_adj.map_or(NONE, |adjust| adjust as u32));
-        digest.texts(&definition.env);
-        digest.texts(&definition.env_file);
-        for limit in &definition.limits {
-            digest.number(limit.resource);
-            digest.0.update(&limit.soft.to_le_bytes());
-            digest.0.update(&limit.hard.to_le_bytes());
-        }
-        digest.number(definition.log as u32);
-    }
-    digest.text(&definition.instance);
-    digest.texts(&definition.pass);
-    for expression in expressions(definition) {
-        digest.number(u32::from(expression.is_some()));
-        if let Some(expression) = expression {
-            digest.expression(&expression.value);
-        }
-    }
-    for link in edges.of(slot) {
-        // What was written in another's file counts there (`written`); a conflict is both's.
-        if !link.turned || link.relation == Relation::Conflicts {
-            digest.number(link.relation as u32);
-            digest.text(&resolved.services[link.target as usize].definition.name);
-        }
-    }
-    for (relation, name) in &of.written {
-        digest.number(*relation as u32 | 1 << 8);
-        digest.text(name);
-    }
-    digest.0.sum()
-}
-
-struct Digest(Crc32);
-
-impl Digest {
-    fn number(&mut self, number: u32) {
-        self.0.update(&number.to_le_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u32);
-        self.0.update(text.as_bytes());
-    }
-
-    fn texts(&mut self, texts: &[String]) {
-        self.number(texts.len() as u32);
-        texts.iter().for_each(|text| self.text(text));
-    }
-
-    fn expression(&mut self, expression: &Expression) {
-        let mut pending = alloc::vec![expression];
-        while let Some(expression) = pending.pop() {
-            self.number(node_kind(expression));
-            let (left, right) = children(expression);
-            pending.extend(right);
-            pending.extend(left);
-            match expression {
-                Expression::Fact { name, attributes } => {
-                    self.text(&name.value);
-                    self.number(attributes.len() as u32);
-                    for of in attributes {
-                        self.text(&of.key);
-                        self.number(u32::from(of.negated));
-                        self.text(&of.glob);
-                    }
-                }
-                Expression::Up(name) | Expression::Failed(name) => self.text(&name.value),
-                Expression::And(..) | Expression::Or(..) | Expression::Not(_) => {}
-            }
-        }
-    }
 }

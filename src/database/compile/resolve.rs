@@ -1,17 +1,16 @@
 //! Names to services: every name in a relation or an expression is looked up, and what names an instance of a template
 //! makes it.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::super::NONE;
 use super::edges::Link;
 use super::instance::instance_of;
-use super::layout::children;
 use super::strings::Names;
 use crate::graph::Relation;
-use crate::lang::definition::{At, Definition, Expression, Position};
+use crate::lang::definition::{Definition, Given, Position, Token, Word};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
+use crate::lang::keys::Value;
 use crate::lang::order::{order, sort};
 use crate::nearest::Nearest;
 use crate::{limits, names};
@@ -21,12 +20,10 @@ const SUGGESTIONS_MAX: usize = 20;
 
 /// A service with what resolving found out about it.
 pub struct Service {
-    /// What it says; relations are in the links, not here.
+    /// What it says; its relations are in the links, too.
     pub definition: Definition,
     /// The template that a static instance was made from, or `NONE`.
     pub template: u32,
-    /// Relations that its file writes from the other end, see `service::WRITTEN`.
-    pub written: Vec<(Relation, String)>,
 }
 
 /// All services sorted by name, and the edges between them.
@@ -115,7 +112,7 @@ impl<'a> Resolver<'a> {
             return first;
         }
         let number = self.names.add(&definition.name);
-        self.services.push(Service { definition, template, written: Vec::new() });
+        self.services.push(Service { definition, template });
         number
     }
 
@@ -123,15 +120,10 @@ impl<'a> Resolver<'a> {
     fn relations(&mut self, number: u32) {
         let definition = &mut self.services[number as usize].definition;
         let template = names::is_template(&definition.name);
-        let mut asked = Vec::new();
-        ask(definition, &mut asked);
-        // A template keeps them for the instances that may still be made of it.
-        if !template {
-            definition.relations.clear();
-            definition.inverse_relations.clear();
-        }
-        for Asked { relation, key, turned, name } in asked {
-            let found = self.lookup(&Asker { number, key }, &name);
+        // A template is looked at for each instance that is made of it, which may be on the way. No other service is.
+        let given = if template { definition.given.clone() } else { core::mem::take(&mut definition.given) };
+        for Asked { relation, key, turned, name } in asked(&given) {
+            let found = self.lookup(&Asker { number, key }, name);
             match found {
                 // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances
                 // of the run time are ordered by it.
@@ -140,13 +132,8 @@ impl<'a> Resolver<'a> {
                 Some(target) => self.link(number, relation, target, false, name.position),
                 None => {}
             }
-            if turned {
-                self.services[number as usize].written.push((relation, name.value));
-            }
         }
-        let written = &mut self.services[number as usize].written;
-        sort(written, &|a, b| (a.0 as u32, a.1.as_bytes()).cmp(&(b.0 as u32, b.1.as_bytes())));
-        written.dedup();
+        self.services[number as usize].definition.given = given;
     }
 
     fn link(&mut self, source: u32, relation: Relation, target: u32, turned: bool, position: Position) {
@@ -158,36 +145,31 @@ impl<'a> Resolver<'a> {
 
     /// Reports what is missing for a definition that has findings already.
     fn look_into(&mut self, definition: &Definition) {
-        let mut asked = Vec::new();
-        ask(definition, &mut asked);
-        for Asked { key, name, .. } in asked {
-            if !self.names.has(&name.value) {
-                self.missing(&definition.name, key, &name);
+        for Asked { key, name, .. } in asked(&definition.given) {
+            if !self.names.has(&name.text) {
+                self.missing(&definition.name, key, name);
             }
         }
     }
 
     /// The service of this name; an instance of a template is made where it is not there yet.
-    fn lookup(&mut self, asker: &Asker<'_>, name: &At<String>) -> Option<u32> {
-        if names::is_template(&name.value) {
-            if self.names.find(&name.value).is_some() {
+    fn lookup(&mut self, asker: &Asker<'_>, name: &Word) -> Option<u32> {
+        if names::is_template(&name.text) {
+            if self.names.find(&name.text).is_some() {
                 let who = &self.services[asker.number as usize].definition.name;
-                let message = format_args!(
-                    "{} of {who} names a template without its instance: {}",
-                    asker.key,
-                    Shown(&name.value)
-                );
+                let message =
+                    format_args!("{} of {who} names a template without its instance: {}", asker.key, Shown(&name.text));
                 error(self.findings, name.position, message)
-                    .help(format_args!("write which one, as in {}eth0", name.value));
+                    .help(format_args!("write which one, as in {}eth0", name.text));
             } else {
                 self.missing_for(asker, name);
             }
             return None;
         }
-        if let Some(number) = self.names.find(&name.value) {
+        if let Some(number) = self.names.find(&name.text) {
             return Some(number);
         }
-        let (template, instance) = parted(&name.value);
+        let (template, instance) = parted(&name.text);
         match self.names.find(template) {
             Some(template) if names::check_instance(instance).is_ok() => {
                 self.instance(template, instance, name.position)
@@ -213,21 +195,21 @@ impl<'a> Resolver<'a> {
         Some(self.add(made, template))
     }
 
-    fn missing_for(&mut self, asker: &Asker<'_>, name: &At<String>) {
+    fn missing_for(&mut self, asker: &Asker<'_>, name: &Word) {
         let who = self.services[asker.number as usize].definition.name.clone();
         self.missing(&who, asker.key, name);
     }
 
     /// Reports a name, unless it is that of a service whose file was refused, or of an instance of one.
-    fn missing(&mut self, who: &str, key: &str, name: &At<String>) {
-        if self.unread.has(&name.value) {
+    fn missing(&mut self, who: &str, key: &str, name: &Word) {
+        if self.unread.has(&name.text) {
             return;
         }
-        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.value));
+        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.text));
         let finding = error(self.findings, name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
-            let mut near = Nearest::to(&name.value);
+            let mut near = Nearest::to(&name.text);
             self.names.all().iter().filter(|name| !names::is_template(name)).for_each(|name| near.offer(name));
             if let Some(near) = near.found() {
                 finding.help(format_args!("did you mean {}?", Shown(near)));
@@ -273,41 +255,31 @@ impl Names {
 }
 
 /// A service that a definition names.
-struct Asked {
+struct Asked<'a> {
     relation: Relation,
     key: &'static str,
     /// Asked of the named one, not of the one that names it.
     turned: bool,
-    name: At<String>,
+    name: &'a Word,
 }
 
 /// All services that a definition names, in relations and expressions.
-fn ask(definition: &Definition, asked: &mut Vec<Asked>) {
-    for (turned, relations) in [(false, &definition.relations), (true, &definition.inverse_relations)] {
-        for (relation, name) in relations {
-            let key = if turned { turned_name(*relation) } else { relation.name() };
-            asked.push(Asked { relation: *relation, key, turned, name: name.clone() });
-        }
-    }
-    for (expression, relation, key) in [
-        (&definition.while_on, Relation::Observes, "while"),
-        (&definition.start_on, Relation::Listens, "start-on"),
-        (&definition.stop_on, Relation::Listens, "stop-on"),
-    ] {
-        let mut pending: Vec<&Expression> = Vec::new();
-        pending.extend(expression.as_ref().map(|at| &at.value));
-        while let Some(expression) = pending.pop() {
-            let (left, right) = children(expression);
-            pending.extend(right);
-            pending.extend(left);
-            match expression {
-                Expression::Up(name) | Expression::Failed(name) => {
-                    asked.push(Asked { relation, key, turned: false, name: name.clone() });
-                }
-                Expression::And(..) | Expression::Or(..) | Expression::Not(_) | Expression::Fact { .. } => {}
+fn asked(given: &[Given]) -> Vec<Asked<'_>> {
+    let mut asked = Vec::new();
+    for given in given {
+        let (relation, turned) = match given.key.value {
+            Value::Relation(relation) | Value::Expression(relation) => (relation, false),
+            Value::Inverse(relation) => (relation, true),
+            _ => continue,
+        };
+        for name in &given.words {
+            // In a relation all are texts; in an expression the others are no services.
+            if matches!(name.token, Token::Text | Token::Up | Token::Failed) {
+                asked.push(Asked { relation, key: given.key.name, turned, name });
             }
         }
     }
+    asked
 }
 
 /// The key that writes a relation from the other end.

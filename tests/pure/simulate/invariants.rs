@@ -11,7 +11,8 @@ use pintle::database::{Image, service};
 use pintle::engine::{Engine, Outcome, Standing, Verb};
 use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
 use pintle::ident::SlotId;
-use pintle::lang::definition::{Definition, Expression, Kind};
+use pintle::lang::attribute;
+use pintle::lang::definition::{Definition, Kind, Token, Word};
 
 use super::world::{Broken, Trace};
 
@@ -175,47 +176,56 @@ impl<'a> Judge<'a> {
         let template = name.as_str().split_once('@').map(|(before, _)| format!("{before}@"));
         let of = |name: &str| self.definitions.get(name);
         let definition = of(name.as_str()).or_else(|| of(&template?));
-        match definition.and_then(|definition| definition.while_on.as_ref()) {
-            Some(expression) => self.value(engine, &expression.value),
+        match definition.and_then(|definition| definition.given("while")) {
+            Some(given) => self.value(engine, &mut &given.words[..]),
             None => Value::On,
         }
     }
 
-    fn value(&self, engine: &Engine<'_>, expression: &Expression) -> Value {
+    /// The value of the expression that these words begin with; they are taken away.
+    fn value(&self, engine: &Engine<'_>, words: &mut &[Word]) -> Value {
         let phase = |name: &str| self.image.find(name.as_bytes()).map(|at| engine.published(at).phase);
-        match expression {
-            Expression::And(a, b) => self.value(engine, a).min(self.value(engine, b)),
-            Expression::Or(a, b) => self.value(engine, a).max(self.value(engine, b)),
-            Expression::Not(a) => match self.value(engine, a) {
+        let (node, rest) = words.split_first().expect("a node");
+        *words = rest;
+        match node.token {
+            Token::And => self.value(engine, words).min(self.value(engine, words)),
+            Token::Or => self.value(engine, words).max(self.value(engine, words)),
+            Token::Not => match self.value(engine, words) {
                 Value::Off => Value::On,
                 Value::Changing => Value::Changing,
                 Value::On => Value::Off,
             },
-            Expression::Up(name) => match phase(&name.value) {
+            Token::Up => match phase(&node.text) {
                 Some(Phase::Up) => Value::On,
                 Some(Phase::Restarting) => Value::Changing,
                 _ => Value::Off,
             },
-            Expression::Failed(name) => {
-                if phase(&name.value) == Some(Phase::Failed) {
+            Token::Failed => {
+                if phase(&node.text) == Some(Phase::Failed) {
                     Value::On
                 } else {
                     Value::Off
                 }
             }
-            Expression::Fact { name, attributes } => {
+            Token::Fact => {
+                let mut asked = Vec::new();
+                while let [Word { token: Token::Attribute, text, .. }, rest @ ..] = *words {
+                    *words = rest;
+                    asked.push(attribute(text));
+                }
                 let matches = |(fact, _): &(String, u32)| {
                     let mut words = fact.split(' ');
-                    let named = words.next() == Some(name.value.as_str());
+                    let named = words.next() == Some(node.text.as_str());
                     let words: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
                     named
-                        && attributes.iter().all(|asked| {
-                            let found = words.iter().any(|(key, value)| *key == asked.key && glob(&asked.glob, value));
-                            found != asked.negated
+                        && asked.iter().all(|(name, negated, pattern)| {
+                            let found = words.iter().any(|(key, value)| key == name && glob(pattern, value));
+                            found != *negated
                         })
                 };
                 if self.facts.iter().any(matches) { Value::On } else { Value::Off }
             }
+            other => panic!("{other:?} is no node"),
         }
     }
 
