@@ -10,19 +10,15 @@ pub fn stamp(realtime_ns: u64) -> [u8; STAMP_BYTES] {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days as i64); // at most 213,504
     let mut text = *b"0000-00-00T00:00:00.000000Z";
-    for (at, width, value) in [
-        (0, 4, year as u64),
-        (5, 2, month as u64),
-        (8, 2, day as u64),
-        (11, 2, second / 3600),
-        (14, 2, second / 60 % 60),
-        (17, 2, second % 60),
-        (20, 6, microseconds),
-    ] {
-        let mut rest = value;
-        for place in text.iter_mut().skip(at).take(width).rev() {
-            *place = b'0' + (rest % 10) as u8;
+    // From behind: what is no digit parts one number from the next.
+    let numbers = [microseconds, second % 60, second / 60 % 60, second / 3600, day as u64, month as u64, year as u64];
+    let (mut numbers, mut rest) = (numbers.iter(), 0);
+    for place in text.iter_mut().rev() {
+        if *place == b'0' {
+            *place += (rest % 10) as u8;
             rest /= 10;
+        } else {
+            rest = numbers.next().copied().unwrap_or(0);
         }
     }
     text

@@ -179,8 +179,10 @@ impl<'a> Orders<'a> {
         let row: Option<[u32; TEXT_ROW]> = words::read_row(self.words, self.text_at(text));
         let Some(row) = row else { return false };
         let mut from = row.iter().skip(1);
-        for (to, word) in instance.chunks_exact_mut(4).chain(pass.chunks_exact_mut(4)).zip(&mut from) {
-            to.copy_from_slice(&word.to_le_bytes());
+        for place in [&mut instance[..], pass] {
+            for (to, word) in place.chunks_exact_mut(4).zip(&mut from) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
         }
         instance[INSTANCE_BYTES_MAX] = 0;
         pass[PASS_BYTES_MAX - 1] = 0;

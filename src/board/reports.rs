@@ -203,6 +203,33 @@ pub struct ReportRow {
     pub delay_ms: u32,
 }
 
+impl ReportRow {
+    /// As it stands in a row, behind the counter.
+    pub fn words(&self) -> [u32; ROW] {
+        let mut row = [0; ROW];
+        row[STATE] = self.state as u32;
+        row[ORDER] = self.order.0;
+        row[LIFE] = self.life.0;
+        row[ATTEMPT] = self.attempt;
+        row[PID] = self.pid;
+        row[AUXILIARY] = self.auxiliary;
+        row[EXIT] = self.exit.to_word();
+        row[FAILURE] = self.failure;
+        row[RESTARTS] = self.restarts;
+        row[DEATHS] = self.deaths;
+        row[RELOADED] = self.reloaded;
+        row[SIGNALLED] = self.signalled;
+        row[DELAY] = self.delay_ms;
+        let mut wide = |at: usize, value: u64| (row[at], row[at + 1]) = (value as u32, (value >> 32) as u32);
+        wide(BEGAN, self.began);
+        wide(READY, self.ready);
+        wide(SINCE, self.since.0);
+        wide(SPAWNED, self.spawned.0);
+        wide(DEADLINE, self.deadline.0);
+        row
+    }
+}
+
 /// Words that reports take.
 pub const fn words(geometry: &Geometry) -> usize {
     ROWS + geometry.slots() as usize * ROW
@@ -263,32 +290,10 @@ impl<'a> Reports<'a> {
         if slot.0 >= self.geometry.slots() {
             return;
         }
+        let fresh = report.words();
         words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
-            for (at, value) in [
-                (STATE, report.state as u32),
-                (ORDER, report.order.0),
-                (LIFE, report.life.0),
-                (ATTEMPT, report.attempt),
-                (PID, report.pid),
-                (AUXILIARY, report.auxiliary),
-                (EXIT, report.exit.to_word()),
-                (FAILURE, report.failure),
-                (RESTARTS, report.restarts),
-                (DEATHS, report.deaths),
-                (RELOADED, report.reloaded),
-                (SIGNALLED, report.signalled),
-                (DELAY, report.delay_ms),
-            ] {
-                words::store(row, at, value);
-            }
-            for (at, value) in [
-                (BEGAN, report.began),
-                (READY, report.ready),
-                (SINCE, report.since.0),
-                (SPAWNED, report.spawned.0),
-                (DEADLINE, report.deadline.0),
-            ] {
-                words::store_u64(row, at, value);
+            for (at, value) in fresh.iter().enumerate().skip(1) {
+                words::store(row, at, *value);
             }
         });
     }

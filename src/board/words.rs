@@ -72,23 +72,28 @@ pub fn store_u64(words: &[AtomicU32], at: usize, value: u64) {
 
 /// Reads the `N` words of a row whose first word is its sequence counter. `None` while it is being written.
 pub fn read_row<const N: usize>(words: &[AtomicU32], at: usize) -> Option<[u32; N]> {
-    let row = words.get(at..at + N)?;
+    let mut copy = [0; N];
+    words.get(at..at + N).is_some_and(|row| read_whole(row, &mut copy)).then_some(copy)
+}
+
+/// The same for rows of any length; false while it is being written.
+#[inline(never)]
+fn read_whole(row: &[AtomicU32], copy: &mut [u32]) -> bool {
     for _ in 0..TRIES {
         let before = row[0].load(Ordering::Acquire);
         if before & 1 == 1 {
             core::hint::spin_loop();
             continue;
         }
-        let mut copy = [0; N];
         for (to, from) in copy.iter_mut().zip(row) {
             *to = from.load(Ordering::Relaxed);
         }
         fence(Ordering::Acquire);
         if row[0].load(Ordering::Relaxed) == before {
-            return Some(copy);
+            return true;
         }
     }
-    None
+    false
 }
 
 /// Writes a row: `change` stores what it likes into the words behind the counter.

@@ -4,7 +4,7 @@
 //! locks), no allocation, nothing that can panic, no store outside the own stack. All of it is undone for the parent by
 //! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
 
-use super::draft::Limit;
+use super::draft::{Plan, Text};
 use super::step::Step;
 use crate::sys::raw::{nr, syscall};
 use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
@@ -12,29 +12,14 @@ use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
 /// Descriptors that one child can be given.
 pub const PASSES_MAX: usize = 16;
 
-/// Everything that the child does. Plain data in the memory of its stack.
+/// Everything that the child does. Plain data in the memory of its stack, the plan's slices too.
 #[derive(Clone, Copy)]
-pub struct Task {
-    pub program: *const u8,
+pub struct Task<'a> {
+    pub plan: &'a Plan<'a>,
     pub arguments: *const *const u8,
     pub environment: *const *const u8,
-    /// Null: stay.
-    pub directory: *const u8,
-    /// Null: stay.
-    pub root: *const u8,
-    pub groups: *const u32,
-    pub limits: *const Limit,
     pub moves: *mut Move,
-    /// None: keep the parent's.
-    pub group_count: Option<usize>,
-    pub limit_count: usize,
     pub move_count: usize,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
-    pub umask: Option<u32>,
-    pub nice: Option<i32>,
-    pub no_new_privileges: bool,
-    pub controlling_terminal: bool,
     /// The write end of the status pipe. With `unshare_from`, the first of the stack's own low numbers.
     pub status: i32,
     /// Not 0: the descriptor table is still the parent's; a copy of what is below this number is to become ours.
@@ -67,7 +52,7 @@ struct Failure(Step, i32);
 pub extern "C" fn run(task: usize) -> ! {
     // SAFETY: `Draft::spawn` passes a task in the memory of this stack, which nobody else touches while we run.
     unsafe {
-        let task = &*(task as *const Task);
+        let task = &*(task as *const Task<'_>);
         let mut status = task.status;
         // `follow` returns only with a failure.
         if let Err(Failure(step, errno)) = follow(task, &mut status) {
@@ -86,74 +71,77 @@ unsafe fn tell(status: i32, step: Step, errno: i32) {
     unsafe { syscall(nr::WRITE, status as usize, record.as_ptr() as usize, 8, 0, 0) };
 }
 
-/// One system call as a step.
-unsafe fn take(step: Step, number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize, Failure> {
+/// One system call as a step, with three arguments and zeros behind them.
+#[inline(never)]
+unsafe fn take(step: Step, number: usize, a: usize, b: usize, c: usize) -> Result<usize, Failure> {
     // SAFETY: the caller's.
-    match unsafe { syscall(number, a, b, c, d, e) } {
+    match unsafe { syscall(number, a, b, c, 0, 0) } {
         error if (-4095..0).contains(&error) => Err(Failure(step, error.wrapping_neg() as i32)),
         value => Ok(value as usize),
     }
 }
 
 /// Everything, in the order of `Step`. `status` follows the pipe where it moves.
-unsafe fn follow(task: &Task, status: &mut i32) -> Result<(), Failure> {
+unsafe fn follow(task: &Task<'_>, status: &mut i32) -> Result<(), Failure> {
     // SAFETY: every pointer of the task is valid for the calls; see `run`.
     unsafe {
         reset_handlers(task.signals_changed);
         if task.unshare_from != 0 {
             unshare(task, *status)?;
         }
-        take(Step::Session, nr::SETSID, 0, 0, 0, 0, 0)?;
+        take(Step::Session, nr::SETSID, 0, 0, 0)?;
         descriptors(task, status)?;
-        if task.controlling_terminal {
-            take(Step::Terminal, nr::IOCTL, 0, TIOCSCTTY, 0, 0, 0)?;
+        let plan = task.plan;
+        if plan.controlling_terminal {
+            take(Step::Terminal, nr::IOCTL, 0, TIOCSCTTY, 0)?;
         }
-        for limit in core::slice::from_raw_parts(task.limits, task.limit_count) {
+        for limit in plan.limits {
             let values = &raw const *limit as usize; // soft and hard come first, as in struct rlimit64
-            take(Step::Limits, nr::PRLIMIT64, 0, limit.resource as usize, values, 0, 0)?;
+            take(Step::Limits, nr::PRLIMIT64, 0, limit.resource as usize, values)?;
         }
-        if let Some(nice) = task.nice {
-            take(Step::Nice, nr::SETPRIORITY, 0, 0, nice as usize, 0, 0)?;
+        if let Some(nice) = plan.nice {
+            take(Step::Nice, nr::SETPRIORITY, 0, 0, nice as usize)?;
         }
-        if let Some(umask) = task.umask {
+        if let Some(umask) = plan.umask {
             syscall(nr::UMASK, umask as usize, 0, 0, 0, 0); // cannot fail
         }
-        if !task.root.is_null() {
-            take(Step::Root, nr::CHROOT, task.root as usize, 0, 0, 0, 0)?;
-            take(Step::Root, nr::CHDIR, c"/".as_ptr() as usize, 0, 0, 0, 0)?;
+        if let Some(root) = plan.root {
+            take(Step::Root, nr::CHROOT, root.as_ptr() as usize, 0, 0)?;
+            take(Step::Root, nr::CHDIR, c"/".as_ptr() as usize, 0, 0)?;
         }
         // First with the parent's rights; where even root may not (a network file system), with the child's.
-        let entered = match enter(task.directory) {
-            Err(Failure(_, EACCES)) if task.uid.is_some() => false,
+        let entered = match enter(plan.directory) {
+            Err(Failure(_, EACCES)) if plan.uid.is_some() => false,
             other => other.map(|()| true)?,
         };
-        if task.no_new_privileges {
-            take(Step::NoNewPrivileges, nr::PRCTL, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)?;
+        if plan.no_new_privileges {
+            take(Step::NoNewPrivileges, nr::PRCTL, PR_SET_NO_NEW_PRIVS, 1, 0)?;
         }
-        if let Some(count) = task.group_count {
-            take(Step::Groups, nr::SETGROUPS, count, task.groups as usize, 0, 0, 0)?;
+        if let Some(groups) = plan.groups {
+            take(Step::Groups, nr::SETGROUPS, groups.len(), groups.as_ptr() as usize, 0)?;
         }
-        if let Some(gid) = task.gid {
-            take(Step::Group, nr::SETRESGID, gid as usize, gid as usize, gid as usize, 0, 0)?;
+        if let Some(gid) = plan.gid {
+            take(Step::Group, nr::SETRESGID, gid as usize, gid as usize, gid as usize)?;
         }
-        if let Some(uid) = task.uid {
-            take(Step::User, nr::SETRESUID, uid as usize, uid as usize, uid as usize, 0, 0)?;
+        if let Some(uid) = plan.uid {
+            take(Step::User, nr::SETRESUID, uid as usize, uid as usize, uid as usize)?;
         }
         if !entered {
-            enter(task.directory)?;
+            enter(plan.directory)?;
         }
         let nothing_blocked = SignalSet::EMPTY.words();
         syscall(nr::RT_SIGPROCMASK, SIG_SETMASK, nothing_blocked.as_ptr() as usize, 0, KERNEL_SET_BYTES, 0);
         let (arguments, environment) = (task.arguments as usize, task.environment as usize);
-        take(Step::Execute, nr::EXECVE, task.program as usize, arguments, environment, 0, 0)?;
+        let program = plan.program.map_or(0, |program| program.as_ptr() as usize); // `Draft::spawn` refuses none
+        take(Step::Execute, nr::EXECVE, program, arguments, environment)?;
     }
     Ok(())
 }
 
-unsafe fn enter(directory: *const u8) -> Result<(), Failure> {
-    if !directory.is_null() {
+unsafe fn enter(directory: Option<Text>) -> Result<(), Failure> {
+    if let Some(directory) = directory {
         // SAFETY: NUL-terminated text; see `Text`.
-        unsafe { take(Step::Directory, nr::CHDIR, directory as usize, 0, 0, 0, 0)? };
+        unsafe { take(Step::Directory, nr::CHDIR, directory.as_ptr() as usize, 0, 0)? };
     }
     Ok(())
 }
@@ -171,23 +159,23 @@ unsafe fn reset_handlers(mut changed: u64) {
 
 /// Makes the descriptor table our own, then closes what the low numbers hold of other children: a pipe of theirs that
 /// we kept open would not end for its reader.
-unsafe fn unshare(task: &Task, first: i32) -> Result<(), Failure> {
+unsafe fn unshare(task: &Task<'_>, first: i32) -> Result<(), Failure> {
     let all = u32::MAX as usize;
     let (low, high) = (first as usize, (first as usize).wrapping_add(super::LOW_PER_STACK as usize));
     // SAFETY: no memory is involved.
     unsafe {
-        take(Step::Unshare, nr::CLOSE_RANGE, task.unshare_from as usize, all, CLOSE_RANGE_UNSHARE, 0, 0)?;
+        take(Step::Unshare, nr::CLOSE_RANGE, task.unshare_from as usize, all, CLOSE_RANGE_UNSHARE)?;
         tell(first, Step::Unshared, 0);
         if low > super::LOW_FIRST as usize {
-            take(Step::Unshare, nr::CLOSE_RANGE, super::LOW_FIRST as usize, low.wrapping_sub(1), 0, 0, 0)?;
+            take(Step::Unshare, nr::CLOSE_RANGE, super::LOW_FIRST as usize, low.wrapping_sub(1), 0)?;
         }
-        take(Step::Unshare, nr::CLOSE_RANGE, high, all, 0, 0, 0)?;
+        take(Step::Unshare, nr::CLOSE_RANGE, high, all, 0)?;
     }
     Ok(())
 }
 
 /// Puts descriptors in place; everything else above 2 closes at exec.
-unsafe fn descriptors(task: &Task, status: &mut i32) -> Result<(), Failure> {
+unsafe fn descriptors(task: &Task<'_>, status: &mut i32) -> Result<(), Failure> {
     // SAFETY: the moves lie in the memory of our stack; see `run`.
     unsafe {
         let end = task.moves.add(task.move_count);
@@ -215,9 +203,9 @@ unsafe fn descriptors(task: &Task, status: &mut i32) -> Result<(), Failure> {
         while at != end {
             let (source, target) = ((*at).source as usize, (*at).target as usize);
             if source == target {
-                take(Step::Descriptors, nr::FCNTL, source, F_SETFD, 0, 0, 0)?;
+                take(Step::Descriptors, nr::FCNTL, source, F_SETFD, 0)?;
             } else {
-                take(Step::Descriptors, nr::DUP3, source, target, 0, 0, 0)?;
+                take(Step::Descriptors, nr::DUP3, source, target, 0)?;
             }
             at = at.add(1);
         }
@@ -226,7 +214,7 @@ unsafe fn descriptors(task: &Task, status: &mut i32) -> Result<(), Failure> {
 }
 
 /// Whether something is to go to this number.
-unsafe fn is_target(task: &Task, number: i32) -> bool {
+unsafe fn is_target(task: &Task<'_>, number: i32) -> bool {
     // SAFETY: as in `descriptors`.
     unsafe {
         let end = task.moves.add(task.move_count);
@@ -243,21 +231,23 @@ unsafe fn is_target(task: &Task, number: i32) -> bool {
 
 unsafe fn move_up(number: i32, free: i32) -> Result<i32, Failure> {
     // SAFETY: no memory is involved.
-    let moved = unsafe { take(Step::Descriptors, nr::FCNTL, number as usize, F_DUPFD_CLOEXEC, free as usize, 0, 0)? };
+    let moved = unsafe { take(Step::Descriptors, nr::FCNTL, number as usize, F_DUPFD_CLOEXEC, free as usize)? };
     Ok(moved as i32)
 }
 
 /// In one call; where a sandbox does not know it, one by one as far as the limit of descriptors goes.
-unsafe fn mark_all_close_on_exec(task: &Task) -> Result<(), Failure> {
+unsafe fn mark_all_close_on_exec(task: &Task<'_>) -> Result<(), Failure> {
     // SAFETY: no memory is involved but the limit, which outlives the call.
     unsafe {
-        let marked = take(Step::Descriptors, nr::CLOSE_RANGE, 3, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0);
+        let marked = take(Step::Descriptors, nr::CLOSE_RANGE, 3, u32::MAX as usize, CLOSE_RANGE_CLOEXEC);
         if marked.is_ok() || task.unshare_from != 0 {
             return marked.map(|_| ());
         }
         const RLIMIT_NOFILE: usize = 7; // the same on every architecture that we have
         let mut limit = [0u64; 2];
-        take(Step::Descriptors, nr::PRLIMIT64, 0, RLIMIT_NOFILE, 0, limit.as_mut_ptr() as usize, 0)?;
+        if syscall(nr::PRLIMIT64, 0, RLIMIT_NOFILE, 0, limit.as_mut_ptr() as usize, 0) != 0 {
+            return marked.map(|_| ());
+        }
         let mut number = 3;
         while number < limit[0] && number < 1 << 20 {
             syscall(nr::FCNTL, number as usize, F_SETFD, FD_CLOEXEC, 0, 0); // EBADF where nothing is open

@@ -6,10 +6,12 @@
 
 use super::child::{Move, PASSES_MAX, Task};
 use super::stacks::{AREA_BYTES, STACK_BYTES_MIN};
-use super::{Errno, LOW_END, Pending, Result, Spawner, status_pipe};
+use super::{Errno, LOW_END, Pending, Result, Spawner, low_of, status_pipe};
 use core::ffi::CStr;
-use core::ptr;
+use core::ptr::{self, NonNull};
+use core::slice;
 use core::sync::atomic::AtomicU32;
+use heapless::Vec;
 use pintle::limits::{ARGUMENTS_MAX, GROUPS_MAX};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -22,17 +24,19 @@ const LIMITS_MAX: usize = 16;
 
 /// NUL-terminated text that a child can see. Valid for the draft that made it, and for ever if by `Text::lasting`.
 #[derive(Clone, Copy, Debug)]
-pub struct Text(*const u8);
+pub struct Text(NonNull<u8>);
 
 impl Text {
     /// Text that stays where it is, such as in a mapped database: not copied.
     pub const fn lasting(text: &'static CStr) -> Text {
-        Text(text.as_ptr().cast())
+        match NonNull::new(text.as_ptr().cast_mut().cast()) {
+            Some(text) => Text(text),
+            None => Text(NonNull::dangling()), // no reference is null
+        }
     }
 
-    /// The same for bytes whose last is NUL (EINVAL otherwise). An earlier NUL ends the text.
-    pub fn lasting_bytes(bytes: &'static [u8]) -> Result<Text> {
-        if bytes.last() == Some(&0) { Ok(Text(bytes.as_ptr())) } else { Err(Errno::INVAL) }
+    pub(super) fn as_ptr(self) -> *const u8 {
+        self.0.as_ptr()
     }
 }
 
@@ -139,7 +143,7 @@ impl<'s> Draft<'s> {
         }
         // SAFETY: as above.
         unsafe { to.write(0) };
-        Text(start)
+        NonNull::new(start).map_or(Text::lasting(c""), Text)
     }
 
     /// Adds the next argument, beginning with argument 0.
@@ -147,7 +151,7 @@ impl<'s> Draft<'s> {
         if self.environment_at.is_some() || self.count >= ARGUMENTS_MAX {
             return self.refuse(Refused::TooMany);
         }
-        self.push(text.0);
+        self.push(text.as_ptr());
     }
 
     /// Adds a variable, `NAME=VALUE`. After all arguments.
@@ -156,7 +160,7 @@ impl<'s> Draft<'s> {
         if self.count - self.environment_at.unwrap_or(0) >= ARGUMENTS_MAX {
             return self.refuse(Refused::TooMany);
         }
-        self.push(text.0);
+        self.push(text.as_ptr());
     }
 
     /// What it was first that did not fit, if anything did not: nothing will be started.
@@ -179,56 +183,48 @@ impl<'s> Draft<'s> {
             return Err(Errno::TOOBIG);
         }
         let groups = plan.groups.unwrap_or_default();
-        if groups.len() > GROUPS_MAX || plan.limits.len() > LIMITS_MAX || plan.descriptors.len() > PASSES_MAX {
+        let too_many = groups.len() > GROUPS_MAX || plan.limits.len() > LIMITS_MAX;
+        if too_many || plan.descriptors.len() > PASSES_MAX || plan.program.is_none() {
             return Err(Errno::INVAL);
         }
-        let program = plan.program.ok_or(Errno::INVAL)?.0;
         let (status, status_of_child) = status_pipe()?;
         let mut status_number = status_of_child.as_raw_fd();
-        let mut moves = [Move { source: -1, target: -1 }; PASSES_MAX + 1];
-        for (to, pass) in moves.iter_mut().zip(plan.descriptors) {
-            *to = Move { source: pass.source.as_raw_fd(), target: pass.target };
+        let (first, mut shared, mut ticket) = (self.index.map_or(0, low_of), Vec::new(), None);
+        if let (Some(stack), true) = (self.index, plan.share_descriptors) {
+            let answer = self.spawner.share(stack, status_number, plan.descriptors, &mut shared);
+            ticket = answer.inspect_err(|_| self.release_low())?;
         }
-        let passed = moves.get_mut(..plan.descriptors.len()).unwrap_or_default();
-        let shared = match self.index {
-            Some(stack) if plan.share_descriptors && self.spawner.filler.is_some() => {
-                self.spawner.share(stack, &mut status_number, passed)
-            }
-            Some(_) | None => Ok(None),
+        let low = |number| shared.iter().position(|source| *source == number).map_or(number, |at| first + at as i32);
+        status_number = low(status_number);
+        let mut moves: Vec<Move, { PASSES_MAX + 1 }> = Vec::new();
+        for pass in plan.descriptors {
+            let _ = moves.push(Move { source: low(pass.source.as_raw_fd()), target: pass.target }); // asked above
+        }
+        if let Some(target) = plan.status_target {
+            let _ = moves.push(Move { source: status_number, target }); // one more than passes
+        }
+        let groups = (self.copy(groups)?, groups.len());
+        let limits = (self.copy(plan.limits)?, plan.limits.len());
+        let moves = (self.copy(&moves)?, moves.len());
+        let plan = self.copy(slice::from_ref(plan))?;
+        // SAFETY: all of it was just copied, and stays until the child is gone.
+        let plan = unsafe {
+            (*plan).limits = slice::from_raw_parts(limits.0, limits.1);
+            (*plan).groups = (*plan).groups.map(|_| slice::from_raw_parts(groups.0, groups.1));
+            &*plan
         };
-        let ticket = shared.inspect_err(|_| self.release_low())?;
-        let mut count = plan.descriptors.len();
-        if let (Some(target), Some(last)) = (plan.status_target, moves.get_mut(count)) {
-            *last = Move { source: status_number, target };
-            count += 1;
-        }
-        let moves = moves.get_mut(..count).unwrap_or_default();
-        let path = |text: Option<Text>| text.map_or(ptr::null(), |text| text.0);
-        let environment = self.environment_at.unwrap_or(0);
         let task = Task {
-            program,
+            plan,
             arguments: self.vector,
             // SAFETY: within the vector.
-            environment: unsafe { self.vector.add(environment) },
-            directory: path(plan.directory),
-            root: path(plan.root),
-            groups: self.copy(groups)?,
-            limits: self.copy(plan.limits)?,
-            moves: self.copy(moves)?,
-            group_count: plan.groups.map(<[u32]>::len),
-            limit_count: plan.limits.len(),
-            move_count: moves.len(),
-            uid: plan.uid,
-            gid: plan.gid,
-            umask: plan.umask,
-            nice: plan.nice,
-            no_new_privileges: plan.no_new_privileges,
-            controlling_terminal: plan.controlling_terminal,
+            environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
+            moves: moves.0,
+            move_count: moves.1,
             status: status_number,
             unshare_from: if ticket.is_some() { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
-        let task: *const Task = self.copy(core::slice::from_ref(&task))?;
+        let task: *const Task<'_> = self.copy(slice::from_ref(&task))?;
         let top = self.low as usize & !63;
         // SAFETY: just written, in the area, which nobody else touches until the child is gone.
         let answer = self.spawner.start(self.index, unsafe { &*task }, top, pid_word);

@@ -32,7 +32,7 @@ use pintle::limits::STACKS;
 use rustix::io::DupFlags;
 use rustix::pipe::PipeFlags;
 use stacks::Stacks;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 
 /// The first number of the descriptors that are kept for stacks in shared-descriptor mode: stack K has the
 /// `LOW_PER_STACK` numbers from `LOW_FIRST + LOW_PER_STACK * K` on. Those below it are for what the program holds at
@@ -175,84 +175,84 @@ impl Spawner {
             && ticket.is_none_or(|ticket| ticket == *owner)
         {
             *owner = 0;
-            let first = LOW_FIRST + LOW_PER_STACK * stack as i32;
+            let first = low_of(stack);
             for number in first..first + LOW_PER_STACK {
                 let _ = place(filler.as_fd(), number); // dup3 onto an open number fails only with EINTR, tried again
             }
         }
     }
 
-    /// Puts status pipe and sources into the low numbers of the stack, and makes the moves say so; gives the ticket.
-    /// None if they do not fit: then nothing has changed.
-    fn share(&mut self, stack: usize, status: &mut i32, passes: &mut [child::Move]) -> Result<Option<u32>> {
-        let first = LOW_FIRST + LOW_PER_STACK * stack as i32;
-        let high = |source: i32| source >= LOW_FIRST;
-        // Several targets may have one source (output and error): it takes one number.
-        let mut sources = [-1; LOW_PER_STACK as usize];
-        let mut taken = 1;
-        for pass in passes.iter().filter(|pass| high(pass.source)) {
-            if sources.get(1..taken).unwrap_or_default().contains(&pass.source) {
-                continue;
-            }
-            match sources.get_mut(taken) {
-                Some(free) => *free = pass.source,
-                None => return Ok(None),
-            }
-            taken += 1;
+    /// Puts the status pipe and the sources of passes into the low numbers of the stack, in the order in which they are
+    /// in `sources` then; gives the ticket. None if they do not fit, or sharing is off: then nothing has changed.
+    fn share(
+        &mut self,
+        stack: usize,
+        status: i32,
+        passes: &[Pass<'_>],
+        sources: &mut heapless::Vec<i32, { LOW_PER_STACK as usize }>,
+    ) -> Result<Option<u32>> {
+        if self.filler.is_none() {
+            return Ok(None);
         }
-        let ticket = self.last_ticket.wrapping_add(1).max(1);
-        self.last_ticket = ticket;
+        let _ = sources.push(status); // it is empty
+        for pass in passes {
+            // What is below is there for the child anyway. Several targets may have one source (output and error).
+            let source = pass.source.as_raw_fd();
+            if source >= LOW_FIRST && !sources.contains(&source) && sources.push(source).is_err() {
+                sources.clear();
+                return Ok(None);
+            }
+        }
+        self.last_ticket = self.last_ticket.wrapping_add(1).max(1);
         if let Some(owner) = self.low_owner.get_mut(stack) {
-            *owner = ticket;
+            *owner = self.last_ticket;
         }
-        sources[0] = *status;
-        for (number, source) in (first..).zip(sources).take(taken) {
+        for (number, source) in (low_of(stack)..).zip(sources.iter()) {
             // SAFETY: the caller's descriptors are open; see `Pass` and `Draft::spawn`.
-            place(unsafe { BorrowedFd::borrow_raw(source) }, number)?;
+            place(unsafe { BorrowedFd::borrow_raw(*source) }, number)?;
         }
-        for pass in passes.iter_mut().filter(|pass| high(pass.source)) {
-            let at = sources.iter().skip(1).position(|source| *source == pass.source);
-            pass.source = at.map_or(pass.source, |at| first + 1 + at as i32);
-        }
-        *status = first;
-        Ok(Some(ticket))
+        Ok(Some(self.last_ticket))
     }
 
     /// The clone itself. `task` lies in the memory of the stack.
-    fn start(&mut self, index: Option<usize>, task: &child::Task, top: usize, pid_word: &AtomicU32) -> Result<u32> {
+    fn start(&mut self, index: Option<usize>, task: &child::Task<'_>, top: usize, pid_word: &AtomicU32) -> Result<u32> {
         const SIGCHLD: usize = 17;
         let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
         let word = self.stacks.word(index);
-        let clone = |sharing: usize| {
+        loop {
+            let shares = index.is_some() && !self.only_fork;
+            let sharing = if shares { raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files } else { 0 };
             let flags = sharing | raw::CLONE_PARENT_SETTID | SIGCHLD;
+            word.store(u32::from(shares), Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
             // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
             // returns and is written for this; the word of the stack stays for ever, and the pid word, which is
             // borrowed, is written before clone returns.
-            raw::answer(unsafe {
+            let answer = raw::answer(unsafe {
                 raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
-            })
-        };
-        let pid = if index.is_some() && !self.only_fork {
-            word.store(1, Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
-            let answer = clone(raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files);
-            if answer.is_err() {
-                word.store(0, Ordering::Relaxed);
-            }
+            });
             match answer {
-                // An emulator (qemu's user mode) that cannot share memory between processes. So it will be next time.
-                Err(Errno::INVAL) => {
-                    self.only_fork = true;
-                    clone(0)?
+                Ok(pid) => {
+                    // The kernel has written it before the child began; qemu's user mode writes it into the child's copy
+                    // only.
+                    pid_word.store(pid as u32, Ordering::Relaxed);
+                    return Ok(pid as u32);
                 }
-                other => other?,
+                Err(error) => {
+                    word.store(0, Ordering::Relaxed);
+                    if !shares || error != Errno::INVAL {
+                        return Err(error);
+                    }
+                }
             }
-        } else {
-            clone(0)?
-        };
-        // The kernel has written it before the child began; qemu's user mode writes it into the child's copy only.
-        pid_word.store(pid as u32, Ordering::Relaxed);
-        Ok(pid as u32)
+            // An emulator (qemu's user mode) that cannot share memory between processes. So it will be next time.
+            self.only_fork = true;
+        }
     }
+}
+
+/// The first of the low numbers of a stack.
+fn low_of(stack: usize) -> i32 {
+    LOW_FIRST + LOW_PER_STACK * stack as i32
 }
 
 /// Makes `number` a close-on-exec copy of `source`, closing what it was.
