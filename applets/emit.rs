@@ -14,7 +14,7 @@ use super::{Applet, Family, Words, exit, failed, failed_at};
 use crate::host::control::Next;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::process::{self, Vector};
+use crate::sys::process;
 use crate::sys::spawn::{News, Pass, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
@@ -98,8 +98,8 @@ fn keep(line: &str, pid: Option<u32>) -> Result<i32, i32> {
         });
         let mut poll = poll.map_err(|error| failed("cannot wait", error))?;
         let mut ended = false;
-        for news in poll.wait(None) {
-            match news.token {
+        for at in 0..poll.wait(None) {
+            match poll.news(at).token {
                 1 => return Ok(exit::DONE),
                 _ => ended = true,
             }
@@ -120,9 +120,12 @@ fn null_output() -> Result<(), Errno> {
 /// Starts a keeper for this process, waits until the condition is on, and becomes the command.
 fn hold_for(given: &Given, line: &str, words: &[&str], mut command: Arguments) -> Result<i32, i32> {
     let Some(program) = command.clone().next_c_str() else { return Err(given.misuse("which command?", "".as_ref())) };
-    let mut arguments: Vector<'_, { ARGUMENTS_MAX + 1 }> = Vector::new();
+    let mut arguments = Vec::new();
     while let Some(argument) = command.next_c_str() {
-        arguments.push(argument).map_err(|_| given.misuse("too many arguments", "".as_ref()))?;
+        arguments.push(argument);
+    }
+    if arguments.len() > ARGUMENTS_MAX {
+        return Err(given.misuse("too many arguments", "".as_ref()));
     }
     // Whatever is wrong with the request is told here, before there is a second process.
     let mut control = connect()?;
@@ -164,8 +167,8 @@ fn start_keeper(words: &[&str]) -> Result<(), Errno> {
 }
 
 /// Becomes the program, which is looked for along PATH as a shell does.
-fn execute(program: &CStr, arguments: &Vector<'_, { ARGUMENTS_MAX + 1 }>) -> Errno {
-    let become_it = |program: &CStr| process::execute::<{ ARGUMENTS_MAX + 1 }, 1>(program, arguments, None);
+fn execute(program: &CStr, arguments: &[&CStr]) -> Errno {
+    let become_it = |program: &CStr| process::execute(program, arguments, None);
     if program.to_bytes().contains(&b'/') {
         return become_it(program);
     }

@@ -14,13 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::{Applet, Family, Words, exit};
+use crate::sys::accounts::number;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
-use crate::sys::process::Vector;
 use crate::sys::spawn::Step;
 use crate::sys::{Errno, OwnedFd, errno, file, output, process};
 use pintle::env_file;
-use pintle::limits::{ARGUMENTS_MAX, GROUPS_MAX, SOURCE_BYTES_MAX};
+use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 
 /// The command.
 pub static APPLET: Applet = Applet {
@@ -48,13 +48,44 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 /// What could not be done, and why. What an errno cannot say has been written to standard error.
 type Failure = (Step, Errno);
 
-/// The options, each with its letter, in their order.
-struct Options(Vec<(u8, &'static CStr)>);
+/// The options: each a letter and a value, up to `--`.
+#[derive(Clone)]
+struct Options(Arguments);
 
 impl Options {
-    /// The last of this letter.
-    fn get(&self, letter: u8) -> Option<&'static CStr> {
-        self.0.iter().rfind(|(known, _)| *known == letter).map(|(_, value)| *value)
+    /// Goes over them; none if they are not as they should be.
+    fn read(arguments: &mut Arguments) -> Option<Options> {
+        let options = Options(arguments.clone());
+        loop {
+            match *arguments.next_c_str()?.to_bytes() {
+                [b'-', b'-'] => return Some(options),
+                [b'-', b'o' | b'e' | b'd' | b'g' | b'u' | b'G'] => {
+                    arguments.next_c_str()?;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// The next value of this letter.
+    fn next(&mut self, letter: u8) -> Option<&'static CStr> {
+        loop {
+            match *self.0.next_c_str()?.to_bytes() {
+                [_, b'-'] => return None,
+                [_, found] if found == letter => return self.0.next_c_str(),
+                _ => self.0.next_c_str()?,
+            };
+        }
+    }
+
+    /// The last one.
+    #[inline(never)]
+    fn last(&self, letter: u8) -> Option<&'static CStr> {
+        let (mut options, mut last) = (self.clone(), None);
+        while let Some(value) = options.next(letter) {
+            last = Some(value);
+        }
+        last
     }
 }
 
@@ -64,9 +95,9 @@ fn run(given: &Given) -> Result<i32, i32> {
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
         return Err(given.misuse("STATUS is not an open descriptor", "".as_ref()));
     };
-    let failure = match options(&mut arguments) {
+    let failure = match Options::read(&mut arguments) {
         Some(options) => {
-            let (Ok(failure) | Err(failure)) = become_it(&options, &mut arguments);
+            let (Ok(failure) | Err(failure)) = become_it(options, arguments);
             failure
         }
         None => {
@@ -77,66 +108,60 @@ fn run(given: &Given) -> Result<i32, i32> {
     Ok(tell(&status, failure))
 }
 
-fn options(arguments: &mut Arguments) -> Option<Options> {
-    let mut options = Options(Vec::new());
-    loop {
-        match *arguments.next_c_str()?.to_bytes() {
-            [b'-', b'-'] => return Some(options),
-            [b'-', letter @ (b'o' | b'e' | b'd' | b'g' | b'u' | b'G')] => {
-                options.0.push((letter, arguments.next_c_str()?));
-            }
-            _ => return None,
-        }
-    }
-}
-
 /// Returns only with what went wrong, either way.
-fn become_it(options: &Options, arguments: &mut Arguments) -> Result<Failure, Failure> {
-    if let Some(score) = options.get(b'o') {
+fn become_it(options: Options, arguments: Arguments) -> Result<Failure, Failure> {
+    if let Some(score) = options.last(b'o') {
         set_score(score).map_err(|errno| (Step::OomScore, errno))?;
     }
-    let mut variables = Vec::new();
-    let mut environment = entry::environment();
-    while let Some(variable) = environment.next_c_str() {
-        variables.push(variable);
-    }
-    for (letter, path) in &options.0 {
-        if *letter == b'e' {
-            read_file(path.to_bytes(), &mut variables).map_err(|errno| (Step::EnvironmentFile, errno))?;
-        }
+    let mut variables = all(entry::environment());
+    let mut files = options.clone();
+    while let Some(path) = files.next(b'e') {
+        read_file(path.to_bytes(), &mut variables).map_err(|errno| (Step::EnvironmentFile, errno))?;
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
-    let mut environment: Vector<'_, VARIABLES_MAX> = Vector::new();
+    let mut environment = Vec::new();
     for (at, variable) in variables.iter().enumerate() {
-        let name = name_of(variable);
-        if !variables.iter().skip(at + 1).any(|later| name_of(later) == name) {
-            environment.push(variable).map_err(|errno| (Step::EnvironmentFile, errno))?;
+        let later = &variables[at + 1..];
+        if !later.iter().any(|later| name_of(later) == name_of(variable)) {
+            environment.push(*variable);
         }
     }
-    let (directory, user) = (options.get(b'd'), options.get(b'u'));
-    let enter = || directory.map_or(Ok(()), process::set_directory);
+    if environment.len() >= VARIABLES_MAX {
+        return Err((Step::EnvironmentFile, Errno::TOOBIG));
+    }
+    let (directory, user) = (options.last(b'd'), options.last(b'u'));
+    let enter = || directory.map_or(Ok(()), process::set_directory).map_err(|errno| (Step::Directory, errno));
     let entered = match enter() {
-        Err(Errno::ACCESS) if user.is_some() => false,
-        entered => entered.map(|()| true).map_err(|errno| (Step::Directory, errno))?,
+        Err((_, Errno::ACCESS)) if user.is_some() => false,
+        entered => entered.map(|()| true)?,
     };
-    if let Some(list) = options.get(b'G') {
+    if let Some(list) = options.last(b'G') {
         set_groups(list).map_err(|errno| (Step::Groups, errno))?;
     }
-    if let Some(gid) = options.get(b'g') {
+    if let Some(gid) = options.last(b'g') {
         identity(gid).and_then(process::set_group).map_err(|errno| (Step::Group, errno))?;
     }
     if let Some(uid) = user {
         identity(uid).and_then(process::set_user).map_err(|errno| (Step::User, errno))?;
     }
     if !entered {
-        enter().map_err(|errno| (Step::Directory, errno))?;
+        enter()?;
     }
-    let mut vector: Vector<'_, { ARGUMENTS_MAX + 1 }> = Vector::new();
-    let program = arguments.clone().next_c_str().ok_or((Step::Execute, Errno::INVAL))?;
-    while let Some(argument) = arguments.next_c_str() {
-        vector.push(argument).map_err(|errno| (Step::Execute, errno))?;
+    let arguments = all(arguments);
+    let Some(program) = arguments.first() else { return Err((Step::Execute, Errno::INVAL)) };
+    if arguments.len() > ARGUMENTS_MAX {
+        return Err((Step::Execute, Errno::TOOBIG));
     }
-    Ok((Step::Execute, process::execute(program, &vector, Some(&environment))))
+    Ok((Step::Execute, process::execute(program, &arguments, Some(&environment))))
+}
+
+#[inline(never)]
+fn all(mut texts: Arguments) -> Vec<&'static CStr> {
+    let mut all = Vec::new();
+    while let Some(text) = texts.next_c_str() {
+        all.push(text);
+    }
+    all
 }
 
 /// See proc_pid_oom_score_adj(5).
@@ -153,7 +178,7 @@ fn set_groups(list: &CStr) -> Result<(), Errno> {
             groups.push(number(digits).ok_or(Errno::INVAL)?);
         }
     }
-    if groups.len() > GROUPS_MAX { Err(Errno::INVAL) } else { process::set_groups(&groups) }
+    process::set_groups(&groups) // EINVAL for too many
 }
 
 fn identity(text: &CStr) -> Result<u32, Errno> {
@@ -173,11 +198,13 @@ fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errn
         }
     };
     let mut room = vec![0; text.len()];
-    let read = env_file::parse(&text, &mut room, |variable| {
+    let read = env_file::parse(&text, &mut room, &mut |variable| {
         // It lives as long as this process, until the exec. The parser lets no NUL through.
         let mut text = variable.to_vec();
         text.push(0);
-        variables.extend(CStr::from_bytes_until_nul(text.leak()).ok());
+        if let Ok(text) = CStr::from_bytes_until_nul(text.leak()) {
+            variables.push(text);
+        }
     });
     read.map_err(|problem| {
         complain(&format_args!("{shown}:{}: {}", problem.line, problem.what));
@@ -187,11 +214,14 @@ fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errn
 
 fn read_whole(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let file = file::open_read(path)?;
-    let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+    let mut text = Vec::new();
     loop {
-        match file::read(&file, &mut chunk)? {
-            0 => return Ok(text),
-            count => text.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        let filled = text.len();
+        text.resize(filled + 4096, 0);
+        let count = file::read(&file, &mut text[filled..])?;
+        text.truncate(filled + count);
+        if count == 0 {
+            return Ok(text);
         }
         if text.len() > SOURCE_BYTES_MAX {
             return Err(Errno::FBIG);
@@ -202,10 +232,6 @@ fn read_whole(path: &[u8]) -> Result<Vec<u8>, Errno> {
 fn name_of(variable: &CStr) -> &[u8] {
     let bytes = variable.to_bytes();
     bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes)
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn complain(what: &dyn core::fmt::Display) {

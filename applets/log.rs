@@ -9,7 +9,8 @@ use super::options::Given;
 use super::{Applet, Family, Words, exit, failed, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::log_writer::Settings;
-use crate::host::logger::Logger;
+use crate::host::logger::{Logger, START};
+use crate::host::refuse::OrRefuse;
 use crate::host::run_directory;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
@@ -63,6 +64,7 @@ fn run(given: &Given) -> Result<i32, i32> {
     }
 }
 
+#[inline(never)]
 fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
     let number = given.number("--serve", 0, i32::MAX as u64)? as i32;
     let settings = Settings {
@@ -71,8 +73,8 @@ fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
         keep: given.number("--keep", KEEP, u32::MAX.into())?.clamp(1, 99) as u32,
     };
     process::set_name(c"pintle-log");
-    let logger = process::take_inherited(number).and_then(|socket| Logger::new(socket, settings));
-    let mut logger = logger.map_err(|error| failed("cannot start the logger", error))?;
+    let socket = process::take_inherited(number).or_refuse(START);
+    let logger = Box::leak(Box::new(Logger::new(socket, settings)));
     alloc::freeze();
     logger.run();
     let allocations = alloc::allocations_after_freeze();
@@ -82,6 +84,7 @@ fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
     Ok(exit::DONE)
 }
 
+#[inline(never)]
 fn show(directory: &OsStr, name: &OsStr, given: &Given) -> Result<i32, i32> {
     let (place, name) = (directory.as_bytes(), name.as_bytes());
     let lines = given.number("--lines", LINES, u64::MAX)? as usize;
@@ -109,6 +112,7 @@ fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
 }
 
 /// Goes on with what is written, over to the next file when this one is turned over.
+#[inline(never)]
 fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> Result<i32, i32> {
     let path = LogPath::new(directory, name, 0).map_err(|error| failed("cannot read the log", error))?;
     let cannot_watch = |error| failed("cannot watch the log", error);

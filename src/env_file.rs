@@ -20,12 +20,16 @@ pub struct Problem {
 
 /// Gives each variable as `NAME=VALUE`, in order, written into `room`, which has to be at least as long as `text`
 /// (nothing grows by being unquoted). Stops at the first problem.
-pub fn parse(text: &[u8], room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<(), Problem> {
-    let mut reader = Reader { text, at: 0, line: 1, room, length: 0 };
+#[inline(never)]
+pub fn parse(text: &[u8], room: &mut [u8], each: &mut dyn FnMut(&[u8])) -> Result<(), Problem> {
+    let mut reader = Reader { text, at: 0, line: 1, room, length: 0, nul: 0 };
     while reader.skip_to_entry() {
         reader.length = 0;
         reader.name()?;
         reader.value()?;
+        if reader.nul != 0 {
+            return Err(Problem { line: reader.nul, what: "a NUL byte: not a text file" });
+        }
         each(reader.room.get(..reader.length).unwrap_or_default());
     }
     Ok(())
@@ -37,6 +41,8 @@ struct Reader<'a> {
     line: u32,
     room: &'a mut [u8],
     length: usize,
+    /// The line of the first NUL; 0 while there is none.
+    nul: u32,
 }
 
 impl Reader<'_> {
@@ -44,6 +50,7 @@ impl Reader<'_> {
         self.text.get(self.at).copied()
     }
 
+    #[inline(never)]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
@@ -51,15 +58,15 @@ impl Reader<'_> {
         Some(byte)
     }
 
-    fn put(&mut self, byte: u8) -> Result<(), Problem> {
-        if byte == 0 {
-            return Err(Problem { line: self.line, what: "a NUL byte: not a text file" });
+    #[inline(never)]
+    fn put(&mut self, byte: u8) {
+        if byte == 0 && self.nul == 0 {
+            self.nul = self.line;
         }
         if let Some(place) = self.room.get_mut(self.length) {
             *place = byte;
             self.length += 1;
         }
-        Ok(())
     }
 
     /// Whether there is one more line that says something.
@@ -94,14 +101,17 @@ impl Reader<'_> {
             match byte {
                 b'=' if self.length > start => {
                     self.next();
-                    return self.put(b'=');
+                    self.put(b'=');
+                    return Ok(());
                 }
-                b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.put(byte)?,
-                b'0'..=b'9' if self.length > start => self.put(byte)?,
-                0 => return self.put(0),
+                0 | b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.put(byte),
+                b'0'..=b'9' if self.length > start => self.put(byte),
                 _ => break,
             }
             self.next();
+        }
+        if self.nul != 0 {
+            return Ok(()); // that is the problem
         }
         Err(Problem { line: self.line, what: "expected NAME=VALUE" })
     }
@@ -118,7 +128,7 @@ impl Reader<'_> {
                     loop {
                         match self.next() {
                             Some(b'\'') => break,
-                            Some(byte) => self.put(byte)?,
+                            Some(byte) => self.put(byte),
                             None => return Err(Problem { line, what: "the quote ' is not closed" }),
                         }
                     }
@@ -131,7 +141,7 @@ impl Reader<'_> {
                 b'\\' => {
                     match self.next() {
                         Some(b'\n') | None => {}
-                        Some(byte) => self.put(byte)?,
+                        Some(byte) => self.put(byte),
                     }
                     kept = self.length;
                 }
@@ -141,11 +151,11 @@ impl Reader<'_> {
                         break;
                     }
                     if self.length > start {
-                        self.put(byte)?;
+                        self.put(byte);
                     }
                 }
                 _ => {
-                    self.put(byte)?;
+                    self.put(byte);
                     kept = self.length;
                 }
             }
@@ -160,15 +170,15 @@ impl Reader<'_> {
             match self.next() {
                 Some(b'"') => return Ok(()),
                 Some(b'\\') => match self.next() {
-                    Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => self.put(byte)?,
+                    Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => self.put(byte),
                     Some(b'\n') => {}
                     Some(byte) => {
-                        self.put(b'\\')?;
-                        self.put(byte)?;
+                        self.put(b'\\');
+                        self.put(byte);
                     }
                     None => {}
                 },
-                Some(byte) => self.put(byte)?,
+                Some(byte) => self.put(byte),
                 None => return Err(Problem { line, what: "the quote \" is not closed" }),
             }
         }
@@ -184,7 +194,7 @@ mod tests {
     fn parsed(text: &str) -> Result<Vec<String>, Problem> {
         let mut room = alloc::vec![0; text.len()];
         let mut found = Vec::new();
-        parse(text.as_bytes(), &mut room, |entry| found.push(String::from_utf8_lossy(entry).into_owned()))?;
+        parse(text.as_bytes(), &mut room, &mut |entry| found.push(String::from_utf8_lossy(entry).into_owned()))?;
         Ok(found)
     }
 

@@ -81,6 +81,8 @@ pub struct Accounts {
     entries: std::vec::Vec<Entry>,
     /// For a name that is not kept.
     other: Entry,
+    /// What was resolved last.
+    account: Account,
 }
 
 impl Default for Accounts {
@@ -92,7 +94,13 @@ impl Default for Accounts {
 impl Accounts {
     /// Over these two files.
     pub fn over(files: Files) -> Accounts {
-        Accounts { files, seen: [Identity::default(); 2], entries: std::vec::Vec::new(), other: Entry::default() }
+        Accounts {
+            files,
+            seen: [Identity::default(); 2],
+            entries: std::vec::Vec::new(),
+            other: Entry::default(),
+            account: Account::default(),
+        }
     }
 
     /// Takes the names of a database (again): makes room for them, the only time that it allocates. Nothing is read yet.
@@ -113,28 +121,27 @@ impl Accounts {
     ///
     /// The supplementary groups are those that name the user, and the primary one, nothing else. A number that no user
     /// has is a user all the same, with the group of the same number where none is given.
-    pub fn resolve(&mut self, user: &[u8], group: &[u8]) -> Result<Account, Unknown> {
-        let mut account = Account::default();
+    #[inline(never)]
+    pub fn resolve(&mut self, user: &[u8], group: &[u8]) -> Result<&mut Account, Unknown> {
+        self.account = Account::default();
         if user.is_empty() && group.is_empty() {
-            return Ok(account);
+            return Ok(&mut self.account);
         }
         self.forget_if_changed();
         if !user.is_empty() {
             let found = self.user(user).map_err(Unknown::User)?;
-            (account.uid, account.gid) = (Some(found.uid), Some(found.gid));
-            account.groups.clone_from(&found.groups);
+            self.account = Account { uid: Some(found.uid), gid: Some(found.gid), groups: found.groups.clone() };
         }
         if !group.is_empty() {
             let gid = self.group(group).map_err(Unknown::Group)?;
+            let account = &mut self.account;
             // The user's own group first, if there is a user: another one takes its place.
             let own = account.gid.replace(gid);
-            while let Some(at) = account.groups.iter().position(|member| Some(*member) == own || *member == gid) {
-                account.groups.swap_remove(at);
-            }
+            account.groups.retain(|member| Some(*member) != own && *member != gid);
             let too_many = Unknown::Group(accounts::Unknown::TooManyGroups);
             account.groups.push(gid).map_err(|_| too_many)?;
         }
-        Ok(account)
+        Ok(&mut self.account)
     }
 
     fn user(&mut self, name: &[u8]) -> Result<&accounts::Account, accounts::Unknown> {
@@ -212,7 +219,7 @@ mod tests {
             if self.accounts.entries.is_empty() {
                 self.accounts.take_names([&b"www"[..], b"log", b"late"].into_iter());
             }
-            self.accounts.resolve(user.as_bytes(), group.as_bytes())
+            self.accounts.resolve(user.as_bytes(), group.as_bytes()).cloned()
         }
     }
 

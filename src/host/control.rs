@@ -88,7 +88,7 @@ impl Control {
             }
             self.buffer.drain(..self.start);
             self.start = 0;
-            if deadline.is_some() && self.poll.wait(deadline).next().is_none() {
+            if deadline.is_some() && self.poll.wait(deadline) == 0 {
                 if deadline.is_some_and(|deadline| clock::now() >= deadline) {
                     return Next::Nothing;
                 }

@@ -24,7 +24,7 @@ use pintle::time::Instant;
 use super::clients::{Answer, Clients, Room, TOKENS, Talk};
 use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
-use crate::sys::poll::{Doorbell, Interest, Poll};
+use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, socket};
 
@@ -355,17 +355,10 @@ impl Host {
             self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
         }
         let mut listening = false;
-        // A small copy, since handling needs all of the host.
-        let mut news = [(0, false, false); crate::sys::poll::BATCH];
-        let mut count = 0;
-        for one in self.poll.wait(deadline) {
-            if let Some(place) = news.get_mut(count) {
-                *place = (one.token, one.readable, one.hung_up);
-                count += 1;
-            }
-        }
+        let count = self.poll.wait(deadline);
         words::set_asleep(own, false);
-        for (token, readable, hung_up) in news.iter().take(count).copied() {
+        for at in 0..count {
+            let News { token, readable, hung_up, .. } = self.poll.news(at);
             match token {
                 TOKEN_DOORBELL => {
                     self.to_engine.answer();

@@ -27,15 +27,20 @@ pub fn status_target(ready: Option<i32>) -> i32 {
 
 /// Begins the arguments: argument 0, the status pipe, the score, the directory, the identity. Then come
 /// `environment_file` for each file, `end`, and the service's own arguments.
-pub fn begin(draft: &mut Draft<'_>, status: i32, oom_score_adj: Option<i32>, directory: Text, account: &Account) {
+#[inline(never)]
+pub fn begin(
+    draft: &mut Draft<'_>,
+    status: i32,
+    oom_score_adj: Option<i32>,
+    directory: Option<Text>,
+    account: &Account,
+) {
     draft.argument(Text::lasting(c"pintle-exec"));
     number(draft, i64::from(status));
-    if let Some(score) = oom_score_adj {
-        draft.argument(Text::lasting(c"-o"));
-        number(draft, i64::from(score));
+    if let Some(directory) = directory {
+        draft.argument(Text::lasting(c"-d"));
+        draft.argument(directory);
     }
-    draft.argument(Text::lasting(c"-d"));
-    draft.argument(directory);
     if let Some(groups) = account.groups() {
         // Ten digits and a comma each.
         let mut list: Vec<u8, { GROUPS_MAX * 11 + 1 }> = Vec::new();
@@ -48,10 +53,14 @@ pub fn begin(draft: &mut Draft<'_>, status: i32, oom_score_adj: Option<i32>, dir
         let text = draft.text(&[&list]);
         draft.argument(text);
     }
-    for (option, id) in [(c"-g", account.gid), (c"-u", account.uid)] {
-        if let Some(id) = id {
+    for (option, value) in [
+        (c"-o", oom_score_adj.map(i64::from)),
+        (c"-g", account.gid.map(i64::from)),
+        (c"-u", account.uid.map(i64::from)),
+    ] {
+        if let Some(value) = value {
             draft.argument(Text::lasting(option));
-            number(draft, i64::from(id));
+            number(draft, value);
         }
     }
 }

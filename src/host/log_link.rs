@@ -25,8 +25,8 @@ use std::os::fd::AsFd;
 pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 /// Least time between two starts of the logger, milliseconds.
 pub const RESTART_DELAY_MS: u32 = 1000;
-/// Bytes of a message: every record with the longest name.
-pub const MESSAGE_BYTES: usize = socket::DESCRIPTORS_MAX * (RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
+/// Bytes of a message: both records of each slot, with the longest name.
+pub const MESSAGE_BYTES: usize = socket::DESCRIPTORS_MAX * (2 * RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
 const RECORD_BYTES: usize = 16;
 
 /// Kind of record: here is a pipe to read, by this name.
@@ -125,39 +125,36 @@ impl LogLink {
     /// Costs nothing when nothing is pending, else one system call for 32 slots. Errors but EAGAIN (then see
     /// `wants_write`) and EPIPE (the logger is dead; keeps everything for the next one) are returned with everything
     /// kept: ETOOMANYREFS, ENOMEM, ENOBUFS; call again later.
-    pub fn flush<'a>(&mut self, mut source: impl FnMut(SlotId) -> Option<Source<'a>>) -> Result<()> {
-        while self.pending {
+    pub fn flush<'a>(&mut self, source: &dyn Fn(SlotId) -> Option<Source<'a>>) -> Result<()> {
+        let words = if self.pending { self.fresh.len() } else { 0 };
+        let mut end = 0;
+        while end < words {
+            let start = end;
             let mut message: Vec<u8, MESSAGE_BYTES> = Vec::new();
             let mut pipes: Vec<BorrowedFd<'a>, { socket::DESCRIPTORS_MAX }> = Vec::new();
-            let mut slots: Vec<(SlotId, bool, bool), { socket::DESCRIPTORS_MAX }> = Vec::new();
-            let mut more = false;
-            for (word, (fresh, ended)) in self.fresh.iter().zip(self.ended.iter()).enumerate() {
+            // Whole words, as many as there is surely room for: a word has no more slots than a message has room for.
+            let mut room = socket::DESCRIPTORS_MAX as u32;
+            while end < words {
+                let (fresh, ended, known) = (self.fresh[end], self.ended[end], self.known[end]);
                 let mut bits = fresh | ended;
+                let Some(left) = room.checked_sub(bits.count_ones()) else { break };
+                room = left;
                 while bits != 0 {
-                    let bit = bits.trailing_zeros();
-                    bits &= bits - 1;
-                    let slot = SlotId(word as u32 * 32 + bit);
-                    // At most two records a slot; the message has room for 32 with the longest name.
-                    if slots.is_full() || message.capacity() - message.len() < 2 * RECORD_BYTES + LOG_NAME_BYTES_MAX + 3
-                    {
-                        more = true;
-                        break;
-                    }
-                    let (fresh, ended) = (fresh & 1 << bit != 0, ended & 1 << bit != 0);
-                    let _ = slots.push((slot, fresh, ended)); // there is room: asked above
+                    let at = bits.trailing_zeros();
+                    let bit = 1 << at;
+                    bits ^= bit;
+                    let slot = SlotId(end as u32 * 32 + at);
                     let Some(source) = source(slot) else { continue };
-                    if fresh {
-                        let flags = if get(self.known, slot) { CONTINUES } else { 0 };
+                    if fresh & bit != 0 {
+                        let flags = if known & bit != 0 { CONTINUES } else { 0 };
                         record(&mut message, PIPE, slot, flags, source.name);
-                        let _ = pipes.push(source.pipe); // no more pipes than slots
+                        let _ = pipes.push(source.pipe); // there is room: asked above
                     }
-                    if ended {
+                    if ended & bit != 0 {
                         record(&mut message, ENDED, slot, 0, [b"", b""]);
                     }
                 }
-                if more {
-                    break;
-                }
+                end += 1;
             }
             if !message.is_empty() {
                 match socket::send(self.near.as_fd(), &message, &pipes) {
@@ -170,17 +167,12 @@ impl LogLink {
                     Err(error) => return Err(error),
                 }
             }
-            for (slot, fresh, ended) in &slots {
-                if *fresh {
-                    set(self.fresh, *slot, false);
-                    set(self.known, *slot, true);
-                }
-                if *ended {
-                    set(self.ended, *slot, false);
-                }
+            for at in start..end {
+                self.known[at] |= core::mem::take(&mut self.fresh[at]);
+                self.ended[at] = 0;
             }
-            self.pending = more;
         }
+        self.pending = false;
         Ok(())
     }
 }
@@ -192,21 +184,22 @@ fn set(bits: &mut [u32], slot: SlotId, value: bool) {
     }
 }
 
-fn get(bits: &[u32], slot: SlotId) -> bool {
-    bits.get(slot.index() / 32).is_some_and(|word| word & 1 << (slot.0 % 32) != 0)
-}
-
 /// Appends a record; the caller has made sure that there is room.
+#[inline(never)]
 fn record(message: &mut Vec<u8, MESSAGE_BYTES>, kind: u32, slot: SlotId, flags: u32, name: [&[u8]; 2]) {
-    let length = (name[0].len() + name[1].len()).min(LOG_NAME_BYTES_MAX);
-    for word in [kind, slot.0, flags, length as u32] {
+    let mut whole: Vec<u8, LOG_NAME_BYTES_MAX> = Vec::new();
+    for part in name {
+        for byte in part {
+            let _ = whole.push(*byte); // what is over is cut off
+        }
+    }
+    for word in [kind, slot.0, flags, whole.len() as u32] {
         let _ = message.extend_from_slice(&word.to_ne_bytes());
     }
-    let end = message.len() + length.next_multiple_of(4);
-    for byte in name[0].iter().chain(name[1]).take(length) {
-        let _ = message.push(*byte);
+    let _ = message.extend_from_slice(&whole);
+    while message.len() % 4 != 0 {
+        let _ = message.push(0);
     }
-    let _ = message.resize(end, 0);
 }
 
 /// One record as the logger reads it.
@@ -259,13 +252,13 @@ mod tests {
                 .then_some(Source { name: [b"dhcp@", if slot.0 == 3 { b"eth0" } else { b"" }], pipe: pipe.as_fd() })
         };
         let mut link = LogLink::new(100).expect("a link");
-        assert_eq!(link.flush(source), Ok(()));
+        assert_eq!(link.flush(&source), Ok(()));
         assert!(receive(&link).is_none());
         link.opened(SlotId(3));
         link.opened(SlotId(99));
         link.opened(SlotId(7)); // whose pipe is gone before it was sent
         link.ended(SlotId(3));
-        assert_eq!(link.flush(source), Ok(()));
+        assert_eq!(link.flush(&source), Ok(()));
         let (first, last) = ("dhcp@eth0".to_string(), "dhcp@".to_string());
         let expected = vec![(PIPE, 3, 0, first.clone()), (ENDED, 3, 0, String::new()), (PIPE, 99, 0, last.clone())];
         assert_eq!(receive(&link), Some((expected, 2)));
@@ -273,7 +266,7 @@ mod tests {
 
         link.restart();
         link.closed(SlotId(99));
-        assert_eq!(link.flush(source), Ok(()));
+        assert_eq!(link.flush(&source), Ok(()));
         assert_eq!(receive(&link), Some((vec![(PIPE, 3, CONTINUES, first)], 1)));
     }
 
@@ -286,7 +279,7 @@ mod tests {
         let mut seen = 0;
         for _round in 0..16384 {
             // The test runner may allow few descriptors under way; that is an error which keeps everything.
-            let _ = link.flush(source);
+            let _ = link.flush(&source);
             while let Some((records, pipes)) = receive(&link) {
                 assert_eq!(records.len(), pipes);
                 for (_, slot, _, _) in records {

@@ -29,19 +29,32 @@ pub struct Settings<'a> {
     pub keep: u32,
 }
 
-/// Text on its way to a file: one buffer for all services, allocated once.
-pub struct Output {
+/// What all writers have in common: one buffer for text on its way to a file, allocated once.
+pub struct Output<'a> {
+    pub settings: Settings<'a>,
+    /// Of the time at which the text was read that is written now.
+    pub stamp: [u8; STAMP_BYTES],
+    /// How many files are open.
+    pub files: usize,
     bytes: std::vec::Vec<u8>,
 }
 
-impl Output {
+impl<'a> Output<'a> {
     /// At least twice the longest piece.
-    pub fn new(bytes: usize) -> Output {
-        Output { bytes: std::vec::Vec::with_capacity(bytes.max(2 * PIECE_BYTES_MAX)) }
+    pub fn new(bytes: usize, settings: Settings<'a>) -> Output<'a> {
+        let bytes = std::vec::Vec::with_capacity(bytes.max(2 * PIECE_BYTES_MAX));
+        Output { settings, stamp: [b' '; STAMP_BYTES], files: 0, bytes }
     }
 
     fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes); // within the capacity: `has_room` was asked
+    }
+
+    /// Begins a line.
+    fn put_stamp(&mut self) {
+        let stamp = self.stamp;
+        self.put(&stamp);
+        self.put(b" ");
     }
 
     fn has_room(&self) -> bool {
@@ -95,89 +108,83 @@ impl Writer {
     }
 
     /// Closes the file; the next line opens it again.
-    pub fn close(&mut self) {
-        self.file = None;
+    pub fn close(&mut self, output: &mut Output<'_>) {
+        output.files -= usize::from(self.file.take().is_some());
     }
 
-    /// Takes what was read from the pipe and writes it, one system call for as much as the output holds. `stamp` is of
-    /// the time of the read. Gives an error where this text is the first that is lost.
-    pub fn take(
-        &mut self,
-        mut text: &[u8],
-        stamp: &[u8; STAMP_BYTES],
-        output: &mut Output,
-        settings: &Settings<'_>,
-    ) -> Result<()> {
-        let mut result = self.open(settings);
+    /// Takes what was read from the pipe and writes it, one system call for as much as the output holds. Gives an error
+    /// where this text is the first that is lost.
+    pub fn take(&mut self, mut text: &[u8], output: &mut Output<'_>) -> Result<()> {
+        let mut result = self.open(output);
         if result.is_err() {
             return self.lose(lines(text), result);
         }
-        self.say_what_was_lost(stamp, output);
+        self.say_what_was_lost(output);
         while !text.is_empty() {
             if !output.has_room() {
-                result = result.and(self.flush(output, settings));
+                result = result.and(self.flush(output));
             }
-            text = self.piece(text, stamp, output);
+            text = self.piece(text, output);
         }
-        result.and(self.flush(output, settings))
+        result.and(self.flush(output))
     }
 
     /// Whoever wrote has ended: its unfinished line is finished.
-    pub fn end_line(&mut self, output: &mut Output, settings: &Settings<'_>) -> Result<()> {
+    pub fn end_line(&mut self, output: &mut Output<'_>) -> Result<()> {
         if self.line.take().is_none() {
             return Ok(());
         }
-        self.open(settings)?;
+        self.open(output)?;
         output.put(b"\n");
-        self.flush(output, settings)
+        self.flush(output)
     }
 
     /// Puts one line or a part of one into the output; gives the rest of the text.
-    fn piece<'a>(&mut self, text: &'a [u8], stamp: &[u8; STAMP_BYTES], output: &mut Output) -> &'a [u8] {
+    fn piece<'a>(&mut self, text: &'a [u8], output: &mut Output<'_>) -> &'a [u8] {
         let done = match self.line {
             Some(done) => done as usize,
             None => {
-                output.put(stamp);
-                output.put(b" ");
+                output.put_stamp();
                 0
             }
         };
         let room = LINE_BYTES_MAX.saturating_sub(done);
         let near = text.get(..text.len().min(room + 1)).unwrap_or(text);
-        let (length, rest) = match newline(near) {
+        let length = match newline(near) {
             Some(at) => {
                 self.line = None;
-                (at + 1, at + 1)
+                at + 1
             }
             None if near.len() > room => {
                 // Full, and the line goes on: it is split here.
-                output.put(near.get(..room).unwrap_or_default());
-                output.put(SPLIT);
-                output.put(b"\n");
-                output.put(stamp);
-                output.put(b" ");
+                let (piece, rest) = text.split_at(room);
+                output.put(piece);
+                output.put(b"...\n");
+                output.put_stamp();
                 output.put(SPLIT);
                 self.line = Some(0);
-                return text.get(room..).unwrap_or_default();
+                return rest;
             }
             None => {
                 self.line = Some((done + near.len()) as u32); // at most LINE_BYTES_MAX
-                (near.len(), near.len())
+                near.len()
             }
         };
-        output.put(near.get(..length).unwrap_or_default());
-        text.get(rest..).unwrap_or_default()
+        let (piece, rest) = text.split_at(length);
+        output.put(piece);
+        rest
     }
 
-    fn open(&mut self, settings: &Settings<'_>) -> Result<()> {
+    fn open(&mut self, output: &mut Output<'_>) -> Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
-        let path = LogPath::new(settings.directory, &self.name, 0)?;
+        let directory = output.settings.directory;
+        let path = LogPath::new(directory, &self.name, 0)?;
         let opened = match file::open_append(path.as_c_str(), 0o640) {
             // The directory went away, or was never there.
             Err(Errno::NOENT) => {
-                file::make_directories(settings.directory, 0o755)?;
+                file::make_directories(directory, 0o755)?;
                 file::open_append(path.as_c_str(), 0o640)?
             }
             other => other?,
@@ -194,36 +201,36 @@ impl Writer {
         }
         self.continues = false;
         self.file = Some(opened);
+        output.files += 1;
         Ok(())
     }
 
     /// Ends a torn line, and tells of a loss, before anything else is written.
-    fn say_what_was_lost(&mut self, stamp: &[u8; STAMP_BYTES], output: &mut Output) {
+    fn say_what_was_lost(&mut self, output: &mut Output<'_>) {
         if core::mem::take(&mut self.torn) {
             output.put(b"\n");
         }
         if let Some(errno) = self.lost_errno.take() {
             let mut count = Short::new();
             // 20 digits and the longest error fit; if not, the text ends early.
-            let _ = write!(count, "pintle-log: {} lines lost: {}", self.lost, Words(errno));
-            output.put(stamp);
-            output.put(b" ");
+            let _ = writeln!(count, "pintle-log: {} lines lost: {}", self.lost, Words(errno));
+            output.put_stamp();
             output.put(count.as_bytes());
-            output.put(b"\n");
             self.telling = true;
         }
     }
 
     /// Writes the output, in one call if the system takes it whole, and empties it. Turns the file over first if it
     /// would grow beyond its size; not in the middle of a line, unless it is twice too large.
-    fn flush(&mut self, output: &mut Output, settings: &Settings<'_>) -> Result<()> {
+    fn flush(&mut self, output: &mut Output<'_>) -> Result<()> {
         let length = output.bytes.len() as u64;
         let at_line =
             output.bytes.get(STAMP_BYTES) == Some(&b' ') && output.bytes.first().is_some_and(u8::is_ascii_digit);
         let size = self.bytes + length;
-        if self.bytes > 0 && size > settings.bytes_max && (at_line || self.bytes > 2 * settings.bytes_max) {
-            self.turn_over(settings);
-            if let Err(error) = self.open(settings) {
+        let bytes_max = output.settings.bytes_max;
+        if self.bytes > 0 && size > bytes_max && (at_line || self.bytes > 2 * bytes_max) {
+            self.turn_over(output);
+            if let Err(error) = self.open(output) {
                 let lost = lines(&output.bytes);
                 output.bytes.clear();
                 return self.lose(lost, Err(error));
@@ -267,14 +274,14 @@ impl Writer {
 
     /// NAME.log.2 to .3, .1 to .2, NAME.log to .1. A step that fails leaves that file where it is; if it is the last
     /// step, the current file just goes on.
-    fn turn_over(&mut self, settings: &Settings<'_>) {
-        let path = |number| LogPath::new(settings.directory, &self.name, number);
-        for number in (0..settings.keep).rev() {
+    fn turn_over(&mut self, output: &mut Output<'_>) {
+        let path = |number| LogPath::new(output.settings.directory, &self.name, number);
+        for number in (0..output.settings.keep).rev() {
             if let (Ok(from), Ok(to)) = (path(number), path(number + 1)) {
                 let _ = file::rename(from.as_c_str(), to.as_c_str());
             }
         }
-        self.file = None;
+        self.close(output);
     }
 }
 

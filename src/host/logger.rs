@@ -9,14 +9,15 @@
 
 use super::log_link::{CONTINUES, ENDED, MESSAGE_BYTES, PIPE, Record, first_record};
 use super::log_writer::{Output, Settings, Writer};
+use super::refuse::OrRefuse;
 use crate::sys::errno::Words;
-use crate::sys::poll::{BATCH, Interest, News, Poll};
+use crate::sys::poll::{Interest, Poll};
 use crate::sys::signals::{self, SIGHUP, SIGINT, SIGTERM, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, process, socket};
 use core::fmt::Write;
-use heapless::Vec;
 use pintle::limits::SLOTS_MAX;
-use pintle::stamp::{STAMP_BYTES, stamp};
+use pintle::stamp::stamp;
+use pintle::time::Instant;
 
 /// Bytes of one read: what a pipe holds by default.
 const READ_BYTES: usize = 65536;
@@ -31,6 +32,9 @@ const PIPES_MAX: usize = SLOTS_MAX as usize + 1024;
 /// How long a SIGTERM waits for services that write on and on, milliseconds.
 const LAST_WORDS_MS: u32 = 2000;
 
+/// What has failed where it cannot even start.
+pub const START: &str = "cannot start the logger";
+
 const SOCKET: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 
@@ -43,18 +47,16 @@ struct Source {
 
 /// The whole of it.
 pub struct Logger<'a> {
-    settings: Settings<'a>,
     poll: Poll,
     socket: Option<OwnedFd>,
     signals: OwnedFd,
-    sources: std::vec::Vec<Source>,
+    sources: Vec<Source>,
     /// Index into `sources` plus one of each slot's newest pipe.
-    by_slot: Box<[u32]>,
-    /// Sources that have a pipe; files that are open.
+    by_slot: Box<[u32; SLOTS_MAX as usize]>,
+    /// Sources that have a pipe.
     pipes: usize,
-    files: usize,
-    input: Box<[u8]>,
-    output: Output,
+    input: Box<[u8; READ_BYTES]>,
+    output: Output<'a>,
     round: u32,
     /// The error that was told last: one message for a full disk, not one a service.
     told: Option<Errno>,
@@ -62,75 +64,76 @@ pub struct Logger<'a> {
 }
 
 impl<'a> Logger<'a> {
-    /// Allocates everything. `socket` is the logger's end of the link.
-    pub fn new(socket: OwnedFd, settings: Settings<'a>) -> Result<Logger<'a>> {
+    /// Allocates everything, or ends the process and says why. `socket` is the logger's end of the link.
+    pub fn new(socket: OwnedFd, settings: Settings<'a>) -> Logger<'a> {
         let watched = SignalSet::of(&[SIGTERM, SIGINT, SIGHUP]);
         // None of the others, meant for somebody else, ends what every service writes to.
         signals::block(SignalSet::all_but_fatal());
-        let poll = Poll::new()?;
-        let signals = signals::signal_fd(watched)?;
-        file::set_nonblocking(&socket)?;
-        poll.add(&socket, SOCKET, Interest::READ)?;
-        poll.add(&signals, SIGNALS, Interest::READ)?;
+        let poll = Poll::new().or_refuse(START);
+        let signals = signals::signal_fd(watched).or_refuse(START);
+        file::set_nonblocking(&socket).or_refuse(START);
+        poll.add(&socket, SOCKET, Interest::READ).or_refuse(START);
+        poll.add(&signals, SIGNALS, Interest::READ).or_refuse(START);
         process::raise_descriptor_limit();
         process::set_umask(0o027);
-        Ok(Logger {
-            settings,
+        Logger {
             poll,
             socket: Some(socket),
             signals,
-            sources: std::vec::Vec::with_capacity(PIPES_MAX),
-            by_slot: vec![0; SLOTS_MAX as usize].into_boxed_slice(),
+            sources: Vec::with_capacity(PIPES_MAX),
+            by_slot: Box::new([0; SLOTS_MAX as usize]),
             pipes: 0,
-            files: 0,
-            input: vec![0; READ_BYTES].into_boxed_slice(),
-            output: Output::new(WRITE_BYTES),
+            input: Box::new([0; READ_BYTES]),
+            output: Output::new(WRITE_BYTES, settings),
             round: 0,
             told: None,
             ending: false,
-        })
+        }
     }
 
     /// Until the end. Errors: what epoll_wait cannot bring.
+    #[inline(never)]
     pub fn run(&mut self) {
-        let mut deadline = None;
+        let mut last = Instant::NEVER;
         while self.socket.is_some() || self.pipes > 0 {
             if self.ending {
                 // What is there is still read; when nothing is, that was all.
-                let last = *deadline.get_or_insert_with(|| clock::now().plus_ms(LAST_WORDS_MS));
+                last = last.min(clock::now().plus_ms(LAST_WORDS_MS));
                 if clock::now() >= last {
                     break;
                 }
             }
-            let look_only = self.ending.then_some(pintle::time::Instant(0));
-            let news: Vec<News, BATCH> = self.poll.wait(look_only).collect();
-            if news.is_empty() && self.ending {
+            let news = self.poll.wait(self.ending.then_some(Instant(0)));
+            if news == 0 && self.ending {
                 break;
             }
             self.round = self.round.wrapping_add(1);
-            let now = stamp(clock::realtime_ns());
-            for news in &news {
-                match news.token {
-                    SOCKET => self.take_messages(&now),
+            self.output.stamp = stamp(clock::realtime_ns());
+            for at in 0..news {
+                match self.poll.news(at).token {
+                    SOCKET => self.take_messages(),
                     SIGNALS => self.take_signals(),
-                    index => self.read(index as usize, &now),
+                    index => {
+                        self.read_once(index as usize);
+                    }
                 }
             }
         }
     }
 
+    #[inline(never)]
     fn take_signals(&mut self) {
         while let Some(caught) = signals::read_signal(self.signals.as_fd()) {
             if caught.signal == SIGHUP {
-                self.sources.iter_mut().for_each(|source| source.writer.close());
-                self.files = 0;
+                self.sources.iter_mut().for_each(|source| source.writer.close(&mut self.output));
             } else {
                 self.ending = true;
             }
         }
     }
 
-    fn take_messages(&mut self, now: &[u8; STAMP_BYTES]) {
+    #[inline(never)]
+    fn take_messages(&mut self) {
         let mut buffer = [0; MESSAGE_BYTES];
         while let Some(link) = &self.socket {
             let received = match socket::receive(link.as_fd(), &mut buffer) {
@@ -150,8 +153,8 @@ impl<'a> Logger<'a> {
             let mut rest = buffer.get(..received.length).unwrap_or_default();
             while let Some((record, behind)) = first_record(rest) {
                 match record.kind {
-                    PIPE => self.add(&record, pipes.next(), now),
-                    ENDED => self.ended(record.slot, now),
+                    PIPE => self.add(&record, pipes.next()),
+                    ENDED => self.ended(record.slot),
                     _ => {} // of a newer supervisor
                 }
                 rest = behind;
@@ -160,7 +163,8 @@ impl<'a> Logger<'a> {
     }
 
     /// A pipe of a slot, new or once more.
-    fn add(&mut self, record: &Record<'_>, pipe: Option<OwnedFd>, now: &[u8; STAMP_BYTES]) {
+    #[inline(never)]
+    fn add(&mut self, record: &Record<'_>, pipe: Option<OwnedFd>) {
         let Some(pipe) = pipe else { return };
         let Some(place) = self.by_slot.get(record.slot as usize) else { return };
         if let Some(index) = (*place as usize).checked_sub(1)
@@ -172,7 +176,7 @@ impl<'a> Logger<'a> {
                 return; // the same pipe, told again
             }
             // A new pipe of the same service: what the old one still holds comes first.
-            self.read_all(index, now);
+            self.read_all(index);
             self.end(index);
         }
         if file::set_nonblocking(&pipe).is_err() {
@@ -205,97 +209,81 @@ impl<'a> Logger<'a> {
         }
     }
 
-    fn ended(&mut self, slot: u32, now: &[u8; STAMP_BYTES]) {
+    fn ended(&mut self, slot: u32) {
         let place = self.by_slot.get(slot as usize).copied().unwrap_or(0) as usize;
         let Some(index) = place.checked_sub(1) else { return };
-        self.read_all(index, now);
+        self.read_all(index);
         self.finish_line(index);
     }
 
     fn finish_line(&mut self, index: usize) {
         let Some(source) = self.sources.get_mut(index) else { return };
-        let was_open = source.writer.is_open();
-        let result = source.writer.end_line(&mut self.output, &self.settings);
-        self.note(index, was_open, result);
+        let result = source.writer.end_line(&mut self.output);
+        self.note(index, result);
     }
 
     /// Reads a pipe until it is empty, at most as much as a pipe can hold by default a few times over: a service that
     /// never stops writing holds nobody up.
-    fn read_all(&mut self, index: usize, now: &[u8; STAMP_BYTES]) {
-        for _ in 0..4 {
-            if !self.read_once(index, now) {
-                break;
-            }
+    fn read_all(&mut self, index: usize) {
+        let mut tries = 4;
+        while tries > 0 && self.read_once(index) {
+            tries -= 1;
         }
     }
 
-    fn read(&mut self, index: usize, now: &[u8; STAMP_BYTES]) {
-        self.read_once(index, now);
-    }
-
     /// One read and its write. False if there was nothing.
-    fn read_once(&mut self, index: usize, now: &[u8; STAMP_BYTES]) -> bool {
+    fn read_once(&mut self, index: usize) -> bool {
         let Some(source) = self.sources.get_mut(index) else { return false };
         let Some(pipe) = &source.pipe else { return false };
-        let count = match file::read(pipe, &mut self.input) {
-            Ok(0) => {
-                self.finish_line(index);
+        let count = match file::read(pipe, self.input.as_mut_slice()) {
+            Err(Errno::AGAIN) => return false,
+            Ok(count @ 1..) => count,
+            // Its end; or no pipe: nothing to be had from it.
+            end => {
+                if end.is_ok() {
+                    self.finish_line(index);
+                }
                 self.end(index);
                 return false;
             }
-            Ok(count) => count,
-            Err(Errno::AGAIN) => return false,
-            Err(_) => {
-                self.end(index); // no pipe: nothing to be had from it
-                return false;
-            }
         };
-        let was_open = source.writer.is_open();
-        if !was_open {
+        if !source.writer.is_open() {
             self.make_room();
         }
         let Some(source) = self.sources.get_mut(index) else { return false };
         source.writer.used = self.round;
         let text = self.input.get(..count).unwrap_or_default();
-        let result = source.writer.take(text, now, &mut self.output, &self.settings);
-        self.note(index, was_open, result);
+        let result = source.writer.take(text, &mut self.output);
+        self.note(index, result);
         true
     }
 
-    /// Keeps the books after a write, and tells of the first error of its kind.
-    fn note(&mut self, index: usize, was_open: bool, result: Result<()>) {
-        let Some(source) = self.sources.get(index) else { return };
-        match (was_open, source.writer.is_open()) {
-            (false, true) => self.files += 1,
-            (true, false) => self.files = self.files.saturating_sub(1),
-            (true, true) | (false, false) => {}
+    /// Tells of the first error of its kind.
+    fn note(&mut self, index: usize, result: Result<()>) {
+        let (Some(source), Err(error)) = (self.sources.get(index), result) else { return };
+        if self.told == Some(error) {
+            return;
         }
-        match result {
-            Err(error) if self.told != Some(error) => {
-                self.told = Some(error);
-                let mut out = output::stderr();
-                let _ = out.write_str("pintle-log: cannot write ");
-                out.bytes(self.settings.directory);
-                out.bytes(b"/");
-                out.bytes(source.writer.name());
-                let _ = writeln!(out, ".log: {}; going on without", Words(error));
-            }
-            Err(_) | Ok(()) => {}
-        }
+        self.told = Some(error);
+        let mut out = output::stderr();
+        out.bytes(b"pintle-log: cannot write ");
+        out.bytes(self.output.settings.directory);
+        out.bytes(b"/");
+        out.bytes(source.writer.name());
+        let _ = writeln!(out, ".log: {}; going on without", Words(error));
     }
 
     /// Closes the file not used for longest if there are too many.
     fn make_room(&mut self) {
         let left =
             usize::try_from(process::descriptor_limit()).unwrap_or(usize::MAX).saturating_sub(self.pipes + SPARE);
-        if self.files < left.clamp(1, FILES_MAX) {
+        if self.output.files < left.clamp(1, FILES_MAX) {
             return;
         }
         let round = self.round;
         let open = self.sources.iter_mut().filter(|source| source.writer.is_open());
         if let Some(oldest) = open.max_by_key(|source| round.wrapping_sub(source.writer.used)) {
-            oldest.writer.close();
-            self.files -= 1;
+            oldest.writer.close(&mut self.output);
         }
     }
 
@@ -307,10 +295,7 @@ impl<'a> Logger<'a> {
             let _ = self.poll.remove(&pipe);
             self.pipes -= 1;
         }
-        if source.writer.is_open() {
-            source.writer.close();
-            self.files = self.files.saturating_sub(1);
-        }
+        source.writer.close(&mut self.output);
         if let Some(place) = self.by_slot.get_mut(source.slot as usize)
             && *place as usize == index + 1
         {

@@ -128,35 +128,41 @@ fn problem(directory: &RunDirectory, name: &str, error: Errno) -> String {
 
 /// Copies `count` words. A file that is shorter gives zeros behind its end. Rows of `row` words that were being written
 /// are read again; one that is never whole reads as being written.
+#[inline(never)]
 fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<AtomicU32> {
-    let (first, second) = (read_words(file, 0, count), read_words(file, 0, count));
-    let copy: Vec<AtomicU32> = first.iter().map(|word| AtomicU32::new(*word)).collect();
+    let (copy, again) = (read_words(file, 0, count), read_words(file, 0, count));
+    // The counter comes first in a row: the same even one in both copies, and the first copy is whole.
+    let whole = |copy: &[AtomicU32], again: &[AtomicU32], at: usize| {
+        let counter = words::load(copy, at);
+        counter & 1 == 0 && counter == words::load(again, at)
+    };
     for slot in 0..geometry.slots() as usize {
         let at = ROWS + slot * row;
-        // The counter comes first in a row: the same even one in both copies, and the first copy is whole.
-        let whole = |counter: u32, again: u32| counter == again && counter & 1 == 0;
-        if whole(first.get(at).copied().unwrap_or(0), second.get(at).copied().unwrap_or(0)) {
-            continue;
-        }
-        let mut tries = (0..TRIES).map(|_| (read_words(file, at, row), read_words(file, at, 1)));
-        let found = tries.find_map(|(words, again)| (whole(words[0], again[0])).then_some(words));
-        for offset in 0..row {
-            // An odd counter: being written.
-            let value = found.as_ref().map_or(1, |words| words[offset]);
-            words::store(&copy, at + offset, value);
+        let mut tries = if whole(&copy, &again, at) { 0 } else { TRIES };
+        while tries > 0 {
+            tries -= 1;
+            words::store(&copy, at, 1); // odd: being written
+            let (fresh, again) = (read_words(file, at, row), read_words(file, at, 1));
+            if whole(&fresh, &again, 0) {
+                for offset in 0..row {
+                    words::store(&copy, at + offset, words::load(&fresh, offset));
+                }
+                break;
+            }
         }
     }
     copy
 }
 
 /// `count` words from word `at` on, zeros behind the end of the file.
-pub fn read_words(file: &FileView, at: usize, count: usize) -> Vec<u32> {
+#[inline(never)]
+pub fn read_words(file: &FileView, at: usize, count: usize) -> Vec<AtomicU32> {
     let mut bytes = vec![0; count * 4];
     let got = file.read_at(at as u64 * 4, &mut bytes).unwrap_or(0);
     if let Some(rest) = bytes.get_mut(got / 4 * 4..) {
         rest.fill(0);
     }
-    bytes.chunks_exact(4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]])).collect()
+    bytes.as_chunks().0.iter().map(|four| AtomicU32::new(u32::from_ne_bytes(*four))).collect()
 }
 
 fn is_alive(pid: u32) -> bool {

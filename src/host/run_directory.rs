@@ -180,7 +180,8 @@ pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
 pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
     if let Some(path) = named(given) {
         // Services and the logger, elsewhere at home, get it as well.
-        return RunDirectory::make_at(&whole::absolute(path)).map(Place::Directory);
+        let path = whole::absolute(path.as_os_str().as_bytes());
+        return RunDirectory::make_at(Path::new(OsStr::from_bytes(&path))).map(Place::Directory);
     }
     for path in &usual() {
         if let Ok(made) = RunDirectory::make_at(path) {

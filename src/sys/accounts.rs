@@ -66,7 +66,8 @@ fn open(path: &str) -> Result<Lines, Unknown> {
     super::path::open(path.as_bytes(), OFlags::RDONLY, 0).map(Lines::new).map_err(Unknown::Unreadable)
 }
 
-fn number(text: &[u8]) -> Option<u32> {
+/// The number that decimal digits, and nothing else, stand for.
+pub fn number(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
     }

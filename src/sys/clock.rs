@@ -1,5 +1,6 @@
 //! The clocks: where the library's `time::Instant` comes from.
 
+use super::poll::Interest;
 use pintle::time::Instant;
 
 const CLOCK_REALTIME: usize = 0;
@@ -55,7 +56,5 @@ pub fn realtime_ns() -> u64 {
 
 /// Sleeps so long, or until a signal comes.
 pub fn sleep_ms(ms: u32) {
-    use rustix::event::{Timespec, poll};
-    let time = Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: (ms % 1000 * 1_000_000).into() };
-    let _ = poll(&mut [], Some(&time));
+    super::poll::wait_for(None, Interest::NONE, ms);
 }

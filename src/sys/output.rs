@@ -21,9 +21,7 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
 
 /// Whether a short text can be written now without waiting: a console may be stopped, a pipe full.
 pub fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1) && asked[0].revents().contains(PollFlags::OUT)
+    super::poll::wait_for(Some(fd), super::poll::Interest::WRITE, 0)
 }
 
 /// A writer with a buffer of 512 bytes that is flushed when it is full, at `flush`, and when dropped.

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use std::os::unix::ffi::OsStrExt;
 
 /// With the NUL; see path_resolution(7).
-const PATH_MAX: usize = 4096;
+pub(super) const PATH_MAX: usize = 4096;
 
 /// What can be a path.
 pub trait AsPath {

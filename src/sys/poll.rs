@@ -3,7 +3,8 @@
 use super::residence;
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
 use pintle::time::Instant;
-use rustix::event::epoll;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::PipeFlags;
 
 /// How many news one `wait` can bring; the rest comes with the next call.
@@ -24,11 +25,11 @@ impl Interest {
     /// Hang-up and error only.
     pub const NONE: Interest = Interest { read: false, write: false, edge: false };
 
-    fn flags(self) -> epoll::EventFlags {
-        let mut flags = epoll::EventFlags::empty();
-        flags.set(epoll::EventFlags::IN, self.read);
-        flags.set(epoll::EventFlags::OUT, self.write);
-        flags.set(epoll::EventFlags::ET, self.edge);
+    fn flags(self) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, self.read);
+        flags.set(EventFlags::OUT, self.write);
+        flags.set(EventFlags::ET, self.edge);
         flags
     }
 }
@@ -46,7 +47,7 @@ pub struct News {
 /// An epoll instance and room for its news.
 pub struct Poll {
     fd: OwnedFd,
-    events: [Event; BATCH],
+    events: Box<[Event; BATCH]>,
     tidy: bool,
 }
 
@@ -62,18 +63,24 @@ struct Event {
 impl Poll {
     pub fn new() -> Result<Poll> {
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Poll { fd, events: [Event { events: 0, data: 0 }; BATCH], tidy: false })
+        Ok(Poll { fd, events: Box::new([Event { events: 0, data: 0 }; BATCH]), tidy: false })
     }
 
     /// Watches `source`. Call `remove` before closing it: closing alone ends the watch only when no child between clone
     /// and exec holds a copy, and until then a hung-up pipe would wake us over and over.
     pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
-        epoll::add(&self.fd, source, epoll::EventData::new_u64(token), interest.flags())
+        self.set(source.as_fd(), token, interest, true)
     }
 
     /// Changes what a watched one wakes for.
     pub fn change(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
-        epoll::modify(&self.fd, source, epoll::EventData::new_u64(token), interest.flags())
+        self.set(source.as_fd(), token, interest, false)
+    }
+
+    #[inline(never)]
+    fn set(&self, source: BorrowedFd<'_>, token: u64, interest: Interest, new: bool) -> Result<()> {
+        let (data, flags) = (EventData::new_u64(token), interest.flags());
+        if new { epoll::add(&self.fd, source, data, flags) } else { epoll::modify(&self.fd, source, data, flags) }
     }
 
     /// Watches it no more.
@@ -81,20 +88,22 @@ impl Poll {
         epoll::delete(&self.fd, source)
     }
 
-    /// Waits for news or until `deadline` (`None`: without end; one in the past: only looks). No news means that the
-    /// deadline is past or that a signal came.
-    pub fn wait(&mut self, deadline: Option<Instant>) -> impl Iterator<Item = News> {
-        let count = self.wait_count(deadline);
-        self.events.get(..count).unwrap_or_default().iter().map(|event| {
-            let (bits, token) = (event.events, event.data);
-            let has = |flags: epoll::EventFlags| bits & flags.bits() != 0;
-            News {
-                token,
-                readable: has(epoll::EventFlags::IN),
-                writable: has(epoll::EventFlags::OUT),
-                hung_up: has(epoll::EventFlags::HUP | epoll::EventFlags::ERR),
-            }
-        })
+    /// Waits for news or until `deadline` (`None`: without end; one in the past: only looks); gives how many there are.
+    /// None means that the deadline is past or that a signal came.
+    pub fn wait(&mut self, deadline: Option<Instant>) -> usize {
+        self.wait_count(deadline).min(BATCH)
+    }
+
+    /// One of the news that the last `wait` has counted. They stay until the next.
+    pub fn news(&self, at: usize) -> News {
+        let Event { events, data } = self.events[at];
+        let has = |flags: EventFlags| events & flags.bits() != 0;
+        News {
+            token: data,
+            readable: has(EventFlags::IN),
+            writable: has(EventFlags::OUT),
+            hung_up: has(EventFlags::HUP | EventFlags::ERR),
+        }
     }
 
     /// The next `wait` gives memory back (see `residence`) as the last thing that it does before it waits.
@@ -128,6 +137,17 @@ impl Poll {
         // SAFETY: as above.
         raw::answer(unsafe { raw::syscall(raw::nr::EPOLL_PWAIT, fd, events, BATCH, ms, 0) }).unwrap_or(0)
     }
+}
+
+/// Waits until a descriptor (`None`: nothing but time) can be read from or written to as `interest` says, or until so much
+/// time is past or a signal has come; says whether it can. For a moment in which nothing else counts.
+#[inline(never)]
+pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool {
+    let flags = if interest.write { PollFlags::OUT } else { PollFlags::IN };
+    let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(rustix::stdio::stdin()), flags)];
+    let asked = if fd.is_some() { &mut asked[..] } else { &mut [] };
+    let time = Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: (ms % 1000 * 1_000_000).into() };
+    poll(asked, Some(&time)).is_ok() && asked.first().is_some_and(|one| one.revents().contains(flags))
 }
 
 /// One end of a doorbell, nonblocking. Any number of rings before a look are one.
@@ -183,15 +203,15 @@ mod tests {
         let mut poll = Poll::new().expect("a descriptor");
         let (bell, button) = Doorbell::pair().expect("descriptors");
         poll.add(&bell, u64::MAX - 1, Interest::READ).expect("new");
-        assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
+        assert_eq!(poll.wait(Some(Instant(0))), 0);
         button.ring();
         button.ring();
-        let news: Vec<News> = poll.wait(None).collect();
-        assert_eq!(news, [News { token: u64::MAX - 1, readable: true, writable: false, hung_up: false }]);
+        let news = News { token: u64::MAX - 1, readable: true, writable: false, hung_up: false };
+        assert_eq!((poll.wait(None), poll.news(0)), (1, news));
         assert!(bell.answer() && !bell.answer());
         poll.remove(&bell).expect("added");
         button.ring();
-        assert_eq!(poll.wait(Some(Instant(0))).count(), 0);
+        assert_eq!(poll.wait(Some(Instant(0))), 0);
     }
 
     #[test]
@@ -214,7 +234,7 @@ mod tests {
         let mut poll = Poll::new().expect("a descriptor");
         for ms in [1, 20] {
             let deadline = clock::now().plus_ms(ms);
-            assert_eq!(poll.wait(Some(deadline)).count(), 0);
+            assert_eq!(poll.wait(Some(deadline)), 0);
             assert!(clock::now() >= deadline);
         }
         let deadline = clock::now().plus_ms(3);
@@ -228,8 +248,8 @@ mod tests {
         let (read, write) = rustix::pipe::pipe().expect("a pipe can be made");
         poll.add(&read, 1, Interest::NONE).expect("new");
         poll.add(&write, 2, Interest::WRITE).expect("new");
-        assert_eq!(poll.wait(None).map(|news| (news.token, news.writable)).collect::<Vec<_>>(), [(2, true)]);
+        assert_eq!((poll.wait(None), poll.news(0).token, poll.news(0).writable), (1, 2, true));
         drop(write);
-        assert_eq!(poll.wait(None).map(|news| (news.token, news.hung_up)).collect::<Vec<_>>(), [(1, true)]);
+        assert_eq!((poll.wait(None), poll.news(0).token, poll.news(0).hung_up), (1, 1, true));
     }
 }

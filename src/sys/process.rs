@@ -2,7 +2,6 @@
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, raw, whole};
 use core::ffi::CStr;
-use core::marker::PhantomData;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use std::os::fd::AsRawFd;
@@ -114,75 +113,30 @@ pub fn set_directory(path: &CStr) -> Result<()> {
     rustix::process::chdir(path)
 }
 
-/// Arguments or environment for an exec: at most `N - 1` (the last place is the null that ends them).
-pub struct Vector<'a, const N: usize> {
-    pointers: [*const u8; N],
-    count: usize,
-    texts: PhantomData<&'a CStr>,
+/// Becomes another program, with the given environment or our own. Returns only with the reason why not. Allocates.
+#[inline(never)]
+pub fn execute(program: &CStr, arguments: &[&CStr], environment: Option<&[&CStr]>) -> Errno {
+    let arguments = pointers(arguments);
+    let own = environment.map(pointers);
+    let variables = own.as_ref().map_or(entry::environment().as_pointers(), |own| own.as_ptr());
+    let (at, arguments, variables) = (program.as_ptr() as usize, arguments.as_ptr() as usize, variables as usize);
+    // SAFETY: both vectors end in a null, and their texts outlive them.
+    unsafe { raw::call(raw::nr::EXECVE, at, arguments, variables, 0, 0) }.err().unwrap_or(Errno::IO)
 }
 
-impl<'a, const N: usize> Vector<'a, N> {
-    pub const fn new() -> Vector<'a, N> {
-        Vector { pointers: [core::ptr::null(); N], count: 0, texts: PhantomData }
+/// As the kernel takes them: a null behind the last.
+fn pointers(texts: &[&CStr]) -> Vec<*const u8> {
+    let mut pointers = Vec::with_capacity(texts.len() + 1);
+    for text in texts {
+        pointers.push(text.as_ptr().cast());
     }
-
-    /// Adds one; E2BIG if it does not fit.
-    pub fn push(&mut self, text: &'a CStr) -> Result<()> {
-        let last = self.count + 1 >= N;
-        match self.pointers.get_mut(self.count) {
-            Some(place) if !last => *place = text.as_ptr().cast(),
-            Some(_) | None => return Err(Errno::TOOBIG),
-        }
-        self.count += 1;
-        Ok(())
-    }
-}
-
-impl<const N: usize> Default for Vector<'_, N> {
-    fn default() -> Self {
-        Vector::new()
-    }
-}
-
-/// Becomes another program, with the given environment or our own. Returns only with the reason why not.
-pub fn execute<const N: usize, const M: usize>(
-    program: &CStr,
-    arguments: &Vector<'_, N>,
-    environment: Option<&Vector<'_, M>>,
-) -> Errno {
-    execute_at(rustix::fs::CWD.as_raw_fd(), program, 0, arguments, environment)
-}
-
-/// The same for an open file (as of `open_self`), whatever has become of its name.
-pub fn execute_open<const N: usize, const M: usize>(
-    program: BorrowedFd<'_>,
-    arguments: &Vector<'_, N>,
-    environment: Option<&Vector<'_, M>>,
-) -> Errno {
-    const AT_EMPTY_PATH: usize = 0x1000;
-    execute_at(program.as_raw_fd(), c"", AT_EMPTY_PATH, arguments, environment)
-}
-
-fn execute_at<const N: usize, const M: usize>(
-    directory: i32,
-    path: &CStr,
-    flags: usize,
-    arguments: &Vector<'_, N>,
-    environment: Option<&Vector<'_, M>>,
-) -> Errno {
-    let variables = environment.map_or(entry::environment().as_pointers(), |own| own.pointers.as_ptr());
-    let (path, arguments) = (path.as_ptr() as usize, arguments.pointers.as_ptr() as usize);
-    // SAFETY: both vectors end in a null (there is one more place than `push` fills) and their texts outlive them.
-    let answer =
-        unsafe { raw::call(raw::nr::EXECVEAT, directory as usize, path, arguments, variables as usize, flags) };
-    answer.err().unwrap_or(Errno::IO)
+    pointers.push(core::ptr::null());
+    pointers
 }
 
 /// What to execute to get our own program again: what the kernel says that it is, even if the file was replaced; where
 /// there is no /proc, the path that we were executed by (AT_EXECFN of getauxval(3)). Allocates then: call at start only.
 pub fn own_program() -> &'static CStr {
-    use std::ffi::{CString, OsStr, OsString};
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
     const AT_EXECFN: usize = 31;
     const KERNELS: &CStr = c"/proc/self/exe";
     unsafe extern "C" {
@@ -198,8 +152,7 @@ pub fn own_program() -> &'static CStr {
     }
     // SAFETY: the kernel's text lies above our stack and is there for as long as we are.
     let path = unsafe { CStr::from_ptr(path) };
-    let path: OsString = whole::absolute(OsStr::from_bytes(path.to_bytes()).into()).into();
-    CString::new(path.into_vec()).map_or(KERNELS, |path| Box::leak(path.into_boxed_c_str()))
+    whole::lasting(whole::absolute(path.to_bytes()))
 }
 
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
@@ -262,16 +215,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vector_keeps_its_last_place_for_the_end() {
-        let mut vector: Vector<'_, 3> = Vector::new();
-        assert_eq!([vector.push(c"a"), vector.push(c"b"), vector.push(c"c")], [Ok(()), Ok(()), Err(Errno::TOOBIG)]);
-        assert!(vector.pointers[2].is_null());
+    fn a_vector_has_a_place_for_the_end() {
+        assert_eq!(pointers(&[c"a", c"b"])[2], core::ptr::null());
+        assert_eq!(pointers(&[]), [core::ptr::null()]);
     }
 
     #[test]
     fn an_exec_that_fails_says_why_and_we_go_on() {
-        let vector: Vector<'_, 2> = Vector::new();
-        assert_eq!(execute(c"/nonexistent/place", &vector, Some(&vector)), Errno::NOENT);
+        assert_eq!(execute(c"/nonexistent/place", &[], Some(&[])), Errno::NOENT);
         assert!(open_self().is_ok());
     }
 }

@@ -4,7 +4,8 @@
 //! programmers into the binary: more than all of this file.
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, Errno, Result, file};
+use super::{AsFd, Errno, Result, file, raw};
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
 use std::ffi::{OsStr, OsString};
@@ -66,14 +67,24 @@ pub fn split(path: &Path) -> (&Path, &OsStr) {
 }
 
 /// The path as it is for a process that is elsewhere at home.
-pub fn absolute(path: PathBuf) -> PathBuf {
-    let bytes = path.as_os_str().as_bytes();
-    let below = OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes));
-    // Where a slash comes first, `join` leaves what is before out.
-    match rustix::process::getcwd(Vec::new()) {
-        Ok(here) => Path::new(OsStr::from_bytes(here.to_bytes())).join(below),
-        Err(_) => path,
+pub fn absolute(path: &[u8]) -> Vec<u8> {
+    let (mut whole, mut here) = (Vec::new(), [0u8; path::PATH_MAX]);
+    // SAFETY: the buffer is as long as it is said to be.
+    let got = unsafe { raw::call(raw::nr::GETCWD, here.as_mut_ptr() as usize, here.len(), 0, 0, 0) };
+    if !path.starts_with(b"/")
+        && let Ok(1..) = got
+    {
+        whole.extend(here.iter().take_while(|byte| **byte != 0));
+        whole.push(b'/');
     }
+    whole.extend_from_slice(path.strip_prefix(b"./").unwrap_or(path));
+    whole
+}
+
+/// Text that stays for ever, for the kernel and for arguments. An earlier NUL ends it.
+pub fn lasting(mut text: Vec<u8>) -> &'static CStr {
+    text.push(0);
+    CStr::from_bytes_until_nul(text.leak()).unwrap_or(c"")
 }
 
 /// Reads a regular file, at most so much of it; anything else is only named, and never waited for.

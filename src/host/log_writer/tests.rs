@@ -3,37 +3,32 @@
 use super::*;
 use pintle::stamp::stamp;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 struct Place {
-    path: PathBuf,
-    output: Output,
-    bytes_max: u64,
+    path: &'static Path,
+    output: Output<'static>,
 }
 
 impl Place {
     fn new(name: &str) -> Place {
-        let path = std::env::temp_dir().join(format!("pintle-writer-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Place { path, output: Output::new(0), bytes_max: 1 << 20 }
-    }
-
-    fn settings(&self) -> Settings<'_> {
-        Settings { directory: self.path.as_os_str().as_bytes(), bytes_max: self.bytes_max, keep: 2 }
+        let path: &'static Path =
+            std::env::temp_dir().join(format!("pintle-writer-{name}-{}", std::process::id())).leak();
+        let _ = std::fs::remove_dir_all(path);
+        let settings = Settings { directory: path.as_os_str().as_bytes(), bytes_max: 1 << 20, keep: 2 };
+        let output = Output { stamp: stamp(0), ..Output::new(0, settings) };
+        Place { path, output }
     }
 
     fn take(&mut self, writer: &mut Writer, text: &str) -> Result<()> {
-        let mut output = core::mem::replace(&mut self.output, Output { bytes: vec![] });
-        let result = writer.take(text.as_bytes(), &stamp(0), &mut output, &self.settings());
-        assert!(output.bytes.is_empty());
-        self.output = output;
+        let result = writer.take(text.as_bytes(), &mut self.output);
+        assert!(self.output.bytes.is_empty());
+        assert_eq!(self.output.files, usize::from(writer.is_open()));
         result
     }
 
     fn end_line(&mut self, writer: &mut Writer) {
-        let mut output = core::mem::replace(&mut self.output, Output { bytes: vec![] });
-        writer.end_line(&mut output, &self.settings()).expect("written");
-        self.output = output;
+        writer.end_line(&mut self.output).expect("written");
     }
 
     /// The file without its stamps; "-" if there is none.
@@ -45,7 +40,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = std::fs::remove_dir_all(self.path);
     }
 }
 
@@ -66,10 +61,11 @@ fn every_line_gets_one_stamp_however_it_comes() {
 #[test]
 fn an_unfinished_line_goes_on_for_the_next_logger_and_ends_for_the_next_boot() {
     let mut place = Place::new("next");
-    place.take(&mut Writer::new(b"x", false), "one").expect("written");
-    place.take(&mut Writer::new(b"x", true), " two").expect("written");
-    place.take(&mut Writer::new(b"x", false), "three\n").expect("written");
-    place.take(&mut Writer::new(b"x", true), "four\n").expect("written");
+    for (continues, text) in [(false, "one"), (true, " two"), (false, "three\n"), (true, "four\n")] {
+        let mut writer = Writer::new(b"x", continues);
+        place.take(&mut writer, text).expect("written");
+        writer.close(&mut place.output);
+    }
     assert_eq!(place.text("x.log"), "|one two\n|three\n|four\n");
 }
 
@@ -88,7 +84,7 @@ fn a_long_line_is_split_with_marks() {
 #[test]
 fn a_file_is_turned_over_at_its_size_between_lines() {
     let (mut place, mut writer) = (Place::new("turn"), Writer::new(b"x", false));
-    place.bytes_max = 100;
+    place.output.settings.bytes_max = 100;
     for text in ["1\n2\n3\n", "4\n5", "5\n6\n7\n8\n", "9\n10\n", "11\n12\n", "13\n14\n15\n"] {
         place.take(&mut writer, text).expect("written");
     }
@@ -99,10 +95,10 @@ fn a_file_is_turned_over_at_its_size_between_lines() {
 #[test]
 fn what_cannot_be_written_is_counted_and_said_later() {
     let (mut place, mut writer) = (Place::new("lost"), Writer::new(b"x", false));
-    std::fs::write(&place.path, "not a directory").expect("written");
+    std::fs::write(place.path, "not a directory").expect("written");
     assert_eq!(place.take(&mut writer, "1\n2\n"), Err(Errno::NOTDIR));
     assert_eq!(place.take(&mut writer, "3\n"), Ok(())); // said already
-    std::fs::remove_file(&place.path).expect("removed");
+    std::fs::remove_file(place.path).expect("removed");
     place.take(&mut writer, "4\n").expect("written");
     assert_eq!(place.text("x.log"), "|pintle-log: 3 lines lost: Not a directory\n|4\n");
 }
@@ -115,7 +111,7 @@ fn a_full_disk_tears_no_later_line() {
     writer.file = Some(file::open_write("/dev/full").expect("there is /dev/full"));
     assert_eq!(place.take(&mut writer, "1\n2\nhalf"), Err(Errno::NOSPC));
     assert_eq!(place.take(&mut writer, "3\n"), Ok(()));
-    writer.close();
+    writer.close(&mut place.output);
     place.take(&mut writer, " a line\nafter\n").expect("written");
     let told = "|pintle-log: 4 lines lost: No space left on device\n";
     assert_eq!(place.text("x.log"), format!("|before\n{told}| a line\n|after\n"));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::host::log_link::{LogLink, Source as LinkSource};
 use pintle::ident::SlotId;
+use pintle::stamp::STAMP_BYTES;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -29,7 +30,7 @@ impl Machine {
         let socket = self.link.logger_end().try_clone_to_owned().expect("a descriptor");
         let directory: &'static Path = self.directory.clone().leak();
         let settings = Settings { directory: directory.as_os_str().as_bytes(), bytes_max: 1 << 20, keep: 3 };
-        Logger::new(socket, settings).expect("a logger")
+        Logger::new(socket, settings)
     }
 
     fn start(&self) -> JoinHandle<()> {
@@ -43,7 +44,7 @@ impl Machine {
             let name = names.get(slot.index())?.as_bytes();
             Some(LinkSource { name: [name, b""], pipe: pipes.get(slot.index())?.0.as_fd() })
         };
-        while self.link.flush(source) != Ok(()) || self.link.wants_write() {
+        while self.link.flush(&source) != Ok(()) || self.link.wants_write() {
             rustix::event::poll(
                 &mut [rustix::event::PollFd::from_borrowed_fd(self.link.socket(), rustix::event::PollFlags::OUT)],
                 None,

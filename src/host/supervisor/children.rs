@@ -150,7 +150,10 @@ impl Supervisor {
         let (Some(definition), Some(policy)) = (self.definition(slot), self.policy(slot)) else {
             return Err(Failure::NO_DEFINITION);
         };
-        let variables = self.variables(slot).ok_or(Failure::of_clone(crate::sys::Errno::AGAIN))?;
+        let mut variables = Variables::NONE;
+        if !self.read_variables(slot, &mut variables) {
+            return Err(Failure::of_clone(crate::sys::Errno::AGAIN));
+        }
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }

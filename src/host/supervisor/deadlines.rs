@@ -8,8 +8,8 @@ pub struct Deadlines {
     /// Slots, the earliest first; only the first `count` are in use.
     heap: Vec<u32>,
     count: usize,
-    /// For each slot: when.
-    due: Vec<Instant>,
+    /// For each slot: when. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
+    due: Vec<u64>,
     /// For each slot: its place in the heap plus one (0: not in it).
     place: Vec<u32>,
 }
@@ -18,7 +18,7 @@ impl Deadlines {
     /// For this many slots.
     pub fn new(slots: u32) -> Deadlines {
         let slots = slots as usize;
-        Deadlines { heap: vec![0; slots], count: 0, due: vec![Instant(0); slots], place: vec![0; slots] }
+        Deadlines { heap: vec![0; slots], count: 0, due: vec![0; slots], place: vec![0; slots] }
     }
 
     /// The earliest.
@@ -44,7 +44,7 @@ impl Deadlines {
         match (at, due == Instant::NEVER) {
             (0, true) => {}
             (0, false) => {
-                *old = due;
+                *old = due.0;
                 let last = self.count;
                 self.count += 1; // a slot is in the heap once, and the heap has a place for each
                 self.put(last, slot.0);
@@ -60,14 +60,14 @@ impl Deadlines {
                 }
             }
             (_, false) => {
-                *old = due;
+                *old = due.0;
                 self.settle(at - 1);
             }
         }
     }
 
     fn due(&self, slot: u32) -> Instant {
-        self.due[slot as usize]
+        Instant(self.due[slot as usize])
     }
 
     fn put(&mut self, at: usize, slot: u32) {

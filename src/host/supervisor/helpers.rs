@@ -147,7 +147,7 @@ impl Supervisor {
 
     #[inline(never)]
     fn start_logger(&mut self) {
-        let (Some(link), Some(directory)) = (&mut self.link, &self.log_dir) else {
+        let (Some(link), Some(directory)) = (&mut self.link, self.log_dir) else {
             self.logger.due = None;
             return;
         };
@@ -173,7 +173,7 @@ impl Supervisor {
         }
         let image = common.image;
         let services = image.services();
-        let result = link.flush(|slot| {
+        let result = link.flush(&|slot| {
             let private = slots.get(slot.index())?;
             let (pipe, _) = private.log.as_ref()?;
             if slot.0 < services {

@@ -1,14 +1,15 @@
 //! One child from its definition: arguments, environment and plan, put into a draft. Text that needs no expansion is
 //! passed as it lies in the mapped database.
 
-use crate::host::accounts::Accounts;
+use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
 use crate::sys::spawn::{Draft, Limit, Pass, Pending, Plan, Refused, Text};
 use crate::sys::{BorrowedFd, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::PASS_BYTES_MAX;
-use pintle::database::{Image, exec, header, service};
+use pintle::database::image::List;
+use pintle::database::{EXEC_WORDS, Image, exec, header, service};
 use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
@@ -95,55 +96,54 @@ impl Variables {
         name.is_empty() || core::str::from_utf8(name).is_ok_and(|name| names::check_instance(name).is_ok())
     }
 
-    /// The attributes that this definition lets pass, as `KEY=VALUE`. The engine's word is not enough for others.
-    fn passed<'a>(&'a self, image: &'a Image<'static>, definition: SlotId) -> impl Iterator<Item = &'a [u8]> {
-        let allowed = image.list(image.service(definition, service::PASS));
-        let texts = self.pass.split(|byte| *byte == 0).take_while(|text| !text.is_empty());
-        texts.filter(move |text| {
+    /// The next of the attributes that a definition lets pass, as `KEY=VALUE`: the engine's word is not enough for others.
+    /// `at` is where it begins in `pass`, and then where the one behind it does.
+    fn next_passed(&self, allowed: &List<'_>, image: &Image<'static>, at: &mut usize) -> Option<&[u8]> {
+        loop {
+            let text = self.pass.get(*at..)?.split(|byte| *byte == 0).next().filter(|text| !text.is_empty())?;
+            *at += text.len() + 1;
             let name = name_of(text);
-            name.len() < text.len() && allowed.iter().any(|allowed| image.bytes_of(allowed) == name)
-        })
-    }
-
-    /// What stands for `${NAME}`.
-    fn value<'a>(&'a self, image: &'a Image<'static>, definition: SlotId, name: &[u8]) -> &'a [u8] {
-        if name == b"INSTANCE" {
-            return instance_of(image, definition, self);
+            if name.len() < text.len() && has_name(allowed, image, name) {
+                return Some(text);
+            }
         }
-        let found = self.passed(image, definition).find(|text| name_of(text) == name);
-        found.and_then(|text| text.get(name.len() + 1..)).unwrap_or_default()
     }
-}
 
-/// The name of the instance, made at run time or by the compiler.
-fn instance_of<'a>(image: &Image<'a>, definition: SlotId, variables: &'a Variables) -> &'a [u8] {
-    let is_template = image.flags(definition) & service::flags::TEMPLATE != 0;
-    if is_template { variables.instance() } else { image.bytes_of(image.service(definition, service::INSTANCE)) }
+    /// The one of this name.
+    fn passed(&self, allowed: &List<'_>, image: &Image<'static>, name: &[u8]) -> Option<&[u8]> {
+        let mut at = 0;
+        loop {
+            let text = self.next_passed(allowed, image, &mut at)?;
+            if name_of(text) == name {
+                return Some(text);
+            }
+        }
+    }
 }
 
 fn name_of(variable: &[u8]) -> &[u8] {
     variable.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
+/// Whether one of these names, or variables, has this name.
+#[inline(never)]
+fn has_name(list: &List<'_>, image: &Image<'static>, name: &[u8]) -> bool {
+    list.iter().any(|one| name_of(image.bytes_of(one)) == name)
+}
+
 /// Starts it.
-pub fn launch(
-    common: &mut Common,
-    mut draft: Draft<'_>,
-    child: &Child<'_>,
-    pid: &AtomicU32,
-) -> Result<Pending, Failure> {
-    let image = common.image;
+#[inline(never)]
+pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &AtomicU32) -> Result<Pending, Failure> {
+    let image = &common.image;
     let definition = child.definition;
     let index = image.service(definition, service::EXEC);
-    let word = |field| image.exec(index, field);
-    let mut account = common.accounts.resolve(image.bytes_of(word(exec::USER)), image.bytes_of(word(exec::GROUP)))?;
+    let record: [u32; EXEC_WORDS] = core::array::from_fn(|field| image.exec(index, field));
+    let user = image.bytes_of(record[exec::USER]);
+    let account = common.accounts.resolve(user, image.bytes_of(record[exec::GROUP]))?;
     account.seen_from(common.uid, common.gid);
-    let ready = child.ready.map(|(_, number)| number);
-    let rich = word(exec::RICH) != 0;
-    let directory = match word(exec::DIRECTORY) {
-        0 => Text::lasting(c"/"),
-        path => text(&mut draft, &image, child, path),
-    };
+    let allowed = image.list(image.service(definition, service::PASS));
+    let is_template = image.flags(definition) & service::flags::TEMPLATE != 0;
+    let mut launch = Launch { draft, image, child, allowed, is_template };
 
     let list = match child.command {
         Command::Main => service::COMMAND,
@@ -153,49 +153,60 @@ pub fn launch(
     let words = image.list(image.service(definition, list));
     // The first word of an action says that it is a command.
     let skipped = usize::from(child.command != Command::Main);
-    let program = if words.len() > skipped {
-        text(&mut draft, &image, child, words.get(skipped))
-    } else {
+    if words.len() <= skipped {
         return Err(Failure::NO_DEFINITION);
+    }
+    let mut program = launch.text(words.get(skipped));
+    let mut directory = match record[exec::DIRECTORY] {
+        0 => Some(Text::lasting(c"/")),
+        path => Some(launch.text(path)),
     };
-    let status = exec_plan::status_target(ready);
-    if rich {
-        let score = Some(word(exec::OOM)).filter(|score| *score != 0).map(|score| score as i32 - 2000);
-        exec_plan::begin(&mut draft, status, score, directory, &account);
-        for path in image.list(word(exec::ENV_FILES)).iter() {
-            let path = text(&mut draft, &image, child, path);
-            exec_plan::environment_file(&mut draft, path);
+    let mut status = None;
+    let first = program;
+    if record[exec::RICH] != 0 {
+        let number = exec_plan::status_target(child.ready.map(|(_, number)| number));
+        let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
+        exec_plan::begin(&mut launch.draft, number, score, directory, account);
+        for path in image.list(record[exec::ENV_FILES]).iter() {
+            let path = launch.text(path);
+            exec_plan::environment_file(&mut launch.draft, path);
         }
-        exec_plan::end(&mut draft);
+        exec_plan::end(&mut launch.draft);
+        // What the chain-loader does is left to it.
+        (program, directory, status) = (Text::lasting(common.program), None, Some(number));
+        *account = Account::default();
     }
-    draft.argument(program);
+    launch.draft.argument(first);
     for at in skipped + 1..words.len() {
-        let argument = text(&mut draft, &image, child, words.get(at));
-        draft.argument(argument);
+        launch.argument(words.get(at));
     }
-    environment(&mut draft, &image, child, word(exec::ENV));
+    launch.environment(record[exec::ENV]);
+    let draft = launch.draft;
     if let Some(refused) = draft.refused() {
         return Err(refused.into());
     }
 
     let mut limits: heapless::Vec<Limit, 16> = heapless::Vec::new();
-    let written = image.list(word(exec::LIMITS));
-    for at in 0..written.len() / 5 {
-        let wide = |low: usize| u64::from(written.get(at * 5 + low)) | u64::from(written.get(at * 5 + low + 1)) << 32;
-        let _ = limits.push(Limit { resource: written.get(at * 5), soft: wide(1), hard: wide(3) }); // 16 exist in all
-    }
+    let written = image.list(record[exec::LIMITS]);
     const RLIMIT_NOFILE: u32 = 7;
-    if let Some((soft, hard)) = common.descriptor_limit
-        && !limits.iter().any(|limit| limit.resource == RLIMIT_NOFILE)
-    {
+    let mut descriptor_limit = common.descriptor_limit;
+    for at in 0..written.len() / 5 {
+        let [resource, soft, soft_high, hard, hard_high] =
+            core::array::from_fn(|word| u64::from(written.get(at * 5 + word)));
+        let limit = Limit { resource: resource as u32, soft: soft | soft_high << 32, hard: hard | hard_high << 32 };
+        if limit.resource == RLIMIT_NOFILE {
+            descriptor_limit = None;
+        }
+        let _ = limits.push(limit); // 16 exist in all
+    }
+    if let Some((soft, hard)) = descriptor_limit {
         let _ = limits.push(Limit { resource: RLIMIT_NOFILE, soft, hard }); // it was not among them
     }
 
-    let input = process::standard_input();
     let mut passes: heapless::Vec<Pass<'_>, 4> = heapless::Vec::new();
     let output = match child.output {
         Output::Inherit => None,
-        Output::Null => Some(input), // /dev/null, see `start`
+        Output::Null => Some(process::standard_input()), // /dev/null, see `start`
         Output::Pipe(pipe) => Some(pipe),
     };
     // Three at most.
@@ -207,85 +218,119 @@ pub fn launch(
         let _ = passes.push(Pass { source, target });
     }
     let plan = Plan {
-        program: Some(if rich { Text::lasting(common.program) } else { program }),
-        directory: (!rich).then_some(directory),
+        program: Some(program),
+        directory,
         root: None,
-        uid: account.uid.filter(|_| !rich),
-        gid: account.gid.filter(|_| !rich),
-        groups: account.groups().filter(|_| !rich),
+        uid: account.uid,
+        gid: account.gid,
+        groups: account.groups(),
         limits: &limits,
         descriptors: &passes,
-        umask: Some(word(exec::UMASK)),
-        nice: Some(word(exec::NICE)).filter(|nice| *nice != 0).map(|nice| nice as i32 - 100),
+        umask: Some(record[exec::UMASK]),
+        nice: Some(record[exec::NICE]).filter(|nice| *nice != 0).map(|nice| nice as i32 - 100),
         no_new_privileges: false,
         controlling_terminal: false,
         share_descriptors: common.share_descriptors,
-        status_target: rich.then_some(status),
+        status_target: status,
     };
     draft.spawn(&plan, pid).map_err(Failure::of_clone)
 }
 
-/// A string of the definition, expanded where that is needed.
-fn text(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, offset: u32) -> Text {
-    if image.flags(child.definition) & service::flags::EXPANDS == 0 {
-        return Text::lasting(image.cstr(offset));
-    }
-    let mut parts: heapless::Vec<&[u8], 32> = heapless::Vec::new();
-    for piece in pieces(image.text(offset)) {
-        let part = match piece {
-            Piece::Literal(literal) => literal.as_bytes(),
-            Piece::Placeholder(name) => child.variables.value(image, child.definition, name.as_bytes()),
-            Piece::Unclosed(rest) => rest.as_bytes(),
-        };
-        if parts.push(part).is_err() {
-            draft.refuse(Refused::TooMany);
-        }
-    }
-    draft.text(&parts)
+/// A child on its way into a draft.
+struct Launch<'a, 's> {
+    draft: Draft<'s>,
+    image: &'a Image<'static>,
+    child: &'a Child<'a>,
+    /// Names of attributes that the definition lets pass.
+    allowed: List<'static>,
+    is_template: bool,
 }
 
-/// Variables, the strongest word last: the database's, the definition's, passed attributes, our own. No name twice.
-fn environment(draft: &mut Draft<'_>, image: &Image<'static>, child: &Child<'_>, own: u32) {
-    let own = image.list(own);
-    let passed = |name: &[u8]| child.variables.passed(image, child.definition).any(|text| name_of(text) == name);
-    let overridden = |name: &[u8]| passed(name) || own.iter().any(|text| name_of(image.bytes_of(text)) == name);
-    for variable in image.list(image.header(header::ENVIRONMENT)).iter() {
-        let value = image.cstr(variable);
-        if !overridden(name_of(value.to_bytes())) {
-            draft.variable(Text::lasting(value));
+impl<'a> Launch<'a, '_> {
+    /// A string of the definition, expanded where that is needed.
+    #[inline(never)]
+    fn text(&mut self, offset: u32) -> Text {
+        if self.image.flags(self.child.definition) & service::flags::EXPANDS == 0 {
+            return Text::lasting(self.image.cstr(offset));
+        }
+        let mut parts: heapless::Vec<&[u8], 32> = heapless::Vec::new();
+        for piece in pieces(self.image.text(offset)) {
+            let part = match piece {
+                Piece::Literal(text) | Piece::Unclosed(text) => text.as_bytes(),
+                Piece::Placeholder(name) => self.value(name.as_bytes()),
+            };
+            if parts.push(part).is_err() {
+                self.draft.refuse(Refused::TooMany);
+            }
+        }
+        self.draft.text(&parts)
+    }
+
+    /// What stands for `${NAME}`.
+    fn value(&self, name: &[u8]) -> &'a [u8] {
+        if name == b"INSTANCE" {
+            return self.instance();
+        }
+        let found = self.child.variables.passed(&self.allowed, self.image, name);
+        found.and_then(|text| text.get(name.len() + 1..)).unwrap_or_default()
+    }
+
+    /// The name of the instance, made at run time or by the compiler.
+    fn instance(&self) -> &'a [u8] {
+        match self.is_template {
+            true => self.child.variables.instance(),
+            false => self.image.bytes_of(self.image.service(self.child.definition, service::INSTANCE)),
         }
     }
-    for variable in own.iter() {
-        if !passed(name_of(image.bytes_of(variable))) {
-            let variable = text(draft, image, child, variable);
-            draft.variable(variable);
+
+    fn argument(&mut self, offset: u32) {
+        let text = self.text(offset);
+        self.draft.argument(text);
+    }
+
+    /// Variables, the strongest word last: the database's, the definition's, passed attributes, our own. No name twice.
+    #[inline(never)]
+    fn environment(&mut self, own: u32) {
+        let Launch { image, child, allowed, is_template, .. } = *self;
+        let own = image.list(own);
+        let variables = child.variables;
+        for (offset, of_database) in image
+            .list(image.header(header::ENVIRONMENT))
+            .iter()
+            .map(|offset| (offset, true))
+            .chain(own.iter().map(|offset| (offset, false)))
+        {
+            let name = name_of(image.bytes_of(offset));
+            if variables.passed(&allowed, image, name).is_some() || of_database && has_name(&own, image, name) {
+                continue;
+            }
+            let variable = if of_database { Text::lasting(image.cstr(offset)) } else { self.text(offset) };
+            self.draft.variable(variable);
         }
-    }
-    for variable in child.variables.passed(image, child.definition) {
-        put(draft, &[variable]);
-    }
-    let is_template = image.flags(child.definition) & service::flags::TEMPLATE != 0;
-    let suffix = if is_template { child.variables.instance() } else { &[] };
-    put(draft, &[b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix]);
-    let instance = instance_of(image, child.definition, child.variables);
-    if !instance.is_empty() {
-        put(draft, &[b"INSTANCE=", instance]);
-    }
-    if !child.notify.is_empty() {
-        put(draft, &[b"NOTIFY_SOCKET=", child.notify]);
-    }
-    match child.command {
-        Command::Stop(pid) | Command::Reload(pid) if pid != 0 => {
-            let mut digits = Short::new();
+        let mut at = 0;
+        while let Some(variable) = variables.next_passed(&allowed, image, &mut at) {
+            self.put(variable, b"", b"");
+        }
+        let suffix = if is_template { variables.instance() } else { &[] };
+        self.put(b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix);
+        let mut digits = Short::new();
+        if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) = child.command {
             let _ = core::fmt::write(&mut digits, format_args!("{pid}")); // ten digits at most
-            put(draft, &[b"MAINPID=", digits.as_bytes()]);
         }
-        Command::Main | Command::Stop(_) | Command::Reload(_) => {}
+        let instance = self.instance();
+        for (name, value) in
+            [(&b"INSTANCE="[..], instance), (b"NOTIFY_SOCKET=", child.notify), (b"MAINPID=", digits.as_bytes())]
+        {
+            if !value.is_empty() {
+                self.put(name, value, b"");
+            }
+        }
     }
-}
 
-/// One variable.
-fn put(draft: &mut Draft<'_>, parts: &[&[u8]]) {
-    let variable = draft.text(parts);
-    draft.variable(variable);
+    /// One variable, put together.
+    #[inline(never)]
+    fn put(&mut self, name: &[u8], value: &[u8], suffix: &[u8]) {
+        let variable = self.draft.text(&[name, value, suffix]);
+        self.draft.variable(variable);
+    }
 }

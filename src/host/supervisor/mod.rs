@@ -73,53 +73,54 @@ struct Private {
 /// A sleeping engine is woken no more often than this: in a storm of deaths each waking costs as much as the death.
 const BELL_PAUSE_NS: u64 = 50_000;
 
-/// Everything.
+/// Everything. What is used most comes first: its place then fits into a byte of each instruction that uses it.
+#[repr(C)]
 pub struct Supervisor {
-    common: Common,
-    place: Place,
-    orders: Orders<'static>,
-    reports: Reports<'static>,
     slots: Vec<Private>,
-    deadlines: Deadlines,
-    pids: Pids,
-    queue: Queue,
-    flights: Vec<Option<Flight>>,
-    spawner: Spawner,
+    reports: Reports<'static>,
+    now: Instant,
+    /// The engine has something to read.
+    dirty: bool,
     /// There may be more deaths than one round takes.
     more_deaths: bool,
-    /// See `orders::own::RESTS`: what it was when memory was last given back.
-    rests: u32,
+    /// The link waits to be writable.
+    log_full: bool,
+    queue: Queue,
+    orders: Orders<'static>,
+    flights: Vec<Option<Flight>>,
+    poll: Poll,
+    pids: Pids,
+    engine: Helper,
+    logger: Helper,
     /// Since when no stack has been free for what is queued.
     stuck: Option<Instant>,
-    poll: Poll,
+    shutdown: shutdown::Progress,
+    deadlines: Deadlines,
+    /// None: there is nowhere to log to.
+    link: Option<LogLink>,
+    common: Common,
+    /// Of each instance slot: its name, NUL behind it.
+    instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
+    /// See `orders::own::RESTS`: what it was when memory was last given back.
+    rests: u32,
     signals: OwnedFd,
     follower: Follower,
     /// The engine rings it.
     bell: Doorbell,
     to_engine: Doorbell,
-    /// None: there is nowhere to log to.
-    link: Option<LogLink>,
-    /// The link waits to be writable.
-    log_full: bool,
-    /// Of each instance slot: its name, NUL behind it.
-    instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
-    engine_descriptors: [OwnedFd; descriptors::ALL.len()],
-    /// As whom the engine runs, if not as we do.
-    engine_account: Option<Account>,
-    log_dir: Option<std::ffi::CString>,
-    engine: Helper,
-    logger: Helper,
+    /// When it was last woken for what there is to read.
+    rung: Instant,
     /// Where the kernel writes the pids that have no word in the reports.
     pid_word: &'static AtomicU32,
-    now: Instant,
-    /// The engine has something to read.
-    dirty: bool,
-    /// When it was last woken for that.
-    rung: Instant,
-    shutdown: shutdown::Progress,
     shutdown_timeout_ms: u32,
+    engine_descriptors: [OwnedFd; descriptors::ALL.len()],
+    log_dir: Option<&'static core::ffi::CStr>,
+    place: Place,
     /// Held for the lock on it.
     _lock: Option<OwnedFd>,
+    spawner: Spawner,
+    /// As whom the engine runs, if not as we do.
+    engine_account: Option<Account>,
 }
 
 /// What an epoll token stands for.
@@ -163,7 +164,6 @@ impl Source {
 impl Supervisor {
     /// Runs until everything is down; gives the exit code.
     pub fn run(&mut self) -> u8 {
-        let mut news: heapless::Vec<News, { crate::sys::poll::BATCH }> = heapless::Vec::new();
         self.look_at_all();
         loop {
             self.now = clock::now();
@@ -188,8 +188,7 @@ impl Supervisor {
                 self.spawner.release_memory();
                 self.poll.tidy_first();
             }
-            news.clear();
-            news.extend(self.poll.wait(if late { Some(Instant(0)) } else { until }));
+            let news = self.poll.wait(if late { Some(Instant(0)) } else { until });
             if !more {
                 words::set_asleep(self.reports.words(), false);
             }
@@ -197,8 +196,8 @@ impl Supervisor {
             if self.more_deaths {
                 self.take_deaths();
             }
-            for one in &news {
-                self.take(*one);
+            for at in 0..news {
+                self.take(self.poll.news(at));
             }
         }
     }
@@ -362,23 +361,23 @@ impl Supervisor {
         if taken.stamp != stamp {
             words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
         }
-        let (row, requests) = (taken.row, taken.requests);
+        let row = &taken.row;
         if row.deadline != before.deadline || input == Input::Deadline {
             self.deadlines.set(slot, row.deadline);
         }
-        if row != before {
+        if row.words() != before.words() {
             // On the way from nothing to a life there is nothing that the engine acts on.
             let from_nothing = !before.state.has_process() || before.state == State::Spawning;
             let on_the_way = matches!(row.state, State::Queued | State::Spawning | State::Starting);
             if from_nothing && on_the_way && row.reloaded == before.reloaded && row.signalled == before.signalled {
-                self.reports.write_quietly(slot, &row);
+                self.reports.write_quietly(slot, row);
             } else {
-                self.reports.write(slot, &row);
+                self.reports.write(slot, row);
                 self.dirty = true;
             }
         }
-        if requests != Requests::default() {
-            self.perform(slot, &requests, row.pid, row.auxiliary);
+        if taken.requests != Requests::default() {
+            self.perform(slot, &taken.requests, row.pid, row.auxiliary);
         }
     }
 
@@ -413,17 +412,12 @@ impl Supervisor {
         }
     }
 
-    /// The texts of the slot's order; `None` while they are being written: the order that they are for is on its way.
-    fn variables(&self, slot: SlotId) -> Option<Variables> {
-        let mut variables = Variables::NONE;
+    /// Reads the texts of the slot's order. False while they are being written: the order that they are for is on its way.
+    fn read_variables(&self, slot: SlotId, variables: &mut Variables) -> bool {
         let text = self.slots.get(slot.index()).map_or(0, |private| private.text);
-        if let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) {
-            let (instance, pass) = variables.buffers();
-            if !self.orders.read_text(row, instance, pass) {
-                return None;
-            }
-        }
-        Some(variables)
+        let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };
+        let (instance, pass) = variables.buffers();
+        self.orders.read_text(row, instance, pass)
     }
 }
 

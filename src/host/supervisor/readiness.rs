@@ -45,32 +45,28 @@ impl Supervisor {
     }
 
     /// Where the service of a slot sends its notices: `$NOTIFY_SOCKET`. Empty if it would be too long.
+    #[inline(never)]
     pub fn notify_path<'a>(&self, slot: SlotId, buffer: &'a mut [u8; PATH_BYTES]) -> &'a [u8] {
-        let mut text: heapless::Vec<u8, PATH_BYTES> = heapless::Vec::new();
-        let parts: [&[u8]; 2] = match &self.place {
-            Place::Directory(directory) => [directory.path().as_os_str().as_bytes(), b"/"],
-            Place::Abstract(name) => [b"@", name],
-        };
         let mut digits = Short::new();
         let _ = write!(digits, "/{}", slot.0); // eleven characters at most
-        let name: &[u8] = if matches!(self.place, Place::Directory(_)) { NOTIFY.as_bytes() } else { b"/notify" };
-        for part in [parts[0], parts[1], name, digits.as_bytes()] {
-            if text.extend_from_slice(part).is_err() {
-                return &[];
+        let [first, second, name]: [&[u8]; 3] = match &self.place {
+            Place::Directory(directory) => [directory.path().as_os_str().as_bytes(), b"/", NOTIFY.as_bytes()],
+            Place::Abstract(name) => [b"@", name, b"/notify"],
+        };
+        let mut length = 0;
+        for part in [first, second, name, digits.as_bytes()] {
+            match buffer.get_mut(length..length + part.len()) {
+                Some(place) => place.copy_from_slice(part),
+                None => return &[],
             }
+            length += part.len();
         }
-        let length = text.len();
-        match buffer.get_mut(..length) {
-            Some(place) => {
-                place.copy_from_slice(&text);
-                place
-            }
-            None => &[],
-        }
+        &buffer[..length]
     }
 
     /// Makes the notify socket of a slot, if it has none yet. In a run directory it belongs to the service's user, and
     /// nobody else (but root) may send to it.
+    #[inline(never)]
     pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
         let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
         if let Some(socket) = &private.notify {

@@ -1,7 +1,7 @@
 //! The end: asked for by a signal or the engine, in order by the engine, bounded by the supervisor alone.
 
 use super::{Supervisor, kill_group};
-use crate::sys::poll::{Interest, Poll};
+use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
 use crate::sys::{AsFd, clock, file, process, reap};
 use core::fmt::Write;
@@ -109,18 +109,14 @@ impl Supervisor {
         self.flush_log();
         kill_group(self.engine.pid());
         for private in &mut self.slots {
-            // Nobody is listened to any more; that makes room for a descriptor, too.
+            // Nobody is listened to any more.
             (private.ready, private.notify) = (None, None);
-        }
-        let Ok(mut poll) = Poll::new() else { return };
-        if poll.add(&self.signals, 0, Interest::READ).is_err() {
-            return;
         }
         let logger = self.logger.pid();
         let until = clock::now().plus_ms(GRACE_MS);
         // Killing a process makes its children ours, so it takes as many turns as they are deep.
         while kill_children(logger) && clock::now() < until {
-            self.wait_for_death(&mut poll, until);
+            self.wait_for_death(until);
         }
         // With every writing end closed (ours here, theirs by death) the logger sees the end of each log.
         for private in &mut self.slots {
@@ -133,7 +129,7 @@ impl Supervisor {
             let _ = signals::send(Target::Process(logger), signals::SIGTERM);
         }
         while lives() && clock::now() < until {
-            self.wait_for_death(&mut poll, until);
+            self.wait_for_death(until);
         }
         if process::pid() == 1 {
             // Process 1 of a pid namespace: whatever is left in it.
@@ -143,9 +139,10 @@ impl Supervisor {
     }
 
     /// Reaps what is dead, then waits for the next signal.
-    fn wait_for_death(&self, poll: &mut Poll, until: Instant) {
+    fn wait_for_death(&self, until: Instant) {
         reap_all();
-        let _ = poll.wait(Some(until)).count();
+        let left_ms = until.ms_since(clock::now()) as u32 + 1; // a few seconds at most
+        poll::wait_for(Some(self.signals.as_fd()), Interest::READ, left_ms);
         while signals::read_signal(self.signals.as_fd()).is_some() {}
     }
 }

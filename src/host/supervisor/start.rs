@@ -31,8 +31,8 @@ use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::supervision::{Policy, Ready};
 use pintle::time::Instant;
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What `pintle supervise` was asked for.
@@ -145,6 +145,10 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     let mut known = Accounts::default();
     known.take(&image);
 
+    let (mut slots, mut instances) = (Vec::new(), Vec::new());
+    slots.resize_with(geometry.slots() as usize, Private::default);
+    instances.resize_with(geometry.instances as usize, || [0; INSTANCE_BYTES_MAX + 1]);
+
     let supervisor = Supervisor {
         common: Common {
             image,
@@ -158,7 +162,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         place,
         orders,
         reports,
-        slots: (0..geometry.slots()).map(|_| Private::default()).collect(),
+        slots,
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
@@ -175,7 +179,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         to_engine,
         link,
         log_full: false,
-        instances: vec![[0; INSTANCE_BYTES_MAX + 1]; geometry.instances as usize],
+        instances,
         engine_descriptors,
         engine_account,
         log_dir,
@@ -351,12 +355,16 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
 
 /// `--log-dir`, else the usual place. A link in the run directory leads readers to another one.
 #[inline(never)]
-fn log_directory(options: &Options, place: &Place) -> Option<CString> {
-    let directory = match (&options.log_dir, place.directory()) {
-        (Some(given), _) => given.to_os_string(),
-        (None, Some(run)) => crate::host::log_files::directory(run.path()),
+fn log_directory(options: &Options, place: &Place) -> Option<&'static CStr> {
+    let usual;
+    let directory = match (options.log_dir, place.directory()) {
+        (Some(given), _) => given,
+        (None, Some(run)) => {
+            usual = crate::host::log_files::directory(run.path());
+            &usual
+        }
         (None, None) => return None,
     };
     // The logger is not where we are.
-    CString::new(whole::absolute(directory.into()).into_os_string().into_vec()).ok()
+    Some(whole::lasting(whole::absolute(directory.as_bytes())))
 }

@@ -9,7 +9,6 @@ use crate::sys::mapping::FileView;
 use crate::sys::signals::{self, Target};
 use crate::sys::{clock, file, output, whole};
 use core::fmt::Write;
-use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, header};
 use pintle::board::{Geometry, reports};
 use pintle::crc32::Crc32;
@@ -36,7 +35,6 @@ impl Survivors {
         let image = Image::open(&bytes).ok()?;
         let geometry = Geometry::of(&image);
         let copy = read_words(&FileView::new(run.open(REPORTS).ok()?), 0, reports::words(&geometry));
-        let copy: Vec<AtomicU32> = copy.into_iter().map(AtomicU32::new).collect();
         let said = |at| words::load(&copy, at);
         let whole = said(header::MAGIC) == reports::MAGIC
             && said(header::SERVICES) == geometry.services
