@@ -1,21 +1,19 @@
 //! `pintle emit` (`pintle-emit`): tells the engine of conditions and events.
 //!
 //! A condition that is held is on while a connection lives. With a command, this process becomes the command, and a
-//! small second one keeps the connection for as long as the first one lives; it connects again when the engine dies.
+//! copy of it keeps the connection for as long as it lives; the copy connects again when the engine dies.
 
 use core::ffi::CStr;
-use core::sync::atomic::AtomicU32;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::running::{self, ask, connect, quote};
 use super::{Applet, Family, Words, exit, failed, failed_at};
-use crate::host::control::Next;
+use crate::host::control::{Control, Next};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::process;
-use crate::sys::spawn::{News, Pass, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
 
@@ -30,8 +28,6 @@ pub static APPLET: Applet = Applet {
         ("--off", "it is off, whoever had set it"),
         ("--hold", "it is on while this command lives; with COMMAND, while that lives"),
         ("--wait", "wait until what this sets in motion has come to rest"),
-        // Of the second process: keep the condition for this one.
-        ("--keep-for PID", ""),
     ],
     more: "Exit code: 0 taken (with --wait: and all of it went well), 1 not, 100 misuse.\n\
            example: pintle-emit --on net-up IFACE=eth0\n",
@@ -69,27 +65,20 @@ fn run(given: &Given) -> Result<i32, i32> {
         return running::run(&[line], wait, &[]);
     }
     match &given.behind {
-        _ if given.has("--keep-for") => keep(&line, Some(given.number("--keep-for", 0, i32::MAX as u64)? as u32)),
-        Some(command) => hold_for(given, &line, &words, command.clone()),
-        None => keep(&line, None),
+        Some(command) => hold_for(given, &line, command.clone()),
+        None => keep(hold(&line)?, &line, None),
     }
 }
 
-/// Keeps the condition on until this process is ended, or until the one that it is kept for has.
-fn keep(line: &str, pid: Option<u32>) -> Result<i32, i32> {
-    let watched: Option<OwnedFd> = match pid.map(signals::pidfd_open) {
-        None => None,
-        Some(Ok(fd)) => Some(fd),
-        Some(Err(Errno::SRCH)) => return Ok(exit::DONE), // it has ended already
-        Some(Err(error)) => return Err(failed("cannot watch the process", error)),
-    };
+/// Connects, and lets the condition be on for as long as the connection is there.
+fn hold(line: &str) -> Result<Control, i32> {
     let mut control = connect()?;
     ask(&mut control, line)?;
-    if watched.is_some() {
-        // The first process waits for this: from here on the condition is on. Nobody else reads our output.
-        let _ = rustix::io::write(rustix::stdio::stdout(), b"\n");
-        let _ = null_output();
-    }
+    Ok(control)
+}
+
+/// Keeps the condition on until this process is ended, or until the one that it is kept for has.
+fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> Result<i32, i32> {
     loop {
         let poll = Poll::new().and_then(|poll| {
             poll.add(control.as_fd(), 0, Interest::READ)?;
@@ -112,13 +101,9 @@ fn keep(line: &str, pid: Option<u32>) -> Result<i32, i32> {
     }
 }
 
-/// Lets go of the pipe to the first process.
-fn null_output() -> Result<(), Errno> {
-    process::place_at(file::open_both(c"/dev/null")?.as_fd(), 1, true)
-}
-
-/// Starts a keeper for this process, waits until the condition is on, and becomes the command.
-fn hold_for(given: &Given, line: &str, words: &[&str], mut command: Arguments) -> Result<i32, i32> {
+/// Leaves a copy of this process behind, which keeps the condition on for as long as this one lives, and becomes the
+/// command.
+fn hold_for(given: &Given, line: &str, mut command: Arguments) -> Result<i32, i32> {
     let Some(program) = command.clone().next_c_str() else { return Err(given.misuse("which command?", "".as_ref())) };
     let mut arguments = Vec::new();
     while let Some(argument) = command.next_c_str() {
@@ -127,43 +112,26 @@ fn hold_for(given: &Given, line: &str, words: &[&str], mut command: Arguments) -
     if arguments.len() > ARGUMENTS_MAX {
         return Err(given.misuse("too many arguments", "".as_ref()));
     }
-    // Whatever is wrong with the request is told here, before there is a second process.
-    let mut control = connect()?;
-    ask(&mut control, line)?;
-    start_keeper(words).map_err(|error| failed("cannot start the process that holds the condition", error))?;
+    let mut control = Some(hold(line)?);
+    let copied = signals::pidfd_open(process::pid()).and_then(|own| {
+        process::run_in_copy(&mut || {
+            // Of all that the command has open, the copy must keep nothing from its end.
+            let _ = null_input_and_output();
+            let Some(control) = control.take() else { return exit::SYSTEM };
+            let _ = process::close_all_but(&[control.as_fd(), control.poll(), own.as_fd()]);
+            let (Ok(code) | Err(code)) = keep(control, line, Some(&own));
+            code
+        })
+    });
+    copied.map_err(|error| failed("cannot start the process that holds the condition", error))?;
     let error = execute(program, &arguments);
     Ok(failed_at("cannot execute ", OsStr::from_bytes(program.to_bytes()), error))
 }
 
-fn start_keeper(words: &[&str]) -> Result<(), Errno> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+fn null_input_and_output() -> Result<(), Errno> {
     let null = file::open_both(c"/dev/null")?;
-    let mut spawner = Spawner::new()?;
-    let mut draft = spawner.draft_forked();
-    let own = process::pid().to_string();
-    let fixed = ["pintle-emit", "--hold", "--keep-for", &own];
-    for word in fixed.iter().chain(words) {
-        let text = draft.text(&[word.as_bytes()]);
-        draft.argument(text);
-    }
-    let mut environment = entry::environment();
-    while let Some(variable) = environment.next_c_str() {
-        draft.variable(Text::lasting(variable));
-    }
-    let passes = [Pass { source: null.as_fd(), target: 0 }, Pass { source: write.as_fd(), target: 1 }];
-    let plan = Plan { program: Some(Text::lasting(process::own_program())), descriptors: &passes, ..Plan::default() };
-    let pid = AtomicU32::new(0);
-    let pending = draft.spawn(&plan, &pid)?;
-    drop(write);
-    let mut byte = [0];
-    match file::read(&read, &mut byte)? {
-        1 => Ok(()),
-        _ => match spawner.news(&pending) {
-            News::Failed(_, error) => Err(error),
-            // It has said itself what is wrong.
-            News::None | News::Executed => Err(Errno::PIPE),
-        },
-    }
+    process::place_at(null.as_fd(), 0, true)?;
+    process::place_at(null.as_fd(), 1, true)
 }
 
 /// Becomes the program, which is looked for along PATH as a shell does.

@@ -107,6 +107,11 @@ impl Control {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    /// The descriptor that waits for it.
+    pub fn poll(&self) -> BorrowedFd<'_> {
+        self.poll.as_fd()
+    }
 }
 
 /// Prints `pintle: MESSAGE`; gives the exit code for a failed system call.

@@ -1,6 +1,6 @@
 //! This process: what it may do, what it becomes, who it is.
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, raw, whole};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, mapping, raw, whole};
 use core::ffi::CStr;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
@@ -199,6 +199,35 @@ pub fn place_at(source: BorrowedFd<'_>, number: i32, inherited: bool) -> Result<
 pub fn close_from(first: u32) -> Result<()> {
     // SAFETY: no memory is involved; meant for the very start, when nothing above `first` has an owner.
     unsafe { raw::call(raw::nr::CLOSE_RANGE, first as usize, u32::MAX as usize, 0, 0, 0)? };
+    Ok(())
+}
+
+/// Closes every descriptor from 3 on that is not among these. As `close_from`.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut first = 3;
+    while let Some(next) = kept.iter().map(|fd| fd.as_raw_fd() as usize).filter(|fd| *fd >= first).min() {
+        if next > first {
+            // SAFETY: no memory is involved; that nobody uses them any more is the caller's care.
+            unsafe { raw::call(raw::nr::CLOSE_RANGE, first, next - 1, 0, 0, 0)? };
+        }
+        first = next + 1;
+    }
+    close_from(first as u32)
+}
+
+/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. For programs of
+/// one thread.
+pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
+    const SIGCHLD: usize = 17;
+    extern "C" fn begin(work: usize) -> ! {
+        // SAFETY: the copy of what is passed below, which is there for as long as the copy of the process.
+        let work = unsafe { &mut *(work as *mut &mut dyn FnMut() -> i32) };
+        exit(work() as u8)
+    }
+    let top = mapping::private_bytes(1 << 17)?.as_ptr_range().end as usize;
+    let (unused, work) = (0, &raw mut work as usize);
+    // SAFETY: nothing is shared, the stack is nobody's, and `begin` does not return.
+    raw::answer(unsafe { raw::clone_onto(SIGCHLD, top, &unused, &unused, begin, work) })?;
     Ok(())
 }
 
