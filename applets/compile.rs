@@ -6,26 +6,11 @@ use std::path::Path;
 
 use super::options::Given;
 use super::sources::Sources;
-use super::{Applet, Family, Words, exit, failed_at};
+use super::{exit, failed_at};
 use crate::sys::output::{self, Shown};
 use crate::sys::whole::{self, Kind};
 
-pub static APPLET: Applet = Applet {
-    name: "compile",
-    family: Family::Configuring,
-    summary: "makes a database of service files",
-    usage: "SRC... -o FILE",
-    help: "Checks service files and makes a database of them. SRC is a file NAME.svc or a\n\
-           directory, of which all NAME.svc are taken, or what pintle dump has written.\n\
-           If anything is wrong all of it is said and FILE is left as it is; else FILE is\n\
-           replaced at once, and is on disk.\n",
-    options: &[("-o, --output FILE", "the database")],
-    more: "example: pintle compile /etc/pintle/services -o /etc/pintle/boot.db\n",
-    words: Words::Any,
-    run,
-};
-
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     if given.words.is_empty() {
         return Err(given.misuse("no service files are given", "".as_ref()));
     }

@@ -6,25 +6,12 @@ use std::path::Path;
 use pintle::database::{Image, dump};
 
 use super::options::Given;
-use super::{Applet, Family, Words, exit, failed_at, finish};
+use super::{exit, failed_at, finish};
 use crate::sys::output::Shown;
 use crate::sys::whole::{self, Kind};
 use crate::sys::{Errno, output};
 
-pub static APPLET: Applet = Applet {
-    name: "dump",
-    family: Family::Configuring,
-    summary: "shows a database as text",
-    usage: "FILE",
-    help: "Shows all that a database says, each service as the text of its file with all\n\
-           keys that apply. pintle compile makes the same database of it again.\n",
-    options: &[],
-    more: "example: pintle dump /etc/pintle/boot.db\n",
-    words: Words::One,
-    run,
-};
-
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     let Some(file) = given.words.first() else {
         return Err(given.misuse("no database is given", "".as_ref()));
     };

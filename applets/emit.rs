@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::running::{self, ask, connect, quote};
-use super::{Applet, Family, Words, exit, failed, failed_at};
+use super::{exit, failed, failed_at};
 use crate::host::control::{Control, Next};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
@@ -17,25 +17,7 @@ use crate::sys::process;
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
 
-pub static APPLET: Applet = Applet {
-    name: "emit",
-    family: Family::Events,
-    summary: "say that something happened, or that a condition is on or off",
-    usage: "[--on | --off | --hold] [--wait] FACT [KEY=VALUE...]\n              [-- COMMAND...]",
-    help: "Without --on, --off, --hold: the event FACT happens, once.\n",
-    options: &[
-        ("--on", "the condition FACT is on from now on"),
-        ("--off", "it is off, whoever had set it"),
-        ("--hold", "it is on while this command lives; with COMMAND, while that lives"),
-        ("--wait", "wait until what this sets in motion has come to rest"),
-    ],
-    more: "Exit code: 0 taken (with --wait: and all of it went well), 1 not, 100 misuse.\n\
-           example: pintle-emit --on net-up IFACE=eth0\n",
-    words: Words::AndCommand,
-    run,
-};
-
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     let misuse = |what: &str| Err(given.misuse(what, "".as_ref()));
     let mut verb = "emit";
     for (option, name) in [("--on", "on"), ("--off", "off"), ("--hold", "hold")] {

@@ -12,8 +12,8 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
+use super::exit;
 use super::options::Given;
-use super::{Applet, Family, Words, exit};
 use crate::sys::accounts::number;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
@@ -21,26 +21,6 @@ use crate::sys::spawn::Step;
 use crate::sys::{Errno, OwnedFd, errno, file, output, process};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
-
-/// The command.
-pub static APPLET: Applet = Applet {
-    name: "exec",
-    family: Family::Machine,
-    summary: "finish setting up a process, then become it",
-    usage: "STATUS [OPTION]... -- PROGRAM [ARGUMENT...]",
-    help: "The supervisor's chain-loader: does what is not safe beside process 1, then\n\
-           executes PROGRAM. STATUS is the descriptor on which a failure is told.\n",
-    options: &[
-        ("-o SCORE", "oom-score-adj, -1000 to 1000"),
-        ("-e FILE", "adds the NAME=VALUE lines of FILE; -FILE may be missing"),
-        ("-d DIRECTORY", "where it runs"),
-        ("-G GID,GID...", "supplementary groups"),
-        ("-g GID, -u UID", "group and user"),
-    ],
-    more: "example: pintle exec 2 -o -500 -e /etc/default/cron -- /usr/sbin/cron -f\n",
-    words: Words::Raw,
-    run,
-};
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
@@ -89,7 +69,7 @@ impl Options {
     }
 }
 
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     let Some(mut arguments) = given.behind.clone() else { return Ok(exit::MISUSE) };
     let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
-use super::{Applet, Family, Words, exit, failed, finish};
+use super::{exit, failed, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::log_writer::Settings;
 use crate::host::logger::{Logger, START};
@@ -16,28 +16,6 @@ use crate::sys::file::Identity;
 use crate::sys::output::Shown;
 use crate::sys::{alloc, file, output, process};
 
-/// The command.
-pub static APPLET: Applet = Applet {
-    name: "log",
-    family: Family::Looking,
-    summary: "show the last lines of a service's log",
-    usage: "[-n LINES] [-f] [--dir DIR] NAME",
-    help: "Shows the last lines of what a service wrote, each with its time (UTC).\n",
-    options: &[
-        ("-n, --lines LINES", "how many (20)"),
-        ("-f, --follow", "goes on with what comes, until interrupted"),
-        ("--dir DIR", "where logs are ($PINTLE_LOG, /var/log/pintle, or log in\nthe run directory)"),
-        ("--run DIR", "the run directory"),
-        ("", "As the supervisor calls it, it writes the logs of all services:"),
-        ("--serve FD", "takes pipes from socket FD, writes in --dir"),
-        ("--size BYTES", "of a file before it is turned over (1048576)"),
-        ("--keep FILES", "kept beside the current one (3)"),
-    ],
-    more: "example: pintle log -f nginx\n",
-    words: Words::One,
-    run,
-};
-
 /// Bytes of a file before it is turned over.
 const BYTES_MAX: u64 = 1 << 20;
 /// Files kept beside the current one: a service's logs take at most 4 MB.
@@ -45,7 +23,7 @@ const KEEP: u64 = 3;
 /// Lines shown.
 const LINES: u64 = 20;
 
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     let usual;
     let directory = match given.value("--dir") {
         Some(directory) => directory,

@@ -12,90 +12,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::options::{Choice, Given};
-use super::{Applet, Family, Words, exit, finish};
+use super::options::Given;
+use super::{exit, finish};
 use crate::host::control::complain;
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading::Copies;
 use crate::sys::entry;
 use crate::sys::output::{self, Text};
-
-pub static STATUS: Applet = Applet {
-    name: "status",
-    family: Family::Looking,
-    summary: "the machine at a glance, or everything about a service",
-    usage: "[--json] [NAME...]",
-    help: "Shows the machine at a glance, or all there is to know of the services named.\n",
-    options: &[
-        ("--json", "for programs; with names, an array of objects"),
-        ("--lines N", "how many of the last lines of the log, 10 unless told"),
-    ],
-    more: "Exit code with names: 0 if all are up, 1 if not, 100 if one is unknown.\n\
-           example: pintle status nginx\n",
-    words: Words::Any,
-    run: status,
-};
-
-pub static LIST: Applet = Applet {
-    name: "list",
-    family: Family::Looking,
-    summary: "all services, one line each",
-    usage: "[--json] [--all] [--phase PHASE]",
-    help: "Lists services: name, phase, since when, process, and why if not up.\n",
-    options: &[
-        ("--json", "for programs: an array of objects"),
-        ("--all", "templates too"),
-        (
-            "--phase PHASE",
-            "only those that are down, waiting, starting, up, restarting,\nstopping, failed, skipped or done",
-        ),
-    ],
-    more: "example: pintle list --phase failed\n",
-    words: Words::None,
-    run: list,
-};
-
-const NO_OPTIONS: &[Choice] = &[];
-
-pub static TREE: Applet = Applet {
-    name: "tree",
-    family: Family::Looking,
-    summary: "what depends on what, and how each is",
-    usage: "[NAME...]",
-    help: "Shows what the services named depend on, with phases; without names, from the\n\
-           booted bundle and whatever nothing depends on. `...` stands where a service\n\
-           with dependencies was shown before.\n",
-    options: NO_OPTIONS,
-    more: "example: pintle tree default\n",
-    words: Words::Any,
-    run: tree_command,
-};
-
-pub static WHY: Applet = Applet {
-    name: "why",
-    family: Family::Looking,
-    summary: "why a service is what it is",
-    usage: "NAME...",
-    help: "Says why a service is up, or why it is not: a chain that ends in a cause.\n",
-    options: NO_OPTIONS,
-    more: "example: pintle why app\n\
-           \x20        app waits for db; db is held down by an administrator since 14:02:11Z\n",
-    words: Words::Any,
-    run: why_command,
-};
-
-pub static CONDITIONS: Applet = Applet {
-    name: "conditions",
-    family: Family::Events,
-    summary: "the conditions that are on",
-    usage: "",
-    help: "Lists the conditions that are on: name and attributes, since when, who set each,\n\
-           and whether it ends with its sender.\n",
-    options: NO_OPTIONS,
-    more: "",
-    words: Words::None,
-    run: conditions,
-};
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
 fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> Result<i32, i32> {
@@ -139,7 +62,7 @@ pub fn paint() -> Paint {
     if plain { Paint::Plain } else { Paint::Coloured }
 }
 
-fn status(given: &Given) -> Result<i32, i32> {
+pub fn status(given: &Given) -> Result<i32, i32> {
     let lines = given.number("--lines", 10, u64::MAX)? as usize;
     let json = given.has("--json");
     look(&|view, run, out| {
@@ -222,7 +145,7 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
     }
 }
 
-fn list(given: &Given) -> Result<i32, i32> {
+pub fn list(given: &Given) -> Result<i32, i32> {
     let phase = given.value("--phase");
     if let Some(phase) = phase
         && !Phase::ALL.into_iter().any(|known| *phase == *known.name())
@@ -248,7 +171,7 @@ fn list(given: &Given) -> Result<i32, i32> {
     })
 }
 
-fn tree_command(given: &Given) -> Result<i32, i32> {
+pub fn tree_command(given: &Given) -> Result<i32, i32> {
     look(&|view, _, out| {
         let roots = if given.words.is_empty() {
             tree::roots(view)
@@ -273,7 +196,7 @@ fn speaks_utf8() -> bool {
     has(b"utf8") || has(b"utf-8")
 }
 
-fn why_command(given: &Given) -> Result<i32, i32> {
+pub fn why_command(given: &Given) -> Result<i32, i32> {
     if given.words.is_empty() {
         return Err(given.misuse("which service?", "".as_ref()));
     }
@@ -286,7 +209,7 @@ fn why_command(given: &Given) -> Result<i32, i32> {
     })
 }
 
-fn conditions(_: &Given) -> Result<i32, i32> {
+pub fn conditions(_: &Given) -> Result<i32, i32> {
     look(&|view, _, out| {
         view.conditions(&mut |row| {
             let mut blank: &[u8] = b"";

@@ -1,14 +1,15 @@
 //! One file a family of commands; this file is the list, and the way from a name to a command.
 //!
 //! Every command is `pintle NAME` and `pintle-NAME`, matched exactly, and answers `--help` and `--version`.
-//! An applet has a table of its options (`options.rs`), gets what was given of them, writes with `sys::output`, and returns
-//! an exit code of `exit`.
+//! An applet has a page of help (`help.txt`), by which its options are read (`options.rs`). It gets what was given, writes
+//! with `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
 mod dump;
 mod emit;
 mod engine;
 mod exec;
+mod help;
 mod log;
 mod looking;
 mod options;
@@ -20,8 +21,9 @@ mod supervise;
 use core::fmt::Write;
 use pintle::nearest::Nearest;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
-use self::options::{Choice, Given};
+use self::options::Given;
 use crate::sys::entry::Arguments;
 use crate::sys::output::Shown;
 use crate::sys::{Errno, output};
@@ -38,32 +40,10 @@ pub mod exit {
     pub const SYSTEM: i32 = 111;
 }
 
-/// Where a command stands in the list that `pintle` prints.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    Running,
-    Looking,
-    Configuring,
-    Events,
-    Machine,
-}
-
 /// One command.
 pub struct Applet {
     /// `NAME` of `pintle NAME` and `pintle-NAME`.
     pub name: &'static str,
-    /// Heading of the list.
-    pub family: Family,
-    /// One line for the list, without a full stop, at most 58 characters.
-    pub summary: &'static str,
-    /// What stands behind the name in the usage line: `[--wait] NAME...`.
-    pub usage: &'static str,
-    /// One sentence or some of `--help`; 80 columns; ends with a newline.
-    pub help: &'static str,
-    /// Its options, in order; `--help` shows them behind the sentence.
-    pub options: &'static [Choice],
-    /// The rest of `--help`: exit codes, an example.
-    pub more: &'static str,
     /// What it takes beside options.
     pub words: Words,
     /// Does it; gives the exit code, as an error where that ends it early.
@@ -85,81 +65,74 @@ pub enum Words {
     Raw,
 }
 
-/// The list. A new command is a line here.
+/// The list, in the order of the pages of help. A new command is a line here, and a page there.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
-static APPLETS: &[&Applet] = &[
-    &running::START,
-    &running::STOP,
-    &running::RESTART,
-    &running::RELOAD,
-    &running::SIGNAL,
-    &running::RESET,
-    &running::RELEASE,
-    &looking::STATUS,
-    &looking::LIST,
-    &looking::TREE,
-    &looking::WHY,
-    &log::APPLET,
-    &compile::APPLET,
-    &dump::APPLET,
-    &emit::APPLET,
-    &looking::CONDITIONS,
-    &supervise::APPLET,
-    &running::SHUTDOWN,
-    &engine::APPLET,
-    &exec::APPLET,
-];
-
-const FAMILIES: [(Family, &str); 5] = [
-    (Family::Running, "running"),
-    (Family::Looking, "looking"),
-    (Family::Configuring, "configuring"),
-    (Family::Events, "events"),
-    (Family::Machine, "machine"),
+static APPLETS: [Applet; 20] = [
+    Applet { name: "start", words: Words::Any, run: running::services },
+    Applet { name: "stop", words: Words::Any, run: running::services },
+    Applet { name: "restart", words: Words::Any, run: running::services },
+    Applet { name: "reload", words: Words::Any, run: running::services },
+    Applet { name: "signal", words: Words::Any, run: running::services },
+    Applet { name: "reset", words: Words::Any, run: running::services },
+    Applet { name: "release", words: Words::Any, run: running::services },
+    Applet { name: "status", words: Words::Any, run: looking::status },
+    Applet { name: "list", words: Words::None, run: looking::list },
+    Applet { name: "tree", words: Words::Any, run: looking::tree_command },
+    Applet { name: "why", words: Words::Any, run: looking::why_command },
+    Applet { name: "log", words: Words::One, run: log::run },
+    Applet { name: "compile", words: Words::Any, run: compile::run },
+    Applet { name: "dump", words: Words::One, run: dump::run },
+    Applet { name: "emit", words: Words::AndCommand, run: emit::run },
+    Applet { name: "conditions", words: Words::None, run: looking::conditions },
+    Applet { name: "supervise", words: Words::One, run: supervise::run },
+    Applet { name: "shutdown", words: Words::None, run: running::shutdown },
+    Applet { name: "engine", words: Words::Raw, run: engine::run },
+    Applet { name: "exec", words: Words::Raw, run: exec::run },
 ];
 
 /// The program: finds the command by the name it was called by, or by the first argument.
 pub fn main(mut arguments: Arguments) -> i32 {
-    let mut next = || arguments.next().map(|argument| argument.to_str().unwrap_or("?"));
-    let called = next().unwrap_or("pintle");
-    let base = called.rfind('/').map_or(called, |slash| &called[slash + 1..]);
-    let name = match base.strip_prefix("pintle-") {
+    let called = arguments.next().map_or(&b""[..], OsStr::as_bytes);
+    let base = called.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = match base.strip_prefix(b"pintle-") {
         Some(name) => name,
-        None => match next() {
-            None | Some("--help" | "-h") => return list(),
-            Some("--version" | "-V") => return version(),
-            Some("--links") => return links(),
+        None => match arguments.next().map(OsStr::as_bytes) {
+            None | Some(b"--help" | b"-h") => return show(&help::page(0)),
+            Some(b"--version" | b"-V") => return version(),
+            Some(b"--links") => return links(),
             Some(name) => name,
         },
     };
-    match APPLETS.iter().find(|applet| applet.name == name) {
-        Some(applet) => run(applet, arguments),
-        None => unknown(name),
+    match APPLETS.iter().position(|applet| applet.name.as_bytes() == name) {
+        Some(number) => run(number, arguments),
+        None => unknown(OsStr::from_bytes(name)),
     }
 }
 
-fn run(applet: &Applet, arguments: Arguments) -> i32 {
+fn run(number: usize, arguments: Arguments) -> i32 {
+    let applet = &APPLETS[number];
+    let page = || help::page(number + 1);
     let raw = applet.words == Words::Raw;
     for argument in arguments.clone() {
-        match argument.as_encoded_bytes() {
+        match argument.as_bytes() {
             b"--" => break,
-            b"--help" | b"-h" => return help(applet),
+            b"--help" | b"-h" => return show(&page()),
             b"--version" => return version(),
             _ if raw => break,
             _ => {}
         }
     }
-    let (Ok(code) | Err(code)) = Given::read(applet, arguments).and_then(|given| (applet.run)(&given));
+    let (Ok(code) | Err(code)) = Given::read(applet, page(), arguments).and_then(|given| (applet.run)(&given));
     code
 }
 
-fn unknown(name: &str) -> i32 {
-    let mut nearest = Nearest::to(name);
-    for applet in APPLETS {
+fn unknown(name: &OsStr) -> i32 {
+    let mut nearest = Nearest::to(name.to_str().unwrap_or_default());
+    for applet in &APPLETS {
         nearest.offer(applet.name);
     }
     let mut out = output::stderr();
-    let _ = write!(out, "pintle: no command \"{name}\"");
+    let _ = write!(out, "pintle: no command \"{}\"", Shown(name));
     let _ = match nearest.found() {
         Some(near) => writeln!(out, ", did you mean \"{near}\"?"),
         None => writeln!(out, "; pintle --help lists them"),
@@ -167,41 +140,21 @@ fn unknown(name: &str) -> i32 {
     exit::MISUSE
 }
 
-fn list() -> i32 {
+/// Writes a text that is all there is to say.
+fn show(text: &[u8]) -> i32 {
     let mut out = output::stdout();
-    out.bytes(b"usage: pintle COMMAND [ARGUMENT...]\nA service manager: starts, supervises and stops services.\n");
-    for (family, title) in FAMILIES {
-        let _ = writeln!(out, "\n{title}");
-        for applet in APPLETS {
-            if applet.family == family {
-                let _ = writeln!(out, "  {:<12}{}", applet.name, applet.summary);
-            }
-        }
-    }
-    out.bytes(b"\npintle COMMAND --help says more; pintle --version, pintle --links\n");
-    finish(out)
-}
-
-fn help(applet: &Applet) -> i32 {
-    let mut out = output::stdout();
-    let _ = write!(out, "usage: pintle {} {}\n{}", applet.name, applet.usage, applet.help);
-    let _ = options::write(applet.options, &mut out);
-    if !applet.more.is_empty() {
-        let _ = write!(out, "\n{}", applet.more);
-    }
+    out.bytes(text);
     finish(out)
 }
 
 fn version() -> i32 {
-    let mut out = output::stdout();
-    out.bytes(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
-    finish(out)
+    show(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
 }
 
 /// Names that `make install` links to the one file.
 fn links() -> i32 {
     let mut out = output::stdout();
-    for applet in APPLETS {
+    for applet in &APPLETS {
         let _ = writeln!(out, "pintle-{}", applet.name);
     }
     finish(out)

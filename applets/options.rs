@@ -1,19 +1,15 @@
-//! Options of all commands: each command has one table, which its help shows and the parser reads.
+//! Options of all commands: they are read by the lines of a command's page of help that begin with `-`.
 //!
 //! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand together;
 //! words and options may be mixed; what is behind `--` is no option.
 
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Applet, Words, exit};
 use crate::sys::entry::Arguments;
 use crate::sys::output::{self, Shown};
-
-/// A line of the table: how the option is written, `-n, --lines LINES`, with the value it takes last and in capitals; and
-/// what help says of it. One of which nothing is said is not shown. A line without an option is a heading.
-pub type Choice = (&'static str, &'static str);
 
 /// What was given to a command.
 pub struct Given {
@@ -23,22 +19,17 @@ pub struct Given {
     pub words: Vec<&'static OsStr>,
     /// What is behind the first `--`.
     pub behind: Option<Arguments>,
-    /// The table.
-    pub choices: &'static [Choice],
-    /// Lines of the table and values, in the order in which they were given.
+    /// Its page of help. A line with an option has how that is written, `-n, --lines LINES`, with the value that it takes
+    /// last, and two blanks behind.
+    page: Vec<u8>,
+    /// Lines of the page and values, in the order in which they were given.
     options: Vec<(usize, &'static OsStr)>,
 }
 
 impl Given {
     /// Reads what this command takes. The error is the exit code, after a message.
-    pub fn read(applet: &Applet, mut arguments: Arguments) -> Result<Given, i32> {
-        let mut given = Given {
-            command: applet.name,
-            words: Vec::new(),
-            behind: None,
-            choices: applet.options,
-            options: Vec::new(),
-        };
+    pub fn read(applet: &Applet, page: Vec<u8>, mut arguments: Arguments) -> Result<Given, i32> {
+        let mut given = Given { command: applet.name, words: Vec::new(), behind: None, page, options: Vec::new() };
         if applet.words == Words::Raw {
             given.behind = Some(arguments);
             return Ok(given);
@@ -84,9 +75,7 @@ impl Given {
     /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
     fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> Result<bool, i32> {
         let shown = OsStr::from_bytes(name);
-        let Some(at) = self.line(name) else { return Err(self.misuse("no such option", shown)) };
-        let mut parts = parts(self.choices[at].0);
-        let takes = !parts.next_back().is_some_and(|last| last.starts_with(b"-"));
+        let Some((at, takes)) = self.line(name) else { return Err(self.misuse("no such option", shown)) };
         let value = match value {
             b"" if takes => match arguments.next() {
                 Some(value) => value,
@@ -99,14 +88,30 @@ impl Given {
         Ok(takes)
     }
 
-    /// The line of the table with this option: `-n` or `--name`.
-    fn line(&self, name: &[u8]) -> Option<usize> {
-        self.choices.iter().position(|(form, _)| parts(form).any(|part| part == name))
+    /// The line of the page with this option, `-n` or `--name`, and whether it takes a value.
+    fn line(&self, name: &[u8]) -> Option<(usize, bool)> {
+        for (at, line) in self.page.split(|byte| *byte == b'\n').enumerate() {
+            let (mut found, mut takes) = (false, true);
+            for part in line.split(|byte| *byte == b' ').take_while(|part| !part.is_empty()) {
+                let part = part.strip_suffix(b",").unwrap_or(part);
+                found |= part == name;
+                takes = !part.starts_with(b"-");
+            }
+            if found && line.starts_with(b"-") {
+                return Some((at, takes));
+            }
+        }
+        None
+    }
+
+    /// Whether the command has such an option.
+    pub fn knows(&self, option: &str) -> bool {
+        self.line(option.as_bytes()).is_some()
     }
 
     /// All values of an option, named as it is written: `--lines`.
     pub fn all(&self, option: &str) -> impl Iterator<Item = &'static OsStr> {
-        let line = self.line(option.as_bytes());
+        let line = self.line(option.as_bytes()).map(|(at, _)| at);
         self.options.iter().filter(move |(at, _)| Some(*at) == line).map(|(_, value)| *value)
     }
 
@@ -119,7 +124,7 @@ impl Given {
     /// Which of these options was given last.
     pub fn last<'a>(&self, options: &[&'a str]) -> Option<&'a str> {
         let (last, _) = self.options.last()?;
-        options.iter().copied().find(|option| self.line(option.as_bytes()) == Some(*last))
+        options.iter().copied().find(|option| self.line(option.as_bytes()).is_some_and(|(at, _)| at == *last))
     }
 
     /// Whether an option was given.
@@ -154,30 +159,4 @@ impl Given {
         let _ = writeln!(out, "\ntry: pintle {name} --help");
         exit::MISUSE
     }
-}
-
-/// The parts of what a line of the table says of the form: `-n`, `--lines`, `LINES`.
-fn parts(form: &str) -> impl DoubleEndedIterator<Item = &[u8]> {
-    form.as_bytes().split(|byte| b", ".contains(byte))
-}
-
-/// Writes the table for people, texts one below the other.
-pub fn write(choices: &[Choice], out: &mut dyn Write) -> fmt::Result {
-    let shown = |(form, text): &Choice| if text.is_empty() { 0 } else { form.len() };
-    let width = choices.iter().map(shown).max().unwrap_or(0);
-    for (at, (form, text)) in choices.iter().enumerate() {
-        if at == 0 || form.is_empty() {
-            out.write_char('\n')?;
-        }
-        if form.is_empty() {
-            writeln!(out, "{text}")?;
-            continue;
-        }
-        let mut form = *form;
-        for line in text.split_terminator('\n') {
-            writeln!(out, "{form:width$}  {line}")?;
-            form = "";
-        }
-    }
-    Ok(())
 }

@@ -6,9 +6,9 @@ use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::words::write_quoted;
 
-use super::options::{Choice, Given};
+use super::exit;
+use super::options::Given;
 use super::progress::Progress;
-use super::{Applet, Family, Words, exit};
 use crate::host::control::{Control, Next, complain};
 use crate::sys::{clock, output};
 
@@ -16,107 +16,7 @@ use crate::sys::{clock, output};
 const RECONNECT_MS: u32 = 3_000;
 const RECONNECT_EVERY_MS: u32 = 50;
 
-const NO_WAIT: Choice = ("--no-wait", "only say that it is wished");
-
-macro_rules! command {
-    ($constant:ident, $name:literal, $summary:literal, $usage:literal, $help:literal, $options:expr, $more:literal) => {
-        pub static $constant: Applet = Applet {
-            name: $name,
-            family: Family::Running,
-            summary: $summary,
-            usage: $usage,
-            help: $help,
-            options: $options,
-            more: $more,
-            words: Words::Any,
-            run: services,
-        };
-    };
-}
-
-command!(
-    START,
-    "start",
-    "wish services up, and what they need",
-    "[--wait | --no-wait] NAME...",
-    "Wishes services up. What they need comes up first; what a person had taken down\n\
-     or had failed among it is wished up again.\n",
-    &[("--wait", "wait until they are up, or cannot be; usual on a terminal"), NO_WAIT],
-    "Exit code: 0 all up, 1 not all, 100 no such service, 111 no supervisor.\n\
-     example: pintle start nginx\n"
-);
-command!(
-    STOP,
-    "stop",
-    "take services down, and keep them down",
-    "[--wait | --no-wait] NAME...",
-    "Takes services down and keeps them down until start or release. What needs them\n\
-     stops before them, waits, and comes back with them.\n",
-    &[("--wait", "wait until they are down; usual on a terminal"), NO_WAIT],
-    "example: pintle stop nginx\n"
-);
-command!(
-    RESTART,
-    "restart",
-    "restart services in place",
-    "[--wait | --no-wait] NAME...",
-    "Restarts services without stopping what needs them (what binds to them follows).\n\
-     What is not running is started.\n",
-    &[("--wait", "wait until they are up again; usual on a terminal"), NO_WAIT],
-    "example: pintle restart nginx\n"
-);
-command!(
-    RELOAD,
-    "reload",
-    "let services read their configuration again",
-    "NAME...",
-    "Does what the service's file says under reload: a signal or a command.\n",
-    &[],
-    "Exit code: 0 told, 1 not up or without reload.\n\
-     example: pintle reload nginx\n"
-);
-command!(
-    SIGNAL,
-    "signal",
-    "send a signal to the main process of services",
-    "SIGNAL NAME...",
-    "Sends a signal, by name (HUP, SIGHUP) or number, to the main process.\n",
-    &[],
-    "example: pintle signal USR1 nginx\n"
-);
-command!(
-    RESET,
-    "reset",
-    "forget that services have failed",
-    "[--wait | --no-wait] NAME...",
-    "Forgets failed, skipped and done: what is still wished up starts again.\n",
-    &[("--wait", "wait until it has; usual on a terminal"), NO_WAIT],
-    "example: pintle reset nginx\n"
-);
-command!(
-    RELEASE,
-    "release",
-    "take back start and stop",
-    "[--wait | --no-wait] NAME...",
-    "Takes back what start and stop have said: services are up if something else\n\
-     (the boot, a need, an event) holds them, and down if not.\n",
-    &[("--wait", "wait until they are up or down; usual on a terminal"), NO_WAIT],
-    "example: pintle release nginx\n"
-);
-
-pub static SHUTDOWN: Applet = Applet {
-    name: "shutdown",
-    family: Family::Machine,
-    summary: "take everything down in order, then end the supervisor",
-    usage: "[--wait | --no-wait]",
-    help: "Takes all services down in order; then the supervisor ends.\n",
-    options: &[("--wait", "wait until it is over, as it does unless told"), ("--no-wait", "do not wait for it")],
-    more: "",
-    words: Words::None,
-    run: shutdown,
-};
-
-fn services(given: &Given) -> Result<i32, i32> {
+pub fn services(given: &Given) -> Result<i32, i32> {
     let words = given.texts()?;
     let is_signal = given.command == "signal";
     let needed = if is_signal { 2 } else { 1 };
@@ -126,10 +26,9 @@ fn services(given: &Given) -> Result<i32, i32> {
     }
     let (head, names) = words.split_at(needed - 1);
     // Only what has these options takes time that can be waited for.
-    let wait = match (given.choices.is_empty(), given.last(&["--wait", "--no-wait"])) {
-        (true, _) => false,
-        (false, None) => output::is_terminal(),
-        (false, Some(option)) => option == "--wait",
+    let wait = match given.last(&["--wait", "--no-wait"]) {
+        None => given.knows("--wait") && output::is_terminal(),
+        Some(option) => option == "--wait",
     };
     run(&lines(given, head, names)?, wait, names)
 }
@@ -308,7 +207,7 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
     }
 }
 
-fn shutdown(given: &Given) -> Result<i32, i32> {
+pub fn shutdown(given: &Given) -> Result<i32, i32> {
     let mut control = connect()?;
     ask(&mut control, "shutdown")?;
     if given.last(&["--wait", "--no-wait"]) == Some("--no-wait") {

@@ -3,35 +3,10 @@
 use std::ffi::OsStr;
 
 use super::options::Given;
-use super::{Applet, Family, Words};
 use crate::host::supervisor::{self, Options};
 use crate::sys::{Errno, OwnedFd, process};
 
-/// The command.
-pub static APPLET: Applet = Applet {
-    name: "supervise",
-    family: Family::Machine,
-    summary: "bring a machine up and keep it so",
-    usage: "[OPTION]... [BUNDLE]",
-    help: "Starts what BUNDLE (default) stands for, in order, and supervises it until\n\
-           SIGTERM or `pintle shutdown` takes everything down again. Stays in the\n\
-           foreground.\n",
-    options: &[
-        ("--db FILE", "the database (/etc/pintle/boot.db)"),
-        ("--run DIR", "the run directory ($PINTLE_RUN, /run/pintle, or\n/dev/shm/pintle-UID)"),
-        ("--log-dir DIR", "where logs go ($PINTLE_LOG, /var/log/pintle, or log in\nthe run directory)"),
-        ("--engine-user NAME", "as whom the engine runs, which needs no privilege"),
-        ("--shutdown-timeout T", "after it all is killed: 500ms, 60s (the default), 2m"),
-        ("--ready-fd N", "writes a newline to descriptor N once commands can be\ngiven, and closes it"),
-    ],
-    more: "A second SIGINT kills everything at once.\n\
-           \n\
-           example: pintle supervise --db ./boot.db --run /tmp/pintle web\n",
-    words: Words::One,
-    run,
-};
-
-fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> Result<i32, i32> {
     supervisor::first_acts();
     let options = options(given)?;
     // What it holds ends with the process.
