@@ -109,8 +109,8 @@ impl<'a> Image<'a> {
 
     /// The leaves that name this fact.
     pub fn leaves_named(&self, name: &[u8]) -> core::ops::Range<u32> {
-        let first = partition(self.leaves(), |at| self.bytes_of(self.leaf(at, super::leaf::NAME)) < name);
-        let last = partition(self.leaves(), |at| self.bytes_of(self.leaf(at, super::leaf::NAME)) <= name);
+        let first = search(self.leaves(), &|at| self.bytes_of(self.leaf(at, super::leaf::NAME)) < name);
+        let last = search(self.leaves(), &|at| self.bytes_of(self.leaf(at, super::leaf::NAME)) <= name);
         first..last
     }
 
@@ -126,7 +126,7 @@ impl<'a> Image<'a> {
 
     /// The service of this name.
     pub fn find(&self, name: &[u8]) -> Option<SlotId> {
-        let at = partition(self.services(), |at| self.bytes_of(self.service(SlotId(at), service::NAME)) < name);
+        let at = search(self.services(), &|at| self.bytes_of(self.service(SlotId(at), service::NAME)) < name);
         (at < self.services() && self.bytes_of(self.service(SlotId(at), service::NAME)) == name).then_some(SlotId(at))
     }
 
@@ -241,6 +241,7 @@ impl Iterator for Edges<'_> {
 }
 
 /// The first index for which `before` is false, where it is true up to some index and false from there on.
+#[inline]
 fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
     let (mut low, mut high) = (0, count);
     while low < high {
@@ -248,6 +249,12 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
         if before(middle) { low = middle + 1 } else { high = middle }
     }
     low
+}
+
+/// `partition` as code of its own, where no time is short.
+#[inline(never)]
+pub(super) fn search(count: u32, before: &dyn Fn(u32) -> bool) -> u32 {
+    partition(count, before)
 }
 
 /// Word `index` of these bytes; 0 behind their end.

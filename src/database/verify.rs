@@ -4,9 +4,11 @@
 
 mod expressions;
 
+use core::cell::Cell;
 use core::fmt;
 
-use super::image::word_at;
+use super::image::{search, word_at};
+use super::places::{EXEC, POLICY};
 use super::{
     EXEC_WORDS, HEADER_WORDS, Image, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS,
     Section, VERSION, action, exec, policy, service,
@@ -15,6 +17,7 @@ use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
+use crate::lang::definition::Kind;
 use crate::limits;
 
 /// Why a file is not a database that can be used.
@@ -217,21 +220,99 @@ pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
 
 /// All records hold together, or which one does not. The header is checked already.
 pub(super) fn records(image: &Image<'_>) -> Result<(), ImageError> {
-    let check = Check::new(image)?;
-    check.capacities()?;
-    check.header_lists()?;
-    for index in 0..check.execs {
-        check.require(check.exec(index).is_some(), Section::Execs, index)?;
+    let services = image.services();
+    // A database made for another build may hold more than this one. Where there are templates, slots are kept for their
+    // instances.
+    let kept = if image.header(super::header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
+    for (section, found, limit) in [
+        (Section::Services, services, limits::SLOTS_MAX.saturating_sub(kept)),
+        (Section::Edges, image.count(Section::Edges, 1), limits::EDGES_MAX),
+    ] {
+        if found > limit {
+            return Err(ImageError::Capacity { section, found, limit });
+        }
     }
-    for index in 0..check.policies {
-        check.require(check.policy(index).is_some(), Section::Policies, index)?;
-    }
-    check.services()?;
-    check.edges()?;
-    expressions::verify(&check)
+    let check = Check {
+        image,
+        strings: image.section(Section::Strings),
+        services,
+        execs: image.count(Section::Execs, EXEC_WORDS),
+        policies: image.count(Section::Policies, POLICY_WORDS),
+        lists: image.count(Section::Lists, 1),
+        at: Cell::new((Section::Strings, 0)),
+    };
+    check.all().ok_or_else(|| {
+        let (section, index) = check.at.get();
+        ImageError::Record { section, index }
+    })
 }
 
-/// The image with what is looked up often.
+/// What a word of a record, or of a list, must be.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Looked at elsewhere, or any number.
+    Any,
+    /// 0, or between these.
+    Number(u16, u16),
+    /// A string.
+    Text,
+    /// The empty string or one of the header's accounts.
+    Account,
+    /// A list of strings, or none.
+    Texts,
+    /// How to stop or reload, or none.
+    Action,
+    /// A list of limits of resources, or none. RLIM_NLIMITS of setrlimit(2) is 16.
+    Limits,
+    /// A list of relations and names, or none.
+    Written,
+    /// A list of the attributes of a fact, or none.
+    Attributes,
+}
+
+/// The rules for the words of a service's record, its exec record and its policy record. Those behind the last have no
+/// meaning yet, and are 0.
+static RULES: [Rule; POLICY + POLICY_WORDS] = {
+    let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
+    let mut spare = service::WRITTEN + 1;
+    while spare < rules.len() {
+        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::STOP_TIMEOUT_MS {
+            rules[spare] = Rule::Number(0, 0);
+        }
+        spare += 1;
+    }
+    rules[service::NAME] = Rule::Text;
+    rules[service::DESCRIPTION] = Rule::Text;
+    rules[service::COMMAND] = Rule::Texts;
+    rules[service::STOP] = Rule::Action;
+    rules[service::RELOAD] = Rule::Action;
+    rules[service::INSTANCE] = Rule::Text;
+    rules[service::PASS] = Rule::Texts;
+    rules[service::ORIGIN] = Rule::Text;
+    rules[service::WRITTEN] = Rule::Written;
+    rules[EXEC + exec::USER] = Rule::Account;
+    rules[EXEC + exec::GROUP] = Rule::Account;
+    rules[EXEC + exec::DIRECTORY] = Rule::Text;
+    rules[EXEC + exec::UMASK] = Rule::Number(0, 0o777);
+    rules[EXEC + exec::NICE] = Rule::Number(80, 119);
+    rules[EXEC + exec::OOM] = Rule::Number(1000, 3000);
+    rules[EXEC + exec::LIMITS] = Rule::Limits;
+    rules[EXEC + exec::ENV] = Rule::Texts;
+    rules[EXEC + exec::ENV_FILES] = Rule::Texts;
+    rules[EXEC + exec::LOG] = Rule::Number(0, 2);
+    rules[EXEC + exec::RICH] = Rule::Number(0, 1);
+    rules[POLICY + policy::READY] = Rule::Number(0, 2);
+    rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
+    rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
+    rules
+};
+
+/// Some if it holds.
+fn holds(holds: bool) -> Option<()> {
+    holds.then_some(())
+}
+
+/// The image with what is looked up often. What does not hold is `None`, and then `at` is the record.
 struct Check<'a> {
     image: &'a Image<'a>,
     strings: &'a [u8],
@@ -239,251 +320,156 @@ struct Check<'a> {
     execs: u32,
     policies: u32,
     lists: u32,
+    at: Cell<(Section, u32)>,
 }
 
-impl<'a> Check<'a> {
-    /// Checks the strings as a whole: text, and ended.
-    fn new(image: &'a Image<'a>) -> Result<Check<'a>, ImageError> {
-        let strings = image.section(Section::Strings);
+impl Check<'_> {
+    fn all(&self) -> Option<()> {
+        let (image, strings) = (self.image, self.strings);
         // Every string is ended, the one at 0 is "", all is UTF-8: then each string from a start is, too.
-        if strings.first() != Some(&0) || strings.last() != Some(&0) || core::str::from_utf8(strings).is_err() {
-            return Err(ImageError::Record { section: Section::Strings, index: 0 });
+        let ended = strings.first() == Some(&0) && strings.last() == Some(&0);
+        holds(ended && core::str::from_utf8(strings).is_ok())?;
+        let environment = image.header(super::header::ENVIRONMENT);
+        self.at.set((Section::Lists, environment));
+        self.list(environment, &[Rule::Text], limits::ARGUMENTS_MAX)?;
+        let accounts = image.header(super::header::ACCOUNTS);
+        self.at.set((Section::Lists, accounts));
+        self.list(accounts, &[Rule::Text], limits::ACCOUNTS_MAX)?;
+        let mut before: &[u8] = &[];
+        for account in image.list(accounts).iter().map(|at| image.bytes_of(at)) {
+            holds(account > before)?;
+            before = account;
         }
-        Ok(Check {
-            image,
-            strings,
-            services: image.services(),
-            execs: image.count(Section::Execs, EXEC_WORDS),
-            policies: image.count(Section::Policies, POLICY_WORDS),
-            lists: image.count(Section::Lists, 1),
-        })
-    }
-
-    fn require(&self, holds: bool, section: Section, index: u32) -> Result<(), ImageError> {
-        if holds { Ok(()) } else { Err(ImageError::Record { section, index }) }
-    }
-
-    /// A database made for another build may hold more than this one. Where there are templates, slots are kept for their
-    /// instances.
-    fn capacities(&self) -> Result<(), ImageError> {
-        let kept = if self.image.header(super::header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
-        for (section, found, limit) in [
-            (Section::Services, self.services, limits::SLOTS_MAX.saturating_sub(kept)),
-            (Section::Edges, self.image.count(Section::Edges, 1), limits::EDGES_MAX),
-        ] {
-            if found > limit {
-                return Err(ImageError::Capacity { section, found, limit });
-            }
+        for index in 0..self.execs {
+            self.record(Section::Execs, index, &RULES[EXEC..POLICY], &|field| image.exec(index, field))?;
         }
-        Ok(())
-    }
-
-    /// The base environment and the account names.
-    fn header_lists(&self) -> Result<(), ImageError> {
-        let environment = self.image.header(super::header::ENVIRONMENT);
-        let accounts = self.image.header(super::header::ACCOUNTS);
-        for (list, limit) in [(environment, limits::ARGUMENTS_MAX), (accounts, limits::ACCOUNTS_MAX)] {
-            self.require(self.strings_list(list, 0, limit).is_some(), Section::Lists, list)?;
+        for index in 0..self.policies {
+            self.record(Section::Policies, index, &RULES[POLICY..], &|field| image.policy(index, field))?;
         }
-        for at in 1..self.image.list(accounts).len() {
-            let (one, next) = (self.image.list(accounts).get(at - 1), self.image.list(accounts).get(at));
-            self.require(self.image.bytes_of(one) < self.image.bytes_of(next), Section::Lists, accounts)?;
+        let mut before: &[u8] = &[];
+        let mut templates = 0;
+        for slot in (0..self.services).map(SlotId) {
+            self.record(Section::Services, slot.0, &RULES[..EXEC], &|field| image.service(slot, field))?;
+            self.service(slot)?;
+            let name = image.bytes_of(image.service(slot, service::NAME));
+            holds(name > before)?;
+            before = name;
+            templates += u32::from(image.flags(slot) & service::flags::TEMPLATE != 0);
         }
-        Ok(())
+        holds(templates == image.header(super::header::TEMPLATES))?;
+        self.edges()?;
+        expressions::verify(self)
     }
 
-    /// Whether a string begins at this offset.
-    fn string(&self, offset: u32) -> Option<()> {
-        let at = offset as usize;
-        (at == 0 || at < self.strings.len() && self.strings[at - 1] == 0).then_some(())
-    }
-
-    /// Count of the list at this offset, where it lies inside and has at most `limit` words.
-    fn list(&self, offset: u32, limit: usize) -> Option<u32> {
-        if offset >= self.lists {
-            return None;
-        }
-        let count = self.image.word(Section::Lists, offset as usize);
-        (count as usize <= limit && count < self.lists - offset).then_some(count)
-    }
-
-    /// A list whose words from `first` on are strings.
-    fn strings_list(&self, offset: u32, first: usize, limit: usize) -> Option<u32> {
-        let count = self.list(offset, limit + first)?;
-        for at in first..count as usize {
-            self.string(self.image.word(Section::Lists, offset as usize + 1 + at))?;
-        }
-        Some(count)
-    }
-
-    /// As `strings_list`, or none.
-    fn optional_strings(&self, offset: u32) -> Option<()> {
-        if offset != NONE {
-            self.strings_list(offset, 0, limits::ARGUMENTS_MAX)?;
+    /// Each word of a record by its rule.
+    fn record(&self, section: Section, index: u32, rules: &[Rule], field: &dyn Fn(usize) -> u32) -> Option<()> {
+        self.at.set((section, index));
+        for (at, rule) in rules.iter().enumerate() {
+            self.word(*rule, field(at))?;
         }
         Some(())
     }
 
-    /// Whether this account's name is in the header's list (or there is no name).
-    fn account(&self, name: u32) -> Option<()> {
-        self.string(name)?;
-        let list = self.image.list(self.image.header(super::header::ACCOUNTS));
-        let name = self.image.bytes_of(name);
-        let (mut low, mut high) = (0, list.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.image.bytes_of(list.get(middle)) < name { low = middle + 1 } else { high = middle }
-        }
-        (name.is_empty() || low < list.len() && self.image.bytes_of(list.get(low)) == name).then_some(())
-    }
-
-    fn exec(&self, index: u32) -> Option<()> {
-        let field = |field| self.image.exec(index, field);
-        self.account(field(exec::USER))?;
-        self.account(field(exec::GROUP))?;
-        self.string(field(exec::DIRECTORY))?;
-        self.optional_strings(field(exec::ENV))?;
-        self.optional_strings(field(exec::ENV_FILES))?;
-        if field(exec::LIMITS) != NONE {
-            // RLIM_NLIMITS of setrlimit(2) is 16.
-            let list = self.image.list(field(exec::LIMITS));
-            let count = self.list(field(exec::LIMITS), 16 * 5)?;
-            let known = (0..count as usize).step_by(5).all(|at| list.get(at) < 16);
-            (count.is_multiple_of(5) && known).then_some(())?;
-        }
-        let nice = field(exec::NICE);
-        let oom = field(exec::OOM);
-        let sound = field(exec::UMASK) <= 0o777
-            && (nice == 0 || (80..=119).contains(&nice))
-            && (oom == 0 || (1000..=3000).contains(&oom))
-            && field(exec::LOG) <= 2
-            && field(exec::RICH) <= 1
-            && (exec::RICH + 1..EXEC_WORDS).all(|spare| field(spare) == 0);
-        sound.then_some(())
-    }
-
-    fn policy(&self, index: u32) -> Option<()> {
-        let field = |field| self.image.policy(index, field);
-        let sound = field(policy::READY) <= 2
-            && field(policy::READY_DESCRIPTOR) <= 255
-            && field(policy::RESTART) <= 2
-            && (policy::STOP_TIMEOUT_MS + 1..POLICY_WORDS).all(|spare| field(spare) == 0);
-        sound.then_some(())
-    }
-
-    /// Service records, but for edges and expressions.
-    fn services(&self) -> Result<(), ImageError> {
-        let mut before: &[u8] = &[];
-        let mut templates = 0;
-        for index in 0..self.services {
-            let holds = self.service(SlotId(index)).is_some();
-            let name = self.image.bytes_of(self.image.service(SlotId(index), service::NAME));
-            self.require(holds && name > before, Section::Services, index)?;
-            before = name;
-            templates += u32::from(self.image.flags(SlotId(index)) & service::flags::TEMPLATE != 0);
-        }
-        let counted = templates == self.image.header(super::header::TEMPLATES);
-        self.require(counted, Section::Services, self.services)
-    }
-
-    fn service(&self, slot: SlotId) -> Option<()> {
-        let field = |field| self.image.service(slot, field);
-        for text in [service::NAME, service::DESCRIPTION, service::INSTANCE, service::ORIGIN] {
-            self.string(field(text))?;
-        }
-        let name = self.image.bytes_of(field(service::NAME));
-        (name.len() <= limits::NAME_BYTES_MAX + limits::INSTANCE_BYTES_MAX).then_some(())?;
-        let (kind, flags) = (field(service::KIND_FLAGS) & 0xff, field(service::KIND_FLAGS) & !0xff);
-        let template = flags & service::flags::TEMPLATE != 0;
-        (kind <= 2 && flags & !service::flags::ALL == 0 && template == name.ends_with(b"@")).then_some(())?;
-        let bundle = kind == crate::lang::definition::Kind::Bundle as u32;
-        let longrun = kind == crate::lang::definition::Kind::Longrun as u32;
-
-        let process = [field(service::COMMAND), field(service::EXEC), field(service::POLICY)];
-        if bundle {
-            process.iter().all(|&word| word == NONE).then_some(())?;
-        } else {
-            (field(service::EXEC) < self.execs && field(service::POLICY) < self.policies).then_some(())?;
-            let count = self.strings_list(field(service::COMMAND), 0, limits::ARGUMENTS_MAX)?;
-            (count > 0).then_some(())?;
-        }
-        (!longrun || field(service::STOP) != NONE).then_some(())?;
-        self.action(field(service::STOP))?;
-        self.action(field(service::RELOAD))?;
-
-        match field(service::TEMPLATE) {
-            NONE => {}
-            of => {
-                let is_template = of < self.services && self.image.flags(SlotId(of)) & service::flags::TEMPLATE != 0;
-                (is_template && !template).then_some(())?;
+    fn word(&self, rule: Rule, word: u32) -> Option<()> {
+        let at = word as usize;
+        match rule {
+            Rule::Any => Some(()),
+            Rule::Number(least, most) => holds(word == 0 || (u32::from(least)..=u32::from(most)).contains(&word)),
+            Rule::Text => holds(at == 0 || at < self.strings.len() && self.strings[at - 1] == 0),
+            Rule::Account => {
+                self.word(Rule::Text, word)?;
+                let list = self.image.list(self.image.header(super::header::ACCOUNTS));
+                let name = self.image.bytes_of(word);
+                let at = search(list.len() as u32, &|at| self.image.bytes_of(list.get(at as usize)) < name);
+                holds(
+                    name.is_empty() || (at as usize) < list.len() && self.image.bytes_of(list.get(at as usize)) == name,
+                )
+            }
+            _ if word == NONE => Some(()),
+            Rule::Texts => self.list(word, &[Rule::Text], limits::ARGUMENTS_MAX),
+            Rule::Limits => self.list(word, &[Rule::Number(0, 15), Rule::Any, Rule::Any, Rule::Any, Rule::Any], 16 * 5),
+            Rule::Written => {
+                self.list(word, &[Rule::Number(0, Relation::ALL.len() as u16 - 1), Rule::Text], self.lists as usize)
+            }
+            Rule::Attributes => {
+                self.list(word, &[Rule::Text, Rule::Number(0, 1), Rule::Text], limits::ATTRIBUTES_MAX * 3)
+            }
+            Rule::Action => {
+                let list = self.image.list(word);
+                let of = if list.get(0) == action::COMMAND { Rule::Text } else { Rule::Number(1, 64) };
+                self.list(word, &[Rule::Any], limits::ARGUMENTS_MAX + 1)?;
+                holds(list.len() > 1 && list.get(0) <= action::COMMAND)?;
+                list.iter().skip(1).try_for_each(|word| self.word(of, word))
             }
         }
-        self.optional_strings(field(service::PASS))?;
-        self.written(field(service::WRITTEN))?;
-        (service::WRITTEN + 1..SERVICE_WORDS).all(|spare| field(spare) == 0).then_some(())
     }
 
-    fn action(&self, offset: u32) -> Option<()> {
-        if offset == NONE {
-            return Some(());
-        }
-        let count = self.list(offset, limits::ARGUMENTS_MAX + 1)?;
+    /// The list at this offset lies inside, has at most `limit` words, and is made of groups of words of these rules.
+    fn list(&self, offset: u32, rules: &[Rule], limit: usize) -> Option<()> {
+        holds(offset < self.lists)?;
         let list = self.image.list(offset);
-        (count > 1).then_some(())?;
-        match list.get(0) {
-            action::SIGNALS => (1..count as usize).all(|at| (1..=64).contains(&list.get(at))).then_some(()),
-            action::COMMAND => self.strings_list(offset, 1, limits::ARGUMENTS_MAX).map(|_| ()),
-            _ => None,
+        holds(list.len() <= limit && list.len() < (self.lists - offset) as usize)?;
+        holds(list.len().is_multiple_of(rules.len()))?;
+        for (word, rule) in list.iter().zip(rules.iter().cycle()) {
+            self.word(*rule, word)?;
         }
+        Some(())
     }
 
-    fn written(&self, offset: u32) -> Option<()> {
-        if offset == NONE {
-            return Some(());
+    /// What the rules for single words of a service's record do not say, but for edges and expressions.
+    fn service(&self, slot: SlotId) -> Option<()> {
+        let field = |field| self.image.service(slot, field);
+        let name = self.image.bytes_of(field(service::NAME));
+        holds(name.len() <= limits::NAME_BYTES_MAX + limits::INSTANCE_BYTES_MAX)?;
+        let (kind, flags) = (field(service::KIND_FLAGS) & 0xff, field(service::KIND_FLAGS) & !0xff);
+        let template = flags & service::flags::TEMPLATE != 0;
+        holds(kind <= 2 && flags & !service::flags::ALL == 0 && template == name.ends_with(b"@"))?;
+        let (command, exec, policy) = (field(service::COMMAND), field(service::EXEC), field(service::POLICY));
+        if kind == Kind::Bundle as u32 {
+            holds(command == NONE && exec == NONE && policy == NONE)?;
+        } else {
+            holds(!self.image.list(command).is_empty() && exec < self.execs && policy < self.policies)?;
         }
-        let count = self.list(offset, self.lists as usize)?;
-        let list = self.image.list(offset);
-        for at in (0..count as usize).step_by(2) {
-            Relation::from_number(list.get(at))?;
-            self.string(list.get(at + 1))?;
-        }
-        count.is_multiple_of(2).then_some(())
+        holds(kind != Kind::Longrun as u32 || field(service::STOP) != NONE)?;
+        let of = field(service::TEMPLATE);
+        let of_template = of < self.services && self.image.flags(SlotId(of)) & service::flags::TEMPLATE != 0;
+        holds(of == NONE || of_template && !template)
     }
 
     /// Both directions: each service's edges behind those of the service before it, each edge known, inside and in order,
     /// and one direction the other turned round.
-    fn edges(&self) -> Result<(), ImageError> {
-        let forward = self.direction(Section::Edges, service::EDGES, service::EDGES_COUNT)?;
-        let reverse = self.direction(Section::Reverse, service::REVERSE, service::REVERSE_COUNT)?;
-        let same = forward.sum == reverse.sum && forward.edges == reverse.edges;
-        self.require(same, Section::Reverse, reverse.edges)?;
+    fn edges(&self) -> Option<()> {
+        let forward = self.direction(Section::Edges, service::EDGES)?;
+        let reverse = self.direction(Section::Reverse, service::REVERSE)?;
+        holds(forward.sum == reverse.sum && forward.edges == reverse.edges)?;
         // A conflict stands in both directions.
-        self.require(forward.conflicts == reverse.conflicts, Section::Edges, forward.edges)
+        self.at.set((Section::Edges, forward.edges));
+        holds(forward.conflicts == reverse.conflicts)
     }
 
-    fn direction(&self, section: Section, first: usize, count: usize) -> Result<Sums, ImageError> {
+    /// `first` is the field of a service that has its first edge; their number is behind it.
+    fn direction(&self, section: Section, first: usize) -> Option<Sums> {
         let total = self.image.count(section, 1);
         let words = self.image.section(section);
         let mut sums = Sums { reverse: section == Section::Reverse, ..Sums::default() };
         for slot in 0..self.services {
-            let own = self.image.service(SlotId(slot), count);
-            let inside = self.image.service(SlotId(slot), first) == sums.edges && own <= total - sums.edges;
-            self.require(inside, Section::Services, slot)?;
-            let (mut before, end) = (None, sums.edges as usize + own as usize);
-            let words = words.get(sums.edges as usize * 4..end * 4).unwrap_or(&[]);
-            for (at, four) in words.chunks_exact(4).enumerate() {
+            let own = self.image.service(SlotId(slot), first + 1);
+            self.at.set((Section::Services, slot));
+            holds(self.image.service(SlotId(slot), first) == sums.edges && own <= total - sums.edges)?;
+            let mut before = None;
+            let words = words.get(sums.edges as usize * 4..(sums.edges + own) as usize * 4).unwrap_or(&[]);
+            for four in words.chunks_exact(4) {
+                self.at.set((section, sums.edges));
                 let word = word_at(four, 0);
-                let known = Edge::from_word(word).filter(|edge| edge.slot.0 < self.services);
-                let Some(edge) = known.filter(|_| before.is_none_or(|before| before < word)) else {
-                    return Err(ImageError::Record { section, index: sums.edges + at as u32 });
-                };
+                let edge = Edge::from_word(word)?;
+                holds(edge.slot.0 < self.services && before.is_none_or(|before| before < word))?;
                 before = Some(word);
                 sums.add(edge, slot);
             }
-            sums.edges += own;
         }
-        self.require(sums.edges == total, section, sums.edges)?;
-        Ok(sums)
+        self.at.set((section, sums.edges));
+        holds(sums.edges == total)?;
+        Some(sums)
     }
 }
 
@@ -503,6 +489,7 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, edge: Edge, slot: u32) {
+        self.edges += 1;
         let (own, other) = (u64::from(slot), u64::from(edge.slot.0));
         let (source, target) = if self.reverse { (other, own) } else { (own, other) };
         let relation = (edge.relation as u64) << 60;
