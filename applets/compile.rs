@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
+use pintle::database::compile_with;
+
 use super::options::Given;
 use super::sources::Sources;
 use super::{exit, failed_at};
@@ -27,19 +29,14 @@ pub fn run(given: &Given) -> Result<i32, i32> {
     // The program ends before anybody could use the memory.
     let mut sources = ManuallyDrop::new(Sources::read(&given.words));
     let definitions = std::mem::take(&mut sources.definitions);
-    let unread: Vec<&str> = sources.unread.iter().map(String::as_str).collect();
-    let made = pintle::database::compile_beside(&sources.broken, definitions, &sources.texts, &unread);
-    let (bytes, findings) = match made {
-        Ok(bytes) => (bytes, Vec::new()),
-        Err(findings) => (Vec::new(), findings),
-    };
-    let errors = sources.report(findings);
-    // A database is never empty.
-    if errors > 0 || bytes.is_empty() {
+    let Sources { texts, findings, .. } = &mut *sources;
+    let made = compile_with(definitions, texts, findings);
+    let errors = sources.report();
+    let Some(bytes) = made else {
         let plural = if errors == 1 { "" } else { "s" };
         let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
         return Ok(exit::MISUSE);
-    }
+    };
     whole::replace(target, &bytes).map_err(|error| failed_at("cannot write ", name.0, error))?;
     Ok(exit::DONE)
 }

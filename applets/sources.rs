@@ -25,12 +25,8 @@ const SUFFIX: &[u8] = b".svc";
 pub struct Sources {
     /// All texts that findings point into.
     pub texts: Vec<Source>,
-    /// What could be read.
+    /// What they say, refused ones too.
     pub definitions: Vec<Definition>,
-    /// What could be made out of files that are refused.
-    pub broken: Vec<Definition>,
-    /// Names of services whose files were refused.
-    pub unread: Vec<String>,
     /// What is wrong, in the order of the command line.
     pub findings: Vec<Diagnostic>,
 }
@@ -72,9 +68,8 @@ impl Sources {
         sources
     }
 
-    /// Adds these findings and writes all to standard error; gives the number of errors.
-    pub fn report(&mut self, more: Vec<Diagnostic>) -> usize {
-        self.findings.extend(more);
+    /// Writes all findings to standard error; gives the number of errors.
+    pub fn report(&self) -> usize {
         let mut text = String::new();
         let mut errors = 0;
         for finding in &self.findings {
@@ -108,7 +103,7 @@ impl Sources {
             Ok(text) if text.starts_with(FIRST_LINE) => {
                 for part in parts(text) {
                     let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
-                    self.parse(file, part.name.to_string());
+                    self.parse(file, part.name);
                 }
             }
             _ => {
@@ -125,20 +120,18 @@ impl Sources {
         match self.load(path, limits::SOURCE_BYTES_MAX + 1) {
             Some(text) => {
                 let file = self.add(path, text);
-                self.parse(file, name);
+                self.parse(file, &name);
             }
-            None => self.unread.push(name),
+            None => {
+                let refused = Definition::new(&name, Position::default());
+                self.definitions.push(Definition { refused: true, ..refused });
+            }
         }
     }
 
-    fn parse(&mut self, file: u32, name: String) {
-        match lang::read(file, &name, &self.texts[file as usize].text, &mut self.findings) {
-            Ok(definition) => self.definitions.push(definition),
-            Err(broken) => {
-                self.broken.push(broken);
-                self.unread.push(name);
-            }
-        }
+    fn parse(&mut self, file: u32, name: &str) {
+        let text = &self.texts[file as usize].text;
+        self.definitions.push(lang::read(file, name, text, &mut self.findings));
     }
 
     /// The bytes of a file, or a finding.

@@ -17,12 +17,11 @@ use core::fmt::Write;
 use super::Image;
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Kind, Position};
-use crate::lang::diagnostic::{Diagnostic, Shown, Source, error, has_errors};
-use crate::lang::keys::Value;
+use crate::lang::diagnostic::{Diagnostic, Source, error, has_errors};
 use crate::lang::order::sort;
 use crate::limits;
 use edges::{Edges, Link};
-use resolve::{Resolved, resolve, turned_name};
+use resolve::{Resolved, Service, resolve, turned_name};
 
 /// What every process starts from: nothing of the shell that happened to call.
 const ENVIRONMENT: [&str; 1] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
@@ -41,73 +40,75 @@ const NOWHERE: Position = Position { file: u32::MAX, line: 0, column: 0, length:
 
 /// The bytes of the database that these definitions make. The same definitions in any order make the same bytes.
 ///
-/// `sources` are the texts that the definitions' positions point into. `unread` are the names of services whose files were
-/// refused: the caller has reported those, and a relation to one of them is not reported as missing. With any of them
-/// nothing is made.
+/// `sources` are the texts that the definitions' positions point into.
 ///
 /// # Errors
-/// All findings, in the order of files and lines; none if the only fault is in `unread`.
-pub fn compile(definitions: Vec<Definition>, sources: &[Source], unread: &[&str]) -> Result<Vec<u8>, Vec<Diagnostic>> {
-    compile_beside(&[], definitions, sources, unread)
+/// All findings, in the order of files and lines.
+pub fn compile(definitions: Vec<Definition>, sources: &[Source]) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    let mut findings = Vec::new();
+    compile_with(definitions, sources, &mut findings).ok_or(findings)
 }
 
-/// As `compile`. `broken` is what could be made out of refused files (`lang::read`), whose names are in `unread`: names in
-/// them that are missing are findings, too.
-///
-/// # Errors
-/// As for `compile`.
-pub fn compile_beside(
-    broken: &[Definition],
-    mut definitions: Vec<Definition>,
+/// As `compile`, with the findings of those who read the files. Of refused definitions nothing is made, and nothing of all
+/// where there is one. But a relation to one of them is not reported as missing, and names in them that are missing are
+/// findings, too. All findings are added to those that there are, in the order of files and lines.
+pub fn compile_with(
+    definitions: Vec<Definition>,
     sources: &[Source],
-    unread: &[&str],
-) -> Result<Vec<u8>, Vec<Diagnostic>> {
-    if definitions.len() > limits::SLOTS_MAX as usize {
-        let mut findings = Vec::new();
-        too_many(&mut findings, definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX");
-        return Err(findings);
-    }
-    let path = |file: u32| sources.get(file as usize).map_or("", |source| source.path.as_str()).as_bytes();
-    sort(&mut definitions, &|a, b| {
-        (a.name.as_bytes(), path(a.origin.file)).cmp(&(b.name.as_bytes(), path(b.origin.file)))
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Vec<u8>> {
+    let first = findings.len();
+    let made = make(definitions, sources, findings);
+    let path = |of: &Diagnostic| sources.get(of.position.file as usize).map_or("", |source| source.path.as_str());
+    let place = |of: &Diagnostic| (of.position.line, of.position.column);
+    sort(&mut findings[first..], &|a, b| {
+        let paths = path(a).as_bytes().cmp(path(b).as_bytes());
+        paths.then(place(a).cmp(&place(b))).then_with(|| a.message.as_bytes().cmp(b.message.as_bytes()))
     });
-
-    let mut findings = Vec::new();
-    for definition in &definitions {
-        check_definition(definition, &mut findings);
+    let found = findings.len() - first;
+    if found > FINDINGS_MAX {
+        findings.truncate(first + FINDINGS_MAX);
+        error(findings, NOWHERE, format_args!("there are {} more findings", found - FINDINGS_MAX));
     }
-    let mut resolved = resolve(definitions, broken, unread, &mut findings);
+    made
+}
+
+/// The bytes, if nothing is wrong.
+fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
+    if definitions.len() > limits::SLOTS_MAX as usize {
+        too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX");
+        return None;
+    }
+    let refused = definitions.iter().any(|definition| definition.refused);
+    let mut resolved = resolve(definitions, findings);
     let links = core::mem::take(&mut resolved.links);
     if links.len() > LINKS_MAX {
-        too_many(&mut findings, links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
-        return Err(in_order(findings, sources));
+        too_many(findings, links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
+        return None;
     }
-    let templates =
-        resolved.services.iter().filter(|service| crate::names::is_template(&service.definition.name)).count();
-    let kept = if templates > 0 { limits::INSTANCES_MAX } else { 0 };
+    let is_template = |service: &Service| crate::names::is_template(&service.definition.name);
+    let kept = if resolved.services.iter().any(is_template) { limits::INSTANCES_MAX } else { 0 };
     let slots = resolved.services.len() + kept as usize;
-    if slots > limits::SLOTS_MAX as usize && !has_errors(&findings) {
+    if slots > limits::SLOTS_MAX as usize && !has_errors(findings) {
         let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
-        too_many(&mut findings, slots, limits::SLOTS_MAX, what, "SLOTS_MAX");
+        too_many(findings, slots, limits::SLOTS_MAX, what, "SLOTS_MAX");
     }
     let edges = Edges::new(resolved.services.len(), links);
     if edges.len() > limits::EDGES_MAX as usize {
-        too_many(&mut findings, edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
+        too_many(findings, edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
     }
-    check_edges(&resolved, &edges, sources, &mut findings);
-    if has_errors(&findings) || !unread.is_empty() {
-        return Err(in_order(findings, sources));
+    check_edges(&resolved, &edges, sources, findings);
+    if refused || has_errors(findings) {
+        return None;
     }
-    let made = layout::write(&resolved, &edges, sources, &mut findings).filter(|bytes| match Image::open(bytes) {
-        Ok(_) => true,
-        // What a definition that `lang` took cannot cause. Better refused here than by process 1.
-        Err(fault) => {
-            let message = format_args!("these definitions make a database that would be refused: {fault}");
-            error(&mut findings, NOWHERE, message);
-            false
-        }
-    });
-    made.ok_or_else(|| in_order(findings, sources))
+    let bytes = layout::write(&resolved, &edges, sources, findings)?;
+    // What a definition that `lang` took cannot cause. Better refused here than by process 1.
+    if let Err(fault) = Image::open(&bytes) {
+        let message = format_args!("these definitions make a database that would be refused: {fault}");
+        error(findings, NOWHERE, message);
+        return None;
+    }
+    Some(bytes)
 }
 
 #[inline(never)]
@@ -115,46 +116,6 @@ fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str
     let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
     let help = format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built");
     error(findings, NOWHERE, message).help(help);
-}
-
-/// Sorted by file and line, and cut where there are too many.
-fn in_order(mut findings: Vec<Diagnostic>, sources: &[Source]) -> Vec<Diagnostic> {
-    let path = |of: &Diagnostic| sources.get(of.position.file as usize).map_or("", |source| source.path.as_str());
-    let place = |of: &Diagnostic| (of.position.line, of.position.column);
-    sort(&mut findings, &|a, b| {
-        let paths = path(a).as_bytes().cmp(path(b).as_bytes());
-        paths.then(place(a).cmp(&place(b))).then_with(|| a.message.as_bytes().cmp(b.message.as_bytes()))
-    });
-    if findings.len() > FINDINGS_MAX {
-        let more = findings.len() - FINDINGS_MAX;
-        findings.truncate(FINDINGS_MAX);
-        error(&mut findings, NOWHERE, format_args!("there are {more} more findings"));
-    }
-    findings
-}
-
-/// What one definition says by itself, where the parser of service files does not look.
-fn check_definition(definition: &Definition, findings: &mut Vec<Diagnostic>) {
-    let name = &definition.name;
-    let mut error = |message: core::fmt::Arguments<'_>| {
-        error(findings, definition.origin, message);
-    };
-    if crate::names::check_service(name).is_err() {
-        error(format_args!("{} is not a name of a service", Shown(name)));
-    }
-    if definition.kind != Kind::Bundle && definition.words("command").is_empty() {
-        error(format_args!("{name} has no command"));
-    }
-    for given in &definition.given {
-        let (count, limit) = (given.words.len(), limits::ARGUMENTS_MAX);
-        if count > limit && (given.key.value.expands() || matches!(given.key.value, Value::Pass)) {
-            let key = given.key.name;
-            error(format_args!("{name} has {count} words in \"{key}\", more than ARGUMENTS_MAX: {limit}"));
-        }
-    }
-    if definition.given("for-each").is_some() && !crate::names::is_template(name) {
-        error(format_args!("{name} has for-each, but is no template"));
-    }
 }
 
 /// What the relations of all say together.

@@ -34,7 +34,7 @@ mod places;
 mod source;
 mod verify;
 
-pub use compile::{compile, compile_beside};
+pub use compile::{compile, compile_with};
 pub use dump::dump;
 pub use image::Image;
 pub use verify::ImageError;

@@ -134,9 +134,17 @@ pub struct Definition {
     /// `crate::expand::pieces` (`${NAME}` to expand, `$${` for a plain `${`). False: all are plain text. The names are those
     /// of `pass`, and `INSTANCE` in a template.
     pub expands: bool,
+    /// True if its file has errors, which have been told: this is what could be made out of it, to look for more in.
+    pub refused: bool,
 }
 
 impl Definition {
+    /// Says nothing yet.
+    pub fn new(name: &str, origin: Position) -> Definition {
+        let name = String::from(name);
+        Definition { name, origin, kind: Kind::Longrun, given: Vec::new(), expands: false, refused: false }
+    }
+
     /// What it says for this key.
     #[inline(never)]
     pub fn given(&self, name: &str) -> Option<&Given> {

@@ -30,30 +30,24 @@ pub use expression::attribute;
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.
 pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Definition> {
-    read(file, name, text, diagnostics).ok()
+    Some(read(file, name, text, diagnostics)).filter(|definition| !definition.refused)
 }
 
-/// As `parse`; the error is as much of the definition as could be made out, to look for more findings in.
-pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Result<Definition, Definition> {
+/// As `parse`, but gives a refused definition, too.
+pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Definition {
     let mut sink = Sink::new(file, diagnostics);
-    let whole = Position { file, ..Position::default() };
+    let whole = sink.whole();
     if let Err(fault) = names::check_service(name) {
         value::name_finding("service", name, whole, fault, &mut sink);
     }
-    let mut definition = Definition {
-        name: String::from(name),
-        origin: Position { line: 1, column: 1, length: 1, ..whole },
-        kind: Kind::Longrun,
-        given: Vec::new(),
-        expands: false,
-    };
+    let mut definition = Definition::new(name, Position { line: 1, column: 1, length: 1, ..whole });
     if let Some(text) = lexer::check_text(text, &mut sink) {
         let entries = lexer::entries(text, |word| keys::find(word).is_some(), &mut sink);
         service(&entries, &mut definition, &mut sink);
     }
-    let failed = sink.failed();
+    definition.refused = sink.failed();
     sink.finish();
-    if failed { Err(definition) } else { Ok(definition) }
+    definition
 }
 
 /// Fills the definition from the entries of its file.

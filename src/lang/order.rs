@@ -20,9 +20,9 @@ pub fn sort<T>(things: &mut [T], compare: &dyn Fn(&T, &T) -> Ordering) {
     arrange(order, &mut |a, b| things.swap(a, b));
 }
 
-/// Brings each of the things to its place.
+/// Brings each of the things to its place, by an order of `order`.
 #[inline(never)]
-fn arrange(mut order: Vec<u32>, swap: &mut dyn FnMut(usize, usize)) {
+pub fn arrange(mut order: Vec<u32>, swap: &mut dyn FnMut(usize, usize)) {
     for first in 0..order.len() {
         // One cycle of places, each of which takes what belongs there from the next.
         let mut to = first;

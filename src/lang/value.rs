@@ -123,6 +123,7 @@ impl Filler<'_, '_> {
             }
             Value::Instance => self.instance(word)?,
             Value::Pass => {
+                self.few(&words)?;
                 for word in &words {
                     if !names::is_variable(&word.text) || word.text == "INSTANCE" {
                         return self.bad(word.position, format_args!("{} cannot be passed", Shown(&word.text)));
@@ -234,7 +235,6 @@ impl Filler<'_, '_> {
 
     /// Program and arguments, or a script with what runs it.
     fn command(&mut self, words: &mut Vec<Word>) -> Option<()> {
-        self.few(words)?;
         if let Some(program) = words.first()
             && !program.text.starts_with('/')
         {
@@ -244,7 +244,7 @@ impl Filler<'_, '_> {
                 .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
-        let Some(script) = &self.entry.script else { return Some(()) };
+        let Some(script) = &self.entry.script else { return self.few(words) };
         for missing in ["/bin/sh", "-c"].into_iter().skip(words.len()) {
             words.push(Word::new(String::from(missing), self.entry.position));
         }
@@ -256,7 +256,7 @@ impl Filler<'_, '_> {
         }
         escaped.push_str(rest);
         words.push(Word::new(escaped, self.entry.position));
-        Some(())
+        self.few(words)
     }
 
     /// `signal NAME...`, of which the names are left, or a command, which is 1.

@@ -5,7 +5,7 @@ use pintle::database::dump::parts;
 use pintle::database::{Image, ImageError, compile, dump, header, service};
 use pintle::graph::Relation;
 use pintle::ident::SlotId;
-use pintle::lang::definition::Definition;
+use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Source, has_errors, render};
 use pintle::lang::parse;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ impl Files {
     }
 
     fn compile(&self) -> Result<Vec<u8>, String> {
-        compile(self.definitions(), &self.sources, &[]).map_err(|findings| self.shown(&findings))
+        compile(self.definitions(), &self.sources).map_err(|findings| self.shown(&findings))
     }
 
     fn shown(&self, findings: &[Diagnostic]) -> String {
@@ -248,7 +248,7 @@ fn too_many_services_are_one_finding() {
     let files = Files::new(&[("s", RUN)]);
     let one = files.definitions().remove(0);
     let many = (0..count).map(|n| Definition { name: format!("s{n}"), ..one.clone() }).collect();
-    let found = compile(many, &files.sources, &[]).expect_err("too many");
+    let found = compile(many, &files.sources).expect_err("too many");
     let said = files.shown(&found);
     assert!(found.len() == 1 && said.contains(&format!("{count} services")) && said.contains("SLOTS_MAX"), "{said}");
 }
@@ -256,7 +256,9 @@ fn too_many_services_are_one_finding() {
 #[test]
 fn a_name_in_a_file_that_could_not_be_read_is_not_missing() {
     let files = Files::new(&[("web", "command = /bin/web\nneeds = db cache\n")]);
-    let found = compile(files.definitions(), &files.sources, &["db"]).expect_err("one is missing");
+    let mut definitions = files.definitions();
+    definitions.push(Definition { refused: true, ..Definition::new("db", Position::default()) });
+    let found = compile(definitions, &files.sources).expect_err("one is missing");
     assert_eq!(found.len(), 1, "{}", files.shown(&found));
 }
 
@@ -315,7 +317,7 @@ fn dumped(bytes: &[u8]) -> (String, Vec<u8>) {
         render(finding, &sources, &mut shown).expect("a String takes everything");
     }
     assert!(findings.is_empty(), "{shown}of\n{text}");
-    let again = compile(definitions, &sources, &[]).unwrap_or_else(|found| panic!("{found:?} of\n{text}"));
+    let again = compile(definitions, &sources).unwrap_or_else(|found| panic!("{found:?} of\n{text}"));
     (text, again)
 }
 

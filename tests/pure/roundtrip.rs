@@ -196,7 +196,7 @@ fn definition() -> impl Strategy<Value = Definition> {
 fn database(definition: Definition) -> Vec<u8> {
     let other = parse(1, "other", b"command = /bin/other\n", &mut Vec::new()).expect("a good text");
     let source = |path: &str| Source { path: path.into(), text: Vec::new() };
-    compile(vec![definition, other], &[source("web.svc"), source("other.svc")], &[])
+    compile(vec![definition, other], &[source("web.svc"), source("other.svc")])
         .unwrap_or_else(|found| panic!("{found:?}"))
 }
 
@@ -214,6 +214,6 @@ proptest! {
             sources.push(Source { path: part.origin.into(), text: part.text.into() });
         }
         prop_assert!(findings.is_empty(), "{findings:?}\n{text}");
-        prop_assert!(bytes == compile(definitions, &sources, &[]).expect("the same"), "{text}");
+        prop_assert!(bytes == compile(definitions, &sources).expect("the same"), "{text}");
     }
 }

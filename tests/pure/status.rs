@@ -32,7 +32,7 @@ impl Machine {
         let mut findings = Vec::new();
         let definitions =
             (0..).zip(files).filter_map(|(at, (name, text))| parse(at, name, text.as_bytes(), &mut findings)).collect();
-        let database = compile(definitions, &sources, &[]).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let database = compile(definitions, &sources).unwrap_or_else(|findings| panic!("{findings:?}"));
         let geometry = Geometry::of(&Image::open(&database).expect("just made"));
         let zeros = |count: usize| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let machine = Machine {

@@ -42,17 +42,17 @@ impl Edges {
     /// written at both ends counts as written at the target's. The links' ends are below `services`.
     pub fn new(services: usize, mut links: Vec<Link>) -> Edges {
         let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
-        let key = |link: &Link| {
-            let place = link.position;
-            [link.source, link.target, rank(link), u32::from(!link.turned), place.file, place.line, place.column]
-        };
+        // Slots have 28 bits.
+        let ends = |link: &Link| u64::from(link.source) << 28 | u64::from(link.target);
+        let key = |link: &Link| ends(link) << 8 | u64::from(rank(link) << 1) | u64::from(!link.turned);
         sort(&mut links, &|a, b| key(a).cmp(&key(b)));
         links.dedup_by(|link, kept| {
-            (link.source, link.target) == (kept.source, kept.target)
+            ends(link) == ends(kept)
                 && (link.relation == kept.relation
                     || strength(link.relation).is_some() && strength(kept.relation).is_some())
         });
-        sort(&mut links, &|a, b| (a.source, a.word()).cmp(&(b.source, b.word())));
+        let key = |link: &Link| u64::from(link.source) << 32 | u64::from(link.word());
+        sort(&mut links, &|a, b| key(a).cmp(&key(b)));
         Edges { first: starts(services, &links, &|link| link.source), links }
     }
 
@@ -84,7 +84,7 @@ impl Edges {
     /// For each target the index of its first edge, and the words from its end, sorted.
     pub fn reverse(&self) -> (Vec<u32>, Vec<u32>) {
         let word = |link: &Link| Edge { relation: link.relation, slot: SlotId(link.source) }.to_word();
-        let key = |at: usize| (self.links[at].target, word(&self.links[at]));
+        let key = |at: usize| u64::from(self.links[at].target) << 32 | u64::from(word(&self.links[at]));
         let order = order(self.links.len(), &|a, b| key(a).cmp(&key(b)));
         let words = order.into_iter().map(|at| word(&self.links[at as usize])).collect();
         (starts(self.services(), &self.links, &|link| link.target), words)

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use super::super::places::{EXEC, PLACES, POLICY, Record};
 use super::super::verify::header_crc;
 use super::super::{
-    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SERVICE_WORDS, Section, VERSION,
-    action, exec, header, leaf, node, policy, service,
+    EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section,
+    VERSION, action, exec, header, leaf, node, policy, service,
 };
 use super::edges::Edges;
 use super::resolve::{Resolved, Service};
-use super::strings::{Names, Pool, put_words};
+use super::strings::{Names, Pool, set_word};
 use super::{ENVIRONMENT, NOWHERE, too_many};
 use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
@@ -28,69 +28,46 @@ pub fn write(
     sources: &[Source],
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Vec<u8>> {
-    let mut writer = Writer {
-        resolved,
-        strings: Pool::new(),
-        lists: Pool::new(),
-        execs: Pool::new(),
-        policies: Pool::new(),
-        nodes: Vec::new(),
-        leaves: Vec::new(),
-        said: Crc32::default(),
-    };
+    let pools = [const { Pool::new() }; SECTIONS];
+    let mut writer = Writer { resolved, pools, leaves: Vec::new(), said: Crc32::default() };
     // "" is the first string.
-    writer.strings.text("");
+    writer.pool(Section::Strings).text("");
     let mut head = [0u32; HEADER_WORDS];
     head[header::ENVIRONMENT] = writer.texts(&mut ENVIRONMENT.into_iter());
     head[header::ACCOUNTS] = writer.accounts(findings)?;
     let (first_reverse, reverse) = edges.reverse();
-    let mut services = Vec::new();
+    writer.pool(Section::Reverse).add(&reverse);
     for (slot, service) in resolved.services.iter().enumerate() {
         let origin = sources.get(service.definition.origin.file as usize).map_or("", |source| source.path.as_str());
         let mut record = writer.service(slot as u32, service, edges);
-        record[service::ORIGIN] = writer.strings.text(origin);
+        record[service::ORIGIN] = writer.pool(Section::Strings).text(origin);
         let own = edges.range(slot as u32);
         record[service::EDGES] = own.start as u32;
         record[service::EDGES_COUNT] = own.len() as u32;
         record[service::REVERSE] = first_reverse[slot];
         record[service::REVERSE_COUNT] = first_reverse[slot + 1] - first_reverse[slot];
-        put_words(&mut services, &record);
+        writer.pool(Section::Services).add(&record);
         head[header::TEMPLATES] += u32::from(names::is_template(&service.definition.name));
     }
-    let (strings, leaves) = (&writer.strings, &writer.leaves);
-    // The rest of the record follows the name in the order of the words.
-    let key = |at: usize| (strings.text_at(leaves[at][leaf::NAME]), &leaves[at][1..]);
-    let mut leaf_words = Vec::new();
-    for at in order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
-        put_words(&mut leaf_words, &leaves[at as usize]);
-    }
-    let mut edge_words = Vec::new();
     for link in edges.all() {
-        put_words(&mut edge_words, &[link.word()]);
+        writer.pool(Section::Edges).add(&[link.word()]);
     }
-    let (mut reverse_words, mut node_words) = (Vec::new(), Vec::new());
-    put_words(&mut reverse_words, &reverse);
-    put_words(&mut node_words, writer.nodes.as_flattened());
+    let leaves = core::mem::take(&mut writer.leaves);
+    // The rest of the record follows the name in the order of the words.
+    let strings = writer.pool(Section::Strings);
+    let key = |at: usize| (strings.text_at(leaves[at][leaf::NAME]), &leaves[at][1..]);
+    for at in order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
+        writer.pool(Section::Leaves).add(&leaves[at as usize]);
+    }
 
     head[header::MAGIC] = MAGIC;
     head[header::VERSION] = VERSION;
     head[header::SERVICES] = resolved.services.len() as u32;
     let mut bytes = alloc::vec![0u8; HEADER_WORDS * 4];
-    for section in Section::ALL {
-        let content: &[u8] = match section {
-            Section::Services => &services,
-            Section::Execs => writer.execs.bytes(),
-            Section::Policies => writer.policies.bytes(),
-            Section::Edges => &edge_words,
-            Section::Reverse => &reverse_words,
-            Section::Nodes => &node_words,
-            Section::Leaves => &leaf_words,
-            Section::Lists => writer.lists.bytes(),
-            Section::Strings => writer.strings.bytes(),
-        };
-        let entry = header::SECTIONS + section as usize * 2;
-        (head[entry], head[entry + 1]) = (bytes.len() as u32, content.len() as u32);
-        bytes.extend_from_slice(content);
+    for (section, pool) in writer.pools.iter().enumerate() {
+        let entry = header::SECTIONS + section * 2;
+        (head[entry], head[entry + 1]) = (bytes.len() as u32, pool.bytes().len() as u32);
+        bytes.extend_from_slice(pool.bytes());
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
     if bytes.len() > u32::MAX as usize {
@@ -100,31 +77,29 @@ pub fn write(
     }
     head[header::LENGTH] = bytes.len() as u32;
     head[header::CRC] = crc32(&bytes[HEADER_WORDS * 4..]);
-    put_header(&mut bytes, &head);
-    head[header::HEADER_CRC] = header_crc(&bytes);
-    put_header(&mut bytes, &head);
-    Some(bytes)
-}
-
-fn put_header(bytes: &mut [u8], head: &[u32; HEADER_WORDS]) {
-    for (at, word) in head.iter().enumerate() {
-        bytes[at * 4..at * 4 + 4].copy_from_slice(&word.to_le_bytes());
+    for (at, word) in head.into_iter().enumerate() {
+        set_word(&mut bytes, at, word);
     }
+    let sum = header_crc(&bytes);
+    set_word(&mut bytes, header::HEADER_CRC, sum);
+    Some(bytes)
 }
 
 struct Writer<'a> {
     resolved: &'a Resolved,
-    strings: Pool,
-    lists: Pool,
-    execs: Pool,
-    policies: Pool,
-    nodes: Vec<[u32; NODE_WORDS]>,
+    /// The sections in the order of the file.
+    pools: [Pool; SECTIONS],
+    /// To be sorted.
     leaves: Vec<[u32; LEAF_WORDS]>,
     /// The sum over what the service says that is being written.
     said: Crc32,
 }
 
 impl Writer<'_> {
+    fn pool(&mut self, section: Section) -> &mut Pool {
+        &mut self.pools[section as usize]
+    }
+
     /// The sorted list of all names of users and groups.
     fn accounts(&mut self, findings: &mut Vec<Diagnostic>) -> Option<u32> {
         let mut known = Names::new();
@@ -150,7 +125,7 @@ impl Writer<'_> {
     /// Offset of a list; its first word is kept for its length.
     fn list(&mut self, mut list: Vec<u32>) -> u32 {
         list[0] = list.len() as u32 - 1;
-        self.lists.words(&list)
+        self.pool(Section::Lists).words(&list)
     }
 
     /// As `list`, but `NONE` for an empty one.
@@ -161,7 +136,7 @@ impl Writer<'_> {
     fn texts(&mut self, texts: &mut dyn Iterator<Item = &str>) -> u32 {
         let mut list = alloc::vec![0];
         for text in texts {
-            list.push(self.strings.text(text));
+            list.push(self.pool(Section::Strings).text(text));
         }
         self.list(list)
     }
@@ -176,7 +151,7 @@ impl Writer<'_> {
     fn text(&mut self, text: &str) -> u32 {
         self.number(text.len() as u32);
         self.said.update(text.as_bytes());
-        self.strings.text(text)
+        self.pool(Section::Strings).text(text)
     }
 
     /// The record of a service, but for where its edges are and where it comes from. Its hash is over what is said: neither
@@ -266,8 +241,8 @@ impl Writer<'_> {
         record[EXEC + exec::RICH] = u32::from(chain_loader);
         (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);
         if definition.kind != Kind::Bundle {
-            record[service::EXEC] = self.execs.words(&record[EXEC..POLICY]) / EXEC_WORDS as u32;
-            record[service::POLICY] = self.policies.words(&record[POLICY..]) / POLICY_WORDS as u32;
+            record[service::EXEC] = self.pool(Section::Execs).words(&record[EXEC..POLICY]) / EXEC_WORDS as u32;
+            record[service::POLICY] = self.pool(Section::Policies).words(&record[POLICY..]) / POLICY_WORDS as u32;
         }
         record[service::HASH] = self.said.sum();
         *record.first_chunk().expect("a service's record is the first part")
@@ -284,17 +259,18 @@ impl Writer<'_> {
 
     /// Writes an expression in preorder and gives the index of its root.
     fn expression(&mut self, slot: u32, role: u32, words: &[Word]) -> u32 {
-        let root = self.nodes.len() as u32;
+        let next = |writer: &Self| (writer.pools[Section::Nodes as usize].bytes().len() / (NODE_WORDS * 4)) as u32;
+        let root = next(self);
         let mut latch = 0;
         // The parents of the nodes that are still to come, the next one's last.
         let mut parents = alloc::vec![NONE];
         let mut words = words;
         while let Some((word, rest)) = words.split_first() {
             words = rest;
-            let at = self.nodes.len() as u32;
+            let at = next(self);
             let parent = parents.pop().expect("an expression has as many nodes as it needs");
             if parent != NONE && parent + 1 != at {
-                self.nodes[parent as usize][node::B] = at;
+                self.pool(Section::Nodes).set(parent as usize * NODE_WORDS + node::B, at);
             }
             let mut record = [NONE; NODE_WORDS];
             record[node::KIND] = self.number(word.token as u32);
@@ -324,7 +300,7 @@ impl Writer<'_> {
                 record[node::A] =
                     self.resolved.slot(&word.text).expect("a name that cannot be resolved is an error before this");
             }
-            self.nodes.push(record);
+            self.pool(Section::Nodes).add(&record);
         }
         root
     }

@@ -11,7 +11,7 @@ use crate::graph::Relation;
 use crate::lang::definition::{Definition, Given, Position, Token, Word};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
 use crate::lang::keys::Value;
-use crate::lang::order::{order, sort};
+use crate::lang::order::{arrange, order};
 use crate::nearest::Nearest;
 use crate::{limits, names};
 
@@ -44,20 +44,28 @@ impl Resolved {
     }
 }
 
-/// Looks up all names. Names in `unread` are of services whose files cannot be read: they are not reported as missing.
-/// `definitions` are in the order of their names. Relations that cannot be resolved are reported and left out. Of those that
-/// are `broken` nothing is made; names in them that are missing are reported.
-pub fn resolve(
-    definitions: Vec<Definition>,
-    broken: &[Definition],
-    unread: &[&str],
-    findings: &mut Vec<Diagnostic>,
-) -> Resolved {
-    let mut resolver = Resolver::new(unread, findings);
+/// Looks up all names. Relations that cannot be resolved are reported and left out. Of refused definitions nothing is made,
+/// but names in them that are missing are reported, and their own names are not missing.
+pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> Resolved {
+    let mut resolver = Resolver {
+        services: Vec::new(),
+        links: Vec::new(),
+        names: Names::new(),
+        refused: Names::new(),
+        findings,
+        suggestions: 0,
+        full: false,
+    };
+    let mut refused = Vec::new();
     for definition in definitions {
-        resolver.add(definition, NONE);
+        if definition.refused {
+            resolver.refused.add(&definition.name);
+            refused.push(definition);
+        } else {
+            resolver.add(definition, NONE);
+        }
     }
-    for definition in broken {
+    for definition in &refused {
         resolver.look_into(definition);
     }
     // Instances are added at the end while this goes on.
@@ -73,7 +81,7 @@ struct Resolver<'a> {
     services: Vec<Service>,
     links: Vec<Link>,
     names: Names,
-    unread: Names,
+    refused: Names,
     findings: &'a mut Vec<Diagnostic>,
     suggestions: usize,
     full: bool,
@@ -86,24 +94,6 @@ struct Asker<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn new(unread: &[&str], findings: &'a mut Vec<Diagnostic>) -> Resolver<'a> {
-        let mut names = Names::new();
-        for name in unread {
-            if names.find(name).is_none() {
-                names.add(name);
-            }
-        }
-        Resolver {
-            services: Vec::new(),
-            links: Vec::new(),
-            names: Names::new(),
-            unread: names,
-            findings,
-            suggestions: 0,
-            full: false,
-        }
-    }
-
     fn add(&mut self, definition: Definition, template: u32) -> u32 {
         if let Some(first) = self.names.find(&definition.name) {
             let message = format_args!("a second definition of {}", Shown(&definition.name));
@@ -202,7 +192,7 @@ impl<'a> Resolver<'a> {
 
     /// Reports a name, unless it is that of a service whose file was refused, or of an instance of one.
     fn missing(&mut self, who: &str, key: &str, name: &Word) {
-        if self.unread.has(&name.text) {
+        if self.refused.has(&name.text) {
             return;
         }
         let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.text));
@@ -225,7 +215,7 @@ impl<'a> Resolver<'a> {
         for (slot, &number) in order.iter().enumerate() {
             slots[number as usize] = slot as u32;
         }
-        sort(&mut self.services, &|a, b| a.definition.name.as_bytes().cmp(b.definition.name.as_bytes()));
+        arrange(order, &mut |a, b| self.services.swap(a, b));
         for service in &mut self.services {
             if service.template != NONE {
                 service.template = slots[service.template as usize];

@@ -105,6 +105,16 @@ impl Pool {
         self.put(&bytes) / 4
     }
 
+    /// Adds words, whether they are there already or not.
+    pub fn add(&mut self, words: &[u32]) {
+        put_words(&mut self.bytes, words);
+    }
+
+    /// Gives a word another value.
+    pub fn set(&mut self, at: usize, word: u32) {
+        set_word(&mut self.bytes, at, word);
+    }
+
     /// The section.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -116,8 +126,13 @@ impl Pool {
     }
 }
 
+/// Writes a word in the order of its bytes in a file.
+pub fn set_word(bytes: &mut [u8], at: usize, word: u32) {
+    bytes[at * 4..at * 4 + 4].copy_from_slice(&word.to_le_bytes());
+}
+
 /// Adds words in the order of their bytes in a file.
-pub fn put_words(bytes: &mut Vec<u8>, words: &[u32]) {
+fn put_words(bytes: &mut Vec<u8>, words: &[u32]) {
     for word in words {
         bytes.extend_from_slice(&word.to_le_bytes());
     }

@@ -44,7 +44,7 @@ fn try_database(text: &str) -> Result<Vec<u8>, String> {
         .enumerate()
         .filter_map(|(file, name)| parse(file as u32, name, &sources[file].text, &mut findings))
         .collect();
-    let made = compile(definitions, &sources, &[]);
+    let made = compile(definitions, &sources);
     if let Err(more) = &made {
         findings.extend(more.iter().cloned());
     }

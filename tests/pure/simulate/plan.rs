@@ -73,7 +73,7 @@ impl Plan {
             definitions.extend(parse(at as u32, &service.name, &sources[at].text, &mut findings));
         }
         let by_name = definitions.iter().map(|one| (one.name.clone(), one.clone())).collect();
-        match compile(definitions, &sources, &[]) {
+        match compile(definitions, &sources) {
             Ok(bytes) if !has_errors(&findings) => Ok(Compiled { bytes, definitions: by_name }),
             made => {
                 findings.extend(made.err().unwrap_or_default());
