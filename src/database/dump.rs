@@ -69,19 +69,22 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "{FIRST_LINE}# format {format}, {bytes} bytes, checksum {crc:08x}")?;
     writeln!(out, "# {services} services, {templates} of them templates")?;
     // A service at a time.
-    let mut text = String::new();
-    for (title, list) in [("environment", header::ENVIRONMENT), ("accounts", header::ACCOUNTS)] {
+    let (mut text, mut own) = (String::new(), String::new());
+    for (title, list) in &[("environment", header::ENVIRONMENT), ("accounts", header::ACCOUNTS)] {
         let mut line = Line::new(&mut text, "# ", title, ":");
-        image.list(image.header(list)).iter().for_each(|word| line.word(image.text(word)));
+        image.list(image.header(*list)).iter().for_each(|word| line.word(image.text(word)));
         line.end();
     }
     for slot in (0..services).map(SlotId) {
         let (name, template) = (image.name(slot), image.service(slot, service::TEMPLATE));
+        own.clear();
+        source::write(image, slot, &mut own);
         if template == NONE {
             text.extend(["\n", PART, name, " "]);
             // A path may have any character, a newline too.
-            let origin = image.text(image.service(slot, service::ORIGIN));
-            text.extend(origin.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
+            for c in image.text(image.service(slot, service::ORIGIN)).chars() {
+                text.push(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+            }
         } else {
             // Whoever names it makes it again; to read it as a file would be a second definition.
             text.extend(["\n# ", name, ", made of ", image.name(SlotId(template))]);
@@ -89,16 +92,16 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         let _ = writeln!(text, "\n# slot {}, definition {:08x}", slot.0, image.service(slot, service::HASH));
         for relation in Relation::ALL {
             let mut line = Line::new(&mut text, "# ", of_others(relation), ":");
-            image
-                .reverse(slot)
-                .filter(|edge| edge.relation == relation)
-                .for_each(|edge| line.word(image.name(edge.slot)));
+            for edge in image.reverse(slot) {
+                if edge.relation == relation {
+                    line.word(image.name(edge.slot));
+                }
+            }
             line.end();
         }
-        let begin = text.len();
-        source::write(image, slot, &mut text);
-        if template != NONE {
-            let own = text.split_off(begin);
+        if template == NONE {
+            text.push_str(&own);
+        } else {
             own.split_terminator('\n').for_each(|line| text.extend(["#   ", line, "\n"]));
         }
         out.write_str(&text)?;

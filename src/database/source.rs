@@ -19,6 +19,9 @@ use crate::{names, signals};
 /// Where the words of a value go on in the next line.
 const COLUMNS: usize = 100;
 
+/// Units of time in milliseconds, the largest first.
+static UNITS: [(u32, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+
 /// Adds the text of this service's file.
 pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
     let flags = image.flags(slot);
@@ -82,11 +85,10 @@ impl Source<'_> {
                 2 => line.word("notify"),
                 _ => line.word("none"),
             },
-            Value::Duration(..) => {
-                let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+            Value::Duration(_) => {
                 // The largest unit in which it is whole.
-                let whole = |&(unit, _): &(u32, &str)| value >= unit && value.is_multiple_of(unit);
-                let (unit, name) = units.into_iter().find(whole).unwrap_or((1, "ms"));
+                let whole = |&&(unit, _): &&(u32, &str)| value >= unit && value.is_multiple_of(unit);
+                let (unit, name) = UNITS.iter().find(whole).unwrap_or(&(1, "ms"));
                 line.number((value / unit).into());
                 line.pending.push_str(name);
             }
@@ -100,7 +102,10 @@ impl Source<'_> {
             Value::Directory if self.image.text(value).is_empty() => {}
             Value::Directory => self.word(value, &mut line),
             Value::Umask => {
-                let _ = write!(line.begin(), "{value:03o}");
+                let out = line.begin();
+                for shift in [6, 3, 0] {
+                    out.push(char::from(b'0' + (value >> shift & 7) as u8));
+                }
             }
             // Nothing is 0 where no number is.
             Value::Integer(_, _, 1..) if value == 0 => {}
@@ -129,14 +134,15 @@ impl Source<'_> {
     }
 
     fn limit(&self, list: List<'_>, resource: u32, line: &mut Line<'_>) {
-        for at in (0..list.len()).step_by(5).filter(|at| list.get(*at) == resource) {
-            let word = line.begin();
-            for (at, colon) in [(at + 1, ""), (at + 3, ":")] {
-                let _ = match u64::from(list.get(at)) | u64::from(list.get(at + 1)) << 32 {
-                    u64::MAX => write!(word, "{colon}unlimited"),
-                    value => write!(word, "{colon}{value}"),
-                };
+        let mut at = 0;
+        while at < list.len() {
+            if list.get(at) == resource {
+                let out = line.begin();
+                limit(list, at + 1, out);
+                out.push(':');
+                limit(list, at + 3, out);
             }
+            at += 5;
         }
     }
 
@@ -279,6 +285,17 @@ impl Source<'_> {
             node::AND | node::OR => self.nesting(a).max(within(b)),
             node::NOT => 1 + within(a),
             _ => 0,
+        }
+    }
+}
+
+/// The limit at this word of a list, and the one behind it.
+#[inline(never)]
+fn limit(list: List<'_>, at: usize, out: &mut String) {
+    match u64::from(list.get(at)) | u64::from(list.get(at + 1)) << 32 {
+        u64::MAX => out.push_str("unlimited"),
+        value => {
+            let _ = write!(out, "{value}");
         }
     }
 }

@@ -341,15 +341,15 @@ impl Check<'_> {
             before = account;
         }
         for index in 0..self.execs {
-            self.record(Section::Execs, index, &RULES[EXEC..POLICY], &|field| image.exec(index, field))?;
+            self.record(Section::Execs, index, &RULES[EXEC..POLICY])?;
         }
         for index in 0..self.policies {
-            self.record(Section::Policies, index, &RULES[POLICY..], &|field| image.policy(index, field))?;
+            self.record(Section::Policies, index, &RULES[POLICY..])?;
         }
         let mut before: &[u8] = &[];
         let mut templates = 0;
         for slot in (0..self.services).map(SlotId) {
-            self.record(Section::Services, slot.0, &RULES[..EXEC], &|field| image.service(slot, field))?;
+            self.record(Section::Services, slot.0, &RULES[..EXEC])?;
             self.service(slot)?;
             let name = image.bytes_of(image.service(slot, service::NAME));
             holds(name > before)?;
@@ -362,10 +362,11 @@ impl Check<'_> {
     }
 
     /// Each word of a record by its rule.
-    fn record(&self, section: Section, index: u32, rules: &[Rule], field: &dyn Fn(usize) -> u32) -> Option<()> {
+    #[inline(never)]
+    fn record(&self, section: Section, index: u32, rules: &[Rule]) -> Option<()> {
         self.at.set((section, index));
         for (at, rule) in rules.iter().enumerate() {
-            self.word(*rule, field(at))?;
+            self.word(*rule, self.image.word(section, index as usize * rules.len() + at))?;
         }
         Some(())
     }

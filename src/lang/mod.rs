@@ -53,14 +53,13 @@ pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic
 /// Fills the definition from the entries of its file.
 fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'_>) {
     // What a key means, and whether it may be there, depends on the type: first of all.
-    let type_key = keys::find("type").expect("it is in the table");
-    let type_entry = entries.iter().find(|entry| entry.key == type_key.name);
-    if let Some(entry) = type_entry {
-        value::fill(type_key, entry, definition, sink);
+    let type_entry = entries.iter().find(|entry| entry.key == "type");
+    if let (Some(entry), Some(key)) = (type_entry, keys::find("type")) {
+        value::fill(key, entry, definition, sink);
     }
-    definition.kind = match definition.given(type_key.name).map(|given| given.numbers[0]) {
-        Some(1) => Kind::Oneshot,
-        Some(2) => Kind::Bundle,
+    definition.kind = match definition.number("type") {
+        1 => Kind::Oneshot,
+        2 => Kind::Bundle,
         _ => Kind::Longrun,
     };
     let mut command_meant = false;
@@ -92,10 +91,11 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
     // A set without its type misses that, not a command.
     command_meant |= definition.given("contains").is_some() && type_entry.is_none();
     together(definition, command_meant, sink);
-    for entry in lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
-        let Some(key) = keys::find(entry.key).filter(|key| definition.given(key.name).is_none()) else { continue };
-        let entry = Entry { position: sink.whole(), ..entry };
-        value::fill(key, &entry, definition, sink);
+    for entry in &mut lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
+        if let (Some(key), None) = (keys::find(entry.key), definition.given(entry.key)) {
+            entry.position = sink.whole();
+            value::fill(key, entry, definition, sink);
+        }
     }
     delays(definition, sink);
     expansion(definition, sink);

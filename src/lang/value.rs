@@ -59,8 +59,7 @@ impl Filler<'_, '_> {
         }
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
-        let none = Word::new(String::new(), end);
-        let word = words.first().unwrap_or(&none);
+        let word = words.first().unwrap_or(&EMPTY);
         match key.value {
             Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
             Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
@@ -86,14 +85,17 @@ impl Filler<'_, '_> {
                 given.numbers[0] = (number + i32::from(more)) as u64;
             }
             Value::Umask => {
-                let octal = |bits: u64, digit: u8| match digit {
-                    b'0'..=b'7' if bits <= 0o777 => Some(bits << 3 | u64::from(digit - b'0')),
-                    _ => None,
-                };
-                match word.text.bytes().try_fold(0, octal) {
-                    Some(bits) if bits <= 0o777 && !word.text.is_empty() => given.numbers[0] = bits,
-                    _ => return self.bad_word("umask", word),
+                let mut bits = 0;
+                for digit in word.text.bytes() {
+                    match digit {
+                        b'0'..=b'7' if bits <= 0o777 => bits = bits << 3 | u64::from(digit - b'0'),
+                        _ => bits = u64::MAX,
+                    }
                 }
+                if bits > 0o777 || word.text.is_empty() {
+                    return self.bad_word("umask", word);
+                }
+                given.numbers[0] = bits;
             }
             Value::Limit(_) => {
                 let (soft, hard) = word.text.split_once(':').unwrap_or((&word.text, &word.text));
@@ -290,22 +292,24 @@ impl Filler<'_, '_> {
         }
     }
 
-    /// Names of other services; those that are none are left out.
-    fn services(&mut self, words: &mut Vec<Word>) -> Option<()> {
+    /// Names of other services; those that are none become empty.
+    fn services(&mut self, words: &mut [Word]) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
             self.sink.error(word.position, message);
             return None;
         }
         let distinct = self.distinct(words, &|word| &word.text);
-        words.retain(|word| {
+        for word in words.iter_mut() {
             if word.text == self.definition.name {
                 let message = format_args!("\"{}\" names this service itself", self.key.name);
                 self.sink.error(word.position, message);
             }
             // Each name has its own finding.
-            service_name(word, self.sink).is_some()
-        });
+            if service_name(word, self.sink).is_none() {
+                word.text.clear();
+            }
+        }
         distinct
     }
 
@@ -370,6 +374,14 @@ const fn is_number(value: Value) -> bool {
 fn variable(word: &Word) -> &str {
     word.text.split_once('=').map_or(&word.text, |(name, _)| name)
 }
+
+/// Stands for the first word where a script has none.
+static EMPTY: Word = Word {
+    text: String::new(),
+    position: Position { file: 0, line: 0, column: 0, length: 0 },
+    plain: false,
+    token: Token::Text,
+};
 
 /// Just behind the last word.
 fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
@@ -488,7 +500,7 @@ fn is_account(text: &str) -> bool {
         Some(number) => number < u64::from(u32::MAX),
         None => {
             !name.is_empty()
-                && !name.starts_with(['-', '.'])
+                && !matches!(name.as_bytes()[0], b'-' | b'.')
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         }
     }

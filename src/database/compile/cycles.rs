@@ -37,32 +37,30 @@ const SEARCH_EDGES_MAX: usize = 4_000_000;
 /// the shortest one, in a component of moderate size. It begins with its service of the lowest number.
 pub fn find(edges: &Edges, found: &mut dyn FnMut(&[Link])) {
     let nodes = components(edges);
-    let mut best: Vec<Vec<Link>> = Vec::new();
-    best.resize(nodes.len(), Vec::new());
+    // For each component the length of the shortest cycle that is known, and where it begins. The starts go up, and a cycle
+    // that is shorter than all from lower starts goes through none of them: each begins with its lowest member.
+    let mut best = alloc::vec![(0, 0); nodes.len()];
     let mut search = Search::new(edges);
-    for (start, node) in nodes.iter().enumerate() {
-        let known = best[node.component as usize].len();
-        if known == 1 || known > 0 && search.budget == 0 {
+    let inside = |link: &Link| {
+        let component = |service: u32| nodes[service as usize].component;
+        orders(link.relation) && component(link.target) == component(link.source)
+    };
+    for start in 0..nodes.len() {
+        let best = &mut best[nodes[start].component as usize];
+        if best.0 == 1 || best.0 > 0 && search.budget == 0 {
             continue;
         }
-        let inside = |link: &Link| orders(link.relation) && nodes[link.target as usize].component == node.component;
-        let limit = if known == 0 { usize::MAX } else { known };
+        let limit = if best.0 == 0 { usize::MAX } else { best.0 };
         if let Some(last) = search.run(start as u32, limit, &inside) {
-            best[node.component as usize] = search.path(start as u32, last);
+            *best = (search.path(start as u32, last).len(), start);
         }
     }
     for node in &nodes {
-        let mut cycle = core::mem::take(&mut best[node.component as usize]);
-        // The starts go up, so a cycle found from its lowest member begins there already; a shorter one may not.
-        let mut lowest = 0;
-        for at in 1..cycle.len() {
-            if cycle[at].source < cycle[lowest].source {
-                lowest = at;
-            }
-        }
-        if !cycle.is_empty() {
-            cycle.rotate_left(lowest);
-            found(&cycle);
+        let (length, start) = core::mem::take(&mut best[node.component as usize]);
+        if length > 0
+            && let Some(last) = search.run(start as u32, usize::MAX, &inside)
+        {
+            found(&search.path(start as u32, last));
         }
     }
 }

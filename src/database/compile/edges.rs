@@ -46,11 +46,19 @@ impl Edges {
         let ends = |link: &Link| u64::from(link.source) << 28 | u64::from(link.target);
         let key = |link: &Link| ends(link) << 8 | u64::from(rank(link) << 1) | u64::from(!link.turned);
         sort(&mut links, &|a, b| key(a).cmp(&key(b)));
-        links.dedup_by(|link, kept| {
-            ends(link) == ends(kept)
-                && (link.relation == kept.relation
-                    || strength(link.relation).is_some() && strength(kept.relation).is_some())
-        });
+        let mut kept = 0;
+        for at in 0..links.len() {
+            let link = links[at];
+            let merges = |stronger: &Link| {
+                let implied = strength(link.relation).is_some() && strength(stronger.relation).is_some();
+                ends(&link) == ends(stronger) && (link.relation == stronger.relation || implied)
+            };
+            if !links[..kept].last().is_some_and(merges) {
+                links[kept] = link;
+                kept += 1;
+            }
+        }
+        links.truncate(kept);
         let key = |link: &Link| u64::from(link.source) << 32 | u64::from(link.word());
         sort(&mut links, &|a, b| key(a).cmp(&key(b)));
         Edges { first: starts(services, &links, &|link| link.source), links }
@@ -85,8 +93,10 @@ impl Edges {
     pub fn reverse(&self) -> (Vec<u32>, Vec<u32>) {
         let word = |link: &Link| Edge { relation: link.relation, slot: SlotId(link.source) }.to_word();
         let key = |at: usize| u64::from(self.links[at].target) << 32 | u64::from(word(&self.links[at]));
-        let order = order(self.links.len(), &|a, b| key(a).cmp(&key(b)));
-        let words = order.into_iter().map(|at| word(&self.links[at as usize])).collect();
+        let mut words = order(self.links.len(), &|a, b| key(a).cmp(&key(b)));
+        for at in &mut words {
+            *at = word(&self.links[*at as usize]);
+        }
         (starts(self.services(), &self.links, &|link| link.target), words)
     }
 }

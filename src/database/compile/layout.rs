@@ -77,8 +77,8 @@ pub fn write(
     }
     head[header::LENGTH] = bytes.len() as u32;
     head[header::CRC] = crc32(&bytes[HEADER_WORDS * 4..]);
-    for (at, word) in head.into_iter().enumerate() {
-        set_word(&mut bytes, at, word);
+    for (at, word) in head.iter().enumerate() {
+        set_word(&mut bytes, at, *word);
     }
     let sum = header_crc(&bytes);
     set_word(&mut bytes, header::HEADER_CRC, sum);

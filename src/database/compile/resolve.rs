@@ -263,8 +263,8 @@ fn asked(given: &[Given]) -> Vec<Asked<'_>> {
             _ => continue,
         };
         for name in &given.words {
-            // In a relation all are texts; in an expression the others are no services.
-            if matches!(name.token, Token::Text | Token::Up | Token::Failed) {
+            // In a relation all are texts, those of bad names empty; in an expression the others are no services.
+            if !name.text.is_empty() && matches!(name.token, Token::Text | Token::Up | Token::Failed) {
                 asked.push(Asked { relation, key: given.key.name, turned, name });
             }
         }
