@@ -197,7 +197,7 @@ fn record(message: &mut Vec<u8, MESSAGE_BYTES>, kind: u32, slot: SlotId, flags: 
         let _ = message.extend_from_slice(&word.to_ne_bytes());
     }
     let _ = message.extend_from_slice(&whole);
-    while message.len() % 4 != 0 {
+    while !message.len().is_multiple_of(4) {
         let _ = message.push(0);
     }
 }

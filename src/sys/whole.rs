@@ -3,7 +3,7 @@
 //! std's `fs` would do the same, but its errors bring libc's table of words, a list of kinds and formatting for
 //! programmers into the binary: more than all of this file.
 
-use super::path::{self, AsPath, Room};
+use super::path::{self, AsPath, PATH_MAX, Room};
 use super::{AsFd, Errno, Result, file, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -158,8 +158,9 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
 fn followed(target: &Path) -> Result<PathBuf> {
     let mut path = target.to_path_buf();
     for _ in 0..LINKS_MAX {
-        match rustix::fs::readlink(Room::new().put(path.as_path().path())?, Vec::new()) {
-            Ok(to) => path = split(&path).0.join(OsStr::from_bytes(to.as_bytes())),
+        let mut to = [0; PATH_MAX];
+        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path.as_path().path())?, &mut to) {
+            Ok(length) => path = split(&path).0.join(OsStr::from_bytes(to.get(..length).unwrap_or_default())),
             Err(Errno::INVAL) => return Ok(path),
             Err(Errno::NOENT) => return Ok(target.to_path_buf()),
             Err(error) => return Err(error),
