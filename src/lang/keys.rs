@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn defaults_are_of_keys_of_their_kind_and_once() {
+        for (kind, text) in DEFAULTS.iter().enumerate() {
+            for (at, line) in text.lines().enumerate() {
+                let (name, value) = line.split_once(" = ").expect("a line of a service file");
+                let key = find(name).expect("a key");
+                assert!(key.kinds >> kind & 1 != 0 && !value.is_empty(), "{line}");
+                assert!(
+                    text.lines().skip(at + 1).all(|other| !other.starts_with(&alloc::format!("{name} = "))),
+                    "{line}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn aliases_are_no_keys_and_mean_keys() {
         for (alias, key) in aliases() {
             assert!(find(alias).is_none(), "{alias}");
