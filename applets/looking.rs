@@ -5,7 +5,6 @@ use core::fmt::Write;
 use pintle::graph::Phase;
 use pintle::lang::definition::{Kind, Log};
 use pintle::nearest::Nearest;
-use pintle::status::json::Json;
 use pintle::status::{Paint, Row, View, tree, why};
 use pintle::words::write_quoted;
 use std::ffi::OsStr;
@@ -68,7 +67,7 @@ pub fn status(given: &Given) -> Result<i32, i32> {
     look(&|view, run, out| {
         if given.words.is_empty() {
             if json {
-                view.write_machine_json(&mut Json::new(out));
+                view.write_machine_json(out);
                 out.bytes(b"\n");
             } else {
                 view.write_machine(out, paint());
@@ -89,13 +88,19 @@ pub fn status(given: &Given) -> Result<i32, i32> {
 }
 
 fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
-    let mut json = Json::new(out);
-    json.open("", '[');
+    let mut before = "[";
     for row in rows {
-        view.write_service_json(&mut json, row, &log_of(view, &log_files::directory(run), row).0);
+        let _ = out.write_str(before);
+        view.write_service_json(out, row, &log_of(view, &log_files::directory(run), row).0);
+        before = ",";
     }
-    json.close(']');
-    out.bytes(b"\n");
+    out.bytes(if rows.is_empty() { b"[]\n" } else { b"]\n" });
+}
+
+fn name_of(row: &Row<'_>) -> String {
+    let mut name = String::new();
+    row.name.write(&mut name);
+    name
 }
 
 /// The path of a service's log and true if it has one of its own, else where its output goes.
@@ -104,7 +109,7 @@ fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
         _ if view.kind(row.definition) == Kind::Bundle => "none",
         log if log == Log::Console as u32 => "console",
         log if log == Log::Null as u32 => "null",
-        _ => match LogPath::new(logs.as_bytes(), row.name.to_string().as_bytes(), 0) {
+        _ => match LogPath::new(logs.as_bytes(), name_of(row).as_bytes(), 0) {
             Ok(path) => return (path.as_c_str().to_string_lossy().into_owned(), true),
             Err(_) => "file",
         },
@@ -123,7 +128,7 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
         return out.bytes(b"\n");
     }
     let mut begins = true;
-    let told = log_files::tail(logs.as_bytes(), row.name.to_string().as_bytes(), lines, &mut |bytes| {
+    let told = log_files::tail(logs.as_bytes(), name_of(row).as_bytes(), lines, &mut |bytes| {
         for byte in bytes {
             if core::mem::take(&mut begins) {
                 out.bytes(b"\n    ");
@@ -162,10 +167,7 @@ pub fn list(given: &Given) -> Result<i32, i32> {
         if given.has("--json") {
             write_json(view, run, out, &rows);
         } else {
-            let width = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
-            for row in &rows {
-                view.write_line(out, row, width, paint());
-            }
+            view.write_lines(out, &rows, paint());
         }
         Ok(exit::DONE)
     })
@@ -179,7 +181,7 @@ pub fn tree_command(given: &Given) -> Result<i32, i32> {
             named(view, given)?.iter().map(|row| row.slot).collect()
         };
         let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
-        let _ = tree::write(view, out, &roots, strokes, paint());
+        tree::write(view, out, &roots, strokes, paint());
         Ok(exit::DONE)
     })
 }
@@ -202,7 +204,7 @@ pub fn why_command(given: &Given) -> Result<i32, i32> {
     }
     look(&|view, _, out| {
         for row in named(view, given)? {
-            let _ = why::write(view, out, &row);
+            why::write(view, out, &row);
             out.bytes(b"\n");
         }
         Ok(exit::DONE)

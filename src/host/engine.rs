@@ -12,13 +12,13 @@ use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, NONE};
-use pintle::engine::{Capacities, Engine, Input, Refusal, Sender, Standing, Target, Verb};
+use pintle::engine::{Capacities, Engine, Input, Outcome, Refusal, Sender, Standing, Target, Verb};
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
 use pintle::nearest::Nearest;
 use pintle::protocol::{self, FactVerb, Line, Request, ServiceVerb, WORDS_MAX};
-use pintle::status::{View, why};
+use pintle::status::View;
 use pintle::time::Instant;
 
 use super::clients::{Answer, Clients, Room, TOKENS, Talk};
@@ -617,16 +617,14 @@ impl Host {
             let next = match self.engine.transaction_next(number, &mut cursor) {
                 Some((slot, outcome)) => {
                     let _ = write!(answer, "result {} {}", self.engine.name(slot).as_str(), outcome.name());
+                    let template = match outcome {
+                        Outcome::Failed => " $E",
+                        Outcome::Waiting | Outcome::Pending => " $w",
+                        Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => "",
+                    };
                     let view = self.view(now);
                     if let Some(row) = view.row(slot) {
-                        let _ = match outcome {
-                            pintle::engine::Outcome::Failed => write!(answer, " {}", view.exit(&row)),
-                            pintle::engine::Outcome::Waiting | pintle::engine::Outcome::Pending => {
-                                let _ = answer.write_char(' ');
-                                why::write(&view, &mut answer, &row)
-                            }
-                            _ => Ok(()),
-                        };
+                        view.say(&mut answer, &row, template);
                     }
                     Talk::Telling(number, cursor)
                 }
@@ -693,21 +691,16 @@ fn bad_line(answer: &mut Answer, bad: &dyn core::fmt::Display) {
 /// `phase NAME PHASE [TEXT]`.
 fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
     let Some(row) = view.row(slot) else { return };
-    let _ = write!(answer, "phase {} {}", row.name, row.phase.name());
-    match row.phase {
-        Phase::Failed => {
-            let _ = write!(answer, " {}", view.exit(&row));
-        }
-        Phase::Waiting => {
-            let _ = answer.write_char(' ');
-            let _ = why::write_step(view, answer, &row);
-        }
+    let template = match row.phase {
+        Phase::Failed => "phase $n $P $E",
+        Phase::Waiting => "phase $n $P $s",
         Phase::Down
         | Phase::Starting
         | Phase::Up
         | Phase::Restarting
         | Phase::Stopping
         | Phase::Skipped
-        | Phase::Done => {}
-    }
+        | Phase::Done => "phase $n $P",
+    };
+    view.say(answer, &row, template);
 }

@@ -3,7 +3,8 @@
 //! It works on copies, which may be old, cut off or garbled: a row that makes no sense reads as nothing, every walk is
 //! bounded. It must not decide anything for the machine. Text goes to a `fmt::Write`; nothing here knows a terminal.
 
-pub mod json;
+mod fields;
+mod say;
 pub mod tree;
 pub mod why;
 pub mod words;
@@ -11,15 +12,15 @@ pub mod words;
 use core::fmt::{self, Write};
 
 use crate::board::published::{Blocker, ConditionRow, Published, PublishedRow};
-use crate::board::reports::{self, Exit, ReportRow, Reports, State};
+use crate::board::reports::{self, ReportRow, Reports, State};
 use crate::board::{published, words as shared};
-use crate::database::{Image, NONE, exec, policy, service};
+use crate::database::{Image, NONE, exec, service};
 use crate::graph::{Goal, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::{CONDITIONS_MAX, INSTANCE_BYTES_MAX};
 use crate::time::Instant;
-use words::{Age, ExitText, Span};
+use words::Age;
 
 /// Words that only the system knows.
 #[derive(Clone, Copy)]
@@ -67,16 +68,9 @@ impl Name<'_> {
         text.strip_prefix(self.base) == Some(self.instance())
     }
 
-    /// How many characters it takes.
-    pub fn width(&self) -> usize {
-        self.base.chars().count() + self.instance().chars().count()
-    }
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(self.base)?;
-        to.write_str(self.instance())
+    /// Its two parts.
+    pub fn write(&self, out: &mut dyn Write) {
+        let _ = out.write_str(self.base).and_then(|()| out.write_str(self.instance()));
     }
 }
 
@@ -101,6 +95,13 @@ pub struct Row<'a> {
     pub blocker: Blocker,
     /// What the supervisor says.
     pub report: ReportRow,
+}
+
+impl Row<'_> {
+    /// The marks that keep it down.
+    pub fn marks(&self) -> impl Iterator<Item = &'static (u32, &'static str, &'static str)> {
+        MARKS.iter().filter(|(mark, ..)| self.holds.0 & mark != 0)
+    }
 }
 
 impl<'a> View<'a> {
@@ -259,11 +260,6 @@ impl<'a> View<'a> {
         first
     }
 
-    /// How the last life ended, in words.
-    pub fn exit<'v>(&'v self, row: &'v Row<'_>) -> ExitText<'v> {
-        ExitText { view: self, row }
-    }
-
     /// Milliseconds to the deadline that the supervisor keeps, if there is one.
     pub fn left_ms(&self, row: &Row<'_>) -> Option<u64> {
         let deadline = row.report.deadline;
@@ -287,138 +283,6 @@ impl<'a> View<'a> {
         words::Clock { at: self.wall - ago, now: self.wall }
     }
 
-    /// Everything about one service, without the lines of its log. What `out` refuses is `out`'s to remember, here and in
-    /// the next ones.
-    pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) {
-        let Row { definition, report, .. } = row;
-        let policy = |field| self.policy(*definition, field);
-        let _ = write!(out, "{}: {}", row.name, Painted(row.phase, paint));
-        if row.since != Instant::default() {
-            let _ = write!(out, " for {}, since {}", self.age(row.since), self.clock(row.since));
-        }
-        let description = self.image.text(self.image.service(*definition, service::DESCRIPTION));
-        let before = if description.is_empty() { "" } else { "\n  " };
-        let _ = writeln!(out, "{before}{description}");
-        if report.pid != 0 {
-            let _ = writeln!(out, "  process    {}", report.pid);
-        }
-        if report.auxiliary != 0 {
-            let _ = writeln!(out, "  command    {} (stop or reload)", report.auxiliary);
-        }
-        let _ = write!(out, "  goal       {}", goal_name(row.goal));
-        self.write_holds(out, row);
-        if row.phase != Phase::Up && (row.blocker != Blocker::Nothing || row.phase == Phase::Failed) {
-            let _ = out.write_str("\n  because    ");
-            let _ = why::write(self, out, row);
-        }
-        if let Some(left) = self.left_ms(row) {
-            let _ = write!(out, "\n  deadline   in {}", Age(left / 1000));
-        }
-        if report.exit != Exit::None {
-            let _ = write!(out, "\n  last exit  {}", self.exit(row));
-        }
-        let kind = self.kind(*definition);
-        if kind == Kind::Longrun {
-            let _ = write!(out, "\n  restarts   {}", report.restarts);
-            let limit = policy(policy::LIMIT);
-            if limit > 0 {
-                let window = Span(policy(policy::WINDOW_MS));
-                let _ = write!(out, "; {} of {limit} deaths within {window}", report.deaths);
-            }
-        }
-        if kind != Kind::Bundle {
-            let (start, stop) = (Span(policy(policy::START_TIMEOUT_MS)), Span(policy(policy::STOP_TIMEOUT_MS)));
-            let _ = write!(out, "\n  limits     start {start}, stop {stop}");
-        }
-        let file = self.image.text(self.image.service(*definition, service::ORIGIN));
-        let _ = writeln!(out, "\n  file       {}", if file.is_empty() { "none" } else { file });
-    }
-
-    /// `: boot, need (app, db)`, marks behind.
-    fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) {
-        let mut before = ": ";
-        for name in row.holds.names() {
-            let _ = write!(out, "{before}{name}");
-            before = ", ";
-            if name == "need" {
-                let mut count = 0;
-                self.pulled_by(row, &mut |by| {
-                    count += 1;
-                    if count <= 4 {
-                        let before = if count == 1 { " (" } else { ", " };
-                        let _ = write!(out, "{before}{}", by.name);
-                    }
-                    true
-                });
-                let _ = match count {
-                    0 => Ok(()),
-                    1..=4 => out.write_char(')'),
-                    more => write!(out, " and {} more)", more - 4),
-                };
-            }
-        }
-        for (mark, text) in MARKS {
-            if row.holds.0 & mark != 0 {
-                let _ = write!(out, "{before}{text}");
-                before = ", ";
-            }
-        }
-    }
-
-    /// The machine at a glance.
-    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) {
-        let (own, said) = (self.reports.words(), self.published.words());
-        let word = |at| shared::load(own, at);
-        let started = Instant(shared::load_u64(own, reports::own::STARTED));
-        let _ = out.write_str("boot        ");
-        let _ = match self.boot() {
-            None => out.write_str("no bundle was booted"),
-            Some((name, 0)) => write!(out, "{name}: under way for {}", self.age(started)),
-            Some((name, reached)) => {
-                let since = Instant(shared::load_u64(said, published::own::BOOT_SINCE));
-                let good = if reached == 2 { "good" } else { "reached, but an essential service is not up" };
-                let after = Age(since.ms_since(started) / 1000);
-                write!(out, "{name}: {good}, {after} after start, at {}", self.clock(since))
-            }
-        };
-        let down = if self.shuts_down() { "; shutting down" } else { "" };
-        let counts = self.counts();
-        let _ = write!(out, "{down}\nservices    {}", counts.iter().sum::<u32>());
-        let mut before = ": ";
-        for phase in Phase::ALL {
-            let count = counts[phase as usize];
-            if count > 0 {
-                let _ = write!(out, "{before}{count} {}", Painted(phase, paint));
-                before = ", ";
-            }
-        }
-        for row in self.rows(false) {
-            if row.phase == Phase::Failed {
-                let _ = write!(out, "\nfailed      {}: {}", row.name, self.exit(&row));
-            }
-        }
-        let _ = out.write_str("\nsupervisor  ");
-        let _ = if self.supervisor_alive {
-            write!(out, "process {} for {}", word(reports::own::SUPERVISOR_PID), self.age(started))
-        } else {
-            out.write_str("not running; this is what it reported last")
-        };
-        let (recoveries, allocations) = (word(reports::own::RECOVERIES), word(reports::own::ALLOCATIONS));
-        let _ = write!(out, "; {recoveries} recoveries, {allocations} allocations after start\nengine      ");
-        let _ = if self.engine_alive {
-            write!(out, "process {}", word(reports::own::ENGINE_PID))
-        } else {
-            out.write_str("not running; services run on")
-        };
-        let (lives, allocations) = (word(reports::own::ENGINE_LIVES), shared::load(said, published::own::ALLOCATIONS));
-        let _ = writeln!(out, "; {lives} so far, {allocations} allocations after start");
-        if word(reports::own::ONE_UID) == 1 {
-            let _ = out.write_str(
-                "note        supervisor and engine share one uid: they are separated against faults, not attack\n",
-            );
-        }
-    }
-
     /// How many services are in each phase, by the phase's number.
     pub fn counts(&self) -> [u32; Phase::ALL.len()] {
         let mut counts = [0; Phase::ALL.len()];
@@ -439,32 +303,6 @@ impl<'a> View<'a> {
     pub fn boot_slot(&self) -> Option<SlotId> {
         let slot = SlotId(shared::load(self.reports.words(), reports::own::BOOT));
         (slot.0 < self.image.services()).then_some(slot)
-    }
-
-    /// One line a service: name, phase, age, process, and why it is not up. `width` is that of the longest name.
-    pub fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
-        let (beside, behind) = (width.saturating_sub(row.name.width()), 10usize.saturating_sub(row.phase.name().len()));
-        let _ = write!(out, "{}{:beside$}  {}{:behind$}", row.name, "", Painted(row.phase, paint), "");
-        let aged = row.since != Instant::default();
-        let age = if aged { self.age(row.since).text() } else { crate::words::Short::new() };
-        let _ = write!(out, "  {age:>12}");
-        let _ = match row.report.pid {
-            0 => write!(out, "  {:>7}", ""),
-            pid => write!(out, "  {pid:>7}"),
-        };
-        let says_why = match row.phase {
-            Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting => true,
-            Phase::Down => row.holds.marked(),
-            Phase::Failed | Phase::Up | Phase::Skipped | Phase::Done => false,
-        };
-        if row.phase == Phase::Failed {
-            let _ = write!(out, "  {}", self.exit(row));
-        }
-        if says_why {
-            let _ = out.write_str("  ");
-            let _ = why::write_step(self, out, row);
-        }
-        let _ = out.write_char('\n');
     }
 
     /// The log of a service: its kind.
@@ -499,20 +337,12 @@ impl<'a> Iterator for Rows<'_, 'a> {
     }
 }
 
-/// Marks and what people read for them.
-pub const MARKS: [(u32, &str); 3] = [
-    (Holds::MARK_ADMIN, "held down by an administrator"),
-    (Holds::MARK_CONFLICT, "kept down by a conflicting service"),
-    (Holds::MARK_SHUTDOWN, "down for the shutdown"),
+/// Marks, as programs and as people read them.
+pub const MARKS: [(u32, &str, &str); 3] = [
+    (Holds::MARK_ADMIN, "admin", "held down by an administrator"),
+    (Holds::MARK_CONFLICT, "conflict", "kept down by a conflicting service"),
+    (Holds::MARK_SHUTDOWN, "shutdown", "down for the shutdown"),
 ];
-
-/// `up` or `down`.
-pub const fn goal_name(goal: Goal) -> &'static str {
-    match goal {
-        Goal::Up => "up",
-        Goal::Down => "down",
-    }
-}
 
 /// Whether phases are coloured (ECMA-48).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -525,6 +355,13 @@ pub enum Paint {
 
 /// A phase's name, coloured or not.
 pub struct Painted(pub Phase, pub Paint);
+
+impl Painted {
+    /// Writes it.
+    pub fn write(&self, out: &mut dyn Write) {
+        let _ = write!(out, "{self}");
+    }
+}
 
 impl fmt::Display for Painted {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,9 +2,10 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 
-use super::{Paint, Painted, Row, View};
+use super::say::Saying;
+use super::{Paint, Row, View};
 use crate::graph::Relation;
 use crate::ident::SlotId;
 
@@ -16,14 +17,14 @@ pub const LINES: Strokes = ["\u{251c}\u{2500} ", "\u{2514}\u{2500} ", "\u{2502} 
 pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 
 /// Writes what `roots` depend on, each service with its own dependencies once; where it comes again, `...` stands.
-pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) -> fmt::Result {
+pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) {
     let mut shown = vec![false; view.slots() as usize];
     let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
     // The members still to come of all levels, last first, and where each level begins. Their depth is that of the graph.
     let (mut members, mut levels): (Vec<Member>, Vec<usize>) = (Vec::new(), Vec::new());
     for root in roots {
         let Some(row) = view.row(*root) else { continue };
-        write_node(view, out, &row, None, paint)?;
+        write_node(view, out, &row, None, paint);
         mark(&mut shown, row.slot);
         levels.push(members.len());
         stamps.members(view, row.definition, &mut members);
@@ -37,12 +38,12 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &S
             for (depth, begin) in levels.iter().enumerate() {
                 let (end, stroke) = levels.get(depth + 1).map_or((members.len(), 0), |end| (*end, 2));
                 // The last one of a level has the next stroke.
-                out.write_str(strokes[stroke + usize::from(*begin == end)])?;
+                let _ = out.write_str(strokes[stroke + usize::from(*begin == end)]);
             }
             let again = shown.get(slot.index()).copied().unwrap_or(true);
             let end = members.len();
             stamps.members(view, row.definition, &mut members);
-            write_node(view, out, &row, Some((relation, again && members.len() > end)), paint)?;
+            write_node(view, out, &row, Some((relation, again && members.len() > end)), paint);
             if again {
                 members.truncate(end);
             } else {
@@ -51,7 +52,6 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &S
             }
         }
     }
-    Ok(())
 }
 
 type Member = (Relation, SlotId);
@@ -88,25 +88,16 @@ fn mark(shown: &mut [bool], slot: SlotId) {
     }
 }
 
-fn write_node(
-    view: &View<'_>,
-    out: &mut dyn Write,
-    row: &Row<'_>,
-    below: Option<(Relation, bool)>,
-    paint: Paint,
-) -> fmt::Result {
-    write!(out, "{} {}", row.name, Painted(row.phase, paint))?;
-    if row.report.pid != 0 {
-        write!(out, " {}", row.report.pid)?;
-    }
+fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, below: Option<(Relation, bool)>, paint: Paint) {
+    let saying = Saying { view, row: Some(row), paint, log: "" };
+    saying.say(out, "$n $p< $i>");
     match below {
         Some((Relation::Needs | Relation::Contains, _)) | None => {}
-        Some((relation, _)) => write!(out, " ({})", relation.name())?,
+        Some((relation, _)) => {
+            let _ = write!(out, " ({})", relation.name());
+        }
     }
-    if matches!(row.phase, crate::graph::Phase::Failed) {
-        write!(out, ": {}", view.exit(row))?;
-    }
-    out.write_str(if matches!(below, Some((_, true))) { " ...\n" } else { "\n" })
+    saying.say(out, if matches!(below, Some((_, true))) { "<: $X> ...\n" } else { "<: $X>\n" });
 }
 
 /// Where trees begin: the boot bundle, and whatever nothing depends on.

@@ -1,56 +1,59 @@
 //! Why a service is what it is: a finite chain that ends in a cause.
 //! `app waits for db; db is held down by an administrator since 14:02:11Z`.
 
-use core::fmt::{self, Write};
+use core::fmt::Write;
 
-use super::{MARKS, Name, Row, View, words};
+use super::{Row, View, words};
 use crate::board::published::{Blocker, ConditionRow};
-use crate::board::reports::{Exit, State};
-use crate::database::{NONE, node, policy, service};
+use crate::board::reports::State;
+use crate::database::{NONE, node, service};
 use crate::glob;
-use crate::graph::{Goal, Hold, Phase, Relation};
+use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
-use crate::time::Instant;
-use words::{Age, Span};
 
 /// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
 const LINKS_MAX: usize = 64;
 
 /// The whole chain, links divided by `; `, without a newline.
-pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     let mut row = *row;
-    for link in 0..LINKS_MAX {
-        if link > 0 {
-            out.write_str("; ")?;
-        }
-        write!(out, "{} ", row.name)?;
-        write_step(view, out, &row)?;
+    for _ in 0..LINKS_MAX {
+        view.say(out, &row, "$n $s");
         match next(view, &row).and_then(|slot| view.row(slot)) {
             Some(other) if other.slot != row.slot => row = other,
-            _ => return Ok(()),
+            _ => return,
         }
+        let _ = out.write_str("; ");
     }
-    out.write_str("; and so on")
+    let _ = out.write_str("and so on");
 }
 
 /// Where the chain goes on.
 fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
-    match (row.phase, row.blocker) {
-        (Phase::Up, _) => {
+    match row.phase {
+        Phase::Up => {
             // Up for its own sake, or for somebody's.
             let own = row.holds.0 & 0xffff & !(Hold::Need as u32);
             if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
         }
-        (Phase::Failed | Phase::Skipped | Phase::Done, _) => None,
-        (
-            _,
-            Blocker::NeedsUp(slot) | Blocker::Settles(slot) | Blocker::Conflict(slot) | Blocker::DependentStops(slot),
-        ) => Some(slot),
-        (_, Blocker::Marked) if row.holds.0 & crate::graph::Holds::MARK_CONFLICT != 0 => conflicting(view, row),
-        (_, Blocker::Nothing | Blocker::WhileOff | Blocker::Marked | Blocker::StartLimit | Blocker::Ordered) => {
-            if view.kind(row.definition) == Kind::Bundle { member_in_the_way(view, row) } else { None }
+        Phase::Failed | Phase::Skipped | Phase::Done => None,
+        Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match blocking(row) {
+            Some(slot) => Some(slot),
+            None if row.blocker == Blocker::Marked && row.holds.0 & Holds::MARK_CONFLICT != 0 => conflicting(view, row),
+            None if view.kind(row.definition) == Kind::Bundle => member_in_the_way(view, row),
+            None => None,
+        },
+    }
+}
+
+/// The service that it waits for.
+fn blocking(row: &Row<'_>) -> Option<SlotId> {
+    match row.blocker {
+        Blocker::NeedsUp(slot) | Blocker::Settles(slot) | Blocker::Conflict(slot) | Blocker::DependentStops(slot) => {
+            Some(slot)
         }
+        Blocker::Nothing | Blocker::WhileOff | Blocker::Marked | Blocker::StartLimit | Blocker::Ordered => None,
     }
 }
 
@@ -72,16 +75,80 @@ fn member_in_the_way(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
 }
 
 /// One link, without the name: `waits for db`.
-pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
+    view.say(out, row, template(view, row));
+}
+
+/// What keeps it down in spite of its holds.
+const MARKED: &str = "is $q< since $c>";
+
+fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
     match row.phase {
-        Phase::Up => write_up(view, out, row),
-        Phase::Failed => write_failed(view, out, row),
-        Phase::Skipped => out.write_str("is skipped: a precondition was not met"),
-        Phase::Done => write!(out, "is done: it ended well{}", Since(view, row.since)),
-        Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => {
-            write_blocked(view, out, row)
-        }
+        Phase::Up => "is up$z",
+        Phase::Failed if view.kind(row.definition) == Kind::Bundle => "has failed",
+        Phase::Failed => "has failed: $E<, $F deaths within $W>< since $c>",
+        Phase::Skipped => "is skipped: a precondition was not met",
+        Phase::Done => "is done: it ended well< since $c>",
+        Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match row.blocker {
+            Blocker::NeedsUp(_) => "waits for $o",
+            Blocker::Settles(_) => "waits until $o is no longer under way",
+            Blocker::Conflict(_) => "waits until $o, with which it conflicts, is down",
+            Blocker::DependentStops(_) => "stops after $o, which needs it",
+            Blocker::StartLimit => "waits for its turn: as many services start as may at once",
+            Blocker::WhileOff => "waits for its while: $v",
+            Blocker::Marked => MARKED,
+            Blocker::Ordered | Blocker::Nothing => under_way(view, row),
+        },
     }
+}
+
+/// The supervisor is at it, or nothing is wished.
+fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
+    let (report, kind) = (&row.report, view.kind(row.definition));
+    if kind == Kind::Bundle && row.goal == Goal::Up {
+        return "is $P< until $t is up>";
+    }
+    if row.holds.marked() && row.phase == Phase::Down {
+        return MARKED;
+    }
+    match report.state {
+        State::Delayed => "died ($E) and starts again< in $L>",
+        State::Queued => "is about to be spawned",
+        State::Spawning => "is being executed<, $L left>",
+        State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left>",
+        State::Starting => "runs as process $I and is not ready yet<, $L left>",
+        State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
+        State::Stopping => "is being taken down<, $L left>",
+        State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {
+            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up",
+            _ => "is $P, and wished $g",
+        },
+    }
+}
+
+/// The fields of templates that are about others: in its way, the member in a bundle's way; about itself: its mark, its
+/// `while`, and why it is up.
+pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
+    match field {
+        b'o' => match blocking(row).and_then(|slot| view.row(slot)) {
+            Some(other) => other.name.write(out),
+            None => return out.write_str("another service").is_ok(),
+        },
+        b't' => match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
+            Some(member) => member.name.write(out),
+            None => return false,
+        },
+        b'q' => {
+            let mark = row.marks().next().map_or("held down", |(_, _, text)| text);
+            return out.write_str(mark).is_ok();
+        }
+        b'v' => {
+            let root = view.image.service(row.definition, service::WHILE);
+            words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf));
+        }
+        _ => write_reasons(view, out, row),
+    }
+    true
 }
 
 /// What people read for holds.
@@ -92,93 +159,22 @@ const HOLDS: [(&str, &str); 4] = [
     ("condition", "a condition made this instance"),
 ];
 
-fn write_up(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    out.write_str("is up")?;
+/// `: app needs it, an administrator started it`.
+fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     let mut before = ": ";
     for name in row.holds.names() {
-        let by = if name == "need" { view.first_that_pulls(row) } else { None };
-        match by {
-            Some(by) => write!(out, "{before}{} needs it", by.name)?,
-            None => {
-                let known = HOLDS.iter().find(|(known, _)| *known == name);
-                let other = if name == "need" { "something needs it" } else { name };
-                write!(out, "{before}{}", known.map_or(other, |(_, text)| text))?;
+        let _ = out.write_str(before);
+        before = ", ";
+        let mut text = HOLDS.iter().find(|(known, _)| *known == name).map_or(name, |(_, text)| text);
+        if name == "need" {
+            text = "something needs it";
+            if let Some(by) = view.first_that_pulls(row) {
+                by.name.write(out);
+                text = " needs it";
             }
         }
-        before = ", ";
+        let _ = out.write_str(text);
     }
-    Ok(())
-}
-
-fn write_failed(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    if view.kind(row.definition) == Kind::Bundle {
-        return out.write_str("has failed");
-    }
-    write!(out, "has failed: {}", view.exit(row))?;
-    let limit = view.policy(row.definition, policy::LIMIT);
-    if limit > 0 && row.report.deaths >= limit && row.report.exit != Exit::NotSpawned {
-        let window = Span(view.policy(row.definition, policy::WINDOW_MS));
-        write!(out, ", {} deaths within {window}", row.report.deaths)?;
-    }
-    write!(out, "{}", Since(view, row.since))
-}
-
-fn write_blocked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    let (before, slot, behind) = match row.blocker {
-        Blocker::NeedsUp(slot) => ("waits for ", slot, ""),
-        Blocker::Settles(slot) => ("waits until ", slot, " is no longer under way"),
-        Blocker::Conflict(slot) => ("waits until ", slot, ", with which it conflicts, is down"),
-        Blocker::DependentStops(slot) => ("stops after ", slot, ", which needs it"),
-        Blocker::StartLimit => return out.write_str("waits for its turn: as many services start as may at once"),
-        Blocker::WhileOff => {
-            out.write_str("waits for its while: ")?;
-            let root = view.image.service(row.definition, service::WHILE);
-            return words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf));
-        }
-        Blocker::Marked => return write_mark(view, out, row),
-        Blocker::Ordered | Blocker::Nothing => return write_under_way(view, out, row),
-    };
-    write!(out, "{before}{}{behind}", Other(view.row(slot).map(|row| row.name)))
-}
-
-/// What keeps it down in spite of its holds.
-fn write_mark(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    let mark = MARKS.iter().find(|(mark, _)| row.holds.0 & mark != 0);
-    write!(out, "is {}{}", mark.map_or("held down", |(_, text)| *text), Since(view, row.since))
-}
-
-/// The supervisor is at it, or nothing is wished.
-fn write_under_way(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
-    let (report, kind, phase) = (&row.report, view.kind(row.definition), row.phase.name());
-    if kind == Kind::Bundle && row.goal == Goal::Up {
-        return match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
-            Some(member) => write!(out, "is {phase} until {} is up", member.name),
-            None => write!(out, "is {phase}"),
-        };
-    }
-    if row.holds.marked() && row.phase == Phase::Down {
-        return write_mark(view, out, row);
-    }
-    let left = Left(view, row, ", ", " left");
-    // What is said before the process, and behind it.
-    let (before, behind) = match report.state {
-        State::Delayed => {
-            return write!(out, "died ({}) and starts again{}", view.exit(row), Left(view, row, " in ", ""));
-        }
-        State::Queued => return out.write_str("is about to be spawned"),
-        State::Spawning => return write!(out, "is being executed{left}"),
-        State::Starting if kind == Kind::Oneshot => ("runs as process ", ""),
-        State::Starting => ("runs as process ", " and is not ready yet"),
-        State::Stopping if report.pid != 0 => ("was told to end, and process ", " has not yet"),
-        State::Stopping => return write!(out, "is being taken down{left}"),
-        State::Down | State::Up | State::Failed | State::Done => {
-            return match (row.phase, row.goal) {
-                (Phase::Down, Goal::Down) if !row.holds.held() => out.write_str("is down: nothing wants it up"),
-                (_, goal) => write!(out, "is {phase}, and wished {}", super::goal_name(goal)),
-            };
-        }
-    };
-    write!(out, "{before}{}{behind}{left}", report.pid)
 }
 
 /// ` (on)` or ` (off)` behind a leaf.
@@ -218,36 +214,4 @@ fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
         let matched = found.is_some_and(|word| glob::glob_matches(pattern, &word[key.len() + 1..]));
         matched != negated
     })
-}
-
-struct Other<'a>(Option<Name<'a>>);
-
-impl fmt::Display for Other<'_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(name) => write!(to, "{name}"),
-            None => to.write_str("another service"),
-        }
-    }
-}
-
-/// ` since 14:02:11Z`, or nothing where that is not known.
-struct Since<'v, 'a>(&'v View<'a>, Instant);
-
-impl fmt::Display for Since<'_, '_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1 == Instant::default() { Ok(()) } else { write!(to, " since {}", self.0.clock(self.1)) }
-    }
-}
-
-/// The time to the deadline between two words, or nothing where there is none.
-struct Left<'v, 'a>(&'v View<'a>, &'v Row<'v>, &'static str, &'static str);
-
-impl fmt::Display for Left<'_, '_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.left_ms(self.1) {
-            Some(ms) => write!(to, "{}{}{}", self.2, Age(ms.div_ceil(1000)), self.3),
-            None => Ok(()),
-        }
-    }
 }

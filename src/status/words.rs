@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use crate::board::reports::Exit;
-use crate::database::{Image, exec, node, policy, service};
+use crate::database::{Image, exec, node, service};
 use crate::ident::SlotId;
 use crate::status::{Row, View};
 use crate::words::Short;
@@ -11,16 +11,6 @@ use crate::words::Short;
 /// A duration in seconds, in its two largest units: `3 h 12 min`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Age(pub u64);
-
-impl Age {
-    /// As a short text, for padding.
-    pub fn text(self) -> Short {
-        let mut text = Short::new();
-        // Two numbers and two units always fit.
-        let _ = write!(text, "{self}");
-        text
-    }
-}
 
 impl fmt::Display for Age {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,33 +65,21 @@ impl fmt::Display for Clock {
 
 /// How the last life of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No such file or
 /// directory`.
-pub struct ExitText<'a> {
-    /// All there is to look at.
-    pub view: &'a View<'a>,
-    /// The service.
-    pub row: &'a Row<'a>,
-}
-
-impl fmt::Display for ExitText<'_> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.row.report.exit {
-            Exit::None => to.write_str("it has not ended yet"),
-            Exit::Code(code) => write!(to, "exit {code}"),
-            Exit::Signal(signal) => {
-                write!(to, "killed by signal {signal}")?;
-                match crate::signals::name(u32::from(signal)) {
-                    Some(name) => write!(to, " ({name})"),
-                    None => Ok(()),
-                }
-            }
-            Exit::NotSpawned => self.write_failure(to),
-            Exit::TimedOut => {
-                let limit = self.view.policy(self.row.definition, policy::START_TIMEOUT_MS);
-                write!(to, "not ready within {}", Span(limit))
-            }
-            Exit::Unknown => to.write_str("ended while nobody could look"),
+pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
+    let _ = match row.report.exit {
+        Exit::None => out.write_str("it has not ended yet"),
+        Exit::Code(code) => write!(out, "exit {code}"),
+        Exit::Signal(signal) => {
+            let _ = write!(out, "killed by signal {signal}");
+            crate::signals::name(signal.into()).map_or(Ok(()), |name| write!(out, " ({name})"))
         }
-    }
+        Exit::NotSpawned => write_failure(view, out, row),
+        Exit::TimedOut => {
+            view.say(out, row, "not ready within $S");
+            Ok(())
+        }
+        Exit::Unknown => out.write_str("ended while nobody could look"),
+    };
 }
 
 /// What the steps of a spawn are about: fields of the exec record.
@@ -117,35 +95,33 @@ const ABOUT: [(&str, usize); 9] = [
     ("no such group", exec::USER),
 ];
 
-impl ExitText<'_> {
-    /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
-    fn write_failure(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = Short::new();
-        // What does not fit is cut: these are our own short words.
-        let (image, definition) = (&self.view.image, self.row.definition);
-        let _ = (self.view.words.failure)(self.row.report.failure, &mut said);
-        let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
-        let mut about = "";
-        if step == "exec" {
-            about = image.text(image.list(image.service(definition, service::COMMAND)).get(0));
-        }
-        // Where there is no group, it is the user's.
-        for (_, field) in ABOUT.iter().filter(|(about, _)| *about == step) {
-            if about.is_empty() {
-                about = image.text(self.view.exec(definition, *field));
-            }
-        }
-        let (blank, colon) = (if about.is_empty() { "" } else { " " }, if reason.is_empty() { "" } else { ":" });
-        write!(to, "{step}{blank}{about}{colon}{reason}")
+/// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
+fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+    let mut said = Short::new();
+    // What does not fit is cut: these are our own short words.
+    let (image, definition) = (&view.image, row.definition);
+    let _ = (view.words.failure)(row.report.failure, &mut said);
+    let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
+    let mut about = "";
+    if step == "exec" {
+        about = image.text(image.list(image.service(definition, service::COMMAND)).get(0));
     }
+    // Where there is no group, it is the user's.
+    for (_, field) in ABOUT.iter().filter(|(about, _)| *about == step) {
+        if about.is_empty() {
+            about = image.text(view.exec(definition, *field));
+        }
+    }
+    let (blank, colon) = (if about.is_empty() { "" } else { " " }, if reason.is_empty() { "" } else { ":" });
+    write!(out, "{step}{blank}{about}{colon}{reason}")
 }
 
 /// What a leaf of an expression is now, said behind it.
 pub type LeafValue<'a> = &'a dyn Fn(u32) -> &'static str;
 
 /// Writes an expression as a service file has it, with `value(node)` behind each leaf.
-pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) -> fmt::Result {
-    Expression { image, value }.node(out, root, node::NOT, 0)
+pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) {
+    let _ = Expression { image, value }.node(out, root, node::NOT, 0);
 }
 
 struct Expression<'e> {

@@ -9,7 +9,7 @@ use pintle::graph::{Goal, Hold, Holds, Phase};
 use pintle::lang::diagnostic::Source;
 use pintle::lang::parse;
 use pintle::limits::FACT_BYTES_MAX;
-use pintle::status::{Paint, SystemWords, View, json::Json, tree, why};
+use pintle::status::{Paint, SystemWords, View, tree, why};
 use pintle::time::Instant;
 
 const SECOND: u64 = 1_000_000_000;
@@ -98,7 +98,7 @@ impl Machine {
 
     fn why(&self, name: &str) -> String {
         let (view, mut text) = (self.view(), String::new());
-        why::write(&view, &mut text, &view.row(self.slot(name)).expect("a row")).expect("a String takes everything");
+        why::write(&view, &mut text, &view.row(self.slot(name)).expect("a row"));
         text
     }
 
@@ -265,7 +265,7 @@ fn the_tree_shows_each_service_once() {
     machine.reports("d", &ReportRow { pid: 17, ..Default::default() });
     let view = machine.view();
     let mut text = String::new();
-    tree::write(&view, &mut text, &tree::roots(&view), &tree::ASCII, Paint::Plain).expect("a String takes everything");
+    tree::write(&view, &mut text, &tree::roots(&view), &tree::ASCII, Paint::Plain);
     assert_eq!(
         text,
         "default down\n\
@@ -291,19 +291,19 @@ fn json_of_any_board_is_json() {
         }
         let view = machine.view();
         let mut text = String::new();
-        let mut json = Json::new(&mut text);
-        json.open("", '[');
-        view.write_machine_json(&mut json);
+        text.push('[');
+        view.write_machine_json(&mut text);
         for row in view.rows(true) {
-            view.write_service_json(&mut json, &row, &"a \"log\"\n");
+            text.push(',');
+            view.write_service_json(&mut text, &row, "a \"log\"\n");
         }
-        json.close(']');
+        text.push(']');
         serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let mut text = String::new();
         view.write_machine(&mut text, Paint::Plain);
         for row in view.rows(true) {
             view.write_service(&mut text, &row, Paint::Coloured);
-            view.write_line(&mut text, &row, 20, Paint::Plain);
         }
+        view.write_lines(&mut text, &view.rows(true).collect::<Vec<_>>(), Paint::Plain);
     }
 }

@@ -1,0 +1,256 @@
+//! What is said of a service or of the machine, to people and to programs: templates with fields.
+//!
+//! A field is a letter: `$x` says it, `%x` as a string of JSON (RFC 8259), `#x` as another value of JSON, `null` where it has
+//! nothing to say. Of `<...|...>` the part before the bar is said if its first field has something to say, else the part
+//! behind the bar, if there is one. All else is said as it is. Templates are ASCII and not nested.
+
+use core::fmt::{self, Write};
+
+use super::words::{Age, Span};
+use super::{Paint, Row, View};
+use crate::time::Instant;
+
+/// Everything about one service, without the lines of its log.
+const SERVICE: &str = "\
+    $n: $p< for $a, since $c><\n  $D>\n\
+    <  process    $i\n>\
+    <  command    $x (stop or reload)\n>\
+    \x20 goal       $g$h\
+    <\n  because    $b>\
+    <\n  deadline   in $l>\
+    <\n  last exit  $e>\
+    <\n  restarts   $r><; $d of $M deaths within $W>\
+    <$B\n  limits     start $S, stop $T>\
+    \n  file       <$f|none>\n";
+
+/// The same for programs. Times are seconds since 1970 (UTC).
+const SERVICE_JSON: &str = "{\
+    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\
+    \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
+    \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
+
+/// The machine at a glance.
+const MACHINE: &str = "\
+    boot        <$0no bundle was booted><$1: under way for $A><$2: $G, $a after start, at $c>$d\n\
+    services    $n$s$f\n\
+    supervisor  <process $v for $A|not running; this is what it reported last>; $r recoveries, \
+    $m allocations after start\n\
+    engine      <process $e|not running; services run on>; $l so far, $k allocations after start\n\
+    <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>";
+
+/// The same for programs.
+const MACHINE_JSON: &str = "{\
+    \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"shutting_down\":$D,\
+    \"services\":{$S},\"failed\":[$F],\
+    \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
+    \"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
+
+/// What a template is about.
+#[derive(Clone, Copy)]
+pub struct Saying<'v> {
+    /// All there is to look at.
+    pub view: &'v View<'v>,
+    /// The service; none: the machine.
+    pub row: Option<&'v Row<'v>>,
+    /// Whether phases are coloured.
+    pub paint: Paint,
+    /// Where the service's log is.
+    pub log: &'v str,
+}
+
+/// What a field has to say.
+pub enum Said<'s> {
+    /// It has said it, if it had something to say.
+    Done(bool),
+    /// Nothing, if it is empty.
+    Text(&'s str),
+    /// A number.
+    Number(i64),
+    /// As a number; 0 counts as nothing.
+    Count(u32),
+    /// A time in seconds.
+    Seconds(u64),
+    /// A time in milliseconds.
+    Span(u32),
+    /// How long ago. The first instant of all counts as nothing, here and in the next two.
+    Age(Instant),
+    /// When, by the clock.
+    Clock(Instant),
+    /// When, in seconds since 1970.
+    Unix(Instant),
+}
+use Said::{Count, Done, Number, Seconds, Text};
+
+/// Takes everything and counts its characters.
+struct Width(usize);
+
+impl Write for Width {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.bytes().filter(|byte| byte & 0xc0 != 0x80).count();
+        Ok(())
+    }
+}
+
+struct Escaped<'w>(&'w mut dyn Write);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => self.0.write_char('\\').and_then(|()| self.0.write_char(character)),
+                '\n' => self.0.write_str("\\n"),
+                '\t' => self.0.write_str("\\t"),
+                '\0'..' ' | '\x7f' => write!(self.0, "\\u{:04x}", character as u32),
+                plain => self.0.write_char(plain),
+            }?;
+        }
+        Ok(())
+    }
+}
+
+impl View<'_> {
+    /// Says a template about a service. What `out` refuses is `out`'s to remember, here and in the next ones.
+    #[inline(never)]
+    pub fn say(&self, out: &mut dyn Write, row: &Row<'_>, template: &str) {
+        Saying { view: self, row: Some(row), paint: Paint::Plain, log: "" }.say(out, template);
+    }
+
+    /// Everything about one service, without the lines of its log.
+    pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) {
+        Saying { view: self, row: Some(row), paint, log: "" }.say(out, SERVICE);
+    }
+
+    /// The same for programs, an object of JSON. `log` is where its log is.
+    pub fn write_service_json(&self, out: &mut dyn Write, row: &Row<'_>, log: &str) {
+        Saying { view: self, row: Some(row), paint: Paint::Plain, log }.say(out, SERVICE_JSON);
+    }
+
+    /// One line a service: name, phase, age, process, and why it is not up.
+    pub fn write_lines(&self, out: &mut dyn Write, rows: &[Row<'_>], paint: Paint) {
+        let mut longest = Width(0);
+        for row in rows {
+            let mut name = Width(0);
+            row.name.write(&mut name);
+            longest.0 = longest.0.max(name.0);
+        }
+        for row in rows {
+            self.write_line(out, row, longest.0, paint);
+        }
+    }
+
+    fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
+        let saying = Saying { view: self, row: Some(row), paint, log: "" };
+        for (before, template, width, right) in
+            [("", "$n", width, false), ("  ", "$p", 10, false), ("  ", "<$a>", 12, true), ("  ", "<$i>", 7, true)]
+        {
+            let mut taken = Width(0);
+            Saying { paint: Paint::Plain, ..saying }.say(&mut taken, template);
+            let _ = out.write_str(before);
+            if !right {
+                saying.say(out, template);
+            }
+            for _ in taken.0..width {
+                let _ = out.write_char(' ');
+            }
+            if right {
+                saying.say(out, template);
+            }
+        }
+        saying.say(out, "<  $X><  $Z>\n");
+    }
+
+    /// The machine at a glance.
+    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) {
+        Saying { view: self, row: None, paint, log: "" }.say(out, MACHINE);
+    }
+
+    /// The same for programs, an object of JSON.
+    pub fn write_machine_json(&self, out: &mut dyn Write) {
+        Saying { view: self, row: None, paint: Paint::Plain, log: "" }.say(out, MACHINE_JSON);
+    }
+}
+
+impl Saying<'_> {
+    /// Says a template.
+    pub fn say(&self, out: &mut dyn Write, template: &str) {
+        let mut rest = template.bytes();
+        // In the part of `<...|...>` that is left out.
+        let mut silent = false;
+        while let Some(byte) = rest.next() {
+            let _ = match byte {
+                b'<' => {
+                    let mut inner = rest.clone();
+                    let field = inner.find(|byte| matches!(byte, b'$' | b'%' | b'#')).and_then(|_| inner.next());
+                    silent = !field.is_some_and(|field| self.field(&mut Width(0), field));
+                    Ok(())
+                }
+                b'|' => {
+                    silent = !silent;
+                    Ok(())
+                }
+                b'>' => {
+                    silent = false;
+                    Ok(())
+                }
+                _ if silent => Ok(()),
+                b'$' | b'%' | b'#' => {
+                    let field = rest.next().unwrap_or_default();
+                    match byte {
+                        b'%' => {
+                            let _ = out.write_char('"');
+                            self.field(&mut Escaped(out), field);
+                            out.write_char('"')
+                        }
+                        b'#' if !self.field(&mut Width(0), field) => out.write_str("null"),
+                        _ => {
+                            self.field(out, field);
+                            Ok(())
+                        }
+                    }
+                }
+                plain => out.write_char(plain.into()),
+            };
+        }
+    }
+
+    /// Says a field; gives whether it has something to say.
+    fn field(&self, out: &mut dyn Write, field: u8) -> bool {
+        let view = self.view;
+        let said = match self.row {
+            Some(row) => self.of_service(out, row, field),
+            None => self.of_machine(out, field),
+        };
+        let there = match said {
+            Done(there) => there,
+            Text(text) => !text.is_empty(),
+            Count(count) => count != 0,
+            Number(_) | Seconds(_) | Said::Span(_) => true,
+            Said::Age(at) | Said::Clock(at) | Said::Unix(at) => at != Instant::default(),
+        };
+        let _ = match said {
+            Done(_) => Ok(()),
+            Text(text) => out.write_str(text),
+            Number(number) => write!(out, "{number}"),
+            Count(count) => write!(out, "{count}"),
+            Seconds(seconds) => write!(out, "{}", Age(seconds)),
+            Said::Span(ms) => write!(out, "{}", Span(ms)),
+            Said::Age(at) => write!(out, "{}", view.age(at)),
+            Said::Clock(at) => write!(out, "{}", view.clock(at)),
+            Said::Unix(at) => write!(out, "{}", view.clock(at).at),
+        };
+        there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[test]
+    fn strings_of_json_are_escaped() {
+        let mut out = String::new();
+        let _ = Escaped(&mut out).write_str("q\" b\\ n\n t\t e\x1b d\x7f \u{e4}\u{20ac}");
+        assert_eq!(out, "q\\\" b\\\\ n\\n t\\t e\\u001b d\\u007f \u{e4}\u{20ac}");
+    }
+}
