@@ -161,6 +161,14 @@ impl Definition {
         self.given(name).map_or(0, |given| given.numbers[0])
     }
 
+    /// Says nothing for this key.
+    #[inline(never)]
+    pub fn take_back(&mut self, name: &str) {
+        if let Some(at) = self.given.iter().position(|given| given.key.name == name) {
+            self.given.remove(at);
+        }
+    }
+
     /// Says this for its key, whatever it said before.
     pub fn put(&mut self, given: Given) {
         let at = self.given.iter().position(|other| other.key.number >= given.key.number).unwrap_or(self.given.len());

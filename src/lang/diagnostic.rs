@@ -54,8 +54,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What was expected, or what to do; may be empty.
     pub help: String,
-    /// Other places that have to do with it, each with a short text.
-    pub related: Vec<(Position, String)>,
+    /// Another place that has to do with it, with a short text.
+    pub related: Option<(Position, String)>,
 }
 
 impl Diagnostic {
@@ -68,7 +68,7 @@ impl Diagnostic {
     /// Names another place.
     #[inline(never)]
     pub fn related(&mut self, position: Position, text: &str) -> &mut Diagnostic {
-        self.related.push((position, String::from(text)));
+        self.related = Some((position, String::from(text)));
         self
     }
 }
@@ -85,7 +85,7 @@ pub fn error<'a>(
         position,
         message: alloc::fmt::format(message),
         help: String::new(),
-        related: Vec::new(),
+        related: None,
     });
     findings.last_mut().expect("it was pushed just now")
 }
@@ -202,7 +202,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut dyn Write) 
         write_printable(&diagnostic.help, out)?;
         out.write_char('\n')?;
     }
-    for (position, text) in &diagnostic.related {
+    if let Some((position, text)) = &diagnostic.related {
         place(*position, "note: ", text, sources, out)?;
     }
     Ok(())

@@ -20,12 +20,11 @@ pub fn instance_of(template: &Definition, instance: &str) -> Definition {
     if made.expands {
         expand_strings(&mut made, instance);
     }
-    let by_event = made.given("instance").is_some();
-    made.given.retain(|given| match given.key.name {
-        "for-each" => false,
-        "start-on" | "stop-on" => !by_event,
-        _ => true,
-    });
+    made.take_back("for-each");
+    if made.given("instance").is_some() {
+        made.take_back("start-on");
+        made.take_back("stop-on");
+    }
     let key = keys::find("instance").expect("it is in the table");
     let word = Word::new(String::from(instance), made.origin);
     made.put(Given { key, position: made.origin, numbers: [0; 2], words: alloc::vec![word] });

@@ -134,7 +134,7 @@ impl Writer<'_> {
     }
 
     fn texts(&mut self, texts: &mut dyn Iterator<Item = &str>) -> u32 {
-        let mut list = alloc::vec![0];
+        let mut list = new_list();
         for text in texts {
             list.push(self.pool(Section::Strings).text(text));
         }
@@ -171,7 +171,7 @@ impl Writer<'_> {
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
         record[service::TEMPLATE] = of.template;
         record[POLICY + policy::RESTART] = Restart::Never as u32;
-        let (mut limits, mut written) = (alloc::vec![0], alloc::vec![0]);
+        let (mut limits, mut written) = (new_list(), new_list());
         for given in &definition.given {
             if !matches!(given.key.value, Value::Relation(_)) {
                 self.number(u32::from(given.key.number));
@@ -202,11 +202,11 @@ impl Writer<'_> {
                     }
                 }
                 Value::Command | Value::Pass | Value::Environment | Value::EnvironmentFiles => {
-                    let list = alloc::vec![0];
-                    record[place] = self.words(list, words);
+                    record[place] = self.words(new_list(), words);
                 }
                 Value::Stop | Value::Reload => {
-                    let mut list = alloc::vec![0, self.number(numbers[0])];
+                    let mut list = new_list();
+                    list.push(self.number(numbers[0]));
                     if numbers[0] == action::COMMAND {
                         record[place] = self.words(list, words);
                     } else {
@@ -223,7 +223,8 @@ impl Writer<'_> {
                 Value::Relation(_) => {}
                 Value::Inverse(relation) => {
                     for at in order(words.len(), &|a, b| words[a].text.as_bytes().cmp(words[b].text.as_bytes())) {
-                        written.extend([relation as u32, self.text(&words[at as usize].text)]);
+                        written.push(relation as u32);
+                        written.push(self.text(&words[at as usize].text));
                     }
                 }
             }
@@ -263,7 +264,8 @@ impl Writer<'_> {
         let root = next(self);
         let mut latch = 0;
         // The parents of the nodes that are still to come, the next one's last.
-        let mut parents = alloc::vec![NONE];
+        let mut parents = Vec::new();
+        parents.push(NONE);
         let mut words = words;
         while let Some((word, rest)) = words.split_first() {
             words = rest;
@@ -288,11 +290,13 @@ impl Writer<'_> {
                 }
             }
             if let Token::Fact = word.token {
-                let mut list = alloc::vec![0];
+                let mut list = new_list();
                 while let Some((Word { text, token: Token::Attribute, .. }, rest)) = words.split_first() {
                     words = rest;
                     let (key, negated, glob) = attribute(text);
-                    list.extend([self.text(key), self.number(u32::from(negated)), self.text(glob)]);
+                    list.push(self.text(key));
+                    list.push(self.number(u32::from(negated)));
+                    list.push(self.text(glob));
                 }
                 record[node::B] = self.list_some(list);
                 self.leaves.push([record[node::A], slot, role, at]);
@@ -306,19 +310,20 @@ impl Writer<'_> {
     }
 }
 
+/// A list with its first word, which `Writer::list` sets.
+#[inline(never)]
+fn new_list() -> Vec<u32> {
+    alloc::vec![0]
+}
+
 fn kind_flags(of: &Service) -> u32 {
     use service::flags::{ESSENTIAL, EXPANDS, NO_REMAIN, TEMPLATE};
     let definition = &of.definition;
-    let mut word = definition.kind as u32;
-    for (holds, flag) in [
-        (names::is_template(&definition.name), TEMPLATE),
-        (definition.number("essential") != 0, ESSENTIAL),
-        (definition.kind == Kind::Oneshot && definition.number("remain") == 0, NO_REMAIN),
-        (definition.expands, EXPANDS),
-    ] {
-        if holds {
-            word |= flag;
-        }
-    }
-    word
+    let no_remain = definition.kind == Kind::Oneshot && definition.number("remain") == 0;
+    let flag = |holds: bool, flag: u32| if holds { flag } else { 0 };
+    definition.kind as u32
+        | flag(names::is_template(&definition.name), TEMPLATE)
+        | flag(definition.number("essential") != 0, ESSENTIAL)
+        | flag(no_remain, NO_REMAIN)
+        | flag(definition.expands, EXPANDS)
 }
