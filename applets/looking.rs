@@ -15,20 +15,16 @@ use super::options::Given;
 use super::{exit, finish};
 use crate::host::control::complain;
 use crate::host::log_files::{self, LogPath};
-use crate::host::reading::Copies;
+use crate::host::reading;
 use crate::sys::entry;
 use crate::sys::output::{self, Text};
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
 fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> Result<i32, i32> {
-    let copies = Copies::read().map_err(|trouble| {
-        complain(&trouble.text);
-        if trouble.runs { exit::NO } else { exit::SYSTEM }
-    })?;
-    let view = copies.view().ok_or(exit::SYSTEM)?;
+    let (view, run) = reading::look();
     let mut out = output::stdout();
     // Writing to a descriptor is checked at the end, see `finish`.
-    let code = show(&view, copies.run(), &mut out)?;
+    let code = show(&view, &run, &mut out)?;
     match finish(out) {
         exit::DONE => Ok(code),
         failed => Err(failed),
@@ -175,11 +171,7 @@ pub fn list(given: &Given) -> Result<i32, i32> {
 
 pub fn tree_command(given: &Given) -> Result<i32, i32> {
     look(&|view, _, out| {
-        let roots = if given.words.is_empty() {
-            tree::roots(view)
-        } else {
-            named(view, given)?.iter().map(|row| row.slot).collect()
-        };
+        let roots = if given.words.is_empty() { tree::roots(view) } else { named(view, given)? };
         let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
         tree::write(view, out, &roots, strokes, paint());
         Ok(exit::DONE)
@@ -189,7 +181,7 @@ pub fn tree_command(given: &Given) -> Result<i32, i32> {
 /// Whether the locale's character set is UTF-8, by the first of its variables that is set (locale(7)).
 fn speaks_utf8() -> bool {
     let mut locale = &b""[..];
-    for name in [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"] {
+    for name in &[&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"] {
         if locale.is_empty() {
             locale = entry::variable(name).unwrap_or_default();
         }

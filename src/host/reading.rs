@@ -1,6 +1,7 @@
 //! What the commands that look read: copies of the database, the reports and what the engine publishes, made with pread,
 //! so that neither a truncated file nor a dead engine can harm a reader. Asks nobody. Allocates.
 
+use core::fmt::Display;
 use core::sync::atomic::AtomicU32;
 use pintle::board::Geometry;
 use pintle::board::published::{self, Published};
@@ -8,13 +9,12 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS, header};
 use pintle::database::Image;
 use pintle::status::{SystemWords, View};
-use pintle::time::Instant;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::control::Control;
 use super::failure::Failure;
-use super::run_directory::{self, Place, RunDirectory};
+use super::refuse::refuse;
+use super::run_directory::{self, Place, Problem};
 use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, Target};
@@ -23,108 +23,67 @@ use crate::sys::{Errno, clock};
 /// How often a row that is being written is read again.
 const TRIES: usize = 64;
 
-/// Copies of everything, made at one instant.
-pub struct Copies {
-    database: Vec<u8>,
-    reports: Vec<AtomicU32>,
-    published: Vec<AtomicU32>,
-    now: Instant,
-    run: PathBuf,
-}
-
-/// Why there is nothing to read.
-pub struct Trouble {
-    /// For people.
-    pub text: String,
-    /// A supervisor runs nevertheless.
-    pub runs: bool,
-}
-
-impl From<String> for Trouble {
-    fn from(text: String) -> Trouble {
-        Trouble { text, runs: false }
-    }
-}
-
-impl Copies {
-    /// From the run directory.
-    pub fn read() -> Result<Copies, Trouble> {
-        let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
-        let Place::Directory(directory) = place else {
-            // Commands go by the abstract socket, if somebody listens there.
-            let runs = Control::connect().is_ok();
-            let text = if runs {
+/// What there is to see, of copies made at one instant, and the run directory. Ends the process with the reason where
+/// there is nothing. The copies stay for the life of the process.
+#[inline(never)]
+pub fn look() -> (View<'static>, PathBuf) {
+    let directory = match run_directory::find(None) {
+        Ok(Place::Directory(directory)) => directory,
+        // Commands go by the abstract socket, if somebody listens there.
+        Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(
+            1,
+            format_args!(
                 "status and its kin need a run directory, and this supervisor could make none: only commands work \
                  (PINTLE_RUN or supervise --run names a directory that can be written)"
-            } else {
-                "there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)"
-            };
-            return Err(Trouble { text: text.into(), runs });
-        };
-        let database = file(&directory, run_directory::DATABASE)?;
-        let bytes = database.read_all().map_err(|error| problem(&directory, run_directory::DATABASE, error))?;
-        let image = Image::open(&bytes).map_err(|error| {
-            let path = directory.path().join(run_directory::DATABASE);
-            format!("{}: {error}", Shown(path.as_os_str()))
-        })?;
-        let geometry = Geometry::of(&image);
-        let now = clock::now();
-        let reports =
-            rows(&file(&directory, run_directory::REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
-        let published = match file(&directory, run_directory::PUBLISHED) {
-            Ok(file) => rows(&file, published::words(&geometry), published::ROW, &geometry),
-            // An engine that has never run has published nothing.
-            Err(_) => Vec::new(),
-        };
-        let said = |words: &[AtomicU32], magic| {
-            words::load(words, header::MAGIC) == magic
-                && words::load(words, header::SERVICES) == geometry.services
-                && words::load(words, header::INSTANCES) == geometry.instances
-        };
-        if !said(&reports, reports::MAGIC) {
-            let path = directory.path().join(run_directory::REPORTS);
-            return Err(format!("{}: these are not the reports of this database", Shown(path.as_os_str())).into());
-        }
-        let published = if said(&published, published::MAGIC) { published } else { Vec::new() };
-        Ok(Copies { database: bytes, reports, published, now, run: directory.path().to_path_buf() })
-    }
+            ),
+        ),
+        Ok(Place::Abstract(_)) => refuse(
+            111,
+            format_args!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)"),
+        ),
+        Err(problem) => problem.refuse(),
+    };
+    let cannot_use = |name: &str, why: &dyn Display| -> ! {
+        refuse(111, format_args!("{}: {why}", Shown(directory.path().join(name).as_os_str())))
+    };
+    let open = |name| directory.open(name).map(FileView::new);
+    let or_end = |file: Result<FileView, Problem>| file.unwrap_or_else(|problem| problem.refuse());
 
-    /// The run directory.
-    pub fn run(&self) -> &Path {
-        &self.run
+    let database = or_end(open(run_directory::DATABASE)).read_all();
+    let database = database.unwrap_or_else(|error| directory.refuse("read", run_directory::DATABASE, error)).leak();
+    let image = Image::open(database).unwrap_or_else(|error| cannot_use(run_directory::DATABASE, &error));
+    let geometry = Geometry::of(&image);
+    let now = clock::now();
+    let reports = or_end(open(run_directory::REPORTS));
+    let reports = rows(&reports, reports::words(&geometry), reports::ROW, &geometry).leak();
+    let is_of = |words: &[AtomicU32], magic| {
+        [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
+            == [magic, geometry.services, geometry.instances]
+    };
+    if !is_of(reports, reports::MAGIC) {
+        cannot_use(run_directory::REPORTS, &"these are not the reports of this database");
     }
-
-    /// What there is to see; `None` cannot happen after `read` and is treated as nothing to see.
-    pub fn view(&self) -> Option<View<'_>> {
-        let image = Image::open(&self.database).ok()?;
-        let geometry = Geometry::of(&image);
-        let word = |at| words::load(&self.reports, at);
-        let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
-        let engine = word(reports::own::ENGINE_PID);
-        let seconds = clock::realtime_seconds() as i64;
-        Some(View {
-            image,
-            reports: Reports::new(&self.reports, geometry),
-            published: Published::new(&self.published, geometry),
-            now: self.now,
-            wall: seconds,
-            supervisor_alive,
-            engine_alive: supervisor_alive && engine != 0 && !self.published.is_empty(),
-            words: SYSTEM_WORDS,
-        })
-    }
+    // An engine that has never run has published nothing.
+    let published = open(run_directory::PUBLISHED)
+        .map_or(Vec::new(), |file| rows(&file, published::words(&geometry), published::ROW, &geometry));
+    let published = if is_of(&published, published::MAGIC) { published.leak() } else { &mut [] };
+    let word = |at| words::load(reports, at);
+    let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
+    let view = View {
+        image,
+        reports: Reports::new(reports, geometry),
+        published: Published::new(published, geometry),
+        now,
+        wall: clock::realtime_seconds() as i64,
+        supervisor_alive,
+        engine_alive: supervisor_alive && word(reports::own::ENGINE_PID) != 0 && !published.is_empty(),
+        words: SYSTEM_WORDS,
+    };
+    (view, directory.path().to_path_buf())
 }
 
 /// The words of this system, for `pintle::status`.
 pub const SYSTEM_WORDS: SystemWords = SystemWords { failure: |word, to| write!(to, "{}", Failure(word)) };
-
-fn file(directory: &RunDirectory, name: &str) -> Result<FileView, String> {
-    directory.open(name).map(FileView::new).map_err(|problem| problem.to_string())
-}
-
-fn problem(directory: &RunDirectory, name: &str, error: Errno) -> String {
-    directory.problem("read", name, error).to_string()
-}
 
 /// Copies `count` words. A file that is shorter gives zeros behind its end. Rows of `row` words that were being written
 /// are read again; one that is never whole reads as being written.

@@ -199,7 +199,7 @@ const NUMBERS: [(u8, usize); 8] = [
 fn write_list(out: &mut dyn Write, words: &mut dyn Iterator<Item = &'static str>) {
     let mut before = "";
     for word in words {
-        for part in [before, "\"", word, "\""] {
+        for part in &[before, "\"", word, "\""] {
             let _ = out.write_str(part);
         }
         before = ",";

@@ -140,16 +140,15 @@ impl View<'_> {
 
     fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
         let saying = Saying { view: self, row: Some(row), paint, log: "" };
-        for (before, template, width, right) in
-            [("", "$n", width, false), ("  ", "$p", 10, false), ("  ", "<$a>", 12, true), ("  ", "<$i>", 7, true)]
-        {
+        for (template, width) in &[("$n", width), ("  $p", 2 + 10), ("<  $a>", 2 + 12), ("<  $i>", 2 + 7)] {
             let mut taken = Width(0);
             Saying { paint: Paint::Plain, ..saying }.say(&mut taken, template);
-            let _ = out.write_str(before);
+            // Numbers, which may be missing, stand on the right.
+            let right = template.starts_with('<');
             if !right {
                 saying.say(out, template);
             }
-            for _ in taken.0..width {
+            for _ in taken.0..*width {
                 let _ = out.write_char(' ');
             }
             if right {

@@ -17,17 +17,16 @@ pub const LINES: Strokes = ["\u{251c}\u{2500} ", "\u{2514}\u{2500} ", "\u{2502} 
 pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 
 /// Writes what `roots` depend on, each service with its own dependencies once; where it comes again, `...` stands.
-pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) {
+pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[Row<'_>], strokes: &Strokes, paint: Paint) {
     let mut shown = vec![false; view.slots() as usize];
     let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
     // The members still to come of all levels, last first, and where each level begins. Their depth is that of the graph.
     let (mut members, mut levels): (Vec<Member>, Vec<usize>) = (Vec::new(), Vec::new());
     for root in roots {
-        let Some(row) = view.row(*root) else { continue };
-        write_node(view, out, &row, None, paint);
-        mark(&mut shown, row.slot);
+        write_node(view, out, root, None, paint);
+        mark(&mut shown, root.slot);
         levels.push(members.len());
-        stamps.members(view, row.definition, &mut members);
+        stamps.members(view, root.definition, &mut members);
         while let Some(begin) = levels.last() {
             if members.len() <= *begin {
                 levels.pop();
@@ -101,16 +100,19 @@ fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, below: Option
 }
 
 /// Where trees begin: the boot bundle, and whatever nothing depends on.
-pub fn roots(view: &View<'_>) -> Vec<SlotId> {
+pub fn roots<'a>(view: &View<'a>) -> Vec<Row<'a>> {
+    let mut roots = Vec::new();
     let boot = view.boot_slot();
-    let mut roots: Vec<SlotId> = boot.into_iter().collect();
+    if let Some(row) = boot.and_then(|slot| view.row(slot)) {
+        roots.push(row);
+    }
     for row in view.rows(false) {
         let needed = row.slot == row.definition
             && view.image.reverse(row.definition).any(|edge| {
                 !matches!(edge.relation, Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens)
             });
         if !needed && Some(row.slot) != boot {
-            roots.push(row.slot);
+            roots.push(row);
         }
     }
     roots
