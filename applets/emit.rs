@@ -20,7 +20,7 @@ use pintle::limits::ARGUMENTS_MAX;
 pub fn run(given: &Given) -> Result<i32, i32> {
     let misuse = |what: &str| Err(given.misuse(what, "".as_ref()));
     let mut verb = "emit";
-    for (option, name) in [("--on", "on"), ("--off", "off"), ("--hold", "hold")] {
+    for (option, name) in &[("--on", "on"), ("--off", "off"), ("--hold", "hold")] {
         if given.has(option) {
             if verb != "emit" {
                 return misuse("only one of --on, --off, --hold");
@@ -54,12 +54,13 @@ pub fn run(given: &Given) -> Result<i32, i32> {
 
 /// Connects, and lets the condition be on for as long as the connection is there.
 fn hold(line: &str) -> Result<Control, i32> {
-    let mut control = connect()?;
+    let mut control = connect();
     ask(&mut control, line)?;
     Ok(control)
 }
 
 /// Keeps the condition on until this process is ended, or until the one that it is kept for has.
+#[inline(never)]
 fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> Result<i32, i32> {
     loop {
         let poll = Poll::new().and_then(|poll| {
@@ -77,7 +78,7 @@ fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> Result<i
         }
         // A line would be news of something that was not asked: it is dropped. The end: the engine is dead.
         if ended && matches!(control.next(Some(clock::now())), Next::Ended) {
-            control = running::reconnect()?;
+            control = running::reconnect();
             ask(&mut control, line)?;
         }
     }

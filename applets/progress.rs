@@ -17,11 +17,13 @@ pub struct Progress<'a> {
     /// Only on a terminal.
     live: bool,
     paint: Paint,
-    /// Services that are under way, with their phases, oldest first.
-    under_way: Vec<(String, String)>,
+    /// Services that are under way with their phases, `web starting`, oldest first.
+    under_way: Vec<String>,
     finished: u32,
-    /// Results that are told if the whole ends badly: the line, and whether it is told in any case.
-    pub doubtful: Vec<(String, bool)>,
+    /// Results that are told if the whole ends badly.
+    doubtful: Vec<String>,
+    /// Those of them that are told even if it ends well.
+    told: Vec<String>,
     /// Something has changed that is not drawn; when it may be.
     pub draws: Option<Instant>,
     drawn: bool,
@@ -37,6 +39,7 @@ impl<'a> Progress<'a> {
             under_way: Vec::new(),
             finished: 0,
             doubtful: Vec::new(),
+            told: Vec::new(),
             draws: None,
             drawn: false,
         }
@@ -49,16 +52,15 @@ impl<'a> Progress<'a> {
             let _ = writeln!(output::stdout(), "{name} {phase}{colon}{text}");
             return;
         }
-        let known = self.under_way.iter().position(|(known, _)| known == name);
-        let at = known.unwrap_or_else(|| {
-            self.under_way.push((name.to_string(), String::new()));
-            self.under_way.len() - 1
-        });
-        if matches!(phase, "waiting" | "starting" | "restarting" | "stopping") {
-            self.under_way[at].1 = phase.to_string();
-        } else {
-            self.under_way.remove(at);
-            self.finished += 1;
+        let known = self.under_way.iter().position(|line| line.split(' ').next() == Some(name));
+        match (known, matches!(phase, "waiting" | "starting" | "restarting" | "stopping")) {
+            (Some(at), true) => self.under_way[at] = format!("{name} {phase}"),
+            (None, true) => self.under_way.push(format!("{name} {phase}")),
+            (Some(at), false) => {
+                self.under_way.remove(at);
+                self.finished += 1;
+            }
+            (None, false) => self.finished += 1,
         }
         self.draws = self.draws.or_else(|| Some(clock::now().plus_ms(DRAW_EVERY_MS)));
     }
@@ -74,14 +76,15 @@ impl<'a> Progress<'a> {
         // What steers the terminal takes no room there.
         let width = usize::from(width) + 4;
         let mut before = "; ";
-        for (name, phase) in &self.under_way {
-            let next = format!("{before}{name} {phase}");
-            before = ", ";
-            if line.chars().count() + next.chars().count() + 5 > width {
+        for next in &self.under_way {
+            // All of it is ASCII.
+            if line.len() + before.len() + next.len() + 5 > width {
                 line.push_str(", ...");
                 break;
             }
-            line.push_str(&next);
+            line.push_str(before);
+            line.push_str(next);
+            before = ", ";
         }
         output::stdout().bytes(line.as_bytes());
         self.drawn = true;
@@ -104,23 +107,34 @@ impl<'a> Progress<'a> {
         let result: &dyn Display = painted.as_ref().map_or(&result, |painted| painted);
         let line = format!("{name}: {result}{colon}{text}");
         let told = self.live && self.named.contains(&name);
-        if !well {
-            self.doubtful.push((line, told));
-        } else if told {
+        if well && told {
             self.clear();
             let _ = writeln!(output::stdout(), "{line}");
+        } else if !well {
+            if told {
+                self.told.push(line.clone());
+            }
+            self.doubtful.push(line);
         }
     }
 
     /// The end of the whole, `well` or not.
     pub fn results(&mut self, well: bool) {
         self.clear();
-        for (line, told) in self.doubtful.drain(..) {
-            if !well {
-                crate::host::control::complain(&line);
-            } else if told {
+        let lines = if well { &self.told } else { &self.doubtful };
+        for line in lines {
+            if well {
                 let _ = writeln!(output::stdout(), "{line}");
+            } else {
+                crate::host::control::complain(line);
             }
         }
+        self.forget_results();
+    }
+
+    /// All that was told of results is told again.
+    pub fn forget_results(&mut self) {
+        self.doubtful.clear();
+        self.told.clear();
     }
 }

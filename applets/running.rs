@@ -10,6 +10,7 @@ use super::exit;
 use super::options::Given;
 use super::progress::Progress;
 use crate::host::control::{Control, Next, complain};
+use crate::host::refuse::refuse;
 use crate::sys::{clock, output};
 
 /// How long a supervisor may take to have a listening socket again, and how often it is tried.
@@ -70,18 +71,16 @@ pub fn quote(given: &Given, line: &mut String, word: &str) -> Result<(), i32> {
     Ok(())
 }
 
-/// Connects; the error is the exit code, after a message.
-pub fn connect() -> Result<Control, i32> {
-    Control::connect().map_err(|message| {
-        complain(&message);
-        exit::SYSTEM
-    })
+/// Connects, or ends the process with the reason.
+#[inline(never)]
+pub fn connect() -> Control {
+    Control::connect().unwrap_or_else(|message| refuse(exit::SYSTEM as u8, format_args!("{message}")))
 }
 
 /// Sends requests, waits for their transactions where that is asked, and gives the exit code. `named` are those whose
 /// results are told even if all is well.
 pub fn run(lines: &[String], wait: bool, named: &[&str]) -> Result<i32, i32> {
-    let mut control = connect()?;
+    let mut control = connect();
     let mut numbers = Vec::new();
     // One request reports its own transaction from its beginning; several are waited for one after the other.
     let single = wait && lines.len() == 1;
@@ -118,7 +117,7 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
                 return Err(exit::SYSTEM);
             }
             Next::Ended => {
-                *control = reconnect()?;
+                *control = reconnect();
                 continue;
             }
         };
@@ -141,19 +140,17 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
     }
 }
 
-/// Connects again, for as long as a supervisor may need to come back.
-pub fn reconnect() -> Result<Control, i32> {
+/// Connects again, for as long as a supervisor may need to come back; as `connect` then.
+#[inline(never)]
+pub fn reconnect() -> Control {
     let end = clock::now().plus_ms(RECONNECT_MS);
-    loop {
+    while clock::now() < end {
         match Control::connect() {
-            Ok(control) => return Ok(control),
-            Err(message) if clock::now() >= end => {
-                complain(&message);
-                return Err(exit::SYSTEM);
-            }
+            Ok(control) => return control,
             Err(_) => clock::sleep_ms(RECONNECT_EVERY_MS),
         }
     }
+    connect()
 }
 
 /// Follows a transaction to its end. `told`: the engine already reports it on this connection.
@@ -172,9 +169,8 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
                 continue;
             }
             Next::Ended => {
-                // All that was told of results is told again.
-                progress.doubtful.clear();
-                *control = reconnect()?;
+                progress.forget_results();
+                *control = reconnect();
                 told = false;
                 continue;
             }
@@ -208,7 +204,7 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
 }
 
 pub fn shutdown(given: &Given) -> Result<i32, i32> {
-    let mut control = connect()?;
+    let mut control = connect();
     ask(&mut control, "shutdown")?;
     if given.last(&["--wait", "--no-wait"]) == Some("--no-wait") {
         return Ok(exit::DONE);

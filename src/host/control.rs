@@ -6,8 +6,10 @@ use pintle::limits::LINE_BYTES_MAX;
 use super::run_directory::{self, Place};
 use crate::sys::output::Shown;
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, socket};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, errno, output, process, socket};
 use pintle::time::Instant;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 /// A connection to the engine.
 pub struct Control {
@@ -30,37 +32,34 @@ pub enum Next {
 
 impl Control {
     /// Connects. The error is a message for people.
+    #[inline(never)]
     pub fn connect() -> Result<Control, String> {
         let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
-        let (shown, address) = match &place {
-            Place::Directory(directory) => {
-                let path = directory.path().join(run_directory::CONTROL);
-                (Shown(path.as_os_str()).to_string(), socket::Address::path(path.as_os_str().as_encoded_bytes()))
-            }
-            Place::Abstract(name) => {
-                (format!("@{}", String::from_utf8_lossy(name)), socket::Address::abstract_name(name))
-            }
-        };
-        let connected = address.and_then(|address| {
-            let fd = socket::connect(&address)?;
-            // Anyone may take an abstract name: what listens there must be root's or our own.
-            if place.directory().is_none() {
-                let peer = socket::peer(fd.as_fd())?;
-                if peer.uid != 0 && peer.uid != crate::sys::process::uid() {
-                    return Err(Errno::PERM);
-                }
-            }
-            let poll = Poll::new()?;
-            poll.add(fd.as_fd(), 0, Interest::READ)?;
-            Ok(Control { fd, poll, buffer: Vec::new(), start: 0 })
-        });
-        connected.map_err(|error| {
+        Control::connect_to(&place).map_err(|error| {
             let hint = match error {
                 Errno::NOENT | Errno::CONNREFUSED => "; is a supervisor running? (PINTLE_RUN names its directory)",
                 _ => "",
             };
-            format!("cannot connect to {shown}: {}{hint}", crate::sys::errno::Words(error))
+            let (at, path) = match place {
+                Place::Directory(directory) => ("", directory.path().join(run_directory::CONTROL)),
+                Place::Abstract(name) => ("@", OsString::from_vec(name).into()),
+            };
+            format!("cannot connect to {at}{}: {}{hint}", Shown(path.as_os_str()), errno::Words(error))
         })
+    }
+
+    fn connect_to(place: &Place) -> Result<Control, Errno> {
+        let fd = socket::connect(&place.control_address()?)?;
+        // Anyone may take an abstract name: what listens there must be root's or our own.
+        if place.directory().is_none() {
+            let peer = socket::peer(fd.as_fd())?;
+            if peer.uid != 0 && peer.uid != process::uid() {
+                return Err(Errno::PERM);
+            }
+        }
+        let poll = Poll::new()?;
+        poll.add(fd.as_fd(), 0, Interest::READ)?;
+        Ok(Control { fd, poll, buffer: Vec::new(), start: 0 })
     }
 
     /// Sends one line; `line` has no newline.
