@@ -92,6 +92,17 @@ impl<'a> Image<'a> {
         self.word(Section::Policies, (index as usize).saturating_mul(POLICY_WORDS).saturating_add(field))
     }
 
+    /// All fields of a policy record; zeros where there is none.
+    pub fn policy_record(&self, index: u32) -> [u32; POLICY_WORDS] {
+        let first = (index as usize).saturating_mul(POLICY_WORDS * 4);
+        let mut record = [0; POLICY_WORDS];
+        let bytes = self.section(Section::Policies).get(first..).and_then(|rest| rest.get(..POLICY_WORDS * 4));
+        for (word, four) in record.iter_mut().zip(bytes.unwrap_or_default().chunks_exact(4)) {
+            *word = word_at(four, 0);
+        }
+        record
+    }
+
     /// Field of an expression node (`node::*`).
     pub fn node(&self, index: u32, field: usize) -> u32 {
         self.word(Section::Nodes, (index as usize).saturating_mul(NODE_WORDS).saturating_add(field))

@@ -68,7 +68,8 @@ impl Policy {
             return None;
         }
         let flags = image.flags(slot);
-        let word = |field| image.policy(index, field);
+        let record = image.policy_record(index);
+        let word = |field: usize| record[field];
         Some(Policy {
             kind: if flags & 0xff == Kind::Oneshot as u32 { Kind::Oneshot } else { Kind::Longrun },
             remain: flags & service::flags::NO_REMAIN == 0,

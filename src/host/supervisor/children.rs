@@ -113,7 +113,7 @@ impl Supervisor {
 
     /// For what one slot may ask for: one main process and one command.
     fn flights_have_room(&self) -> bool {
-        self.flights.iter().filter(|flight| flight.is_none()).take(2).count() == 2
+        self.flying + 2 <= FLIGHTS
     }
 
     fn spawn_main(&mut self, slot: SlotId, forked: bool) {
@@ -212,7 +212,10 @@ impl Supervisor {
             Owner::Auxiliary(_) | Owner::Engine | Owner::Logger => false,
         };
         match self.flights.iter_mut().find(|flight| flight.is_none()) {
-            Some(place) => *place = Some(Flight { owner, pending, awaited, watched: false }),
+            Some(place) => {
+                *place = Some(Flight { owner, pending, awaited, watched: false });
+                self.flying += 1;
+            }
             // Its exec is taken as done, its death tells the rest.
             None => self.settle(owner, News::Executed),
         }
@@ -221,6 +224,9 @@ impl Supervisor {
 
     /// Looks at all children that are not watched. They are few: clone to exec takes a tenth of a millisecond.
     pub fn look_at_flights(&mut self) {
+        if self.flying == 0 {
+            return;
+        }
         for at in 0..self.flights.len() {
             if self.flights[at].as_ref().is_some_and(|flight| !flight.watched) {
                 self.look_at_flight(at);
@@ -236,6 +242,9 @@ impl Supervisor {
             return Some(Instant(clock::now().0.saturating_add(STACKS_US * 1000)));
         }
         let mut retry = None;
+        if self.flying == 0 {
+            return retry;
+        }
         for (at, place) in self.flights.iter_mut().enumerate() {
             if let Some(flight) = place.as_mut().filter(|flight| (flight.awaited || more) && !flight.watched) {
                 let token = Source::Flight(at as u32).token();
@@ -306,6 +315,7 @@ impl Supervisor {
             News::None => {}
             news @ (News::Executed | News::Failed(..)) => {
                 self.flights[at] = None;
+                self.flying -= 1;
                 self.settle(owner, news);
             }
         }
@@ -337,7 +347,7 @@ impl Supervisor {
                 Outcome::Killed { signal, .. } => Exit::Signal(signal),
             };
             let owner = self.pids.get(death.pid);
-            if let Some(owner) = owner {
+            if let Some(owner) = owner.filter(|_| self.flying > 0) {
                 self.close_flight(owner, death.pid);
             }
             match owner {
@@ -369,6 +379,7 @@ impl Supervisor {
         let Some(at) = found else { return };
         self.look_at_flight(at);
         if self.flights[at].take().is_some() {
+            self.flying -= 1;
             self.settle(owner, News::Executed); // killed before it could say anything
         }
     }
@@ -396,8 +407,8 @@ impl Supervisor {
                 return;
             }
         }
-        let is_oneshot = self.policy(slot).is_some_and(|policy| policy.kind == Kind::Oneshot);
-        if !(is_oneshot && exit == Exit::Code(0)) {
+        let is_oneshot = |at| self.common.image.flags(at) & 0xff == Kind::Oneshot as u32;
+        if exit != Exit::Code(0) || !self.definition(slot).is_some_and(is_oneshot) {
             kill_rest(pid);
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {

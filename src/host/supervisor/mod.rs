@@ -81,6 +81,8 @@ pub struct Supervisor {
     now: Instant,
     /// The engine has something to read.
     dirty: bool,
+    /// How many children there are between clone and exec.
+    flying: usize,
     /// There may be more deaths than one round takes.
     more_deaths: bool,
     /// The link waits to be writable.
@@ -388,27 +390,37 @@ impl Supervisor {
             private.wants_main = false;
             private.wants_auxiliary = false;
         }
-        for (wanted, list) in [(stop_signals, service::STOP), (reload_signals, service::RELOAD)] {
-            if wanted && let Some(definition) = self.definition(slot) {
-                let signals = self.common.image.list(self.common.image.service(definition, list));
-                for signal in signals.iter().skip(1).filter(|_| signals.get(0) == action::SIGNALS) {
-                    let _ = signals::send(Target::Process(pid), signal as u8); // gone already: its death is on the way
-                }
-            }
+        if stop_signals {
+            self.send_all(slot, service::STOP, pid);
+        }
+        if reload_signals {
+            self.send_all(slot, service::RELOAD, pid);
         }
         if signal != 0 {
             let _ = signals::send(Target::Process(pid), signal);
         }
-        for (wanted, pid) in [(kill, pid), (kill_auxiliary, auxiliary)] {
-            if wanted {
-                kill_group(pid);
-            }
+        if kill {
+            kill_group(pid);
+        }
+        if kill_auxiliary {
+            kill_group(auxiliary);
         }
         if spawn {
             self.enqueue(slot, |private| private.wants_main = true);
         }
         if let Some(Role::Stop | Role::Reload) = spawn_auxiliary {
             self.enqueue(slot, |private| private.wants_auxiliary = true);
+        }
+    }
+
+    /// Sends a process the signals of this list of its definition, in turn.
+    fn send_all(&self, slot: SlotId, list: usize, pid: u32) {
+        let Some(definition) = self.definition(slot) else { return };
+        let signals = self.common.image.list(self.common.image.service(definition, list));
+        if signals.get(0) == action::SIGNALS {
+            for at in 1..signals.len() {
+                let _ = signals::send(Target::Process(pid), signals.get(at) as u8); // gone already: its death is on the way
+            }
         }
     }
 

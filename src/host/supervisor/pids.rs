@@ -107,9 +107,10 @@ impl Pids {
         None
     }
 
-    /// Pids come in runs, so their low bits spread well as they are, and neighbours share cache lines.
+    /// Pids come in runs. As they are, a run would fill places side by side, and to remove one is to go through what
+    /// stands behind it: a multiplication keeps them apart (Fibonacci hashing).
     fn home(&self, pid: u32) -> usize {
-        pid as usize & (self.places.len() - 1)
+        (pid.wrapping_mul(0x9e37_79b1) >> 7) as usize & (self.places.len() - 1)
     }
 
     fn after(&self, at: usize) -> usize {

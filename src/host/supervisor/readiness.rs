@@ -102,8 +102,8 @@ impl Supervisor {
     /// Reads the notices of a slot, if it sends any.
     pub fn read_notices(&mut self, slot: SlotId) {
         for _ in 0..NOTICES {
-            let mut datagram = [0; NOTICE_BYTES];
             let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
+            let mut datagram = [0; NOTICE_BYTES];
             // Descriptors that came along are closed with `received`.
             let Ok(Some(received)) = socket::receive(socket.as_fd(), &mut datagram) else { return };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);

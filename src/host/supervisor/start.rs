@@ -167,6 +167,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
         flights: Supervisor::no_flights(),
+        flying: 0,
         spawner,
         more_deaths: false,
         // To have started is as much as a storm.
