@@ -225,6 +225,22 @@ pub struct Edges<'a> {
 }
 
 impl Edges<'_> {
+    /// How many.
+    pub fn len(&self) -> u32 {
+        (self.words.len() / 4) as u32
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// All but the last `count`.
+    pub fn but_last(self, count: u32) -> Self {
+        let left = self.words.len().saturating_sub((count as usize).saturating_mul(4));
+        Edges { words: self.words.get(..left).unwrap_or_default() }
+    }
+
     /// Those of one relation: they stand together, since edges are in order of relation and slot.
     pub fn only(self, relation: Relation) -> Self {
         let words = self.words;
@@ -244,10 +260,13 @@ impl Iterator for Edges<'_> {
         self.words = rest;
         Edge::from_word(u32::from_le_bytes(*word))
     }
+}
 
-    fn nth(&mut self, count: usize) -> Option<Edge> {
-        self.words = self.words.get(count.saturating_mul(4)..).unwrap_or_default();
-        self.next()
+impl DoubleEndedIterator for Edges<'_> {
+    fn next_back(&mut self) -> Option<Edge> {
+        let (rest, word) = self.words.split_last_chunk()?;
+        self.words = rest;
+        Edge::from_word(u32::from_le_bytes(*word))
     }
 }
 

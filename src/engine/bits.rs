@@ -34,23 +34,26 @@ impl<'a> Bits<'a> {
         self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// Sets or clears a bit; says whether the word was or became zero.
-    fn put(&self, start: usize, at: u32, is: bool) -> bool {
-        let Some(word) = self.words.get(start + (at >> 5) as usize) else { return false };
-        let (before, bit) = (word.load(Ordering::Relaxed), 1 << (at & 31));
-        let after = if is { before | bit } else { before & !bit };
-        word.store(after, Ordering::Relaxed);
-        before == 0 || after == 0
-    }
-
-    fn change(&self, member: u32, is: bool) {
-        if member < self.count && self.put(self.low, member, is) && self.put(MIDDLE, member >> 5, is) {
-            self.put(0, member >> 10, is);
+    /// Sets or clears a bit of each level, as far up as a word becomes or was zero.
+    fn change(&self, mut member: u32, is: bool) {
+        let mut start = self.low;
+        loop {
+            let Some(word) = self.words.get(start + (member >> 5) as usize) else { return };
+            let (before, bit) = (word.load(Ordering::Relaxed), 1 << (member & 31));
+            let after = if is { before | bit } else { before & !bit };
+            word.store(after, Ordering::Relaxed);
+            if before != 0 && after != 0 || start == 0 {
+                return;
+            }
+            start = if start > MIDDLE { MIDDLE } else { 0 };
+            member >>= 5;
         }
     }
 
     pub fn insert(&self, member: u32) {
-        self.change(member, true);
+        if member < self.count {
+            self.change(member, true);
+        }
     }
 
     /// Says whether it was a member.

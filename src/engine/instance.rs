@@ -3,6 +3,8 @@
 //! An instance slot takes record and edges of its template. A template's own slot never lives; what reaches it by an edge
 //! reaches its run-time instances. (Static instances, named by some file, are ordinary services.)
 
+use core::sync::atomic::Ordering;
+
 use super::fact;
 use super::memory::{Set, Table, derived, slot, text};
 use super::slot::{Counter, OF_TARGETS, Recount, state, told};
@@ -11,8 +13,9 @@ use crate::database::image::Edges;
 use crate::database::service::flags;
 use crate::database::{NONE, service};
 use crate::expand::{Piece, pieces};
-use crate::graph::Phase;
+use crate::graph::{Phase, Relation};
 use crate::ident::SlotId;
+use crate::lang::definition::Kind;
 use crate::limits::INSTANCE_BYTES_MAX;
 use crate::names;
 
@@ -49,14 +52,32 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn is_template(&self, at: SlotId) -> bool {
-        self.memory.layout.geometry.instances > 0
-            && at.0 < self.services()
-            && self.image.flags(at) & flags::TEMPLATE != 0
+        self.memory.is_told(at, told::TEMPLATE)
     }
 
     /// Whether the slot can ever be up: a service that is no template, or an instance that exists.
     pub(super) fn lives(&self, at: SlotId) -> bool {
-        if at.0 < self.services() { !self.is_template(at) } else { self.memory.slot(at, slot::TEMPLATE) != 0 }
+        self.memory.is_told(at, told::LIVES)
+    }
+
+    /// Notes what the definition of a slot says of it: `told::DEFINED`.
+    pub(super) fn define(&mut self, at: SlotId) {
+        let definition = self.image.flags(self.record(at));
+        let is_template = at.0 < self.services() && definition & flags::TEMPLATE != 0;
+        let lives = !is_template && (at.0 < self.services() || self.memory.slot(at, slot::TEMPLATE) != 0);
+        let rivals = self.edges(at).only(Relation::Conflicts).next().is_some();
+        let mut bits = self.memory.told(at) & !told::DEFINED;
+        for (bit, so) in [
+            (told::TEMPLATE, is_template),
+            (told::LIVES, lives),
+            (told::BUNDLE, definition & 0xff == Kind::Bundle as u32),
+            (told::ONESHOT, definition & 0xff == Kind::Oneshot as u32),
+            (told::ESSENTIAL, definition & flags::ESSENTIAL != 0),
+            (told::RIVALS, rivals),
+        ] {
+            bits |= if so { bit } else { 0 };
+        }
+        self.memory.set_told(at, bits);
     }
 
     /// Forward edges.
@@ -64,11 +85,13 @@ impl<'a> Engine<'a> {
         self.image.edges(self.record(at))
     }
 
+    #[inline(always)]
     pub(super) fn live(&self, at: SlotId) -> Live {
-        if self.is_template(at) {
-            Live { next: self.instance_at(self.memory.derived(at, derived::HEAD)), chain: true }
-        } else {
+        let row = self.memory.near(at);
+        if row[derived::TOLD].load(Ordering::Relaxed) & told::TEMPLATE == 0 {
             Live { next: Some(at), chain: false }
+        } else {
+            Live { next: self.instance_at(row[derived::HEAD].load(Ordering::Relaxed)), chain: true }
         }
     }
 
@@ -220,6 +243,7 @@ impl<'a> Engine<'a> {
         self.memory.put_slot(at, slot::TEMPLATE, template.0 + 1);
         self.memory.put_state(at, self.memory.state(at) & !state::PHASE | state::FORGIVEN);
         self.memory.put_bytes(Table::Texts, at.0 - self.services(), text::NAME, text::ROW - text::NAME, name);
+        self.define(at);
         self.link_instance(at);
         self.count_anew(at);
         self.look_at_while(at);
@@ -242,9 +266,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Frees an instance slot that nothing speaks for; one that failed stays to be looked at.
-    pub(super) fn free_if_idle(&mut self, at: SlotId) {
+    pub(super) fn free_if_idle(&mut self, at: SlotId, phase: Phase) {
         let exists = at.0 >= self.services() && self.memory.slot(at, slot::TEMPLATE) != 0;
-        if exists && self.phase(at) != Phase::Failed && self.is_idle(at) {
+        if exists && phase != Phase::Failed && self.is_idle(at) {
             self.free_instance(at);
         }
     }
@@ -273,7 +297,7 @@ impl<'a> Engine<'a> {
             if told != bits {
                 (bits, recount) = (told, Recount::of(&OF_TARGETS, None, told));
             }
-            self.memory.recount(at, &recount, edge.relation);
+            recount.apply(self.memory.near(at), edge.relation);
         }
         self.find_rival(at, &|rival| {
             if self.memory.is_told(rival, told::ACTIVE) {

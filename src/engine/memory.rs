@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -145,7 +145,8 @@ pub mod derived {
     pub const HEAD: usize = 9;
 }
 
-/// Sets of slots: what is to be looked at, and what is to be written.
+/// Sets of slots: what is to be looked at, and what is to be written. Those that a step works off come first, in the order
+/// in which it does: see `Memory::pop_first`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Set {
@@ -159,29 +160,27 @@ pub enum Set {
     Turned,
     /// What neighbours were told may be wrong.
     Work,
+    /// Became ready anew, unseen by its neighbours.
+    NewLife,
     /// May be stopped now.
     Stop,
     /// May be started now.
     Start,
     /// Phase, blocker or transactions may have changed.
     Tell,
+    /// A trigger listens to something in `Flipped`.
+    Listen,
     /// Derived events are due.
     Event,
     /// `up()` or `failed()` of it changed, for those that listen.
     Flipped,
-    /// A trigger listens to something in `Flipped`.
-    Listen,
-    /// Became ready anew, unseen by its neighbours.
-    NewLife,
     /// A process-less slot that has moved in this step.
     Moved,
     /// ... and wants to move again, later.
     Later,
     /// Visited by a walk.
     Seen,
-    /// Anything of it is to be written.
-    Dirty,
-    /// Its order is.
+    /// Its order is to be written.
     DirtyOrder,
     /// Its published row is.
     DirtyPublished,
@@ -190,7 +189,20 @@ pub enum Set {
     /// Has `pass`: for the number of its text row.
     Passing,
 }
-const SETS: u32 = 20;
+const SETS: u32 = 19;
+
+impl Set {
+    /// Goals only.
+    pub const PROPAGATE: u32 = (1 << Set::Work as u32) - 1;
+    /// What neighbours are told.
+    pub const REFRESH: u32 = 1 << Set::Work as u32;
+    /// What is to be written, orders first.
+    pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPublished as u32 | 1 << Set::DirtyPhase as u32;
+    /// All that a step works off.
+    pub const STEP: u32 = (1 << Set::Flipped as u32) - 1;
+}
+
+const _: () = assert!(SETS <= 32 && Set::Passing as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,6 +220,7 @@ pub enum Table {
     InstanceNext,
     /// For each entry the slot's next open one plus one.
     EntryNext,
+    /// A bit for each set that may have members, then the sets.
     Sets,
     FreeEntries,
     DirtyConditions,
@@ -245,18 +258,19 @@ pub struct Layout {
 impl Layout {
     pub fn of(geometry: Geometry, capacities: Capacities) -> Layout {
         let slots = geometry.slots();
+        // Behind the last slot there is a row that stands for all that do not exist.
         let counts = [
             1,
-            slots,
+            slots + 1,
             geometry.texts,
             capacities.conditions,
             capacities.transactions,
             capacities.entries,
             0,
-            slots,
+            slots + 1,
             geometry.instances,
             capacities.entries,
-            SETS * Bits::words(slots),
+            1 + SETS * Bits::words(slots),
             Bits::words(capacities.entries),
             Bits::words(capacities.conditions),
             Bits::words(capacities.transactions),
@@ -287,15 +301,24 @@ impl Layout {
 #[derive(Clone, Copy, Debug)]
 pub struct Memory<'a> {
     words: &'a [AtomicU32],
+    /// The tables that are read most.
+    slots: &'a [[AtomicU32; slot::ROW]],
+    derived: &'a [Derived],
     pub layout: Layout,
 }
+
+/// What is derived of one slot.
+pub type Derived = [AtomicU32; derived::ROW];
 
 impl<'a> Memory<'a> {
     /// `None` if it is too small or belongs to something else. Puts back what an unfinished step changed, and clears what
     /// is derived. Says whether there was a predecessor.
     pub fn open(image: &Image<'_>, layout: Layout, words: &'a [AtomicU32]) -> Option<(Memory<'a>, bool)> {
         let words = words.get(..layout.end())?;
-        let memory = Memory { words, layout };
+        let table =
+            |table: Table| words.get(layout.start(table)..layout.starts[table as usize + 1]).unwrap_or_default();
+        let (slots, derived) = (table(Table::Slots).as_chunks().0, table(Table::Derived).as_chunks().0);
+        let memory = Memory { words, slots, derived, layout };
         let belongs = [
             VERSION,
             image.header(header::CRC),
@@ -387,9 +410,7 @@ impl<'a> Memory<'a> {
         let at = self.layout.start(Table::Log) + used;
         self.set(at, row as u32);
         self.set(at + 1, length as u32);
-        for word in 0..length {
-            self.set(at + 2 + word, self.get(row + word));
-        }
+        self.copy(row, at + 2, length);
         compiler_fence(Ordering::SeqCst);
         self.set(LOG_LENGTH, (used + 2 + length) as u32);
         compiler_fence(Ordering::SeqCst);
@@ -405,12 +426,17 @@ impl<'a> Memory<'a> {
             if length == 0 || row + length > log {
                 break;
             }
-            for word in 0..length {
-                self.set(row + word, self.get(at + 2 + word));
-            }
+            self.copy(at + 2, row, length);
             at += 2 + length;
         }
         self.commit();
+    }
+
+    fn copy(&self, from: usize, to: usize, length: usize) {
+        let words = |at: usize| self.words.get(at..at + length).unwrap_or_default();
+        for (to, from) in words(to).iter().zip(words(from)) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     fn clear_stamps(&self) {
@@ -435,7 +461,13 @@ impl<'a> Memory<'a> {
     /// A fact about a slot.
     #[inline(never)]
     pub fn slot(&self, at: SlotId, field: usize) -> u32 {
-        self.word(Table::Slots, at.0, field)
+        self.facts(at)[field].load(Ordering::Relaxed)
+    }
+
+    /// The facts about a slot.
+    #[inline(always)]
+    pub fn facts(&self, at: SlotId) -> &'a [AtomicU32; slot::ROW] {
+        &self.slots[at.index().min(self.slots.len() - 1)]
     }
 
     pub fn put_slot(&self, at: SlotId, field: usize, value: u32) {
@@ -472,12 +504,18 @@ impl<'a> Memory<'a> {
     /// A derived word of a slot.
     #[inline(never)]
     pub fn derived(&self, at: SlotId, field: usize) -> u32 {
-        self.word(Table::Derived, at.0, field)
+        self.near(at)[field].load(Ordering::Relaxed)
     }
 
     #[inline(never)]
     pub fn set_derived(&self, at: SlotId, field: usize, value: u32) {
-        self.set(self.row(Table::Derived, at.0) + field, value);
+        self.near(at)[field].store(value, Ordering::Relaxed);
+    }
+
+    /// All that is derived of a slot.
+    #[inline(always)]
+    pub fn near(&self, at: SlotId) -> &'a Derived {
+        &self.derived[at.index().min(self.derived.len() - 1)]
     }
 
     /// Two words of a row as a time, the low one first.
@@ -520,39 +558,70 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn bits(&self, set: Set) -> Bits<'a> {
+    fn bits(&self, set: usize) -> Bits<'a> {
         self.bits_at(self.set_start(set), self.layout.geometry.slots())
     }
 
-    fn set_start(&self, set: Set) -> usize {
-        self.layout.start(Table::Sets) + set as usize * self.layout.set_words as usize
+    fn set_start(&self, set: usize) -> usize {
+        self.layout.start(Table::Sets) + 1 + set * self.layout.set_words as usize
     }
 
+    /// The sets that may have members, a bit each.
+    fn filled(&self) -> u32 {
+        self.get(self.layout.start(Table::Sets))
+    }
+
+    fn set_filled(&self, filled: u32) {
+        self.set(self.layout.start(Table::Sets), filled);
+    }
+
+    #[inline(never)]
     pub fn insert(&self, set: Set, slot: SlotId) {
-        self.bits(set).insert(slot.0);
+        self.bits(set as usize).insert(slot.0);
+        self.set_filled(self.filled() | 1 << set as u32);
     }
 
     /// Takes it out; says whether it was in.
     pub fn remove(&self, set: Set, slot: SlotId) -> bool {
-        self.bits(set).remove(slot.0)
+        self.filled() >> set as u32 & 1 == 1 && self.bits(set as usize).remove(slot.0)
     }
 
     pub fn contains(&self, set: Set, slot: SlotId) -> bool {
-        self.bits(set).contains(slot.0)
+        self.bits(set as usize).contains(slot.0)
+    }
+
+    /// Takes the lowest out of the first of these sets that has any: the set's number, and the slot.
+    #[inline(never)]
+    pub fn pop_first(&self, sets: u32) -> Option<(u32, SlotId)> {
+        loop {
+            let filled = self.filled();
+            if filled & sets == 0 {
+                return None;
+            }
+            let set = (filled & sets).trailing_zeros();
+            let members = self.bits(set as usize);
+            let lowest = members.pop();
+            if members.is_empty() {
+                self.set_filled(filled & !(1 << set));
+            }
+            if let Some(slot) = lowest {
+                return Some((set, SlotId(slot)));
+            }
+        }
     }
 
     /// Takes out the lowest.
     pub fn pop(&self, set: Set) -> Option<SlotId> {
-        if self.is_empty(set) { None } else { self.bits(set).pop().map(SlotId) }
+        self.pop_first(1 << set as u32).map(|(_, slot)| slot)
     }
 
     pub fn is_empty(&self, set: Set) -> bool {
-        self.get(self.set_start(set)) == 0
+        self.bits(set as usize).is_empty()
     }
 
     /// How many are below this one.
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
-        self.bits(set).rank(slot.0)
+        self.bits(set as usize).rank(slot.0)
     }
 
     pub fn free_entries(&self) -> Bits<'a> {

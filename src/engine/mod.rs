@@ -265,25 +265,48 @@ impl<'a> Engine<'a> {
 
     /// Everything that follows from what was taken: goals, neighbours, transitions, what is told, derived events.
     fn run(&mut self) {
-        loop {
-            self.settle();
-            if let Some(at) = self.memory.pop(Set::Tell) {
-                self.tell(at);
-            } else if let Some(at) = self.memory.pop(Set::Listen) {
-                // What comes of it, and of derived events, belongs to no transaction.
-                self.cause = Cause::Nothing;
-                self.listen(at);
-                if self.memory.is_empty(Set::Listen) {
-                    while self.memory.pop(Set::Flipped).is_some() {}
+        self.work_off(Set::STEP);
+        while self.memory.pop(Set::Moved).is_some() {}
+    }
+
+    /// Until these sets are empty: each time the lowest slot of the first that is not. So every transition is asked for
+    /// when goals and neighbours are settled, what is shown follows when nothing moves any more, and events come last.
+    fn work_off(&mut self, sets: u32) {
+        const GOAL: u32 = Set::Goal as u32;
+        const FALL: u32 = Set::Fall as u32;
+        const RISE: u32 = Set::Rise as u32;
+        const TURNED: u32 = Set::Turned as u32;
+        const WORK: u32 = Set::Work as u32;
+        const NEW_LIFE: u32 = Set::NewLife as u32;
+        const STOP: u32 = Set::Stop as u32;
+        const START: u32 = Set::Start as u32;
+        const TELL: u32 = Set::Tell as u32;
+        const LISTEN: u32 = Set::Listen as u32;
+        while let Some((set, at)) = self.memory.pop_first(sets) {
+            match set {
+                GOAL => self.look_at_goal(at),
+                FALL => self.turn_if(at, false),
+                RISE => self.turn_if(at, true),
+                TURNED => self.look_at_turned(at),
+                WORK => self.refresh(at),
+                NEW_LIFE => self.tell_new_life(at),
+                STOP => self.try_stop(at),
+                START => self.try_start(at),
+                TELL => self.tell(at),
+                LISTEN => {
+                    // What comes of it, and of derived events, belongs to no transaction.
+                    self.cause = Cause::Nothing;
+                    self.listen(at);
+                    if self.memory.is_empty(Set::Listen) {
+                        while self.memory.pop(Set::Flipped).is_some() {}
+                    }
                 }
-            } else if let Some(at) = self.memory.pop(Set::Event) {
-                self.cause = Cause::Nothing;
-                self.take_events(at);
-            } else {
-                break;
+                _ => {
+                    self.cause = Cause::Nothing;
+                    self.take_events(at);
+                }
             }
         }
-        while self.memory.pop(Set::Moved).is_some() {}
     }
 
     /// A slot's phase, blocker and transactions, after everything has settled.
@@ -297,11 +320,13 @@ impl<'a> Engine<'a> {
             self.memory.insert(Set::DirtyPhase, at);
             self.raise(at, Self::events_of(old, new));
         }
-        if self.look_at_blocker(at) {
+        if self.look_at_blocker(at, new) {
             self.mark_published(at);
         }
-        self.settle_entries(at);
-        self.free_if_idle(at);
+        self.settle_entries(at, new);
+        if at.0 >= self.services() {
+            self.free_if_idle(at, new);
+        }
     }
 
     fn told_phase(&self, at: SlotId) -> Phase {

@@ -5,7 +5,7 @@
 
 use super::Engine;
 use super::memory::{Set, machine, slot};
-use super::slot::{Counter, state, told};
+use super::slot::{Counter, Delta, PULLS, state, told};
 use super::transaction::Wanted;
 use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
@@ -34,68 +34,57 @@ impl Engine<'_> {
         }
     }
 
-    /// Runs until no goal changes. With `marks`, conflicts lay and lift marks; without, they are as the facts say.
-    pub(super) fn propagate(&mut self, marks: bool) {
-        loop {
-            if let Some(at) = self.memory.pop(Set::Goal) {
-                match (self.memory.is_told(at, told::GOAL), self.wants_up(at)) {
-                    (false, true) if self.has_rivals(at) => self.memory.insert(Set::Rise, at),
-                    (false, true) => self.turn(at, true, marks),
-                    (true, false) => self.memory.insert(Set::Fall, at),
-                    (false, false) | (true, true) => {}
-                }
-            } else if let Some(at) = self.memory.pop(Set::Fall) {
-                if self.memory.is_told(at, told::GOAL) && !self.wants_up(at) {
-                    self.turn(at, false, marks);
-                }
-            } else if let Some(at) = self.memory.pop(Set::Rise) {
-                if !self.memory.is_told(at, told::GOAL) && self.wants_up(at) {
-                    self.turn(at, true, marks);
-                }
-            } else {
-                break;
-            }
+    /// A goal that may have changed.
+    pub(super) fn look_at_goal(&mut self, at: SlotId) {
+        let bits = self.memory.told(at);
+        match (bits & told::GOAL != 0, self.wants_up(at)) {
+            (false, true) if bits & told::RIVALS != 0 => self.memory.insert(Set::Rise, at),
+            (false, true) => self.turn(at, true),
+            (true, false) => self.memory.insert(Set::Fall, at),
+            (false, false) | (true, true) => {}
         }
-        while let Some(at) = self.memory.pop(Set::Turned) {
-            let bits = self.memory.told(at);
-            let (now, before) = (bits & told::GOAL != 0, bits & told::GOAL_BEFORE != 0);
-            if now == before {
-                continue;
-            }
-            self.memory.set_told(at, bits ^ told::GOAL_BEFORE);
+    }
+
+    /// One that is to fall or to rise, if that is still so.
+    pub(super) fn turn_if(&mut self, at: SlotId, up: bool) {
+        if self.memory.is_told(at, told::GOAL) != up && self.wants_up(at) == up {
+            self.turn(at, up);
+        }
+    }
+
+    /// A goal that has changed in this step, perhaps back again.
+    pub(super) fn look_at_turned(&mut self, at: SlotId) {
+        let bits = self.memory.told(at);
+        let (now, before) = (bits & told::GOAL != 0, bits & told::GOAL_BEFORE != 0);
+        if now == before {
+            return;
+        }
+        self.memory.set_told(at, bits ^ told::GOAL_BEFORE);
+        if self.live_triggers && now {
             // A goal that rises again leaves `failed` and `skipped`, not `done`.
-            if marks && now && matches!(self.phase(at), Phase::Failed | Phase::Skipped) {
+            if matches!(self.phase(at), Phase::Failed | Phase::Skipped) {
                 self.forgive(at);
             }
-            if marks && now {
-                let held = Holds(self.memory.slot(at, slot::HOLDS)).held();
-                self.join(at, if held { Wanted::Any } else { Wanted::Pulled });
-            }
-            self.memory.insert(Set::Work, at);
-            self.mark_published(at);
+            let held = Holds(self.memory.slot(at, slot::HOLDS)).held();
+            self.join(at, if held { Wanted::Any } else { Wanted::Pulled });
         }
+        self.memory.insert(Set::Work, at);
+        self.mark_published(at);
     }
 
-    fn has_rivals(&self, at: SlotId) -> bool {
-        self.edges(at).only(Relation::Conflicts).next().is_some()
-    }
-
-    fn turn(&mut self, at: SlotId, up: bool, marks: bool) {
+    fn turn(&mut self, at: SlotId, up: bool) {
         self.memory.set_told(at, self.memory.told(at) ^ told::GOAL);
         self.memory.insert(Set::Turned, at);
+        let pull = Delta::of(Counter::Pulls, up);
         for edge in self.edges(at) {
-            match edge.relation {
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains => {
-                    if self.memory.count(edge.slot, Counter::Pulls, up) {
-                        self.memory.insert(Set::Goal, edge.slot);
-                        self.memory.insert(Set::Tell, edge.slot);
-                        self.mark_published(edge.slot);
-                    }
-                }
-                Relation::Conflicts | Relation::After | Relation::Observes | Relation::Listens => {}
+            if edge.relation.is_in(PULLS) && pull.add_to(self.memory.near(edge.slot)) {
+                self.memory.insert(Set::Goal, edge.slot);
+                self.memory.insert(Set::Tell, edge.slot);
+                self.mark_published(edge.slot);
             }
         }
-        if marks {
+        // While derived state is made anew, marks are as the facts say.
+        if self.live_triggers && self.memory.is_told(at, told::RIVALS) {
             self.mark_rivals(at, up);
         }
     }

@@ -6,6 +6,7 @@ use super::slot::{Counter, FOLLOWS, HARD, ORDERED, SETTLES, state, told};
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
 use crate::board::published::{Blocker, ConditionRow, PublishedRow};
+use crate::database::image::Edges;
 use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::{Order, SlotId};
@@ -14,22 +15,21 @@ use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
 impl Engine<'_> {
     pub(super) fn mark_published(&self, at: SlotId) {
         self.memory.insert(Set::DirtyPublished, at);
-        self.memory.insert(Set::Dirty, at);
     }
 
     pub(super) fn mark_order(&self, at: SlotId) {
         self.memory.insert(Set::DirtyOrder, at);
-        self.memory.insert(Set::Dirty, at);
     }
 
     /// The next slot of which something is to be written, each once.
     pub fn take_dirty(&mut self) -> Option<Dirty> {
-        let at = self.memory.pop(Set::Dirty)?;
+        let (first, at) = self.memory.pop_first(Set::DIRTY)?;
+        let is = |set: Set| first == set as u32 || self.memory.remove(set, at);
         Some(Dirty {
             slot: at,
-            order: self.memory.remove(Set::DirtyOrder, at),
-            published: self.memory.remove(Set::DirtyPublished, at),
-            phase: self.memory.remove(Set::DirtyPhase, at),
+            order: is(Set::DirtyOrder),
+            published: is(Set::DirtyPublished),
+            phase: is(Set::DirtyPhase),
         })
     }
 
@@ -121,15 +121,15 @@ impl Engine<'_> {
     }
 
     /// Finds anew what keeps the slot from its goal; says whether that changed.
-    pub(super) fn look_at_blocker(&mut self, at: SlotId) -> bool {
-        let (code, slot) = self.find_blocker(at).to_words();
+    pub(super) fn look_at_blocker(&mut self, at: SlotId, phase: Phase) -> bool {
+        let (code, slot) = self.find_blocker(at, phase).to_words();
         let word = code << 28 | slot;
         let changed = self.memory.derived(at, derived::BLOCKER) != word;
         self.memory.set_derived(at, derived::BLOCKER, word);
         changed
     }
 
-    fn find_blocker(&self, at: SlotId) -> Blocker {
+    fn find_blocker(&self, at: SlotId, phase: Phase) -> Blocker {
         if !self.lives(at) {
             return Blocker::Nothing;
         }
@@ -141,7 +141,7 @@ impl Engine<'_> {
         if bits & told::ACTIVE != 0 && self.memory.state(at) & state::RESTART_WANTED != 0 {
             return self.bound_source(at).map_or(Blocker::Ordered, Blocker::DependentStops);
         }
-        match self.phase(at) {
+        match phase {
             Phase::Up | Phase::Failed | Phase::Skipped | Phase::Done => Blocker::Nothing,
             Phase::Starting | Phase::Restarting | Phase::Stopping => Blocker::Ordered,
             Phase::Down => {
@@ -173,55 +173,61 @@ impl Engine<'_> {
         }
     }
 
-    /// The first target, from the one found last time on, that a start waits for. Targets come up roughly in their order,
-    /// so that all searches of one start together cost about one pass over its edges.
+    /// The last target that a start waits for.
     fn find_target(&self, at: SlotId, hard: bool) -> Option<SlotId> {
-        let waits = |edge: &Edge| {
-            let bits = self.memory.told(edge.slot);
-            match hard {
-                true => edge.relation.is_in(HARD) && bits & told::START_OK == 0,
-                false => edge.relation.is_in(SETTLES) && bits & told::UNDER_WAY != 0,
-            }
-        };
-        let find = |skip: usize| self.edges(at).enumerate().skip(skip).find(|(_, edge)| waits(edge));
-        let (place, edge) = find(self.memory.derived(at, derived::CURSOR) as usize).or_else(|| find(0))?;
-        self.memory.set_derived(at, derived::CURSOR, place as u32);
-        Some(edge.slot)
+        let (relations, bit, is) = if hard { (HARD, told::START_OK, false) } else { (SETTLES, told::UNDER_WAY, true) };
+        self.find_last(at, self.edges(at), &|edge| {
+            let waits = edge.relation.is_in(relations) && self.memory.is_told(edge.slot, bit) == is;
+            waits.then_some(edge.slot)
+        })
     }
 
-    /// The first source that a stop (or, `going`, a start) waits for.
+    /// The last source that a stop (or, `going`, a start) waits for.
     fn find_dependent(&self, at: SlotId, going: bool) -> Option<SlotId> {
-        let holds_up = |relation: Relation, source: SlotId| {
-            let bit = match (relation.is_in(FOLLOWS), going) {
-                (true, false) => told::ACTIVE,
-                (false, false) if relation.is_in(ORDERED) => told::GOING,
-                (true, true) => told::GOING,
-                (false, _) => return false,
-            };
-            self.memory.is_told(source, bit)
-        };
-        let from = self.memory.derived(at, derived::CURSOR);
-        let (place, source) = self.find_source(at, from, &holds_up).or_else(|| self.find_source(at, 0, &holds_up))?;
-        self.memory.set_derived(at, derived::CURSOR, place);
-        Some(source)
-    }
-
-    /// The first source from this place on of which something is so, and its place.
-    pub(super) fn find_source(
-        &self,
-        at: SlotId,
-        from: u32,
-        is: &dyn Fn(Relation, SlotId) -> bool,
-    ) -> Option<(u32, SlotId)> {
         if at.0 >= self.services() {
             return None;
         }
-        for (place, edge) in self.image.reverse(at).enumerate().skip(from as usize) {
-            let mut sources = self.live(edge.slot);
-            while let Some(source) = sources.next(self) {
-                if is(edge.relation, source) {
-                    return Some((place as u32, source));
+        self.find_last(at, self.image.reverse(at), &|edge| {
+            let bit = match (edge.relation.is_in(FOLLOWS), going) {
+                (true, false) => told::ACTIVE,
+                (false, false) if edge.relation.is_in(ORDERED) => told::GOING,
+                (true, true) => told::GOING,
+                (false, _) => return None,
+            };
+            self.live_source(edge.slot, &|source| self.memory.is_told(source, bit))
+        })
+    }
+
+    /// The last of these edges by which something is waited for. The search goes on backwards where it ended last time, and
+    /// begins again only if it finds nothing: neighbours come up roughly in their order, so the last one stays what is
+    /// waited for, and all searches of one start together cost about one pass.
+    fn find_last(&self, at: SlotId, edges: Edges<'_>, waits: &dyn Fn(Edge) -> Option<SlotId>) -> Option<SlotId> {
+        for skip in [self.memory.derived(at, derived::CURSOR), 0] {
+            let mut left = edges.clone().but_last(skip);
+            while let Some(edge) = left.next_back() {
+                if let Some(end) = waits(edge) {
+                    self.memory.set_derived(at, derived::CURSOR, edges.len() - left.len() - 1);
+                    return Some(end);
                 }
+            }
+        }
+        None
+    }
+
+    /// The first source of which something is so.
+    pub(super) fn find_source(&self, at: SlotId, is: &dyn Fn(Relation, SlotId) -> bool) -> Option<SlotId> {
+        if at.0 >= self.services() {
+            return None;
+        }
+        self.image.reverse(at).find_map(|edge| self.live_source(edge.slot, &|source| is(edge.relation, source)))
+    }
+
+    /// The first of what an edge's end stands for of which something is so.
+    fn live_source(&self, end: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
+        let mut sources = self.live(end);
+        while let Some(source) = sources.next(self) {
+            if is(source) {
+                return Some(source);
             }
         }
         None

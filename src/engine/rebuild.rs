@@ -26,6 +26,9 @@ impl Engine<'_> {
                 self.link_instance(at);
             }
         }
+        for at in slots() {
+            self.define(at);
+        }
         for index in 0..layout.capacities.conditions {
             if everything && self.memory.condition(index, condition::VALUE) != 0 {
                 self.conditions_used = index + 1;
@@ -41,7 +44,7 @@ impl Engine<'_> {
                 self.memory.insert(Set::Goal, at);
             }
         }
-        self.propagate(false);
+        self.work_off(Set::PROPAGATE);
         for at in slots() {
             if self.lives(at) {
                 self.look_at_while(at);
@@ -49,7 +52,7 @@ impl Engine<'_> {
                 self.memory.insert(Set::Work, at);
             }
         }
-        self.refresh_all();
+        self.work_off(Set::REFRESH);
         self.heard = self.heard_events();
         self.live_triggers = true;
         for at in slots() {
@@ -57,7 +60,7 @@ impl Engine<'_> {
             if !shown {
                 continue;
             }
-            self.look_at_blocker(at);
+            self.look_at_blocker(at, self.phase(at));
             self.mark_published(at);
             if everything {
                 self.mark_order(at);

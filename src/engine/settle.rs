@@ -1,46 +1,23 @@
 //! Settle: what a slot is to its neighbours is told along its edges, and every transition that is allowed now is asked for
 //! now, stops before starts, in slot order.
 
+use core::sync::atomic::Ordering;
+
 use super::Engine;
 use super::expression::{Role, Value};
-use super::memory::{Set, derived, slot};
-use super::slot::{BINDS, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, Recount, state, told};
+use super::memory::{Derived, Set, derived, slot};
+use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use super::transaction::{Cause, Wanted};
-use crate::database::service::flags;
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
-use crate::lang::definition::Kind;
 
 impl Engine<'_> {
-    /// Runs goals, neighbours and transitions until nothing may move.
-    pub(super) fn settle(&mut self) {
-        loop {
-            self.propagate(true);
-            self.refresh_all();
-            if let Some(at) = self.memory.pop(Set::NewLife) {
-                self.tell_new_life(at);
-            } else if let Some(at) = self.memory.pop(Set::Stop) {
-                self.try_stop(at);
-            } else if let Some(at) = self.memory.pop(Set::Start) {
-                self.try_start(at);
-            } else {
-                break;
-            }
-        }
-    }
-
-    pub(super) fn refresh_all(&mut self) {
-        while let Some(at) = self.memory.pop(Set::Work) {
-            self.refresh(at);
-        }
-    }
-
     pub(super) fn is_bundle(&self, at: SlotId) -> bool {
-        self.image.flags(self.record(at)) & 0xff == Kind::Bundle as u32
+        self.memory.is_told(at, told::BUNDLE)
     }
 
     fn is_oneshot(&self, at: SlotId) -> bool {
-        self.image.flags(self.record(at)) & 0xff == Kind::Oneshot as u32
+        self.memory.is_told(at, told::ONESHOT)
     }
 
     /// The phase as facts and counters have it.
@@ -86,18 +63,19 @@ impl Engine<'_> {
             return 0;
         }
         let memory = &self.memory;
+        let has = |counter| memory.counter(at, counter) > 0;
         let facts = memory.state(at);
         let bits = memory.told(at);
-        let bundle = self.is_bundle(at);
+        let bundle = bits & told::BUNDLE != 0;
         let process = self.process(at);
         let phase = self.phase(at);
         let goal_up = bits & told::GOAL != 0;
         let active = if bundle { facts & state::VIRTUAL_UP != 0 } else { process.active() };
         let ordered_down = active && !bundle && !process.wished_up();
         let gate = self.gate(at);
-        let lost = memory.counter(at, Counter::Lost) > 0 || bits & told::BROKEN != 0;
+        let lost = bits & told::BROKEN != 0 || has(Counter::Lost);
         let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
-        let restart_wanted = facts & state::RESTART_WANTED != 0 && active;
+        let restart_wanted = facts & state::RESTART_WANTED != 0;
 
         let by_command = facts & state::RESTART != 0
             && facts & state::RETRIED == 0
@@ -109,36 +87,34 @@ impl Engine<'_> {
             Phase::Stopping => (0, goal_up),
             Phase::Up => (told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT, false),
             Phase::Restarting => (told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT, !bundle && by_command),
-            Phase::Waiting if gate != Value::On => (0, memory.counter(at, Counter::Observed) > 0),
-            Phase::Waiting => (0, memory.counter(at, Counter::Hopeless) == 0),
+            Phase::Waiting if gate != Value::On => (0, has(Counter::Observed)),
+            Phase::Waiting => (0, !has(Counter::Hopeless)),
         };
         if must_stop || ordered_down || !active {
             is &= !(told::START_OK | told::KEEP_OK);
         }
-        if restart_wanted {
+        let restarts = restart_wanted && active;
+        if restarts {
             is &= !told::START_OK;
         }
-        if self.is_oneshot(at) && (restart_wanted || phase == Phase::Restarting) {
+        if bits & told::ONESHOT != 0 && (restarts || phase == Phase::Restarting) {
             is &= !told::KEEP_OK;
         }
         // Up, a bundle has passed its soft waits: they are not taken again in that life.
-        let settling = bundle && goal_up && phase != Phase::Up && memory.counter(at, Counter::Unsettled) > 0;
-        let essential = self.image.flags(self.record(at)) & flags::ESSENTIAL != 0;
-        for (bit, so) in [
-            (told::ACTIVE, active),
-            (told::MUST_STOP, must_stop),
-            (told::GOING, must_stop || ordered_down),
-            (told::UNDER_WAY, under_way || restart_wanted || must_stop && goal_up || settling),
-            (told::LEAVING, !goal_up && (active || phase == Phase::Stopping)),
-            (told::MISSING, phase != Phase::Up && essential),
-        ] {
-            is |= if so { bit } else { 0 };
-        }
+        let settling = bundle && goal_up && phase != Phase::Up && has(Counter::Unsettled);
+        let mut add = |bit: u32, so: bool| is |= if so { bit } else { 0 };
+        add(told::ACTIVE, active);
+        add(told::MUST_STOP, must_stop);
+        add(told::GOING, must_stop || ordered_down);
+        add(told::UNDER_WAY, under_way || restarts || must_stop && goal_up || settling);
+        add(told::LEAVING, !goal_up && (active || phase == Phase::Stopping));
+        add(told::MISSING, phase != Phase::Up && bits & told::ESSENTIAL != 0);
+        add(told::RESTARTING, restart_wanted);
         is
     }
 
     /// Tells the neighbours what has changed of this slot.
-    fn refresh(&mut self, at: SlotId) {
+    pub(super) fn refresh(&mut self, at: SlotId) {
         let old = self.memory.told(at);
         let new = old & !told::COMPUTED | self.compute(at);
         let changed = old ^ new;
@@ -148,28 +124,27 @@ impl Engine<'_> {
             let follows = self.cause == Cause::Restart && changed & new & told::GOING != 0 && new & told::GOAL != 0;
             self.join(at, if follows { Wanted::Up } else { Wanted::Any });
         }
-        if new & told::MUST_STOP != 0 || self.memory.state(at) & state::RESTART_WANTED != 0 {
+        if new & (told::MUST_STOP | told::RESTARTING) != 0 {
             self.memory.insert(Set::Stop, at);
         }
         if new & (told::GOAL | told::ACTIVE) == told::GOAL {
             self.memory.insert(Set::Start, at);
         }
-        for (bit, total) in [
-            (told::UNDER_WAY, &mut self.under_way),
-            (told::LEAVING, &mut self.leaving),
-            (told::MISSING, &mut self.missing),
-        ] {
-            if changed & bit != 0 {
-                *total = if new & bit != 0 { *total + 1 } else { total.saturating_sub(1) };
-            }
+        if changed & (told::UNDER_WAY | told::LEAVING | told::MISSING) != 0 {
+            let count = |total: &mut u32, bit: u32| {
+                *total = total.saturating_add(u32::from(new & bit != 0)).saturating_sub(u32::from(old & bit != 0));
+            };
+            count(&mut self.under_way, told::UNDER_WAY);
+            count(&mut self.leaving, told::LEAVING);
+            count(&mut self.missing, told::MISSING);
         }
         if changed & (told::ACTIVE | told::GOING) != 0 {
-            let recount = Recount::of(&OF_SOURCES, Some(old), new);
+            let mut recount = Recount::of(&OF_SOURCES, Some(old), new);
             for edge in self.edges(at) {
-                self.tell_target(at, edge.slot, edge.relation, &recount);
+                self.tell_target(at, edge.slot, edge.relation, &mut recount);
             }
         }
-        if changed & told::ACTIVE != 0 {
+        if changed & told::ACTIVE != 0 && new & told::RIVALS != 0 {
             self.find_rival(at, &|rival| {
                 self.memory.count(rival, Counter::Rivals, new & told::ACTIVE != 0);
                 self.memory.insert(Set::Start, rival);
@@ -179,73 +154,67 @@ impl Engine<'_> {
         }
         const FOR_SOURCES: u32 =
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
-        if changed & FOR_SOURCES != 0 {
-            let recount = Recount::of(&OF_TARGETS, Some(old), new);
-            self.find_source(at, 0, &|relation, source| {
-                self.tell_source(at, source, relation, &recount, old, new);
-                false
-            });
-        }
-    }
-
-    fn tell_target(&self, at: SlotId, target: SlotId, relation: Relation, recount: &Recount) {
-        let memory = &self.memory;
-        let mut crossed = memory.recount(target, recount, relation);
-        match relation {
-            // A restart in place waits for some of them, not for all.
-            Relation::Needs | Relation::Binds | Relation::Contains => {
-                crossed |= memory.state(target) & state::RESTART_WANTED != 0;
-            }
-            Relation::NeedsToStart
-            | Relation::Wants
-            | Relation::After
-            | Relation::Observes
-            | Relation::Conflicts
-            | Relation::Listens => {}
-        }
-        if crossed {
-            memory.insert(Set::Stop, target);
-            memory.insert(Set::Start, target);
-            memory.insert(Set::Tell, target);
-        } else if self.blocked_by(target, at) {
-            memory.insert(Set::Tell, target);
-        }
-    }
-
-    fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, recount: &Recount, old: u32, new: u32) {
-        if relation == Relation::Conflicts {
-            return;
-        }
-        let memory = &self.memory;
-        let changed = old ^ new;
-        let crossed = memory.recount(source, recount, relation);
-        if changed & (told::UP | told::FAILED) != 0 {
-            if relation == Relation::Observes {
-                self.look_at_while(source);
-            } else if relation == Relation::Listens && self.live_triggers {
-                memory.insert(Set::Flipped, at);
-                memory.insert(Set::Listen, source);
-            }
-        }
-        if changed & new & told::START_OK != 0 {
-            match relation {
-                Relation::Binds => self.look_at_binds(source),
-                Relation::Contains => {
-                    self.pass_on_ready(at, source);
+        if changed & FOR_SOURCES != 0 && at.0 < self.services() {
+            let mut recount = Recount::of(&OF_TARGETS, Some(old), new);
+            for edge in self.image.reverse(at) {
+                let mut sources = self.live(edge.slot);
+                while let Some(source) = sources.next(self) {
+                    self.tell_source(at, source, edge.relation, &mut recount, old, new);
                 }
-                _ => {}
             }
+        }
+    }
+
+    #[inline(always)]
+    fn tell_target(&self, at: SlotId, target: SlotId, relation: Relation, recount: &mut Recount) {
+        let memory = &self.memory;
+        let row = memory.near(target);
+        let bits = row[derived::TOLD].load(Ordering::Relaxed);
+        let mut crossed = recount.apply(row, relation);
+        // A restart in place waits for some of those that follow it, not for all.
+        crossed |= bits & told::RESTARTING != 0 && relation.is_in(FOLLOWS);
+        // Nothing else waits for its sources.
+        let stops = bits & (told::MUST_STOP | told::RESTARTING) != 0;
+        if crossed && (stops || bits & (told::GOAL | told::ACTIVE) == told::GOAL) {
+            memory.insert(if stops { Set::Stop } else { Set::Start }, target);
+            memory.insert(Set::Tell, target);
+        } else if is_blocked_by(row, at) {
+            memory.insert(Set::Tell, target);
+        }
+    }
+
+    #[inline(always)]
+    fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, recount: &mut Recount, old: u32, new: u32) {
+        let memory = &self.memory;
+        let row = memory.near(source);
+        let crossed = recount.apply(row, relation);
+        if !relation.is_in(COUNTED) {
+            self.tell_otherwise(at, source, relation, old ^ new, new);
         }
         if crossed {
             memory.insert(Set::Work, source);
-        } else if self.blocked_by(source, at) {
+        } else if is_blocked_by(row, at) {
             memory.insert(Set::Tell, source);
         }
     }
 
-    fn blocked_by(&self, at: SlotId, by: SlotId) -> bool {
-        let word = self.memory.derived(at, derived::BLOCKER);
-        word != 0 && word & 0x0fff_ffff == by.0
+    /// What a source by this relation goes by, beside what it counts.
+    #[inline(never)]
+    fn tell_otherwise(&self, at: SlotId, source: SlotId, relation: Relation, changed: u32, new: u32) {
+        let flipped = changed & (told::UP | told::FAILED) != 0;
+        let ready = changed & new & told::START_OK != 0;
+        match relation {
+            Relation::Observes if flipped => self.look_at_while(source),
+            Relation::Listens if flipped && self.live_triggers => {
+                self.memory.insert(Set::Flipped, at);
+                self.memory.insert(Set::Listen, source);
+            }
+            Relation::Binds if ready => self.look_at_binds(source),
+            Relation::Contains if ready => {
+                self.pass_on_ready(at, source);
+            }
+            _ => {}
+        }
     }
 
     /// Whether something it binds to became ready after its own current life began.
@@ -266,8 +235,8 @@ impl Engine<'_> {
     }
 
     /// This slot became ready anew without its neighbours having seen it go: what binds to it has to look.
-    fn tell_new_life(&mut self, at: SlotId) {
-        self.find_source(at, 0, &|relation, source| {
+    pub(super) fn tell_new_life(&mut self, at: SlotId) {
+        self.find_source(at, &|relation, source| {
             if relation == Relation::Binds {
                 self.look_at_binds(source);
             } else if relation == Relation::Contains && self.pass_on_ready(at, source) {
@@ -287,7 +256,7 @@ impl Engine<'_> {
         newer
     }
 
-    fn try_stop(&mut self, at: SlotId) {
+    pub(super) fn try_stop(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
         if bits & told::MUST_STOP == 0 {
             if self.memory.state(at) & state::RESTART_WANTED != 0 {
@@ -322,16 +291,21 @@ impl Engine<'_> {
         let following = if self.is_oneshot(at) { FOLLOWS } else { BINDS };
         let follows =
             |relation: Relation, source| relation.is_in(following) && self.memory.is_told(source, told::ACTIVE);
-        self.find_source(at, 0, &follows).map(|(_, source)| source)
+        self.find_source(at, &follows)
     }
 
-    fn try_start(&mut self, at: SlotId) {
+    pub(super) fn try_start(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
         if bits & (told::GOAL | told::ACTIVE) != told::GOAL || self.phase(at) != Phase::Waiting {
             return;
         }
-        let counters = [Counter::Unmet, Counter::Unsettled, Counter::Rivals, Counter::Leaving];
-        if self.gate(at) != Value::On || counters.iter().any(|counter| self.memory.counter(at, *counter) > 0) {
+        let has = |counter| self.memory.counter(at, counter) > 0;
+        if self.gate(at) != Value::On
+            || has(Counter::Unmet)
+            || has(Counter::Unsettled)
+            || has(Counter::Rivals)
+            || has(Counter::Leaving)
+        {
             return;
         }
         if self.is_bundle(at) {
@@ -382,8 +356,7 @@ impl Engine<'_> {
         }
         self.look_at_binds(at);
         self.memory.insert(Set::Work, at);
-        self.memory.insert(Set::DirtyOrder, at);
-        self.memory.insert(Set::Dirty, at);
+        self.mark_order(at);
     }
 
     /// A start by other means than a trigger uses up the latches; a trigger has done so when it fired.
@@ -393,4 +366,11 @@ impl Engine<'_> {
             self.memory.put_slot(at, slot::LATCH_STOP, 0);
         }
     }
+}
+
+/// Whether what is shown as its blocker is this one.
+#[inline(always)]
+fn is_blocked_by(row: &Derived, by: SlotId) -> bool {
+    let word = row[derived::BLOCKER].load(Ordering::Relaxed);
+    word != 0 && word & 0x0fff_ffff == by.0
 }

@@ -1,6 +1,8 @@
 //! One slot: its facts as bits, its counters, and the pure function from facts to phase.
 
-use super::memory::{Memory, Table, derived, slot};
+use core::sync::atomic::Ordering;
+
+use super::memory::{Derived, Memory, derived, slot};
 use crate::board::reports::State;
 use crate::graph::{Phase, Relation};
 use crate::ident::SlotId;
@@ -69,37 +71,55 @@ pub mod told {
     pub const EVENT_SHIFT: u32 = 16;
     /// See `EVENT_SHIFT`.
     pub const EVENTS: u32 = 0x1f << EVENT_SHIFT;
+    /// It can ever be up: a service that is no template, or an instance that exists. This and what follows is of its
+    /// definition, kept here since each look at a slot asks for it.
+    pub const LIVES: u32 = 1 << 21;
+    /// A template's own slot: its run-time instances stand for it.
+    pub const TEMPLATE: u32 = 1 << 22;
+    /// A bundle.
+    pub const BUNDLE: u32 = 1 << 23;
+    /// A oneshot.
+    pub const ONESHOT: u32 = 1 << 24;
+    /// `essential = yes`.
+    pub const ESSENTIAL: u32 = 1 << 25;
+    /// It conflicts with something.
+    pub const RIVALS: u32 = 1 << 26;
+    /// A restart in place was asked for and waits; as of the last `refresh`.
+    pub const RESTARTING: u32 = 1 << 27;
+    /// Those of its definition.
+    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS;
     /// One of these comes: the slot begins to move.
     pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
     pub const COMPUTED: u32 =
-        ACTIVE | GOING | MUST_STOP | START_OK | KEEP_OK | UNDER_WAY | LEAVING | UP | FAILED | MISSING;
+        ACTIVE | GOING | MUST_STOP | START_OK | KEEP_OK | UNDER_WAY | LEAVING | UP | FAILED | MISSING | RESTARTING;
 }
 
-/// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others.
+/// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others. Those that change together stand
+/// together, two in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Counter {
-    /// Sources with their goal up that pull.
-    Pulls = 0,
     /// Hard targets that do not let it start.
-    Unmet = 1,
-    /// ... and are not under way either.
+    Unmet = 0,
+    /// Targets without which it may not stay.
+    Lost = 1,
+    /// Hard targets that do not let it start and are not under way either.
     Hopeless = 2,
     /// Soft targets (for a bundle, members too) that are under way.
     Unsettled = 3,
-    /// Targets without which it may not stay.
-    Lost = 4,
     /// Hard sources that are active.
-    Dependents = 5,
+    Dependents = 4,
     /// Hard sources that are going down.
-    Leaving = 6,
-    /// Soft sources that are going down.
-    SoftLeaving = 7,
-    /// Conflicting ones that are active.
-    Rivals = 8,
+    Leaving = 5,
+    /// Sources with their goal up that pull.
+    Pulls = 6,
     /// Observed targets that are under way.
-    Observed = 9,
+    Observed = 7,
+    /// Soft sources that are going down.
+    SoftLeaving = 8,
+    /// Conflicting ones that are active.
+    Rivals = 9,
     /// Members of a bundle that are leaving.
     MembersLeaving = 10,
     /// Members of a bundle that do not let a dependent start.
@@ -120,6 +140,11 @@ const STAYS: u32 = Relation::set(&[Relation::Needs, Relation::Contains]);
 pub const BINDS: u32 = Relation::set(&[Relation::Binds]);
 const CONTAINS: u32 = Relation::set(&[Relation::Contains]);
 const OBSERVES: u32 = Relation::set(&[Relation::Observes]);
+/// Those by which a goal pulls.
+pub const PULLS: u32 =
+    Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Wants, Relation::Contains]);
+/// Relations by which a source does nothing but count.
+pub const COUNTED: u32 = Relation::set(&[Relation::Needs, Relation::NeedsToStart, Relation::Wants, Relation::After]);
 pub const SETTLES: u32 = Relation::set(&[Relation::Wants, Relation::After, Relation::Contains, Relation::Observes]);
 pub const FOLLOWS: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::Contains]);
 pub const ORDERED: u32 = Relation::set(&[Relation::NeedsToStart, Relation::Wants, Relation::After, Relation::Observes]);
@@ -147,70 +172,120 @@ pub const OF_SOURCES: [Counts; 3] = [
     counts(Counter::SoftLeaving, ORDERED, told::GOING, true),
 ];
 
-/// What neighbours have to count, one way or the other, when told bits change: worked out once for all of them.
-pub struct Recount {
-    rows: heapless::Vec<(Counter, u32, bool), 8>,
+/// What neighbours have to count, one way or the other, when told bits change: worked out once for those of a relation.
+pub struct Recount<'t> {
+    table: &'t [Counts],
+    /// None for one that was not counted at all.
+    old: Option<u32>,
+    new: u32,
+    /// The relation that `deltas` is for.
+    relation: Option<Relation>,
+    deltas: heapless::Vec<Delta, { derived::TOLD }>,
 }
 
-impl Recount {
-    /// `old` is none for one that was not counted at all.
-    pub fn of(table: &[Counts], old: Option<u32>, new: u32) -> Recount {
-        let mut recount = Recount { rows: heapless::Vec::new() };
-        for row in table {
-            let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
-            let (before, after) = (old.is_some_and(is_counted), is_counted(new));
-            if before != after {
-                // There is a place for every row of either table.
-                let _ = recount.rows.push((row.counter, row.relations, after));
-            }
-        }
-        recount
+/// What to add to a word of two counters, and which of them it changes.
+#[derive(Clone, Copy)]
+pub struct Delta {
+    word: usize,
+    add: u32,
+    counters: u32,
+}
+
+const LOW: u32 = 0xffff;
+const HIGH: u32 = !LOW;
+
+impl Delta {
+    /// One up or down.
+    pub fn of(counter: Counter, up: bool) -> Delta {
+        let (one, counters) = if counter as u32 % 2 == 0 { (1, LOW) } else { (LOW + 1, HIGH) };
+        Delta { word: counter as usize / 2, add: if up { one } else { one.wrapping_neg() }, counters }
+    }
+
+    /// Says whether a counter became or left zero.
+    #[inline(always)]
+    pub fn add_to(&self, row: &Derived) -> bool {
+        let before = row[self.word].load(Ordering::Relaxed);
+        let after = before.wrapping_add(self.add);
+        row[self.word].store(after, Ordering::Relaxed);
+        // Of a counter that does not change both are or are not zero, and that is no news.
+        let (low, high) = (self.counters & LOW != 0, self.counters & HIGH != 0);
+        low && (before & LOW == 0 || after & LOW == 0) || high && (before & HIGH == 0 || after & HIGH == 0)
     }
 }
 
-impl Memory<'_> {
-    /// Counts a neighbour. Says whether a counter became or left zero.
+impl<'t> Recount<'t> {
+    /// `old` is none for one that was not counted at all.
+    pub fn of(table: &'t [Counts], old: Option<u32>, new: u32) -> Recount<'t> {
+        Recount { table, old, new, relation: None, deltas: heapless::Vec::new() }
+    }
+
+    /// A neighbour by this relation counts. Says whether a counter became or left zero. For very many edges, of which
+    /// those of one relation come in a row.
     #[inline(always)]
-    pub fn recount(&self, at: SlotId, recount: &Recount, relation: Relation) -> bool {
+    pub fn apply(&mut self, row: &Derived, relation: Relation) -> bool {
+        if self.relation != Some(relation) {
+            self.turn_to(relation);
+        }
         let mut crossed = false;
-        for (counter, relations, up) in &recount.rows {
-            if relation.is_in(*relations) {
-                crossed |= self.count(at, *counter, *up);
-            }
+        for delta in &self.deltas {
+            crossed |= delta.add_to(row);
         }
         crossed
     }
 
+    #[inline(never)]
+    fn turn_to(&mut self, relation: Relation) {
+        self.relation = Some(relation);
+        self.deltas.clear();
+        for row in self.table {
+            let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
+            let (before, after) = (self.old.is_some_and(is_counted), is_counted(self.new));
+            if before == after || !relation.is_in(row.relations) {
+                continue;
+            }
+            let new = Delta::of(row.counter, after);
+            match self.deltas.iter_mut().find(|delta| delta.word == new.word) {
+                Some(delta) => {
+                    delta.add = delta.add.wrapping_add(new.add);
+                    delta.counters |= new.counters;
+                }
+                // There is a place for every word of counters.
+                None => drop(self.deltas.push(new)),
+            }
+        }
+    }
+}
+
+impl Memory<'_> {
+    #[inline(never)]
     pub fn counter(&self, at: SlotId, counter: Counter) -> u32 {
-        self.derived(at, counter as usize / 2) >> (counter as u32 % 2 * 16) & 0xffff
+        self.near(at)[counter as usize / 2].load(Ordering::Relaxed) >> (counter as u32 % 2 * 16) & LOW
     }
 
-    /// Counts up or down by one, for each of very many edges; says whether it became or left zero.
+    /// Counts up or down by one; says whether it became or left zero.
     pub fn count(&self, at: SlotId, counter: Counter, up: bool) -> bool {
-        let (place, shift) = (self.row(Table::Derived, at.0) + counter as usize / 2, counter as u32 % 2 * 16);
-        let word = self.get(place);
-        let before = word >> shift & 0xffff;
-        let after = if up { before + 1 } else { before.saturating_sub(1) };
-        self.set(place, word & !(0xffff << shift) | (after & 0xffff) << shift);
-        before == 0 || after == 0
+        Delta::of(counter, up).add_to(self.near(at))
     }
 
+    #[inline(never)]
     pub fn state(&self, at: SlotId) -> u32 {
-        self.slot(at, slot::STATE)
+        self.facts(at)[slot::STATE].load(Ordering::Relaxed)
     }
 
     pub fn put_state(&self, at: SlotId, value: u32) {
         self.put_slot(at, slot::STATE, value);
     }
 
+    #[inline(never)]
     pub fn told(&self, at: SlotId) -> u32 {
-        self.derived(at, derived::TOLD)
+        self.near(at)[derived::TOLD].load(Ordering::Relaxed)
     }
 
     pub fn set_told(&self, at: SlotId, value: u32) {
         self.set_derived(at, derived::TOLD, value);
     }
 
+    #[inline]
     pub fn is_told(&self, at: SlotId, bit: u32) -> bool {
         self.told(at) & bit != 0
     }

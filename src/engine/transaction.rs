@@ -343,12 +343,11 @@ impl Engine<'_> {
     }
 
     /// Looks whether what transactions wait for at this slot is decided.
-    pub(super) fn settle_entries(&mut self, at: SlotId) {
+    pub(super) fn settle_entries(&mut self, at: SlotId, phase: Phase) {
         let bits = self.memory.told(at);
-        if self.is_template(at) || self.memory.derived(at, derived::HEAD) == 0 {
+        if bits & told::TEMPLATE != 0 || self.memory.derived(at, derived::HEAD) == 0 {
             return;
         }
-        let phase = self.phase(at);
         let moving = bits & (told::UNDER_WAY | told::GOING | told::LEAVING) != 0
             || phase == Phase::Stopping
             || self.memory.state(at) & state::RESTART_WANTED != 0

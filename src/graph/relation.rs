@@ -57,6 +57,7 @@ impl Relation {
     }
 
     /// The relation with this number, if there is one.
+    #[inline]
     pub const fn from_number(number: u32) -> Option<Relation> {
         if number < Relation::ALL.len() as u32 { Some(Relation::ALL[number as usize]) } else { None }
     }
@@ -93,6 +94,7 @@ impl Edge {
     }
 
     /// The edge of this word; `None` where no relation has that number.
+    #[inline(always)] // of very many
     pub const fn from_word(word: u32) -> Option<Edge> {
         match Relation::from_number(word >> 28) {
             Some(relation) => Some(Edge { relation, slot: SlotId(word & 0x0fff_ffff) }),

@@ -75,13 +75,15 @@ fn a_boot_costs_in_proportion_to_its_edges() {
     }
 }
 
-/// For measuring, with optimisation: `PINTLE_COST=1 cargo test --release --test pure cost -- --nocapture`.
+/// For measuring, with optimisation: `PINTLE_COST=100x100x10 cargo test --release --test pure cost -- --nocapture`: layers,
+/// services in each, and how many of the layer before each needs.
 #[test]
 fn what_large_boots_cost() {
-    if std::env::var_os("PINTLE_COST").is_some() {
+    let Some(wanted) = std::env::var_os("PINTLE_COST") else { return };
+    for graph in wanted.to_str().expect("text").split_whitespace() {
+        let numbers: Vec<usize> = graph.split('x').map(|number| number.parse().expect("a number")).collect();
         for followed in [false, true] {
-            boot(100, 100, 10, followed);
-            boot(10, 100, 100, followed);
+            boot(numbers[0], numbers[1], numbers[2], followed);
         }
     }
 }
