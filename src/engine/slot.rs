@@ -197,7 +197,7 @@ const HIGH: u32 = !LOW;
 impl Delta {
     /// One up or down.
     pub fn of(counter: Counter, up: bool) -> Delta {
-        let (one, counters) = if counter as u32 % 2 == 0 { (1, LOW) } else { (LOW + 1, HIGH) };
+        let (one, counters) = if (counter as u32).is_multiple_of(2) { (1, LOW) } else { (LOW + 1, HIGH) };
         Delta { word: counter as usize / 2, add: if up { one } else { one.wrapping_neg() }, counters }
     }
 
