@@ -129,18 +129,18 @@ impl<'a> Orders<'a> {
         if slot.0 >= self.geometry.slots() {
             return;
         }
-        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
-            words::store(row, NUMBER, order.number.0);
-            let wish = match order.wish {
-                Wish::Down => 0,
-                Wish::Up => 1,
-            };
-            words::store(row, WISH, wish | if order.restart { RESTART_FLAG } else { 0 });
-            words::store(row, RELOAD, order.reload);
-            words::store(row, SIGNAL, order.signal);
-            words::store(row, SERVICE, order.service);
-            words::store(row, TEXT, order.text);
-        });
+        let wish = match order.wish {
+            Wish::Down => 0,
+            Wish::Up => 1,
+        };
+        let mut row = [0; ROW];
+        row[NUMBER] = order.number.0;
+        row[WISH] = wish | if order.restart { RESTART_FLAG } else { 0 };
+        row[RELOAD] = order.reload;
+        row[SIGNAL] = order.signal;
+        row[SERVICE] = order.service;
+        row[TEXT] = order.text;
+        words::write_row(self.words, ROWS + slot.index() * ROW, &row[1..]);
         words::push_change(self.words, slot);
     }
 
@@ -150,14 +150,13 @@ impl<'a> Orders<'a> {
         if text >= self.geometry.texts {
             return;
         }
-        words::write_row(self.words, self.text_at(text), |row| {
-            for word in 0..TEXT_NAME {
-                words::store(row, 1 + word, four(&instance[..instance.len().min(INSTANCE_BYTES_MAX)], word));
-            }
-            for word in 0..TEXT_PASS {
-                words::store(row, 1 + TEXT_NAME + word, four(&pass[..pass.len().min(PASS_BYTES_MAX - 2)], word));
-            }
-        });
+        let (instance, pass) =
+            (&instance[..instance.len().min(INSTANCE_BYTES_MAX)], &pass[..pass.len().min(PASS_BYTES_MAX - 2)]);
+        let mut row = [0; TEXT_ROW];
+        for (word, to) in row[1..].iter_mut().enumerate() {
+            *to = if word < TEXT_NAME { four(instance, word) } else { four(pass, word - TEXT_NAME) };
+        }
+        words::write_row(self.words, self.text_at(text), &row[1..]);
     }
 
     fn text_at(&self, text: u32) -> usize {
@@ -218,10 +217,9 @@ mod tests {
             assert_eq!((&instance[..length], instance[length]), (&name[..length], 0));
             assert_eq!(pass.iter().position(|byte| *byte == 0), Some(PASS_BYTES_MAX - 2));
         }
-        words::write_row(&memory, orders.text_at(1), |row| {
-            words::store(row, 1, u32::from_le_bytes(*b"half"));
-            assert!(!orders.read_text(1, &mut instance, &mut pass), "it is being written");
-        });
+        let counter = orders.text_at(1);
+        words::store(&memory, counter, words::load(&memory, counter) | 1);
+        assert!(!orders.read_text(1, &mut instance, &mut pass), "it is being written");
         assert!(!orders.read_text(2, &mut instance, &mut pass), "there is none");
     }
 }

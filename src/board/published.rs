@@ -192,18 +192,11 @@ impl<'a> Published<'a> {
         if slot.0 >= self.geometry.slots() {
             return;
         }
-        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
-            let (code, on) = published.blocker.to_words();
-            words::store(
-                row,
-                1,
-                published.phase as u32 | (published.goal as u32) << 8 | u32::from(published.exists) << 9,
-            );
-            words::store(row, 2, published.holds.0);
-            words::store_u64(row, 3, published.since.0);
-            words::store(row, 5, code);
-            words::store(row, 6, on);
-        });
+        let (code, on) = published.blocker.to_words();
+        let is = published.phase as u32 | (published.goal as u32) << 8 | u32::from(published.exists) << 9;
+        let since = published.since.0;
+        let row = [is, published.holds.0, since as u32, (since >> 32) as u32, code, on];
+        words::write_row(self.words, ROWS + slot.index() * ROW, &row);
     }
 
     fn name_row(&self, slot: SlotId) -> Option<usize> {
@@ -264,16 +257,20 @@ impl<'a> Published<'a> {
         if index >= CONDITIONS_MAX {
             return;
         }
-        words::write_row(self.words, self.condition_at(index), |row| {
-            words::store(row, 1, condition.value);
-            words::store_u64(row, 2, condition.since.0);
-            words::store(row, 4, condition.generation);
-            words::store(row, 5, condition.pid);
-            words::store(row, 6, condition.uid);
-            words::store(row, 7, u32::from(condition.leased));
-            for word in 0..FACT_BYTES_MAX / 4 {
-                words::store(row, CONDITION_TEXT + word, four(&condition.text, word));
-            }
-        });
+        let since = condition.since.0;
+        let mut row = [0; CONDITION_ROW];
+        row[1..CONDITION_TEXT].copy_from_slice(&[
+            condition.value,
+            since as u32,
+            (since >> 32) as u32,
+            condition.generation,
+            condition.pid,
+            condition.uid,
+            u32::from(condition.leased),
+        ]);
+        for (word, to) in row[CONDITION_TEXT..].iter_mut().enumerate() {
+            *to = four(&condition.text, word);
+        }
+        words::write_row(self.words, self.condition_at(index), &row[1..]);
     }
 }

@@ -290,12 +290,7 @@ impl<'a> Reports<'a> {
         if slot.0 >= self.geometry.slots() {
             return;
         }
-        let fresh = report.words();
-        words::write_row(self.words, ROWS + slot.index() * ROW, |row| {
-            for (at, value) in fresh.iter().enumerate().skip(1) {
-                words::store(row, at, *value);
-            }
-        });
+        words::write_row(self.words, ROWS + slot.index() * ROW, &report.words()[1..]);
     }
 
     /// The next stamp.

@@ -71,6 +71,7 @@ pub fn store_u64(words: &[AtomicU32], at: usize, value: u64) {
 }
 
 /// Reads the `N` words of a row whose first word is its sequence counter. `None` while it is being written.
+#[inline]
 pub fn read_row<const N: usize>(words: &[AtomicU32], at: usize) -> Option<[u32; N]> {
     let mut copy = [0; N];
     words.get(at..at + N).is_some_and(|row| read_whole(row, &mut copy)).then_some(copy)
@@ -79,8 +80,9 @@ pub fn read_row<const N: usize>(words: &[AtomicU32], at: usize) -> Option<[u32; 
 /// The same for rows of any length; false while it is being written.
 #[inline(never)]
 fn read_whole(row: &[AtomicU32], copy: &mut [u32]) -> bool {
+    let Some(counter) = row.first() else { return false };
     for _ in 0..TRIES {
-        let before = row[0].load(Ordering::Acquire);
+        let before = counter.load(Ordering::Acquire);
         if before & 1 == 1 {
             core::hint::spin_loop();
             continue;
@@ -89,22 +91,25 @@ fn read_whole(row: &[AtomicU32], copy: &mut [u32]) -> bool {
             *to = from.load(Ordering::Relaxed);
         }
         fence(Ordering::Acquire);
-        if row[0].load(Ordering::Relaxed) == before {
+        if counter.load(Ordering::Relaxed) == before {
             return true;
         }
     }
     false
 }
 
-/// Writes a row: `change` stores what it likes into the words behind the counter.
-pub fn write_row(words: &[AtomicU32], at: usize, change: impl FnOnce(&[AtomicU32])) {
+/// Writes a row: the words behind its counter become these.
+pub fn write_row(words: &[AtomicU32], at: usize, new: &[u32]) {
     let Some(row) = words.get(at..) else { return };
-    let before = load(row, 0);
-    store(row, 0, before | 1);
+    let Some((counter, row)) = row.split_first() else { return };
+    let before = counter.load(Ordering::Relaxed);
+    counter.store(before | 1, Ordering::Relaxed);
     fence(Ordering::Release);
-    change(row);
+    for (word, new) in row.iter().zip(new) {
+        word.store(*new, Ordering::Relaxed);
+    }
     // A writer that died inside left the counter odd; this makes it even again.
-    row[0].store((before | 1).wrapping_add(1), Ordering::Release);
+    counter.store((before | 1).wrapping_add(1), Ordering::Release);
 }
 
 /// Says that a slot has changed. After the row, before the doorbell.

@@ -93,6 +93,15 @@ pub struct Slot<'a> {
     pub requests: Requests,
 }
 
+/// Whether a step, by what it was given and what it made of it, changed nothing that the engine acts on: a slot is on the
+/// way from nothing to a life, or by an order to nothing. Such a row is written without waking anybody.
+pub fn is_on_the_way(before: &ReportRow, row: &ReportRow, input: Input) -> bool {
+    let from_nothing = !before.state.has_process() || before.state == State::Spawning;
+    let to_a_life = from_nothing && matches!(row.state, State::Queued | State::Spawning | State::Starting);
+    let to_nothing = row.state == State::Stopping && matches!(input, Input::Ordered(_, Wish::Down));
+    (to_a_life || to_nothing) && row.reloaded == before.reloaded && row.signalled == before.signalled
+}
+
 /// Takes one input. Afterwards `row`, `record`, `stamp` and `requests` say what follows.
 pub fn step(slot: &mut Slot<'_>, input: Input) {
     use State::{Delayed, Done, Down, Failed, Queued, Spawning, Starting, Stopping, Up};

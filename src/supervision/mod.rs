@@ -29,7 +29,7 @@ mod machine;
 pub mod notify;
 mod policy;
 
-pub use machine::{Input, Requests, Role, Slot, step};
+pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
 pub use policy::{Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;

@@ -39,7 +39,7 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
-use pintle::supervision::{Input, Policy, Record, Requests, Role, Slot, step};
+use pintle::supervision::{Input, Policy, Record, Requests, Role, Slot, is_on_the_way, step};
 use pintle::time::Instant;
 
 /// Spawns in one round, before the kernel's news are looked at again.
@@ -368,10 +368,7 @@ impl Supervisor {
             self.deadlines.set(slot, row.deadline);
         }
         if row.words() != before.words() {
-            // On the way from nothing to a life there is nothing that the engine acts on.
-            let from_nothing = !before.state.has_process() || before.state == State::Spawning;
-            let on_the_way = matches!(row.state, State::Queued | State::Spawning | State::Starting);
-            if from_nothing && on_the_way && row.reloaded == before.reloaded && row.signalled == before.signalled {
+            if is_on_the_way(&before, row, input) {
                 self.reports.write_quietly(slot, row);
             } else {
                 self.reports.write(slot, row);

@@ -9,7 +9,7 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::lang::definition::Kind;
-use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, is_on_the_way, step};
 use pintle::time::Instant;
 
 use super::kernel::{Kernel, Status};
@@ -339,9 +339,7 @@ impl<'a> Supervisor<'a> {
             private.deadline = (row.deadline != Instant::NEVER).then_some(row.deadline);
         }
         if row != before {
-            let from_nothing = !before.state.has_process() || before.state == State::Spawning;
-            let on_the_way = matches!(row.state, State::Queued | State::Spawning | State::Starting);
-            if from_nothing && on_the_way && row.reloaded == before.reloaded && row.signalled == before.signalled {
+            if is_on_the_way(&before, &row, input) {
                 self.reports.write_quietly(slot, &row);
             } else {
                 self.reports.write(slot, &row);
