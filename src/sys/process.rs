@@ -48,6 +48,48 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
     rustix::process::set_dumpable_behavior(behavior)
 }
 
+/// What `take_precedence` asks for.
+const PRECEDENCE: i32 = -10;
+/// SCHED_FLAG_RESET_ON_FORK.
+const RESET_ON_FORK: u64 = 1;
+
+/// struct sched_attr in its first version.
+#[repr(C)]
+#[derive(Default)]
+struct Scheduling {
+    size: u32,
+    /// 0 is the usual one, SCHED_OTHER.
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    times: [u64; 3],
+}
+
+/// Lets us come to our work where what we supervise takes all processors: a nice value of -10, which children do not get
+/// (they begin with 0), and the same for our session among sessions where it is ours: see sched_setattr(2) and "autogroup"
+/// in sched(7). Where we may not, or somebody has set a policy or a nice value for us, all stays as it is.
+pub fn take_precedence() {
+    let size = size_of::<Scheduling>();
+    let mut is = Scheduling::default();
+    // SAFETY: the kernel writes at most `size` bytes, and any bytes are numbers.
+    let got = unsafe { raw::call(raw::nr::SCHED_GETATTR, 0, &raw mut is as usize, size, 0, 0) };
+    if got.is_err() || is.policy != 0 || is.nice != 0 {
+        return;
+    }
+    let to = Scheduling { size: size as u32, flags: RESET_ON_FORK, nice: PRECEDENCE, ..Scheduling::default() };
+    // SAFETY: the kernel reads `size` bytes.
+    let set = unsafe { raw::call(raw::nr::SCHED_SETATTR, 0, &raw const to as usize, 0, 0, 0) };
+    if set.is_ok() && rustix::process::getsid(None) == Ok(rustix::process::getpid()) {
+        let _ = set_autogroup();
+    }
+}
+
+fn set_autogroup() -> Result<()> {
+    let file = rustix::fs::openat(CWD, c"/proc/self/autogroup", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, b"-10").map(drop)
+}
+
 /// Makes orphaned descendants our children. Kept at exec.
 pub fn become_subreaper() -> Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))

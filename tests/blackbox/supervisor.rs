@@ -299,3 +299,23 @@ fn truncating_the_files_of_readers_harms_nobody() {
     kill(pid, libc::SIGKILL);
     machine.wait("a new life is up", |machine| ![0, pid].contains(&machine.pid("a")));
 }
+
+#[test]
+fn the_supervisor_has_precedence_and_its_services_begin_with_none() {
+    let machine = machine(
+        &[
+            ("usual", "type = longrun\ncommand = @pause"),
+            ("polite", "type = longrun\ncommand = @pause\nnice = 7"),
+        ],
+        &["default"],
+    );
+    machine.wait_phase("usual", "up");
+    machine.wait_phase("polite", "up");
+    // SAFETY: getpriority(2) only looks.
+    let nice = |pid: u32| unsafe { libc::getpriority(libc::PRIO_PROCESS, pid) };
+    // As somebody else it may take nothing.
+    let most = nice(std::process::id());
+    let supervisor = nice(machine.supervisor());
+    assert!(supervisor == if is_root() && most == 0 { -10 } else { most }, "{supervisor}");
+    assert_eq!((nice(machine.pid("usual")), nice(machine.pid("polite"))), (most, 7));
+}

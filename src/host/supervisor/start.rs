@@ -65,6 +65,7 @@ pub fn first_acts() {
     entry::report_our_end();
     signals::block(SignalSet::all_but_fatal());
     process::set_umask(0o022);
+    process::take_precedence();
 }
 
 /// Makes the supervisor, or ends the process and says why. `first_acts` have been done, and nothing but descriptors 0 to 2

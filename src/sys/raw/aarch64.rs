@@ -21,6 +21,8 @@ pub mod nr {
     pub const RECVMSG: usize = 212;
     pub const RT_SIGACTION: usize = 134;
     pub const RT_SIGPROCMASK: usize = 135;
+    pub const SCHED_GETATTR: usize = 275;
+    pub const SCHED_SETATTR: usize = 274;
     pub const SENDMSG: usize = 211;
     pub const SETGROUPS: usize = 159;
     pub const SETPRIORITY: usize = 140;

@@ -21,6 +21,8 @@ pub mod nr {
     pub const RECVMSG: usize = 342;
     pub const RT_SIGACTION: usize = 173;
     pub const RT_SIGPROCMASK: usize = 174;
+    pub const SCHED_GETATTR: usize = 356;
+    pub const SCHED_SETATTR: usize = 355;
     pub const SENDMSG: usize = 341;
     pub const SETGROUPS: usize = 81;
     pub const SETPRIORITY: usize = 97;

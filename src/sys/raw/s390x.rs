@@ -21,6 +21,8 @@ pub mod nr {
     pub const RECVMSG: usize = 372;
     pub const RT_SIGACTION: usize = 174;
     pub const RT_SIGPROCMASK: usize = 175;
+    pub const SCHED_GETATTR: usize = 346;
+    pub const SCHED_SETATTR: usize = 345;
     pub const SENDMSG: usize = 370;
     pub const SETGROUPS: usize = 206;
     pub const SETPRIORITY: usize = 97;

@@ -21,6 +21,8 @@ pub mod nr {
     pub const RECVMSG: usize = 47;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
+    pub const SCHED_GETATTR: usize = 315;
+    pub const SCHED_SETATTR: usize = 314;
     pub const SENDMSG: usize = 46;
     pub const SETGROUPS: usize = 116;
     pub const SETPRIORITY: usize = 141;
