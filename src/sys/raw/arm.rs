@@ -13,6 +13,7 @@ pub mod nr {
     pub const EXIT_GROUP: usize = 248;
     pub const FCNTL: usize = 221;
     pub const GETCWD: usize = 183;
+    pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 295;
     pub const IOCTL: usize = 54;
     pub const KILL: usize = 37;

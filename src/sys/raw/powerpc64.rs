@@ -13,6 +13,7 @@ pub mod nr {
     pub const EXIT_GROUP: usize = 234;
     pub const FCNTL: usize = 55;
     pub const GETCWD: usize = 182;
+    pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 340;
     pub const IOCTL: usize = 54;
     pub const KILL: usize = 37;

@@ -13,6 +13,7 @@ pub mod nr {
     pub const EXIT_GROUP: usize = 94;
     pub const FCNTL: usize = 25;
     pub const GETCWD: usize = 17;
+    pub const GETSID: usize = 156;
     pub const GETSOCKOPT: usize = 209;
     pub const IOCTL: usize = 29;
     pub const KILL: usize = 129;

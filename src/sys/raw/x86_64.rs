@@ -13,6 +13,7 @@ pub mod nr {
     pub const EXIT_GROUP: usize = 231;
     pub const FCNTL: usize = 72;
     pub const GETCWD: usize = 79;
+    pub const GETSID: usize = 124;
     pub const GETSOCKOPT: usize = 55;
     pub const IOCTL: usize = 16;
     pub const KILL: usize = 62;
