@@ -50,9 +50,10 @@ fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
         bytes_max: given.number("--size", BYTES_MAX, u64::MAX)?,
         keep: given.number("--keep", KEEP, u32::MAX.into())?.clamp(1, 99) as u32,
     };
-    process::set_name(c"pintle-log");
     let socket = process::take_inherited(number).or_refuse(START);
     let logger = Box::leak(Box::new(Logger::new(socket, settings)));
+    // Who signals what has this name finds it ready for that.
+    process::set_name(c"pintle-log");
     alloc::freeze();
     logger.run();
     let allocations = alloc::allocations_after_freeze();
