@@ -3,13 +3,10 @@
 
 use pintle::limits::LINE_BYTES_MAX;
 
-use super::run_directory::{self, Place};
-use crate::sys::output::Shown;
+use super::run_directory;
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, errno, output, process, socket};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, process, socket};
 use pintle::time::Instant;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 
 /// A connection to the engine.
 pub struct Control {
@@ -34,24 +31,22 @@ impl Control {
     /// Connects. The error is a message for people.
     #[inline(never)]
     pub fn connect() -> Result<Control, String> {
-        let place = run_directory::find(None).map_err(|problem| problem.to_string())?;
-        Control::connect_to(&place).map_err(|error| {
+        let place = run_directory::find(None)?;
+        let (shown, address) = place.control();
+        let connected = address.and_then(|address| Control::connect_to(&address, place.directory().is_none()));
+        connected.map_err(|error| {
             let hint = match error {
                 Errno::NOENT | Errno::CONNREFUSED => "; is a supervisor running? (PINTLE_RUN names its directory)",
                 _ => "",
             };
-            let (at, path) = match place {
-                Place::Directory(directory) => ("", directory.path().join(run_directory::CONTROL)),
-                Place::Abstract(name) => ("@", OsString::from_vec(name).into()),
-            };
-            format!("cannot connect to {at}{}: {}{hint}", Shown(path.as_os_str()), errno::Words(error))
+            run_directory::problem("connect to", &shown, error) + hint
         })
     }
 
-    fn connect_to(place: &Place) -> Result<Control, Errno> {
-        let fd = socket::connect(&place.control_address()?)?;
+    fn connect_to(address: &socket::Address, is_anyones: bool) -> Result<Control, Errno> {
+        let fd = socket::connect(address)?;
         // Anyone may take an abstract name: what listens there must be root's or our own.
-        if place.directory().is_none() {
+        if is_anyones {
             let peer = socket::peer(fd.as_fd())?;
             if peer.uid != 0 && peer.uid != process::uid() {
                 return Err(Errno::PERM);

@@ -9,12 +9,14 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS, header};
 use pintle::database::Image;
 use pintle::status::{SystemWords, View};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::control::Control;
 use super::failure::Failure;
-use super::refuse::refuse;
-use super::run_directory::{self, Place, Problem};
+use super::refuse::{refuse, refuse_text};
+use super::run_directory::{self, Place};
 use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, Target};
@@ -26,7 +28,7 @@ const TRIES: usize = 64;
 /// What there is to see, of copies made at one instant, and the run directory. Ends the process with the reason where
 /// there is nothing. The copies stay for the life of the process.
 #[inline(never)]
-pub fn look() -> (View<'static>, PathBuf) {
+pub fn look() -> (View<'static>, &'static Path) {
     let directory = match run_directory::find(None) {
         Ok(Place::Directory(directory)) => directory,
         // Commands go by the abstract socket, if somebody listens there.
@@ -41,13 +43,13 @@ pub fn look() -> (View<'static>, PathBuf) {
             111,
             format_args!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)"),
         ),
-        Err(problem) => problem.refuse(),
+        Err(problem) => refuse_text(problem),
     };
     let cannot_use = |name: &str, why: &dyn Display| -> ! {
-        refuse(111, format_args!("{}: {why}", Shown(directory.path().join(name).as_os_str())))
+        refuse(111, format_args!("{}: {why}", Shown(OsStr::from_bytes(&directory.file(name)))))
     };
     let open = |name| directory.open(name).map(FileView::new);
-    let or_end = |file: Result<FileView, Problem>| file.unwrap_or_else(|problem| problem.refuse());
+    let or_end = |file: Result<FileView, String>| file.unwrap_or_else(|problem| refuse_text(problem));
 
     let database = or_end(open(run_directory::DATABASE)).read_all();
     let database = database.unwrap_or_else(|error| directory.refuse("read", run_directory::DATABASE, error)).leak();
@@ -79,7 +81,7 @@ pub fn look() -> (View<'static>, PathBuf) {
         engine_alive: supervisor_alive && word(reports::own::ENGINE_PID) != 0 && !published.is_empty(),
         words: SYSTEM_WORDS,
     };
-    (view, directory.path().to_path_buf())
+    (view, directory.path())
 }
 
 /// The words of this system, for `pintle::status`.

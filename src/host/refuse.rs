@@ -22,6 +22,13 @@ pub fn refuse_call(what: &str, error: Errno) -> ! {
     refuse(111, format_args!("{what}: {}", Words(error)))
 }
 
+/// `pintle: WHY`, and the same exit code.
+#[cold]
+#[inline(never)]
+pub fn refuse_text(why: String) -> ! {
+    refuse(111, format_args!("{why}"))
+}
+
 /// What a call gave, or the end.
 pub trait OrRefuse<T> {
     /// `what` is what could not be done: "cannot make an epoll".

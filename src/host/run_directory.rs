@@ -4,15 +4,14 @@
 //! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: unless it was
 //! named, it must belong to root or to the one who looks, and be writable by its owner alone.
 
-use super::refuse::refuse;
+use super::refuse::refuse_text;
 use crate::sys::directory::Directory;
 use crate::sys::output::Shown;
 use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
-use core::fmt;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The supervisor's private copy of the database.
 pub const DATABASE: &str = "boot.db";
@@ -36,15 +35,19 @@ pub enum Place {
     Directory(RunDirectory),
     /// No directory could be made or found: an abstract socket by this name (without the leading NUL) is all there is.
     /// Whoever connects checks that the other side runs as root or as itself (SO_PEERCRED), for anyone can take a name.
-    Abstract(Vec<u8>),
+    Abstract(&'static [u8]),
 }
 
 impl Place {
-    /// The address of the control socket. ENAMETOOLONG if the path has more than 107 bytes.
-    pub fn control_address(&self) -> Result<Address, Errno> {
+    /// The control socket for people, and its address. ENAMETOOLONG if the path has more than 107 bytes.
+    pub fn control(&self) -> (Vec<u8>, Result<Address, Errno>) {
         match self {
-            Place::Directory(directory) => Address::path(directory.path.join(CONTROL).as_os_str().as_bytes()),
-            Place::Abstract(name) => Address::abstract_name(name),
+            Place::Directory(directory) => {
+                let path = directory.file(CONTROL);
+                let address = Address::path(&path);
+                (path, address)
+            }
+            Place::Abstract(name) => ([b"@", *name].concat(), Address::abstract_name(name)),
         }
     }
 
@@ -60,49 +63,31 @@ impl Place {
 /// A run directory, open.
 pub struct RunDirectory {
     directory: Directory,
-    path: PathBuf,
+    path: &'static Path,
 }
 
-/// What went wrong, with the path: `cannot open /run/pintle: Permission denied`.
-#[derive(Debug)]
-pub struct Problem {
-    verb: &'static str,
-    path: PathBuf,
-    errno: Errno,
+/// What went wrong, for people: `cannot open /run/pintle: Permission denied`. `verb` is what could not be done.
+#[cold]
+#[inline(never)]
+pub fn problem(verb: &str, path: &[u8], errno: Errno) -> String {
+    let path = Shown(OsStr::from_bytes(path));
+    if verb == TRUST {
+        return format!("cannot trust {path}: it must be root's or your own, and only its owner's to write");
+    }
+    format!("cannot {verb} {path}: {}", errno::Words(errno))
 }
 
-impl Problem {
-    /// `verb` is what could not be done: "open", "create".
-    pub fn new(verb: &'static str, path: &Path, errno: Errno) -> Problem {
-        Problem { verb, path: path.to_path_buf(), errno }
-    }
-
-    /// Ends the process with it.
-    #[cold]
-    pub fn refuse(&self) -> ! {
-        refuse(111, format_args!("{self}"))
-    }
-
-    /// The error.
-    pub fn errno(&self) -> Errno {
-        self.errno
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = Shown(self.path.as_os_str());
-        if self.verb == TRUST {
-            return write!(to, "cannot trust {path}: it must be root's or your own, and only its owner's to write");
-        }
-        write!(to, "cannot {} {path}: {}", self.verb, errno::Words(self.errno))
-    }
+/// Ends the process with it.
+#[cold]
+#[inline(never)]
+pub fn refuse_path(verb: &str, path: &[u8], errno: Errno) -> ! {
+    refuse_text(problem(verb, path, errno))
 }
 
 impl RunDirectory {
     /// Its path, for messages and socket addresses.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> &'static Path {
+        self.path
     }
 
     /// The directory itself.
@@ -110,9 +95,16 @@ impl RunDirectory {
         &self.directory
     }
 
-    /// Opens a file of it to read, never through a symbolic link.
-    pub fn open(&self, name: &str) -> Result<OwnedFd, Problem> {
-        self.directory.open_file(name).map_err(|errno| self.problem("open", name, errno))
+    /// The path of a file of it.
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        let path = self.path.as_os_str().as_bytes();
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        [path, b"/", name.as_bytes()].concat()
+    }
+
+    /// Opens a file of it to read, never through a symbolic link. The error is for people.
+    pub fn open(&self, name: &str) -> Result<OwnedFd, String> {
+        self.directory.open_file(name).map_err(|errno| problem("open", &self.file(name), errno))
     }
 
     /// Makes a file of it anew, empty, to read and write; an old one of the name goes away but stays valid for those
@@ -122,85 +114,65 @@ impl RunDirectory {
         self.directory.create_file(name, mode).unwrap_or_else(|errno| self.refuse("create", name, errno))
     }
 
-    /// A problem with a file of it.
-    pub fn problem(&self, verb: &'static str, name: &str, errno: Errno) -> Problem {
-        Problem { verb, path: self.path.join(name), errno }
-    }
-
-    /// Ends the process with it.
+    /// Ends the process: this could not be done to a file of it.
     #[cold]
-    pub fn refuse(&self, verb: &'static str, name: &str, errno: Errno) -> ! {
-        self.problem(verb, name, errno).refuse()
+    pub fn refuse(&self, verb: &str, name: &str, errno: Errno) -> ! {
+        refuse_path(verb, &self.file(name), errno)
     }
 
-    /// Believes in a directory, or not.
-    fn trusted(directory: Directory, path: &Path) -> Result<RunDirectory, Problem> {
-        match directory.is_trusted() {
-            Ok(true) => Ok(RunDirectory { directory, path: path.to_path_buf() }),
-            Ok(false) => Err(Problem::new(TRUST, path, Errno::PERM)),
-            Err(errno) => Err(Problem::new("open", path, errno)),
+    /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was named by
+    /// somebody who does. The error: what could not be done.
+    fn at(path: &'static Path, makes: bool, named: bool) -> Result<RunDirectory, (&'static str, Errno)> {
+        let opened = if makes { Directory::make(path, 0o755) } else { Directory::open(path) };
+        let directory = opened.map_err(|errno| (if makes { "create" } else { "open" }, errno))?;
+        if makes || !named {
+            match directory.is_trusted() {
+                Ok(true) => {}
+                Ok(false) => return Err((TRUST, Errno::PERM)),
+                Err(errno) => return Err(("open", errno)),
+            }
         }
-    }
-
-    fn open_at(path: &Path) -> Result<RunDirectory, Problem> {
-        let directory = Directory::open(path).map_err(|errno| Problem::new("open", path, errno))?;
-        RunDirectory::trusted(directory, path)
-    }
-
-    fn make_at(path: &Path) -> Result<RunDirectory, Problem> {
-        let directory = Directory::make(path, 0o755).map_err(|errno| Problem::new("create", path, errno))?;
-        let made = RunDirectory::trusted(directory, path)?;
-        made.directory.check_writable().map_err(|errno| Problem::new("write in", path, errno))?;
-        Ok(made)
+        if makes {
+            directory.check_writable().map_err(|errno| ("write in", errno))?;
+        }
+        Ok(RunDirectory { directory, path })
     }
 }
 
 /// For those who look: the first of the list in which a supervisor has been. `given` (`--run DIR`) or `$PINTLE_RUN`
-/// alone count where they are given.
-pub fn find(given: Option<&OsStr>) -> Result<Place, Problem> {
-    if let Some(path) = named(given) {
-        // Who names a place believes in it; what is read there is not trusted anyway.
-        let directory = Directory::open(&path).map_err(|errno| Problem::new("open", &path, errno))?;
-        return Ok(Place::Directory(RunDirectory { directory, path }));
+/// alone count where they are given: who names a place believes in it, and what is read there is not trusted anyway. The
+/// error is for people.
+pub fn find(given: Option<&'static OsStr>) -> Result<Place, String> {
+    place(given, false)
+}
+
+/// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
+/// where they are given, and failing there is an error, for people.
+pub fn make(given: Option<&'static OsStr>) -> Result<Place, String> {
+    place(given, true)
+}
+
+#[inline(never)]
+fn place(given: Option<&'static OsStr>, makes: bool) -> Result<Place, String> {
+    let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty()).map(OsStr::from_bytes);
+    if let Some(named) = given.or_else(variable) {
+        // Services and the logger, elsewhere at home, get it as well.
+        let path = if makes { lasting(whole::absolute(named.as_bytes())) } else { Path::new(named) };
+        let opened = RunDirectory::at(path, makes, true);
+        return opened.map(Place::Directory).map_err(|(verb, errno)| problem(verb, path.as_os_str().as_bytes(), errno));
     }
-    for path in &usual() {
+    let uid = process::uid();
+    for path in [Path::new("/run/pintle"), lasting(format!("/dev/shm/pintle-{uid}").into_bytes())] {
         // One that is not pintle's, or not ours to believe in: the next.
-        if let Ok(found) = RunDirectory::open_at(path)
-            && found.directory.has(CONTROL)
+        if let Ok(found) = RunDirectory::at(path, makes, false)
+            && (makes || found.directory.has(CONTROL))
         {
             return Ok(Place::Directory(found));
         }
     }
-    Ok(Place::Abstract(abstract_name()))
+    Ok(Place::Abstract(format!("pintle-{uid}").leak().as_bytes()))
 }
 
-/// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
-/// where they are given, and failing there is an error.
-#[inline(never)]
-pub fn make(given: Option<&OsStr>) -> Result<Place, Problem> {
-    if let Some(path) = named(given) {
-        // Services and the logger, elsewhere at home, get it as well.
-        let path = whole::absolute(path.as_os_str().as_bytes());
-        return RunDirectory::make_at(Path::new(OsStr::from_bytes(&path))).map(Place::Directory);
-    }
-    for path in &usual() {
-        if let Ok(made) = RunDirectory::make_at(path) {
-            return Ok(Place::Directory(made));
-        }
-    }
-    Ok(Place::Abstract(abstract_name()))
-}
-
-fn named(given: Option<&OsStr>) -> Option<PathBuf> {
-    let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty()).map(OsStr::from_bytes);
-    given.or_else(variable).map(PathBuf::from)
-}
-
-fn usual() -> [PathBuf; 2] {
-    let uid = process::uid();
-    [PathBuf::from("/run/pintle"), PathBuf::from(format!("/dev/shm/pintle-{uid}"))]
-}
-
-fn abstract_name() -> Vec<u8> {
-    format!("pintle-{}", process::uid()).into_bytes()
+fn lasting(path: Vec<u8>) -> &'static Path {
+    Path::new(OsStr::from_bytes(path.leak()))
 }

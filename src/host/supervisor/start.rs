@@ -12,8 +12,8 @@ use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_link::LogLink;
-use crate::host::refuse::{OrRefuse, refuse};
-use crate::host::run_directory::{self, DATABASE, LOCK, NOTIFY, PUBLISHED, Place, Problem, REPORTS};
+use crate::host::refuse::{OrRefuse, refuse, refuse_text};
+use crate::host::run_directory::{self, DATABASE, LOCK, NOTIFY, PUBLISHED, Place, REPORTS, refuse_path};
 use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
@@ -72,7 +72,7 @@ pub fn first_acts() {
 /// and `options.ready` is open.
 pub fn start(options: Options) -> &'static mut Supervisor {
     keep_numbers();
-    let place = run_directory::make(options.run).unwrap_or_else(|problem| problem.refuse());
+    let place = run_directory::make(options.run).unwrap_or_else(|problem| refuse_text(problem));
     let lock = lock(&place);
     // Looked at before anything of an earlier supervisor's is replaced, ended once it is sure that we go on.
     let earlier = place.directory().and_then(Survivors::find);
@@ -102,7 +102,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
 
-    let address = place.control_address().or_refuse("the run directory's path is too long for a socket");
+    let address = place.control().1.or_refuse("the run directory's path is too long for a socket");
     let control = socket::listen(&address, 0o660).or_refuse("cannot listen on the control socket");
     let (bell, to_supervisor) = Doorbell::pair().or_refuse("cannot make a doorbell");
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse("cannot make a doorbell");
@@ -260,7 +260,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
 /// Copies the database to where only we write, checks the copy, and maps it.
 #[inline(never)]
 fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
-    let failed = |verb, error| -> ! { Problem::new(verb, path, error).refuse() };
+    let failed = |verb, error| -> ! { refuse_path(verb, path.as_os_str().as_bytes(), error) };
     let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", Shown(path.as_os_str()))) };
     let source = file::open_read(path.as_os_str().as_bytes()).unwrap_or_else(|error| failed("open", error));
     let mode = directory::mode(&source).unwrap_or_else(|error| failed("open", error));
@@ -276,7 +276,7 @@ fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
             let filled = mapping::preallocate(&written, bytes.len() as u64);
             let filled = filled.and_then(|()| output::write_all(written.as_fd(), &bytes));
             filled.unwrap_or_else(|error| run.refuse("make room for", DATABASE, error));
-            run.open(DATABASE).unwrap_or_else(|problem| problem.refuse())
+            run.open(DATABASE).unwrap_or_else(|problem| refuse_text(problem))
         }
         // Whoever gets it, the engine above all, can only read it.
         Place::Abstract(_) => mapping::frozen_memory(c"pintle-database", &bytes).or_refuse(COPY),
@@ -310,7 +310,7 @@ fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
         Place::Directory(run) => {
             let written = shared_file(place, REPORTS, words);
             let mapped = mapping::shared_words(written.as_fd(), words).or_refuse(MAKE);
-            (run.open(REPORTS).unwrap_or_else(|problem| problem.refuse()), mapped)
+            (run.open(REPORTS).unwrap_or_else(|problem| refuse_text(problem)), mapped)
         }
         Place::Abstract(_) => mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE),
     }
