@@ -128,49 +128,33 @@ impl Accounts {
             return Ok(&mut self.account);
         }
         self.forget_if_changed();
+        let Accounts { files, entries, other, account, .. } = self;
         if !user.is_empty() {
-            let found = self.user(user).map_err(Unknown::User)?;
-            self.account = Account { uid: Some(found.uid), gid: Some(found.gid), groups: found.groups.clone() };
+            let entry = entry(entries, other, user);
+            if !is_known(&entry.user) {
+                entry.user = Some(accounts::user_of(files, user, &mut entry.account));
+            }
+            entry.user.unwrap_or(Err(accounts::Unknown::Absent)).map_err(Unknown::User)?;
+            (account.uid, account.gid) = (Some(entry.account.uid), Some(entry.account.gid));
+            let _ = account.groups.extend_from_slice(&entry.account.groups); // as long, and empty
         }
         if !group.is_empty() {
-            let gid = self.group(group).map_err(Unknown::Group)?;
-            let account = &mut self.account;
-            // The user's own group first, if there is a user: another one takes its place.
-            let own = account.gid.replace(gid);
-            account.groups.retain(|member| Some(*member) != own && *member != gid);
-            let too_many = Unknown::Group(accounts::Unknown::TooManyGroups);
-            account.groups.push(gid).map_err(|_| too_many)?;
-        }
-        Ok(&mut self.account)
-    }
-
-    fn user(&mut self, name: &[u8]) -> Result<&accounts::Account, accounts::Unknown> {
-        let files = self.files;
-        let entry = self.entry(name);
-        if !is_known(&entry.user) {
-            entry.user = Some(accounts::user_of(&files, name, &mut entry.account));
-        }
-        entry.user.unwrap_or(Err(accounts::Unknown::Absent)).map(|()| &entry.account)
-    }
-
-    fn group(&mut self, name: &[u8]) -> Result<u32, accounts::Unknown> {
-        let files = self.files;
-        let entry = self.entry(name);
-        if !is_known(&entry.group) {
-            entry.group = Some(accounts::group_of(&files, name));
-        }
-        entry.group.unwrap_or(Err(accounts::Unknown::Absent))
-    }
-
-    /// What is kept of a name, or a place for it that is forgotten with the next.
-    fn entry(&mut self, name: &[u8]) -> &mut Entry {
-        match self.entries.iter_mut().find(|entry| entry.name == name) {
-            Some(entry) => entry,
-            None => {
-                (self.other.user, self.other.group) = (None, None);
-                &mut self.other
+            let entry = entry(entries, other, group);
+            if !is_known(&entry.group) {
+                entry.group = Some(accounts::group_of(files, group));
+            }
+            let gid = entry.group.unwrap_or(Err(accounts::Unknown::Absent)).map_err(Unknown::Group)?;
+            account.gid = Some(gid);
+            // The user's own group is first, if there is a user: this one takes its place.
+            match account.groups.first_mut() {
+                Some(own) => *own = gid,
+                None => drop(account.groups.push(gid)), // it is empty
+            }
+            if let Some(at) = account.groups.iter().skip(1).position(|member| *member == gid) {
+                account.groups.swap_remove(at + 1);
             }
         }
+        Ok(account)
     }
 
     fn forget_if_changed(&mut self) {
@@ -180,6 +164,18 @@ impl Accounts {
             for entry in &mut self.entries {
                 (entry.user, entry.group) = (None, None);
             }
+        }
+    }
+}
+
+/// What is kept of a name, or a place for it that is forgotten with the next.
+#[inline(never)]
+fn entry<'a>(entries: &'a mut [Entry], other: &'a mut Entry, name: &[u8]) -> &'a mut Entry {
+    match entries.iter_mut().find(|entry| entry.name == name) {
+        Some(entry) => entry,
+        None => {
+            (other.user, other.group) = (None, None);
+            other
         }
     }
 }

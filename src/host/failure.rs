@@ -94,7 +94,7 @@ impl From<Unknown> for Failure {
 }
 
 fn number(error: Errno) -> u32 {
-    error.raw_os_error().unsigned_abs() & 0xffff
+    error.raw_os_error() as u32 & 0xffff // 1 to 4095
 }
 
 impl fmt::Display for Failure {

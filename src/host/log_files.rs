@@ -39,18 +39,15 @@ pub struct LogPath {
 impl LogPath {
     /// The log of a service in a directory: the current one for `number` 0, else the numbered one.
     pub fn new(directory: &[u8], name: &[u8], number: u32) -> Result<LogPath> {
-        let mut path = LogPath::default();
-        let mut put = |bytes: &[u8]| path.bytes.extend_from_slice(bytes).map_err(|_| Errno::NAMETOOLONG);
-        put(directory)?;
-        put(b"/")?;
-        put(&escaped(name))?;
-        put(b".log")?;
+        let mut suffix = Short::new();
+        let _ = suffix.push_str(".log");
         if number > 0 {
-            let mut digits = Short::new();
-            let _ = write!(digits, ".{number}"); // a point and ten digits at most
-            put(digits.as_bytes())?;
+            let _ = write!(suffix, ".{number}"); // a point and ten digits at most
         }
-        put(b"\0")?;
+        let mut path = LogPath::default();
+        for part in [directory, b"/", &escaped(name), suffix.as_bytes(), b"\0"] {
+            path.bytes.extend_from_slice(part).map_err(|_| Errno::NAMETOOLONG)?;
+        }
         Ok(path)
     }
 
@@ -61,20 +58,22 @@ impl LogPath {
 }
 
 /// One plain file name for a service's name; two names never give one.
+#[inline(never)]
 fn escaped(name: &[u8]) -> Vec<u8, 255> {
     let mut out: Vec<u8, 255> = Vec::new();
-    let digit = |value: u8| b"0123456789ABCDEF".get(usize::from(value)).copied().unwrap_or(b'0');
+    let digit = |value: u32| b"0123456789ABCDEF"[value as usize % 16];
     for (at, byte) in name.iter().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || (b"_-.@:+,=".contains(byte) && !(at == 0 && *byte == b'.'));
-        let three = [b'%', digit(byte >> 4), digit(byte & 15)];
+        let number = u32::from(*byte);
+        let three = [b'%', digit(number >> 4), digit(number)];
         let text = if plain { core::slice::from_ref(byte) } else { &three[..] };
         if out.len() + text.len() > ESCAPED_BYTES_MAX {
             // Cut, and told apart by the checksum of the whole.
             let mut sum = crc32(name);
             let _ = out.push(b'%');
             for _ in 0..8 {
-                let _ = out.push(digit((sum >> 28) as u8));
-                sum <<= 4;
+                sum = sum.rotate_left(4);
+                let _ = out.push(digit(sum));
             }
             break;
         }

@@ -45,31 +45,32 @@ pub struct Source<'a> {
     pub pipe: BorrowedFd<'a>,
 }
 
-/// The link. Two bits a slot.
+/// The link. Three bits a slot.
 pub struct LogLink {
     near: OwnedFd,
     far: OwnedFd,
-    /// Bit of a slot: its pipe is to be handed over.
-    fresh: &'static mut [u32],
-    /// Bit of a slot: say that its writer has ended.
-    ended: &'static mut [u32],
-    /// Bit of a slot: the pipe was handed to some logger before.
-    known: &'static mut [u32],
-    /// Whether any bit of `fresh` or `ended` is set.
+    /// For 32 slots each: `FRESH`, `OVER`, `KNOWN`.
+    bits: &'static mut [[u32; 3]],
+    /// Whether any bit of `FRESH` or `OVER` is set.
     pending: bool,
     /// The socket was full: wait for it to become writable.
     full: bool,
 }
+
+/// Its pipe is to be handed over.
+const FRESH: usize = 0;
+/// Say that its writer has ended.
+const OVER: usize = 1;
+/// The pipe was handed to some logger before.
+const KNOWN: usize = 2;
 
 impl LogLink {
     /// For a board of this many slots. Maps 3 bits each; allocates nothing later.
     #[inline(never)]
     pub fn new(slots: u32) -> Result<LogLink> {
         let (near, far) = socket::pair()?;
-        let words = slots.div_ceil(32) as usize;
-        let (fresh, rest) = mapping::private_words(3 * words)?.split_at_mut(words);
-        let (ended, known) = rest.split_at_mut(words);
-        Ok(LogLink { near, far, fresh, ended, known, pending: false, full: false })
+        let (bits, _) = mapping::private_words(3 * slots.div_ceil(32) as usize)?.as_chunks_mut();
+        Ok(LogLink { near, far, bits, pending: false, full: false })
     }
 
     /// What the logger gets as its descriptor N.
@@ -89,33 +90,38 @@ impl LogLink {
 
     /// This slot has a new pipe. Call when the pipe has been made, not at each spawn.
     pub fn opened(&mut self, slot: SlotId) {
-        set(self.fresh, slot, true);
-        set(self.known, slot, false);
-        set(self.ended, slot, false);
-        self.pending = true;
+        self.closed(slot);
+        self.set(slot, FRESH);
     }
 
     /// The main process of this slot has ended: the line that it may have left unfinished is finished by the logger.
     /// Without this call the next life's first line would stand behind it on the same line.
     pub fn ended(&mut self, slot: SlotId) {
-        set(self.ended, slot, true);
+        self.set(slot, OVER);
+    }
+
+    fn set(&mut self, slot: SlotId, which: usize) {
+        if let Some(bits) = self.bits.get_mut(slot.index() / 32) {
+            bits[which] |= 1 << (slot.0 % 32);
+        }
         self.pending = true;
     }
 
     /// The supervisor closes both ends of this slot's pipe (the slot is given to another instance, or is no more):
     /// nothing more is said about it. The logger sees the end of file when the last writer is gone.
+    #[inline(never)]
     pub fn closed(&mut self, slot: SlotId) {
-        set(self.fresh, slot, false);
-        set(self.ended, slot, false);
-        set(self.known, slot, false);
+        for bits in self.bits.get_mut(slot.index() / 32).into_iter().flatten() {
+            *bits &= !(1 << (slot.0 % 32));
+        }
     }
 
     /// The logger has died: all pipes will be handed to the next one. Slots that `source` has no pipe for do not
     /// matter. Call it when the next one is spawned (or before).
     pub fn restart(&mut self) {
         // What the dead one did not take is still in the socket and reaches the next one: told twice is once.
-        for (fresh, known) in self.fresh.iter_mut().zip(self.known.iter()) {
-            *fresh |= *known;
+        for bits in self.bits.iter_mut() {
+            bits[FRESH] |= bits[KNOWN];
         }
         self.pending = true;
         self.full = false;
@@ -125,8 +131,9 @@ impl LogLink {
     /// Costs nothing when nothing is pending, else one system call for 32 slots. Errors but EAGAIN (then see
     /// `wants_write`) and EPIPE (the logger is dead; keeps everything for the next one) are returned with everything
     /// kept: ETOOMANYREFS, ENOMEM, ENOBUFS; call again later.
+    #[inline(never)]
     pub fn flush<'a>(&mut self, source: &dyn Fn(SlotId) -> Option<Source<'a>>) -> Result<()> {
-        let words = if self.pending { self.fresh.len() } else { 0 };
+        let words = if self.pending { self.bits.len() } else { 0 };
         let mut end = 0;
         while end < words {
             let start = end;
@@ -135,8 +142,8 @@ impl LogLink {
             // Whole words, as many as there is surely room for: a word has no more slots than a message has room for.
             let mut room = socket::DESCRIPTORS_MAX as u32;
             while end < words {
-                let (fresh, ended, known) = (self.fresh[end], self.ended[end], self.known[end]);
-                let mut bits = fresh | ended;
+                let [fresh, over, known] = self.bits[end];
+                let mut bits = fresh | over;
                 let Some(left) = room.checked_sub(bits.count_ones()) else { break };
                 room = left;
                 while bits != 0 {
@@ -150,7 +157,7 @@ impl LogLink {
                         record(&mut message, PIPE, slot, flags, source.name);
                         let _ = pipes.push(source.pipe); // there is room: asked above
                     }
-                    if ended & bit != 0 {
+                    if over & bit != 0 {
                         record(&mut message, ENDED, slot, 0, [b"", b""]);
                     }
                 }
@@ -167,20 +174,12 @@ impl LogLink {
                     Err(error) => return Err(error),
                 }
             }
-            for at in start..end {
-                self.known[at] |= core::mem::take(&mut self.fresh[at]);
-                self.ended[at] = 0;
+            for bits in &mut self.bits[start..end] {
+                *bits = [0, 0, bits[KNOWN] | bits[FRESH]];
             }
         }
         self.pending = false;
         Ok(())
-    }
-}
-
-fn set(bits: &mut [u32], slot: SlotId, value: bool) {
-    if let Some(word) = bits.get_mut(slot.index() / 32) {
-        let bit = 1 << (slot.0 % 32);
-        *word = if value { *word | bit } else { *word & !bit };
     }
 }
 

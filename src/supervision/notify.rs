@@ -19,30 +19,37 @@ pub struct Notice {
 /// The most that one message can ask for: an hour.
 pub const EXTEND_MS_MAX: u32 = 3_600_000;
 
+static NAMES: [&[u8]; 5] = [b"READY=", b"RELOADING=", b"STOPPING=", b"MAINPID=", b"EXTEND_TIMEOUT_USEC="];
+
 /// Reads a datagram. Total: garbage says nothing.
+#[inline(never)]
 pub fn parse(datagram: &[u8]) -> Notice {
     let mut notice = Notice::default();
     for line in datagram.split(|byte| *byte == b'\n') {
-        let Some(at) = line.iter().position(|byte| *byte == b'=') else { continue };
-        let (name, value) = (&line[..at], &line[at + 1..]);
-        match name {
-            b"READY" => notice.ready |= value == b"1",
-            b"RELOADING" => notice.reloading |= value == b"1",
-            b"STOPPING" => notice.stopping |= value == b"1",
-            b"MAINPID" => {
-                notice.main_pid = number(value).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 1)
+        // What is not among them is passed over: STATUS goes to the engine by the socket, later; the rest is not ours to
+        // know.
+        for (at, name) in NAMES.iter().enumerate() {
+            let Some(value) = line.strip_prefix(*name) else { continue };
+            let (is_one, number) = (value == b"1", number(value));
+            match at {
+                0 => notice.ready |= is_one,
+                1 => notice.reloading |= is_one,
+                2 => notice.stopping |= is_one,
+                3 => notice.main_pid = number.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 1),
+                _ => notice.extend_ms = number.map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32),
             }
-            b"EXTEND_TIMEOUT_USEC" => {
-                notice.extend_ms = number(value).map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32);
-            }
-            _ => {} // STATUS goes to the engine by the socket, later; the rest is not ours to know
         }
     }
     notice
 }
 
+#[inline(never)]
 fn number(text: &[u8]) -> Option<u64> {
-    core::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+    let digits = Some(text).filter(|text| !text.is_empty())?;
+    digits.iter().try_fold(0u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

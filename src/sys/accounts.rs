@@ -45,7 +45,7 @@ pub fn user(name: &[u8]) -> Result<Account, Unknown> {
 
 /// The same in other files, into `account`.
 pub fn user_of(files: &Files, name: &[u8], account: &mut Account) -> Result<(), Unknown> {
-    user_in(name, &mut open(files.users)?, open(files.groups), account)
+    user_in(name, open(files.users), open(files.groups), account)
 }
 
 /// Finds a group by name or by number; a number needs no line.
@@ -55,15 +55,11 @@ pub fn group(name: &[u8]) -> Result<u32, Unknown> {
 
 /// The same in another file.
 pub fn group_of(files: &Files, name: &[u8]) -> Result<u32, Unknown> {
-    match (number(name), open(files.groups)) {
-        (found, Ok(mut lines)) => group_in(name, &mut lines).or(found.ok_or(Unknown::Absent)),
-        (Some(found), Err(_)) => Ok(found),
-        (None, Err(error)) => Err(error),
-    }
+    group_in(name, open(files.groups))
 }
 
-fn open(path: &str) -> Result<Lines, Unknown> {
-    super::path::open(path.as_bytes(), OFlags::RDONLY, 0).map(Lines::new).map_err(Unknown::Unreadable)
+fn open(path: &str) -> super::Result<OwnedFd> {
+    super::path::open(path.as_bytes(), OFlags::RDONLY, 0)
 }
 
 /// The number that decimal digits, and nothing else, stand for.
@@ -77,141 +73,137 @@ pub fn number(text: &[u8]) -> Option<u32> {
     })
 }
 
+#[inline(never)]
 fn user_in(
     name: &[u8],
-    passwd: &mut Lines,
-    groups: Result<Lines, Unknown>,
+    users: super::Result<OwnedFd>,
+    groups: super::Result<OwnedFd>,
     account: &mut Account,
 ) -> Result<(), Unknown> {
     let by_number = number(name);
-    // User, group and name of the line; a line of the number counts where none has the name.
-    let mut found = by_number.map(|uid| (uid, Some(uid), Field::default()));
-    let (mut line, mut has_line) = (Line::default(), false);
-    while passwd.next(&mut line, None) {
-        let Some(uid) = line.fields[2].number() else { continue };
+    // User and group of the line, and its name; a line of the number counts where none has the name.
+    let mut found = by_number.map(|uid| (uid, Some(uid)));
+    let (mut member, mut has_line) = (Field::EMPTY, false);
+    each_line(users, None, &mut |line| {
+        let Some(uid) = line.fields[2].number() else { return true };
         let is_named = line.fields[0].is(name);
         if is_named || !has_line && Some(uid) == by_number {
-            found = Some((uid, line.fields[3].number(), line.fields[0].clone()));
+            found = Some((uid, line.fields[3].number()));
+            member = line.fields[0];
             has_line = true;
         }
-        if is_named {
-            break;
-        }
-    }
-    if let Some(error) = passwd.error {
-        return Err(Unknown::Unreadable(error));
-    }
-    let Some((uid, Some(gid), member)) = found else { return Err(Unknown::Absent) };
+        !is_named
+    })
+    .map_err(Unknown::Unreadable)?;
+    let Some((uid, Some(gid))) = found else { return Err(Unknown::Absent) };
     (account.uid, account.gid) = (uid, gid);
     account.groups.clear();
     let _ = account.groups.push(gid); // the first of GROUPS_MAX
-    let Ok(mut groups) = groups else { return Ok(()) }; // an image without groups is a small machine
-    while groups.next(&mut line, Some(if member.too_long { b"" } else { &member.text })) {
+    if groups.is_err() {
+        return Ok(()); // an image without groups is a small machine
+    }
+    let mut all = true;
+    let read = each_line(groups, Some(member.text()), &mut |line| {
         if let (true, Some(gid)) = (line.is_member, line.fields[2].number())
             && !account.groups.contains(&gid)
         {
-            account.groups.push(gid).map_err(|_| Unknown::TooManyGroups)?;
+            all = account.groups.push(gid).is_ok();
         }
-    }
-    groups.error.map_or(Ok(()), |error| Err(Unknown::Unreadable(error)))
+        all
+    });
+    if all { read.map_err(Unknown::Unreadable) } else { Err(Unknown::TooManyGroups) }
 }
 
-fn group_in(name: &[u8], lines: &mut Lines) -> Result<u32, Unknown> {
-    let mut line = Line::default();
-    while lines.next(&mut line, None) {
-        if let (true, Some(gid)) = (line.fields[0].is(name), line.fields[2].number()) {
-            return Ok(gid);
+fn group_in(name: &[u8], groups: super::Result<OwnedFd>) -> Result<u32, Unknown> {
+    let mut found = None;
+    let read = each_line(groups, None, &mut |line| {
+        if line.fields[0].is(name) {
+            found = line.fields[2].number();
         }
+        found.is_none()
+    });
+    match (found.or(number(name)), read) {
+        (Some(gid), _) => Ok(gid),
+        (None, Ok(())) => Err(Unknown::Absent),
+        (None, Err(error)) => Err(Unknown::Unreadable(error)),
     }
-    Err(lines.error.map_or(Unknown::Absent, Unknown::Unreadable))
 }
 
 /// What matters of a line: `name:password:uid:gid:...` of passwd(5), `name:password:gid:member,member` of group(5).
-#[derive(Default)]
 struct Line {
     fields: [Field; 4],
     is_member: bool,
 }
 
-/// A field, kept as far as it fits. (A name longer than this is no member of any group that we find.)
-#[derive(Default, Clone)]
+/// A field, kept as far as it fits: what is longer is the name of nobody, and no number.
+#[derive(Clone, Copy)]
 struct Field {
-    text: Vec<u8, 64>,
-    too_long: bool,
+    text: [u8; 64],
+    length: usize,
 }
 
 impl Field {
+    const EMPTY: Field = Field { text: [0; 64], length: 0 };
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.length) {
+            *place = byte;
+        }
+        self.length += 1;
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
     fn is(&self, name: &[u8]) -> bool {
-        !self.too_long && !name.is_empty() && self.text == name
+        !name.is_empty() && self.text() == name
     }
 
     fn number(&self) -> Option<u32> {
-        if self.too_long { None } else { number(&self.text) }
-    }
-
-    fn clear(&mut self) {
-        self.text.clear();
-        self.too_long = false;
+        number(self.text())
     }
 }
 
-/// A file, byte by byte through a small buffer.
-struct Lines {
-    fd: OwnedFd,
-    buffer: [u8; 1024],
-    at: usize,
-    filled: usize,
-    error: Option<Errno>,
-}
-
-impl Lines {
-    fn new(fd: OwnedFd) -> Lines {
-        Lines { fd, buffer: [0; 1024], at: 0, filled: 0, error: None }
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        if self.at == self.filled {
-            let read = super::file::read(&self.fd, &mut self.buffer);
-            self.error = read.err();
-            (self.at, self.filled) = (0, read.unwrap_or(0));
-        }
-        let byte = self.buffer.get(..self.filled)?.get(self.at).copied();
-        self.at += usize::from(byte.is_some());
-        byte
-    }
-
-    /// Reads the next line; `false` at the file's end. With `member`, the fourth field is a list, in which that is looked
-    /// for.
-    fn next(&mut self, line: &mut Line, member: Option<&[u8]>) -> bool {
-        line.fields.iter_mut().for_each(Field::clear);
-        line.is_member = false;
-        let (mut at, mut any) = (0, false);
-        loop {
-            let byte = self.byte();
-            any |= byte.is_some();
-            let is_end = match byte {
-                None | Some(b':' | b'\n') => true,
-                Some(b',') => member.is_some() && at == 3,
-                Some(_) => false,
-            };
-            match byte {
-                Some(byte) if !is_end => {
-                    if let Some(field) = line.fields.get_mut(at) {
-                        field.too_long |= field.text.push(byte).is_err();
-                    }
-                    continue;
+/// Gives the lines of a file to `each` until that has enough. With `member`, the fourth field is a list, in which that is
+/// looked for.
+#[inline(never)]
+fn each_line(
+    file: super::Result<OwnedFd>,
+    member: Option<&[u8]>,
+    each: &mut dyn FnMut(&Line) -> bool,
+) -> super::Result<()> {
+    let file = file?;
+    let mut line = Line { fields: [Field::EMPTY; 4], is_member: false };
+    let (mut buffer, mut at, mut any) = ([0; 1024], 0, false);
+    loop {
+        let count = super::file::read(&file, &mut buffer)?;
+        // The end of the file ends a line.
+        let bytes = if count == 0 { b"\n" } else { buffer.get(..count).unwrap_or_default() };
+        for byte in bytes {
+            let is_item = *byte == b',' && at == 3 && member.is_some();
+            if !is_item && *byte != b':' && *byte != b'\n' {
+                if let Some(field) = line.fields.get_mut(at) {
+                    field.push(*byte);
                 }
-                Some(_) | None => {}
+                any = true;
+                continue;
             }
             if let (3, Some(member)) = (at, member) {
                 line.is_member |= line.fields[3].is(member);
-                line.fields[3].clear();
+                line.fields[3].length = 0;
             }
-            match byte {
-                Some(b':') => at += 1,
-                Some(b',') => {}
-                Some(_) | None => return any,
+            at += usize::from(*byte == b':');
+            if *byte == b'\n' {
+                if any && !each(&line) {
+                    return Ok(());
+                }
+                line.fields.iter_mut().for_each(|field| field.length = 0);
+                (line.is_member, at, any) = (false, 0, false);
             }
+        }
+        if count == 0 {
+            return Ok(());
         }
     }
 }
@@ -220,18 +212,18 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Lines {
+    fn lines(text: &str) -> crate::sys::Result<OwnedFd> {
         let fd = rustix::fs::memfd_create("accounts", rustix::fs::MemfdFlags::CLOEXEC).expect("memory");
         crate::sys::output::write_all(std::os::fd::AsFd::as_fd(&fd), text.as_bytes()).expect("memory");
         rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).expect("memory");
-        Lines::new(fd)
+        Ok(fd)
     }
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\ncomma:x:3,3:1\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";
 
     fn find(name: &str, groups: &str) -> Result<(u32, u32, std::vec::Vec<u32>), Unknown> {
         let mut found = Account::default();
-        user_in(name.as_bytes(), &mut lines(PASSWD), Ok(lines(groups)), &mut found)?;
+        user_in(name.as_bytes(), lines(PASSWD), lines(groups), &mut found)?;
         Ok((found.uid, found.gid, found.groups.to_vec()))
     }
 
@@ -254,7 +246,7 @@ mod tests {
         assert_eq!(find("www-data", &format!("long:x:60:{members}\n")), Ok((33, 34, vec![34, 60])));
         let many: String = (100..140).map(|gid| format!("g{gid}:x:{gid}:www-data\n")).collect();
         assert_eq!(find("www-data", &many), Err(Unknown::TooManyGroups));
-        assert_eq!(group_in(b"g7", &mut lines("g77:x:1:\ng7:x:2:\n")), Ok(2));
-        assert_eq!(group_in(b"g8", &mut lines("g77:x:1:\ng7:x:2:\n")), Err(Unknown::Absent));
+        assert_eq!(group_in(b"g7", lines("g77:x:1:\ng7:x:2:\n")), Ok(2));
+        assert_eq!(group_in(b"g8", lines("g77:x:1:\ng7:x:2:\n")), Err(Unknown::Absent));
     }
 }
