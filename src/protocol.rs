@@ -42,46 +42,15 @@
 //! when all places are taken, the one that has been idle longest makes room. `CLIENTS_KEPT` of them are never taken by those
 //! who wait, follow or hold: one more of these is told `no`. Requests of one client wait for each other.
 
-use crate::limits::FACT_BYTES_MAX;
-use crate::words::{self, Fault};
+use crate::limits::{FACT_BYTES_MAX, LINE_BYTES_MAX};
+use crate::words;
 
 /// Words of one line. A client that has more names to say says them in several lines.
 pub const WORDS_MAX: usize = 512;
 
-/// A line, split into words.
-pub struct Line<'a> {
-    text: &'a [u8],
-    ranges: [(u16, u16); WORDS_MAX],
-    count: usize,
-}
-
-impl<'a> Line<'a> {
-    /// Splits a line without its newline; its bytes are changed (quotes go).
-    pub fn split(text: &'a mut [u8]) -> Result<Line<'a>, Bad<'static>> {
-        let mut ranges = [(0, 0); WORDS_MAX];
-        let count = words::split_in_place(text, &mut ranges).map_err(|fault| match fault {
-            Fault::TooLong => Bad::TooManyWords,
-            Fault::UnclosedSingle | Fault::UnclosedDouble | Fault::TrailingBackslash => Bad::Quoting(fault),
-        })?;
-        Ok(Line { text, ranges, count })
-    }
-
-    /// Word `at`. A word that is not UTF-8 or holds a control character is `None`, as one behind the last.
-    pub fn word(&self, at: usize) -> Option<&str> {
-        let (start, end) = *self.ranges.get(..self.count)?.get(at)?;
-        let text = core::str::from_utf8(self.text.get(usize::from(start)..usize::from(end))?).ok()?;
-        (!text.bytes().any(|byte| byte < b' ' || byte == 0x7f)).then_some(text)
-    }
-
-    /// How many words.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-}
-
-/// What is asked of services.
+/// What a line asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ServiceVerb {
+pub enum Verb {
     /// `start`.
     Start,
     /// `stop`.
@@ -90,17 +59,12 @@ pub enum ServiceVerb {
     Restart,
     /// `reload`.
     Reload,
-    /// `signal`, with the signal as it was written: a name or a number.
+    /// `signal`: the first word is the signal as it was written, a name or a number.
     Signal,
     /// `reset`.
     Reset,
     /// `release`.
     Release,
-}
-
-/// What is said of a fact.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FactVerb {
     /// The condition is on.
     On,
     /// The condition is off.
@@ -109,140 +73,121 @@ pub enum FactVerb {
     Hold,
     /// The event happened.
     Emit,
-}
-
-/// What a line asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Request {
-    /// Something of the services named by the words from `first` on; for `Signal` the word before is the signal.
-    Services {
-        /// What.
-        verb: ServiceVerb,
-        /// Index of the first name among the line's words.
-        first: usize,
-    },
-    /// A fact, whose name is the word `first` and whose attributes are those behind.
-    Fact {
-        /// What.
-        verb: FactVerb,
-        /// Index of the fact's name among the line's words.
-        first: usize,
-    },
     /// Everything goes down.
     Shutdown,
-    /// Report this transaction.
-    Await(u32),
+    /// Report a transaction.
+    Await,
     /// Report every change of a phase.
     Follow,
 }
 
-/// Why a line is `bad`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bad<'a> {
-    /// Nothing on it.
-    Empty,
-    /// Quotes that do not end.
-    Quoting(Fault),
-    /// More than `WORDS_MAX` words.
-    TooManyWords,
-    /// A word that is not UTF-8, or has control characters.
-    NotText,
-    /// No such verb.
-    Verb(&'a str),
-    /// A service or a fact must be named.
-    NothingNamed,
-    /// Words behind a request that takes none (or, for `await`, not one number).
-    Arguments,
-    /// `wait` before a request that has no transaction.
-    NothingToWaitFor,
-    /// Longer than `FACT_BYTES_MAX`.
-    FactTooLong,
+impl Verb {
+    const ALL: [Verb; 14] = [
+        Verb::Start,
+        Verb::Stop,
+        Verb::Restart,
+        Verb::Reload,
+        Verb::Signal,
+        Verb::Reset,
+        Verb::Release,
+        Verb::On,
+        Verb::Off,
+        Verb::Hold,
+        Verb::Emit,
+        Verb::Shutdown,
+        Verb::Await,
+        Verb::Follow,
+    ];
+    /// In the same order.
+    const NAMES: &str = "start stop restart reload signal reset release on off hold emit shutdown await follow";
 }
+
+/// A line that is understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request<'a> {
+    /// What is asked.
+    pub verb: Verb,
+    /// Whether its transaction is to be reported (`wait`).
+    pub waits: bool,
+    /// The number of the transaction, for `Await`.
+    pub number: u32,
+    /// The words behind the verb, each ended by NUL.
+    words: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// The words behind the verb.
+    pub fn words(&self) -> impl Iterator<Item = &'a str> {
+        self.words.split_terminator('\0')
+    }
+
+    /// The words as a fact, as the engine takes it: name and `KEY=VALUE` divided by NUL.
+    pub fn fact(&self) -> &'a [u8] {
+        self.words.as_bytes().split_last().map_or(&[], |(_, fact)| fact)
+    }
+}
+
+/// Why a line is `bad`: what is wrong, and the word that it is about, where there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bad<'a>(&'static str, &'a str);
 
 impl core::fmt::Display for Bad<'_> {
     fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Bad::Empty => to.write_str("empty line"),
-            Bad::Quoting(fault) => to.write_str(fault.text()),
-            Bad::TooManyWords => write!(to, "more than {WORDS_MAX} words"),
-            Bad::NotText => to.write_str("a word is not text"),
-            Bad::Verb(word) => write!(to, "no verb \"{word}\""),
-            Bad::NothingNamed => to.write_str("nothing is named"),
-            Bad::Arguments => to.write_str("wrong arguments"),
-            Bad::NothingToWaitFor => to.write_str("this cannot be waited for"),
-            Bad::FactTooLong => write!(to, "name and attributes take more than {FACT_BYTES_MAX} bytes"),
-        }
+        let quote = if self.1.is_empty() { "" } else { "\"" };
+        [self.0, quote, self.1, quote].iter().try_for_each(|part| to.write_str(part))
     }
 }
 
-const VERBS: [(&str, Request); 14] = [
-    ("start", Request::Services { verb: ServiceVerb::Start, first: 1 }),
-    ("stop", Request::Services { verb: ServiceVerb::Stop, first: 1 }),
-    ("restart", Request::Services { verb: ServiceVerb::Restart, first: 1 }),
-    ("reload", Request::Services { verb: ServiceVerb::Reload, first: 1 }),
-    ("signal", Request::Services { verb: ServiceVerb::Signal, first: 2 }),
-    ("reset", Request::Services { verb: ServiceVerb::Reset, first: 1 }),
-    ("release", Request::Services { verb: ServiceVerb::Release, first: 1 }),
-    ("on", Request::Fact { verb: FactVerb::On, first: 1 }),
-    ("off", Request::Fact { verb: FactVerb::Off, first: 1 }),
-    ("hold", Request::Fact { verb: FactVerb::Hold, first: 1 }),
-    ("emit", Request::Fact { verb: FactVerb::Emit, first: 1 }),
-    ("shutdown", Request::Shutdown),
-    ("await", Request::Await(0)),
-    ("follow", Request::Follow),
-];
+const EMPTY: &str = "empty line";
+const TOO_MANY_WORDS: &str = "more than 512 words";
+const NOT_TEXT: &str = "a word is not text";
+const NO_VERB: &str = "no verb ";
+const NOTHING_NAMED: &str = "nothing is named";
+const ARGUMENTS: &str = "wrong arguments";
+const NOTHING_TO_WAIT_FOR: &str = "this cannot be waited for";
+const FACT_TOO_LONG: &str = "name and attributes take more than 240 bytes";
+const _: () = assert!(WORDS_MAX == 512 && FACT_BYTES_MAX == 240, "the texts say so");
 
-/// What a line asks, and whether its transaction is to be reported (`wait`).
-pub fn parse<'l>(line: &'l Line<'_>) -> Result<(Request, bool), Bad<'l>> {
-    if line.count() == 0 {
-        return Err(Bad::Empty);
+/// Reads a line without its newline; `room` is for its words.
+pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Request<'a>, Bad<'a>> {
+    let bad = |text| Bad(text, "");
+    let (length, count) = words::split(line, room).map_err(|fault| bad(fault.text()))?;
+    if count > WORDS_MAX {
+        return Err(bad(TOO_MANY_WORDS));
     }
-    if (0..line.count()).any(|at| line.word(at).is_none()) {
-        return Err(Bad::NotText);
+    let text = core::str::from_utf8(room.get(..length).unwrap_or_default()).map_err(|_| bad(NOT_TEXT))?;
+    if text.bytes().any(|byte| (byte < b' ' && byte != 0) || byte == 0x7f) {
+        return Err(bad(NOT_TEXT));
     }
-    let waits = line.word(0) == Some("wait");
-    let skipped = usize::from(waits);
-    let verb = line.word(skipped).ok_or(Bad::NothingNamed)?;
-    let (_, request) = VERBS.iter().find(|(name, _)| *name == verb).ok_or(Bad::Verb(verb))?;
-    let behind = line.count() - skipped - 1;
-    let request = match *request {
-        Request::Services { verb, first } => Request::Services { verb, first: first + skipped },
-        Request::Fact { verb, first } => Request::Fact { verb, first: first + skipped },
-        Request::Await(_) => {
-            let number = line.word(skipped + 1).and_then(|word| word.parse().ok());
-            Request::Await(number.filter(|_| behind == 1).ok_or(Bad::Arguments)?)
-        }
-        plain @ (Request::Shutdown | Request::Follow) => {
-            if behind > 0 {
-                return Err(Bad::Arguments);
-            }
-            plain
-        }
+    let (mut verb, mut words) = text.split_once('\0').ok_or(bad(EMPTY))?;
+    let waits = verb == "wait";
+    if waits {
+        (verb, words) = words.split_once('\0').ok_or(bad(NOTHING_NAMED))?;
+    }
+    let known = Verb::NAMES.split(' ').zip(Verb::ALL).find(|(name, _)| *name == verb);
+    let (_, verb) = known.ok_or(Bad(NO_VERB, verb))?;
+    let behind = count - 1 - usize::from(waits);
+    let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow);
+    let wrong = match verb {
+        Verb::Signal => behind < 2,
+        Verb::Await => behind != 1,
+        _ if takes_names => behind == 0,
+        _ => behind != 0,
     };
-    match request {
-        Request::Services { first, .. } | Request::Fact { first, .. } if line.count() <= first => {
-            Err(Bad::NothingNamed)
-        }
-        Request::Await(_) | Request::Follow | Request::Fact { verb: FactVerb::Hold, .. } if waits => {
-            Err(Bad::NothingToWaitFor)
-        }
-        request => Ok((request, waits)),
+    if wrong {
+        return Err(bad(if takes_names { NOTHING_NAMED } else { ARGUMENTS }));
     }
-}
-
-/// The fact that begins at word `first`, as the engine takes it: name and `KEY=VALUE` words divided by NUL.
-pub fn fact<'b>(line: &Line<'_>, first: usize, buffer: &'b mut [u8; FACT_BYTES_MAX]) -> Result<&'b [u8], Bad<'static>> {
-    let mut length = 0;
-    for at in first..line.count() {
-        let word = line.word(at).ok_or(Bad::NotText)?;
-        let start = if at > first { length + 1 } else { 0 };
-        let place = buffer.get_mut(length..start + word.len()).ok_or(Bad::FactTooLong)?;
-        let (divider, place) = place.split_at_mut(start - length);
-        divider.fill(0);
-        place.copy_from_slice(word.as_bytes());
-        length = start + word.len();
+    let mut request = Request { verb, waits, number: 0, words };
+    if verb == Verb::Await {
+        request.number = words.strip_suffix('\0').unwrap_or_default().parse().map_err(|_| bad(ARGUMENTS))?;
     }
-    Ok(&buffer[..length])
+    if matches!(verb, Verb::On | Verb::Off | Verb::Hold | Verb::Emit) && request.fact().len() > FACT_BYTES_MAX {
+        return Err(bad(FACT_TOO_LONG));
+    }
+    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold) {
+        return Err(bad(NOTHING_TO_WAIT_FOR));
+    }
+    Ok(request)
 }
 
 /// One line that the engine sends, as a client reads it.
@@ -319,21 +264,14 @@ mod tests {
     use alloc::vec::Vec;
 
     fn read(text: &str) -> String {
-        let mut bytes = Vec::from(text.as_bytes());
-        let line = match Line::split(&mut bytes) {
-            Ok(line) => line,
-            Err(bad) => return bad.to_string(),
-        };
-        match parse(&line) {
-            Ok((Request::Fact { verb, first }, waits)) => match fact(&line, first, &mut [0; FACT_BYTES_MAX]) {
-                Ok(fact) => format!("{verb:?} {:?} {waits}", core::str::from_utf8(fact)),
-                Err(bad) => bad.to_string(),
+        match parse(text.as_bytes(), &mut [0; LINE_BYTES_MAX]) {
+            Ok(request @ Request { verb, waits, number, .. }) => match verb {
+                Verb::On | Verb::Off | Verb::Hold | Verb::Emit => {
+                    format!("{verb:?} {:?} {waits}", core::str::from_utf8(request.fact()))
+                }
+                Verb::Shutdown | Verb::Follow | Verb::Await => format!("{verb:?} {number}"),
+                _ => format!("{verb:?} {:?} {waits}", request.words().collect::<Vec<_>>()),
             },
-            Ok((Request::Services { verb, first }, waits)) => {
-                let names: Vec<_> = (first..line.count()).filter_map(|at| line.word(at)).collect();
-                format!("{verb:?} {names:?} {waits}")
-            }
-            Ok(other) => format!("{other:?}"),
             Err(bad) => bad.to_string(),
         }
     }
@@ -343,7 +281,7 @@ mod tests {
         let table = [
             ("start web db", r#"Start ["web", "db"] false"#),
             ("wait stop web", r#"Stop ["web"] true"#),
-            ("signal HUP web", r#"Signal ["web"] false"#),
+            ("signal HUP web", r#"Signal ["HUP", "web"] false"#),
             ("signal HUP", "nothing is named"),
             ("start", "nothing is named"),
             ("wait", "nothing is named"),
@@ -355,16 +293,17 @@ mod tests {
             ("emit x", r#"Emit Ok("x") false"#),
             ("hold", "nothing is named"),
             ("wait hold x", "this cannot be waited for"),
-            ("await 12", "(Await(12), false)"),
+            ("await 12", "Await 12"),
             ("await", "wrong arguments"),
             ("await 12 13", "wrong arguments"),
             ("await -1", "wrong arguments"),
             ("wait await 1", "this cannot be waited for"),
-            ("shutdown", "(Shutdown, false)"),
+            ("shutdown", "Shutdown 0"),
             ("shutdown now", "wrong arguments"),
-            ("follow", "(Follow, false)"),
+            ("follow", "Follow 0"),
             ("start 'web", "a ' is not closed on its line"),
             ("start a\u{1}b", "a word is not text"),
+            ("start a\0b", "a word is not text"),
         ];
         for (line, expected) in table {
             assert_eq!(read(line), expected, "{line}");
@@ -374,9 +313,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         assert_eq!(read(&"a ".repeat(WORDS_MAX + 1)), format!("more than {WORDS_MAX} words"));
-        assert_eq!(read(&format!("emit x A={}", "v".repeat(FACT_BYTES_MAX))), Bad::FactTooLong.to_string());
-        let mut bytes = *b"start \xff\xfe";
-        assert_eq!(parse(&Line::split(&mut bytes).expect("two words")).err(), Some(Bad::NotText));
+        assert_eq!(read(&format!("emit x A={}", "v".repeat(FACT_BYTES_MAX))), FACT_TOO_LONG);
+        assert_eq!(parse(b"start \xff\xfe", &mut [0; LINE_BYTES_MAX]).err(), Some(Bad(NOT_TEXT, "")));
     }
 
     #[test]
@@ -390,10 +328,9 @@ mod tests {
                 bytes.push(alphabet[(seed >> 33) as usize % alphabet.len()]);
             }
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            if let Ok(line) = Line::split(&mut bytes)
-                && let Ok((Request::Fact { first, .. }, _)) = parse(&line)
-            {
-                let _ = fact(&line, first, &mut [0; FACT_BYTES_MAX]);
+            if let Ok(request) = parse(&bytes, &mut [0; LINE_BYTES_MAX]) {
+                assert!(request.words().all(|word| !word.contains(char::is_control)));
+                assert!(request.fact().len() <= FACT_BYTES_MAX);
             }
         }
     }

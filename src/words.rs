@@ -20,7 +20,7 @@ pub enum Fault {
     UnclosedDouble,
     /// A backslash with nothing behind it.
     TrailingBackslash,
-    /// The word does not fit the caller's buffer.
+    /// The words do not fit the caller's buffer.
     TooLong,
 }
 
@@ -88,117 +88,36 @@ pub fn scan(
     Ok(at)
 }
 
-/// The words of one line, one after the other.
+/// Writes the words of a line without its newline into `room`, without their quotes and each ended by NUL, and gives how
+/// many bytes and how many words that are: one byte more than the line has at most. A NUL of the line becomes another
+/// control character. `Fault::TooLong`: there is not room enough.
 ///
 /// ```
-/// use pintle::words::Words;
-/// let mut words = Words::new(b"start  'a b' plain");
-/// let mut buffer = [0; 64];
-/// assert_eq!(words.next(&mut buffer), Some(Ok(&b"start"[..])));
-/// assert_eq!(words.next(&mut buffer), Some(Ok(&b"a b"[..])));
-/// assert_eq!(words.rest(), b" plain");
+/// use pintle::words::split;
+/// let mut room = [0; 64];
+/// assert_eq!(split(b"start  'a b' plain", &mut room), Ok((16, 3)));
+/// assert_eq!(&room[..16], b"start\0a b\0plain\0");
 /// ```
-#[derive(Clone, Debug)]
-pub struct Words<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Words<'a> {
-    /// The words of `text`, a line without its newline.
-    pub const fn new(text: &'a [u8]) -> Words<'a> {
-        Words { text, at: 0 }
-    }
-
-    /// What is not read yet, as it was written.
-    pub fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
-    }
-
-    /// The next word. One without quotes is a part of the text; the others are written into `buffer`, which a word
-    /// never needs more of than its own length in the text. After an error there are no more words.
-    pub fn next<'b>(&mut self, buffer: &'b mut [u8]) -> Option<Result<&'b [u8], Fault>>
-    where
-        'a: 'b,
-    {
-        let start = self.at + self.text[self.at..].iter().position(|&byte| !is_blank(byte))?;
-        let rest = &self.text[start..];
-        let plain = rest.iter().position(|&b| is_blank(b) || matches!(b, b'\'' | b'"' | b'\\')).unwrap_or(rest.len());
-        if rest.get(plain).is_none_or(|&byte| is_blank(byte)) {
-            self.at = start + plain;
-            return Some(Ok(&rest[..plain]));
+pub fn split(line: &[u8], room: &mut [u8]) -> Result<(usize, usize), Fault> {
+    let (mut at, mut length, mut count) = (0, 0, 0);
+    let mut put = |byte| {
+        if let Some(place) = room.get_mut(length) {
+            *place = byte;
         }
-        let mut length = 0;
-        let end = scan(self.text, start, &[], &mut |byte, _| {
-            if let Some(place) = buffer.get_mut(length) {
-                *place = byte;
-            }
-            length += 1;
-        });
-        match end {
-            Ok(end) if length <= buffer.len() => {
-                self.at = end;
-                Some(Ok(&buffer[..length]))
-            }
-            Ok(_) => {
-                self.at = self.text.len();
-                Some(Err(Fault::TooLong))
-            }
-            Err((fault, _)) => {
-                self.at = self.text.len();
-                Some(Err(fault))
-            }
-        }
-    }
-}
-
-/// Splits `line` in place: the words' bytes without quotes stay in `line`, and `ranges` gets (start, end) of each.
-/// Returns how many words there are; `Fault::TooLong` if they are more than `ranges` has room for.
-pub fn split_in_place(line: &mut [u8], ranges: &mut [(u16, u16)]) -> Result<usize, Fault> {
-    let mut count = 0;
-    let mut at = 0;
+        length += 1;
+    };
     loop {
         while line.get(at).is_some_and(|&byte| is_blank(byte)) {
             at += 1;
         }
         if at == line.len() {
-            return Ok(count);
+            break;
         }
-        // A word without its quotes is never longer than with them, so writing never overtakes reading.
-        let start = at;
-        let mut write = start;
-        let mut quote = 0;
-        while let Some(&byte) = line.get(at) {
-            let mut keep = Some(byte);
-            match (quote, byte) {
-                (0, b'\'' | b'"') => (quote, keep) = (byte, None),
-                (b'\'', b'\'') | (b'"', b'"') => (quote, keep) = (0, None),
-                (0, b'\\') => {
-                    at += 1;
-                    keep = Some(*line.get(at).ok_or(Fault::TrailingBackslash)?);
-                }
-                (b'"', b'\\') if matches!(line.get(at + 1), Some(b'"' | b'\\' | b'$' | b'`')) => {
-                    at += 1;
-                    keep = Some(line[at]);
-                }
-                (0, byte) if is_blank(byte) => break,
-                _ => {}
-            }
-            if let Some(byte) = keep {
-                line[write] = byte;
-                write += 1;
-            }
-            at += 1;
-        }
-        match quote {
-            b'\'' => return Err(Fault::UnclosedSingle),
-            b'"' => return Err(Fault::UnclosedDouble),
-            _ => {}
-        }
-        let (Ok(first), Ok(behind)) = (u16::try_from(start), u16::try_from(write)) else { return Err(Fault::TooLong) };
-        *ranges.get_mut(count).ok_or(Fault::TooLong)? = (first, behind);
+        at = scan(line, at, &[], &mut |byte, _| put(byte.max(1))).map_err(|(fault, _)| fault)?;
+        put(0);
         count += 1;
     }
+    if length > room.len() { Err(Fault::TooLong) } else { Ok((length, count)) }
 }
 
 /// Writes `text` so that reading it as a word gives `text` again: as it is if nothing in it needs quotes, else in single
@@ -230,23 +149,11 @@ mod tests {
     use alloc::vec::Vec;
 
     fn all(line: &str) -> Result<Vec<String>, Fault> {
-        let mut words = Words::new(line.as_bytes());
-        let mut found = Vec::new();
-        loop {
-            let mut buffer = [0; 64];
-            match words.next(&mut buffer) {
-                None => return Ok(found),
-                Some(word) => found.push(String::from_utf8_lossy(word?).into_owned()),
-            }
-        }
-    }
-
-    fn in_place(line: &str) -> Result<Vec<String>, Fault> {
-        let mut bytes = line.as_bytes().to_vec();
-        let mut ranges = [(0, 0); 8];
-        let count = split_in_place(&mut bytes, &mut ranges)?;
-        let word = |&(a, b): &(u16, u16)| String::from_utf8_lossy(&bytes[a as usize..b as usize]).into_owned();
-        Ok(ranges[..count].iter().map(word).collect())
+        let mut room = [0; 64];
+        let (length, count) = split(line.as_bytes(), &mut room)?;
+        let words: Vec<_> = String::from_utf8_lossy(&room[..length]).split_terminator('\0').map(String::from).collect();
+        assert_eq!(words.len(), count);
+        Ok(words)
     }
 
     #[test]
@@ -270,7 +177,6 @@ mod tests {
                 all(line).as_deref(),
                 Ok(expected.iter().map(|s| String::from(*s)).collect::<Vec<_>>().as_slice())
             );
-            assert_eq!(all(line), in_place(line), "{line}");
         }
     }
 
@@ -280,10 +186,9 @@ mod tests {
             [("a 'b", Fault::UnclosedSingle), ("a \"b\\\"", Fault::UnclosedDouble), ("a\\", Fault::TrailingBackslash)];
         for (line, fault) in table {
             assert_eq!(all(line), Err(fault));
-            assert_eq!(in_place(line), Err(fault));
         }
-        assert_eq!(in_place("1 2 3 4 5 6 7 8 9"), Err(Fault::TooLong));
-        assert_eq!(Words::new(b"'abc'").next(&mut [0; 2]), Some(Err(Fault::TooLong)));
+        assert_eq!(split(b"1 'abc'", &mut [0; 5]), Err(Fault::TooLong));
+        assert_eq!(split(b"1 'abc'", &mut [0; 6]), Ok((6, 2)));
     }
 
     #[test]

@@ -15,9 +15,9 @@ use pintle::database::{Image, NONE};
 use pintle::engine::{Capacities, Engine, Input, Outcome, Refusal, Sender, Standing, Target, Verb};
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
-use pintle::limits::{CLIENTS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
+use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::nearest::Nearest;
-use pintle::protocol::{self, FactVerb, Line, Request, ServiceVerb, WORDS_MAX};
+use pintle::protocol::{self, Request, Verb as Asked, WORDS_MAX};
 use pintle::status::View;
 use pintle::time::Instant;
 
@@ -414,13 +414,13 @@ impl Host {
     fn take_request_of(&mut self, at: usize, now: Instant) {
         let mut line = [0; LINE_BYTES_MAX];
         if let Some(length) = self.clients.next_line(at, &mut line) {
-            self.take_request(at, line.get_mut(..length).unwrap_or_default(), now);
+            self.take_request(at, line.get(..length).unwrap_or_default(), now);
             // What it caused is written before the next is looked at.
             self.flush(now);
         }
     }
 
-    fn take_request(&mut self, at: usize, text: &mut [u8], now: Instant) {
+    fn take_request(&mut self, at: usize, text: &[u8], now: Instant) {
         let mut answer = Answer::new();
         let waited = self.answer(at, text, now, &mut answer).unwrap_or_default();
         self.clients.say(at, &mut answer);
@@ -474,83 +474,67 @@ impl Host {
 
     /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
     #[inline(never)]
-    fn answer(&mut self, at: usize, text: &mut [u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
-        let line = Line::split(text).map_err(|bad| bad_line(answer, &bad))?;
-        let (request, waits) = protocol::parse(&line).map_err(|bad| bad_line(answer, &bad))?;
+    fn answer(&mut self, at: usize, text: &[u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+        let mut room = [0; LINE_BYTES_MAX];
+        let request = protocol::parse(text, &mut room).map_err(|bad| {
+            let _ = write!(answer, "bad {bad}");
+        })?;
         let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
-        if !trusted && !matches!(request, Request::Await(_) | Request::Follow) {
+        let looks = matches!(request.verb, Asked::Await | Asked::Follow);
+        if !trusted && !looks {
             let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
             return Err(());
         }
-        let stays = waits
-            || match request {
-                Request::Await(_) | Request::Follow | Request::Fact { verb: FactVerb::Hold, .. } => true,
-                Request::Services { .. } | Request::Fact { .. } | Request::Shutdown => false,
-            };
+        let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
             let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
             return Err(());
         }
-        let number = match request {
-            Request::Services { verb, first } => self.command(&line, verb, first, now, answer)?,
-            Request::Fact { verb, first } => {
-                let mut buffer = [0; FACT_BYTES_MAX];
-                let fact = protocol::fact(&line, first, &mut buffer).map_err(|bad| bad_line(answer, &bad))?;
-                let input = match verb {
-                    FactVerb::On => Input::On { fact, sender, lease: 0 },
-                    FactVerb::Hold => Input::On { fact, sender, lease: lease(self.life, at) },
-                    FactVerb::Off => Input::Off { fact },
-                    FactVerb::Emit => Input::Event { fact },
-                };
-                let number = self.step(input, now, answer)?;
-                if verb == FactVerb::Hold {
-                    self.clients.set_leases(at);
-                }
-                number
-            }
-            Request::Shutdown => self.step(Input::Shutdown, now, answer)?,
-            Request::Await(number) => number,
-            Request::Follow => {
-                let _ = answer.write_str("ok 0");
-                return Ok(Some(Talk::Following));
-            }
-        };
-        let _ = write!(answer, "ok {number}");
-        if let (Request::Fact { .. }, Some(template)) = (request, self.engine.nameless()) {
-            let name = self.engine.name(template);
-            let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
-        }
-        Ok((waits || matches!(request, Request::Await(_))).then_some(Talk::Waiting(number)))
-    }
-
-    #[inline(never)]
-    fn command(
-        &mut self,
-        line: &Line<'_>,
-        verb: ServiceVerb,
-        first: usize,
-        now: Instant,
-        answer: &mut Answer,
-    ) -> Result<u32, ()> {
-        let verb = match verb {
-            ServiceVerb::Start => Verb::Start,
-            ServiceVerb::Stop => Verb::Stop,
-            ServiceVerb::Restart => Verb::Restart,
-            ServiceVerb::Reload => Verb::Reload,
-            ServiceVerb::Reset => Verb::Reset,
-            ServiceVerb::Release => Verb::Release,
-            ServiceVerb::Signal => {
-                let word = line.word(first - 1).unwrap_or("");
+        let (fact, own) = (request.fact(), lease(self.life, at));
+        let number = match request.verb {
+            Asked::Start => self.command(Verb::Start, &request, now, answer)?,
+            Asked::Stop => self.command(Verb::Stop, &request, now, answer)?,
+            Asked::Restart => self.command(Verb::Restart, &request, now, answer)?,
+            Asked::Reload => self.command(Verb::Reload, &request, now, answer)?,
+            Asked::Reset => self.command(Verb::Reset, &request, now, answer)?,
+            Asked::Release => self.command(Verb::Release, &request, now, answer)?,
+            Asked::Signal => {
+                let word = request.words().next().unwrap_or_default();
                 let Some(signal) = pintle::signals::number(word) else {
                     let _ = write!(answer, "bad no signal \"{word}\"");
                     return Err(());
                 };
-                Verb::Signal(signal as u8)
+                self.command(Verb::Signal(signal as u8), &request, now, answer)?
             }
+            Asked::On => self.step(Input::On { fact, sender, lease: 0 }, now, answer)?,
+            Asked::Hold => {
+                let number = self.step(Input::On { fact, sender, lease: own }, now, answer)?;
+                self.clients.set_leases(at);
+                number
+            }
+            Asked::Off => self.step(Input::Off { fact }, now, answer)?,
+            Asked::Emit => self.step(Input::Event { fact }, now, answer)?,
+            Asked::Shutdown => self.step(Input::Shutdown, now, answer)?,
+            Asked::Await => request.number,
+            Asked::Follow => 0,
         };
+        let _ = write!(answer, "ok {number}");
+        let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
+        if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
+            let name = self.engine.name(template);
+            let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
+        }
+        Ok(match request.verb {
+            Asked::Follow => Some(Talk::Following),
+            verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
+        })
+    }
+
+    /// A command about services. For a signal, the first word is that.
+    #[inline(never)]
+    fn command(&mut self, verb: Verb, request: &Request<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
         let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
-        for at in first..line.count() {
-            let name = line.word(at).unwrap_or("");
+        for name in request.words().skip(usize::from(matches!(verb, Verb::Signal(_)))) {
             let Some(target) = self.engine.target(name.as_bytes()) else {
                 self.unknown(name, answer);
                 return Err(());
@@ -682,10 +666,6 @@ fn open_engine(
 /// The number of the lease of a place in one engine's life: no two of the last lives' are the same. Never 0.
 fn lease(life: u32, place: usize) -> u32 {
     life.wrapping_mul(CLIENTS_MAX as u32).wrapping_add(place as u32).wrapping_add(1).max(1)
-}
-
-fn bad_line(answer: &mut Answer, bad: &dyn core::fmt::Display) {
-    let _ = write!(answer, "bad {bad}");
 }
 
 /// `phase NAME PHASE [TEXT]`.
