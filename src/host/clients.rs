@@ -10,8 +10,9 @@ use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::time::Instant;
 
+use super::refuse::OrRefuse;
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::{AsFd, OwnedFd, Result, mapping, socket};
+use crate::sys::{AsFd, OwnedFd, mapping, socket};
 
 /// Bytes of answers that wait for their reader.
 const OUTPUT_BYTES: usize = 4096;
@@ -138,19 +139,20 @@ impl Write for Answer {
 }
 
 impl Clients {
-    /// Room for connections to an engine of `slots` slots.
-    pub fn new(slots: u32) -> Result<Clients> {
+    /// Room for connections to an engine of `slots` slots; ends the process where there is none.
+    pub fn new(slots: u32) -> Clients {
+        const ROOM: &str = "the engine cannot make room for connections";
         let set_words = slots.div_ceil(32) as usize;
-        Ok(Clients {
+        Clients {
             places: [const { None }; CLIENTS_MAX],
-            buffers: mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES))?,
-            bits: mapping::private_words(CLIENTS_MAX * 2 * set_words)?,
+            buffers: mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES)).or_refuse(ROOM),
+            bits: mapping::private_words(CLIENTS_MAX * 2 * set_words).or_refuse(ROOM),
             set_words,
             requests: 0,
             count: 0,
             watching: 0,
             turn: 0,
-        })
+        }
     }
 
     /// What makes room for one more connection. Those that may only look never have more than half of the places, so
@@ -518,7 +520,7 @@ mod tests {
     #[test]
     fn those_that_hold_conditions_leave_places_for_others() {
         let poll = Poll::new().expect("a descriptor");
-        let mut clients = Clients::new(1).expect("memory");
+        let mut clients = Clients::new(1);
         for at in 0..CLIENTS_MAX {
             let (fd, _) = socket::pair().expect("a pair");
             clients.add(&poll, fd, true, Sender::default());

@@ -46,10 +46,9 @@ const TOKEN_LISTENING: u64 = 1;
 /// Everything of the process.
 struct Host {
     engine: Engine<'static>,
-    image: Image<'static>,
     orders: Orders<'static>,
-    reports: Reports<'static>,
-    published: Published<'static>,
+    /// The database, the reports and what is published; for what is told, `look` brings its times up to date.
+    view: View<'static>,
     follower: Follower,
     clients: Clients,
     poll: Poll,
@@ -116,16 +115,23 @@ impl Host {
         let poll = Poll::new().or_refuse(WAIT);
         poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).or_refuse(WAIT);
         poll.add(listening.as_fd(), TOKEN_LISTENING, Interest::READ).or_refuse(WAIT);
-        let clients = Clients::new(geometry.slots()).or_refuse("the engine cannot make room for connections");
+        let clients = Clients::new(geometry.slots());
         // The supervisor made the reports, so their owner is its user.
         let supervisor = rustix::fs::fstat(&reports_fd).map_or(0, |stat| stat.st_uid);
         let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
         Box::leak(Box::new(Host {
             engine,
-            image,
             orders,
-            reports,
-            published,
+            view: View {
+                image,
+                reports,
+                published,
+                now: Instant::default(),
+                wall: 0,
+                supervisor_alive: true,
+                engine_alive: true,
+                words: reading::SYSTEM_WORDS,
+            },
             follower: Follower::at_head(reports.words()),
             clients,
             poll,
@@ -143,13 +149,13 @@ impl Host {
 
     fn run(&mut self) -> i32 {
         alloc::freeze();
-        words::store(self.published.words(), published::own::ENGINE_PID, process::pid());
+        words::store(self.view.published.words(), published::own::ENGINE_PID, process::pid());
         let now = clock::now();
-        for slot in 0..self.reports.geometry().slots() {
+        for slot in 0..self.view.reports.geometry().slots() {
             self.take_report(SlotId(slot), now);
         }
-        let boot = words::load(self.reports.words(), reports::own::BOOT);
-        if boot != NONE && boot < self.image.services() {
+        let boot = words::load(self.view.reports.words(), reports::own::BOOT);
+        if boot != NONE && boot < self.view.image.services() {
             // A refusal (a template) leaves a machine without a boot bundle, as published.
             let _ = self.engine.step(now, Input::Boot(SlotId(boot)));
         }
@@ -176,11 +182,11 @@ impl Host {
     /// Takes some of the reports that have changed. `false`: there was none.
     fn take_reports(&mut self, now: Instant) -> bool {
         for turn in 0..REPORTS_A_TURN {
-            match self.follower.next(self.reports.words()) {
+            match self.follower.next(self.view.reports.words()) {
                 None => return turn > 0,
                 Some(Change::Slot(slot)) => self.take_report(slot, now),
                 Some(Change::All) => {
-                    for slot in 0..self.reports.geometry().slots() {
+                    for slot in 0..self.view.reports.geometry().slots() {
                         self.take_report(SlotId(slot), now);
                     }
                 }
@@ -192,7 +198,7 @@ impl Host {
     fn take_report(&mut self, slot: SlotId, now: Instant) {
         self.busy_for = self.busy_for.saturating_add(1);
         // A row that is being written is pushed on the ring when it is done.
-        if let Some(report) = self.reports.read(slot) {
+        if let Some(report) = self.view.reports.read(slot) {
             // The engine refuses no report; one of a slot that it does not have is nothing to it.
             let _ = self.engine.step(now, Input::Report(slot, &report));
         }
@@ -200,7 +206,7 @@ impl Host {
 
     /// The supervisor was told by a signal to take the machine down.
     fn take_shutdown(&mut self, now: Instant) {
-        let asked = words::load(self.reports.words(), reports::own::SHUTDOWN) != 0;
+        let asked = words::load(self.view.reports.words(), reports::own::SHUTDOWN) != 0;
         if asked && !self.engine.shutting_down() {
             let _ = self.engine.step(now, Input::Shutdown);
         }
@@ -249,9 +255,9 @@ impl Host {
             let slot = dirty.slot;
             if dirty.published {
                 if let Some((template, name)) = self.engine.instance(slot) {
-                    self.published.write_instance(slot, template, name.as_bytes());
+                    self.view.published.write_instance(slot, template, name.as_bytes());
                 }
-                self.published.write(slot, &self.engine.published(slot));
+                self.view.published.write(slot, &self.engine.published(slot));
             }
             if dirty.order {
                 if let Some(text) = self.engine.text(slot) {
@@ -261,12 +267,12 @@ impl Host {
                 ring = true;
             }
             if dirty.phase && self.clients.are_watching() {
-                let view = self.view(now);
-                self.clients.changed(slot, now, &mut |answer| write_phase(&view, slot, answer));
+                self.look(now);
+                self.clients.changed(slot, now, &mut |answer| write_phase(&self.view, slot, answer));
             }
         }
         while let Some((index, condition)) = self.engine.take_condition() {
-            self.published.write_condition(index, &condition);
+            self.view.published.write_condition(index, &condition);
         }
         while let Some(number) = self.engine.take_ended() {
             for at in 0..CLIENTS_MAX {
@@ -277,24 +283,25 @@ impl Host {
         }
         self.write_headers();
         // When all is down the supervisor ends this process: whoever waits is told before.
-        if self.engine.shutting_down() {
+        let shutting_down = self.engine.shutting_down();
+        if shutting_down {
             self.tell(now);
         }
-        let shutting_down = u32::from(self.engine.shutting_down());
-        let all_down = u32::from(self.engine.shutting_down() && self.engine.all_down());
+        let all_down = u32::from(shutting_down && self.engine.all_down());
+        let shutting_down = u32::from(shutting_down);
         let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.words(), at));
         if told != [shutting_down, all_down] {
             words::store(self.orders.words(), orders::own::MACHINE, shutting_down);
             words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
             self.to_supervisor.ring();
-        } else if ring && words::is_asleep(self.reports.words()) {
+        } else if ring && words::is_asleep(self.view.reports.words()) {
             self.to_supervisor.ring();
         }
     }
 
     #[inline(never)]
     fn write_headers(&self) {
-        let said = self.published.words();
+        let said = self.view.published.words();
         let boot = self.engine.boot();
         for (at, value) in [
             (published::own::TRANSACTION, self.engine.newest_transaction()),
@@ -311,17 +318,10 @@ impl Host {
         }
     }
 
-    fn view(&self, now: Instant) -> View<'static> {
-        View {
-            image: self.image,
-            reports: self.reports,
-            published: self.published,
-            now,
-            wall: clock::realtime_seconds() as i64,
-            supervisor_alive: true,
-            engine_alive: true,
-            words: reading::SYSTEM_WORDS,
-        }
+    /// Something is to be told now.
+    fn look(&mut self, now: Instant) {
+        self.view.now = now;
+        self.view.wall = clock::realtime_seconds() as i64;
     }
 
     /// Sleeps until there is news or something is due, then takes in what the sockets brought.
@@ -329,7 +329,7 @@ impl Host {
     fn sleep(&mut self) {
         let own = self.orders.words();
         words::set_asleep(own, true);
-        let busy = self.follower.behind(self.reports.words()) || self.clients.has_work();
+        let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work();
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
         // (Nothing where the machine goes down: nothing will be left.)
@@ -342,7 +342,7 @@ impl Host {
             let rests = words::load(self.orders.words(), orders::own::RESTS);
             words::store(self.orders.words(), orders::own::RESTS, rests.wrapping_add(1));
             // Awake, it looks before it sleeps; a ring would wake it again when it has given its memory back.
-            if words::is_asleep(self.reports.words()) {
+            if words::is_asleep(self.view.reports.words()) {
                 self.to_supervisor.ring();
             }
             self.poll.tidy_first();
@@ -446,7 +446,7 @@ impl Host {
 
     /// Whoever waits for a service is told of what it needs and of what needs it, too: these move with it.
     fn watch(&mut self, at: usize, slot: SlotId) {
-        let (image, engine) = (self.image, &self.engine);
+        let (image, engine) = (self.view.image, &self.engine);
         let definition = |slot: SlotId| match engine.instance(slot) {
             Some((template, _)) => template,
             None => slot,
@@ -574,8 +574,8 @@ impl Host {
 
     fn unknown(&self, name: &str, answer: &mut Answer) {
         let mut nearest = Nearest::to(name);
-        for slot in 0..self.image.services() {
-            nearest.offer(self.image.name(SlotId(slot)));
+        for slot in 0..self.view.image.services() {
+            nearest.offer(self.view.image.name(SlotId(slot)));
         }
         let _ = write!(answer, "bad no service \"{name}\"");
         if let Some(near) = nearest.found() {
@@ -585,9 +585,9 @@ impl Host {
 
     /// The transaction that a place waits for has ended: from now on it is told the results.
     fn finish_waiting(&mut self, at: usize, number: u32, now: Instant) {
-        let view = self.view(now);
+        self.look(now);
         // Phases that it has not read yet: what does not fit now is told by the results.
-        let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&view, slot, answer));
+        let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
         self.clients.set_talk(at, Talk::Telling(number, 0));
         self.tell_results(at, now);
     }
@@ -606,9 +606,8 @@ impl Host {
                         Outcome::Waiting | Outcome::Pending => " $w",
                         Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => "",
                     };
-                    let view = self.view(now);
-                    if let Some(row) = view.row(slot) {
-                        view.say(&mut answer, &row, template);
+                    if let Some(row) = self.view.row(slot) {
+                        self.view.say(&mut answer, &row, template);
                     }
                     Talk::Telling(number, cursor)
                 }
@@ -629,12 +628,12 @@ impl Host {
         if self.clients.is_empty() {
             return;
         }
-        let view = self.view(now);
+        self.look(now);
         for at in 0..CLIENTS_MAX {
             self.clients.send(at, now);
             match self.clients.talk(at) {
                 Talk::Waiting(_) | Talk::Following => {
-                    self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&view, slot, answer));
+                    self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
                     self.clients.send(at, now);
                 }
                 Talk::Telling(..) => {
