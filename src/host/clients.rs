@@ -67,8 +67,8 @@ struct Client {
     ended: bool,
     /// Nobody reads what it is sent.
     deaf: bool,
-    /// Since when its reader has taken nothing.
-    stalled: Option<Instant>,
+    /// Since when its reader has taken nothing; `NEVER` where it takes what there is.
+    stalled: Instant,
     /// Number of the request that it sent last, of all connections.
     used: u64,
     /// Slots of which it has to be told.
@@ -77,9 +77,19 @@ struct Client {
 }
 
 impl Client {
+    /// Its last request is done.
+    fn is_idle(&self) -> bool {
+        matches!(self.talk, Talk::Idle)
+    }
+
+    /// It waits, follows or holds conditions.
+    fn stays(&self) -> bool {
+        !self.is_idle() || self.leases
+    }
+
     /// Its last request is done, and the answer to the next will have room.
     fn may_ask(&self) -> bool {
-        self.talk == Talk::Idle && OUTPUT_BYTES - (self.output.1 - self.output.0) >= 2 * ANSWER_BYTES_MAX
+        self.is_idle() && OUTPUT_BYTES - (self.output.1 - self.output.0) >= 2 * ANSWER_BYTES_MAX
     }
 }
 
@@ -158,14 +168,20 @@ impl Clients {
     /// What makes room for one more connection. Those that may only look never have more than half of the places, so
     /// that they keep nobody out who may do more.
     pub fn room(&self, trusted: bool) -> Room {
-        let taken = || self.places.iter().enumerate().filter_map(|(at, client)| Some((at, client.as_ref()?)));
-        let lookers = taken().filter(|(_, client)| !client.trusted).count();
-        if taken().count() < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
+        let (mut taken, mut lookers, mut idle) = (0, 0, None);
+        for (at, client) in self.places.iter().enumerate() {
+            let Some(client) = client else { continue };
+            taken += 1;
+            lookers += usize::from(!client.trusted);
+            let may_end = !client.stays() && (trusted || !client.trusted);
+            if may_end && idle.is_none_or(|(used, _)| client.used < used) {
+                idle = Some((client.used, at));
+            }
+        }
+        if taken < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
             return Room::Free;
         }
-        let idle = taken().filter(|(_, client)| client.talk == Talk::Idle && !client.leases);
-        let idle = idle.filter(|(_, client)| trusted || !client.trusted);
-        idle.min_by_key(|(_, client)| client.used).map_or(Room::None, |(at, _)| Room::Ending(at))
+        idle.map_or(Room::None, |(_, at)| Room::Ending(at))
     }
 
     /// Whether anything can make room, whoever comes.
@@ -177,11 +193,15 @@ impl Clients {
     /// that may only look have a third of that.
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
-        let stays = |client: &&Client| client.talk != Talk::Idle || client.leases;
         let Some(Some(own)) = self.places.get(at) else { return false };
-        let staying = || self.places.iter().flatten().filter(stays);
-        let lookers = staying().filter(|client| !client.trusted).count();
-        stays(&own) || (staying().count() < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
+        let (mut staying, mut lookers) = (0, 0);
+        for client in self.places.iter().flatten() {
+            if client.stays() {
+                staying += 1;
+                lookers += usize::from(!client.trusted);
+            }
+        }
+        own.stays() || (staying < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
     }
 
     /// Whether nobody is connected.
@@ -212,7 +232,7 @@ impl Clients {
             output: (0, 0),
             ended: false,
             deaf: false,
-            stalled: None,
+            stalled: Instant::NEVER,
             used: self.requests,
             behind: false,
             interest: Interest::READ,
@@ -281,23 +301,23 @@ impl Clients {
     /// Whether nothing more can come of this connection, or it has broken the rules.
     pub fn is_over(&self, at: usize, now: Instant) -> bool {
         let Some(Some(client)) = self.places.get(at) else { return false };
+        let has_line = self.input(at).contains(&b'\n');
+        let flood = client.input == LINE_BYTES_MAX && !has_line;
+        let answered = client.is_idle() && client.output.0 == client.output.1;
+        let finished = client.ended && !has_line && (answered || client.deaf);
+        flood || finished || now >= client.stalled.plus_ms(STALLED_MS)
+    }
+
+    /// What a place has sent and nobody has read.
+    fn input(&self, at: usize) -> &[u8] {
+        let Some(Some(client)) = self.places.get(at) else { return &[] };
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        let input = self.buffers.get(start..start + client.input).unwrap_or_default();
-        let has_line = || input.contains(&b'\n');
-        let flood = client.input == LINE_BYTES_MAX && !has_line();
-        let finished = client.ended && client.talk == Talk::Idle && !has_line() && client.output.0 == client.output.1;
-        let finished = finished || (client.deaf && client.ended && !has_line());
-        let stalled = client.stalled.is_some_and(|since| now >= since.plus_ms(STALLED_MS));
-        flood || finished || stalled
+        self.buffers.get(start..start + client.input).unwrap_or_default()
     }
 
     /// Whether a place has a line that can be taken now.
     pub fn has_line(&self, at: usize) -> bool {
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        self.places.get(at).and_then(Option::as_ref).is_some_and(|client| {
-            client.may_ask()
-                && self.buffers.get(start..start + client.input).is_some_and(|input| input.contains(&b'\n'))
-        })
+        matches!(self.places.get(at), Some(Some(client)) if client.may_ask()) && self.input(at).contains(&b'\n')
     }
 
     /// Whether any has.
@@ -357,10 +377,10 @@ impl Clients {
             match socket::write(client.fd.as_fd(), waiting) {
                 Ok(Some(count)) => {
                     client.output.0 += count;
-                    client.stalled = None;
+                    client.stalled = Instant::NEVER;
                 }
                 Ok(None) => {
-                    client.stalled = client.stalled.or(Some(now));
+                    client.stalled = client.stalled.min(now);
                     return;
                 }
                 Err(_) => {
@@ -372,7 +392,7 @@ impl Clients {
             }
         }
         client.output = (0, 0);
-        client.stalled = None;
+        client.stalled = Instant::NEVER;
     }
 
     /// Asks epoll for what each place needs now.
@@ -392,8 +412,11 @@ impl Clients {
 
     /// When the next stalled reader is to be dropped.
     pub fn next_deadline(&self) -> Instant {
-        let stalled = self.places.iter().flatten().filter_map(|client| client.stalled);
-        stalled.map(|since| since.plus_ms(STALLED_MS)).min().unwrap_or(Instant::NEVER)
+        let mut next = Instant::NEVER;
+        for client in self.places.iter().flatten() {
+            next = next.min(client.stalled.plus_ms(STALLED_MS));
+        }
+        next
     }
 
     /// What a place is at.

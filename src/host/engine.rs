@@ -276,7 +276,7 @@ impl Host {
         }
         while let Some(number) = self.engine.take_ended() {
             for at in 0..CLIENTS_MAX {
-                if self.clients.talk(at) == Talk::Waiting(number) {
+                if matches!(self.clients.talk(at), Talk::Waiting(of) if of == number) {
                     self.finish_waiting(at, number, now);
                 }
             }
@@ -434,7 +434,7 @@ impl Host {
                 }
                 // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
                 self.flush(now);
-                if self.clients.talk(at) == Talk::Waiting(number)
+                if matches!(self.clients.talk(at), Talk::Waiting(of) if of == number)
                     && self.engine.transaction(number) != Standing::Running
                 {
                     self.finish_waiting(at, number, now);
