@@ -108,7 +108,10 @@ impl<'a> Orders<'a> {
         if slot.0 >= self.geometry.slots() {
             return None;
         }
-        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
+        let mut row = [0; ROW];
+        if !words::read_row(self.words, ROWS + slot.index() * ROW, &mut row) {
+            return None;
+        }
         Some(OrderRow {
             number: Order(row[NUMBER]),
             wish: match row[WISH] & 0xff {
@@ -175,8 +178,10 @@ impl<'a> Orders<'a> {
         if text >= self.geometry.texts {
             return false;
         }
-        let row: Option<[u32; TEXT_ROW]> = words::read_row(self.words, self.text_at(text));
-        let Some(row) = row else { return false };
+        let mut row = [0; TEXT_ROW];
+        if !words::read_row(self.words, self.text_at(text), &mut row) {
+            return false;
+        }
         let mut from = row.iter().skip(1);
         for place in [&mut instance[..], pass] {
             for (to, word) in place.chunks_exact_mut(4).zip(&mut from) {

@@ -176,7 +176,10 @@ impl<'a> Published<'a> {
         if slot.0 >= self.geometry.slots() {
             return None;
         }
-        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
+        let mut row = [0; ROW];
+        if !words::read_row(self.words, ROWS + slot.index() * ROW, &mut row) {
+            return None;
+        }
         Some(PublishedRow {
             phase: Phase::from_number(row[1] & 0xff),
             goal: if row[1] >> 8 & 1 == 1 { Goal::Up } else { Goal::Down },
@@ -236,7 +239,10 @@ impl<'a> Published<'a> {
         if index >= CONDITIONS_MAX {
             return None;
         }
-        let row: [u32; CONDITION_ROW] = words::read_row(self.words, self.condition_at(index))?;
+        let mut row = [0; CONDITION_ROW];
+        if !words::read_row(self.words, self.condition_at(index), &mut row) {
+            return None;
+        }
         let mut text = [0; FACT_BYTES_MAX];
         for word in 0..FACT_BYTES_MAX / 4 {
             text[word * 4..word * 4 + 4].copy_from_slice(&row[CONDITION_TEXT + word].to_le_bytes());

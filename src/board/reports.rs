@@ -67,6 +67,8 @@ const DEATHS: usize = 20;
 const RELOADED: usize = 21;
 const SIGNALLED: usize = 22;
 const DELAY: usize = 23;
+/// Words of a row that mean something.
+pub const USED: usize = 24;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -204,9 +206,34 @@ pub struct ReportRow {
 }
 
 impl ReportRow {
+    /// What the words of a row say.
+    pub fn of(row: &[u32; USED]) -> ReportRow {
+        let wide = |at: usize| u64::from(row[at]) | u64::from(row[at + 1]) << 32;
+        ReportRow {
+            state: State::from_number(row[STATE]),
+            order: Order(row[ORDER]),
+            life: Life(row[LIFE]),
+            attempt: row[ATTEMPT],
+            pid: row[PID],
+            auxiliary: row[AUXILIARY],
+            exit: Exit::from_word(row[EXIT]),
+            failure: row[FAILURE],
+            restarts: row[RESTARTS],
+            began: wide(BEGAN),
+            ready: wide(READY),
+            since: Instant(wide(SINCE)),
+            spawned: Instant(wide(SPAWNED)),
+            deadline: Instant(wide(DEADLINE)),
+            deaths: row[DEATHS],
+            reloaded: row[RELOADED],
+            signalled: row[SIGNALLED],
+            delay_ms: row[DELAY],
+        }
+    }
+
     /// As it stands in a row, behind the counter.
-    pub fn words(&self) -> [u32; ROW] {
-        let mut row = [0; ROW];
+    pub fn words(&self) -> [u32; USED] {
+        let mut row = [0; USED];
         row[STATE] = self.state as u32;
         row[ORDER] = self.order.0;
         row[LIFE] = self.life.0;
@@ -270,27 +297,34 @@ impl<'a> Reports<'a> {
 
     /// The row of a slot; `None` while it is being written, or behind the last slot.
     pub fn read(&self, slot: SlotId) -> Option<ReportRow> {
-        if slot.0 >= self.geometry.slots() {
-            return None;
-        }
-        let row: [u32; ROW] = words::read_row(self.words, ROWS + slot.index() * ROW)?;
-        Some(decode(&row))
+        let mut row = [0; USED];
+        self.read_words(slot, &mut row).then(|| ReportRow::of(&row))
+    }
+
+    /// The same as the words that `ReportRow::of` understands; false for `None`.
+    pub fn read_words(&self, slot: SlotId, row: &mut [u32; USED]) -> bool {
+        slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, row)
     }
 
     /// Writes the row of a slot, its pid included, and says so in the ring. The doorbell is the caller's.
     pub fn write(&self, slot: SlotId, report: &ReportRow) {
-        self.write_quietly(slot, report);
-        if slot.0 < self.geometry.slots() {
-            words::push_change(self.words, slot);
-        }
+        self.write_words(slot, &report.words(), true);
     }
 
     /// The same without a word in the ring: for what only lookers see, such as the moment between clone and exec.
     pub fn write_quietly(&self, slot: SlotId, report: &ReportRow) {
+        self.write_words(slot, &report.words(), false);
+    }
+
+    /// The one or the other, from the words of a row.
+    pub fn write_words(&self, slot: SlotId, row: &[u32; USED], says_so: bool) {
         if slot.0 >= self.geometry.slots() {
             return;
         }
-        words::write_row(self.words, ROWS + slot.index() * ROW, &report.words()[1..]);
+        words::write_row(self.words, ROWS + slot.index() * ROW, &row[1..]);
+        if says_so {
+            words::push_change(self.words, slot);
+        }
     }
 
     /// The next stamp.
@@ -298,29 +332,5 @@ impl<'a> Reports<'a> {
         let next = words::load_u64(self.words, own::STAMP) + 1;
         words::store_u64(self.words, own::STAMP, next);
         next
-    }
-}
-
-fn decode(row: &[u32; ROW]) -> ReportRow {
-    let wide = |at: usize| u64::from(row[at]) | u64::from(row[at + 1]) << 32;
-    ReportRow {
-        state: State::from_number(row[STATE]),
-        order: Order(row[ORDER]),
-        life: Life(row[LIFE]),
-        attempt: row[ATTEMPT],
-        pid: row[PID],
-        auxiliary: row[AUXILIARY],
-        exit: Exit::from_word(row[EXIT]),
-        failure: row[FAILURE],
-        restarts: row[RESTARTS],
-        began: wide(BEGAN),
-        ready: wide(READY),
-        since: Instant(wide(SINCE)),
-        spawned: Instant(wide(SPAWNED)),
-        deadline: Instant(wide(DEADLINE)),
-        deaths: row[DEATHS],
-        reloaded: row[RELOADED],
-        signalled: row[SIGNALLED],
-        delay_ms: row[DELAY],
     }
 }

@@ -70,16 +70,10 @@ pub fn store_u64(words: &[AtomicU32], at: usize, value: u64) {
     store(words, at + 1, (value >> 32) as u32);
 }
 
-/// Reads the `N` words of a row whose first word is its sequence counter. `None` while it is being written.
-#[inline]
-pub fn read_row<const N: usize>(words: &[AtomicU32], at: usize) -> Option<[u32; N]> {
-    let mut copy = [0; N];
-    words.get(at..at + N).is_some_and(|row| read_whole(row, &mut copy)).then_some(copy)
-}
-
-/// The same for rows of any length; false while it is being written.
+/// Reads a row, or its first words, of which the very first is its sequence counter. False while it is being written.
 #[inline(never)]
-fn read_whole(row: &[AtomicU32], copy: &mut [u32]) -> bool {
+pub fn read_row(words: &[AtomicU32], at: usize, copy: &mut [u32]) -> bool {
+    let Some(row) = words.get(at..at + copy.len()) else { return false };
     let Some(counter) = row.first() else { return false };
     for _ in 0..TRIES {
         let before = counter.load(Ordering::Acquire);

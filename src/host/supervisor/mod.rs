@@ -342,11 +342,13 @@ impl Supervisor {
     /// Takes one input for a slot, writes what is now, does what follows.
     #[inline(never)]
     fn feed_and(&mut self, slot: SlotId, input: Input, change: &dyn Fn(&mut reports::ReportRow)) {
-        let (Some(before), Some(policy), Some(private)) =
-            (self.reports.read(slot), self.policy(slot), self.slots.get_mut(slot.index()))
+        let mut words_before = [0; reports::USED];
+        let (true, Some(policy), Some(private)) =
+            (self.reports.read_words(slot, &mut words_before), self.policy(slot), self.slots.get_mut(slot.index()))
         else {
             return;
         };
+        let before = reports::ReportRow::of(&words_before);
         let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
         let mut taken = Slot {
             row: before,
@@ -367,13 +369,11 @@ impl Supervisor {
         if row.deadline != before.deadline || input == Input::Deadline {
             self.deadlines.set(slot, row.deadline);
         }
-        if row.words() != before.words() {
-            if is_on_the_way(&before, row, input) {
-                self.reports.write_quietly(slot, row);
-            } else {
-                self.reports.write(slot, row);
-                self.dirty = true;
-            }
+        let fresh = row.words();
+        if fresh[1..] != words_before[1..] {
+            let is_news = !is_on_the_way(&before, row, input);
+            self.reports.write_words(slot, &fresh, is_news);
+            self.dirty |= is_news;
         }
         if taken.requests != Requests::default() {
             self.perform(slot, &taken.requests, row.pid, row.auxiliary);
