@@ -17,7 +17,7 @@ use crate::host::control::complain;
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading;
 use crate::sys::entry;
-use crate::sys::output::{self, Text};
+use crate::sys::output::{self, Shown, Text};
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
 fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> Result<i32, i32> {
@@ -106,7 +106,7 @@ fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
         log if log == Log::Console as u32 => "console",
         log if log == Log::Null as u32 => "null",
         _ => match LogPath::new(logs.as_bytes(), name_of(row).as_bytes(), 0) {
-            Ok(path) => return (path.as_c_str().to_string_lossy().into_owned(), true),
+            Ok(path) => return (Shown(OsStr::from_bytes(path.as_c_str().to_bytes())).to_string(), true),
             Err(_) => "file",
         },
     };
@@ -211,7 +211,7 @@ pub fn conditions(_: &Given) -> Result<i32, i32> {
             for word in row.words() {
                 out.bytes(blank);
                 blank = b" ";
-                let _ = write_quoted(out, &String::from_utf8_lossy(word));
+                let _ = write_quoted(out, &Shown(OsStr::from_bytes(word)).to_string());
             }
             let value = if row.value == 2 { "changing" } else { "on" };
             let (age, clock) = (view.age(row.since), view.clock(row.since));

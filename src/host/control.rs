@@ -4,9 +4,12 @@
 use pintle::limits::LINE_BYTES_MAX;
 
 use super::run_directory;
+use crate::sys::output::Shown;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, process, socket};
 use pintle::time::Instant;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// A connection to the engine.
 pub struct Control {
@@ -76,7 +79,7 @@ impl Control {
     pub fn next(&mut self, deadline: Option<Instant>) -> Next {
         loop {
             if let Some(length) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&self.buffer[self.start..self.start + length]).into_owned();
+                let line = Shown(OsStr::from_bytes(&self.buffer[self.start..self.start + length])).to_string();
                 self.start += length + 1;
                 return Next::Line(line);
             }

@@ -224,7 +224,15 @@ fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &
         let index = position.line.checked_sub(1)? as usize;
         source.text.split(|&byte| byte == b'\n').nth(index)
     });
-    line.map_or(Ok(()), |line| excerpt(&String::from_utf8_lossy(line), position, out))
+    let Some(line) = line else { return Ok(()) };
+    let mut text = String::new();
+    for chunk in line.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    excerpt(&text, position, out)
 }
 
 /// Writes a line, or the part of a long one around the position, and the underline below it.
