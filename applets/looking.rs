@@ -24,7 +24,7 @@ fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> R
     let (view, run) = reading::look();
     let mut out = output::stdout();
     // Writing to a descriptor is checked at the end, see `finish`.
-    let code = show(&view, &run, &mut out)?;
+    let code = show(&view, run, &mut out)?;
     match finish(out) {
         exit::DONE => Ok(code),
         failed => Err(failed),

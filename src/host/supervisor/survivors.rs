@@ -14,9 +14,10 @@ use pintle::board::{Geometry, reports};
 use pintle::crc32::Crc32;
 use pintle::database::Image;
 use pintle::ident::SlotId;
+use pintle::words::Short;
 
-/// How long they may take to end after SIGTERM, and then after SIGKILL. Milliseconds.
-const GRACE_MS: [u32; 2] = [5000, 2000];
+/// How long they may take to end after SIGTERM, and then after SIGKILL (`true`). Milliseconds.
+static GRACE: [(u32, bool); 2] = [(5000, false), (2000, true)];
 /// How often they are looked at meanwhile. Milliseconds.
 const LOOK_MS: u32 = 10;
 /// How far apart the time of a spawn and the kernel's time of the process's beginning may be. Nanoseconds.
@@ -49,11 +50,13 @@ impl Survivors {
             let row = rows.read(slot).unwrap_or_default();
             // The kernel writes this word; the row may not have been written any more.
             let pid = rows.pid_word(slot).map_or(0, |word| word.load(core::sync::atomic::Ordering::Relaxed));
-            for pid in [pid, row.auxiliary].into_iter().filter(|pid| *pid > 1) {
-                let Some(process) = Process::look(pid).filter(|process| process.session == pid) else { continue };
-                let near = process.began_ns.abs_diff(row.spawned.0.wrapping_add(asleep_ns)) < APART_NS;
-                if near || is_marked(pid) {
-                    found.push((pid, process.began_ns));
+            for pid in &[pid, row.auxiliary] {
+                if let 2.. = *pid
+                    && let Some((session, began_ns)) = look(*pid)
+                    && session == *pid
+                    && (began_ns.abs_diff(row.spawned.0.wrapping_add(asleep_ns)) < APART_NS || is_marked(*pid))
+                {
+                    found.push((*pid, began_ns));
                 }
             }
         }
@@ -67,22 +70,24 @@ impl Survivors {
         let mut err = output::stderr();
         let _ = writeln!(err, "pintle: processes that an earlier supervisor has left behind are ended first: {count}");
         let _ = err.flush();
-        for (grace_ms, kills) in GRACE_MS.into_iter().zip([false, true]) {
+        for (grace_ms, kills) in &GRACE {
             for (pid, _) in &self.0 {
-                let target = if kills { Target::Group(*pid) } else { Target::Process(*pid) };
-                let _ = signals::send(target, if kills { signals::SIGKILL } else { signals::SIGTERM }); // gone: well
+                let target = if *kills { Target::Group(*pid) } else { Target::Process(*pid) };
+                let _ = signals::send(target, if *kills { signals::SIGKILL } else { signals::SIGTERM }); // gone: well
             }
-            let until = clock::now().plus_ms(grace_ms);
+            let until = clock::now().plus_ms(*grace_ms);
             while !self.0.is_empty() && clock::now() < until {
-                self.0.retain(|(pid, began)| {
-                    let lives = Process::look(*pid).is_some_and(|process| process.began_ns == *began);
-                    if !lives {
+                let mut at = 0;
+                while let Some((pid, began_ns)) = self.0.get(at).copied() {
+                    if look(pid).is_some_and(|(_, its)| its == began_ns) {
+                        at += 1;
+                    } else {
                         // What it has left in its group.
-                        let _ = signals::send(Target::Group(*pid), signals::SIGKILL);
+                        let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+                        self.0.swap_remove(at);
                     }
-                    lives
-                });
-                if !self.0.is_empty() {
+                }
+                if at > 0 {
                     clock::sleep_ms(LOOK_MS);
                 }
             }
@@ -95,41 +100,45 @@ impl Survivors {
 
 /// A checksum of this boot and our pid namespace; 0 where /proc does not tell.
 pub fn space() -> u32 {
-    let (mut boot, mut namespace) = ([0; 64], [0; 8]);
+    let mut boot = [0; 64];
     let read = file::open_read("/proc/sys/kernel/random/boot_id").and_then(|file| file::read(&file, &mut boot));
     let inode = file::Identity::of_path("/proc/self/ns/pid").inode;
-    namespace.copy_from_slice(&inode.to_le_bytes());
     if !matches!(read, Ok(1..)) || inode == 0 {
         return 0;
     }
     let mut sum = Crc32::default();
     sum.update(&boot);
-    sum.update(&namespace);
+    sum.update(&inode.to_le_bytes());
     sum.sum().max(1)
 }
 
-/// What /proc/PID/stat says of a process that is no zombie.
-struct Process {
-    session: u32,
-    /// Nanoseconds since boot; proc_pid_stat(5): in hundredths of a second.
-    began_ns: u64,
+/// What /proc/PID/stat says of a process that is no zombie: its session, and when it began, in nanoseconds since boot
+/// (proc_pid_stat(5): in hundredths of a second).
+#[inline(never)]
+fn look(pid: u32) -> Option<(u32, u64)> {
+    let mut bytes = [0; 1024];
+    let count = file::read(&file::open_read(path_of(pid, "stat").as_str()).ok()?, &mut bytes).ok()?;
+    let text = bytes.get(..count)?;
+    // The name, in parentheses, may hold anything.
+    let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
+    let (mut session, mut began) = (0, None);
+    for (at, field) in behind.split(|byte| *byte == b' ').enumerate() {
+        // Counted from the third: state, session, time.
+        match at {
+            0 if matches!(field, b"Z" | b"X") => return None,
+            3 => session = number(field) as u32,
+            19 => began = Some(number(field).wrapping_mul(10_000_000)),
+            _ => {}
+        }
+    }
+    Some((session, began?))
 }
 
-impl Process {
-    fn look(pid: u32) -> Option<Process> {
-        let mut bytes = [0; 1024];
-        let count = file::read(&file::open_read(format!("/proc/{pid}/stat").as_str()).ok()?, &mut bytes).ok()?;
-        let text = bytes.get(..count)?;
-        // The name, in parentheses, may hold anything.
-        let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-        let mut fields = behind.split(|byte| *byte == b' ');
-        if matches!(fields.next()?, b"Z" | b"X") {
-            return None;
-        }
-        let session = number(fields.nth(2)?) as u32; // field 6
-        let ticks = number(fields.nth(15)?); // field 22
-        Some(Process { session, began_ns: ticks.wrapping_mul(10_000_000) })
-    }
+#[inline(never)]
+fn path_of(pid: u32, file: &str) -> Short {
+    let mut path = Short::new();
+    let _ = write!(path, "/proc/{pid}/{file}"); // fits
+    path
 }
 
 fn number(digits: &[u8]) -> u64 {
@@ -140,6 +149,6 @@ fn number(digits: &[u8]) -> u64 {
 
 #[inline(never)]
 fn is_marked(pid: u32) -> bool {
-    let Ok(Ok(environment)) = whole::read(format!("/proc/{pid}/environ").as_ref(), 1 << 17) else { return false };
+    let Ok(Ok(environment)) = whole::read(path_of(pid, "environ").as_str().as_ref(), 1 << 17) else { return false };
     environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
 }
