@@ -97,9 +97,10 @@ pub fn main(mut arguments: Arguments) -> i32 {
     let name = match base.strip_prefix(b"pintle-") {
         Some(name) => name,
         None => match arguments.next().map(OsStr::as_bytes) {
-            None | Some(b"--help" | b"-h") => return show(&help::page(0)),
-            Some(b"--version" | b"-V") => return version(),
-            Some(b"--links") => return links(),
+            None => return show(&help::page(0)),
+            Some(first) if is(first, HELP) => return show(&help::page(0)),
+            Some(first) if is(first, &["--version", "-V"]) => return version(),
+            Some(first) if is(first, &["--links"]) => return links(),
             Some(name) => name,
         },
     };
@@ -114,16 +115,27 @@ fn run(number: usize, arguments: Arguments) -> i32 {
     let page = || help::page(number + 1);
     let raw = applet.words == Words::Raw;
     for argument in arguments.clone() {
-        match argument.as_bytes() {
-            b"--" => break,
-            b"--help" | b"-h" => return show(&page()),
-            b"--version" => return version(),
-            _ if raw => break,
-            _ => {}
+        let argument = argument.as_bytes();
+        if is(argument, HELP) {
+            return show(&page());
+        }
+        if is(argument, &["--version"]) {
+            return version();
+        }
+        if raw || is(argument, &["--"]) {
+            break;
         }
     }
     let (Ok(code) | Err(code)) = Given::read(applet, page(), arguments).and_then(|given| (applet.run)(&given));
     code
+}
+
+const HELP: &[&str] = &["--help", "-h"];
+
+/// Whether an argument is one of these. (A match of byte strings is code for every byte.)
+#[inline(never)]
+fn is(argument: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| word.as_bytes() == argument)
 }
 
 fn unknown(name: &OsStr) -> i32 {
