@@ -12,19 +12,19 @@ use super::{exit, failed_at};
 use crate::sys::output::{self, Shown};
 use crate::sys::whole::{self, Kind};
 
-pub fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> i32 {
     if given.words.is_empty() {
-        return Err(given.misuse("no service files are given", "".as_ref()));
+        given.misuse("no service files are given", "".as_ref());
     }
     let mut targets = given.all("-o");
     let (target, name) = match (targets.next(), targets.next()) {
         (Some(name), None) => (Path::new(name), Shown(name)),
-        (None, _) => return Err(given.misuse("no file to write to is given: -o FILE", "".as_ref())),
-        (Some(_), Some(_)) => return Err(given.misuse("-o stands twice", "".as_ref())),
+        (None, _) => given.misuse("no file to write to is given: -o FILE", "".as_ref()),
+        (Some(_), Some(_)) => given.misuse("-o stands twice", "".as_ref()),
     };
     if whole::look(target).is_ok_and(|(kind, _)| kind != Kind::File) {
         let _ = writeln!(output::stderr(), "pintle: {name} is not a file that can be replaced");
-        return Ok(exit::MISUSE);
+        return exit::MISUSE;
     }
     // The program ends before anybody could use the memory.
     let mut sources = ManuallyDrop::new(Sources::read(&given.words));
@@ -35,8 +35,8 @@ pub fn run(given: &Given) -> Result<i32, i32> {
     let Some(bytes) = made else {
         let plural = if errors == 1 { "" } else { "s" };
         let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
-        return Ok(exit::MISUSE);
+        return exit::MISUSE;
     };
-    whole::replace(target, &bytes).map_err(|error| failed_at("cannot write ", name.0, error))?;
-    Ok(exit::DONE)
+    whole::replace(target, &bytes).unwrap_or_else(|error| failed_at("cannot write ", name.0, error));
+    exit::DONE
 }

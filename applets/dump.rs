@@ -11,21 +11,21 @@ use crate::sys::output::Shown;
 use crate::sys::whole::{self, Kind};
 use crate::sys::{Errno, output};
 
-pub fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> i32 {
     let Some(file) = given.words.first() else {
-        return Err(given.misuse("no database is given", "".as_ref()));
+        given.misuse("no database is given", "".as_ref());
     };
-    let bytes = read(Path::new(file)).map_err(|error| failed_at("cannot open ", file, error))?;
+    let bytes = read(Path::new(file)).unwrap_or_else(|error| failed_at("cannot open ", file, error));
     match Image::open(&bytes) {
         Ok(image) => {
             let mut out = output::stdout();
             // What cannot be written is told by `finish`.
             let _ = dump(&image, &mut out);
-            Ok(finish(out))
+            finish(out)
         }
         Err(error) => {
             let _ = writeln!(output::stderr(), "pintle: {}: {error}", Shown(file));
-            Ok(exit::MISUSE)
+            exit::MISUSE
         }
     }
 }

@@ -17,98 +17,97 @@ use crate::sys::process;
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
 
-pub fn run(given: &Given) -> Result<i32, i32> {
-    let misuse = |what: &str| Err(given.misuse(what, "".as_ref()));
+pub fn run(given: &Given) -> i32 {
+    let misuse = |what: &str| -> ! { given.misuse(what, "".as_ref()) };
     let mut verb = "emit";
     for (option, name) in &[("--on", "on"), ("--off", "off"), ("--hold", "hold")] {
         if given.has(option) {
             if verb != "emit" {
-                return misuse("only one of --on, --off, --hold");
+                misuse("only one of --on, --off, --hold");
             }
             verb = name;
         }
     }
     let (holds, wait) = (verb == "hold", given.has("--wait"));
-    let words = given.texts()?;
+    let words = given.texts();
     if words.is_empty() {
-        return misuse("which event or condition?");
+        misuse("which event or condition?");
     }
     if given.behind.is_some() && !holds {
-        return misuse("a command goes with --hold");
+        misuse("a command goes with --hold");
     }
     if wait && holds {
-        return misuse("--wait does not go with --hold");
+        misuse("--wait does not go with --hold");
     }
     let mut line = String::from(verb);
     for word in &words {
-        quote(given, &mut line, word)?;
+        quote(given, &mut line, word);
     }
     if !holds {
         return running::run(&[line], wait, &[]);
     }
     match &given.behind {
         Some(command) => hold_for(given, &line, command.clone()),
-        None => keep(hold(&line)?, &line, None),
+        None => keep(hold(&line), &line, None),
     }
 }
 
 /// Connects, and lets the condition be on for as long as the connection is there.
-fn hold(line: &str) -> Result<Control, i32> {
+fn hold(line: &str) -> Control {
     let mut control = connect();
-    ask(&mut control, line)?;
-    Ok(control)
+    ask(&mut control, line);
+    control
 }
 
 /// Keeps the condition on until this process is ended, or until the one that it is kept for has.
 #[inline(never)]
-fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> Result<i32, i32> {
+fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> i32 {
     loop {
         let poll = Poll::new().and_then(|poll| {
             poll.add(control.as_fd(), 0, Interest::READ)?;
             watched.iter().try_for_each(|fd| poll.add(fd.as_fd(), 1, Interest::READ))?;
             Ok(poll)
         });
-        let mut poll = poll.map_err(|error| failed("cannot wait", error))?;
+        let mut poll = poll.unwrap_or_else(|error| failed("cannot wait", error));
         let mut ended = false;
         for at in 0..poll.wait(None) {
             match poll.news(at).token {
-                1 => return Ok(exit::DONE),
+                1 => return exit::DONE,
                 _ => ended = true,
             }
         }
         // A line would be news of something that was not asked: it is dropped. The end: the engine is dead.
         if ended && matches!(control.next(Some(clock::now())), Next::Ended) {
             control = running::reconnect();
-            ask(&mut control, line)?;
+            ask(&mut control, line);
         }
     }
 }
 
 /// Leaves a copy of this process behind, which keeps the condition on for as long as this one lives, and becomes the
 /// command.
-fn hold_for(given: &Given, line: &str, mut command: Arguments) -> Result<i32, i32> {
-    let Some(program) = command.clone().next_c_str() else { return Err(given.misuse("which command?", "".as_ref())) };
+fn hold_for(given: &Given, line: &str, mut command: Arguments) -> i32 {
+    let Some(program) = command.clone().next_c_str() else { given.misuse("which command?", "".as_ref()) };
     let mut arguments = Vec::new();
     while let Some(argument) = command.next_c_str() {
         arguments.push(argument);
     }
     if arguments.len() > ARGUMENTS_MAX {
-        return Err(given.misuse("too many arguments", "".as_ref()));
+        given.misuse("too many arguments", "".as_ref());
     }
-    let mut control = Some(hold(line)?);
+    let mut control = Some(hold(line));
     let copied = signals::pidfd_open(process::pid()).and_then(|own| {
         process::run_in_copy(&mut || {
             // Of all that the command has open, the copy must keep nothing from its end.
             let _ = null_input_and_output();
             let Some(control) = control.take() else { return exit::SYSTEM };
             let _ = process::close_all_but(&[control.as_fd(), control.poll(), own.as_fd()]);
-            let (Ok(code) | Err(code)) = keep(control, line, Some(&own));
-            code
+            keep(control, line, Some(&own))
         })
     });
-    copied.map_err(|error| failed("cannot start the process that holds the condition", error))?;
+    copied.unwrap_or_else(|error| failed("cannot start the process that holds the condition", error));
     let error = execute(program, &arguments);
-    Ok(failed_at("cannot execute ", OsStr::from_bytes(program.to_bytes()), error))
+    failed_at("cannot execute ", OsStr::from_bytes(program.to_bytes()), error)
 }
 
 fn null_input_and_output() -> Result<(), Errno> {

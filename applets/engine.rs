@@ -4,7 +4,7 @@ use super::options::Given;
 use crate::host;
 use crate::sys::process;
 
-pub fn run(_: &Given) -> Result<i32, i32> {
+pub fn run(_: &Given) -> i32 {
     process::set_name(c"pintle-engine");
-    Ok(host::engine::run())
+    host::engine::run()
 }

@@ -69,11 +69,11 @@ impl Options {
     }
 }
 
-pub fn run(given: &Given) -> Result<i32, i32> {
-    let Some(mut arguments) = given.behind.clone() else { return Ok(exit::MISUSE) };
+pub fn run(given: &Given) -> i32 {
+    let Some(mut arguments) = given.behind.clone() else { return exit::MISUSE };
     let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
-        return Err(given.misuse("STATUS is not an open descriptor", "".as_ref()));
+        given.misuse("STATUS is not an open descriptor", "".as_ref());
     };
     let failure = match Options::read(&mut arguments) {
         Some(options) => {
@@ -85,7 +85,7 @@ pub fn run(given: &Given) -> Result<i32, i32> {
             (Step::Execute, Errno::INVAL)
         }
     };
-    Ok(tell(&status, failure))
+    tell(&status, failure)
 }
 
 /// Returns only with what went wrong, either way.

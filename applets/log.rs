@@ -23,32 +23,34 @@ const KEEP: u64 = 3;
 /// Lines shown.
 const LINES: u64 = 20;
 
-pub fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> i32 {
     let usual;
     let directory = match given.value("--dir") {
         Some(directory) => directory,
         None => {
             let place = run_directory::find(given.value("--run")).ok();
             let run = place.as_ref().and_then(run_directory::Place::directory);
-            let nowhere = || given.misuse("there is no run directory: --dir DIR says where logs are", "".as_ref());
-            usual = log_files::directory(run.ok_or_else(nowhere)?.path());
+            let Some(run) = run else {
+                given.misuse("there is no run directory: --dir DIR says where logs are", "".as_ref())
+            };
+            usual = log_files::directory(run.path());
             &usual
         }
     };
     match (given.has("--serve"), given.words.first()) {
         (true, None) => serve(directory, given),
         (false, Some(name)) => show(directory, name, given),
-        (true, Some(_)) | (false, None) => Err(given.misuse("the name of one service is needed", "".as_ref())),
+        (true, Some(_)) | (false, None) => given.misuse("the name of one service is needed", "".as_ref()),
     }
 }
 
 #[inline(never)]
-fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
-    let number = given.number("--serve", 0, i32::MAX as u64)? as i32;
+fn serve(directory: &OsStr, given: &Given) -> i32 {
+    let number = given.number("--serve", 0, i32::MAX as u64) as i32;
     let settings = Settings {
         directory: directory.as_bytes(),
-        bytes_max: given.number("--size", BYTES_MAX, u64::MAX)?,
-        keep: given.number("--keep", KEEP, u32::MAX.into())?.clamp(1, 99) as u32,
+        bytes_max: given.number("--size", BYTES_MAX, u64::MAX),
+        keep: given.number("--keep", KEEP, u32::MAX.into()).clamp(1, 99) as u32,
     };
     let socket = process::take_inherited(number).or_refuse(START);
     let logger = Box::leak(Box::new(Logger::new(socket, settings)));
@@ -60,26 +62,29 @@ fn serve(directory: &OsStr, given: &Given) -> Result<i32, i32> {
     if allocations > 0 {
         let _ = writeln!(output::stderr(), "pintle-log: {allocations} allocations after start");
     }
-    Ok(exit::DONE)
+    exit::DONE
 }
 
 #[inline(never)]
-fn show(directory: &OsStr, name: &OsStr, given: &Given) -> Result<i32, i32> {
+fn show(directory: &OsStr, name: &OsStr, given: &Given) -> i32 {
     let (place, name) = (directory.as_bytes(), name.as_bytes());
-    let lines = given.number("--lines", LINES, u64::MAX)? as usize;
+    let lines = given.number("--lines", LINES, u64::MAX) as usize;
     let mut out = output::stdout();
     let plain = !output::is_terminal();
-    let shown = log_files::tail(place, name, lines, &mut |bytes| put(&mut out, bytes, plain))
-        .map_err(|error| failed("cannot read the log", error))?;
+    let shown = log_files::tail(place, name, lines, &mut |bytes| put(&mut out, bytes, plain));
+    let shown = shown.unwrap_or_else(|error| {
+        let _ = out.flush();
+        failed("cannot read the log", error)
+    });
     if given.has("--follow") {
         let _ = out.flush();
         return follow(place, name, shown, plain);
     }
     if shown.is_none() {
         let _ = writeln!(output::stderr(), "pintle: nothing is logged by that name in {}", Shown(directory));
-        return Ok(exit::NO);
+        return exit::NO;
     }
-    Ok(finish(out))
+    finish(out)
 }
 
 /// Control characters of a service must not steer the terminal of whoever looks.
@@ -92,11 +97,11 @@ fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
 
 /// Goes on with what is written, over to the next file when this one is turned over.
 #[inline(never)]
-fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> Result<i32, i32> {
-    let path = LogPath::new(directory, name, 0).map_err(|error| failed("cannot read the log", error))?;
-    let cannot_watch = |error| failed("cannot watch the log", error);
-    let watcher = file::watcher().map_err(cannot_watch)?;
-    file::watch(watcher.as_fd(), directory, true).map_err(cannot_watch)?;
+fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> i32 {
+    let path = LogPath::new(directory, name, 0).unwrap_or_else(|error| failed("cannot read the log", error));
+    let cannot_watch = |error| -> ! { failed("cannot watch the log", error) };
+    let watcher = file::watcher().unwrap_or_else(|error| cannot_watch(error));
+    file::watch(watcher.as_fd(), directory, true).unwrap_or_else(|error| cannot_watch(error));
     let mut events = [0; 4096];
     loop {
         // Watched before it is looked at, so that nothing is missed.
@@ -121,9 +126,9 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
             }
         }
         if out.flush().is_err() {
-            return Ok(exit::SYSTEM); // nobody reads any more
+            return exit::SYSTEM; // nobody reads any more
         }
         drop(out);
-        file::read(&watcher, &mut events).map_err(cannot_watch)?;
+        file::read(&watcher, &mut events).unwrap_or_else(|error| cannot_watch(error));
     }
 }

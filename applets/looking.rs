@@ -13,40 +13,39 @@ use std::path::Path;
 
 use super::options::Given;
 use super::{exit, finish};
-use crate::host::control::complain;
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading;
+use crate::host::refuse::refuse;
 use crate::sys::entry;
 use crate::sys::output::{self, Shown, Text};
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
-fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> Result<i32, i32>) -> Result<i32, i32> {
+fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> i32) -> i32 {
     let (view, run) = reading::look();
     let mut out = output::stdout();
     // Writing to a descriptor is checked at the end, see `finish`.
-    let code = show(&view, run, &mut out)?;
+    let code = show(&view, run, &mut out);
     match finish(out) {
-        exit::DONE => Ok(code),
-        failed => Err(failed),
+        exit::DONE => code,
+        failed => failed,
     }
 }
 
 /// The rows of the services that were named; or a message and the exit code.
-fn named<'a>(view: &View<'a>, given: &Given) -> Result<Vec<Row<'a>>, i32> {
+fn named<'a>(view: &View<'a>, given: &Given) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
-    for name in given.texts()? {
+    for name in given.texts() {
         let Some(row) = view.find(name).and_then(|slot| view.row(slot)) else {
             let mut nearest = Nearest::to(name);
             for slot in 0..view.image.services() {
                 nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
             }
             let (guess, near, end) = nearest.found().map_or(("", "", ""), |near| (", did you mean \"", near, "\"?"));
-            complain(&format_args!("no service \"{name}\"{guess}{near}{end}"));
-            return Err(exit::MISUSE);
+            refuse(exit::MISUSE as u8, format_args!("no service \"{name}\"{guess}{near}{end}"));
         };
         rows.push(row);
     }
-    Ok(rows)
+    rows
 }
 
 /// Colours on a terminal, unless NO_COLOR says no (https://no-color.org).
@@ -57,8 +56,8 @@ pub fn paint() -> Paint {
     if plain { Paint::Plain } else { Paint::Coloured }
 }
 
-pub fn status(given: &Given) -> Result<i32, i32> {
-    let lines = given.number("--lines", 10, u64::MAX)? as usize;
+pub fn status(given: &Given) -> i32 {
+    let lines = given.number("--lines", 10, u64::MAX) as usize;
     let json = given.has("--json");
     look(&|view, run, out| {
         if given.words.is_empty() {
@@ -68,9 +67,9 @@ pub fn status(given: &Given) -> Result<i32, i32> {
             } else {
                 view.write_machine(out, paint());
             }
-            return Ok(if view.supervisor_alive { exit::DONE } else { exit::NO });
+            return if view.supervisor_alive { exit::DONE } else { exit::NO };
         }
-        let rows = named(view, given)?;
+        let rows = named(view, given);
         if json {
             write_json(view, run, out, &rows);
         } else {
@@ -79,7 +78,7 @@ pub fn status(given: &Given) -> Result<i32, i32> {
                 write_log(view, run, out, row, lines);
             }
         }
-        Ok(if rows.iter().all(|row| row.phase == Phase::Up) { exit::DONE } else { exit::NO })
+        if rows.iter().all(|row| row.phase == Phase::Up) { exit::DONE } else { exit::NO }
     })
 }
 
@@ -146,12 +145,12 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
     }
 }
 
-pub fn list(given: &Given) -> Result<i32, i32> {
+pub fn list(given: &Given) -> i32 {
     let phase = given.value("--phase");
     if let Some(phase) = phase
         && !Phase::ALL.into_iter().any(|known| *phase == *known.name())
     {
-        return Err(given.misuse("no phase", phase));
+        given.misuse("no phase", phase);
     }
     look(&|view, run, out| {
         let mut rows = Vec::new();
@@ -165,16 +164,16 @@ pub fn list(given: &Given) -> Result<i32, i32> {
         } else {
             view.write_lines(out, &rows, paint());
         }
-        Ok(exit::DONE)
+        exit::DONE
     })
 }
 
-pub fn tree_command(given: &Given) -> Result<i32, i32> {
+pub fn tree_command(given: &Given) -> i32 {
     look(&|view, _, out| {
-        let roots = if given.words.is_empty() { tree::roots(view) } else { named(view, given)? };
+        let roots = if given.words.is_empty() { tree::roots(view) } else { named(view, given) };
         let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
         tree::write(view, out, &roots, strokes, paint());
-        Ok(exit::DONE)
+        exit::DONE
     })
 }
 
@@ -190,20 +189,20 @@ fn speaks_utf8() -> bool {
     has(b"utf8") || has(b"utf-8")
 }
 
-pub fn why_command(given: &Given) -> Result<i32, i32> {
+pub fn why_command(given: &Given) -> i32 {
     if given.words.is_empty() {
-        return Err(given.misuse("which service?", "".as_ref()));
+        given.misuse("which service?", "".as_ref());
     }
     look(&|view, _, out| {
-        for row in named(view, given)? {
+        for row in named(view, given) {
             why::write(view, out, &row);
             out.bytes(b"\n");
         }
-        Ok(exit::DONE)
+        exit::DONE
     })
 }
 
-pub fn conditions(_: &Given) -> Result<i32, i32> {
+pub fn conditions(_: &Given) -> i32 {
     look(&|view, _, out| {
         view.conditions(&mut |row| {
             let mut blank: &[u8] = b"";
@@ -219,6 +218,6 @@ pub fn conditions(_: &Given) -> Result<i32, i32> {
             let (pid, uid) = (row.pid, row.uid);
             let _ = writeln!(out, "  {value} for {age}, since {clock}, by process {pid} of uid {uid}{lives}");
         });
-        Ok(exit::DONE)
+        exit::DONE
     })
 }

@@ -24,9 +24,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use self::options::Given;
+use crate::host::refuse::refuse;
 use crate::sys::entry::Arguments;
 use crate::sys::output::Shown;
-use crate::sys::{Errno, output};
+use crate::sys::{Errno, errno, output};
 
 /// Exit codes of every command.
 pub mod exit {
@@ -46,8 +47,8 @@ pub struct Applet {
     pub name: &'static str,
     /// What it takes beside options.
     pub words: Words,
-    /// Does it; gives the exit code, as an error where that ends it early.
-    pub run: fn(&Given) -> Result<i32, i32>,
+    /// Does it; gives the exit code, where it does not end the process itself.
+    pub run: fn(&Given) -> i32,
 }
 
 /// What a command takes beside options.
@@ -126,8 +127,7 @@ fn run(number: usize, arguments: Arguments) -> i32 {
             break;
         }
     }
-    let (Ok(code) | Err(code)) = Given::read(applet, page(), arguments).and_then(|given| (applet.run)(&given));
-    code
+    (applet.run)(&Given::read(applet, page(), arguments))
 }
 
 const HELP: &[&str] = &["--help", "-h"];
@@ -181,13 +181,12 @@ pub fn finish(mut out: output::Text<'_>) -> i32 {
     }
 }
 
-/// `pintle: WHAT: Permission denied`, and the exit code for it.
-pub fn failed(what: &str, error: Errno) -> i32 {
+/// Ends the process with `pintle: WHAT: Permission denied`.
+pub fn failed(what: &str, error: Errno) -> ! {
     failed_at(what, "".as_ref(), error)
 }
 
-/// `pintle: WHAT PATH: Permission denied`, and the exit code for it.
-pub fn failed_at(what: &str, path: &OsStr, error: Errno) -> i32 {
-    let _ = writeln!(output::stderr(), "pintle: {what}{}: {}", Shown(path), crate::sys::errno::Words(error));
-    exit::SYSTEM
+/// Ends the process with `pintle: WHAT PATH: Permission denied`.
+pub fn failed_at(what: &str, path: &OsStr, error: Errno) -> ! {
+    refuse(exit::SYSTEM as u8, format_args!("{what}{}: {}", Shown(path), errno::Words(error)))
 }

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Applet, Words, exit};
 use crate::sys::entry::Arguments;
 use crate::sys::output::{self, Shown};
+use crate::sys::process;
 
 /// What was given to a command.
 pub struct Given {
@@ -27,12 +28,12 @@ pub struct Given {
 }
 
 impl Given {
-    /// Reads what this command takes. The error is the exit code, after a message.
-    pub fn read(applet: &Applet, page: Vec<u8>, mut arguments: Arguments) -> Result<Given, i32> {
+    /// Reads what this command takes. Ends the process where it does not take that.
+    pub fn read(applet: &Applet, page: Vec<u8>, mut arguments: Arguments) -> Given {
         let mut given = Given { command: applet.name, words: Vec::new(), behind: None, page, options: Vec::new() };
         if applet.words == Words::Raw {
             given.behind = Some(arguments);
-            return Ok(given);
+            return given;
         }
         while let Some(argument) = arguments.next() {
             let bytes = argument.as_bytes();
@@ -43,49 +44,48 @@ impl Given {
                         break;
                     }
                     for word in arguments.by_ref() {
-                        given.word(applet, word)?;
+                        given.word(applet, word);
                     }
                 }
                 [b'-', b'-', ..] => {
                     let length = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
                     let (name, value) = bytes.split_at(length);
-                    given.option(name, value, &mut arguments)?;
+                    given.option(name, value, &mut arguments);
                 }
                 [b'-', letters @ ..] if !letters.is_empty() => {
                     let mut letters = letters;
                     while let Some((letter, value)) = letters.split_first() {
-                        let took = given.option(&[b'-', *letter], value, &mut arguments)?;
+                        let took = given.option(&[b'-', *letter], value, &mut arguments);
                         letters = if took { &[] } else { value };
                     }
                 }
-                _ => given.word(applet, argument)?,
+                _ => given.word(applet, argument),
             }
         }
-        Ok(given)
+        given
     }
 
-    fn word(&mut self, applet: &Applet, word: &'static OsStr) -> Result<(), i32> {
+    fn word(&mut self, applet: &Applet, word: &'static OsStr) {
         if applet.words == Words::None || applet.words == Words::One && !self.words.is_empty() {
-            return Err(self.misuse("unexpected argument", word));
+            self.misuse("unexpected argument", word);
         }
         self.words.push(word);
-        Ok(())
     }
 
     /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
-    fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> Result<bool, i32> {
+    fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> bool {
         let shown = OsStr::from_bytes(name);
-        let Some((at, takes)) = self.line(name) else { return Err(self.misuse("no such option", shown)) };
+        let Some((at, takes)) = self.line(name) else { self.misuse("no such option", shown) };
         let value = match value {
             b"" if takes => match arguments.next() {
                 Some(value) => value,
-                None => return Err(self.misuse("a value is missing behind", shown)),
+                None => self.misuse("a value is missing behind", shown),
             },
-            [b'=', ..] if !takes => return Err(self.misuse("no value belongs to", shown)),
+            [b'=', ..] if !takes => self.misuse("no value belongs to", shown),
             value => OsStr::from_bytes(value.strip_prefix(b"=").unwrap_or(value)),
         };
         self.options.push((at, value));
-        Ok(takes)
+        takes
     }
 
     /// The line of the page with this option, `-n` or `--name`, and whether it takes a value.
@@ -133,30 +133,31 @@ impl Given {
     }
 
     /// The value of an option that is a whole number up to `max`.
-    pub fn number(&self, option: &str, usual: u64, max: u64) -> Result<u64, i32> {
-        let Some(value) = self.value(option) else { return Ok(usual) };
+    pub fn number(&self, option: &str, usual: u64, max: u64) -> u64 {
+        let Some(value) = self.value(option) else { return usual };
         let number = value.to_str().and_then(|digits| digits.parse().ok()).filter(|number| *number <= max);
-        number.ok_or_else(|| self.misuse("not a number that can be meant", value))
+        number.unwrap_or_else(|| self.misuse("not a number that can be meant", value))
     }
 
     /// The words, which are to be text.
-    pub fn texts(&self) -> Result<Vec<&'static str>, i32> {
+    pub fn texts(&self) -> Vec<&'static str> {
         let mut texts = Vec::new();
         for word in &self.words {
-            texts.push(word.to_str().ok_or_else(|| self.misuse("not text", word))?);
+            texts.push(word.to_str().unwrap_or_else(|| self.misuse("not text", word)));
         }
-        Ok(texts)
+        texts
     }
 
-    /// `pintle COMMAND: WHAT "ABOUT"` (without the quotes where that is empty), where to read more, and the exit code.
-    pub fn misuse(&self, what: &str, about: &OsStr) -> i32 {
+    /// Ends the process with `pintle COMMAND: WHAT "ABOUT"` (without the quotes where that is empty), and where to read
+    /// more.
+    #[cold]
+    pub fn misuse(&self, what: &str, about: &OsStr) -> ! {
+        let quote = if about.is_empty() { "" } else { "\"" };
+        let blank = if about.is_empty() { "" } else { " " };
         let mut out = output::stderr();
         let name = self.command;
-        let _ = write!(out, "pintle {name}: {what}");
-        if !about.is_empty() {
-            let _ = write!(out, " \"{}\"", Shown(about));
-        }
-        let _ = writeln!(out, "\ntry: pintle {name} --help");
-        exit::MISUSE
+        let _ = writeln!(out, "pintle {name}: {what}{blank}{quote}{}{quote}\ntry: pintle {name} --help", Shown(about));
+        let _ = out.flush();
+        process::exit(exit::MISUSE as u8)
     }
 }

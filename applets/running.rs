@@ -17,13 +17,13 @@ use crate::sys::{clock, output};
 const RECONNECT_MS: u32 = 3_000;
 const RECONNECT_EVERY_MS: u32 = 50;
 
-pub fn services(given: &Given) -> Result<i32, i32> {
-    let words = given.texts()?;
+pub fn services(given: &Given) -> i32 {
+    let words = given.texts();
     let is_signal = given.command == "signal";
     let needed = if is_signal { 2 } else { 1 };
     if words.len() < needed {
         let which = if is_signal { "which signal, to which service?" } else { "which service?" };
-        return Err(given.misuse(which, "".as_ref()));
+        given.misuse(which, "".as_ref());
     }
     let (head, names) = words.split_at(needed - 1);
     // Only what has these options takes time that can be waited for.
@@ -31,21 +31,21 @@ pub fn services(given: &Given) -> Result<i32, i32> {
         None => given.knows("--wait") && output::is_terminal(),
         Some(option) => option == "--wait",
     };
-    run(&lines(given, head, names)?, wait, names)
+    run(&lines(given, head, names), wait, names)
 }
 
 /// Requests that fit a line each.
-fn lines(given: &Given, head: &[&str], names: &[&str]) -> Result<Vec<String>, i32> {
+fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
     // `wait ` may come before, a newline behind.
     const BYTES_MAX: usize = LINE_BYTES_MAX - 6;
     let mut first = String::from(given.command);
     for part in head {
-        quote(given, &mut first, part)?;
+        quote(given, &mut first, part);
     }
     let (mut lines, mut line, mut count) = (Vec::new(), first.clone(), 0);
     for name in names {
         let before = line.len();
-        quote(given, &mut line, name)?;
+        quote(given, &mut line, name);
         if count > 0 && (line.len() > BYTES_MAX || count + head.len() + 3 > WORDS_MAX) {
             let word = line.split_off(before);
             lines.push(core::mem::replace(&mut line, first.clone()));
@@ -53,22 +53,21 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Result<Vec<String>, i3
             count = 0;
         }
         if line.len() > BYTES_MAX {
-            return Err(given.misuse("a name is too long", "".as_ref()));
+            given.misuse("a name is too long", "".as_ref());
         }
         count += 1;
     }
     lines.push(line);
-    Ok(lines)
+    lines
 }
 
 /// Adds a blank and a word as a line has it.
-pub fn quote(given: &Given, line: &mut String, word: &str) -> Result<(), i32> {
+pub fn quote(given: &Given, line: &mut String, word: &str) {
     if word.chars().any(char::is_control) {
-        return Err(given.misuse("a control character is in", word.as_ref()));
+        given.misuse("a control character is in", word.as_ref());
     }
     line.push(' ');
     let _ = write_quoted(line, word); // a String takes everything
-    Ok(())
 }
 
 /// Connects, or ends the process with the reason.
@@ -79,31 +78,31 @@ pub fn connect() -> Control {
 
 /// Sends requests, waits for their transactions where that is asked, and gives the exit code. `named` are those whose
 /// results are told even if all is well.
-pub fn run(lines: &[String], wait: bool, named: &[&str]) -> Result<i32, i32> {
+pub fn run(lines: &[String], wait: bool, named: &[&str]) -> i32 {
     let mut control = connect();
     let mut numbers = Vec::new();
     // One request reports its own transaction from its beginning; several are waited for one after the other.
     let single = wait && lines.len() == 1;
     for line in lines {
         let told = format!("wait {line}");
-        numbers.push(ask(&mut control, if single { &told } else { line })?);
+        numbers.push(ask(&mut control, if single { &told } else { line }));
     }
     if !wait {
-        return Ok(exit::DONE);
+        return exit::DONE;
     }
     let mut progress = Progress::new(named);
     let mut worst = exit::DONE;
     for number in numbers {
-        let (Ok(code) | Err(code)) = follow(&mut control, number, single, &mut progress);
-        worst = worst.max(code);
+        worst = worst.max(follow(&mut control, number, single, &mut progress));
     }
     progress.clear();
-    Ok(worst)
+    worst
 }
 
-/// Sends one request; gives the number of its transaction, or the exit code after a message. An engine that ends before
-/// it has answered is asked again, if asking twice is no harm.
-pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
+/// Sends one request; gives the number of its transaction, or ends the process with what was answered. An engine that ends
+/// before it has answered is asked again, if asking twice is no harm.
+#[inline(never)]
+pub fn ask(control: &mut Control, line: &str) -> u32 {
     loop {
         let next = match control.send(line) {
             Ok(()) => control.next(None),
@@ -113,8 +112,8 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
             Next::Line(answer) => answer,
             Next::Nothing => continue,
             Next::Ended if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) => {
-                complain(&"the engine ended before it answered: it is not known whether this was done");
-                return Err(exit::SYSTEM);
+                let unknown = "the engine ended before it answered: it is not known whether this was done";
+                refuse(exit::SYSTEM as u8, format_args!("{unknown}"))
             }
             Next::Ended => {
                 *control = reconnect();
@@ -127,7 +126,7 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
                 if !text.is_empty() {
                     complain(&format_args!("note: {text}"));
                 }
-                return Ok(number);
+                return number;
             }
             Some(Answer::No(text)) => (text, exit::NO),
             Some(Answer::Bad(text)) => (text, exit::MISUSE),
@@ -135,8 +134,7 @@ pub fn ask(control: &mut Control, line: &str) -> Result<u32, i32> {
                 ("the engine gave an answer that makes no sense", exit::SYSTEM)
             }
         };
-        complain(&message);
-        return Err(code);
+        refuse(code as u8, format_args!("{message}"))
     }
 }
 
@@ -154,13 +152,13 @@ pub fn reconnect() -> Control {
 }
 
 /// Follows a transaction to its end. `told`: the engine already reports it on this connection.
-fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Progress) -> Result<i32, i32> {
+fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Progress) -> i32 {
     if number == 0 && !told {
-        return Ok(exit::DONE);
+        return exit::DONE;
     }
     loop {
         if !told {
-            ask(control, &format!("await {number}"))?;
+            ask(control, &format!("await {number}"));
             told = true;
         }
         let line = match control.next(progress.draws) {
@@ -189,25 +187,25 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
             Some(Answer::End(_, how)) => {
                 progress.results(how == "done");
                 match how {
-                    "done" => return Ok(exit::DONE),
+                    "done" => return exit::DONE,
                     "superseded" => "a later command contradicted this one",
                     "unknown" => "the engine does not know any more what became of it; see pintle status",
-                    _ => return Ok(exit::NO),
+                    _ => return exit::NO,
                 }
             }
             Some(Answer::No(text) | Answer::Bad(text)) => text,
         };
         progress.clear();
         complain(&message);
-        return Ok(exit::NO);
+        return exit::NO;
     }
 }
 
-pub fn shutdown(given: &Given) -> Result<i32, i32> {
+pub fn shutdown(given: &Given) -> i32 {
     let mut control = connect();
-    ask(&mut control, "shutdown")?;
+    ask(&mut control, "shutdown");
     if given.last(&["--wait", "--no-wait"]) == Some("--no-wait") {
-        return Ok(exit::DONE);
+        return exit::DONE;
     }
     let mut progress = Progress::new(&[]);
     loop {
@@ -232,5 +230,5 @@ pub fn shutdown(given: &Given) -> Result<i32, i32> {
         }
     }
     progress.clear();
-    Ok(exit::DONE)
+    exit::DONE
 }

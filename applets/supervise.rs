@@ -6,26 +6,26 @@ use super::options::Given;
 use crate::host::supervisor::{self, Options};
 use crate::sys::{Errno, OwnedFd, process};
 
-pub fn run(given: &Given) -> Result<i32, i32> {
+pub fn run(given: &Given) -> i32 {
     supervisor::first_acts();
-    let options = options(given)?;
+    let options = options(given);
     // What it holds ends with the process.
     process::exit(supervisor::start(options).run())
 }
 
-fn options(given: &Given) -> Result<Options, i32> {
+fn options(given: &Given) -> Options {
     let mut shutdown_timeout_ms = 60_000;
     if let Some(time) = given.value("--shutdown-timeout") {
         let ms = time.to_str().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
-        shutdown_timeout_ms = ms.ok_or_else(|| given.misuse("not a time such as 90s:", time))?;
+        shutdown_timeout_ms = ms.unwrap_or_else(|| given.misuse("not a time such as 90s:", time));
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.
     let mut ready = None;
     if let Some(shown) = given.value("--ready-fd") {
-        let number = given.number("--ready-fd", 0, i32::MAX as u64)? as i32;
-        ready = Some(keep(number).map_err(|_| given.misuse("no such descriptor is open:", shown))?);
+        let number = given.number("--ready-fd", 0, i32::MAX as u64) as i32;
+        ready = Some(keep(number).unwrap_or_else(|_| given.misuse("no such descriptor is open:", shown)));
     }
-    Ok(Options {
+    Options {
         database: given.value("--db").unwrap_or(OsStr::new("/etc/pintle/boot.db")),
         run: given.value("--run"),
         log_dir: given.value("--log-dir"),
@@ -33,7 +33,7 @@ fn options(given: &Given) -> Result<Options, i32> {
         engine_user: given.value("--engine-user"),
         ready,
         bundle: given.words.first().copied().unwrap_or(OsStr::new("default")),
-    })
+    }
 }
 
 fn keep(number: i32) -> Result<OwnedFd, Errno> {
