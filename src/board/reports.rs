@@ -48,8 +48,10 @@ pub mod own {
 
 /// Words of a row: 128 bytes, two cache lines.
 pub const ROW: usize = 32;
-const STATE: usize = 1;
-const ORDER: usize = 2;
+/// A word of a row.
+pub const STATE: usize = 1;
+/// A word of a row.
+pub const ORDER: usize = 2;
 const LIFE: usize = 3;
 const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
@@ -64,8 +66,10 @@ const SINCE: usize = 14;
 const SPAWNED: usize = 16;
 const DEADLINE: usize = 18;
 const DEATHS: usize = 20;
-const RELOADED: usize = 21;
-const SIGNALLED: usize = 22;
+/// A word of a row.
+pub const RELOADED: usize = 21;
+/// A word of a row.
+pub const SIGNALLED: usize = 22;
 const DELAY: usize = 23;
 /// Words of a row that mean something.
 pub const USED: usize = 24;
@@ -325,6 +329,11 @@ impl<'a> Reports<'a> {
         if says_so {
             words::push_change(self.words, slot);
         }
+    }
+
+    /// One word of a row (`ORDER` and so on); 0 where there is none. It is whole only for the one writer.
+    pub fn word(&self, slot: SlotId, word: usize) -> u32 {
+        words::load(self.words, ROWS + slot.index() * ROW + word)
     }
 
     /// The next stamp.

@@ -30,37 +30,42 @@ impl<'a> Bits<'a> {
         Bits { words, low: MIDDLE + count.div_ceil(1024) as usize, count }
     }
 
+    #[inline(always)]
     fn load(&self, at: usize) -> u32 {
         self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// Sets or clears a bit of each level, as far up as a word becomes or was zero.
-    fn change(&self, mut member: u32, is: bool) {
-        let mut start = self.low;
-        loop {
-            let Some(word) = self.words.get(start + (member >> 5) as usize) else { return };
-            let (before, bit) = (word.load(Ordering::Relaxed), 1 << (member & 31));
-            let after = if is { before | bit } else { before & !bit };
-            word.store(after, Ordering::Relaxed);
-            if before != 0 && after != 0 || start == 0 {
-                return;
-            }
-            start = if start > MIDDLE { MIDDLE } else { 0 };
-            member >>= 5;
+    /// Says whether it was empty.
+    #[inline(always)]
+    pub fn insert(&self, member: u32) -> bool {
+        if member >= self.count {
+            return false;
         }
+        let set = |start: usize, at: u32| {
+            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return false };
+            let before = word.load(Ordering::Relaxed);
+            word.store(before | 1 << (at & 31), Ordering::Relaxed);
+            before == 0
+        };
+        set(self.low, member) && set(MIDDLE, member >> 5) && set(0, member >> 10)
     }
 
-    pub fn insert(&self, member: u32) {
-        if member < self.count {
-            self.change(member, true);
-        }
+    #[inline(always)]
+    fn take_out(&self, member: u32) {
+        let clear = |start: usize, at: u32| {
+            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return false };
+            let after = word.load(Ordering::Relaxed) & !(1 << (at & 31));
+            word.store(after, Ordering::Relaxed);
+            after == 0
+        };
+        let _ = clear(self.low, member) && clear(MIDDLE, member >> 5) && clear(0, member >> 10);
     }
 
     /// Says whether it was a member.
     pub fn remove(&self, member: u32) -> bool {
         let was = self.contains(member);
         if was {
-            self.change(member, false);
+            self.take_out(member);
         }
         was
     }
@@ -74,6 +79,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Takes out the lowest member.
+    #[inline(always)]
     pub fn pop(&self) -> Option<u32> {
         if self.is_empty() {
             return None;
@@ -81,7 +87,7 @@ impl<'a> Bits<'a> {
         let high = self.load(0).trailing_zeros();
         let middle = high * 32 + self.load(MIDDLE + high as usize).trailing_zeros();
         let member = middle * 32 + self.load(self.low + middle as usize).trailing_zeros();
-        self.change(member, false);
+        self.take_out(member);
         Some(member)
     }
 

@@ -65,7 +65,8 @@ impl<'a> Engine<'a> {
         let definition = self.image.flags(self.record(at));
         let is_template = at.0 < self.services() && definition & flags::TEMPLATE != 0;
         let lives = !is_template && (at.0 < self.services() || self.memory.slot(at, slot::TEMPLATE) != 0);
-        let rivals = self.edges(at).only(Relation::Conflicts).next().is_some();
+        let has = |relation| self.edges(at).only(relation).next().is_some();
+        let (rivals, binds) = (has(Relation::Conflicts), has(Relation::Binds));
         let mut bits = self.memory.told(at) & !told::DEFINED;
         for (bit, so) in [
             (told::TEMPLATE, is_template),
@@ -74,6 +75,7 @@ impl<'a> Engine<'a> {
             (told::ONESHOT, definition & 0xff == Kind::Oneshot as u32),
             (told::ESSENTIAL, definition & flags::ESSENTIAL != 0),
             (told::RIVALS, rivals),
+            (told::BINDS, binds),
         ] {
             bits |= if so { bit } else { 0 };
         }

@@ -558,56 +558,65 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn bits(&self, set: usize) -> Bits<'a> {
-        self.bits_at(self.set_start(set), self.layout.geometry.slots())
+    fn bits(&self, set: Set) -> Bits<'a> {
+        self.bits_at(self.set_start(set as u32), self.layout.geometry.slots())
     }
 
-    fn set_start(&self, set: usize) -> usize {
-        self.layout.start(Table::Sets) + 1 + set * self.layout.set_words as usize
+    /// Behind the word that says which sets have members.
+    #[inline(always)]
+    fn set_start(&self, set: u32) -> usize {
+        self.layout.start(Table::Sets) + 1 + set as usize * self.layout.set_words as usize
     }
 
-    /// The sets that may have members, a bit each.
-    fn filled(&self) -> u32 {
-        self.get(self.layout.start(Table::Sets))
-    }
-
-    fn set_filled(&self, filled: u32) {
-        self.set(self.layout.start(Table::Sets), filled);
+    /// The sets that have members, a bit each.
+    #[inline(always)]
+    fn filled(&self) -> Option<&'a AtomicU32> {
+        self.words.get(self.layout.start(Table::Sets))
     }
 
     #[inline(never)]
     pub fn insert(&self, set: Set, slot: SlotId) {
-        self.bits(set as usize).insert(slot.0);
-        self.set_filled(self.filled() | 1 << set as u32);
+        if self.bits(set).insert(slot.0)
+            && let Some(filled) = self.filled()
+        {
+            filled.store(filled.load(Ordering::Relaxed) | 1 << set as u32, Ordering::Relaxed);
+        }
     }
 
     /// Takes it out; says whether it was in.
     pub fn remove(&self, set: Set, slot: SlotId) -> bool {
-        self.filled() >> set as u32 & 1 == 1 && self.bits(set as usize).remove(slot.0)
+        let members = self.bits(set);
+        let was = members.remove(slot.0);
+        if was && members.is_empty() {
+            self.set_empty(set as u32);
+        }
+        was
+    }
+
+    fn set_empty(&self, set: u32) {
+        if let Some(filled) = self.filled() {
+            filled.store(filled.load(Ordering::Relaxed) & !(1 << set), Ordering::Relaxed);
+        }
     }
 
     pub fn contains(&self, set: Set, slot: SlotId) -> bool {
-        self.bits(set as usize).contains(slot.0)
+        self.bits(set).contains(slot.0)
     }
 
     /// Takes the lowest out of the first of these sets that has any: the set's number, and the slot.
     #[inline(never)]
     pub fn pop_first(&self, sets: u32) -> Option<(u32, SlotId)> {
-        loop {
-            let filled = self.filled();
-            if filled & sets == 0 {
-                return None;
-            }
-            let set = (filled & sets).trailing_zeros();
-            let members = self.bits(set as usize);
-            let lowest = members.pop();
-            if members.is_empty() {
-                self.set_filled(filled & !(1 << set));
-            }
-            if let Some(slot) = lowest {
-                return Some((set, SlotId(slot)));
-            }
+        let filled = self.filled()?.load(Ordering::Relaxed) & sets;
+        if filled == 0 {
+            return None;
         }
+        let set = filled.trailing_zeros();
+        let members = self.bits_at(self.set_start(set), self.layout.geometry.slots());
+        let slot = members.pop()?;
+        if members.is_empty() {
+            self.set_empty(set);
+        }
+        Some((set, SlotId(slot)))
     }
 
     /// Takes out the lowest.
@@ -616,12 +625,12 @@ impl<'a> Memory<'a> {
     }
 
     pub fn is_empty(&self, set: Set) -> bool {
-        self.bits(set as usize).is_empty()
+        self.bits(set).is_empty()
     }
 
     /// How many are below this one.
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
-        self.bits(set as usize).rank(slot.0)
+        self.bits(set).rank(slot.0)
     }
 
     pub fn free_entries(&self) -> Bits<'a> {
@@ -637,6 +646,7 @@ impl<'a> Memory<'a> {
         self.bits_at(self.layout.start(Table::Ended), self.layout.capacities.transactions)
     }
 
+    #[inline(always)]
     fn bits_at(&self, start: usize, count: u32) -> Bits<'a> {
         Bits::new(self.words.get(start..).unwrap_or_default(), count)
     }

@@ -334,7 +334,7 @@ impl<'a> Engine<'a> {
     }
 
     fn process(&self, at: SlotId) -> Process {
-        Process { bits: self.memory.state(at), ordered: self.memory.slot(at, memory::slot::ORDER) != 0 }
+        Process { bits: self.memory.state(at) }
     }
 
     fn boot_into(&mut self, at: SlotId) -> Result<(), Refusal> {

@@ -26,7 +26,7 @@ impl Engine<'_> {
             self.memory.put_slot(at, slot::ORDER, mine);
             let down = matches!(row.state, State::Down | State::Stopping);
             bits = if down { bits & !state::WISH_UP } else { bits | state::WISH_UP };
-            bits &= !state::FORGIVEN;
+            bits = bits & !state::FORGIVEN | state::ORDERED;
             self.memory.put_slot(at, slot::ASKED, row.signalled & 0xf_ffff | row.reloaded << 20);
         }
         if row.signalled == self.memory.slot(at, slot::ASKED) & 0xf_ffff {

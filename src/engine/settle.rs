@@ -219,6 +219,9 @@ impl Engine<'_> {
 
     /// Whether something it binds to became ready after its own current life began.
     pub(super) fn look_at_binds(&self, at: SlotId) {
+        if !self.memory.is_told(at, told::BINDS) {
+            return;
+        }
         let began = self.memory.slot(at, slot::BEGAN);
         let living = !self.is_bundle(at) && self.process(at).living();
         let broken = living
@@ -341,6 +344,7 @@ impl Engine<'_> {
                 | state::RESTART
                 | state::RESTART_WANTED
                 | state::FORGIVEN);
+        bits |= state::ORDERED;
         if up {
             bits |= state::WISH_UP;
         }

@@ -29,6 +29,8 @@ pub mod state {
     pub const PHASE: u32 = 0xf << PHASE_SHIFT;
     /// A bundle that is up: it has no process and no order.
     pub const VIRTUAL_UP: u32 = 1 << 14;
+    /// Something was ordered once.
+    pub const ORDERED: u32 = 1 << 16;
     /// A signal was asked for that the supervisor has not reported yet: there is room for one.
     pub const SIGNALLING: u32 = 1 << 15;
 }
@@ -84,10 +86,12 @@ pub mod told {
     pub const ESSENTIAL: u32 = 1 << 25;
     /// It conflicts with something.
     pub const RIVALS: u32 = 1 << 26;
+    /// It binds to something.
+    pub const BINDS: u32 = 1 << 28;
     /// A restart in place was asked for and waits; as of the last `refresh`.
     pub const RESTARTING: u32 = 1 << 27;
     /// Those of its definition.
-    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS;
+    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS;
     /// One of these comes: the slot begins to move.
     pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
@@ -238,9 +242,12 @@ impl<'t> Recount<'t> {
         self.relation = Some(relation);
         self.deltas.clear();
         for row in self.table {
+            if !relation.is_in(row.relations) {
+                continue;
+            }
             let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
             let (before, after) = (self.old.is_some_and(is_counted), is_counted(self.new));
-            if before == after || !relation.is_in(row.relations) {
+            if before == after {
                 continue;
             }
             let new = Delta::of(row.counter, after);
@@ -296,8 +303,6 @@ impl Memory<'_> {
 pub struct Process {
     /// Fact bits.
     pub bits: u32,
-    /// Whether anything was ever ordered.
-    pub ordered: bool,
 }
 
 impl Process {
@@ -315,15 +320,13 @@ impl Process {
     }
 
     fn gave_up(self) -> bool {
-        self.ordered
-            && self.wished_up()
-            && self.bits & state::CURRENT != 0
-            && matches!(self.report(), State::Failed | State::Done)
+        const ALL: u32 = state::ORDERED | state::WISH_UP | state::CURRENT;
+        self.bits & ALL == ALL && matches!(self.report(), State::Failed | State::Done)
     }
 
     /// Whether a process may exist, or is ordered to.
     pub fn active(self) -> bool {
-        if !self.ordered || self.gave_up() {
+        if self.bits & state::ORDERED == 0 || self.gave_up() {
             return false;
         }
         let at_rest = matches!(self.report(), State::Down | State::Failed | State::Done);

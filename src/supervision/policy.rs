@@ -61,12 +61,17 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether a service has one.
+    pub fn is_there(image: &Image<'_>, slot: SlotId) -> bool {
+        slot.0 < image.services() && image.service(slot, service::POLICY) != NONE
+    }
+
     /// The policy of a service with a process; `None` for a bundle or what is out of range.
     pub fn of(image: &Image<'_>, slot: SlotId) -> Option<Policy> {
-        let index = image.service(slot, service::POLICY);
-        if slot.0 >= image.services() || index == NONE {
+        if !Policy::is_there(image, slot) {
             return None;
         }
+        let index = image.service(slot, service::POLICY);
         let flags = image.flags(slot);
         let record = image.policy_record(index);
         let word = |field: usize| record[field];

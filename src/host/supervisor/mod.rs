@@ -286,9 +286,12 @@ impl Supervisor {
 
     /// Acts on what is new in the order of a slot. A row that makes no sense is no news.
     fn look_at(&mut self, slot: SlotId) {
-        let (Some(order), Some(row)) = (self.orders.read(slot), self.reports.read(slot)) else { return };
-        if order.number != row.order && order.number != Order(0) && !self.shutdown.kills() {
-            if !row.state.has_process()
+        let Some(order) = self.orders.read(slot) else { return };
+        let acted_on = |word| self.reports.word(slot, word);
+        let (number, reloaded, signalled) =
+            (acted_on(reports::ORDER), acted_on(reports::RELOADED), acted_on(reports::SIGNALLED));
+        if order.number.0 != number && order.number != Order(0) && !self.shutdown.kills() {
+            if !State::from_number(acted_on(reports::STATE)).has_process()
                 && let Some(private) = self.slots.get_mut(slot.index())
             {
                 if core::mem::replace(&mut private.template, order.service) != order.service {
@@ -296,24 +299,23 @@ impl Supervisor {
                 }
                 private.text = order.text;
             }
-            match (order.wish, self.policy(slot)) {
-                (Wish::Up | Wish::Down, Some(_)) => self.feed(slot, Input::Ordered(order.number, order.wish)),
-                (wish, None) => {
-                    let mut row = row;
-                    row.order = order.number;
-                    row.since = self.now;
-                    row.state = if wish == Wish::Up { State::Failed } else { State::Down };
-                    row.exit = Exit::NotSpawned;
-                    row.failure = Failure::NO_DEFINITION.0;
-                    self.reports.write(slot, &row);
-                    self.dirty = true;
-                }
+            let definition = self.definition(slot);
+            if definition.is_some_and(|at| Policy::is_there(&self.common.image, at)) {
+                self.feed(slot, Input::Ordered(order.number, order.wish));
+            } else if let Some(mut row) = self.reports.read(slot) {
+                row.order = order.number;
+                row.since = self.now;
+                row.state = if order.wish == Wish::Up { State::Failed } else { State::Down };
+                row.exit = Exit::NotSpawned;
+                row.failure = Failure::NO_DEFINITION.0;
+                self.reports.write(slot, &row);
+                self.dirty = true;
             }
         }
-        if order.reload != row.reloaded {
+        if order.reload != reloaded {
             self.feed_and(slot, Input::ReloadAsked, &|row| row.reloaded = order.reload);
         }
-        if order.signal != row.signalled {
+        if order.signal != signalled {
             self.feed_and(slot, Input::SignalAsked(order.signal as u8), &|row| row.signalled = order.signal);
         }
     }
