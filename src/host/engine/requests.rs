@@ -1,0 +1,282 @@
+//! What is said on the connections of the engine: a request is read, stepped and answered; who waits or follows is told of
+//! phases as they change, and at the end of the results. The lines are those of `pintle::protocol`.
+
+use core::fmt::Write;
+use pintle::engine::{Input, Outcome, Refusal, Standing, Target, Verb};
+use pintle::graph::{Phase, Relation};
+use pintle::ident::SlotId;
+use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::nearest::Nearest;
+use pintle::protocol::{self, Request, Verb as Asked, WORDS_MAX};
+use pintle::status::View;
+use pintle::time::Instant;
+
+use super::super::clients::{Answer, Talk};
+use super::{Host, lease};
+
+impl Host {
+    /// One request of each connection that has one.
+    pub(super) fn take_requests(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return;
+        }
+        for at in self.clients.order() {
+            if self.clients.has_line(at) {
+                self.take_request_of(at, now);
+            }
+        }
+    }
+
+    // On a page of the stack that is used only when there are requests.
+    #[inline(never)]
+    fn take_request_of(&mut self, at: usize, now: Instant) {
+        let mut line = [0; LINE_BYTES_MAX];
+        if let Some(length) = self.clients.next_line(at, &mut line) {
+            self.take_request(at, line.get(..length).unwrap_or_default(), now);
+            // What it caused is written before the next is looked at.
+            self.flush(now);
+        }
+    }
+
+    fn take_request(&mut self, at: usize, text: &[u8], now: Instant) {
+        let mut answer = Answer::new();
+        let waited = self.answer(at, text, now, &mut answer).unwrap_or_default();
+        self.clients.say(at, &mut answer);
+        match waited {
+            None => {}
+            Some(Talk::Waiting(number)) => {
+                self.clients.set_talk(at, Talk::Waiting(number));
+                let mut cursor = 0;
+                while let Some((slot, _)) = self.engine.transaction_next(number, &mut cursor) {
+                    self.watch(at, slot);
+                }
+                // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
+                self.flush(now);
+                if matches!(self.clients.talk(at), Talk::Waiting(of) if of == number)
+                    && self.engine.transaction(number) != Standing::Running
+                {
+                    self.finish_waiting(at, number, now);
+                }
+            }
+            Some(talk) => self.clients.set_talk(at, talk),
+        }
+    }
+
+    /// Whoever waits for a service is told of what it needs and of what needs it, too: these move with it.
+    fn watch(&mut self, at: usize, slot: SlotId) {
+        let (image, engine) = (self.view.image, &self.engine);
+        let definition = |slot: SlotId| match engine.instance(slot) {
+            Some((template, _)) => template,
+            None => slot,
+        };
+        self.clients.watch(at, slot, &|slot, lead| {
+            for edge in image.edges(definition(slot)) {
+                match edge.relation {
+                    Relation::Needs
+                    | Relation::Binds
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::Contains => lead(edge.slot),
+                    Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => {}
+                }
+            }
+        });
+        self.clients.watch(at, slot, &|slot, lead| {
+            for edge in image.reverse(definition(slot)) {
+                if matches!(edge.relation, Relation::Needs | Relation::Binds) {
+                    lead(edge.slot);
+                }
+            }
+        });
+    }
+
+    /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
+    #[inline(never)]
+    fn answer(&mut self, at: usize, text: &[u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+        let mut room = [0; LINE_BYTES_MAX];
+        let request = protocol::parse(text, &mut room).map_err(|bad| {
+            let _ = write!(answer, "bad {bad}");
+        })?;
+        let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
+        let looks = matches!(request.verb, Asked::Await | Asked::Follow);
+        if !trusted && !looks {
+            let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
+            return Err(());
+        }
+        let stays = request.waits || looks || request.verb == Asked::Hold;
+        if stays && !self.clients.may_stay(at) {
+            let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
+            return Err(());
+        }
+        let (fact, own) = (request.fact(), lease(self.life, at));
+        let number = match request.verb {
+            Asked::Start => self.command(Verb::Start, &request, now, answer)?,
+            Asked::Stop => self.command(Verb::Stop, &request, now, answer)?,
+            Asked::Restart => self.command(Verb::Restart, &request, now, answer)?,
+            Asked::Reload => self.command(Verb::Reload, &request, now, answer)?,
+            Asked::Reset => self.command(Verb::Reset, &request, now, answer)?,
+            Asked::Release => self.command(Verb::Release, &request, now, answer)?,
+            Asked::Signal => {
+                let word = request.words().next().unwrap_or_default();
+                let Some(signal) = pintle::signals::number(word) else {
+                    let _ = write!(answer, "bad no signal \"{word}\"");
+                    return Err(());
+                };
+                self.command(Verb::Signal(signal as u8), &request, now, answer)?
+            }
+            Asked::On => self.step(Input::On { fact, sender, lease: 0 }, now, answer)?,
+            Asked::Hold => {
+                let number = self.step(Input::On { fact, sender, lease: own }, now, answer)?;
+                self.clients.set_leases(at);
+                number
+            }
+            Asked::Off => self.step(Input::Off { fact }, now, answer)?,
+            Asked::Emit => self.step(Input::Event { fact }, now, answer)?,
+            Asked::Shutdown => self.step(Input::Shutdown, now, answer)?,
+            Asked::Await => request.number,
+            Asked::Follow => 0,
+        };
+        let _ = write!(answer, "ok {number}");
+        let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
+        if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
+            let name = self.engine.name(template);
+            let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
+        }
+        Ok(match request.verb {
+            Asked::Follow => Some(Talk::Following),
+            verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
+        })
+    }
+
+    /// A command about services. For a signal, the first word is that.
+    #[inline(never)]
+    fn command(&mut self, verb: Verb, request: &Request<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
+        let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
+        for name in request.words().skip(usize::from(matches!(verb, Verb::Signal(_)))) {
+            let Some(target) = self.engine.target(name.as_bytes()) else {
+                self.unknown(name, answer);
+                return Err(());
+            };
+            // As many as a line has words: there is always room.
+            let _ = targets.push(target);
+        }
+        self.step(Input::Command { verb, targets: &targets }, now, answer)
+    }
+
+    fn step(&mut self, input: Input<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
+        self.engine.step(now, input).map_err(|refusal| {
+            let kind = match refusal {
+                Refusal::NoSuchService
+                | Refusal::Template(_)
+                | Refusal::NoSuchInstance(_)
+                | Refusal::BadInstanceName
+                | Refusal::BadFactName
+                | Refusal::BadAttribute
+                | Refusal::TooManyAttributes
+                | Refusal::FactTooLong => "bad",
+                Refusal::NotUp(_)
+                | Refusal::Signalling(_)
+                | Refusal::NoReload(_)
+                | Refusal::Bundle(_)
+                | Refusal::ShuttingDown
+                | Refusal::ConditionsFull
+                | Refusal::InstancesFull
+                | Refusal::TransactionsFull => "no",
+            };
+            let _ = match refusal.slot() {
+                Some(slot) => write!(answer, "{kind} {}: {}", self.engine.name(slot).as_str(), refusal.text()),
+                None => write!(answer, "{kind} {}", refusal.text()),
+            };
+        })
+    }
+
+    fn unknown(&self, name: &str, answer: &mut Answer) {
+        let mut nearest = Nearest::to(name);
+        for slot in 0..self.view.image.services() {
+            nearest.offer(self.view.image.name(SlotId(slot)));
+        }
+        let _ = write!(answer, "bad no service \"{name}\"");
+        if let Some(near) = nearest.found() {
+            let _ = write!(answer, ", did you mean \"{near}\"?");
+        }
+    }
+
+    /// The transaction that a place waits for has ended: from now on it is told the results.
+    pub(super) fn finish_waiting(&mut self, at: usize, number: u32, now: Instant) {
+        self.look(now);
+        // Phases that it has not read yet: what does not fit now is told by the results.
+        let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
+        self.clients.set_talk(at, Talk::Telling(number, 0));
+        self.tell_results(at, now);
+    }
+
+    fn tell_results(&mut self, at: usize, now: Instant) {
+        while let Talk::Telling(number, mut cursor) = self.clients.talk(at) {
+            if !self.clients.has_room(at, now) {
+                return;
+            }
+            let mut answer = Answer::new();
+            let next = match self.engine.transaction_next(number, &mut cursor) {
+                Some((slot, outcome)) => {
+                    let _ = write!(answer, "result {} {}", self.engine.name(slot).as_str(), outcome.name());
+                    let template = match outcome {
+                        Outcome::Failed => " $E",
+                        Outcome::Waiting | Outcome::Pending => " $w",
+                        Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => "",
+                    };
+                    if let Some(row) = self.view.row(slot) {
+                        self.view.say(&mut answer, &row, template);
+                    }
+                    Talk::Telling(number, cursor)
+                }
+                None => {
+                    // Where nothing was to be waited for, all is done.
+                    let standing = if number == 0 { Standing::Done } else { self.engine.transaction(number) };
+                    let _ = write!(answer, "end {number} {}", standing.name());
+                    Talk::Idle
+                }
+            };
+            self.clients.say(at, &mut answer);
+            self.clients.set_talk(at, next);
+        }
+    }
+
+    /// Sends what waits to be sent, and what the slow ones have missed.
+    pub(super) fn tell(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return;
+        }
+        self.look(now);
+        for at in 0..CLIENTS_MAX {
+            self.clients.send(at, now);
+            match self.clients.talk(at) {
+                Talk::Waiting(_) | Talk::Following => {
+                    self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
+                    self.clients.send(at, now);
+                }
+                Talk::Telling(..) => {
+                    self.tell_results(at, now);
+                    self.clients.send(at, now);
+                }
+                Talk::Idle => {}
+            }
+        }
+    }
+}
+
+/// `phase NAME PHASE [TEXT]`.
+pub(super) fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
+    let Some(row) = view.row(slot) else { return };
+    let template = match row.phase {
+        Phase::Failed => "phase $n $P $E",
+        Phase::Waiting => "phase $n $P $s",
+        Phase::Down
+        | Phase::Starting
+        | Phase::Up
+        | Phase::Restarting
+        | Phase::Stopping
+        | Phase::Skipped
+        | Phase::Done => "phase $n $P",
+    };
+    view.say(answer, &row, template);
+}
