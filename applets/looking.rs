@@ -148,7 +148,7 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
 pub fn list(given: &Given) -> i32 {
     let phase = given.value("--phase");
     if let Some(phase) = phase
-        && !Phase::ALL.into_iter().any(|known| *phase == *known.name())
+        && !Phase::ALL.iter().any(|known| *phase == *known.name())
     {
         given.misuse("no phase", phase);
     }

@@ -100,8 +100,8 @@ pub fn main(mut arguments: Arguments) -> i32 {
         None => match arguments.next().map(OsStr::as_bytes) {
             None => return show(&help::page(0)),
             Some(first) if is(first, HELP) => return show(&help::page(0)),
-            Some(first) if is(first, &["--version", "-V"]) => return version(),
-            Some(first) if is(first, &["--links"]) => return links(),
+            Some(first) if is(first, "--version -V") => return version(),
+            Some(first) if is(first, "--links") => return links(),
             Some(name) => name,
         },
     };
@@ -120,22 +120,22 @@ fn run(number: usize, arguments: Arguments) -> i32 {
         if is(argument, HELP) {
             return show(&page());
         }
-        if is(argument, &["--version"]) {
+        if is(argument, "--version") {
             return version();
         }
-        if raw || is(argument, &["--"]) {
+        if raw || is(argument, "--") {
             break;
         }
     }
     (applet.run)(&Given::read(applet, page(), arguments))
 }
 
-const HELP: &[&str] = &["--help", "-h"];
+const HELP: &str = "--help -h";
 
-/// Whether an argument is one of these. (A match of byte strings is code for every byte.)
+/// Whether a word is one of these, which blanks divide. (A match of several is code for each of them.)
 #[inline(never)]
-fn is(argument: &[u8], words: &[&str]) -> bool {
-    words.iter().any(|word| word.as_bytes() == argument)
+pub fn is(word: &[u8], words: &str) -> bool {
+    words.as_bytes().split(|byte| *byte == b' ').any(|known| known == word)
 }
 
 fn unknown(name: &OsStr) -> i32 {

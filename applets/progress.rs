@@ -5,6 +5,7 @@ use pintle::graph::Phase;
 use pintle::status::{Paint, Painted};
 use pintle::time::Instant;
 
+use super::is;
 use super::looking::paint;
 use crate::sys::{clock, output};
 
@@ -53,7 +54,7 @@ impl<'a> Progress<'a> {
             return;
         }
         let known = self.under_way.iter().position(|line| line.split(' ').next() == Some(name));
-        match (known, matches!(phase, "waiting" | "starting" | "restarting" | "stopping")) {
+        match (known, is(phase.as_bytes(), "waiting starting restarting stopping")) {
             (Some(at), true) => self.under_way[at] = format!("{name} {phase}"),
             (None, true) => self.under_way.push(format!("{name} {phase}")),
             (Some(at), false) => {
@@ -100,10 +101,10 @@ impl<'a> Progress<'a> {
     /// The end of one service. Those that were not named are told where something is wrong, which the end of the whole
     /// says: what is not up may be just what was asked for, as after a condition went off.
     pub fn result(&mut self, name: &str, result: &str, text: &str) {
-        let well = matches!(result, "up" | "down" | "done" | "skipped");
+        let well = is(result.as_bytes(), "up down done skipped");
         let colon = if text.is_empty() { "" } else { ": " };
-        let phase = Phase::ALL.into_iter().find(|phase| well && phase.name() == result);
-        let painted = phase.map(|phase| Painted(phase, self.paint));
+        let phase = Phase::ALL.iter().find(|phase| well && phase.name() == result);
+        let painted = phase.map(|phase| Painted(*phase, self.paint));
         let result: &dyn Display = painted.as_ref().map_or(&result, |painted| painted);
         let line = format!("{name}: {result}{colon}{text}");
         let told = self.live && self.named.contains(&name);

@@ -171,7 +171,9 @@ impl Saying<'_> {
     /// How many services are in each phase.
     fn write_counts(&self, out: &mut dyn Write, for_people: bool) {
         let mut before = if for_people { ": " } else { "" };
-        for (phase, count) in Phase::ALL.into_iter().zip(self.view.counts()) {
+        let counts = self.view.counts();
+        for (phase, count) in Phase::ALL.iter().zip(&counts) {
+            let (phase, count) = (*phase, *count);
             if for_people && count > 0 {
                 let _ = write!(out, "{before}{count} {}", Painted(phase, self.paint));
                 before = ", ";
