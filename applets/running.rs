@@ -42,22 +42,25 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
     for part in head {
         quote(given, &mut first, part);
     }
-    let (mut lines, mut line, mut count) = (Vec::new(), first.clone(), 0);
+    let (mut lines, mut room): (Vec<String>, usize) = (Vec::new(), 0);
     for name in names {
-        let before = line.len();
-        quote(given, &mut line, name);
-        if count > 0 && (line.len() > BYTES_MAX || count + head.len() + 3 > WORDS_MAX) {
-            let word = line.split_off(before);
-            lines.push(core::mem::replace(&mut line, first.clone()));
-            line.push_str(&word);
-            count = 0;
-        }
-        if line.len() > BYTES_MAX {
+        let mut word = String::new();
+        quote(given, &mut word, name);
+        if first.len() + word.len() > BYTES_MAX {
             given.misuse("a name is too long", "".as_ref());
         }
-        count += 1;
+        match lines.last_mut() {
+            Some(line) if room > 0 && line.len() + word.len() <= BYTES_MAX => {
+                line.push_str(&word);
+                room -= 1;
+            }
+            _ => {
+                lines.push(format!("{first}{word}"));
+                // The verb, `wait` before it, and this name.
+                room = WORDS_MAX - 3 - head.len();
+            }
+        }
     }
-    lines.push(line);
     lines
 }
 
