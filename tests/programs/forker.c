@@ -1,5 +1,6 @@
 /* forker [-p PIDFILE] [N]: forks N (1) descendants that sleep, each in a session of its own, writes the pid of the
- * first to PIDFILE, and exits with 0: a daemon that insists on forking, or one that leaves strays. */
+ * first to PIDFILE, and exits with 0 when each has left our session: a daemon that insists on forking, or one that
+ * leaves strays. */
 #include "common.h"
 
 int main(int argc, char **argv)
@@ -13,11 +14,15 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind > 1) usage(line);
 	if (argc > optind) count = number(argv[optind], line);
+	int left[2];
+	if (pipe(left)) die("pipe");
 	for (int i = 0; i < count; i++) {
 		pid_t pid = fork();
 		if (pid < 0) die("fork");
 		if (!pid) {
 			setsid();
+			close(left[0]);
+			close(left[1]);
 			sleep_for_ever();
 		}
 		if (i || !pid_file) continue;
@@ -25,5 +30,9 @@ int main(int argc, char **argv)
 		if (fd < 0 || dprintf(fd, "%d\n", (int)pid) < 0) die(pid_file);
 		close(fd);
 	}
+	/* A descendant that has not left yet would end with our group. */
+	char byte;
+	close(left[1]);
+	if (read(left[0], &byte, 1) < 0) die("read");
 	return 0;
 }
