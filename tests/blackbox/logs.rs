@@ -1,6 +1,6 @@
 //! What services write: that it is kept, whoever dies.
 
-use crate::harness::{Machine, kill, lives, parent, program};
+use crate::harness::{Folder, Machine, kill, lives, parent, program};
 use std::io::{BufRead, BufReader};
 
 /// The log of a service without its stamps.
@@ -49,7 +49,8 @@ fn lines_have_their_time_and_are_shown() {
     let (told, news) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || told.send(lines.next()).is_ok());
     machine.wait("the follower has seen a line", |machine| {
-        machine.expect(&["signal", "USR1", "speaker"]);
+        // Refused where the one before is still on its way.
+        machine.run(&["signal", "USR1", "speaker"]);
         seen =
             seen || news.try_recv().is_ok_and(|line| line.is_some_and(|line| line.is_ok_and(|l| l.contains(" said "))));
         seen
@@ -73,14 +74,21 @@ fn what_is_said_while_the_logger_is_dead_is_kept() {
 #[test]
 fn the_last_words_of_a_crash_are_a_line() {
     // The logger is told of the death beside the pipe: where the next life speaks before it has heard that, the two are one
-    // line. So that life comes late here.
-    let machine = Machine::new(&[
-        (
-            "brief",
-            "command = <<END\n  printf 'last words'\n  kill -9 $$\nEND\nrestart-delay = 500ms\nrestart-limit = 2\n",
-        ),
-        ("default", "type = bundle\nwants = brief\n"),
-    ]);
+    // line. So that life, which finds that another has been there, speaks when the gate is open.
+    let folder = Folder::new();
+    let (been, gate) = (folder.0.join("been"), folder.0.join("gate"));
+    let brief = format!(
+        "command = <<END\n  while [ -e {0} ] && [ ! -e {1} ]; do sleep 0.05; done\n  : >{0}\n  \
+         printf 'last words'\n  kill -9 $$\nEND\nrestart-delay = 10ms\nrestart-limit = 2\n",
+        been.display(),
+        gate.display()
+    );
+    let machine = Machine::new(&[("brief", &brief), ("default", "type = bundle\nwants = brief\n")]);
+    let file = machine.run_directory().join("log/brief.log");
+    machine.wait("what the first life has said is a line", |_| {
+        std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with(" last words\n"))
+    });
+    std::fs::write(&gate, "").expect("a file");
     machine.wait_phase("brief", "failed");
     machine.wait("both lives have spoken", |machine| log(machine, "brief") == ["last words", "last words"]);
 }
