@@ -325,8 +325,9 @@ fn signals_that_were_meant_for_others_end_nothing() {
 fn however_many_wait_or_hold_a_command_is_taken() {
     use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX};
     let hanging = "command = /bin/sleep 1000\nready = fd 3\nstart-timeout = 1h\n";
-    let machine = Machine::new(&[("slow", hanging), ("quick", &format!("command = {}\n", program("pause")))]);
     for requests in [&["wait start slow"][..], &["hold x"], &["wait start slow", "hold x", "follow"]] {
+        // A new one each time: who looks for a change of the one before may still have a place there.
+        let machine = Machine::new(&[("slow", hanging), ("quick", &format!("command = {}\n", program("pause")))]);
         let mut answers = Vec::new();
         for at in 0..CLIENTS_MAX + 6 {
             let mut stream = machine.connect();
@@ -349,6 +350,5 @@ fn however_many_wait_or_hold_a_command_is_taken() {
         // Their places are free again.
         machine.expect(&["stop", "--no-wait", "quick"]);
         machine.wait("one more may wait", |machine| machine.run(&["stop", "--wait", "quick"]).code == 0);
-        machine.expect(&["stop", "--no-wait", "slow"]);
     }
 }
