@@ -14,24 +14,37 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// How long a state is waited for: much longer than it takes, since machines are slow at times.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a state is waited for: much longer than it takes, since machines are slow at times, or stand still.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
-    std::env::var_os("PINTLE_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pintle")), PathBuf::from)
+    let path = std::env::var_os("PINTLE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_pintle").into());
+    std::path::absolute(path).expect("a path")
+}
+
+/// The binary, with nothing of pintle's in its environment.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PINTLE_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("NO_COLOR").stdin(Stdio::null());
+    command
 }
 
 /// One of the small programs of `tests/programs`: from `$PINTLE_PROGRAMS`, else compiled here with cc.
 pub fn program(name: &str) -> String {
     if let Some(folder) = std::env::var_os("PINTLE_PROGRAMS") {
-        return Path::new(&folder).join(name).to_str().expect("a path in UTF-8").to_string();
+        let path = std::path::absolute(Path::new(&folder).join(name)).expect("a path");
+        return path.to_str().expect("a path in UTF-8").to_string();
     }
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
     std::fs::create_dir_all(&made).expect("a folder for programs");
     let (target, fresh) = (made.join(name), made.join(format!("{name}.{}.{}", std::process::id(), next())));
-    if !target.exists() {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/programs/{name}.c"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/programs/{name}.c"));
+    let age = |path: &Path| std::fs::metadata(path).and_then(|status| status.modified()).ok();
+    if age(&target) < age(&source).max(age(&source.with_file_name("common.h"))) {
         let done = Command::new("cc").args(["-std=c11", "-O1", "-o"]).arg(&fresh).arg(&source).status().expect("cc");
         assert!(done.success(), "cc {}", source.display());
         // Several tests may make it at the same time; each puts a whole one there.
@@ -49,11 +62,20 @@ fn next() -> u32 {
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// A fresh one.
+    /// A fresh one, which other users may look into: daemons are users of their own.
     pub fn new() -> Folder {
-        let path = std::env::temp_dir().join(format!("pintle-test-{}-{}", std::process::id(), next()));
-        std::fs::create_dir_all(&path).expect("a temporary directory");
-        Folder(path)
+        // SAFETY: no memory is involved.
+        unsafe { libc::umask(0o022) };
+        let place = temporary();
+        loop {
+            let path = place.join(format!("pintle-test-{}-{}", std::process::id(), next()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Folder(path),
+                // Left by a test that was killed, whose process had our number.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
     }
 
     /// Writes a file; parents are made.
@@ -63,6 +85,16 @@ impl Folder {
         std::fs::write(&path, text).expect("a file");
         path
     }
+}
+
+/// Where temporary directories are made: `$TMPDIR` or /tmp, or where other users do not get there or sockets' paths would
+/// be too long (unix(7)), the usual place.
+fn temporary() -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let open = |path: &Path| std::fs::metadata(path).is_ok_and(|status| status.permissions().mode() & 1 == 1);
+    let wanted = std::path::absolute(std::env::temp_dir()).expect("a path");
+    let good = wanted.as_os_str().len() <= 50 && wanted.ancestors().all(open);
+    if good { wanted } else { PathBuf::from("/tmp") }
 }
 
 impl Drop for Folder {
@@ -81,10 +113,7 @@ pub struct Ran {
 
 /// Runs the binary, with nothing of pintle's in the environment but what is given.
 pub fn pintle(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
-    let mut command = Command::new(binary());
-    command.args(arguments).env_remove("PINTLE_RUN").env_remove("PINTLE_LOG").stdin(Stdio::null());
-    command.envs(environment.iter().copied());
-    let output = command.output().expect("the binary runs");
+    let output = command().args(arguments).envs(environment.iter().copied()).output().expect("the binary runs");
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -129,16 +158,13 @@ impl Machine {
         let told_number = told.as_raw_fd();
         let output = std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join("supervisor.log"));
         let output = output.expect("a file for messages");
-        let mut command = Command::new(binary());
+        let mut command = command();
         command
             .arg("supervise")
             .args(["--db".as_ref(), folder.0.join("boot.db").as_os_str()])
             .args(["--run".as_ref(), folder.0.join("run").as_os_str()])
-            .args(["--shutdown-timeout", "5s", "--ready-fd", "9"])
+            .args(["--shutdown-timeout", "60s", "--ready-fd", "9"])
             .args(arguments)
-            .env_remove("PINTLE_RUN")
-            .env_remove("PINTLE_LOG")
-            .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a copy"))
             .stderr(output);
         // SAFETY: only system calls that may stand between fork and exec.
@@ -180,8 +206,8 @@ impl Machine {
 
     /// A command that goes on by itself.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        let mut command = Command::new(binary());
-        command.args(arguments).env("PINTLE_RUN", self.run_directory()).stdin(Stdio::null());
+        let mut command = command();
+        command.args(arguments).env("PINTLE_RUN", self.run_directory());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
     }
 

@@ -1,6 +1,6 @@
 //! What an administrator does in a hurry or by mistake, and what a machine is told about it.
 
-use crate::harness::{Folder, Machine, binary, kill, lives, pintle, program};
+use crate::harness::{Folder, Machine, binary, command, kill, lives, pintle, program};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -14,12 +14,9 @@ fn directories_may_be_named_from_where_one_stands() {
         ("default", "type = bundle\ncontains = told speaker\n"),
     ]);
     let place = machine.folder.0.clone();
-    let mut second = Command::new(binary())
+    let mut second = command()
         .args(["supervise", "--db", "boot.db", "--run", "other", "--log-dir", "logs"])
         .current_dir(&place)
-        .env_remove("PINTLE_RUN")
-        .env_remove("PINTLE_LOG")
-        .stdin(Stdio::null())
         .spawn()
         .expect("the binary runs");
     let other = place.join("other");
@@ -66,6 +63,8 @@ fn process_1_needs_no_proc() {
         .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec"])
         .arg("mount -t tmpfs none /proc; exec \"$0\" supervise --db \"$1\" --run \"$2\"")
         .args([binary().as_os_str(), machine.folder.0.join("boot.db").as_os_str(), run.as_os_str()])
+        .env_remove("PINTLE_RUN")
+        .env_remove("PINTLE_LOG")
         .stdin(Stdio::null())
         .spawn()
         .expect("unshare");
@@ -176,16 +175,19 @@ fn a_run_directory_without_room_is_named() {
 
 #[test]
 fn without_a_run_directory_looking_says_what_is_missing() {
+    use std::os::fd::IntoRawFd;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
     use std::os::unix::process::CommandExt;
     // SAFETY: asks for a number.
     let root = unsafe { libc::getuid() } == 0;
     // In a view of the machine that shows no other pintle. Whoever is nobody in it has this number.
-    let (user, spaces) = if root { (0, libc::CLONE_NEWNS) } else { (65_534, libc::CLONE_NEWNS | libc::CLONE_NEWUSER) };
-    let look = || {
-        let mut command = Command::new(binary());
-        command.arg("status").env_remove("PINTLE_RUN").env_remove("PINTLE_LOG").stdin(Stdio::null());
+    let (user, own) = if root { (0, 0) } else { (65_534, libc::CLONE_NEWUSER) };
+    let address = SocketAddr::from_abstract_name(format!("pintle-{user}")).expect("a name");
+    let look = |listens: bool| {
+        let mut command = command();
+        command.arg("status");
+        let address = address.clone();
         // SAFETY: only system calls, on strings that last.
         unsafe {
             command.pre_exec(move || {
@@ -193,22 +195,29 @@ fn without_a_run_directory_looking_says_what_is_missing() {
                 let private = (libc::MS_PRIVATE | libc::MS_REC) as libc::c_ulong;
                 let mount =
                     |on: &std::ffi::CStr| libc::mount(c"none".as_ptr(), on.as_ptr(), c"tmpfs".as_ptr(), 0, none);
-                let done = libc::unshare(spaces) == 0
+                // With a network of its own, abstract names are its own.
+                let done = libc::unshare(own | libc::CLONE_NEWNS | libc::CLONE_NEWNET) == 0
                     && libc::mount(c"none".as_ptr(), c"/".as_ptr(), none.cast(), private, none) == 0
                     && mount(c"/run") == 0
                     && mount(c"/dev/shm") == 0;
-                if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+                if !done {
+                    return Err(std::io::Error::last_os_error());
+                }
+                if listens {
+                    // Lasts as long as the process.
+                    let number = UnixListener::bind_addr(&address)?.into_raw_fd();
+                    libc::fcntl(number, libc::F_SETFD, 0);
+                }
+                Ok(())
             });
         }
-        let told = command.output().expect("a view of its own");
+        let told = command.output().expect("a view of its own: run tests/needs");
         (told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned())
     };
-    let (code, said) = look();
+    let (code, said) = look(false);
     assert_eq!(code, Some(111), "{said}");
     assert!(said.contains("there is no run directory: is a supervisor running?"), "{said}");
-    let address = SocketAddr::from_abstract_name(format!("pintle-{user}")).expect("a name");
-    let _listening = UnixListener::bind_addr(&address).expect("nobody else listens there");
-    let (code, said) = look();
+    let (code, said) = look(true);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.starts_with("pintle: status and its kin need a run directory"), "{said}");
 }
@@ -236,7 +245,7 @@ fn a_fact_that_gives_no_name_to_an_instance_says_so() {
         assert_eq!((ran.code, ran.err), (0, said), "{arguments:?}");
     }
     for name in ["other", "dhcp@eth0", "fsck@sda"] {
-        assert_eq!(machine.phase(name), "up", "{name}");
+        machine.wait_phase(name, "up");
     }
     assert_eq!(
         machine.services().iter().filter(|one| one["name"].as_str().is_some_and(|n| n.contains('@'))).count(),
