@@ -25,6 +25,9 @@ fn directories_may_be_named_from_where_one_stands() {
     machine.wait("what was said is logged", |_| {
         std::fs::read_to_string(place.join("logs/speaker.log")).is_ok_and(|text| text.ends_with(" heard\n"))
     });
+    // Started, it stands nowhere that somebody may want to unmount.
+    let stands = std::fs::read_link(format!("/proc/{}/cwd", second.id())).expect("it is our child");
+    assert_eq!(stands, std::path::Path::new("/"));
     assert_eq!(pintle(&["shutdown"], &there).code, 0);
     assert_eq!(second.wait().expect("it ends").code(), Some(0));
 }

@@ -16,6 +16,9 @@ use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::names;
 use pintle::words::Short;
 
+/// The supervisor's own: a child that is to have it needs no call for it.
+pub const UMASK: u32 = 0o022;
+
 /// Which command of a definition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
@@ -158,7 +161,7 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
     }
     let mut program = launch.text(words.get(skipped));
     let mut directory = match record[exec::DIRECTORY] {
-        0 => Some(Text::lasting(c"/")),
+        0 => None, // the supervisor's, which is /
         path => Some(launch.text(path)),
     };
     let mut status = None;
@@ -226,7 +229,7 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         groups: account.groups(),
         limits: &limits,
         descriptors: &passes,
-        umask: Some(record[exec::UMASK]),
+        umask: Some(record[exec::UMASK]).filter(|umask| *umask != UMASK),
         nice: Some(record[exec::NICE]).filter(|nice| *nice != 0).map(|nice| nice as i32 - 100),
         no_new_privileges: false,
         controlling_terminal: false,

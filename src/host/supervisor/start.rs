@@ -4,7 +4,7 @@
 use super::children::Queue;
 use super::deadlines::Deadlines;
 use super::helpers::Helper;
-use super::launch::Common;
+use super::launch::{Common, UMASK};
 use super::pids::Pids;
 use super::shutdown::Progress;
 use super::survivors::{self, Survivors};
@@ -64,7 +64,7 @@ pub fn first_acts() {
     signals::reset_all();
     entry::report_our_end();
     signals::block(SignalSet::all_but_fatal());
-    process::set_umask(0o022);
+    process::set_umask(UMASK);
     process::take_precedence();
 }
 
@@ -150,6 +150,8 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     slots.resize_with(geometry.slots() as usize, Private::default);
     instances.resize_with(geometry.instances as usize, || [0; INSTANCE_BYTES_MAX + 1]);
 
+    // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
+    process::set_directory(c"/").or_refuse("cannot enter /");
     let supervisor = Supervisor {
         common: Common {
             image,
