@@ -3,10 +3,12 @@
 //!
 //! Each: up when it says so (by notify where it speaks it), answers a client, reloads, comes back after SIGKILL, stops.
 
-use crate::harness::{Folder, Machine, PATIENCE, kill, lives, parent};
+use crate::harness::{Folder, Machine, PATIENCE, kill, lives, own_oom_score_adj, parent};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +26,9 @@ fn account(name: &str) -> (u32, u32) {
     (fields[2].parse().expect("a number"), fields[3].parse().expect("a number"))
 }
 
+/// Daemons write to disks, which may be slow.
+const LIMITS: &str = "start-timeout = 5m\nstop-timeout = 1m\n";
+
 /// The line of a service file for its user: none where we may not choose.
 fn user_line(name: &str) -> String {
     if is_root() { format!("user = {name}\n") } else { String::new() }
@@ -40,10 +45,26 @@ fn home(folder: &Folder, name: &str, user: &str) -> PathBuf {
     path
 }
 
-/// A port of 127.0.0.1 that nobody has.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
+/// A port of 127.0.0.1 that nobody has and nobody is given meanwhile: other tests respect the name that stands for it, and
+/// the kernel gives none from below its range of its own accord (ip(7)).
+struct Port {
+    number: u16,
+    _name: UnixListener,
+}
+
+impl Port {
+    fn free() -> Port {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let first = range.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
+        // A range that begins very low leaves only ports that may be given to others.
+        let all = if first > 12_000 { 10_000..first } else { 20_000..60_000 };
+        let claimed = |number: u16| {
+            let address = SocketAddr::from_abstract_name(format!("pintle-test-port-{number}")).expect("short");
+            let name = UnixListener::bind_addr(&address).ok()?;
+            TcpListener::bind(("127.0.0.1", number)).ok().map(|_| Port { number, _name: name })
+        };
+        all.into_iter().find_map(claimed).expect("a free port of 127.0.0.1")
+    }
 }
 
 fn connect(port: u16) -> Option<TcpStream> {
@@ -59,6 +80,14 @@ fn debian(path: &str) -> String {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !is_root() => String::new(),
         Err(error) => panic!("{path}: {error}: run tests/needs"),
     }
+}
+
+/// How many descriptors we may have at most.
+fn own_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the place is ours.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    limit.rlim_max
 }
 
 /// Processes whose parent this is.
@@ -97,13 +126,13 @@ fn stop(machine: &Machine, name: &str) {
 // --- nginx: a web server; no notify, so it is up when it runs ----------------------------------------------------------
 
 struct Nginx {
-    port: u16,
+    port: Port,
     folder: PathBuf,
 }
 
 impl Nginx {
     fn new(folder: &Folder) -> Nginx {
-        let nginx = Nginx { port: free_port(), folder: folder.0.join("nginx") };
+        let nginx = Nginx { port: Port::free(), folder: folder.0.join("nginx") };
         for page in ["one", "two"] {
             folder.write(&format!("nginx/{page}/index.html"), page);
         }
@@ -127,7 +156,7 @@ impl Nginx {
             .filter(|line| !line.contains("listen [::]"))
             .map(|line| format!("{line}\n"))
             .collect::<String>()
-            .replace("listen 80", &format!("listen 127.0.0.1:{}", self.port))
+            .replace("listen 80", &format!("listen 127.0.0.1:{}", self.port.number))
             .replace("/var/www/html", &format!("{}/{page}", self.folder.display()));
         std::fs::create_dir_all(self.folder.join("sites")).expect("a directory");
         std::fs::write(self.folder.join("sites/default"), site).expect("a file");
@@ -138,14 +167,14 @@ impl Nginx {
             "command = /usr/sbin/nginx -c {}/nginx.conf -g 'daemon off;'\n\
              reload = signal HUP\n\
              stop = signal QUIT\n\
-             restart-delay = 100ms\n{more}",
+             restart-delay = 100ms\n{LIMITS}{more}",
             self.folder.display()
         )
     }
 
     /// The page that it serves, if it serves one.
     fn get(&self) -> Option<String> {
-        let mut stream = connect(self.port)?;
+        let mut stream = connect(self.port.number)?;
         stream.write_all(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
@@ -191,20 +220,20 @@ fn nginx() {
 // --- redis: a store; speaks notify -------------------------------------------------------------------------------------
 
 struct Redis {
-    port: u16,
+    port: Port,
     folder: PathBuf,
 }
 
 impl Redis {
     fn new(folder: &Folder) -> Redis {
-        let redis = Redis { port: free_port(), folder: home(folder, "redis", "redis") };
+        let redis = Redis { port: Port::free(), folder: home(folder, "redis", "redis") };
         let place = redis.folder.display();
         // The last of two lines counts.
         let text = debian("/etc/redis/redis.conf")
             + &format!(
                 "\nport {}\nbind 127.0.0.1\ndir {place}\npidfile {place}/redis.pid\nlogfile \"\"\n\
                  daemonize no\nsupervised systemd\n",
-                redis.port
+                redis.port.number
             );
         folder.write("redis/redis.conf", &text);
         redis
@@ -216,17 +245,19 @@ impl Redis {
              reload = /usr/bin/redis-cli -p {} config set maxmemory 100mb\n\
              ready = notify\n\
              umask = 077\n\
-             limit-nofile = 4096\n\
-             restart-delay = 100ms\n{}{more}",
+             limit-nofile = {}\n\
+             restart-delay = 100ms\n{LIMITS}{}{more}",
             self.folder.display(),
-            self.port,
+            self.port.number,
+            // More than ours not everybody may have.
+            own_limit().min(4096),
             user_line("redis"),
         )
     }
 
     /// The first line of the answer to a request, and what follows it: RESP, see redis.io/docs/reference/protocol-spec.
     fn ask(&self, request: &str) -> Vec<String> {
-        let mut stream = connect(self.port).expect("it is ready, so it listens");
+        let mut stream = connect(self.port.number).expect("it is ready, so it listens");
         stream.write_all(format!("{request}\r\nQUIT\r\n").as_bytes()).expect("sent");
         BufReader::new(stream).lines().map_while(Result::ok).collect()
     }
@@ -252,13 +283,13 @@ fn redis() {
     machine.expect(&["restart", "--wait", "redis"]);
     assert_eq!(redis.ask("GET colour"), ["$5", "green", "+OK"]);
     stop(&machine, "redis");
-    assert!(connect(redis.port).is_none());
+    assert!(connect(redis.port.number).is_none());
 }
 
 // --- postgresql: a database made by a oneshot; speaks notify -----------------------------------------------------------
 
 struct Postgres {
-    port: u16,
+    port: Port,
     folder: PathBuf,
     programs: PathBuf,
 }
@@ -266,10 +297,13 @@ struct Postgres {
 impl Postgres {
     fn new(folder: &Folder) -> Postgres {
         let versions = std::fs::read_dir("/usr/lib/postgresql").expect("no postgresql: run tests/needs");
-        let newest = versions.filter_map(|entry| entry.ok()).map(|entry| entry.file_name()).max().expect("a version");
+        // Where only the client of a newer one is, its folder has no server.
+        let servers = versions.filter_map(|entry| entry.ok()).filter(|entry| entry.path().join("bin/initdb").exists());
+        let newest = servers.map(|entry| entry.file_name()).max_by_key(|name| name.to_str()?.parse::<u32>().ok());
+        let newest = newest.expect("no postgresql: run tests/needs");
         let programs = Path::new("/usr/lib/postgresql").join(&newest).join("bin");
         let version = newest.to_str().expect("UTF-8");
-        let postgres = Postgres { port: free_port(), folder: home(folder, "postgres", "postgres"), programs };
+        let postgres = Postgres { port: Port::free(), folder: home(folder, "postgres", "postgres"), programs };
         home(folder, "postgres/conf.d", "postgres");
         let place = postgres.folder.display();
         let main = format!("/etc/postgresql/{version}/main/postgresql.conf");
@@ -280,7 +314,7 @@ impl Postgres {
                  unix_socket_directories = '{place}'\nport = {}\nlisten_addresses = '127.0.0.1'\n\
                  hba_file = '/etc/postgresql/{version}/main/pg_hba.conf'\n\
                  ident_file = '/etc/postgresql/{version}/main/pg_ident.conf'\n{}",
-                postgres.port,
+                postgres.port.number,
                 if is_root() { "" } else { "ssl = off\nhba_file = 'hba'\nident_file = '/dev/null'\n" },
             );
         folder.write("postgres/postgresql.conf", &text);
@@ -295,7 +329,7 @@ impl Postgres {
         let (place, programs, user) = (self.folder.display(), self.programs.display(), user_line("postgres"));
         [
             format!(
-                "type = oneshot\n{user}command = <<END\n  \
+                "type = oneshot\n{user}start-timeout = 5m\ncommand = <<END\n  \
                  [ -e {place}/data/PG_VERSION ] || exec {programs}/initdb --no-sync --auth=peer -D {place}/data\nEND\n"
             ),
             format!(
@@ -305,8 +339,9 @@ impl Postgres {
                  ready = notify\n\
                  reload = signal HUP\n\
                  stop = signal INT\n\
-                 oom-score-adj = 0\n\
-                 restart-delay = 100ms\n{user}{more}"
+                 oom-score-adj = {}\n\
+                 restart-delay = 100ms\n{LIMITS}{user}{more}",
+                own_oom_score_adj()
             ),
         ]
     }
@@ -315,8 +350,8 @@ impl Postgres {
     fn ask(&self, query: &str) -> Result<String, String> {
         let mut command = Command::new("psql");
         command.args(["-X", "-q", "-A", "-t", "-d", "postgres", "-c", query]);
-        command.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string()]);
-        command.current_dir("/").env_remove("PGHOST").env_remove("PGPORT");
+        command.arg("-h").arg(&self.folder).args(["-p", &self.port.number.to_string()]);
+        command.current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         if is_root() {
             let (uid, gid) = account("postgres");
             command.uid(uid).gid(gid);
@@ -361,13 +396,13 @@ fn postgresql() {
 // --- sshd: speaks notify (Debian's patch), replaces itself at SIGHUP ---------------------------------------------------
 
 struct Sshd {
-    port: u16,
+    port: Port,
     folder: PathBuf,
 }
 
 impl Sshd {
     fn new(folder: &Folder) -> Sshd {
-        let sshd = Sshd { port: free_port(), folder: folder.0.join("ssh") };
+        let sshd = Sshd { port: Port::free(), folder: folder.0.join("ssh") };
         std::fs::create_dir_all(&sshd.folder).expect("a directory");
         let key = sshd.folder.join("key");
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
@@ -380,7 +415,7 @@ impl Sshd {
         let place = self.folder.display();
         // The first of two lines counts.
         let own =
-            format!("{more}Port {}\nListenAddress 127.0.0.1\nHostKey {place}/key\nPidFile {place}/pid\n", self.port);
+            format!("{more}ListenAddress 127.0.0.1:{}\nHostKey {place}/key\nPidFile {place}/pid\n", self.port.number);
         std::fs::write(self.folder.join("sshd_config"), own + &debian("/etc/ssh/sshd_config")).expect("a file");
     }
 
@@ -394,7 +429,7 @@ impl Sshd {
                  needs = sshd-place\n\
                  ready = notify\n\
                  reload = signal HUP\n\
-                 restart-delay = 100ms\n{more}",
+                 restart-delay = 100ms\n{LIMITS}{more}",
                 self.folder.display()
             ),
         ]
@@ -403,7 +438,7 @@ impl Sshd {
     /// What it says first, RFC 4253 section 4.2; none if it does not listen.
     fn banner(&self) -> Option<String> {
         let mut line = String::new();
-        BufReader::new(connect(self.port)?).read_line(&mut line).ok()?;
+        BufReader::new(connect(self.port.number)?).read_line(&mut line).ok()?;
         Some(line.trim_end().to_string())
     }
 }

@@ -365,6 +365,12 @@ impl Drop for Machine {
     }
 }
 
+/// Our own oom_score_adj: less not everybody may have, nor root in every container (proc_pid_oom_score_adj(5)).
+pub fn own_oom_score_adj() -> i32 {
+    let text = std::fs::read_to_string("/proc/self/oom_score_adj").expect("/proc");
+    text.trim().parse().expect("a number")
+}
+
 /// The parent of a process, 0 if it is gone.
 pub fn parent(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
