@@ -7,7 +7,7 @@
 # It waits for states, never for time; nothing may take longer than PATIENCE looks of 20 ms.
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 111
-PATIENCE=300
+PATIENCE=3000
 
 say() { printf '\n%s== %s%s\n' "$bold" "$1" "$plain"; shift; for line; do printf '   %s\n' "$line"; done; }
 show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
@@ -19,7 +19,9 @@ outside() {
 	for needed in "${PINTLE_BIN:=$here/../../build/pintle}" "${PINTLE_PROGRAMS:=$here/../../build/programs}"; do
 		[ -e "$needed" ] || { echo "demo: $needed is not there: run make first" >&2; exit 111; }
 	done
+	# One that was killed may have left its directory, and had our pid.
 	work=${TMPDIR:-/tmp}/pintle-demo.$$
+	[ ! -e "$work" ] || work=$work.$(date +%s)
 	mkdir -m 755 "$work" || exit 111
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 130' INT TERM
@@ -47,15 +49,15 @@ outside() {
 	say "Everything that was to happen has happened."
 }
 
-# Prints PORT=N of a port of 127.0.0.1 on which nobody answers.
+# Prints PORT=N of a port of 127.0.0.1 on which one can listen. Another demo begins to look somewhere else.
 free_port() {
-	port=18080
-	while [ $port -lt 18180 ]; do
-		"$PINTLE_PROGRAMS/httpget" 127.0.0.1 $port >/dev/null 2>&1
-		[ $? -ne 111 ] || { echo "PORT=$port"; return 0; }
+	port=$((18080 + $$ % 50 * 20))
+	last=$((port + 99))
+	while [ $port -le $last ]; do
+		! "$PINTLE_PROGRAMS/httpd" -t $port text 2>/dev/null || { echo "PORT=$port"; return 0; }
 		port=$((port + 1))
 	done
-	echo "demo: no free port from 18080 to 18179" >&2
+	echo "demo: no free port from $((last - 99)) to $last" >&2
 	return 1
 }
 
@@ -83,7 +85,7 @@ process_1() {
 	exec 4<&0
 	(drive "$4" <&4) &
 	exec 4<&-
-	exec /mnt/demo/pintle supervise --db /mnt/demo/boot.db --shutdown-timeout 5s default
+	exec /mnt/demo/pintle supervise --db /mnt/demo/boot.db --shutdown-timeout 1m default
 	echo "pintle could not be executed" >/mnt/demo/state/verdict
 	exit 111
 }

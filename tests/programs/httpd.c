@@ -1,5 +1,6 @@
-/* httpd [-r FD] [-b ADDRESS] PORT TEXT...: a web server with one page, which says TEXT; any GET gets it. With -r a
- * newline is written on descriptor FD once it listens. One client at a time, at most two seconds each. IPv4 only. */
+/* httpd [-t] [-r FD] [-b ADDRESS] PORT TEXT...: a web server with one page, which says TEXT; any GET gets it. With -r a
+ * newline is written on descriptor FD once it listens; with -t it exits then, for it was only tried. One client at a
+ * time, at most half a minute each. IPv4 only. */
 #include "common.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -39,10 +40,11 @@ static int read_request(int client)
 
 int main(int argc, char **argv)
 {
-	const char *line = "httpd [-r FD] [-b ADDRESS] PORT TEXT...";
+	const char *line = "httpd [-t] [-r FD] [-b ADDRESS] PORT TEXT...";
 	const char *bind_to = "127.0.0.1";
-	int option, ready = -1, on = 1;
-	while ((option = getopt(argc, argv, "r:b:")) != -1) switch (option) {
+	int option, ready = -1, on = 1, try = 0;
+	while ((option = getopt(argc, argv, "tr:b:")) != -1) switch (option) {
+		case 't': try = 1; break;
 		case 'r': ready = number(optarg, line); break;
 		case 'b': bind_to = optarg; break;
 		default: usage(line);
@@ -56,13 +58,14 @@ int main(int argc, char **argv)
 	if (listener < 0) die("socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 64)) die(argv[optind]);
+	if (try) return 0;
 	signal(SIGPIPE, SIG_IGN);
 	if (ready >= 0) tell_ready(ready);
 
 	for (;;) {
 		int client = accept4(listener, 0, 0, SOCK_CLOEXEC);
 		if (client < 0) continue;
-		struct timeval limit = { 2, 0 };
+		struct timeval limit = { 30, 0 };
 		setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 		setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 		if (read_request(client) && write(client, page, length) < 0) dprintf(2, "httpd: client gone\n");

@@ -1,5 +1,5 @@
 /* httpget ADDRESS PORT [PATH]: prints the body of the page that a web server answers. Exit code 0 if its status was
- * 200, 1 if not, 111 if there was no answer within five seconds. IPv4 only. */
+ * 200, 1 if not, 111 if there was no answer within a minute. IPv4 only. */
 #include "common.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 	if (inet_pton(AF_INET, argv[1], &address.sin_addr) != 1) usage(line);
 	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (server < 0) die("socket");
-	struct timeval limit = { 5, 0 };
+	struct timeval limit = { 60, 0 };
 	setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	setsockopt(server, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (connect(server, (struct sockaddr *)&address, sizeof address)) die("connect");
