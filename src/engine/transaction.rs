@@ -203,6 +203,9 @@ impl Engine<'_> {
     fn note_in(&mut self, row: u32, at: SlotId, wanted: Wanted, left: u32) {
         if let Some(index) = self.entry_of(row, at) {
             let what = self.memory.entry(index, entry::WHAT);
+            if what >> OUTCOME_SHIFT == Outcome::Superseded as u32 {
+                return;
+            }
             let before = Wanted::of_entry(what);
             let wanted = if wanted.is_particular() && !before.is_particular() { wanted } else { before };
             self.put_what(index, at, wanted, Outcome::Pending);

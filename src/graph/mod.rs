@@ -69,8 +69,8 @@
 //! what a restart takes down with it; down of what was stopped. Of all else nothing is wanted but that it does not fail. What
 //! is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.
 //! When all are decided the transaction ends: *done* where all are reached, else *failed*. A command that wants the opposite
-//! of what is wanted of a service makes its part *superseded*, and with that the whole. A service is listed once; if it
-//! moves again before the end, that counts.
+//! of what is wanted of a service makes its part *superseded*, and with that the whole; that stays, whatever the service
+//! does then. A service is listed once; if it moves again before the end, that counts.
 //!
 //! # Derived events
 //!

@@ -44,6 +44,26 @@ fn a_later_command_that_contradicts_supersedes() {
 }
 
 #[test]
+fn what_is_superseded_stays_so_when_it_moves_again() {
+    let mut world = World::new("a:\nonce: type = oneshot; remain = no; wants = a");
+    let number = world.command(Verb::Start, &["a", "once"]).expect("start");
+    world.stop("a");
+    world.obey("a");
+    world.command(Verb::Release, &["a"]).expect("release");
+    world.obey("a");
+    world.report("a", State::Up);
+    world.obey("once");
+    assert_eq!(world.results(number), "once pending, a superseded");
+    // Now nothing wants it any more, by a service of the first command.
+    world.report("once", State::Done);
+    assert_eq!(world.row("a").phase.name(), "stopping");
+    assert_eq!(
+        (world.standing(number), world.results(number).as_str()),
+        (Standing::Superseded, "once done, a superseded")
+    );
+}
+
+#[test]
 fn two_who_ask_the_same_are_both_told() {
     let mut world = World::new("a:");
     let (one, two) = (world.start("a"), world.start("a"));
