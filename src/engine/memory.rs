@@ -196,6 +196,8 @@ impl Set {
     pub const PROPAGATE: u32 = (1 << Set::Work as u32) - 1;
     /// What neighbours are told.
     pub const REFRESH: u32 = 1 << Set::Work as u32;
+    /// What may be stopped or started now.
+    pub const MOVES: u32 = 1 << Set::Stop as u32 | 1 << Set::Start as u32;
     /// What is to be written, orders first.
     pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPublished as u32 | 1 << Set::DirtyPhase as u32;
     /// All that a step works off.

@@ -198,8 +198,9 @@ impl<'a> Engine<'a> {
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
         self.exit_of = None;
-        self.nameless = None;
         self.memory.begin();
+        self.wake();
+        self.nameless = None;
         let taken = self.take(input);
         let nameless = self.nameless;
         self.run();
@@ -217,6 +218,7 @@ impl<'a> Engine<'a> {
         self.now = now;
         self.exit_of = None;
         self.memory.begin();
+        self.wake();
         let _ = self.take(input);
         self.run();
         self.close_transaction();
@@ -224,7 +226,6 @@ impl<'a> Engine<'a> {
     }
 
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
-        self.wake();
         match input {
             Input::Report(at, row) => self.report(at, row),
             Input::Boot(at) => self.boot_into(at),
@@ -253,13 +254,21 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Lets process-less slots that had to wait for their time move again.
+    /// Lets process-less slots that had to wait for their time move again, each as if that were reported of it.
+    #[inline(never)]
     fn wake(&mut self) {
         if self.now >= self.deadline {
             self.deadline = Instant::NEVER;
+            // One that has to wait again is not looked at twice. `Seen` is empty between walks.
             while let Some(at) = self.memory.pop(Set::Later) {
-                self.memory.insert(Set::Work, at);
+                self.memory.insert(Set::Seen, at);
             }
+            while let Some(at) = self.memory.pop(Set::Seen) {
+                self.cause = Cause::Report(at);
+                self.memory.insert(Set::Work, at);
+                self.work_off(Set::STEP);
+            }
+            self.cause = Cause::Nothing;
         }
     }
 

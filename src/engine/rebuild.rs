@@ -67,7 +67,10 @@ impl Engine<'_> {
             }
         }
         if everything {
-            // A process-less slot may have waited for its time.
+            // A process-less slot may have waited for its time, which has come now.
+            while let Some((_, at)) = self.memory.pop_first(Set::MOVES) {
+                self.memory.insert(Set::Later, at);
+            }
             self.deadline = Instant(0);
         }
     }

@@ -76,7 +76,8 @@
 //!
 //! `starting`, `started`, `stopping`, `stopped` (each life's end, and being given up before it was up) and `failed` follow
 //! from changes of phase. They are taken after everything has settled, before the next input. A process-less slot makes one
-//! transition a step and the next a second later.
+//! transition a step and the next a second later: before the input that comes then, as if it were reported, so that what
+//! it moves is caused by the transactions in which that slot is not decided, not by that input.
 
 pub mod relation;
 pub mod vocabulary;

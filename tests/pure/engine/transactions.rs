@@ -132,6 +132,26 @@ fn what_derived_events_set_in_motion_is_not_waited_for() {
 }
 
 #[test]
+fn what_had_to_wait_for_its_time_is_not_counted_to_the_command_that_comes_then() {
+    for dies in [false, true] {
+        let mut world =
+            World::new("x: type = bundle; start-on = go; stop-on = started SERVICE=x\nc: while = up(x)\nb:");
+        world.start("c");
+        world.emit("go").expect("event");
+        assert_eq!((world.phase("x").name(), world.orders().as_str()), ("up", "+c"), "its next move is a second later");
+        world.obey("c");
+        world.report("c", State::Up);
+        world.now += 1_000_000_000;
+        if dies {
+            world.restart_engine();
+        }
+        let number = world.start("b");
+        assert_eq!(world.orders(), "+b -c");
+        assert_eq!(world.results(number), "b pending");
+    }
+}
+
+#[test]
 fn a_restart_ends_when_what_it_took_down_is_up_again() {
     let mut world = World::booted("boot: type = bundle; contains = top\ndb:\nweb: binds = db\ntop: needs = web");
     let number = world.command(Verb::Restart, &["db"]).expect("restart");
