@@ -262,7 +262,7 @@ impl<'a> Engine<'a> {
         self.memory.slot(at, slot::HOLDS) & !crate::graph::Holds::MARK_CONFLICT == 0
             && self.memory.slot(at, slot::LATCH_START) == 0
             && self.memory.slot(at, slot::LATCH_STOP) == 0
-            && self.memory.derived(at, derived::HEAD) == 0
+            && !self.is_awaited(at)
             && !self.memory.is_told(at, told::GOAL | told::ACTIVE)
             && !self.process(at).active()
     }

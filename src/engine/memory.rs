@@ -141,7 +141,7 @@ pub mod derived {
     pub const BLOCKER: usize = 7;
     /// Edge at which the search for a blocker goes on.
     pub const CURSOR: usize = 8;
-    /// First open entry plus one; for a template its first instance (index among instances) plus one.
+    /// First entry in a transaction under way plus one; for a template its first instance (index among instances) plus one.
     pub const HEAD: usize = 9;
 }
 
@@ -220,7 +220,7 @@ pub enum Table {
     Derived,
     /// For each instance the next of its template plus one.
     InstanceNext,
-    /// For each entry the slot's next open one plus one.
+    /// For each entry of a transaction under way the slot's next one plus one.
     EntryNext,
     /// A bit for each set that may have members, then the sets.
     Sets,

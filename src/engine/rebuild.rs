@@ -83,9 +83,8 @@ impl Engine<'_> {
                     self.free_entries += 1;
                 }
                 Some(owner) => {
-                    let what = self.memory.entry(index, entry::WHAT);
-                    let running = self.memory.transaction(owner, transaction::STANDING) == 0;
-                    if running && what >> 28 == 0 {
+                    if self.memory.transaction(owner, transaction::STANDING) == 0 {
+                        let what = self.memory.entry(index, entry::WHAT);
                         self.link_entry(SlotId(what & 0xff_ffff), index);
                     }
                 }

@@ -181,7 +181,9 @@ impl Engine<'_> {
                 let mut list = self.memory.derived(by, derived::HEAD);
                 while let Some(index) = list.checked_sub(1) {
                     list = self.next_entry(index);
-                    if let Some(row) = self.memory.entry(index, entry::OWNER).checked_sub(1) {
+                    if self.is_pending(index)
+                        && let Some(row) = self.memory.entry(index, entry::OWNER).checked_sub(1)
+                    {
                         self.note_in(row, at, wanted, left);
                     }
                 }
@@ -210,7 +212,7 @@ impl Engine<'_> {
             let wanted = if wanted.is_particular() && !before.is_particular() { wanted } else { before };
             self.put_what(index, at, wanted, Outcome::Pending);
             if what >> OUTCOME_SHIFT != 0 {
-                self.add_pending(row, index, at);
+                self.add_pending(row, at);
             }
             return;
         }
@@ -227,7 +229,8 @@ impl Engine<'_> {
         self.put_what(index, at, wanted, Outcome::Pending);
         self.memory.put_entry(index, entry::NEXT, self.memory.transaction(row, transaction::FIRST));
         self.memory.put_transaction(row, transaction::FIRST, index + 1);
-        self.add_pending(row, index, at);
+        self.link_entry(at, index);
+        self.add_pending(row, at);
     }
 
     fn put_what(&mut self, index: u32, at: SlotId, wanted: Wanted, outcome: Outcome) {
@@ -235,34 +238,39 @@ impl Engine<'_> {
         self.memory.put_entry(index, entry::WHAT, what);
     }
 
-    fn add_pending(&mut self, row: u32, index: u32, at: SlotId) {
+    fn add_pending(&mut self, row: u32, at: SlotId) {
         let pending = self.memory.transaction(row, transaction::PENDING);
         self.memory.put_transaction(row, transaction::PENDING, pending + 1);
-        self.link_entry(at, index);
         self.memory.insert(Set::Tell, at);
     }
 
-    /// The entry of a slot in a transaction. Those that are decided are looked at only where there may be some: not in the
-    /// step that opened it.
+    /// The entry of a slot in a transaction that is under way.
     fn entry_of(&self, row: u32, at: SlotId) -> Option<u32> {
+        self.find_entry(at, &|engine, index| engine.memory.entry(index, entry::OWNER) == row + 1)
+    }
+
+    /// Whether a transaction waits for this slot.
+    pub(super) fn is_awaited(&self, at: SlotId) -> bool {
+        self.find_entry(at, &Self::is_pending).is_some()
+    }
+
+    fn is_pending(&self, index: u32) -> bool {
+        self.memory.entry(index, entry::WHAT) >> OUTCOME_SHIFT == Outcome::Pending as u32
+    }
+
+    /// The first of the slot's entries, in transactions that are under way, of which this is so.
+    fn find_entry(&self, at: SlotId, is: &dyn Fn(&Self, u32) -> bool) -> Option<u32> {
         let mut list = self.memory.derived(at, derived::HEAD);
         while let Some(index) = list.checked_sub(1) {
-            if self.memory.entry(index, entry::OWNER) == row + 1 {
+            if is(self, index) {
                 return Some(index);
             }
             list = self.next_entry(index);
         }
-        list = if self.open == Some(row) { 0 } else { self.memory.transaction(row, transaction::FIRST) };
-        while let Some(index) = list.checked_sub(1) {
-            if self.memory.entry(index, entry::WHAT) & SLOT == at.0 & SLOT {
-                return Some(index);
-            }
-            list = self.memory.entry(index, entry::NEXT);
-        }
         None
     }
 
-    /// The slot's next open entry plus one.
+    /// The slot's next entry plus one.
     fn next_entry(&self, index: u32) -> u32 {
         self.memory.word(Table::EntryNext, index, 0)
     }
@@ -271,6 +279,15 @@ impl Engine<'_> {
         let head = self.memory.derived(at, derived::HEAD);
         self.memory.set(self.memory.row(Table::EntryNext, index), head);
         self.memory.set_derived(at, derived::HEAD, index + 1);
+    }
+
+    /// Out of the list of its slot, which is as long as there are transactions under way that list it.
+    fn unlink_entry(&mut self, at: SlotId, index: u32) {
+        let next = self.next_entry(index);
+        match self.find_entry(at, &|engine, before| engine.next_entry(before) == index + 1) {
+            Some(before) => self.memory.set(self.memory.row(Table::EntryNext, before), next),
+            None => self.memory.set_derived(at, derived::HEAD, next),
+        }
     }
 
     /// Its number; 0 if there is none.
@@ -295,12 +312,13 @@ impl Engine<'_> {
     /// Decides those of the slot's open entries of which an outcome is known.
     fn decide_some(&mut self, at: SlotId, outcome: &dyn Fn(&Self, u32) -> Option<Outcome>) {
         let mut list = self.memory.derived(at, derived::HEAD);
-        self.memory.set_derived(at, derived::HEAD, 0);
         while let Some(index) = list.checked_sub(1) {
+            // With it the transaction may end, and takes no other entry out of this list.
             list = self.next_entry(index);
-            match outcome(self, index) {
-                Some(outcome) => self.decide(index, outcome),
-                None => self.link_entry(at, index),
+            if self.is_pending(index)
+                && let Some(outcome) = outcome(self, index)
+            {
+                self.decide(index, outcome);
             }
         }
     }
@@ -323,6 +341,7 @@ impl Engine<'_> {
         while let Some(index) = at.checked_sub(1) {
             at = self.memory.entry(index, entry::NEXT);
             let what = self.memory.entry(index, entry::WHAT);
+            self.unlink_entry(SlotId(what & SLOT), index);
             let (wanted, outcome) = (Wanted::of_entry(what), Outcome::from_number(what >> OUTCOME_SHIFT));
             let pulled = wanted == Wanted::Pulled;
             superseded |= outcome == Outcome::Superseded;

@@ -81,6 +81,25 @@ fn measure(depth: usize, width: usize, fan: usize, followed: bool) {
     println!("{depth} x {width} x {fan}: {how} {up:?}, shutdown {down:?}, a report that changes nothing {nothing:?}");
 }
 
+/// Services of which each is up only while the one before is not: a command that is followed reaches them
+/// one after the other, and prints the engine's own time for it.
+fn measure_chain(length: usize) {
+    let text: String = (0..length)
+        .map(|at| if at == 0 { "s0:\n".to_string() } else { format!("s{at}: while = not up(s{})\n", at - 1) })
+        .collect();
+    let image_bytes = super::world::database(&text);
+    let image = pintle::database::Image::open(image_bytes).expect("compiled");
+    let mut world = World::over(image_bytes, Capacities::of(&image));
+    for at in 1..length {
+        world.start(&format!("s{at}"));
+        obey_all(&mut world);
+    }
+    let number = world.start("s0");
+    let spent = obey_all(&mut world);
+    assert_ne!(world.standing(number), Standing::Running);
+    println!("{length} that join one after the other: {spent:?}");
+}
+
 /// `PINTLE_COST=100x100x10 cargo test --release --test pure cost -- --nocapture`: layers, services in each, and how many of
 /// the layer before each needs. Several graphs are divided by blanks; without the variable, a small one shows that it works.
 #[test]
@@ -91,5 +110,6 @@ fn boots_and_shutdowns() {
         for followed in [false, true] {
             measure(numbers[0], numbers[1], numbers[2], followed);
         }
+        measure_chain(numbers[0] * numbers[1]);
     }
 }
