@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn the_last_lines_come_from_both_files_if_need_be() {
         let directory = std::env::temp_dir().join(format!("pintle-tail-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).expect("made");
         let place = directory.as_os_str().as_bytes();
         let last = |lines| {
