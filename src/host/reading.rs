@@ -102,6 +102,9 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
         let mut tries = if whole(&copy, &again, at) { 0 } else { TRIES };
         while tries > 0 {
             tries -= 1;
+            if tries < TRIES / 2 {
+                clock::sleep_ms(1); // the writer may have been interrupted inside
+            }
             words::store(&copy, at, 1); // odd: being written
             let (fresh, again) = (read_words(file, at, row), read_words(file, at, 1));
             if whole(&fresh, &again, 0) {
