@@ -257,13 +257,14 @@ impl<'a> Engine<'a> {
         Some(at)
     }
 
-    /// Whether nothing speaks for keeping this instance: no hold, no mark of a person, no latch, no process, nobody waits.
+    /// Whether nothing speaks for keeping this instance: no hold, no mark of a person, no latch, no process, nobody waits,
+    /// and no event of it is still to be told, by its name.
     fn is_idle(&self, at: SlotId) -> bool {
         self.memory.slot(at, slot::HOLDS) & !crate::graph::Holds::MARK_CONFLICT == 0
             && self.memory.slot(at, slot::LATCH_START) == 0
             && self.memory.slot(at, slot::LATCH_STOP) == 0
             && !self.is_awaited(at)
-            && !self.memory.is_told(at, told::GOAL | told::ACTIVE)
+            && !self.memory.is_told(at, told::GOAL | told::ACTIVE | told::EVENTS)
             && !self.process(at).active()
     }
 

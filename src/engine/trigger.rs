@@ -386,6 +386,8 @@ impl Engine<'_> {
     pub(super) fn take_events(&mut self, at: SlotId) {
         let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
         self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
+        // An instance may have been kept for them alone.
+        self.memory.insert(Set::Tell, at);
         for (index, name) in DERIVED.iter().enumerate() {
             if bits >> index & 1 == 0 {
                 continue;

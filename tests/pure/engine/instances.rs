@@ -120,3 +120,17 @@ fn instances_beyond_capacity_are_refused_and_slots_are_used_again() {
     world.settle();
     assert_eq!(world.phase("dhcp@wlan0"), Phase::Up);
 }
+
+#[test]
+fn the_end_of_an_instance_is_told_though_its_slot_is_freed() {
+    let mut world = World::new(
+        "d@: for-each = net; instance = ${I}
+         seen: start-on = stopped SERVICE=d INSTANCE=x
+         other: start-on = stopped SERVICE=d INSTANCE=y",
+    );
+    world.on("net I=x").expect("on");
+    world.settle();
+    world.off("net I=x").expect("off");
+    world.settle();
+    assert_eq!(world.phases(), "other down, seen up");
+}
