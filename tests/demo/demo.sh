@@ -6,6 +6,7 @@
 #   PINTLE_PROGRAMS  the small programs that the services run
 # It waits for states, never for time; nothing may take longer than PATIENCE looks of 20 ms.
 set -u
+umask 022
 here=$(cd "$(dirname "$0")" && pwd) || exit 111
 PATIENCE=3000
 
