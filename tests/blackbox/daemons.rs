@@ -105,10 +105,7 @@ fn owner(pid: u32) -> u32 {
 fn crash(machine: &Machine, name: &str) {
     let before = machine.pid(name);
     kill(before, libc::SIGKILL);
-    machine.wait(&format!("{name} has come back"), |machine| {
-        let service = machine.service(name);
-        service["phase"] == "up" && service["pid"].as_u64().is_some_and(|pid| pid != u64::from(before))
-    });
+    machine.wait_new_life(name, before);
 }
 
 /// Stops it and looks that nothing of it is left.

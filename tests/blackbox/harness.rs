@@ -306,6 +306,15 @@ impl Machine {
         self.wait(&format!("{name} is {phase}"), |machine| machine.phase(name) == phase);
     }
 
+    /// Waits until a service is up in another life than that of this process: seen in one look, for it may be up in the
+    /// old life at one and begin the new one at the next.
+    pub fn wait_new_life(&self, name: &str, before: u32) {
+        self.wait(&format!("{name} is up in a new life"), |machine| {
+            let service = machine.service(name);
+            service["phase"] == "up" && service["pid"].as_u64().is_some_and(|pid| pid != u64::from(before))
+        });
+    }
+
     /// A connection to the control socket that reads with patience.
     pub fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(self.run_directory().join("control")).expect("the control socket");

@@ -34,6 +34,8 @@ restart-delay = 10ms
 #[test]
 fn lines_have_their_time_and_are_shown() {
     let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    // It may speak before it is known to be executed.
+    machine.wait_phase("speaker", "up");
     machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
     let line = machine.expect(&["log", "speaker"]);
     let stamp = line.split(' ').next().unwrap_or_default();
@@ -61,6 +63,8 @@ fn lines_have_their_time_and_are_shown() {
 #[test]
 fn what_is_said_while_the_logger_is_dead_is_kept() {
     let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    // It may speak before it is known to be executed.
+    machine.wait_phase("speaker", "up");
     machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
     let (pid, before) = (machine.pid("speaker"), logger(&machine));
     kill(before, libc::SIGKILL);

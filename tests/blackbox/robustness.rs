@@ -26,11 +26,8 @@ fn what_binds_follows_a_new_life_and_what_conflicts_makes_room() {
     machine.expect(&["start", "--wait", "bound", "needing"]);
     let [base, bound, needing] = ["base", "bound", "needing"].map(|name| machine.pid(name));
     kill(base, libc::SIGKILL);
-    machine.wait("what binds has a new life, too", |machine| {
-        ["base", "bound"].iter().all(|name| machine.phase(name) == "up")
-            && ![0, base].contains(&machine.pid("base"))
-            && ![0, bound].contains(&machine.pid("bound"))
-    });
+    machine.wait_new_life("bound", bound);
+    machine.wait_new_life("base", base);
     assert_eq!(machine.pid("needing"), needing, "needing is not binding");
 
     machine.expect(&["start", "--wait", "day"]);
@@ -259,9 +256,7 @@ fn status_of_one_service_tells_all() {
     machine.expect(&["emit", "--on", "--wait", "net-up"]);
     let first = machine.pid("web");
     kill(first, libc::SIGTERM);
-    machine.wait("another life is up", |machine| {
-        machine.phase("web") == "up" && ![0, first].contains(&machine.pid("web"))
-    });
+    machine.wait_new_life("web", first);
     machine.wait("its words are logged", |machine| machine.run(&["status", "web"]).out.contains(" said\n"));
     let (text, pid) = (machine.expect(&["status", "web"]), machine.pid("web"));
     let file = machine.folder.0.join("services/web.svc");

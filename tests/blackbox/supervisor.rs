@@ -64,9 +64,7 @@ fn a_crash_is_followed_by_a_new_life_until_the_limit() {
     machine.wait_phase("kept", "up");
     let first = machine.pid("kept");
     kill(first, libc::SIGKILL);
-    machine.wait("another process is up", |machine| {
-        machine.phase("kept") == "up" && ![0, first].contains(&machine.pid("kept"))
-    });
+    machine.wait_new_life("kept", first);
     assert!(status(&machine, "kept").contains("killed by signal 9"), "{}", status(&machine, "kept"));
     machine.wait_phase("loops", "failed");
     let text = status(&machine, "loops");
@@ -149,9 +147,8 @@ fn what_a_dead_service_left_in_its_group_does_not_live_beside_the_next_one() {
     machine.wait("it has a child", |_| number_in(&pids) != 0);
     let (main, child) = (machine.pid("parent"), number_in(&pids));
     kill(main, libc::SIGKILL);
-    machine.wait("the child is gone and a new life is up", |machine| {
-        !lives(child) && ![0, main].contains(&machine.pid("parent"))
-    });
+    machine.wait_new_life("parent", main);
+    assert!(!lives(child), "a child of the life before");
 }
 
 #[test]
@@ -298,7 +295,7 @@ fn truncating_the_files_of_readers_harms_nobody() {
     // The original: the supervisor has a copy.
     std::fs::File::create(machine.folder.0.join("boot.db")).expect("truncated");
     kill(pid, libc::SIGKILL);
-    machine.wait("a new life is up", |machine| ![0, pid].contains(&machine.pid("a")));
+    machine.wait_new_life("a", pid);
 }
 
 #[test]
