@@ -337,10 +337,10 @@ impl Clients {
         self.places.get(at)?.as_ref().map(|client| (client.sender, client.trusted))
     }
 
-    /// Puts a line into the output of a place. One that has no room is dropped: see `has_room`.
+    /// Puts a line into the output of a place; nothing where nothing is said. One that has no room is dropped: see `has_room`.
     pub fn say(&mut self, at: usize, answer: &mut Answer) {
         let Some(Some(client)) = self.places.get_mut(at) else { return };
-        if client.deaf {
+        if client.deaf || answer.length == 0 {
             return;
         }
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES) + LINE_BYTES_MAX;

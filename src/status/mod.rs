@@ -135,20 +135,25 @@ impl<'a> View<'a> {
             return None;
         }
         let said = self.published.read(slot);
-        let (definition, name) = if slot.0 < services {
-            (slot, Name { base: self.image.name(slot), instance: [0; INSTANCE_BYTES_MAX + 1] })
-        } else {
-            let (template, instance) = self.published.read_instance(slot)?;
-            if template.0 >= services || !said?.exists {
-                return None;
-            }
-            (template, Name { base: self.image.name(template), instance })
-        };
+        if slot.0 >= services && !said?.exists {
+            return None;
+        }
+        let (definition, name) = self.name(slot)?;
         let said = said.unwrap_or_default();
         let report = self.reports.read(slot).unwrap_or_default();
         let (phase, since) = self.phase(definition, &said, &report);
         let (goal, holds, blocker) = (said.goal, said.holds, said.blocker);
         Some(Row { slot, definition, name, phase, goal, holds, since, blocker, report })
+    }
+
+    /// Definition and name of a slot; of a free one, those of the last instance that was in it. `None` if there never was one.
+    pub fn name(&self, slot: SlotId) -> Option<(SlotId, Name<'a>)> {
+        let (mut definition, mut instance) = (slot, [0; INSTANCE_BYTES_MAX + 1]);
+        if slot.0 >= self.image.services() {
+            (definition, instance) = self.published.read_instance(slot).filter(|(_, name)| name[0] != 0)?;
+        }
+        (definition.0 < self.image.services())
+            .then(|| (definition, Name { base: self.image.name(definition), instance }))
     }
 
     /// All rows that exist, templates left out unless asked for.

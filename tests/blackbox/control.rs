@@ -566,6 +566,12 @@ fn instances_are_named_as_people_name_them() {
     machine.wait_phase("dhcp@eth0", "");
     assert_eq!(machine.phase("dhcp@wl0"), "up");
     assert_eq!(machine.run(&["status", "dhcp@eth0"]).code, 100);
+    // The last news of an instance have its name, though it is no more.
+    let mut stream = machine.connect();
+    stream.write_all(b"wait off net-up IFACE=wl0\n").expect("the engine reads");
+    let lines = BufReader::new(stream).lines().map(|line| line.expect("text"));
+    let told: Vec<String> = lines.skip(1).take_while(|line| !line.starts_with("end ")).collect();
+    assert_eq!(told, ["phase dhcp@wl0 stopping", "phase dhcp@wl0 down", "result dhcp@wl0 down"]);
 }
 
 #[test]

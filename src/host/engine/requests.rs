@@ -218,7 +218,12 @@ impl Host {
             let mut answer = Answer::new();
             let next = match self.engine.transaction_next(number, &mut cursor) {
                 Some((slot, outcome)) => {
-                    let _ = write!(answer, "result {} {}", self.engine.name(slot).as_str(), outcome.name());
+                    // By what is published: an instance that has ended may be no more.
+                    let _ = answer.write_str("result ");
+                    if let Some((_, name)) = self.view.name(slot) {
+                        name.write(&mut answer);
+                    }
+                    let _ = write!(answer, " {}", outcome.name());
                     let template = match outcome {
                         Outcome::Failed => " $E",
                         Outcome::Waiting | Outcome::Pending => " $w",
@@ -266,7 +271,15 @@ impl Host {
 
 /// `phase NAME PHASE [TEXT]`.
 pub(super) fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
-    let Some(row) = view.row(slot) else { return };
+    let Some(row) = view.row(slot) else {
+        // An instance that is no more.
+        if let Some((_, name)) = view.name(slot) {
+            let _ = answer.write_str("phase ");
+            name.write(answer);
+            let _ = answer.write_str(" down");
+        }
+        return;
+    };
     let template = match row.phase {
         Phase::Failed => "phase $n $P $E",
         Phase::Waiting => "phase $n $P $s",
