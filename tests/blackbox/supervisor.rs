@@ -148,7 +148,7 @@ fn what_a_dead_service_left_in_its_group_does_not_live_beside_the_next_one() {
     let (main, child) = (machine.pid("parent"), number_in(&pids));
     kill(main, libc::SIGKILL);
     machine.wait_new_life("parent", main);
-    assert!(!lives(child), "a child of the life before");
+    machine.wait("the child of the life before is gone", |_| !lives(child));
 }
 
 #[test]
