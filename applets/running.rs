@@ -192,6 +192,7 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
                 match how {
                     "done" => return exit::DONE,
                     "superseded" => "a later command contradicted this one",
+                    "full" => "more is under way than there is room to follow; see pintle status",
                     "unknown" => "the engine does not know any more what became of it; see pintle status",
                     _ => return exit::NO,
                 }

@@ -18,7 +18,8 @@ pub const CONDITIONS_MAX: u32 = env_or(option_env!("PINTLE_CONDITIONS_MAX"), 256
 /// wait, and as many that ended while their client was away.
 pub const TRANSACTIONS_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTIONS_MAX"), 128);
 
-/// Services in all remembered transactions together, at least; the engine makes room for every slot once and half.
+/// Services in all remembered transactions together that there is room for, at least; the engine makes room for every slot
+/// eight times. Of transactions that ended so many are remembered, or as many as there are slots.
 pub const TRANSACTION_ENTRIES_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTION_ENTRIES_MAX"), 1024);
 
 /// Bytes of a service name without instance; a file name of `NAME.svc` must fit NAME_MAX (255) of the kernel.

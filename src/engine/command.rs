@@ -35,6 +35,8 @@ impl Engine<'_> {
                 self.open_transaction();
             } else if !matches!(verb, Verb::Stop | Verb::Release) {
                 return Err(Refusal::TransactionsFull);
+            } else {
+                self.unfollowed = true;
             }
         }
         for target in targets {

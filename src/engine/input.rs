@@ -237,8 +237,10 @@ pub enum Standing {
     Failed = 2,
     /// A later command contradicted it.
     Superseded = 3,
+    /// There was no room to follow all of it; nothing of what was followed has failed.
+    Full = 4,
     /// Too old, or never there.
-    Unknown = 4,
+    Unknown = 5,
 }
 
 impl Standing {
@@ -249,6 +251,7 @@ impl Standing {
             Standing::Done => "done",
             Standing::Failed => "failed",
             Standing::Superseded => "superseded",
+            Standing::Full => "full",
             Standing::Unknown => "unknown",
         }
     }
@@ -266,18 +269,18 @@ pub struct Capacities {
 }
 
 impl Capacities {
-    /// What a machine gets: `limits`. Of the entries a third is kept for services that commands name; the rest is one for
-    /// every slot that a transaction may move.
+    /// What a machine gets: `limits`. Of the entries an eighth is kept for services that commands name; the rest lets seven
+    /// transactions move every slot at once. Memory is touched only as far as it is used.
     pub fn of(image: &Image<'_>) -> Capacities {
         let slots = image.services() + crate::limits::INSTANCES_MAX;
-        let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(slots + slots / 2 + 2);
+        let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(8 * (slots + 1));
         Capacities { conditions: crate::limits::CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
     }
 }
 
 const _: () = {
-    use crate::limits::{CONDITIONS_MAX, SLOTS_MAX, TRANSACTION_ENTRIES_MAX, TRANSACTIONS_MAX};
-    let counts = [SLOTS_MAX + SLOTS_MAX / 2 + 2, TRANSACTION_ENTRIES_MAX, CONDITIONS_MAX, TRANSACTIONS_MAX];
+    use crate::limits::{CONDITIONS_MAX, SLOTS_MAX, TRANSACTIONS_MAX};
+    let counts = [SLOTS_MAX, CONDITIONS_MAX, TRANSACTIONS_MAX];
     let mut at = 0;
     while at < counts.len() {
         assert!(counts[at] <= super::bits::MEMBERS_MAX, "more than a set of the engine can have");

@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -30,7 +30,7 @@ const STEP: usize = 9;
 /// The one row of facts about the machine.
 pub mod machine {
     /// Words.
-    pub const ROW: usize = 8;
+    pub const ROW: usize = 9;
     /// Boot slot plus one.
     pub const BOOT: usize = 1;
     /// `Boot::state`.
@@ -43,6 +43,8 @@ pub mod machine {
     pub const TRANSACTION: usize = 6;
     /// Counts conditions that came on, so that the oldest is known.
     pub const GENERATION: usize = 7;
+    /// Entries that were ever used: those below this. The others' memory was never touched.
+    pub const ENTRIES: usize = 8;
 }
 
 /// Facts about a slot.
@@ -220,15 +222,15 @@ pub enum Table {
     Derived,
     /// For each instance the next of its template plus one.
     InstanceNext,
-    /// For each entry of a transaction under way the slot's next one plus one.
-    EntryNext,
     /// A bit for each set that may have members, then the sets.
     Sets,
-    FreeEntries,
     DirtyConditions,
     Ended,
+    /// For each entry of a transaction under way the slot's next one plus one, for each free one the next free one. Last,
+    /// since it is written before it is read, and not touched before.
+    EntryNext,
 }
-const TABLES: usize = 14;
+const TABLES: usize = 13;
 /// Words of a row of each.
 const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
@@ -239,7 +241,6 @@ const ROWS: [u8; TABLES] = [
     entry::ROW as u8,
     1,
     derived::ROW as u8,
-    1,
     1,
     1,
     1,
@@ -271,11 +272,10 @@ impl Layout {
             0,
             slots + 1,
             geometry.instances,
-            capacities.entries,
             1 + SETS * Bits::words(slots),
-            Bits::words(capacities.entries),
             Bits::words(capacities.conditions),
             Bits::words(capacities.transactions),
+            capacities.entries,
         ];
         let mut starts = [HEADER; TABLES + 1];
         let mut log = 0;
@@ -342,7 +342,7 @@ impl<'a> Memory<'a> {
         }
         memory.roll_back();
         if !fresh {
-            for at in layout.start(Table::Derived)..layout.end() {
+            for at in layout.start(Table::Derived)..layout.start(Table::EntryNext) {
                 memory.set(at, 0);
             }
         }
@@ -633,10 +633,6 @@ impl<'a> Memory<'a> {
     /// How many are below this one.
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
         self.bits(set).rank(slot.0)
-    }
-
-    pub fn free_entries(&self) -> Bits<'a> {
-        self.bits_at(self.layout.start(Table::FreeEntries), self.layout.capacities.entries)
     }
 
     pub fn dirty_conditions(&self) -> Bits<'a> {

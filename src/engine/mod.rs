@@ -46,6 +46,9 @@ use memory::{Layout, Memory, Set, Table, machine};
 use slot::{Process, state, told};
 use transaction::Cause;
 
+/// The number of all transactions for which there was no room: `Standing::Full`.
+pub const UNFOLLOWED: u32 = u32::MAX;
+
 /// Bytes of a slot's whole name, `NAME@INSTANCE`.
 pub const FULL_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 
@@ -134,8 +137,11 @@ pub struct Engine<'a> {
     image: Image<'a>,
     /// Condition rows that may be on: those below this.
     conditions_used: u32,
-    /// Entries of no transaction.
+    /// Entries of no transaction, and the first of them that was used before, plus one.
     free_entries: u32,
+    free_entry: u32,
+    /// There was no room for this step's transaction.
+    unfollowed: bool,
     /// Row of the transaction that this step opened.
     open: Option<u32>,
     /// The transactions that cause what moves now.
@@ -176,6 +182,8 @@ impl<'a> Engine<'a> {
             memory,
             conditions_used: 0,
             free_entries: 0,
+            free_entry: 0,
+            unfollowed: false,
             open: None,
             cause: Cause::Nothing,
             heard: 0,
@@ -194,7 +202,8 @@ impl<'a> Engine<'a> {
         Some(engine)
     }
 
-    /// Takes one input. `Ok` is the number of the transaction, 0 where nothing can be waited for.
+    /// Takes one input. `Ok` is the number of the transaction, 0 where there is nothing to wait for, `UNFOLLOWED` where there
+    /// was no room for it.
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
         self.exit_of = None;

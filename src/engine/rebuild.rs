@@ -4,7 +4,7 @@
 //! is told along acyclic edges. Both have one solution, so a step continued after a death goes where it would have gone.
 
 use super::Engine;
-use super::memory::{Set, condition, entry, slot, transaction};
+use super::memory::{Set, condition, entry, machine, slot, transaction};
 use super::slot::told;
 use crate::database::{NONE, service};
 use crate::ident::SlotId;
@@ -76,12 +76,11 @@ impl Engine<'_> {
     }
 
     fn rebuild_entries(&mut self) {
-        for index in (0..self.memory.layout.capacities.entries).rev() {
+        let used = self.memory.machine(machine::ENTRIES);
+        self.free_entries = self.memory.layout.capacities.entries - used;
+        for index in (0..used).rev() {
             match self.memory.entry(index, entry::OWNER).checked_sub(1) {
-                None => {
-                    self.memory.free_entries().insert(index);
-                    self.free_entries += 1;
-                }
+                None => self.release_entry(index),
                 Some(owner) => {
                     if self.memory.transaction(owner, transaction::STANDING) == 0 {
                         let what = self.memory.entry(index, entry::WHAT);

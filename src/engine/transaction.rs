@@ -5,9 +5,10 @@
 
 use super::memory::{Set, Table, derived, entry, machine, transaction};
 use super::slot::{Counter, state, told};
-use super::{Engine, Outcome, Standing};
+use super::{Engine, Outcome, Standing, UNFOLLOWED};
 use crate::graph::{Goal, Phase};
 use crate::ident::SlotId;
+use crate::limits::TRANSACTION_ENTRIES_MAX;
 
 /// What of a service was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +92,8 @@ impl Engine<'_> {
             Some(1) => Standing::Done,
             Some(2) => Standing::Failed,
             Some(3) => Standing::Superseded,
+            Some(4) => Standing::Full,
+            None if number == UNFOLLOWED => Standing::Full,
             Some(_) | None => Standing::Unknown,
         }
     }
@@ -108,11 +111,18 @@ impl Engine<'_> {
         Some((SlotId(what & SLOT), Outcome::from_number(what >> OUTCOME_SHIFT)))
     }
 
-    /// Makes sure that there is room for a transaction of so many services, forgetting what ended longest ago.
+    /// Makes sure that there is room for a transaction of so many services, forgetting what ended longest ago; also where
+    /// there is room, but what ended takes more memory than it is worth.
     pub(super) fn make_room(&mut self, entries: u32) -> bool {
         while self.row_of_number(0).is_none() || self.free_entries < entries {
             if !self.forget_oldest() {
                 return false;
+            }
+        }
+        let remembered = TRANSACTION_ENTRIES_MAX.max(self.memory.layout.geometry.slots());
+        while self.memory.layout.capacities.entries - self.free_entries > remembered && self.memory.ended().is_empty() {
+            if !self.forget_oldest() {
+                break;
             }
         }
         true
@@ -139,13 +149,35 @@ impl Engine<'_> {
         oldest.is_some()
     }
 
+    /// For a used entry of no transaction.
+    pub(super) fn release_entry(&mut self, index: u32) {
+        self.memory.set(self.memory.row(Table::EntryNext, index), self.free_entry);
+        self.free_entry = index + 1;
+        self.free_entries += 1;
+    }
+
+    /// One that is free, of which there are some; those that were used before first.
+    fn take_entry(&mut self) -> u32 {
+        self.free_entries -= 1;
+        match self.free_entry.checked_sub(1) {
+            Some(index) => {
+                self.free_entry = self.next_entry(index);
+                index
+            }
+            None => {
+                let index = self.memory.machine(machine::ENTRIES);
+                self.memory.put_machine(machine::ENTRIES, index + 1);
+                index
+            }
+        }
+    }
+
     fn forget(&mut self, row: u32) {
         let mut at = self.memory.transaction(row, transaction::FIRST);
         while let Some(index) = at.checked_sub(1) {
             at = self.memory.entry(index, entry::NEXT);
             self.memory.put_entry(index, entry::OWNER, 0);
-            self.memory.free_entries().insert(index);
-            self.free_entries += 1;
+            self.release_entry(index);
         }
         self.memory.put_transaction(row, transaction::FIRST, 0);
         self.memory.put_transaction(row, transaction::NUMBER, 0);
@@ -171,7 +203,7 @@ impl Engine<'_> {
 
     /// A service that what this step takes moves. It leaves room for those that commands name.
     pub(super) fn join(&mut self, at: SlotId, wanted: Wanted) {
-        self.note_with(at, wanted, self.memory.layout.capacities.entries / 3);
+        self.note_with(at, wanted, self.memory.layout.capacities.entries / 8);
     }
 
     fn note_with(&mut self, at: SlotId, wanted: Wanted, left: u32) {
@@ -190,7 +222,8 @@ impl Engine<'_> {
                 return;
             }
             Cause::Fact => {
-                if self.open.is_none() && self.make_room(1) {
+                if self.open.is_none() && !self.unfollowed {
+                    self.unfollowed = !self.make_room(1);
                     self.open_transaction();
                 }
             }
@@ -217,14 +250,13 @@ impl Engine<'_> {
             return;
         }
         while self.free_entries <= left && self.forget_oldest() {}
-        let free = if self.free_entries > left { self.memory.free_entries().pop() } else { None };
-        let Some(index) = free else {
+        if self.free_entries <= left {
             // It cannot be followed any more, and says so rather than that it succeeded.
             let pending = self.memory.transaction(row, transaction::PENDING);
             self.memory.put_transaction(row, transaction::PENDING, pending | OVERFLOWED);
             return;
-        };
-        self.free_entries -= 1;
+        }
+        let index = self.take_entry();
         self.memory.put_entry(index, entry::OWNER, row + 1);
         self.put_what(index, at, wanted, Outcome::Pending);
         self.memory.put_entry(index, entry::NEXT, self.memory.transaction(row, transaction::FIRST));
@@ -293,7 +325,8 @@ impl Engine<'_> {
     /// Its number; 0 if there is none.
     pub(super) fn close_transaction(&mut self) -> u32 {
         self.cause = Cause::Nothing;
-        let Some(row) = self.open.take() else { return 0 };
+        let unfollowed = core::mem::take(&mut self.unfollowed);
+        let Some(row) = self.open.take() else { return if unfollowed { UNFOLLOWED } else { 0 } };
         if self.memory.transaction(row, transaction::PENDING) & !OVERFLOWED == 0 {
             self.end(row);
         }
@@ -336,7 +369,7 @@ impl Engine<'_> {
 
     fn end(&mut self, row: u32) {
         let overflowed = self.memory.transaction(row, transaction::PENDING) & OVERFLOWED != 0;
-        let (mut missed, mut superseded, mut pulled_failed, mut left_waiting) = (overflowed, false, false, false);
+        let (mut missed, mut superseded, mut pulled_failed, mut left_waiting) = (false, false, false, false);
         let mut at = self.memory.transaction(row, transaction::FIRST);
         while let Some(index) = at.checked_sub(1) {
             at = self.memory.entry(index, entry::NEXT);
@@ -352,6 +385,7 @@ impl Engine<'_> {
         let standing = match (superseded, missed || pulled_failed && left_waiting) {
             (true, _) => Standing::Superseded,
             (false, true) => Standing::Failed,
+            (false, false) if overflowed => Standing::Full,
             (false, false) => Standing::Done,
         };
         self.memory.put_transaction(row, transaction::STANDING, standing as u32);

@@ -68,7 +68,8 @@
 //! is *reached* where it is what was wanted. Up is wanted of what was started or restarted, of what heard its `start-on`, of
 //! what a restart takes down with it; down of what was stopped. Of all else nothing is wanted but that it does not fail. What
 //! is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.
-//! When all are decided the transaction ends: *done* where all are reached, else *failed*. A command that wants the opposite
+//! When all are decided the transaction ends: *done* where all are reached, else *failed*; *full* where all that could be
+//! followed are, but there was no room to follow all (or any): what became of the others it does not say. A command that wants the opposite
 //! of what is wanted of a service makes its part *superseded*, and with that the whole; that stays, whatever the service
 //! does then. A service is listed once; if it moves again before the end, that counts.
 //!

@@ -2,7 +2,8 @@
 
 use super::world::{World, database};
 use pintle::board::reports::State;
-use pintle::engine::{Capacities, Refusal, Standing, Verb};
+use pintle::database::Image;
+use pintle::engine::{Capacities, Refusal, Standing, UNFOLLOWED, Verb};
 
 #[test]
 fn a_start_ends_when_it_is_up() {
@@ -88,7 +89,8 @@ fn what_ended_longest_ago_is_forgotten_and_a_stop_needs_no_room() {
     let mut world = World::new(&(0..12).map(|n| format!("s{n:02}:\n")).collect::<String>());
     let numbers: Vec<u32> = (0..8).map(|n| world.start(&format!("s{n:02}"))).collect();
     assert_eq!(world.command(Verb::Start, &["s08"]), Err(Refusal::TransactionsFull));
-    assert_eq!(world.stop("s09"), 0, "a stop is obeyed and cannot be waited for");
+    let stop = world.stop("s09");
+    assert_eq!((stop, world.standing(stop)), (UNFOLLOWED, Standing::Full), "a stop is obeyed and cannot be waited for");
     world.settle();
     let more = world.start("s08");
     assert_eq!(world.standing(numbers[0]), Standing::Unknown);
@@ -309,6 +311,51 @@ fn what_cannot_all_be_followed_does_not_say_that_it_was_done() {
     let number = world.start("all");
     let other = world.start("last");
     world.settle();
-    assert_eq!(world.standing(number), Standing::Failed, "there was room for a part of it");
+    assert_eq!(world.standing(number), Standing::Full, "there was room for a part of it");
     assert_eq!(world.standing(other), Standing::Done, "room was left for who is named");
+}
+
+#[test]
+fn what_fails_of_what_cannot_all_be_followed_is_told() {
+    let text: String = (0..40).map(|n| format!("s{n:02}: wanted-by = all\n")).collect();
+    let mut world = World::new(&format!("all: type = bundle; contains = s00\n{text}"));
+    let number = world.start("all");
+    world.obey("s00");
+    world.fails("s00");
+    world.settle();
+    assert_eq!(world.standing(number), Standing::Failed);
+}
+
+#[test]
+fn an_event_for_which_there_is_no_room_says_so() {
+    let text: String = (0..9).map(|n| format!("s{n}: start-on = go\n")).collect();
+    let mut world = World::new(&text);
+    for n in 0..8 {
+        world.start(&format!("s{n}"));
+    }
+    let number = world.emit("go").expect("event");
+    assert_eq!((number, world.standing(number)), (UNFOLLOWED, Standing::Full));
+    assert_eq!(world.on("nobody-listens"), Ok(0), "there is nothing to wait for");
+}
+
+#[test]
+fn seven_commands_over_everything_are_followed_at_once() {
+    let text: String = (0..1000).map(|n| format!("s{n:03}:\n")).collect();
+    let members: String = (0..1000).map(|n| format!(" s{n:03}")).collect();
+    let bytes = database(&format!("all: type = bundle; contains ={members}\n{text}"));
+    let mut world = World::over(bytes, Capacities::of(&Image::open(bytes).expect("compiled")));
+    let numbers: Vec<u32> = (0..7).map(|n| if n % 2 == 0 { world.start("all") } else { world.stop("all") }).collect();
+    for number in &numbers {
+        assert_eq!(world.results(*number).split(", ").count(), 1001);
+    }
+    world.restart_engine();
+    world.settle();
+    for number in &numbers[..6] {
+        assert_eq!(world.standing(*number), Standing::Superseded);
+    }
+    assert_eq!(world.standing(numbers[6]), Standing::Done);
+    // Those that have ended are forgotten rather than that new memory is taken.
+    world.stop("all");
+    assert_eq!(world.standing(numbers[5]), Standing::Unknown);
+    assert_eq!(world.standing(numbers[6]), Standing::Done);
 }
