@@ -260,8 +260,8 @@ pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
     close_from(first as u32)
 }
 
-/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. For programs of
-/// one thread.
+/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. It has a process
+/// group of its own: what a terminal sends to ours does not end it. For programs of one thread.
 pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
     const SIGCHLD: usize = 17;
     extern "C" fn begin(work: usize) -> ! {
@@ -272,7 +272,9 @@ pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
     let top = mapping::private_bytes(1 << 17)?.as_ptr_range().end as usize;
     let (unused, work) = (0, &raw mut work as usize);
     // SAFETY: nothing is shared, the stack is nobody's, and `begin` does not return.
-    raw::answer(unsafe { raw::clone_onto(SIGCHLD, top, &unused, &unused, begin, work) })?;
+    let copy = raw::answer(unsafe { raw::clone_onto(SIGCHLD, top, &unused, &unused, begin, work) })?;
+    let copy = rustix::process::Pid::from_raw(copy as i32);
+    let _ = rustix::process::setpgid(copy, copy); // it has ended: well
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 use crate::harness::{Folder, Machine, binary, command, lives, pintle};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::FromRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 
 #[test]
 fn every_command_says_what_it_is_for() {
@@ -210,6 +212,28 @@ fn a_condition_gates_and_a_lease_ends_with_its_sender() {
     let held = machine.run(&["emit", "--hold", "net-up", "IFACE=eth2", "--", "sh", "-c", "exit 7"]);
     assert_eq!(held.code, 7, "{}", held.err);
     machine.wait("the command's condition is off", |machine| machine.expect(&["conditions"]).is_empty());
+
+    // A terminal's signal is for the command; what it makes of that is its own affair.
+    const STAYS: &str = "trap 'echo caught' INT; echo trapped; sleep 1000; sleep 1000";
+    let mut command = command();
+    command.args(["emit", "--hold", "net-up", "IFACE=eth3", "--", "sh", "-c", STAYS]);
+    command.env("PINTLE_RUN", machine.run_directory()).stdout(Stdio::piped()).process_group(0);
+    let mut holder = command.spawn().expect("the binary runs");
+    let mut said = BufReader::new(holder.stdout.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    assert_eq!(said.next().as_deref(), Some("trapped"));
+    machine.wait_phase("nic", "up");
+    let pid = machine.pid("nic");
+    let group = i32::try_from(holder.id()).expect("a pid");
+    // SAFETY: the group of the process that was just started, and is not waited for yet.
+    assert_eq!(unsafe { libc::kill(-group, libc::SIGINT) }, 0);
+    assert_eq!(said.next().as_deref(), Some("caught"));
+    machine.expect(&["emit", "--wait", "something-else"]);
+    assert_eq!((machine.phase("nic").as_str(), machine.pid("nic")), ("up", pid));
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::kill(-group, libc::SIGKILL) }, 0);
+    holder.wait().expect("it ends");
+    machine.wait_phase("nic", "waiting");
+
     for (arguments, message) in [
         (&["emit", "no name"][..], "pintle: a condition or event is named by"),
         (&["emit", "x", "1=2"], "pintle: an attribute is KEY=VALUE"),
