@@ -33,8 +33,9 @@ const REPORTS_A_TURN: usize = 32;
 const STORM: u32 = 16;
 /// How often that is done before the connections have their turn.
 const REPORT_TURNS: usize = 32;
-/// How long the leases of connections that died with an earlier engine are kept for their senders to connect again.
-const LEASE_GRACE_MS: u32 = 10_000;
+/// How long the leases of connections that died with an earlier engine are kept for their senders to connect again, also
+/// where a sender has ended meanwhile.
+const LEASE_GRACE_MS: u32 = 2_000;
 
 const TIE: &str = "the engine cannot tie itself to the supervisor";
 const WAIT: &str = "the engine cannot set up waiting";
