@@ -203,9 +203,29 @@ impl<'s> Draft<'s> {
         if let Some(target) = plan.status_target {
             let _ = moves.push(Move { source: status_number, target }); // one more than passes
         }
+        let answer = self.start(plan, &moves, status_number, ticket.is_some(), pid_word);
+        if answer.is_err() {
+            self.release_low();
+        }
+        // Our end of the child's pipe closes here; the low one, if there is one, when the child has its own table.
+        drop(status_of_child);
+        Ok(Pending { pid: answer?, status, low: self.index.zip(ticket) })
+    }
+
+    /// Copies the plan to the child's stack and makes the child.
+    #[inline(always)]
+    fn start(
+        &mut self,
+        plan: &Plan<'_>,
+        moves: &[Move],
+        status: i32,
+        shares: bool,
+        pid_word: &AtomicU32,
+    ) -> Result<u32> {
+        let groups = plan.groups.unwrap_or_default();
         let groups = (self.copy(groups)?, groups.len());
         let limits = (self.copy(plan.limits)?, plan.limits.len());
-        let moves = (self.copy(&moves)?, moves.len());
+        let moves = (self.copy(moves)?, moves.len());
         let plan = self.copy(slice::from_ref(plan))?;
         // SAFETY: all of it was just copied, and stays until the child is gone.
         let plan = unsafe {
@@ -220,20 +240,14 @@ impl<'s> Draft<'s> {
             environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
             moves: moves.0,
             move_count: moves.1,
-            status: status_number,
-            unshare_from: if ticket.is_some() { LOW_END } else { 0 },
+            status,
+            unshare_from: if shares { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
         let task: *const Task<'_> = self.copy(slice::from_ref(&task))?;
         let top = self.low as usize & !63;
         // SAFETY: just written, in the area, which nobody else touches until the child is gone.
-        let answer = self.spawner.start(self.index, unsafe { &*task }, top, pid_word);
-        if answer.is_err() {
-            self.release_low();
-        }
-        // Our end of the child's pipe closes here; the low one, if there is one, when the child has its own table.
-        drop(status_of_child);
-        Ok(Pending { pid: answer?, status, low: self.index.zip(ticket) })
+        self.spawner.start(self.index, unsafe { &*task }, top, pid_word)
     }
 
     fn release_low(&mut self) {

@@ -269,6 +269,31 @@ fn a_child_of_a_shared_descriptor_table_gets_its_own() {
     });
     assert_eq!(answer, (News::Executed, "0\n1\n2\n3\n4\n5\n6\n7\n8\n".into(), DONE));
     assert_eq!(count(), before);
+    // Whatever does not fit, and wherever that is seen, nothing stays in the low numbers.
+    // SAFETY: the numbers are kept, and nobody closes them.
+    let inode = |number| rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }).map(|stat| stat.st_ino);
+    let filler = inode(filler.as_raw_fd());
+    let (mut fitted, mut refused) = (0, 0);
+    let longest = [b'x'; 64 * 1024];
+    for length in (24 * 1024..longest.len()).step_by(64) {
+        let mut draft = spawner.draft().expect("a stack is free");
+        let text = draft.text(&[&longest[..length]]);
+        draft.argument(text);
+        let program = Some(Text::lasting(c"/bin/true"));
+        let plan = Plan { program, share_descriptors: true, ..Plan::default() };
+        match draft.spawn(&plan, &AtomicU32::new(0)) {
+            Ok(pending) => {
+                assert_eq!((wait_news(&mut spawner, &pending), wait_end(pending.pid)), (News::Executed, DONE));
+                fitted += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, Errno::TOOBIG);
+                refused += 1;
+            }
+        }
+        assert!((LOW_FIRST..LOW_END).all(|number| inode(number) == filler), "{length} bytes");
+    }
+    assert!(fitted > 0 && refused > 0, "{fitted} fitted, {refused} did not");
 }
 
 #[test]
