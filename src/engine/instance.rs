@@ -97,6 +97,17 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The first of what an edge's end stands for of which something is so.
+    pub(super) fn find_live(&self, end: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
+        let mut slots = self.live(end);
+        while let Some(at) = slots.next(self) {
+            if is(at) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
     /// The instance slot of an index plus one.
     fn instance_at(&self, plus_one: u32) -> Option<SlotId> {
         plus_one.checked_sub(1).map(|index| SlotId(self.services() + index))
@@ -171,13 +182,7 @@ impl<'a> Engine<'a> {
 
     /// The run-time instance of this name.
     pub(super) fn runtime_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
-        let mut instances = self.live(template);
-        while let Some(at) = instances.next(self) {
-            if self.instance(at).is_some_and(|(_, found)| found.as_bytes() == name) {
-                return Some(at);
-            }
-        }
-        None
+        self.find_live(template, &|at| self.instance(at).is_some_and(|(_, found)| found.as_bytes() == name))
     }
 
     /// The instance of this name, static or not.

@@ -109,15 +109,7 @@ impl Engine<'_> {
 
     /// The first that conflicts with this one and of which this is so.
     pub(super) fn find_rival(&self, at: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
-        for edge in self.edges(at).only(Relation::Conflicts) {
-            let mut targets = self.live(edge.slot);
-            while let Some(rival) = targets.next(self) {
-                if is(rival) {
-                    return Some(rival);
-                }
-            }
-        }
-        None
+        self.edges(at).only(Relation::Conflicts).find_map(|edge| self.find_live(edge.slot, is))
     }
 
     /// Forgets that it failed, was skipped or is done.

@@ -194,7 +194,7 @@ impl Engine<'_> {
                 (true, true) => told::GOING,
                 (false, _) => return None,
             };
-            self.live_source(edge.slot, &|source| self.memory.is_told(source, bit))
+            self.find_live(edge.slot, &|source| self.memory.is_told(source, bit))
         })
     }
 
@@ -219,17 +219,6 @@ impl Engine<'_> {
         if at.0 >= self.services() {
             return None;
         }
-        self.image.reverse(at).find_map(|edge| self.live_source(edge.slot, &|source| is(edge.relation, source)))
-    }
-
-    /// The first of what an edge's end stands for of which something is so.
-    fn live_source(&self, end: SlotId, is: &dyn Fn(SlotId) -> bool) -> Option<SlotId> {
-        let mut sources = self.live(end);
-        while let Some(source) = sources.next(self) {
-            if is(source) {
-                return Some(source);
-            }
-        }
-        None
+        self.image.reverse(at).find_map(|edge| self.find_live(edge.slot, &|source| is(edge.relation, source)))
     }
 }

@@ -175,10 +175,11 @@ impl Engine<'_> {
         crossed |= bits & told::RESTARTING != 0 && relation.is_in(FOLLOWS);
         // Nothing else waits for its sources.
         let stops = bits & (told::MUST_STOP | told::RESTARTING) != 0;
-        if crossed && (stops || bits & (told::GOAL | told::ACTIVE) == told::GOAL) {
+        let moves = crossed && (stops || bits & (told::GOAL | told::ACTIVE) == told::GOAL);
+        if moves {
             memory.insert(if stops { Set::Stop } else { Set::Start }, target);
-            memory.insert(Set::Tell, target);
-        } else if is_blocked_by(row, at) {
+        }
+        if moves || is_blocked_by(row, at) {
             memory.insert(Set::Tell, target);
         }
     }

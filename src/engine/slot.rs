@@ -29,10 +29,10 @@ pub mod state {
     pub const PHASE: u32 = 0xf << PHASE_SHIFT;
     /// A bundle that is up: it has no process and no order.
     pub const VIRTUAL_UP: u32 = 1 << 14;
-    /// Something was ordered once.
-    pub const ORDERED: u32 = 1 << 16;
     /// A signal was asked for that the supervisor has not reported yet: there is room for one.
     pub const SIGNALLING: u32 = 1 << 15;
+    /// Something was ordered once.
+    pub const ORDERED: u32 = 1 << 16;
 }
 
 /// Bits of the derived word `derived::TOLD`: what neighbours go by.
