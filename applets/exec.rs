@@ -146,8 +146,7 @@ fn all(mut texts: Arguments) -> Vec<&'static CStr> {
 
 /// See proc_pid_oom_score_adj(5).
 fn set_score(score: &CStr) -> Result<(), Errno> {
-    let file = file::open_write(c"/proc/self/oom_score_adj")?;
-    output::write_all(file.as_fd(), score.to_bytes())
+    file::write_value(c"/proc/self/oom_score_adj", score.to_bytes())
 }
 
 /// `GID,GID...`, which may be empty.

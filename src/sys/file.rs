@@ -2,7 +2,8 @@
 //! otherwise) and at most 4095 bytes (ENAMETOOLONG).
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, output};
+use core::ffi::CStr;
 use rustix::fs::{CWD, OFlags, Stat, inotify};
 
 /// Opens for reading. Never a terminal that becomes ours, never waits for a fifo's writer.
@@ -27,6 +28,11 @@ pub fn open_append(path: impl AsPath, mode: u32) -> Result<OwnedFd> {
 /// Opens for writing what is there, as files of /proc.
 pub fn open_write(path: impl AsPath) -> Result<OwnedFd> {
     path::open(path.path(), OFlags::WRONLY | OFlags::NOCTTY, 0)
+}
+
+/// Writes a file of the kernel's, which takes it as one value.
+pub fn write_value(path: &CStr, value: &[u8]) -> Result<()> {
+    output::write_all(open_write(path)?.as_fd(), value)
 }
 
 /// What tells whether a file is still the one that it was: device, inode, length, and the time of its last change.

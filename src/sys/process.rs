@@ -1,6 +1,6 @@
 //! This process: what it may do, what it becomes, who it is.
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, mapping, raw, whole};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, raw, whole};
 use core::ffi::CStr;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
@@ -48,8 +48,8 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
     rustix::process::set_dumpable_behavior(behavior)
 }
 
-/// What `take_precedence` asks for.
-const PRECEDENCE: i32 = -10;
+/// What `take_precedence` asks for, as a number and as text.
+const PRECEDENCE: (i32, &[u8]) = (-10, b"-10");
 /// SCHED_FLAG_RESET_ON_FORK.
 const RESET_ON_FORK: u64 = 1;
 
@@ -77,20 +77,15 @@ pub fn take_precedence() {
     if got.is_err() || is.policy != 0 || is.nice != 0 {
         return;
     }
-    let to = Scheduling { size: size as u32, flags: RESET_ON_FORK, nice: PRECEDENCE, ..Scheduling::default() };
+    let to = Scheduling { size: size as u32, flags: RESET_ON_FORK, nice: PRECEDENCE.0, ..Scheduling::default() };
     // SAFETY: the kernel reads `size` bytes.
     let set = unsafe { raw::call(raw::nr::SCHED_SETATTR, 0, &raw const to as usize, 0, 0, 0) };
     // (rustix's getsid takes 0, a session outside our pid namespace, for a pid.)
     // SAFETY: no memory is involved.
     let session = unsafe { raw::call(raw::nr::GETSID, 0, 0, 0, 0, 0) };
     if set.is_ok() && session == Ok(pid() as usize) {
-        let _ = set_autogroup();
+        let _ = file::write_value(c"/proc/self/autogroup", PRECEDENCE.1); // there may be no /proc
     }
-}
-
-fn set_autogroup() -> Result<()> {
-    let file = rustix::fs::openat(CWD, c"/proc/self/autogroup", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::write(&file, b"-10").map(drop)
 }
 
 /// Makes orphaned descendants our children. Kept at exec.
