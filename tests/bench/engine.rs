@@ -6,14 +6,17 @@
 use pintle::board::Geometry;
 use pintle::board::orders::Wish;
 use pintle::board::reports::{ReportRow, State};
-use pintle::database::{Image, compile};
+use pintle::database::Image;
 use pintle::engine::{Capacities, Engine, Input, words_needed};
 use pintle::ident::SlotId;
-use pintle::lang::diagnostic::Source;
-use pintle::lang::parse;
 use pintle::time::Instant;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU32;
+
+/// The graphs are those of the engine's tests.
+#[allow(dead_code)]
+#[path = "../pure/engine/world.rs"]
+mod world;
 
 const RUNS: usize = 7;
 const EVENTS: usize = 400;
@@ -30,44 +33,6 @@ fn cpu_ns() -> u64 {
 fn median(mut values: Vec<u64>) -> f64 {
     values.sort_unstable();
     values[values.len() / 2] as f64
-}
-
-/// Layers of services, each needing ten of the layer before it; one more service that an event starts.
-fn database(layers: usize, width: usize) -> Vec<u8> {
-    let mut files = vec![("on-ping".to_string(), "type = oneshot\nremain = no\nstart-on = ping\n".to_string())];
-    let mut bundle = String::from("type = bundle\ncontains =");
-    for layer in 0..layers {
-        for at in 0..width {
-            let mut text = String::new();
-            if layer > 0 {
-                text += "needs =";
-                for other in 0..10.min(width) {
-                    text += &format!(" l{:03}x{:03}", layer - 1, (at + other) % width);
-                }
-                text += "\n";
-            }
-            let name = format!("l{layer:03}x{at:03}");
-            if layer + 1 == layers {
-                bundle += &format!(" {name}");
-            }
-            files.push((name, text));
-        }
-    }
-    files.push(("default".to_string(), bundle + "\n"));
-    let sources: Vec<Source> = files
-        .iter()
-        .map(|(name, text)| {
-            let command = if text.contains("bundle") { "" } else { "command = /bin/true\n" };
-            Source { path: format!("{name}.svc"), text: format!("{text}{command}").into_bytes() }
-        })
-        .collect();
-    let mut findings = Vec::new();
-    let definitions = files
-        .iter()
-        .enumerate()
-        .filter_map(|(file, (name, _))| parse(file as u32, name, &sources[file].text, &mut findings))
-        .collect();
-    compile(definitions, &sources).expect("good service files")
 }
 
 /// An engine and a supervisor that does at once what it is ordered to.
@@ -109,8 +74,8 @@ impl World<'_> {
 
 /// Microseconds: boot and shutdown for each service, and the median event.
 fn measure(layers: usize, width: usize) -> [f64; 3] {
-    let bytes = database(layers, width);
-    let image = Image::open(&bytes).expect("just compiled");
+    let graph = world::layers(layers, width, 10) + "on-ping: type = oneshot; remain = no; start-on = ping\n";
+    let image = Image::open(world::database(&graph)).expect("just compiled");
     let (geometry, capacities) = (Geometry::of(&image), Capacities::of(&image));
     let memory: Vec<AtomicU32> = (0..words_needed(&image, geometry, capacities)).map(|_| AtomicU32::new(0)).collect();
     let services = (layers * width) as f64;
@@ -121,7 +86,7 @@ fn measure(layers: usize, width: usize) -> [f64; 3] {
         let reports = vec![ReportRow::default(); geometry.slots() as usize];
         let mut world = World { engine, reports, orders: Vec::new(), stamp: 1 };
         let begin = cpu_ns();
-        world.step(Input::Boot(image.find(b"default").expect("it is there")));
+        world.step(Input::Boot(image.find(b"boot").expect("it is there")));
         world.obey();
         spent[0].push(cpu_ns() - begin);
         assert_eq!(world.engine.boot().state, 2, "everything is up");

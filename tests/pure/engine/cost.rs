@@ -7,28 +7,6 @@ use pintle::engine::{Capacities, Input, Standing};
 use pintle::ident::SlotId;
 use std::time::{Duration, Instant};
 
-/// Layers of services, each needing `fan` of the layer before; a bundle holds the last layer.
-fn layers(layers: usize, width: usize, fan: usize) -> String {
-    let mut text = String::from("boot: type = bundle; contains =");
-    for at in 0..width {
-        text += &format!(" l{:03}x{at:03}", layers - 1);
-    }
-    text += "\n";
-    for layer in 0..layers {
-        for at in 0..width {
-            text += &format!("l{layer:03}x{at:03}:");
-            if layer > 0 && fan > 0 {
-                text += "needs =";
-                for other in 0..fan {
-                    text += &format!(" l{:03}x{:03}", layer - 1, (at + other) % width);
-                }
-            }
-            text += "\n";
-        }
-    }
-    text
-}
-
 /// Does as the engine orders, one service after the other; gives the engine's own time for it.
 fn obey_all(world: &mut World) -> Duration {
     let mut spent = Duration::ZERO;
@@ -54,7 +32,7 @@ fn obey_all(world: &mut World) -> Duration {
 /// Boots, by itself or by a command that is followed to its end, then shuts down, and prints the engine's own time for
 /// each.
 fn measure(depth: usize, width: usize, fan: usize, followed: bool) {
-    let image_bytes = super::world::database(&layers(depth, width, fan));
+    let image_bytes = super::world::database(&super::world::layers(depth, width, fan));
     let image = pintle::database::Image::open(image_bytes).expect("compiled");
     let mut world = World::over(image_bytes, Capacities::of(&image));
     let begun = Instant::now();

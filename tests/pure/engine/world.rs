@@ -21,6 +21,28 @@ pub fn database(text: &str) -> &'static [u8] {
     Vec::leak(try_database(text).unwrap_or_else(|findings| panic!("{findings}")))
 }
 
+/// Layers of services, each needing `fan` of the layer before; the bundle `boot` holds the last layer.
+pub fn layers(layers: usize, width: usize, fan: usize) -> String {
+    let mut text = String::from("boot: type = bundle; contains =");
+    for at in 0..width {
+        text += &format!(" l{:03}x{at:03}", layers - 1);
+    }
+    text += "\n";
+    for layer in 0..layers {
+        for at in 0..width {
+            text += &format!("l{layer:03}x{at:03}:");
+            if layer > 0 && fan > 0 {
+                text += "needs =";
+                for other in 0..fan {
+                    text += &format!(" l{:03}x{:03}", layer - 1, (at + other) % width);
+                }
+            }
+            text += "\n";
+        }
+    }
+    text
+}
+
 /// Whether the compiler takes these files.
 pub fn compiles(text: &str) -> bool {
     try_database(text).is_ok()
