@@ -41,6 +41,19 @@
 //! *Done* drops the admin, trigger, demand and schedule holds. `failed`, `skipped` and `done` are left by start, reset or a
 //! new trigger, the first two also by a goal that rises again.
 //!
+//! *A limit on parallel starts* (`pintle supervise --parallel N`) bounds how many are `starting`. What may start then asks
+//! for a place. Where there is none it waits in a line, first come first served, and is under way all the while; it loses its
+//! turn with whatever lets it start: its goal, its `while`, what it needs. A place is free again when the first life is up or
+//! has ended, or has to go down: a stop frees it at once. Restarts in place, stops and bundles take no place.
+//!
+//! *Overlap* says what a trigger that fires while a oneshot with `remain = no` runs does: `skip` nothing, `restart` ends the
+//! run and begins another, `queue` (the default) lets another run follow this one, however this one ends. One run is queued at
+//! most, and takes the attributes of the newest event. It is a trigger hold like any other: `stop`, `stop-on` and the
+//! shutdown drop it. A trigger that fires before the run has begun is that run's.
+//!
+//! *Unkillable* is what still has a process some time after SIGKILL. It stays `stopping`, whatever was ordered; nothing waits
+//! for it any more but its own next life and what conflicts with it. It is settled, and neither up nor down.
+//!
 //! # Conditions and triggers
 //!
 //! A leaf of an expression is on while a matching condition is on or its latch is set; a plain event sets latches. `up(X)`
