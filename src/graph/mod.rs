@@ -56,13 +56,28 @@
 //!
 //! # Conditions and triggers
 //!
-//! A leaf of an expression is on while a matching condition is on or its latch is set; a plain event sets latches. `up(X)`
-//! is on while X is up and *changing* while it restarts; `changing` starts nothing and stops nothing. An input fires a
-//! trigger if and only if, just after it, the expression is true through a leaf that it touched: the leaf is on, or stands
-//! under `not`; so is each operator up to the root. Firing clears the expression's latches, a start by other means clears
-//! both. For one fact the order is: latches, `while` and `for-each`, `stop-on`, `start-on`, and goals after all of them.
+//! A *fact* has a name and attributes, which keep the order in which they were said; two facts are the same if name and
+//! attributes are, in whatever order. A leaf matches a fact of its name whose attributes match: a bare GLOB the value in its
+//! place (the first the first; where there is none it does not match), `KEY=GLOB` the value of KEY, `KEY!=GLOB` where
+//! `KEY=GLOB` does not, so also where there is no KEY.
 //!
-//! A condition is on while anybody holds it on: plainly, or by a lease. `off` takes it from all of them.
+//! A leaf is on while a matching condition is on or its latch counts, *changing* while one is changing and none is on. A plain
+//! event sets the latches of the leaves that it matches; a latch counts until it is cleared, or for as long as `within` says,
+//! from the newest event that set it. Ages are compared when an expression is looked at, and at no other time. `up(X)` is on
+//! while X is up and changing while it restarts. `and` is the least of two values, `or` the greatest, `not` turns on and
+//! off; `changing` starts nothing and stops nothing.
+//!
+//! An input fires a trigger if and only if, just after it, the expression is true through a leaf that it touched: the value of
+//! the leaf goes up to the root unchanged by what stands beside it (`not` turns it), and is on there. Firing clears the
+//! expression's latches, a start by other means clears both. For one fact the order is: latches, `while` and `for-each`,
+//! `stop-on`, `start-on`, and goals after all of them.
+//!
+//! A condition is on while anybody holds it on: plainly, or by a lease. `off` takes it from all of them. What is on can be said
+//! to be changing, for a time: then it is so for all who hold it, a lease may end without ending it, and the first who says
+//! `on` again (anew: it has a new generation, and touches leaves) ends that; if nobody does in time, it is off.
+//!
+//! Derived events have the attributes SERVICE, INSTANCE (of an instance), RESULT and EXIT_STATUS or EXIT_SIGNAL (of `stopped`
+//! and `failed`) in this order, and behind them what was passed to the service.
 //!
 //! An instance lives while it has a hold, a person's mark, a latch, a process or somebody who waits for it; one that failed
 //! keeps its slot until that is needed.
