@@ -54,6 +54,18 @@
 //! *Unkillable* is what still has a process some time after SIGKILL. It stays `stopping`, whatever was ordered; nothing waits
 //! for it any more but its own next life and what conflicts with it. It is settled, and neither up nor down.
 //!
+//! # Preconditions and attempts
+//!
+//! `only-if` is looked at once for a start, when it is due; a restart by command looks again, a restart by policy and a retry
+//! are no starts. Unmet, the service is *skipped*: it has no process and is settled, so that what wants it, or is after it,
+//! goes on. To what needs, binds or needs it to start it is as if it had failed; where its own file says `skip-ok = yes`, as if
+//! it were up. A bundle takes a skipped member for up in any case. Both hold while its goal is up. On its way up from skipped
+//! it is as in a restart in place: what may stay with a skipped one stays, and nothing that needs it starts.
+//!
+//! A oneshot's attempts (`retries`) are one start: it is starting, so under way, until one succeeds or the last has failed.
+//! After each life and each failed attempt comes `cleanup`, and until that has ended the next has not begun, nor is it down.
+//! A life that a oneshot which remains has brought up ends when it is taken down.
+//!
 //! # Conditions and triggers
 //!
 //! A *fact* has a name and attributes, which keep the order in which they were said; two facts are the same if name and
