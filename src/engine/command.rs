@@ -166,9 +166,8 @@ impl Engine<'_> {
 
     /// Visits a slot and what it needs (or only its members), each once.
     fn walk(&mut self, at: SlotId, needs: bool, visit: &mut dyn FnMut(&mut Self, SlotId)) {
-        // `Rise` is empty between steps' goals and serves as the list of what is to be visited.
-        self.memory.insert(Set::Rise, at);
-        while let Some(at) = self.memory.pop(Set::Rise) {
+        self.memory.insert(Set::Ahead, at);
+        while let Some(at) = self.memory.pop(Set::Ahead) {
             self.memory.insert(Set::Seen, at);
             visit(self, at);
             for edge in self.edges(at) {
@@ -182,7 +181,7 @@ impl Engine<'_> {
                     | Relation::Listens => false,
                 };
                 if follow && self.lives(edge.slot) && !self.memory.contains(Set::Seen, edge.slot) {
-                    self.memory.insert(Set::Rise, edge.slot);
+                    self.memory.insert(Set::Ahead, edge.slot);
                 }
             }
         }

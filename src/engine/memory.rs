@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -180,7 +180,11 @@ pub enum Set {
     Moved,
     /// ... and wants to move again, later.
     Later,
-    /// Visited by a walk.
+    /// ... and whose time has come.
+    Due,
+    /// To be visited by a walk.
+    Ahead,
+    /// Visited by it.
     Seen,
     /// Its order is to be written.
     DirtyOrder,
@@ -191,7 +195,7 @@ pub enum Set {
     /// Has `pass`: for the number of its text row.
     Passing,
 }
-const SETS: u32 = 19;
+const SETS: u32 = 21;
 
 impl Set {
     /// Goals only.

@@ -268,11 +268,11 @@ impl<'a> Engine<'a> {
     fn wake(&mut self) {
         if self.now >= self.deadline {
             self.deadline = Instant::NEVER;
-            // One that has to wait again is not looked at twice. `Seen` is empty between walks.
+            // One that has to wait again is not looked at twice.
             while let Some(at) = self.memory.pop(Set::Later) {
-                self.memory.insert(Set::Seen, at);
+                self.memory.insert(Set::Due, at);
             }
-            while let Some(at) = self.memory.pop(Set::Seen) {
+            while let Some(at) = self.memory.pop(Set::Due) {
                 self.cause = Cause::Report(at);
                 self.memory.insert(Set::Work, at);
                 self.work_off(Set::STEP);

@@ -20,7 +20,11 @@ impl Engine<'_> {
     }
 
     fn wants_up(&self, at: SlotId) -> bool {
-        self.lives(at) && self.wished(at) && self.memory.slot(at, slot::HOLDS) & Holds::MARK_CONFLICT == 0
+        self.lives(at) && self.wished(at) && !self.is_displaced(at)
+    }
+
+    fn is_displaced(&self, at: SlotId) -> bool {
+        self.memory.slot(at, slot::HOLDS) & Holds::MARK_CONFLICT != 0
     }
 
     pub(super) fn put_holds(&self, at: SlotId, set: u32, clear: u32) {
@@ -37,7 +41,14 @@ impl Engine<'_> {
     /// A goal that may have changed.
     pub(super) fn look_at_goal(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
-        match (bits & told::GOAL != 0, self.wants_up(at)) {
+        let wished = bits & told::LIVES != 0 && self.wished(at);
+        if wished != (bits & told::WISHED != 0) {
+            self.memory.set_told(at, bits ^ told::WISHED);
+            if wished && self.is_displaced(at) && self.live_triggers && self.may_displace(at) {
+                self.put_holds(at, 0, Holds::MARK_CONFLICT);
+            }
+        }
+        match (bits & told::GOAL != 0, wished && !self.is_displaced(at)) {
             (false, true) if bits & told::RIVALS != 0 => self.memory.insert(Set::Rise, at),
             (false, true) => self.turn(at, true),
             (true, false) => self.memory.insert(Set::Fall, at),
@@ -100,6 +111,37 @@ impl Engine<'_> {
             }
             false
         });
+    }
+
+    /// Whether what rises by anything but a person's start may displace all that conflicts with it: none of these is there
+    /// for a person, and none rose in this step.
+    fn may_displace(&self, at: SlotId) -> bool {
+        let stays = |rival| {
+            let bits = self.memory.told(rival);
+            bits & told::GOAL != 0 && (bits & told::GOAL_BEFORE == 0 || self.is_there_for_a_person(rival))
+        };
+        self.find_rival(at, &stays).is_none()
+    }
+
+    /// Whether a person's start holds it, or holds something that pulls it.
+    fn is_there_for_a_person(&self, at: SlotId) -> bool {
+        self.memory.insert(Set::Ahead, at);
+        let mut found = false;
+        while let Some(at) = self.memory.pop(Set::Ahead) {
+            found |= self.memory.slot(at, slot::HOLDS) & Hold::Admin as u32 != 0;
+            self.memory.insert(Set::Seen, at);
+            for edge in self.image.reverse(at) {
+                let mut sources = self.live(edge.slot);
+                while let Some(source) = sources.next(self) {
+                    let pulls = edge.relation.is_in(PULLS) && self.memory.is_told(source, told::GOAL);
+                    if pulls && !found && !self.memory.contains(Set::Seen, source) {
+                        self.memory.insert(Set::Ahead, source);
+                    }
+                }
+            }
+        }
+        while self.memory.pop(Set::Seen).is_some() {}
+        found
     }
 
     /// The first that conflicts with this one and has its goal up.

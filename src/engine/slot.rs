@@ -90,6 +90,8 @@ pub mod told {
     pub const BINDS: u32 = 1 << 28;
     /// A restart in place was asked for and waits; as of the last `refresh`.
     pub const RESTARTING: u32 = 1 << 27;
+    /// It is wished up: held or pulled, and no person's mark keeps it down. As of the last look at its goal.
+    pub const WISHED: u32 = 1 << 29;
     /// Those of its definition.
     pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS;
     /// One of these comes: the slot begins to move.

@@ -15,7 +15,9 @@
 //! there is one.
 //!
 //! Of two that conflict at most one has its goal up: when it rises, the other gets a mark that is lifted when it falls.
-//! Only a person's start displaces; whatever else would rise stays down. For one input the lower slot wins.
+//! A person's start displaces whatever conflicts. Anything else that comes to be wished (an event, a condition, a pull)
+//! displaces only what is not there for a person, that is: not held by a start, nor pulled by what is; else it waits,
+//! until that goal falls. For one input the lower slot wins.
 //!
 //! # Phases
 //!

@@ -5,6 +5,7 @@ mod world;
 mod cost;
 mod events;
 mod explore;
+mod fine_print;
 mod grid;
 mod instances;
 mod relations;
