@@ -67,6 +67,9 @@ pub const EXPRESSION_DEPTH_MAX: usize = 32;
 /// Conditions and events in one `start-on` or `stop-on`: each has a latch, and the latches of one are a word.
 pub const LATCHES_MAX: usize = 32;
 
+/// Tests in one `only-if`: the child that looks at them has them on its stack.
+pub const TESTS_MAX: usize = 32;
+
 /// Arguments of one command, and of the environment of one service. Vectors are built on a spawning stack.
 pub const ARGUMENTS_MAX: usize = 512;
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! # pintle dump
-//! # format 1, 2000 bytes, checksum 01234567
+//! # format 2, 2000 bytes, checksum 01234567
 //! #@ web /etc/pintle/services/web.svc
 //! # slot 1, definition 89abcdef
 //! type = longrun

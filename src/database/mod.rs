@@ -37,12 +37,13 @@ mod verify;
 pub use compile::{compile, compile_with};
 pub use dump::dump;
 pub use image::Image;
+pub use source::TESTS;
 pub use verify::ImageError;
 
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -148,6 +149,10 @@ pub mod service {
     /// `wanted-by`), or `NONE`: 2 words each, the relation and the name (string) of the service whose edge it is. A
     /// template's hold for each of its static instances.
     pub const WRITTEN: usize = 21;
+    /// LISTS offset of the argument vector of `cleanup` (string offsets), or `NONE`.
+    pub const CLEANUP: usize = 22;
+    /// Index into NODES of the root of `only-if`, or `NONE`.
+    pub const ONLY_IF: usize = 23;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -159,8 +164,10 @@ pub mod service {
         pub const NO_REMAIN: u32 = 1 << 10;
         /// Strings of this service contain `${...}` to expand at spawn.
         pub const EXPANDS: u32 = 1 << 11;
+        /// `skip-ok = yes`.
+        pub const SKIP_OK: u32 = 1 << 12;
         /// All of them.
-        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS;
+        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | SKIP_OK;
     }
 }
 
@@ -210,11 +217,11 @@ pub mod policy {
     pub const READY_DESCRIPTOR: usize = 1;
     /// `lang::definition::Restart`.
     pub const RESTART: usize = 2;
-    /// Milliseconds.
+    /// Milliseconds. Of a oneshot: `retry-delay`.
     pub const DELAY_MS: usize = 3;
     /// Milliseconds.
     pub const DELAY_MS_MAX: usize = 4;
-    /// Deaths, 0 for no limit.
+    /// Deaths, 0 for no limit. Of a oneshot: attempts, one more than `retries`.
     pub const LIMIT: usize = 5;
     /// Milliseconds.
     pub const WINDOW_MS: usize = 6;
@@ -232,12 +239,13 @@ pub mod node {
     pub const KIND: usize = 0;
     /// Index of the parent node, `NONE` for the root.
     pub const PARENT: usize = 1;
-    /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`).
+    /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`), string (`PATH`, `ENV`,
+    /// `KERNEL`).
     pub const A: usize = 2;
     /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
     /// string) or `NONE`; else `NONE`.
     pub const B: usize = 3;
-    /// Bit number of this leaf (`FACT`, `UP`, `FAILED`) within its expression, from 0: its latch. `NONE` for the others.
+    /// Number of this leaf within its expression, from 0: the bit of its latch. `NONE` for `AND`, `OR` and `NOT`.
     pub const LEAF: usize = 4;
 
     /// Both children.
@@ -252,6 +260,12 @@ pub mod node {
     pub const UP: u32 = 4;
     /// `failed(SERVICE)`.
     pub const FAILED: u32 = 5;
+    /// Of `only-if`, as are the next two: the path is there.
+    pub const PATH: u32 = 6;
+    /// `NAME`, or `NAME=VALUE`, stands in the supervisor's environment.
+    pub const ENV: u32 = 7;
+    /// `WORD` (also as the name of `WORD=VALUE`), or `KEY=VALUE`, stands on the kernel's command line.
+    pub const KERNEL: u32 = 8;
 }
 
 /// Words of a leaf record.

@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 28] = [
+const WORDS: [(&str, usize); 32] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -20,6 +20,8 @@ const WORDS: [(&str, usize); 28] = [
     ("start-on", service::START_ON),
     ("stop-on", service::STOP_ON),
     ("for-each", service::FOR_EACH),
+    ("only-if", service::ONLY_IF),
+    ("cleanup", service::CLEANUP),
     ("instance", service::INSTANCE),
     ("pass", service::PASS),
     // Two words: the descriptor is behind it.
@@ -31,6 +33,9 @@ const WORDS: [(&str, usize); 28] = [
     ("restart-window", POLICY + policy::WINDOW_MS),
     ("start-timeout", POLICY + policy::START_TIMEOUT_MS),
     ("stop-timeout", POLICY + policy::STOP_TIMEOUT_MS),
+    // A oneshot has no key that the place is named for.
+    ("retries", POLICY + policy::LIMIT),
+    ("retry-delay", POLICY + policy::DELAY_MS),
     ("user", EXEC + exec::USER),
     ("group", EXEC + exec::GROUP),
     ("directory", EXEC + exec::DIRECTORY),
@@ -41,6 +46,13 @@ const WORDS: [(&str, usize); 28] = [
     ("oom-score-adj", EXEC + exec::OOM),
     ("log", EXEC + exec::LOG),
     ("limit-", EXEC + exec::LIMITS),
+];
+
+/// The flag of each switch, and whether it says no.
+pub static SWITCHES: [(&str, u32, bool); 3] = [
+    ("essential", service::flags::ESSENTIAL, false),
+    ("remain", service::flags::NO_REMAIN, true),
+    ("skip-ok", service::flags::SKIP_OK, false),
 ];
 
 /// The word of a `Record` that has the value of each key of `KEYS`. Of `type` and the switches it is `KIND_FLAGS`, which

@@ -6,12 +6,12 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use super::image::List;
-use super::places::{EXEC, PLACES, POLICY};
+use super::places::{EXEC, PLACES, POLICY, SWITCHES};
 use super::{Image, NONE, action, node, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::lang::keys::{CHOICES, KEYS, Key, ONESHOT, TEMPLATE, Value};
+use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
 use crate::limits::EXPRESSION_DEPTH_MAX;
 use crate::words::write_in_quotes;
 use crate::{names, signals};
@@ -34,6 +34,9 @@ pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
         }
     }
 }
+
+/// The words of tests, in the order of the numbers of their nodes.
+pub static TESTS: [&str; 3] = ["path", "env", "kernel"];
 
 struct Source<'i> {
     image: &'i Image<'i>,
@@ -73,8 +76,8 @@ impl Source<'_> {
                     }
                 }
             }
-            Value::Expression(_) | Value::ForEach if value == NONE => {}
-            Value::Expression(_) | Value::ForEach => self.chain(value, 0, &mut line),
+            Value::Expression(_) | Value::Tests | Value::ForEach if value == NONE => {}
+            Value::Expression(_) | Value::Tests | Value::ForEach => self.chain(value, 0, &mut line),
             Value::Instance | Value::Account => line.word(self.image.text(value)),
             Value::Pass => self.image.list(value).iter().for_each(|word| line.word(self.image.text(word))),
             Value::Ready => match value {
@@ -93,11 +96,9 @@ impl Source<'_> {
                 line.pending.push_str(name);
             }
             Value::Switch => {
-                let yes = match key.kinds {
-                    ONESHOT => value & service::flags::NO_REMAIN == 0,
-                    _ => value & service::flags::ESSENTIAL != 0,
-                };
-                line.word(if yes { "yes" } else { "no" });
+                for (_, flag, no) in SWITCHES.iter().filter(|(name, ..)| *name == key.name) {
+                    line.word(if (value & flag == 0) == *no { "yes" } else { "no" });
+                }
             }
             Value::Directory if self.image.text(value).is_empty() => {}
             Value::Directory => self.word(value, &mut line),
@@ -269,6 +270,10 @@ impl Source<'_> {
                     line.begin().extend([self.image.text(list.get(at)), operator]);
                     quote_part(&mut String::from(self.image.text(list.get(at + 2))), &mut line.pending);
                 }
+            }
+            kind @ (node::PATH | node::ENV | node::KERNEL) => {
+                line.word(TESTS[(kind - node::PATH) as usize]);
+                self.word(a, line);
             }
             kind => {
                 let state = if kind == node::UP { "up(" } else { "failed(" };

@@ -274,7 +274,7 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::WRITTEN + 1;
+    let mut spare = service::ONLY_IF + 1;
     while spare < rules.len() {
         if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::STOP_TIMEOUT_MS {
             rules[spare] = Rule::Number(0, 0);
@@ -290,6 +290,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::PASS] = Rule::Texts;
     rules[service::ORIGIN] = Rule::Text;
     rules[service::WRITTEN] = Rule::Written;
+    rules[service::CLEANUP] = Rule::Texts;
     rules[EXEC + exec::USER] = Rule::Account;
     rules[EXEC + exec::GROUP] = Rule::Account;
     rules[EXEC + exec::DIRECTORY] = Rule::Text;
@@ -427,7 +428,7 @@ impl Check<'_> {
         holds(kind <= 2 && flags & !service::flags::ALL == 0 && template == name.ends_with(b"@"))?;
         let (command, exec, policy) = (field(service::COMMAND), field(service::EXEC), field(service::POLICY));
         if kind == Kind::Bundle as u32 {
-            holds(command == NONE && exec == NONE && policy == NONE)?;
+            holds(command == NONE && exec == NONE && policy == NONE && field(service::ONLY_IF) == NONE)?;
         } else {
             holds(!self.image.list(command).is_empty() && exec < self.execs && policy < self.policies)?;
         }

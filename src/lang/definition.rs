@@ -58,7 +58,7 @@ pub enum Log {
     Null = 2,
 }
 
-/// What a word is to an expression; elsewhere all are `Text`. The first six are the nodes of an expression and have the
+/// What a word is to an expression; elsewhere all are `Text`. The first nine are the nodes of an expression and have the
 /// numbers that they have in a database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -75,14 +75,20 @@ pub enum Token {
     Up = 4,
     /// `failed(SERVICE)`: the service has failed.
     Failed = 5,
+    /// `path PATH`: it is there. This and the next two stand in tests alone.
+    Path = 6,
+    /// `env NAME` or `env NAME=VALUE`.
+    Env = 7,
+    /// `kernel WORD` or `kernel KEY=VALUE`.
+    Kernel = 8,
     /// `KEY=GLOB` or `KEY!=GLOB`, which the fact before it must match.
-    Attribute = 6,
+    Attribute = 9,
     /// A word.
-    Text = 7,
+    Text = 10,
     /// `(` outside quotes.
-    Open = 8,
+    Open = 11,
     /// `)` outside quotes.
-    Close = 9,
+    Close = 12,
 }
 
 /// One word of a value.

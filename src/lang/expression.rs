@@ -6,6 +6,8 @@
 //! FACT        NAME { KEY=GLOB | KEY!=GLOB }
 //! ```
 //!
+//! In tests (`only-if`) a TERM has other leaves: `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`.
+//!
 //! `and` behind an `or` without parentheses is taken from left to right, as Upstart took it, and is a warning, since
 //! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value.
 //! Behind a fact's name only KEY=GLOB is taken: bare values, in order of the event's attributes, may come later.
@@ -16,16 +18,16 @@ use alloc::vec::Vec;
 use super::definition::{Position, Token, Word};
 use super::diagnostic::{Shown, Sink};
 use super::value;
-use crate::limits::{ATTRIBUTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, FACT_BYTES_MAX};
+use crate::limits::{ATTRIBUTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, FACT_BYTES_MAX, TESTS_MAX};
 use crate::names;
 
 /// What begins a term.
-const TERM: &str = "a condition or an event, \"not\" or \"(\"";
+const TERM: [&str; 2] = ["a condition or an event, \"not\" or \"(\"", "path, env, kernel, \"not\" or \"(\""];
 
 /// Reads an expression and gives it as `Given::words` has it; `end` is where a missing word would stand. `None` after a
 /// finding.
-pub fn parse(words: &[Word], end: Position, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
-    let mut parser = Parser { words, at: 0, nodes: 0, end, made: Vec::new(), sink };
+pub fn parse(words: &[Word], end: Position, tests: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
+    let mut parser = Parser { words, at: 0, nodes: 0, leaves: 0, end, tests, made: Vec::new(), sink };
     parser.terms()?;
     Some(parser.made)
 }
@@ -65,7 +67,10 @@ struct Parser<'a, 'b, 'c> {
     words: &'a [Word],
     at: usize,
     nodes: usize,
+    /// Tests so far.
+    leaves: usize,
     end: Position,
+    tests: bool,
     made: Vec<Word>,
     sink: &'b mut Sink<'c>,
 }
@@ -101,7 +106,8 @@ impl<'a> Parser<'a, '_, '_> {
         let mut groups = alloc::vec![Group { start: 0, depth: 0, opened: self.end, or_at: None }];
         let mut depth = 0;
         loop {
-            let Some(word) = self.peek() else { return self.expected(TERM) };
+            let term = TERM[usize::from(self.tests)];
+            let Some(word) = self.peek() else { return self.expected(term) };
             let operator = operator(word);
             let opens = word.token == Token::Open;
             if opens || operator == Some(Token::Not) {
@@ -121,7 +127,15 @@ impl<'a> Parser<'a, '_, '_> {
                 continue;
             }
             if word.token == Token::Close || operator.is_some() {
-                return self.expected(TERM);
+                return self.expected(term);
+            }
+            if self.tests {
+                self.test(word, term)?;
+                if self.behind_term(&mut groups)? {
+                    return Some(());
+                }
+                depth = groups.last()?.depth;
+                continue;
             }
             self.at += 1;
             match self.peek() {
@@ -178,6 +192,31 @@ impl<'a> Parser<'a, '_, '_> {
             self.node(group.start, token, found)?;
             return Some(false);
         }
+    }
+
+    /// `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`; the next word is the first of these.
+    fn test(&mut self, kind: &Word, term: &str) -> Option<()> {
+        let (token, what) = match kind.text.as_str() {
+            "path" => (Token::Path, "an absolute path"),
+            "env" => (Token::Env, "a variable: NAME or NAME=VALUE"),
+            "kernel" => (Token::Kernel, "a word of the kernel's command line: WORD or KEY=VALUE"),
+            _ => return self.expected(term),
+        };
+        self.at += 1;
+        let found = self.peek().filter(|word| word.token == Token::Text);
+        let good = |word: &&Word| match token {
+            Token::Path => word.text.starts_with('/'),
+            Token::Env => names::is_variable(value::variable(word)),
+            _ => !word.text.is_empty() && !word.text.starts_with('='),
+        };
+        let Some(word) = found.filter(good) else { return self.expected(what) };
+        self.at += 1;
+        self.leaves += 1;
+        if self.leaves > TESTS_MAX {
+            self.sink.error(word.position, format_args!("more than {TESTS_MAX} tests (TESTS_MAX)"));
+            return None;
+        }
+        self.node(self.made.len(), token, word)
     }
 
     /// `up(SERVICE)`, `failed(SERVICE)`; the next word is the `(`.

@@ -52,6 +52,8 @@ pub enum Value {
     Inverse(Relation),
     /// An expression over conditions and events, and what this one has to the services in it.
     Expression(Relation),
+    /// Tests of paths, of the supervisor's environment and of the kernel's command line.
+    Tests,
     /// One condition with attributes.
     ForEach,
     /// The text that names an instance.
@@ -75,9 +77,10 @@ pub static CHOICES: [[&str; 3]; 3] =
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 pub static DEFAULTS: [&str; 3] = [
     "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
-     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nessential = no\numask = 022\n\
-     log = file",
-    "start-timeout = 5m\nstop-timeout = 10s\nremain = yes\nessential = no\numask = 022\nlog = file",
+     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
+     umask = 022\nlog = file",
+    "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
+     umask = 022\nlog = file",
     "essential = no",
 ];
 
@@ -110,7 +113,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 56] = [
+const TABLE: [Line; 61] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -153,6 +156,10 @@ const TABLE: [Line; 56] = [
         "The name of an instance, made of attributes: `${IFACE}`."),
     key("pass", PROCESS, Value::Pass,
         "Attributes of the condition or event that become environment variables, and expand as `${NAME}` in commands, `env` and paths."),
+    key("only-if", PROCESS, Value::Tests,
+        "Looked at once, when a start is due; if it does not hold, the service is skipped: `path /etc/x` (it is there), `env NAME` or `env NAME=VALUE` (of the environment of pintle), `kernel WORD` or `kernel KEY=VALUE` (of the kernel's command line), `and`, `or`, `not`, parentheses."),
+    key("skip-ok", PROCESS, Value::Switch,
+        "Whether what needs it may be up while it is skipped."),
     key("ready", LONGRUN, Value::Ready,
         "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify)."),
     key("restart", LONGRUN, Value::Choice(1),
@@ -169,6 +176,12 @@ const TABLE: [Line; 56] = [
         "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
     key("stop-timeout", PROCESS, Value::Duration(1),
         "How long it may take to stop; then its process group is killed."),
+    key("retries", ONESHOT, Value::Integer(0, 1000, 1),
+        "How often its command is tried again, in one start, after it failed or took too long."),
+    key("retry-delay", ONESHOT, Value::Duration(0),
+        "The time between a failed attempt and the next."),
+    key("cleanup", PROCESS, Value::Command,
+        "A command that runs after each life and each failed attempt, before the next; it has `stop-timeout`, and whether it fails does not matter."),
     key("remain", ONESHOT, Value::Switch,
         "Whether it counts as up after its command succeeded, or as done."),
     key("essential", ALL, Value::Switch,
@@ -240,7 +253,8 @@ const ALIASES: &str = "\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
-    nofile=limit-nofile";
+    nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
+    post-stop=cleanup";
 
 /// `ALIASES`, word by word.
 fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -276,6 +290,7 @@ impl Value {
                 | Value::Environment
                 | Value::EnvironmentFiles
                 | Value::Directory
+                | Value::Tests
         )
     }
 
@@ -287,6 +302,7 @@ impl Value {
                 | Value::Stop
                 | Value::Reload
                 | Value::Expression(_)
+                | Value::Tests
                 | Value::ForEach
                 | Value::Pass
                 | Value::Environment
@@ -304,6 +320,7 @@ impl Value {
             Value::Reload => "a signal (signal HUP) or a command by its absolute path",
             Value::Relation(_) | Value::Inverse(_) => "names of services, parted by blanks",
             Value::Expression(_) => "conditions or events, as: net-up IFACE=eth* and not maintenance",
+            Value::Tests => "tests, as: path /etc/x and not kernel quiet and env NAME=VALUE",
             Value::ForEach => "one condition, as: net-up IFACE=wl*",
             Value::Instance => "a name made of attributes, as: ${IFACE}",
             Value::Pass => "names of attributes, parted by blanks",

@@ -44,7 +44,7 @@ impl Filler<'_, '_> {
         let mut words = match key.value {
             Value::Text => lexer::text(entry),
             value => {
-                let parentheses = matches!(value, Value::Expression(_) | Value::ForEach);
+                let parentheses = matches!(value, Value::Expression(_) | Value::Tests | Value::ForEach);
                 lexer::words(entry, parentheses, self.sink)?
             }
         };
@@ -111,9 +111,10 @@ impl Filler<'_, '_> {
             Value::Command => self.command(&mut words)?,
             Value::Stop | Value::Reload => given.numbers[0] = self.action(&mut words, end)?,
             Value::Relation(_) | Value::Inverse(_) => self.services(&mut words)?,
-            Value::Expression(_) => words = expression::parse(&words, end, self.sink)?,
+            Value::Expression(_) => words = expression::parse(&words, end, false, self.sink)?,
+            Value::Tests => words = expression::parse(&words, end, true, self.sink)?,
             Value::ForEach => {
-                let found = expression::parse(&words, end, self.sink)?;
+                let found = expression::parse(&words, end, false, self.sink)?;
                 if found.first()?.token != Token::Fact {
                     let mut whole = word.position;
                     if whole.line == end.line {
@@ -371,7 +372,7 @@ const fn is_number(value: Value) -> bool {
 }
 
 /// What stands before the `=`.
-fn variable(word: &Word) -> &str {
+pub fn variable(word: &Word) -> &str {
     word.text.split_once('=').map_or(&word.text, |(name, _)| name)
 }
 

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use crate::board::reports::Exit;
-use crate::database::{Image, exec, node, service};
+use crate::database::{Image, TESTS, exec, node, service};
 use crate::ident::SlotId;
 use crate::status::{Row, View};
 use crate::words::Short;
@@ -165,6 +165,9 @@ impl Expression<'_> {
                         out.write_str(glob)?;
                     }
                 }
+            }
+            node::PATH | node::ENV | node::KERNEL => {
+                write!(out, "{} {}", TESTS[(kind - node::PATH) as usize], image.text(a))?;
             }
             node::UP => write!(out, "up({})", image.name(SlotId(a)))?,
             node::FAILED => write!(out, "failed({})", image.name(SlotId(a)))?,

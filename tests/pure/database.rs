@@ -2,7 +2,7 @@
 //! that no damaged file gets by.
 
 use pintle::database::dump::parts;
-use pintle::database::{Image, ImageError, compile, dump, header, service};
+use pintle::database::{Image, ImageError, VERSION, compile, dump, header, service};
 use pintle::graph::Relation;
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Definition, Position};
@@ -327,9 +327,12 @@ fn a_dump_compiles_to_the_same_bytes() {
         \t#@ not a part\n\tEND\nSTOP\nstop = signal INT 40 TERM\nreload = /bin/kill '-HUP' \"a'b\" '' 'x\\y' =z '#c' <<no '$${A}' $X\n\
         start-on = (a or b) and not (c A='x y' or d B!=[a-z]*\\\\? and not not up(web)) or failed(web) and 'or' A=\n\
         limit-core = 0:unlimited\nlimit-nofile = 5\noom-score-adj = -1000\nnice = -20\numask = 7\nready = notify\n\
-        restart-delay = 1500ms\nrestart-window = 1d\nbefore = web\ngroup = 0\nlog = null\nessential = yes\n";
+        restart-delay = 1500ms\nrestart-window = 1d\nbefore = web\ngroup = 0\nlog = null\nessential = yes\n\
+        only-if = path '/a (b)' and not (env A=x or kernel quiet) or kernel 'a=b c' and env 'and'\nskip-ok = yes\n\
+        cleanup = /bin/rm -f /run/x\n";
     let expanding = "type = oneshot\ncommand = /bin/x ${A} a${A}'b c'$${A}\"${B}\" 'x'\\''y' $A\npass = A B\ndirectory = /srv/${A}\n\
-        remain = no\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n";
+        remain = no\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n\
+        only-if = not path /srv/${A}/x and env N=$${B}\nretries = 3\nretry-delay = 0\n";
     for bytes in [small(), database(&[("odd", awkward), ("web", RUN), ("expanding", expanding)])] {
         let (text, again) = dumped(&bytes);
         let other = Image::open(&again).expect("just made");
@@ -378,8 +381,9 @@ fn errors_name_what_is_wrong() {
     altered[cut - 20] ^= 1;
     assert_eq!(says(&altered), "checksum does not match: altered or damaged");
     let mut newer = bytes.clone();
-    newer[4] = 3;
-    assert_eq!(says(&newer), "made by a newer pintle (format 3, this one reads up to 1)");
+    newer[4] = VERSION as u8 + 1;
+    let versions = format!("(format {}, this one reads up to {VERSION})", VERSION + 1);
+    assert_eq!(says(&newer), format!("made by a newer pintle {versions}"));
     let mut edge = bytes.clone();
     let at = u32::from_le_bytes(bytes[(8 + 6) * 4..(8 + 6) * 4 + 4].try_into().expect("four")) as usize;
     edge[at] ^= 1;

@@ -67,6 +67,23 @@ fn expression() -> impl Strategy<Value = Vec<Word>> {
         1 => lone(Token::Up, "other"),
         1 => lone(Token::Failed, "other"),
     ];
+    joined(leaf.boxed())
+}
+
+/// Tests of `only-if`, in the same way.
+fn tests(expands: bool) -> impl Strategy<Value = Vec<Word>> {
+    let leaf = prop_oneof![
+        path(expands).prop_map(|text| (Token::Path, text)),
+        text(expands).prop_map(|text| (Token::Env, format!("V={text}"))),
+        text(expands).prop_map(|text| (Token::Kernel, format!("k{text}"))),
+        Just((Token::Env, "and".to_string())),
+    ];
+    joined(leaf.prop_map(|(token, text)| vec![word(token, text)]).boxed())
+        .prop_filter("TESTS_MAX", |words| words.len() <= 32)
+}
+
+/// Leaves, joined by `and`, `or` and `not`.
+fn joined(leaf: BoxedStrategy<Vec<Word>>) -> impl Strategy<Value = Vec<Word>> {
     leaf.prop_recursive(6, 40, 2, |inner| {
         let operator = prop_oneof![Just(Token::And), Just(Token::Or)];
         prop_oneof![
@@ -117,6 +134,9 @@ fn definition() -> impl Strategy<Value = Definition> {
             proptest::option::of(expression()),
             0..2u64,
             0..2u64,
+            proptest::option::of(tests(expands)),
+            proptest::option::of(command(expands)),
+            (0..2u64, 1..=1001u64),
         );
         let policy = (
             0..3usize,
@@ -164,9 +184,13 @@ fn definition() -> impl Strategy<Value = Definition> {
             if !user.is_empty() {
                 say_texts(&mut made, "user", vec![user]);
             }
-            let (description, while_on, start_on, stop_on, remain, essential) = rest;
+            let (description, while_on, start_on, stop_on, remain, essential, only_if, cleanup, (skip, attempts)) =
+                rest;
+            say_texts(&mut made, "cleanup", cleanup.unwrap_or_default());
             say_texts(&mut made, "description", vec![description]);
-            for (key, expression) in [("while", while_on), ("start-on", start_on), ("stop-on", stop_on)] {
+            for (key, expression) in
+                [("while", while_on), ("start-on", start_on), ("stop-on", stop_on), ("only-if", only_if)]
+            {
                 if let Some(words) = expression {
                     say(&mut made, key, [0; 2], words);
                 }
@@ -174,6 +198,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             let (ready, restart, descriptor, delay, delay_max, limit, window, timeout) = policy;
             let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
             number("essential", essential);
+            number("skip-ok", skip);
             number("start-timeout", timeout);
             number("stop-timeout", timeout / 3 + 1);
             if longrun {
@@ -185,6 +210,8 @@ fn definition() -> impl Strategy<Value = Definition> {
                 say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor]][ready], Vec::new());
             } else {
                 number("remain", remain);
+                number("retries", attempts);
+                number("retry-delay", delay);
             }
             made.expands = expands;
             made

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::super::places::{EXEC, PLACES, POLICY, Record};
+use super::super::places::{EXEC, PLACES, POLICY, Record, SWITCHES};
 use super::super::verify::header_crc;
 use super::super::{
     EXEC_WORDS, HEADER_WORDS, LEAF_WORDS, MAGIC, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section,
@@ -216,7 +216,8 @@ impl Writer<'_> {
                         record[place] = self.list(list);
                     }
                 }
-                Value::Expression(_) | Value::ForEach => {
+                // No leaf of tests is looked up by its name, so their role is nobody's.
+                Value::Expression(_) | Value::Tests | Value::ForEach => {
                     record[place] = self.expression(slot, (place - service::WHILE) as u32, words);
                 }
                 // What is left of them is in the edges.
@@ -317,13 +318,12 @@ fn new_list() -> Vec<u32> {
 }
 
 fn kind_flags(of: &Service) -> u32 {
-    use service::flags::{ESSENTIAL, EXPANDS, NO_REMAIN, TEMPLATE};
+    use service::flags::{EXPANDS, TEMPLATE};
     let definition = &of.definition;
-    let no_remain = definition.kind == Kind::Oneshot && definition.number("remain") == 0;
     let flag = |holds: bool, flag: u32| if holds { flag } else { 0 };
-    definition.kind as u32
-        | flag(names::is_template(&definition.name), TEMPLATE)
-        | flag(definition.number("essential") != 0, ESSENTIAL)
-        | flag(no_remain, NO_REMAIN)
-        | flag(definition.expands, EXPANDS)
+    let mut flags = definition.kind as u32;
+    for (name, bit, no) in &SWITCHES {
+        flags |= flag(definition.given(name).is_some_and(|given| (given.numbers[0] == 0) == *no), *bit);
+    }
+    flags | flag(names::is_template(&definition.name), TEMPLATE) | flag(definition.expands, EXPANDS)
 }

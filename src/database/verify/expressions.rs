@@ -6,10 +6,12 @@ use crate::database::{leaf, node, service};
 use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
-use crate::limits::EXPRESSION_NODES_MAX;
+use crate::limits::{EXPRESSION_NODES_MAX, TESTS_MAX};
 
 /// The fields of a service that name a root, in the order of `leaf::ROLE` and of the trees in NODES.
-const ROLES: [usize; 4] = [service::WHILE, service::START_ON, service::STOP_ON, service::FOR_EACH];
+/// The last has no leaves that are looked up.
+const ROLES: [usize; 5] = [service::WHILE, service::START_ON, service::STOP_ON, service::FOR_EACH, service::ONLY_IF];
+const TESTS: usize = 4;
 
 /// Trees one behind the other in the order of services and roles, each in preorder, no node outside a tree; and an index of
 /// leaves that has every fact leaf once, in order.
@@ -69,6 +71,12 @@ impl Tree<'_> {
                     depth += 1;
                     NONE
                 }
+                node::PATH | node::ENV | node::KERNEL => {
+                    self.check.word(Rule::Text, a)?;
+                    holds(self.role == TESTS && a != 0 && b == NONE && (latch as usize) < TESTS_MAX)?;
+                    latch
+                }
+                _ if self.role == TESTS => return None,
                 node::FACT => {
                     *facts += 1;
                     self.check.word(Rule::Text, a)?;
