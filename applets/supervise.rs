@@ -30,6 +30,7 @@ fn options(given: &Given) -> Options {
         run: given.value("--run"),
         log_dir: given.value("--log-dir"),
         shutdown_timeout_ms,
+        parallel: given.number("--parallel", 0, u32::MAX.into()) as u32,
         engine_user: given.value("--engine-user"),
         ready,
         bundle: given.words.first().copied().unwrap_or(OsStr::new("default")),

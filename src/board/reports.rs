@@ -44,6 +44,8 @@ pub mod own {
     pub const ORPHANS: usize = OWN + 14;
     /// A checksum of the boot and the pid namespace in which the pids mean something; 0 where that is not known.
     pub const SPACE: usize = OWN + 15;
+    /// How many services may be starting at once; 0 is no limit.
+    pub const PARALLEL: usize = OWN + 16;
 }
 
 /// Words of a row: 128 bytes, two cache lines.

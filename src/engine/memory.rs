@@ -133,6 +133,16 @@ pub mod entry {
     pub const NEXT: usize = 3;
 }
 
+/// Facts about who waits for a place to start.
+pub mod line {
+    /// Words.
+    pub const ROW: usize = 3;
+    /// Who stands behind, plus one.
+    pub const NEXT: usize = 1;
+    /// Who stands before, plus one.
+    pub const BEFORE: usize = 2;
+}
+
 /// Derived words of a slot: six pairs of 16-bit counters, then whole words.
 pub mod derived {
     /// Words.
@@ -222,6 +232,7 @@ pub enum Table {
     Conditions,
     Transactions,
     Entries,
+    Line,
     Log,
     Derived,
     /// For each instance the next of its template plus one.
@@ -234,7 +245,7 @@ pub enum Table {
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 13;
+const TABLES: usize = 14;
 /// Words of a row of each.
 const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
@@ -243,6 +254,7 @@ const ROWS: [u8; TABLES] = [
     condition::ROW as u8,
     transaction::ROW as u8,
     entry::ROW as u8,
+    line::ROW as u8,
     1,
     derived::ROW as u8,
     1,
@@ -273,6 +285,7 @@ impl Layout {
             capacities.conditions,
             capacities.transactions,
             capacities.entries,
+            slots + 1,
             0,
             slots + 1,
             geometry.instances,

@@ -20,6 +20,7 @@ mod expression;
 mod fact;
 mod input;
 mod instance;
+mod line;
 mod memory;
 mod propagate;
 mod publish;
@@ -154,6 +155,9 @@ pub struct Engine<'a> {
     under_way: u32,
     leaving: u32,
     missing: u32,
+    /// How many are `starting`, and may be; 0 is no limit.
+    starting: u32,
+    starts_max: u32,
     /// The bundle that a shutdown switches to, where there is one of that name.
     shutdown_slot: Option<SlotId>,
     /// When a process-less slot may move again.
@@ -191,6 +195,8 @@ impl<'a> Engine<'a> {
             under_way: 0,
             leaving: 0,
             missing: 0,
+            starting: 0,
+            starts_max: 0,
             shutdown_slot: image.find(b"shutdown"),
             deadline: Instant::NEVER,
             now: Instant(0),

@@ -166,8 +166,10 @@ impl Engine<'_> {
                     self.find_dependent(at, true).map_or(Blocker::Nothing, Blocker::DependentStops)
                 } else if has(Counter::Unsettled) {
                     self.find_target(at, false).map_or(Blocker::Nothing, Blocker::Settles)
-                } else {
+                } else if self.place_in_line(at) != 0 {
                     Blocker::StartLimit
+                } else {
+                    Blocker::Nothing
                 }
             }
         }

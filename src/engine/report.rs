@@ -19,14 +19,15 @@ impl Engine<'_> {
         }
         self.cause = Cause::Report(at);
         let mut mine = self.memory.slot(at, slot::ORDER);
-        let mut bits = self.memory.state(at);
+        let known = self.memory.state(at);
+        let mut bits = known;
         if (row.order.0.wrapping_sub(mine) as i32) > 0 {
             // An engine that has lost its memory takes over what its predecessor had ordered.
             mine = row.order.0;
             self.memory.put_slot(at, slot::ORDER, mine);
             let down = matches!(row.state, State::Down | State::Stopping);
             bits = if down { bits & !state::WISH_UP } else { bits | state::WISH_UP };
-            bits = bits & !state::FORGIVEN | state::ORDERED;
+            bits = bits & !(state::FORGIVEN | state::RETRIED) | state::ORDERED;
             self.memory.put_slot(at, slot::ASKED, row.signalled & 0xf_ffff | row.reloaded << 20);
         }
         if row.signalled == self.memory.slot(at, slot::ASKED) & 0xf_ffff {
@@ -38,15 +39,15 @@ impl Engine<'_> {
         }
         let before = bits;
         let was_up = bits & (state::REPORT | state::CURRENT) == State::Up as u32 | state::CURRENT;
-        bits = bits & !(state::REPORT | state::RETRIED) | row.state as u32 | state::CURRENT;
-        // A life of this order has ended: what comes is not the first. One that stops without an order and was not up was not
+        bits = bits & !state::REPORT | row.state as u32 | state::CURRENT;
+        // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an order and was not up was not
         // ready in time, and whether another comes is not known yet.
         let between = match row.state {
             State::Queued | State::Delayed => true,
             State::Stopping => was_up || before & state::RETRIED != 0,
             State::Spawning | State::Starting | State::Up | State::Down | State::Failed | State::Done => false,
         };
-        if row.attempt > 1 || row.attempt == 1 && between {
+        if row.attempt > 1 || row.attempt == 1 && between || row.state == State::Delayed {
             bits |= state::RETRIED;
         }
         (self.exit, self.exit_of) = (row.exit, Some(at));
@@ -57,6 +58,7 @@ impl Engine<'_> {
         }
         let new_life = was_up && row.state == State::Up && self.memory.slot(at, slot::READY) != row.ready as u32;
         self.memory.put_state(at, bits);
+        self.count_start(known, bits);
         self.memory.put_slot(at, slot::BEGAN, row.began as u32);
         if row.state == State::Up {
             self.memory.put_slot(at, slot::READY, row.ready as u32);

@@ -129,6 +129,8 @@ impl Engine<'_> {
         }
         if new & (told::GOAL | told::ACTIVE) == told::GOAL {
             self.memory.insert(Set::Start, at);
+        } else {
+            self.leave_line(at);
         }
         if changed & (told::UNDER_WAY | told::LEAVING | told::MISSING) != 0 {
             let count = |total: &mut u32, bit: u32| {
@@ -299,24 +301,26 @@ impl Engine<'_> {
     }
 
     pub(super) fn try_start(&mut self, at: SlotId) {
-        let bits = self.memory.told(at);
-        if bits & (told::GOAL | told::ACTIVE) != told::GOAL || self.phase(at) != Phase::Waiting {
-            return;
-        }
-        let has = |counter| self.memory.counter(at, counter) > 0;
-        if self.gate(at) != Value::On
-            || has(Counter::Unmet)
-            || has(Counter::Unsettled)
-            || has(Counter::Rivals)
-            || has(Counter::Leaving)
-        {
-            return;
-        }
-        if self.is_bundle(at) {
+        if !self.may_start(at) {
+            self.leave_line(at);
+        } else if self.is_bundle(at) {
             self.move_bundle(at, true);
-        } else {
+        } else if self.has_turn(at) {
             self.give_order(at, true, false);
         }
+    }
+
+    fn may_start(&self, at: SlotId) -> bool {
+        let bits = self.memory.told(at);
+        if bits & (told::GOAL | told::ACTIVE) != told::GOAL || self.phase(at) != Phase::Waiting {
+            return false;
+        }
+        let has = |counter| self.memory.counter(at, counter) > 0;
+        self.gate(at) == Value::On
+            && !has(Counter::Unmet)
+            && !has(Counter::Unsettled)
+            && !has(Counter::Rivals)
+            && !has(Counter::Leaving)
     }
 
     /// A transition without a process: at once, but only one in a step, so that a loop of triggers cannot spin.
@@ -338,7 +342,8 @@ impl Engine<'_> {
     fn give_order(&mut self, at: SlotId, up: bool, restart: bool) {
         let number = Order(self.memory.slot(at, slot::ORDER)).next();
         self.memory.put_slot(at, slot::ORDER, number.0);
-        let mut bits = self.memory.state(at)
+        let before = self.memory.state(at);
+        let mut bits = before
             & !(state::CURRENT
                 | state::RETRIED
                 | state::WISH_UP
@@ -353,6 +358,7 @@ impl Engine<'_> {
             bits |= state::RESTART;
         }
         self.memory.put_state(at, bits);
+        self.count_start(before, bits);
         if up {
             if !restart {
                 self.clear_latches_of_start(at);

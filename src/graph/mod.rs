@@ -46,7 +46,7 @@
 //! *A limit on parallel starts* (`pintle supervise --parallel N`) bounds how many are `starting`. What may start then asks
 //! for a place. Where there is none it waits in a line, first come first served, and is under way all the while; it loses its
 //! turn with whatever lets it start: its goal, its `while`, what it needs. A place is free again when the first life is up or
-//! has ended, or has to go down: a stop frees it at once. Restarts in place, stops and bundles take no place.
+//! has ended, or is ordered to stop. Restarts in place, stops and bundles take no place.
 //!
 //! *Overlap* says what a trigger that fires while a oneshot with `remain = no` runs does: `skip` nothing, `restart` ends the
 //! run and begins another, `queue` (the default) lets another run follow this one, however this one ends. One run is queued at

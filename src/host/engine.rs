@@ -108,9 +108,11 @@ impl Host {
 
         let capacities = Capacities::of(&image);
         let state = shared(&state_fd, pintle::engine::words_needed(&image, geometry, capacities));
-        let Some(engine) = open_engine(image, geometry, capacities, state) else {
+        let Some(mut engine) = open_engine(image, geometry, capacities, state) else {
             refuse_call("the engine cannot use its state", Errno::INVAL);
         };
+
+        engine.limit_starts(words::load(reports.words(), reports::own::PARALLEL));
 
         let poll = Poll::new().or_refuse(WAIT);
         poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).or_refuse(WAIT);

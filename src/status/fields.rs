@@ -67,6 +67,7 @@ impl Saying<'_> {
             b'K' => write_exit_kind(out, report.exit),
             b'r' if kind != Kind::Longrun => return Done(false),
             b'r' | b'R' => return Number(report.restarts.into()),
+            b'N' => return Number(shared::load(view.reports.words(), reports::own::PARALLEL).into()),
             b'y' => return Number(report.life.0.into()),
             // Deaths: where they are counted; where they were too many.
             b'd' if kind != Kind::Longrun || limit == 0 => return Done(false),
@@ -120,6 +121,7 @@ impl Saying<'_> {
             b'e' if !view.engine_alive => return Done(false),
             b'E' => return flag(view.engine_alive),
             b'k' => return number(said, published::own::ALLOCATIONS),
+            b'L' => return Count(shared::load(own, reports::own::PARALLEL)),
             b'N' => return Done(shared::load(own, reports::own::ONE_UID) == 1),
             b'O' => return flag(shared::load(own, reports::own::ONE_UID) == 1),
             _ => {
@@ -186,7 +188,7 @@ impl Saying<'_> {
 }
 
 /// Numbers in the header of the reports: of the supervisor and of the engine.
-const NUMBERS: [(u8, usize); 8] = [
+const NUMBERS: [(u8, usize); 9] = [
     (b'v', reports::own::SUPERVISOR_PID),
     (b'p', reports::own::SUPERVISOR_PID),
     (b'r', reports::own::RECOVERIES),
@@ -195,6 +197,7 @@ const NUMBERS: [(u8, usize); 8] = [
     (b'e', reports::own::ENGINE_PID),
     (b'q', reports::own::ENGINE_PID),
     (b'l', reports::own::ENGINE_LIVES),
+    (b'P', reports::own::PARALLEL),
 ];
 
 /// Words that need no escapes, as elements of an array.

@@ -32,7 +32,7 @@ const SERVICE_JSON: &str = "{\
 /// The machine at a glance.
 const MACHINE: &str = "\
     boot        <$0no bundle was booted><$1: under way for $A><$2: $G, $a after start, at $c>$d\n\
-    services    $n$s$f\n\
+    services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running; this is what it reported last>; $r recoveries, \
     $m allocations after start\n\
     engine      <process $e|not running; services run on>; $l so far, $k allocations after start\n\
@@ -43,7 +43,7 @@ const MACHINE_JSON: &str = "{\
     \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
-    \"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
+    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
 
 /// What a template is about.
 #[derive(Clone, Copy)]

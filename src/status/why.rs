@@ -40,6 +40,7 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
         Phase::Failed | Phase::Skipped | Phase::Done => None,
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match blocking(row) {
             Some(slot) => Some(slot),
+            None if row.blocker == Blocker::StartLimit => starting(view),
             None if row.blocker == Blocker::Marked && row.holds.0 & Holds::MARK_CONFLICT != 0 => conflicting(view, row),
             None if view.kind(row.definition) == Kind::Bundle => member_in_the_way(view, row),
             None => None,
@@ -55,6 +56,12 @@ fn blocking(row: &Row<'_>) -> Option<SlotId> {
         }
         Blocker::Nothing | Blocker::WhileOff | Blocker::Marked | Blocker::StartLimit | Blocker::Ordered => None,
     }
+}
+
+/// One of those that have a place to start.
+fn starting(view: &View<'_>) -> Option<SlotId> {
+    let mut rows = view.rows(false);
+    rows.find(|row| row.phase == Phase::Starting).map(|row| row.slot)
 }
 
 /// The conflicting service that is wished up.
@@ -94,7 +101,7 @@ fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
             Blocker::Settles(_) => "waits until $o is no longer under way",
             Blocker::Conflict(_) => "waits until $o, with which it conflicts, is down",
             Blocker::DependentStops(_) => "stops after $o, which needs it",
-            Blocker::StartLimit => "waits for its turn: as many services start as may at once",
+            Blocker::StartLimit => "waits for one of $N start slots",
             Blocker::WhileOff => "waits for its while: $v",
             Blocker::Marked => MARKED,
             Blocker::Ordered | Blocker::Nothing => under_way(view, row),

@@ -8,5 +8,6 @@ mod explore;
 mod fine_print;
 mod grid;
 mod instances;
+mod limits;
 mod relations;
 mod transactions;

@@ -45,6 +45,8 @@ pub struct Options {
     pub log_dir: Option<&'static OsStr>,
     /// The bound of a shutdown.
     pub shutdown_timeout_ms: u32,
+    /// How many services may be starting at once; 0 is no limit.
+    pub parallel: u32,
     /// As whom the engine runs; none: as whoever runs this.
     pub engine_user: Option<&'static OsStr>,
     /// A newline goes here once commands can be given.
@@ -100,6 +102,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
 
     let engine_account = options.engine_user.map(|name| engine_account(name.as_bytes()));
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
+    words::store(reports.words(), reports::own::PARALLEL, options.parallel);
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
 
     let address = place.control().1.or_refuse("the run directory's path is too long for a socket");

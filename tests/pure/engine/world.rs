@@ -98,6 +98,8 @@ pub struct World {
     pub unseen: BTreeMap<u32, OrderRow>,
     /// Transactions that ended.
     pub ended: Vec<u32>,
+    /// The limit on parallel starts.
+    pub parallel: u32,
 }
 
 impl World {
@@ -124,8 +126,17 @@ impl World {
             log: Vec::new(),
             unseen: BTreeMap::new(),
             ended: Vec::new(),
+            parallel: 0,
         };
         world.look();
+        world
+    }
+
+    /// With a limit on parallel starts.
+    pub fn limited(text: &str, parallel: u32) -> World {
+        let mut world = World::new(text);
+        world.parallel = parallel;
+        world.engine.limit_starts(parallel);
         world
     }
 
@@ -348,6 +359,7 @@ impl World {
             slots().map(|at| (self.engine.told_bits(at), self.engine.order(at), self.engine.published(at))).collect();
         self.engine =
             Engine::open(self.image, self.geometry, self.capacities, self.memory).expect("the memory is its own");
+        self.engine.limit_starts(self.parallel);
         let after: Vec<_> =
             slots().map(|at| (self.engine.told_bits(at), self.engine.order(at), self.engine.published(at))).collect();
         assert_eq!(before, after, "an engine that takes over thinks as its predecessor did");

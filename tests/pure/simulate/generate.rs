@@ -47,7 +47,7 @@ pub fn generate(seed: u64) -> Plan {
     let mut plan = Plan {
         seed,
         faults: Vec::new(),
-        capacities: [3 + random.below(10) as u32, 2 + random.below(12) as u32, 0, 1 + random.below(6) as u32],
+        capacities: [3 + random.below(10) as u32, 2 + random.below(12) as u32, 0, 1 + random.below(6) as u32, 0],
         services: Vec::new(),
         actions: Vec::new(),
     };
@@ -58,6 +58,10 @@ pub fn generate(seed: u64) -> Plan {
     let conflicts = take_out_what_does_not_compile(&mut plan);
     debug_assert!(conflicts);
     storm(&mut plan, &mut random);
+    // Last, so that a seed's world is the same but for this.
+    if random.chance(30) {
+        plan.capacities[4] = 1 + random.below(4) as u32;
+    }
     plan
 }
 

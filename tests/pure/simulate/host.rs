@@ -41,6 +41,8 @@ pub struct Host<'a> {
     pub image: Image<'a>,
     pub geometry: Geometry,
     pub capacities: Capacities,
+    /// The limit on parallel starts.
+    pub parallel: u32,
     pub memory: &'a [AtomicU32],
     pub engine: Option<Engine<'a>>,
     pub orders: Orders<'a>,
@@ -78,6 +80,7 @@ impl<'a> Host<'a> {
             image,
             geometry,
             capacities,
+            parallel: 0,
             memory,
             engine: None,
             orders,
@@ -157,10 +160,11 @@ impl<'a> Host<'a> {
         match self.at {
             At::Dead => {}
             At::Opening(0) if self.engine.is_none() => {
-                let Some(engine) = Engine::open(self.image, self.geometry, self.capacities, self.memory) else {
+                let Some(mut engine) = Engine::open(self.image, self.geometry, self.capacities, self.memory) else {
                     return Err(Broken("6: the engine does not know its own memory".to_string()));
                 };
                 trace.say(now, || "engine: opened".to_string());
+                engine.limit_starts(self.parallel);
                 judge.after_opening(&engine)?;
                 self.engine = Some(engine);
                 self.orders.format();

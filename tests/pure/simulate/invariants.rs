@@ -45,6 +45,8 @@ pub struct Judge<'a> {
     /// Conditions that are on, words sorted, with their lease.
     pub facts: BTreeSet<(String, u32)>,
     pub expected: Option<Expected>,
+    /// The limit on parallel starts; 0 is none.
+    pub parallel: usize,
     steps: u64,
     opened: bool,
     /// Transactions that are not decided yet.
@@ -72,6 +74,7 @@ impl<'a> Judge<'a> {
             marks: BTreeSet::new(),
             facts: BTreeSet::new(),
             expected: None,
+            parallel: 0,
             steps: 0,
             opened: false,
             open: BTreeMap::new(),
@@ -502,8 +505,14 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Whatever may start now is requested now: a plain part of it, where nothing near is under way.
+    /// Whatever may start now is requested now, as far as a limit lets it: a plain part of it, where nothing near is under
+    /// way.
     fn check_parallel(&self, engine: &Engine<'_>) -> Result<(), Broken> {
+        let starting = self.slots().filter(|at| engine.published(*at).phase == Phase::Starting).count();
+        if self.parallel != 0 && starting >= self.parallel {
+            let more = starting > self.parallel;
+            return if more { Err(Broken(format!("5: {starting} start, and {} may", self.parallel))) } else { Ok(()) };
+        }
         for at in self.slots() {
             if !self.lives(engine, at) || self.is_bundle(engine, at) {
                 continue;

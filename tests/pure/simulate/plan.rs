@@ -3,7 +3,7 @@
 //! ```text
 //! seed 7
 //! faults die hang kill
-//! capacities 8 8 32 3
+//! capacities 8 8 32 3 0
 //! service a: type = oneshot; needs = b
 //! +120 start a
 //! ```
@@ -42,8 +42,8 @@ pub struct Plan {
     /// Of the programs' behaviour and of the schedule.
     pub seed: u64,
     pub faults: Vec<String>,
-    /// Conditions, transactions, entries, instances.
-    pub capacities: [u32; 4],
+    /// Conditions, transactions, entries, instances; how many may start at once, 0 for all.
+    pub capacities: [u32; 5],
     pub services: Vec<Service>,
     pub actions: Vec<Action>,
 }
@@ -88,8 +88,13 @@ impl Plan {
 
     /// The plan of a text; for those that tests hold.
     pub fn parse(text: &str) -> Plan {
-        let mut plan =
-            Plan { seed: 0, faults: Vec::new(), capacities: [8, 8, 64, 3], services: Vec::new(), actions: Vec::new() };
+        let mut plan = Plan {
+            seed: 0,
+            faults: Vec::new(),
+            capacities: [8, 8, 64, 3, 0],
+            services: Vec::new(),
+            actions: Vec::new(),
+        };
         let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -160,10 +165,10 @@ impl Service {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [conditions, transactions, entries, instances] = self.capacities;
+        let [conditions, transactions, entries, instances, parallel] = self.capacities;
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "faults {}", self.faults.join(" "))?;
-        writeln!(f, "capacities {conditions} {transactions} {entries} {instances}")?;
+        writeln!(f, "capacities {conditions} {transactions} {entries} {instances} {parallel}")?;
         for service in &self.services {
             let keys: Vec<String> =
                 service.keys.iter().map(|(key, words)| format!("{key} = {}", words.join(" "))).collect();

@@ -164,9 +164,10 @@ fn check_conditions(host: &Host<'_>, judge: &Judge<'_>) -> Result<(), Broken> {
 fn check_successor(host: &mut Host<'_>, judge: &Judge<'_>) -> Result<(), Broken> {
     let Some(engine) = host.engine.take() else { return Ok(()) };
     let before = judge.picture(&engine);
-    let Some(next) = pintle::engine::Engine::open(host.image, host.geometry, host.capacities, host.memory) else {
+    let Some(mut next) = pintle::engine::Engine::open(host.image, host.geometry, host.capacities, host.memory) else {
         return Err(Broken("6: the engine does not know its own memory".to_string()));
     };
+    next.limit_starts(host.parallel);
     for (at, (before, after)) in before.into_iter().zip(judge.picture(&next)).enumerate() {
         // Of several that it waits for, any may be named.
         let mut named = before;

@@ -132,7 +132,7 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Result<Sta
         geometry.instances = plan.capacities[3];
         geometry.texts = geometry.instances + passing;
     }
-    let [conditions, transactions, entries, _] = plan.capacities;
+    let [conditions, transactions, entries, _, parallel] = plan.capacities;
     let capacities = Capacities { conditions, transactions, entries };
     let memory = zeros(words_needed(&engine_image, geometry, capacities));
     let (order_words, report_words) = (zeros(orders::words(&geometry)), zeros(reports::words(&geometry)));
@@ -157,6 +157,7 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Result<Sta
     };
     world.supervisor.mutant = mutant;
     world.engine.mutant = mutant;
+    (world.engine.parallel, world.judge.parallel) = (parallel, parallel as usize);
     world.engine.tears = if plan.has("torn") { 4 } else { 0 };
     world.engine.rereads = plan.has("spurious");
     let result = world.life();
