@@ -23,9 +23,10 @@ const fn is_name_byte(byte: u8) -> bool {
 }
 
 fn check(text: &str, bytes_max: usize) -> Result<(), NameFault> {
-    match text.chars().find(|&c| !c.is_ascii() || !is_name_byte(c as u8)) {
+    // Before the first that may not be there all are ASCII, so that it begins a character.
+    match text.bytes().position(|byte| !is_name_byte(byte)) {
         _ if text.is_empty() => Err(NameFault::Empty),
-        Some(character) => Err(NameFault::Character(character)),
+        Some(at) => Err(NameFault::Character(text[at..].chars().next().unwrap_or_default())),
         None if text.len() > bytes_max => Err(NameFault::TooLong),
         None => Ok(()),
     }

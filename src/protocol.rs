@@ -159,13 +159,14 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     if text.bytes().any(|byte| (byte < b' ' && byte != 0) || byte == 0x7f) {
         return Err(bad(NOT_TEXT));
     }
-    let (mut verb, mut words) = text.split_once('\0').ok_or(bad(EMPTY))?;
+    let (mut verb, mut words) = cut_first(text).ok_or(bad(EMPTY))?;
     let waits = verb == "wait";
     if waits {
-        (verb, words) = words.split_once('\0').ok_or(bad(NOTHING_NAMED))?;
+        (verb, words) = cut_first(words).ok_or(bad(NOTHING_NAMED))?;
     }
-    let known = Verb::NAMES.split(' ').zip(Verb::ALL).find(|(name, _)| *name == verb);
-    let (_, verb) = known.ok_or(Bad(NO_VERB, verb))?;
+    let mut names = Verb::NAMES.as_bytes().split(|byte| *byte == b' ');
+    let known = names.position(|name| name == verb.as_bytes()).and_then(|at| Verb::ALL.get(at).copied());
+    let verb = known.ok_or(Bad(NO_VERB, verb))?;
     let behind = count - 1 - usize::from(waits);
     let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow);
     let wrong = match verb {
@@ -188,6 +189,12 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
         return Err(bad(NOTHING_TO_WAIT_FOR));
     }
     Ok(request)
+}
+
+/// The first word and what is behind its NUL.
+fn cut_first(words: &str) -> Option<(&str, &str)> {
+    let end = words.bytes().position(|byte| byte == 0)?;
+    Some((words.get(..end)?, words.get(end + 1..)?))
 }
 
 /// One line that the engine sends, as a client reads it.

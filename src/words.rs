@@ -100,24 +100,32 @@ pub fn scan(
 /// ```
 pub fn split(line: &[u8], room: &mut [u8]) -> Result<(usize, usize), Fault> {
     let (mut at, mut length, mut count) = (0, 0, 0);
-    let mut put = |byte| {
-        if let Some(place) = room.get_mut(length) {
-            *place = byte;
-        }
-        length += 1;
-    };
-    loop {
-        while line.get(at).is_some_and(|&byte| is_blank(byte)) {
+    while let Some(&byte) = line.get(at) {
+        if is_blank(byte) {
             at += 1;
+            continue;
         }
-        if at == line.len() {
-            break;
+        // Most words are plain.
+        while let (Some(&byte), Some(place)) = (line.get(at).filter(|byte| is_plain(**byte)), room.get_mut(length)) {
+            *place = byte;
+            (at, length) = (at + 1, length + 1);
         }
+        let mut put = |byte| {
+            if let Some(place) = room.get_mut(length) {
+                *place = byte;
+            }
+            length += 1;
+        };
         at = scan(line, at, &[], &mut |byte, _| put(byte.max(1))).map_err(|(fault, _)| fault)?;
         put(0);
         count += 1;
     }
     if length > room.len() { Err(Fault::TooLong) } else { Ok((length, count)) }
+}
+
+/// True for the bytes that stand for themselves everywhere and may be in a word as it is read.
+const fn is_plain(byte: u8) -> bool {
+    !matches!(byte, 0 | b' ' | b'\t' | b'\'' | b'"' | b'\\')
 }
 
 /// Writes `text` so that reading it as a word gives `text` again: as it is if nothing in it needs quotes, else in single

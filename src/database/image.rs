@@ -1,6 +1,7 @@
 //! The checked view of a database's bytes. `open` checks everything once; accessors are total: what is out of range reads
 //! as 0 or as empty, so that no reader, process 1 among them, can fail on one.
 
+use core::cmp::Ordering;
 use core::ffi::CStr;
 
 use super::{
@@ -73,7 +74,8 @@ impl<'a> Image<'a> {
         if index >= self.lengths[section as usize] as usize / 4 {
             return 0;
         }
-        word_at(self.bytes, self.offsets[section as usize] as usize / 4 + index)
+        let at = self.offsets[section as usize] as usize + index * 4;
+        self.bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |four| u32::from_le_bytes(*four))
     }
 
     /// Field of a service's record (`service::*`).
@@ -120,8 +122,16 @@ impl<'a> Image<'a> {
 
     /// The leaves that name this fact.
     pub fn leaves_named(&self, name: &[u8]) -> core::ops::Range<u32> {
-        let first = search(self.leaves(), &|at| self.bytes_of(self.leaf(at, super::leaf::NAME)) < name);
-        let last = search(self.leaves(), &|at| self.bytes_of(self.leaf(at, super::leaf::NAME)) <= name);
+        let (leaves, strings) = (self.section(Section::Leaves), self.section(Section::Strings));
+        let compare = |at: u32| {
+            let offset = word_at(leaves, at as usize * LEAF_WORDS + super::leaf::NAME);
+            order_of(strings.get(offset as usize..).unwrap_or_default(), name)
+        };
+        let first = partition(self.leaves(), |at| compare(at).is_lt());
+        let mut last = first;
+        while last < self.leaves() && compare(last).is_eq() {
+            last += 1;
+        }
         first..last
     }
 
@@ -285,6 +295,18 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
 #[inline(never)]
 pub(super) fn search(count: u32, before: &dyn Fn(u32) -> bool) -> u32 {
     partition(count, before)
+}
+
+/// The order of the string that these bytes begin with and of a text without NUL: found where they differ, without a look
+/// for the string's end.
+fn order_of(string: &[u8], text: &[u8]) -> Ordering {
+    for (at, byte) in text.iter().enumerate() {
+        let order = string.get(at).unwrap_or(&0).cmp(byte);
+        if order.is_ne() {
+            return order;
+        }
+    }
+    string.get(text.len()).unwrap_or(&0).cmp(&0)
 }
 
 /// Word `index` of these bytes; 0 behind their end.

@@ -558,22 +558,30 @@ impl<'a> Memory<'a> {
         text
     }
 
-    /// Copies bytes out of words, little-endian.
+    /// Copies bytes out of words, little-endian: as many as whole words have.
     pub fn read_bytes(&self, at: usize, to: &mut [u8]) {
-        for (word, chunk) in to.chunks_mut(4).enumerate() {
-            let bytes = self.get(at + word).to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        let words = self.words.get(at..).unwrap_or_default();
+        for (four, word) in to.as_chunks_mut().0.iter_mut().zip(words) {
+            *four = word.load(Ordering::Relaxed).to_le_bytes();
         }
     }
 
     /// Puts bytes into words of a row of facts from `field` on, zeros behind them up to `words` words.
     pub fn put_bytes(&self, table: Table, index: u32, field: usize, words: usize, from: &[u8]) {
-        for word in 0..words {
-            let mut bytes = [0; 4];
-            for (at, byte) in bytes.iter_mut().enumerate() {
-                *byte = from.get(word * 4 + at).copied().unwrap_or(0);
+        let row = self.row(table, index);
+        let mut left = from;
+        for at in row + field..row + field + words {
+            let value = match left.split_first_chunk() {
+                Some((four, rest)) => {
+                    left = rest;
+                    u32::from_le_bytes(*four)
+                }
+                None => core::mem::take(&mut left).iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
+            };
+            if self.get(at) != value {
+                self.log(row, usize::from(ROWS[table as usize]));
+                self.set(at, value);
             }
-            self.put(table, index, field + word, u32::from_le_bytes(bytes));
         }
     }
 
@@ -620,6 +628,11 @@ impl<'a> Memory<'a> {
 
     pub fn contains(&self, set: Set, slot: SlotId) -> bool {
         self.bits(set).contains(slot.0)
+    }
+
+    /// Whether any of these sets has a member.
+    pub fn has_any(&self, sets: u32) -> bool {
+        self.filled().is_some_and(|filled| filled.load(Ordering::Relaxed) & sets != 0)
     }
 
     /// Takes the lowest out of the first of these sets that has any: the set's number, and the slot.

@@ -33,6 +33,11 @@ impl Engine<'_> {
         })
     }
 
+    /// Whether there are such slots, or transactions whose end is not taken yet.
+    pub fn has_moved(&self) -> bool {
+        self.memory.has_any(Set::DIRTY) || !self.memory.ended().is_empty()
+    }
+
     /// The next condition row that is to be written.
     pub fn take_condition(&mut self) -> Option<(u32, ConditionRow)> {
         let index = self.memory.dirty_conditions().pop()?;

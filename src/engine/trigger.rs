@@ -2,6 +2,8 @@
 //!
 //! For one fact, in this order: latches, `while` and `for-each`, `stop-on`, `start-on`; goals come after all of them.
 
+use core::ops::Range;
+
 use super::expression::{Role, Value};
 use super::fact::{self, Fact};
 use super::memory::{Set, Table, condition, machine, slot, text};
@@ -44,8 +46,9 @@ impl Engine<'_> {
             }
         }
         let index = free.ok_or(Refusal::ConditionsFull)?;
+        let leaves = self.leaves(&fact);
         if !was_on {
-            self.check_room(&fact)?;
+            self.check_room(&fact, leaves.clone())?;
         }
         let generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
         self.memory.put_machine(machine::GENERATION, generation);
@@ -64,7 +67,7 @@ impl Engine<'_> {
         self.conditions_used = self.conditions_used.max(index + 1);
         self.memory.dirty_conditions().insert(index);
         if !was_on {
-            self.take_news(&fact, News::On);
+            self.take_news(&fact, leaves, News::On);
         }
         Ok(())
     }
@@ -79,7 +82,7 @@ impl Engine<'_> {
             }
         }
         if was_on {
-            self.take_news(&fact, News::Off);
+            self.take_news(&fact, self.leaves(&fact), News::Off);
         }
         Ok(())
     }
@@ -106,16 +109,26 @@ impl Engine<'_> {
             let still_on = (0..self.conditions_used)
                 .any(|at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact));
             if !still_on {
-                self.take_news(&fact, News::Off);
+                self.take_news(&fact, self.leaves(&fact), News::Off);
             }
         }
     }
 
     pub(super) fn event(&mut self, text: &[u8]) -> Result<(), Refusal> {
         let fact = Fact::parse(text)?;
-        self.check_room(&fact)?;
-        self.take_news(&fact, News::Event);
+        self.happen(&fact)
+    }
+
+    fn happen(&mut self, fact: &Fact) -> Result<(), Refusal> {
+        let leaves = self.leaves(fact);
+        self.check_room(fact, leaves.clone())?;
+        self.take_news(fact, leaves, News::Event);
         Ok(())
+    }
+
+    /// The leaves that name a fact.
+    fn leaves(&self, fact: &Fact) -> Range<u32> {
+        self.image.leaves_named(fact::name(fact.text()))
     }
 
     fn clear_condition(&mut self, index: u32) {
@@ -134,9 +147,9 @@ impl Engine<'_> {
     }
 
     /// Refuses a fact that would make more instances than there is room for, before anything has changed.
-    fn check_room(&self, fact: &Fact) -> Result<(), Refusal> {
+    fn check_room(&self, fact: &Fact, leaves: Range<u32>) -> Result<(), Refusal> {
         let mut wanted = 0;
-        for index in self.image.leaves_named(fact::name(fact.text())) {
+        for index in leaves {
             let (service, role, node) = self.leaf_record(index);
             if !matches!(role, Role::ForEach | Role::StartOn) || !self.is_template(service) {
                 continue;
@@ -152,9 +165,9 @@ impl Engine<'_> {
     }
 
     /// A fact that has changed or happened, wholly applied but for goals.
-    fn take_news(&mut self, fact: &Fact, news: News) {
+    fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
         for turn in [None, Some(Role::StopOn), Some(Role::StartOn)] {
-            for index in self.image.leaves_named(fact::name(fact.text())) {
+            for index in leaves.clone() {
                 let (service, role, node) = self.leaf_record(index);
                 match (turn, role) {
                     (None, Role::While) if news != News::Event => self.look_at_gates(service, node, fact),
@@ -410,9 +423,8 @@ impl Engine<'_> {
                     Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
                 }
             }
-            if self.check_room(&fact).is_ok() {
-                self.take_news(&fact, News::Event);
-            }
+            // What it would make and there is no room for is not made.
+            let _ = self.happen(&fact);
         }
     }
 
@@ -428,7 +440,8 @@ impl Engine<'_> {
 
     /// An event of the machine itself: `boot`, `shutdown`.
     pub(super) fn own_event(&mut self, name: &[u8]) {
-        self.take_news(&Fact::named(name), News::Event);
+        let fact = Fact::named(name);
+        self.take_news(&fact, self.leaves(&fact), News::Event);
     }
 }
 

@@ -20,6 +20,7 @@ const OUTPUT_BYTES: usize = 4096;
 pub const ANSWER_BYTES_MAX: usize = 512;
 /// A reader that takes nothing for this long is dropped.
 const STALLED_MS: u32 = 10_000;
+const _: () = assert!(CLIENTS_MAX == 64, "a bit for each place in one word");
 /// First token of the connections in epoll; the others are below.
 pub const TOKENS: u64 = 16;
 
@@ -59,8 +60,8 @@ struct Client {
     talk: Talk,
     /// Whether it holds conditions by its life.
     leases: bool,
-    /// Bytes in its input buffer.
-    input: usize,
+    /// Where what it has sent and nobody has taken begins and ends in its buffer.
+    input: (usize, usize),
     /// Where its output begins and ends in its buffer.
     output: (usize, usize),
     /// The end of its input has been read.
@@ -108,7 +109,7 @@ pub struct Clients {
     /// Places that wait or follow.
     watching: usize,
     /// The place that is looked at first next time.
-    turn: usize,
+    turn: u32,
 }
 
 /// A line that is put together to be sent; what does not fit is cut.
@@ -121,6 +122,19 @@ impl Answer {
     /// An empty one.
     pub const fn new() -> Answer {
         Answer { bytes: [0; ANSWER_BYTES_MAX], length: 0 }
+    }
+
+    /// `ok NUMBER`: what most answers are.
+    pub fn accept(&mut self, number: u32) {
+        let _ = self.write_str("ok ");
+        let mut digits = [0; 10];
+        let (mut first, mut left) = (digits.len(), number);
+        while left > 0 || first == digits.len() {
+            first -= 1;
+            digits[first] = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        let _ = self.write_str(core::str::from_utf8(&digits[first..]).unwrap_or_default());
     }
 
     fn line(&mut self) -> &[u8] {
@@ -228,7 +242,7 @@ impl Clients {
             trusted,
             talk: Talk::Idle,
             leases: false,
-            input: 0,
+            input: (0, 0),
             output: (0, 0),
             ended: false,
             deaf: false,
@@ -262,7 +276,11 @@ impl Clients {
     fn read(&mut self, at: usize) -> bool {
         let Some(Some(client)) = self.places.get_mut(at) else { return true };
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        let Some(room) = self.buffers.get_mut(start + client.input..start + LINE_BYTES_MAX) else { return false };
+        let Some(buffer) = self.buffers.get_mut(start..start + LINE_BYTES_MAX) else { return false };
+        // What is left of earlier lines is short, unless its client does not read the answers.
+        buffer.copy_within(client.input.0..client.input.1, 0);
+        client.input = (0, client.input.1 - client.input.0);
+        let Some(room) = buffer.get_mut(client.input.1..) else { return false };
         if room.is_empty() || client.ended {
             return true;
         }
@@ -273,36 +291,34 @@ impl Clients {
                 true
             }
             Ok(Some(count)) => {
-                client.input += count;
+                client.input.1 += count;
                 true
             }
             Err(_) => false,
         }
     }
 
-    /// Moves the next line of a place, without its newline, into `line`, and gives its length. `None`: there is no whole
-    /// line, the one before is not done yet, or its answer would have no room.
-    pub fn next_line(&mut self, at: usize, line: &mut [u8; LINE_BYTES_MAX]) -> Option<usize> {
+    /// Takes the next line of a place, without its newline. `None`: there is no whole line, the one before is not done yet, or
+    /// its answer would have no room.
+    pub fn next_line(&mut self, at: usize) -> Option<&[u8]> {
         let Some(Some(client)) = self.places.get_mut(at) else { return None };
         if !client.may_ask() {
             return None;
         }
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        let input = self.buffers.get_mut(start..start + client.input)?;
+        let input = self.buffers.get(start + client.input.0..start + client.input.1)?;
         let length = input.iter().position(|byte| *byte == b'\n')?;
-        line.get_mut(..length)?.copy_from_slice(input.get(..length)?);
-        input.copy_within(length + 1.., 0);
-        client.input -= length + 1;
+        client.input.0 += length + 1;
         self.requests += 1;
         client.used = self.requests;
-        Some(length)
+        input.get(..length)
     }
 
     /// Whether nothing more can come of this connection, or it has broken the rules.
     pub fn is_over(&self, at: usize, now: Instant) -> bool {
         let Some(Some(client)) = self.places.get(at) else { return false };
         let has_line = self.input(at).contains(&b'\n');
-        let flood = client.input == LINE_BYTES_MAX && !has_line;
+        let flood = client.input.1 - client.input.0 == LINE_BYTES_MAX && !has_line;
         let answered = client.is_idle() && client.output.0 == client.output.1;
         let finished = client.ended && !has_line && (answered || client.deaf);
         flood || finished || now >= client.stalled.plus_ms(STALLED_MS)
@@ -312,7 +328,7 @@ impl Clients {
     fn input(&self, at: usize) -> &[u8] {
         let Some(Some(client)) = self.places.get(at) else { return &[] };
         let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        self.buffers.get(start..start + client.input).unwrap_or_default()
+        self.buffers.get(start + client.input.0..start + client.input.1).unwrap_or_default()
     }
 
     /// Whether a place has a line that can be taken now.
@@ -325,11 +341,23 @@ impl Clients {
         !self.is_empty() && (0..CLIENTS_MAX).any(|at| self.has_line(at))
     }
 
-    /// The order in which places are asked this time: it begins one further each time.
-    pub fn order(&mut self) -> impl Iterator<Item = usize> + use<> {
-        self.turn = (self.turn + 1) % CLIENTS_MAX;
-        let first = self.turn;
-        (0..CLIENTS_MAX).map(move |at| (first + at) % CLIENTS_MAX)
+    /// The places that have sent something, a bit each.
+    pub fn asking(&self) -> u64 {
+        let mut asking = 0;
+        for (at, client) in self.places.iter().enumerate() {
+            let has_input = client.as_ref().is_some_and(|client| client.input.0 < client.input.1);
+            asking |= u64::from(has_input) << at;
+        }
+        asking
+    }
+
+    /// The place among these whose turn it is: each time behind the one before.
+    pub fn next_of(&mut self, places: u64) -> Option<usize> {
+        let behind = places & (u64::MAX << self.turn);
+        let next = if behind != 0 { behind } else { places };
+        let at = next.trailing_zeros();
+        self.turn = (at + 1) % CLIENTS_MAX as u32;
+        (next != 0).then_some(at as usize)
     }
 
     /// Who is in a place, and whether everything may be asked by it.
@@ -400,7 +428,7 @@ impl Clients {
         for (at, client) in self.places.iter_mut().enumerate() {
             let Some(client) = client else { continue };
             let interest = Interest {
-                read: !client.ended && client.input < LINE_BYTES_MAX,
+                read: !client.ended && client.input.1 - client.input.0 < LINE_BYTES_MAX,
                 write: client.output.0 < client.output.1,
                 edge: false,
             };

@@ -7,40 +7,57 @@ use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::nearest::Nearest;
-use pintle::protocol::{self, Request, Verb as Asked, WORDS_MAX};
+use pintle::protocol::{self, Bad, Request, Verb as Asked, WORDS_MAX};
 use pintle::status::View;
 use pintle::time::Instant;
 
 use super::super::clients::{Answer, Talk};
 use super::{Host, lease};
+use crate::sys::clock;
+
+/// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual ones.
+const REQUESTS_A_TURN: usize = 256;
 
 impl Host {
-    /// One request of each connection that has one.
+    /// Requests, one of each connection in turn, as long as any has one, but not for ever.
     pub(super) fn take_requests(&mut self, now: Instant) {
         if self.clients.is_empty() {
             return;
         }
-        for at in self.clients.order() {
-            if self.clients.has_line(at) {
-                self.take_request_of(at, now);
+        let asking = self.clients.asking();
+        if asking != 0 {
+            self.take_requests_of(asking, now);
+        }
+    }
+
+    // On pages of the stack that are used only when there are requests.
+    #[inline(never)]
+    fn take_requests_of(&mut self, mut asking: u64, mut now: Instant) {
+        let mut room = [0; LINE_BYTES_MAX];
+        for _ in 0..REQUESTS_A_TURN {
+            let Some(at) = self.clients.next_of(asking) else { return };
+            let Some(line) = self.clients.next_line(at) else {
+                asking &= !(1 << at);
+                continue;
+            };
+            let request = protocol::parse(line, &mut room);
+            self.take_request(at, request, now);
+            // What it moves is written before the next is looked at; conditions and numbers with the answers.
+            if self.engine.has_moved() {
+                self.flush(now);
+            }
+            if self.follower.behind(self.view.reports.words()) {
+                now = clock::now();
+                self.take_reports(now);
+                self.flush(now);
             }
         }
     }
 
-    // On a page of the stack that is used only when there are requests.
     #[inline(never)]
-    fn take_request_of(&mut self, at: usize, now: Instant) {
-        let mut line = [0; LINE_BYTES_MAX];
-        if let Some(length) = self.clients.next_line(at, &mut line) {
-            self.take_request(at, line.get(..length).unwrap_or_default(), now);
-            // What it caused is written before the next is looked at.
-            self.flush(now);
-        }
-    }
-
-    fn take_request(&mut self, at: usize, text: &[u8], now: Instant) {
+    fn take_request(&mut self, at: usize, request: Result<Request<'_>, Bad<'_>>, now: Instant) {
         let mut answer = Answer::new();
-        let waited = self.answer(at, text, now, &mut answer).unwrap_or_default();
+        let waited = self.answer(at, request, now, &mut answer).unwrap_or_default();
         self.clients.say(at, &mut answer);
         match waited {
             None => {}
@@ -92,9 +109,14 @@ impl Host {
 
     /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
     #[inline(never)]
-    fn answer(&mut self, at: usize, text: &[u8], now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
-        let mut room = [0; LINE_BYTES_MAX];
-        let request = protocol::parse(text, &mut room).map_err(|bad| {
+    fn answer(
+        &mut self,
+        at: usize,
+        request: Result<Request<'_>, Bad<'_>>,
+        now: Instant,
+        answer: &mut Answer,
+    ) -> Result<Option<Talk>, ()> {
+        let request = request.map_err(|bad| {
             let _ = write!(answer, "bad {bad}");
         })?;
         let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
@@ -136,7 +158,7 @@ impl Host {
             Asked::Await => request.number,
             Asked::Follow => 0,
         };
-        let _ = write!(answer, "ok {number}");
+        answer.accept(number);
         let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
         if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
             let name = self.engine.name(template);
