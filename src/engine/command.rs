@@ -1,6 +1,6 @@
 //! Commands of people: all of a command's targets are looked at before anything changes.
 
-use super::memory::{Set, slot};
+use super::memory::{Set, machine, slot};
 use super::slot::{state, told};
 use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Target, Verb};
@@ -9,6 +9,11 @@ use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::limits::INSTANCE_BYTES_MAX;
 use crate::names;
+
+/// Whether it wishes something up that may not be there yet.
+fn starts(verb: Verb) -> bool {
+    matches!(verb, Verb::Start | Verb::Restart | Verb::RestartWithDependents | Verb::Switch)
+}
 
 impl Engine<'_> {
     pub(super) fn command(&mut self, verb: Verb, targets: &[Target<'_>]) -> Result<(), Refusal> {
@@ -22,18 +27,26 @@ impl Engine<'_> {
                 }
             }
         }
-        if matches!(verb, Verb::Start | Verb::Restart) && self.shutting_down() {
+        if self.shutting_down() && starts(verb) {
             return Err(Refusal::ShuttingDown);
+        }
+        if verb == Verb::Switch && self.shutdown_slot().is_some_and(|at| targets.last() == Some(&Target::Slot(at))) {
+            self.shut_down();
+            return Ok(());
         }
         if fresh > 0 && fresh > self.free_instances() {
             return Err(Refusal::InstancesFull);
         }
         let waitable = !matches!(verb, Verb::Reload | Verb::Signal(_));
         if waitable {
-            self.cause = if verb == Verb::Restart { Cause::Restart } else { Cause::Command };
+            self.cause = match verb {
+                Verb::Restart | Verb::RestartWithDependents => Cause::Restart,
+                Verb::Switch => Cause::Switch,
+                _ => Cause::Command,
+            };
             if self.make_room(targets.len() as u32) {
                 self.open_transaction();
-            } else if !matches!(verb, Verb::Stop | Verb::Release) {
+            } else if !matches!(verb, Verb::Stop | Verb::Release | Verb::Switch) {
                 return Err(Refusal::TransactionsFull);
             } else {
                 self.unfollowed = true;
@@ -66,7 +79,13 @@ impl Engine<'_> {
         }
         let bundle = self.is_bundle(at);
         match verb {
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Reset | Verb::Release => Ok(()),
+            Verb::Start
+            | Verb::Stop
+            | Verb::Restart
+            | Verb::RestartWithDependents
+            | Verb::Reset
+            | Verb::Release
+            | Verb::Switch => Ok(()),
             Verb::Reload | Verb::Signal(_) if bundle => Err(Refusal::Bundle(at)),
             Verb::Reload if self.image.service(self.record(at), service::RELOAD) == NONE => Err(Refusal::NoReload(at)),
             Verb::Reload if self.phase(at) != Phase::Up => Err(Refusal::NotUp(at)),
@@ -81,7 +100,7 @@ impl Engine<'_> {
         if !self.is_template(template) {
             return Err(Refusal::NoSuchService);
         }
-        if !matches!(verb, Verb::Start | Verb::Restart) {
+        if !starts(verb) {
             return Err(Refusal::NoSuchInstance(template));
         }
         let text = core::str::from_utf8(name).map_err(|_| Refusal::BadInstanceName)?;
@@ -95,7 +114,7 @@ impl Engine<'_> {
         match verb {
             Verb::Start => {
                 self.supersede(at, Wanted::Up);
-                self.start(at);
+                self.start(at, Hold::Admin);
                 self.note(at, Wanted::Up);
             }
             Verb::Stop => {
@@ -103,14 +122,19 @@ impl Engine<'_> {
                 self.put_holds(at, Holds::MARK_ADMIN, Hold::Admin as u32);
                 self.note(at, Wanted::Down);
             }
-            Verb::Restart => {
+            Verb::Switch => {
+                self.supersede(at, Wanted::Up);
+                self.switch(Some(at));
+                self.note(at, Wanted::Up);
+            }
+            Verb::Restart | Verb::RestartWithDependents => {
                 self.supersede(at, Wanted::Up);
                 // A bundle has no process, but members that have.
                 let active = self.is_bundle(at) || self.memory.is_told(at, told::ACTIVE);
                 if !active || !self.memory.is_told(at, told::GOAL) {
-                    self.start(at);
+                    self.start(at, Hold::Admin);
                 }
-                self.ask_restart(at);
+                self.ask_restart(at, verb == Verb::RestartWithDependents);
                 self.note(at, Wanted::Up);
             }
             Verb::Reload => {
@@ -139,23 +163,71 @@ impl Engine<'_> {
     }
 
     /// A start lays the hold, and lifts marks and resets failures on the service and on its hard dependencies.
-    fn start(&mut self, at: SlotId) {
+    fn start(&mut self, at: SlotId, hold: Hold) {
         self.walk(at, true, &mut |engine, at| {
-            engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT);
+            engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT | Holds::MARK_ASIDE);
             engine.forgive(at);
         });
-        self.put_holds(at, Hold::Admin as u32, 0);
+        self.put_holds(at, hold as u32, 0);
+    }
+
+    /// Nothing holds but the boot hold, and that holds this one, if any.
+    fn switch(&mut self, to: Option<SlotId>) {
+        let to_word = to.map_or(0, |at| at.0 + 1);
+        let home = to.is_some() && to_word == self.memory.machine(machine::BOOT);
+        let left = match self.memory.machine(machine::BOOT_LEFT) {
+            _ if home => 0,
+            0 => 1 + u32::from(self.missing == 0),
+            left => left,
+        };
+        self.memory.put_machine(machine::BOOT_LEFT, left);
+        self.memory.put_machine(machine::CURRENT, to_word);
+        let dropped = Hold::Boot as u32
+            | Hold::Admin as u32
+            | Hold::Trigger as u32
+            | Hold::Demand as u32
+            | Hold::Schedule as u32
+            | if home { Holds::MARK_ASIDE } else { 0 };
+        for at in (0..self.memory.layout.geometry.slots()).map(SlotId) {
+            let by_condition = self.memory.slot(at, slot::HOLDS) & Hold::Condition as u32 != 0;
+            self.put_holds(at, if by_condition && !home { Holds::MARK_ASIDE } else { 0 }, dropped);
+        }
+        if let Some(at) = to {
+            self.start(at, Hold::Boot);
+        }
+    }
+
+    /// The bundle that a shutdown switches to, where there is one of that name.
+    fn shutdown_slot(&self) -> Option<SlotId> {
+        self.image.find(b"shutdown")
+    }
+
+    /// Switches to the bundle `shutdown`. From now on no hold counts but the boot hold.
+    pub(super) fn shut_down(&mut self) {
+        if self.shutting_down() {
+            return;
+        }
+        self.own_event(b"shutdown");
+        self.cause = Cause::Switch;
+        self.switch(self.shutdown_slot());
+        self.memory.put_machine(machine::SHUTDOWN, 1);
+        for at in (0..self.memory.layout.geometry.slots()).map(SlotId) {
+            // What is down already has another reason for it now.
+            self.memory.insert(Set::Tell, at);
+            self.mark_published(at);
+        }
     }
 
     /// A restart in place; of a bundle: of its members.
-    fn ask_restart(&mut self, at: SlotId) {
+    fn ask_restart(&mut self, at: SlotId, with_dependents: bool) {
+        let asked = state::RESTART_WANTED | if with_dependents { state::WITH_DEPENDENTS } else { 0 };
         self.walk(at, false, &mut |engine, at| {
             let process = engine.process(at);
             if engine.is_bundle(at) {
                 return;
             }
             if process.active() && process.wished_up() {
-                engine.memory.put_state(at, engine.memory.state(at) | state::RESTART_WANTED);
+                engine.memory.put_state(at, engine.memory.state(at) | asked);
                 engine.memory.insert(Set::Stop, at);
             } else if engine.memory.is_told(at, told::GOAL) {
                 engine.forgive(at);

@@ -63,6 +63,10 @@ pub enum Verb {
     Reset,
     /// Drops the admin hold and lifts the mark.
     Release,
+    /// Restart in place, with all that needs them.
+    RestartWithDependents,
+    /// This one (the last of them) and nothing else. Of the bundle `shutdown` it is the shutdown.
+    Switch,
 }
 
 /// A service that a command names.
@@ -70,7 +74,7 @@ pub enum Verb {
 pub enum Target<'i> {
     /// A service, or a run-time instance that exists.
     Slot(SlotId),
-    /// An instance that does not exist yet, of a template that does. Only `Verb::Start` and `Verb::Restart` make it.
+    /// An instance that does not exist yet, of a template that does. Only `start`, `restart` and `switch` make it.
     New {
         /// The template.
         template: SlotId,
@@ -95,7 +99,7 @@ pub enum Refusal {
     NoSuchService,
     /// A template has no processes; an instance of it has.
     Template(SlotId),
-    /// Only `start` and `restart` make an instance.
+    /// Only `start`, `restart` and `switch` make an instance.
     NoSuchInstance(SlotId),
     /// The instance's name is empty, too long or has bytes that no name may have.
     BadInstanceName,

@@ -30,7 +30,7 @@ const STEP: usize = 9;
 /// The one row of facts about the machine.
 pub mod machine {
     /// Words.
-    pub const ROW: usize = 9;
+    pub const ROW: usize = 11;
     /// Boot slot plus one.
     pub const BOOT: usize = 1;
     /// `Boot::state`.
@@ -45,6 +45,10 @@ pub mod machine {
     pub const GENERATION: usize = 7;
     /// Entries that were ever used: those below this. The others' memory was never touched.
     pub const ENTRIES: usize = 8;
+    /// The slot that has the boot hold plus one: another one than `BOOT` after a switch.
+    pub const CURRENT: usize = 9;
+    /// 0; while the machine is switched away from what it was booted into: 2 if all that is essential was up then, else 1.
+    pub const BOOT_LEFT: usize = 10;
 }
 
 /// Facts about a slot.

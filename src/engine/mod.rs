@@ -158,8 +158,6 @@ pub struct Engine<'a> {
     /// How many are `starting`, and may be; 0 is no limit.
     starting: u32,
     starts_max: u32,
-    /// The bundle that a shutdown switches to, where there is one of that name.
-    shutdown_slot: Option<SlotId>,
     /// When a process-less slot may move again.
     deadline: Instant,
     /// Time of this step, and how the last life of the slot that it reports on ended.
@@ -197,7 +195,6 @@ impl<'a> Engine<'a> {
             missing: 0,
             starting: 0,
             starts_max: 0,
-            shutdown_slot: image.find(b"shutdown"),
             deadline: Instant::NEVER,
             now: Instant(0),
             exit: Exit::None,
@@ -369,10 +366,12 @@ impl<'a> Engine<'a> {
         if before == at.0 + 1 {
             return Ok(());
         }
-        if before != 0 {
-            self.put_holds(SlotId(before - 1), 0, Hold::Boot as u32);
+        if let Some(current) = self.current() {
+            self.put_holds(current, 0, Hold::Boot as u32);
         }
         self.memory.put_machine(machine::BOOT, at.0 + 1);
+        self.memory.put_machine(machine::CURRENT, at.0 + 1);
+        self.memory.put_machine(machine::BOOT_LEFT, 0);
         self.memory.put_machine(machine::BOOT_STATE, 0);
         self.put_holds(at, Hold::Boot as u32, 0);
         self.own_event(b"boot");
@@ -391,13 +390,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn shut_down(&mut self) {
-        if self.shutting_down() {
-            return;
-        }
-        self.own_event(b"shutdown");
-        self.memory.put_machine(machine::SHUTDOWN, 1);
-        self.propagate_all();
+    /// What has the boot hold: what the machine was booted into, or has been switched to.
+    pub fn current(&self) -> Option<SlotId> {
+        self.memory.machine(machine::CURRENT).checked_sub(1).map(SlotId)
     }
 
     /// The template of which the newest input, a fact, makes no instance since its attributes give none a valid name. For

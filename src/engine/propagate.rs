@@ -6,7 +6,7 @@
 use super::Engine;
 use super::memory::{Set, machine, slot};
 use super::slot::{Counter, Delta, PULLS, state, told};
-use super::transaction::Wanted;
+use super::transaction::{Cause, Wanted};
 use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 
@@ -15,8 +15,8 @@ impl Engine<'_> {
     fn wished(&self, at: SlotId) -> bool {
         let holds = self.memory.slot(at, slot::HOLDS);
         let pulled = self.memory.counter(at, Counter::Pulls) > 0;
-        let held = if self.shutting_down() { self.shutdown_slot == Some(at) } else { Holds(holds).held() };
-        (held || pulled) && holds & Holds::MARK_ADMIN == 0
+        let counting = if self.shutting_down() { Hold::Boot as u32 } else { u32::MAX };
+        (Holds(holds & counting).held() || pulled) && holds & Holds::MARK_ADMIN == 0
     }
 
     fn wants_up(&self, at: SlotId) -> bool {
@@ -78,6 +78,12 @@ impl Engine<'_> {
             }
             let held = Holds(self.memory.slot(at, slot::HOLDS)).held();
             self.join(at, if held { Wanted::Any } else { Wanted::Pulled });
+        }
+        if self.cause == Cause::Switch {
+            self.supersede(at, if now { Wanted::Up } else { Wanted::Down });
+            if !now {
+                self.join(at, Wanted::Down);
+            }
         }
         self.memory.insert(Set::Work, at);
         self.mark_published(at);
@@ -168,16 +174,6 @@ impl Engine<'_> {
     pub(super) fn drop_holds_of_done(&mut self, at: SlotId) {
         let dropped = Hold::Admin as u32 | Hold::Trigger as u32 | Hold::Demand as u32 | Hold::Schedule as u32;
         self.put_holds(at, 0, dropped);
-    }
-
-    /// Every goal is looked at anew: a shutdown began.
-    pub(super) fn propagate_all(&mut self) {
-        for at in 0..self.memory.layout.geometry.slots() {
-            self.memory.insert(Set::Goal, SlotId(at));
-            // What was down already has another reason for it now.
-            self.memory.insert(Set::Tell, SlotId(at));
-            self.mark_published(SlotId(at));
-        }
     }
 
     /// Whether a shutdown is under way; `published::own::SHUTDOWN`.

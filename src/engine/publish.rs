@@ -109,8 +109,13 @@ impl Engine<'_> {
     /// How far the boot has come.
     pub fn boot(&self) -> Boot {
         let reached = self.memory.machine(machine::BOOT_STATE) != 0;
+        let good = match self.memory.machine(machine::BOOT_LEFT) {
+            0 => self.missing == 0,
+            // What is missing after a switch does not count.
+            left => left == 2,
+        };
         Boot {
-            state: if reached { 1 + u32::from(self.missing == 0) } else { 0 },
+            state: if reached { 1 + u32::from(good) } else { 0 },
             since: self.memory.time(Table::Machine, 0, machine::BOOT_SINCE),
         }
     }
@@ -151,9 +156,10 @@ impl Engine<'_> {
             Phase::Starting | Phase::Restarting | Phase::Stopping => Blocker::Ordered,
             Phase::Down => {
                 let holds = Holds(self.memory.slot(at, slot::HOLDS));
-                if !holds.held() && !has(Counter::Pulls) {
+                let aside = holds.0 & Holds::MARK_ASIDE;
+                if !holds.held() && !has(Counter::Pulls) && aside == 0 {
                     Blocker::Nothing
-                } else if holds.0 & Holds::MARK_ADMIN != 0 || self.shutting_down() {
+                } else if holds.0 & Holds::MARK_ADMIN | aside != 0 || self.shutting_down() {
                     Blocker::Marked
                 } else {
                     self.risen_rival(at).map_or(Blocker::Marked, Blocker::Conflict)

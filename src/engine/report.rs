@@ -54,7 +54,7 @@ impl Engine<'_> {
         let ended = matches!(row.state, State::Failed | State::Done);
         if ended && bits & state::RESTART_WANTED != 0 {
             // It ended before its restart's turn came: then the restart is a start.
-            bits = bits & !state::RESTART_WANTED | state::FORGIVEN;
+            bits = bits & !(state::RESTART_WANTED | state::WITH_DEPENDENTS) | state::FORGIVEN;
         }
         let new_life = was_up && row.state == State::Up && self.memory.slot(at, slot::READY) != row.ready as u32;
         self.memory.put_state(at, bits);

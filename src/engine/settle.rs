@@ -97,7 +97,8 @@ impl Engine<'_> {
         if restarts {
             is &= !told::START_OK;
         }
-        if bits & told::ONESHOT != 0 && (restarts || phase == Phase::Restarting) {
+        let with_all = facts & state::WITH_DEPENDENTS != 0 && restarts;
+        if with_all || bits & told::ONESHOT != 0 && (restarts || phase == Phase::Restarting) {
             is &= !told::KEEP_OK;
         }
         // Up, a bundle has passed its soft waits: they are not taken again in that life.
@@ -294,7 +295,8 @@ impl Engine<'_> {
 
     /// The first active source that follows a restart in place of this slot.
     pub(super) fn bound_source(&self, at: SlotId) -> Option<SlotId> {
-        let following = if self.is_oneshot(at) { FOLLOWS } else { BINDS };
+        let with_all = self.is_oneshot(at) || self.memory.state(at) & state::WITH_DEPENDENTS != 0;
+        let following = if with_all { FOLLOWS } else { BINDS };
         let follows =
             |relation: Relation, source| relation.is_in(following) && self.memory.is_told(source, told::ACTIVE);
         self.find_source(at, &follows)
@@ -349,6 +351,7 @@ impl Engine<'_> {
                 | state::WISH_UP
                 | state::RESTART
                 | state::RESTART_WANTED
+                | state::WITH_DEPENDENTS
                 | state::FORGIVEN);
         bits |= state::ORDERED;
         if up {

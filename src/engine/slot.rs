@@ -33,6 +33,8 @@ pub mod state {
     pub const SIGNALLING: u32 = 1 << 15;
     /// Something was ordered once.
     pub const ORDERED: u32 = 1 << 16;
+    /// The restart that was asked for takes along all that needs the service.
+    pub const WITH_DEPENDENTS: u32 = 1 << 17;
 }
 
 /// Bits of the derived word `derived::TOLD`: what neighbours go by.

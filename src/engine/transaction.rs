@@ -57,6 +57,8 @@ pub enum Cause {
     Command,
     /// The open one, of a restart: what goes down with it is to come back.
     Restart,
+    /// The open one, of a switch (none, of a shutdown): whoever wanted otherwise of what turns is told so.
+    Switch,
     /// The open one, which the first service opens.
     Fact,
     /// All in which this service is not decided.
@@ -227,7 +229,7 @@ impl Engine<'_> {
                     self.open_transaction();
                 }
             }
-            Cause::Command | Cause::Restart => {}
+            Cause::Command | Cause::Restart | Cause::Switch => {}
         }
         if let Some(row) = self.open {
             self.note_in(row, at, wanted, left);

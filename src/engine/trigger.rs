@@ -13,7 +13,7 @@ use super::{Engine, Refusal, Sender};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::reports::Exit;
 use crate::database::{leaf, node, service};
-use crate::graph::{Hold, Phase};
+use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::FACT_BYTES_MAX;
 
@@ -294,13 +294,13 @@ impl Engine<'_> {
                 None => self.make_instance(template, name),
             };
             if let Some(at) = at {
-                self.put_holds(at, Hold::Condition as u32, 0);
+                self.put_holds(at, Hold::Condition as u32, Holds::MARK_ASIDE);
                 self.note(at, Wanted::Up);
             }
         } else if let Some(at) = found
             && self.oldest_of(template, node, name).is_none()
         {
-            self.put_holds(at, 0, Hold::Condition as u32);
+            self.put_holds(at, 0, Hold::Condition as u32 | Holds::MARK_ASIDE);
             self.note(at, Wanted::Any);
         }
     }

@@ -11,8 +11,16 @@
 //! *start* lays the admin hold, and lifts marks and forgets failures on the service and on all that it needs, binds, needs
 //! to start or contains, and what those need. *stop* drops the admin hold and lays the mark. *release* drops both. *reset*
 //! forgets `failed`, `skipped` and `done`. *restart* leaves holds and marks alone; but of a service that has no process, or
-//! has its goal down, it is a start. Events never lift a mark. While the machine shuts down nothing holds but the bundle `shutdown`, where
-//! there is one.
+//! has its goal down, it is a start. Events never lift a mark.
+//!
+//! *switch* says: this service (usually a bundle) and nothing else. The boot hold moves to it; marks are lifted and failures
+//! forgotten as by its start; the admin, trigger, demand and schedule holds of all drop. What a condition holds is *set
+//! aside*: that hold counts for nothing until its condition comes on anew, somebody starts the instance, or the machine is
+//! switched back to what it was booted into. Marks of persons, latches and conditions stay as they are. All of it is one
+//! input: what is wished before and after does not move. What comes later is as always.
+//!
+//! A *shutdown* is a switch to the bundle `shutdown`, or to nothing where there is none, after which no hold counts but the
+//! boot hold.
 //!
 //! Of two that conflict at most one has its goal up: when it rises, the other gets a mark that is lifted when it falls.
 //! A person's start displaces whatever conflicts. Anything else that comes to be wished (an event, a condition, a pull)
@@ -37,8 +45,9 @@
 //! also under way while any member is. All else is settled, so a soft wait ends.
 //!
 //! *Restart in place* is neither a start nor a stop: what needs the service stays. What binds to it (for a oneshot: all that
-//! needs it) goes down first and comes back after it. A bundle has no process: it is up when all its members are, restarting
-//! while one of them is, and going down while members that nothing else holds are. Restarting it restarts its members.
+//! needs it) goes down first and comes back after it; so does all that needs it where it was asked to restart *with its
+//! dependents*. A bundle has no process: it is up when all its members are, restarting while one of them is, and going down
+//! while members that nothing else holds are. Restarting it restarts its members.
 //!
 //! *Done* drops the admin, trigger, demand and schedule holds. `failed`, `skipped` and `done` are left by start, reset or a
 //! new trigger, the first two also by a goal that rises again.
@@ -108,11 +117,11 @@
 //!
 //! A service is decided when it is not moving: up, down, done, skipped, failed, or waiting for what does not move either. It
 //! is *reached* where it is what was wanted. Up is wanted of what was started or restarted, of what heard its `start-on`, of
-//! what a restart takes down with it; down of what was stopped. Of all else nothing is wanted but that it does not fail. What
-//! is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.
+//! what a restart takes down with it; down of what was stopped, or loses its goal by a switch. Of all else nothing is wanted
+//! but that it does not fail. What is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.
 //! When all are decided the transaction ends: *done* where all are reached, else *failed*; *full* where all that could be
 //! followed are, but there was no room to follow all (or any): what became of the others it does not say. A command that wants the opposite
-//! of what is wanted of a service makes its part *superseded*, and with that the whole; that stays, whatever the service
+//! of what is wanted of a service, or a switch that turns its goal, makes its part *superseded*, and with that the whole; that stays, whatever the service
 //! does then. A service is listed once; if it moves again before the end, that counts.
 //!
 //! # Derived events

@@ -102,8 +102,16 @@ impl Holds {
     pub const MARK_CONFLICT: u32 = 1 << 17;
     /// The machine is shutting down.
     pub const MARK_SHUTDOWN: u32 = 1 << 18;
+    /// `Hold::Condition` is set aside by a switch: it does not count.
+    pub const MARK_ASIDE: u32 = 1 << 19;
 
-    /// Names of the holds in this set, lowest bit first.
+    /// The holds that count, without marks.
+    pub const fn counted(self) -> u32 {
+        let aside = if self.0 & Holds::MARK_ASIDE != 0 { Hold::Condition as u32 } else { 0 };
+        self.0 & 0xffff & !aside
+    }
+
+    /// Names of the holds in this set that count, lowest bit first.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [(u32, &str); 7] = [
             (Hold::Boot as u32, "boot"),
@@ -114,7 +122,7 @@ impl Holds {
             (Hold::Demand as u32, "demand"),
             (Hold::Schedule as u32, "schedule"),
         ];
-        NAMES.iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| *name)
+        NAMES.iter().filter(move |(bit, _)| self.counted() & bit != 0).map(|(_, name)| *name)
     }
 
     /// Whether a mark keeps the service down.
@@ -122,8 +130,8 @@ impl Holds {
         self.0 >> 16 != 0
     }
 
-    /// Whether there is any hold.
+    /// Whether there is any hold that counts.
     pub const fn held(self) -> bool {
-        self.0 & 0xffff != 0
+        self.counted() != 0
     }
 }

@@ -343,10 +343,11 @@ impl<'a> Iterator for Rows<'_, 'a> {
 }
 
 /// Marks, as programs and as people read them.
-pub const MARKS: [(u32, &str, &str); 3] = [
+pub const MARKS: [(u32, &str, &str); 4] = [
     (Holds::MARK_ADMIN, "admin", "held down by an administrator"),
     (Holds::MARK_CONFLICT, "conflict", "kept down by a conflicting service"),
     (Holds::MARK_SHUTDOWN, "shutdown", "down for the shutdown"),
+    (Holds::MARK_ASIDE, "switch", "held by a condition that a switch has set aside"),
 ];
 
 /// Whether phases are coloured (ECMA-48).

@@ -34,7 +34,7 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
     match row.phase {
         Phase::Up => {
             // Up for its own sake, or for somebody's.
-            let own = row.holds.0 & 0xffff & !(Hold::Need as u32);
+            let own = row.holds.counted() & !(Hold::Need as u32);
             if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
         }
         Phase::Failed | Phase::Skipped | Phase::Done => None,

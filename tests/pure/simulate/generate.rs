@@ -257,7 +257,7 @@ fn storm(plan: &mut Plan, random: &mut Random) {
             let others: Vec<&String> = names.iter().filter(|name| !name.ends_with('@')).collect();
             name = format!("{name} {}", random.pick(&others));
         }
-        let what = match random.below(24) {
+        let what = match random.below(27) {
             0..=4 => format!("start {name}"),
             5..=8 => format!("stop {name}"),
             9 | 10 => format!("restart {name}"),
@@ -269,6 +269,9 @@ fn storm(plan: &mut Plan, random: &mut Random) {
             18 | 19 => format!("off {fact}"),
             20 | 21 => format!("emit {}", random.pick(&EVENTS)),
             22 => format!("hold {} {fact}", 1 + random.below(3)),
+            23 => format!("restart-with-dependents {name}"),
+            24 => format!("switch {name}"),
+            25 => "switch boot".to_string(),
             _ => format!("drop {}", 1 + random.below(3)),
         };
         plan.actions.push(Action { after_ms: if pace == 0 { 0 } else { random.below(pace) }, what });

@@ -203,6 +203,8 @@ impl<'a> Host<'a> {
                 }
                 let asked = words::load(self.reports.words(), reports::own::SHUTDOWN) != 0;
                 if asked && self.engine.as_ref().is_some_and(|engine| !engine.shutting_down()) {
+                    let to = self.image.find(b"shutdown").map(|at| self.image.name(at).to_string());
+                    judge.expected = to.map(|to| Expected::Command(Verb::Switch, vec![to]));
                     let _ = self.step(now, Input::Shutdown, "shutdown", judge, random, trace)?;
                 }
             }
@@ -344,14 +346,18 @@ impl<'a> Host<'a> {
             "signal" => Some(Verb::Signal(15)),
             "reset" => Some(Verb::Reset),
             "release" => Some(Verb::Release),
+            "restart-with-dependents" => Some(Verb::RestartWithDependents),
+            "switch" => Some(Verb::Switch),
             _ => None,
         };
         let told = if let Some(verb) = input_verb {
             let names: Vec<&str> = rest.split_whitespace().collect();
             let targets: Option<Vec<Target<'_>>> = names.iter().map(|name| engine.target(name.as_bytes())).collect();
             let Some(targets) = targets else { return Ok(()) };
-            judge.expected = Some(Expected::Command(verb, names.iter().map(|name| name.to_string()).collect()));
-            self.step(now, Input::Command { verb, targets: &targets }, request, judge, random, trace)?
+            let named = if verb == Verb::Switch { &names[..1] } else { &names[..] };
+            let targets = &targets[..named.len()];
+            judge.expected = Some(Expected::Command(verb, named.iter().map(|name| name.to_string()).collect()));
+            self.step(now, Input::Command { verb, targets }, request, judge, random, trace)?
         } else {
             let (lease, text) = match (verb, rest.split_once(' ')) {
                 ("hold", Some((lease, text))) => (lease.parse().unwrap_or(1), text),

@@ -243,7 +243,7 @@ impl<'a> Judge<'a> {
     pub fn take_expected(&mut self, engine: &Engine<'_>, number: Option<u32>) {
         let (Some(expected), Some(number)) = (self.expected.take(), number) else { return };
         let lives = match &expected {
-            Expected::Command(Verb::Restart, names) => {
+            Expected::Command(Verb::Restart | Verb::RestartWithDependents, names) => {
                 let found = names.iter().filter_map(|name| self.find(engine, name));
                 let acts = |at: &SlotId| !self.is_bundle(engine, *at) && self.seen[at.index()].state == State::Up;
                 found.filter(acts).map(|at| (at, self.seen[at.index()].life.0)).collect()
@@ -254,13 +254,16 @@ impl<'a> Judge<'a> {
             self.open.insert(number, Followed { decided: BTreeSet::new(), lives });
         }
         match expected {
-            Expected::Command(verb @ (Verb::Start | Verb::Restart), names) => {
+            Expected::Command(
+                verb @ (Verb::Start | Verb::Restart | Verb::RestartWithDependents | Verb::Switch),
+                names,
+            ) => {
                 let mut open: Vec<SlotId> = names.iter().filter_map(|name| self.find(engine, name)).collect();
                 // A restart of what is active and has its goal up leaves the marks alone. (The told bits of both, as they were
                 // before this step.)
                 open.retain(|at| {
                     let bits = self.told[at.index()] | if self.is_bundle(engine, *at) { 4 } else { 0 };
-                    verb == Verb::Start || bits & 5 != 5
+                    matches!(verb, Verb::Start | Verb::Switch) || bits & 5 != 5
                 });
                 let mut seen = BTreeSet::new();
                 while let Some(at) = open.pop() {
@@ -452,7 +455,8 @@ impl<'a> Judge<'a> {
         let own = !(Hold::Need as u32) & 0xffff;
         let wished = |at: SlotId, pulled: bool| {
             let Some(row) = &shows[at.index()] else { return false };
-            let held = if shutting_down { self.image.find(b"shutdown") == Some(at) } else { row.holds.0 & own != 0 };
+            let held =
+                if shutting_down { self.image.find(b"shutdown") == Some(at) } else { row.holds.counted() & own != 0 };
             (held || pulled) && row.holds.0 & (Holds::MARK_ADMIN | Holds::MARK_CONFLICT) == 0
         };
         let mut open: Vec<SlotId> = self.slots().filter(|at| wished(*at, false)).collect();
@@ -482,6 +486,13 @@ impl<'a> Judge<'a> {
             let Some(row) = &shows[at.index()] else { continue };
             let name = engine.name(at);
             let name = name.as_str();
+            if (row.holds.0 & Hold::Boot as u32 != 0) != (engine.current() == Some(at)) {
+                return Err(Broken(format!(
+                    "goals: {name} has holds {:#x}, {:?} is current",
+                    row.holds.0,
+                    engine.current()
+                )));
+            }
             if (row.goal == Goal::Up) != goals[at.index()] {
                 return Err(Broken(format!("goals: that of {name} is {:?}, holds {:#x}", row.goal, row.holds.0)));
             }

@@ -8,7 +8,7 @@
 //! +120 start a
 //! ```
 //!
-//! Actions: `start|stop|restart|reload|reset|release NAME...`, `signal NAME...`, `on|off|emit FACT`, `hold LEASE FACT`,
+//! Actions: `start|stop|restart|restart-with-dependents|reload|reset|release NAME...`, `switch NAME`, `signal NAME...`, `on|off|emit FACT`, `hold LEASE FACT`,
 //! `drop LEASE`, `wait`, each with the milliseconds since the one before.
 
 use std::collections::BTreeMap;
