@@ -69,7 +69,7 @@ const PHASES: [Act; 12] = [
     }),
 ];
 
-const INPUTS: [Act; 24] = [
+const INPUTS: [Act; 27] = [
     ("start", |world| command(world, Verb::Start)),
     ("stop", |world| command(world, Verb::Stop)),
     ("restart", |world| command(world, Verb::Restart)),
@@ -82,6 +82,13 @@ const INPUTS: [Act; 24] = [
     }),
     ("stop d", |world| {
         world.stop("d");
+    }),
+    ("restart d, all", |world| {
+        let _ = world.command(Verb::RestartWithDependents, &["d"]);
+    }),
+    ("switch s", |world| command(world, Verb::Switch)),
+    ("switch d", |world| {
+        let _ = world.command(Verb::Switch, &["d"]);
     }),
     ("while on", |world| {
         let _ = world.on("net");
