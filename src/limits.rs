@@ -11,6 +11,10 @@ pub const INSTANCES_MAX: u32 = env_or(option_env!("PINTLE_INSTANCES_MAX"), 256);
 /// Edges of one database, all relations together: 100 layers of 100 fully joined are 990,000.
 pub const EDGES_MAX: u32 = env_or(option_env!("PINTLE_EDGES_MAX"), 1_048_576);
 
+/// Alternatives of one choice (`needs = a|b`, a name that several services provide). Each has a bit in one word of the
+/// engine, beside five for the one that is chosen.
+pub const ALTERNATIVES_MAX: usize = 24;
+
 /// Conditions that can be on (or leased) at the same time.
 pub const CONDITIONS_MAX: u32 = env_or(option_env!("PINTLE_CONDITIONS_MAX"), 256);
 

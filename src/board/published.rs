@@ -63,6 +63,8 @@ pub enum Blocker {
     StartLimit,
     /// Ordered: the supervisor is at it.
     Ordered,
+    /// Nothing: it is a choice, and this is what it has chosen.
+    Chosen(SlotId),
 }
 
 impl Blocker {
@@ -78,6 +80,7 @@ impl Blocker {
             Blocker::DependentStops(slot) => (6, slot.0),
             Blocker::StartLimit => (7, 0),
             Blocker::Ordered => (8, 0),
+            Blocker::Chosen(slot) => (9, slot.0),
         }
     }
 
@@ -92,6 +95,7 @@ impl Blocker {
             6 => Blocker::DependentStops(SlotId(slot)),
             7 => Blocker::StartLimit,
             8 => Blocker::Ordered,
+            9 => Blocker::Chosen(SlotId(slot)),
             _ => Blocker::Nothing,
         }
     }

@@ -145,6 +145,12 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
                     error(findings, link.position, message);
                 }
             }
+            Relation::Alternative => {
+                if target.kind == Kind::Oneshot && target.number("remain") == 0 {
+                    let message = format_args!("{from} may choose {to}, which is never up: it has remain = no");
+                    error(findings, link.position, message).help(format_args!("let it remain, or take it out"));
+                }
+            }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
         }
     }
@@ -169,6 +175,7 @@ fn key(link: &Link) -> &'static str {
     match link.relation {
         Relation::Observes => "watches",
         Relation::Listens => "listens to",
+        Relation::Alternative => "may choose",
         other => other.name(),
     }
 }

@@ -122,5 +122,6 @@ const fn of_others(relation: Relation) -> &'static str {
         Relation::Contains => "member of",
         Relation::Observes => "in while of",
         Relation::Listens => "in start-on or stop-on of",
+        Relation::Alternative => "alternative of",
     }
 }

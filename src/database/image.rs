@@ -251,6 +251,13 @@ impl Edges<'_> {
         Edges { words: self.words.get(..left).unwrap_or_default() }
     }
 
+    /// The one at this place; behind the last one that to a slot that there is not.
+    pub fn one(self, place: u32) -> Self {
+        const NOTHING: Edge = Edge { relation: Relation::Alternative, slot: SlotId(u32::MAX) };
+        static NONE: [u8; 4] = NOTHING.to_word().to_le_bytes();
+        Edges { words: self.words.as_chunks::<4>().0.get(place as usize).unwrap_or(&NONE) }
+    }
+
     /// Those of one relation: they stand together, since edges are in order of relation and slot.
     pub fn only(self, relation: Relation) -> Self {
         let words = self.words;

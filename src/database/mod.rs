@@ -166,8 +166,10 @@ pub mod service {
         pub const EXPANDS: u32 = 1 << 11;
         /// `skip-ok = yes`.
         pub const SKIP_OK: u32 = 1 << 12;
+        /// A choice: a bundle of which one alternative stands for all.
+        pub const CHOICE: u32 = 1 << 13;
         /// All of them.
-        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | SKIP_OK;
+        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | SKIP_OK | CHOICE;
     }
 }
 

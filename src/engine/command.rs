@@ -151,6 +151,8 @@ impl Engine<'_> {
             }
             Verb::Reset => {
                 self.forgive(at);
+                self.retry(at);
+                self.retry_choices(at);
                 self.note(at, Wanted::Any);
             }
             Verb::Release => {
@@ -167,7 +169,9 @@ impl Engine<'_> {
         self.walk(at, true, &mut |engine, at| {
             engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT | Holds::MARK_ASIDE);
             engine.forgive(at);
+            engine.retry(at);
         });
+        self.retry_choices(at);
         self.put_holds(at, hold as u32, 0);
     }
 
@@ -242,9 +246,10 @@ impl Engine<'_> {
         while let Some(at) = self.memory.pop(Set::Ahead) {
             self.memory.insert(Set::Seen, at);
             visit(self, at);
-            for edge in self.edges(at) {
+            let edges = if needs && self.is_choice(at) { self.to_start(at) } else { self.edges(at) };
+            for edge in edges {
                 let follow = match edge.relation {
-                    Relation::Contains => true,
+                    Relation::Contains | Relation::Alternative => true,
                     Relation::Needs | Relation::Binds | Relation::NeedsToStart => needs,
                     Relation::Wants
                     | Relation::After

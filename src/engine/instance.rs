@@ -65,7 +65,8 @@ impl<'a> Engine<'a> {
         let definition = self.image.flags(self.record(at));
         let is_template = at.0 < self.services() && definition & flags::TEMPLATE != 0;
         let lives = !is_template && (at.0 < self.services() || self.memory.slot(at, slot::TEMPLATE) != 0);
-        let has = |relation| self.edges(at).only(relation).next().is_some();
+        let edges = self.image.edges(self.record(at));
+        let has = |relation| edges.clone().only(relation).next().is_some();
         let (rivals, binds) = (has(Relation::Conflicts), has(Relation::Binds));
         let mut bits = self.memory.told(at) & !told::DEFINED;
         for (bit, so) in [
@@ -76,15 +77,16 @@ impl<'a> Engine<'a> {
             (told::ESSENTIAL, definition & flags::ESSENTIAL != 0),
             (told::RIVALS, rivals),
             (told::BINDS, binds),
+            (told::CHOICE, definition & flags::CHOICE != 0),
         ] {
             bits |= if so { bit } else { 0 };
         }
         self.memory.set_told(at, bits);
     }
 
-    /// Forward edges.
+    /// Forward edges; of a choice that to what it has chosen.
     pub(super) fn edges(&self, at: SlotId) -> Edges<'a> {
-        self.image.edges(self.record(at))
+        if self.is_choice(at) { self.chosen(at) } else { self.image.edges(self.record(at)) }
     }
 
     #[inline(always)]
@@ -299,11 +301,11 @@ impl<'a> Engine<'a> {
             self.memory.set_derived(at, word, 0);
         }
         // Neighbours are mostly alike.
-        let (mut bits, mut recount) = (0, Recount::of(&OF_TARGETS, None, 0));
+        let (mut bits, mut recount) = (0, Recount::of(&OF_TARGETS, None, Some(0)));
         for edge in self.edges(at) {
             let told = self.memory.told(edge.slot);
             if told != bits {
-                (bits, recount) = (told, Recount::of(&OF_TARGETS, None, told));
+                (bits, recount) = (told, Recount::of(&OF_TARGETS, None, Some(told)));
             }
             recount.apply(self.memory.near(at), edge.relation);
         }

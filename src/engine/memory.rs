@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -71,6 +71,8 @@ pub mod slot {
     pub const SINCE: usize = 7;
     /// Low word of the stamp at which the current life began.
     pub const BEGAN: usize = 9;
+    /// Of a choice, which has no life: what is chosen and what was tried, see `choice.rs`.
+    pub const CHOICE: usize = BEGAN;
     /// Low word of the stamp at which it became ready.
     pub const READY: usize = 10;
     /// Instance slots: the template plus one; 0 is free.
@@ -174,6 +176,8 @@ pub enum Set {
     Rise,
     /// The goal has changed in this step.
     Turned,
+    /// A choice of which the chosen alternative may be another.
+    Choose,
     /// What neighbours were told may be wrong.
     Work,
     /// Became ready anew, unseen by its neighbours.
@@ -209,7 +213,7 @@ pub enum Set {
     /// Has `pass`: for the number of its text row.
     Passing,
 }
-const SETS: u32 = 21;
+const SETS: u32 = 22;
 
 impl Set {
     /// Goals only.

@@ -15,6 +15,7 @@
 //! Outputs are state marked dirty, not a queue: nothing overflows, and a host may look later or twice.
 
 mod bits;
+mod choice;
 mod command;
 mod expression;
 mod fact;
@@ -297,6 +298,7 @@ impl<'a> Engine<'a> {
         const FALL: u32 = Set::Fall as u32;
         const RISE: u32 = Set::Rise as u32;
         const TURNED: u32 = Set::Turned as u32;
+        const CHOOSE: u32 = Set::Choose as u32;
         const WORK: u32 = Set::Work as u32;
         const NEW_LIFE: u32 = Set::NewLife as u32;
         const STOP: u32 = Set::Stop as u32;
@@ -309,6 +311,7 @@ impl<'a> Engine<'a> {
                 FALL => self.turn_if(at, false),
                 RISE => self.turn_if(at, true),
                 TURNED => self.look_at_turned(at),
+                CHOOSE => self.choose(at),
                 WORK => self.refresh(at),
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),

@@ -32,6 +32,9 @@ impl Engine<'_> {
         let after = holds & !clear | set;
         if after != holds {
             self.memory.put_slot(at, slot::HOLDS, after);
+            if Holds(after ^ holds).marked() {
+                self.tell_choices(at);
+            }
             self.memory.insert(Set::Goal, at);
             self.memory.insert(Set::Tell, at);
             self.mark_published(at);
@@ -92,6 +95,9 @@ impl Engine<'_> {
     fn turn(&mut self, at: SlotId, up: bool) {
         self.memory.set_told(at, self.memory.told(at) ^ told::GOAL);
         self.memory.insert(Set::Turned, at);
+        if self.is_choice(at) {
+            self.memory.insert(Set::Choose, at);
+        }
         let pull = Delta::of(Counter::Pulls, up);
         for edge in self.edges(at) {
             if edge.relation.is_in(PULLS) && pull.add_to(self.memory.near(edge.slot)) {
@@ -139,7 +145,9 @@ impl Engine<'_> {
             for edge in self.image.reverse(at) {
                 let mut sources = self.live(edge.slot);
                 while let Some(source) = sources.next(self) {
-                    let pulls = edge.relation.is_in(PULLS) && self.memory.is_told(source, told::GOAL);
+                    let pulls = edge.relation.is_in(PULLS)
+                        && self.memory.is_told(source, told::GOAL)
+                        && self.counts(edge.relation, source, at);
                     if pulls && !found && !self.memory.contains(Set::Seen, source) {
                         self.memory.insert(Set::Ahead, source);
                     }
@@ -165,6 +173,7 @@ impl Engine<'_> {
         let bits = self.memory.state(at);
         if self.process(at).ended() {
             self.memory.put_state(at, bits | state::FORGIVEN);
+            self.tell_choices(at);
             self.memory.insert(Set::Work, at);
             self.memory.insert(Set::Tell, at);
         }

@@ -152,6 +152,9 @@ impl Engine<'_> {
             return self.bound_source(at).map_or(Blocker::Ordered, Blocker::DependentStops);
         }
         match phase {
+            Phase::Up | Phase::Restarting if self.is_choice(at) => {
+                self.edges(at).next().map_or(Blocker::Nothing, |edge| Blocker::Chosen(edge.slot))
+            }
             Phase::Up | Phase::Failed | Phase::Skipped | Phase::Done => Blocker::Nothing,
             Phase::Starting | Phase::Restarting | Phase::Stopping => Blocker::Ordered,
             Phase::Down => {
@@ -207,7 +210,9 @@ impl Engine<'_> {
                 (true, true) => told::GOING,
                 (false, _) => return None,
             };
-            self.find_live(edge.slot, &|source| self.memory.is_told(source, bit))
+            self.find_live(edge.slot, &|source| {
+                self.memory.is_told(source, bit) && self.counts(edge.relation, source, at)
+            })
         })
     }
 
@@ -232,6 +237,9 @@ impl Engine<'_> {
         if at.0 >= self.services() {
             return None;
         }
-        self.image.reverse(at).find_map(|edge| self.find_live(edge.slot, &|source| is(edge.relation, source)))
+        self.image.reverse(at).find_map(|edge| {
+            let relation = edge.relation;
+            self.find_live(edge.slot, &|source| self.counts(relation, source, at) && is(relation, source))
+        })
     }
 }

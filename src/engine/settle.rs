@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Derived, Set, derived, slot};
-use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, OF_SOURCES, OF_TARGETS, Recount, state, told};
+use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
@@ -26,8 +26,9 @@ impl Engine<'_> {
         if !self.is_bundle(at) {
             return self.process(at).phase(goal_up);
         }
-        if self.memory.state(at) & state::VIRTUAL_UP != 0 {
-            let unready = self.memory.counter(at, Counter::MembersUnready) > 0;
+        let facts = self.memory.state(at);
+        if facts & state::VIRTUAL_UP != 0 {
+            let unready = self.memory.counter(at, Counter::MembersUnready) > 0 || facts & state::RESTART_WANTED != 0;
             return if unready { Phase::Restarting } else { Phase::Up };
         }
         match (goal_up, self.memory.counter(at, Counter::MembersLeaving) > 0) {
@@ -142,7 +143,7 @@ impl Engine<'_> {
             count(&mut self.missing, told::MISSING);
         }
         if changed & (told::ACTIVE | told::GOING) != 0 {
-            let mut recount = Recount::of(&OF_SOURCES, Some(old), new);
+            let mut recount = Recount::of(&OF_SOURCES, Some(old), Some(new));
             for edge in self.edges(at) {
                 self.tell_target(at, edge.slot, edge.relation, &mut recount);
             }
@@ -158,7 +159,7 @@ impl Engine<'_> {
         const FOR_SOURCES: u32 =
             told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
         if changed & FOR_SOURCES != 0 && at.0 < self.services() {
-            let mut recount = Recount::of(&OF_TARGETS, Some(old), new);
+            let mut recount = Recount::of(&OF_TARGETS, Some(old), Some(new));
             for edge in self.image.reverse(at) {
                 let mut sources = self.live(edge.slot);
                 while let Some(source) = sources.next(self) {
@@ -191,10 +192,10 @@ impl Engine<'_> {
     fn tell_source(&self, at: SlotId, source: SlotId, relation: Relation, recount: &mut Recount, old: u32, new: u32) {
         let memory = &self.memory;
         let row = memory.near(source);
-        let crossed = recount.apply(row, relation);
-        if !relation.is_in(COUNTED) {
-            self.tell_otherwise(at, source, relation, old ^ new, new);
+        if !relation.is_in(COUNTED) && !self.tell_otherwise(at, source, relation, old ^ new, new) {
+            return;
         }
+        let crossed = recount.apply(row, relation);
         if crossed {
             memory.insert(Set::Work, source);
         } else if is_blocked_by(row, at) {
@@ -202,9 +203,9 @@ impl Engine<'_> {
         }
     }
 
-    /// What a source by this relation goes by, beside what it counts.
+    /// What a source by this relation goes by, beside what it counts; says whether it counts.
     #[inline(never)]
-    fn tell_otherwise(&self, at: SlotId, source: SlotId, relation: Relation, changed: u32, new: u32) {
+    fn tell_otherwise(&self, at: SlotId, source: SlotId, relation: Relation, changed: u32, new: u32) -> bool {
         let flipped = changed & (told::UP | told::FAILED) != 0;
         let ready = changed & new & told::START_OK != 0;
         match relation {
@@ -217,8 +218,17 @@ impl Engine<'_> {
             Relation::Contains if ready => {
                 self.pass_on_ready(at, source);
             }
+            Relation::Alternative => {
+                self.memory.insert(Set::Choose, source);
+                let chosen = self.counts(relation, source, at);
+                if chosen && ready {
+                    self.pass_on_ready(at, source);
+                }
+                return chosen;
+            }
             _ => {}
         }
+        true
     }
 
     /// Whether something it binds to became ready after its own current life began.
@@ -246,7 +256,7 @@ impl Engine<'_> {
         self.find_source(at, &|relation, source| {
             if relation == Relation::Binds {
                 self.look_at_binds(source);
-            } else if relation == Relation::Contains && self.pass_on_ready(at, source) {
+            } else if relation.is_in(MEMBERS) && self.pass_on_ready(at, source) {
                 self.memory.insert(Set::NewLife, source);
             }
             false
@@ -254,7 +264,7 @@ impl Engine<'_> {
     }
 
     /// What binds to a bundle binds to its members: a bundle became ready when the last of them did.
-    fn pass_on_ready(&self, member: SlotId, bundle: SlotId) -> bool {
+    pub(super) fn pass_on_ready(&self, member: SlotId, bundle: SlotId) -> bool {
         let ready = self.memory.slot(member, slot::READY);
         let newer = (ready.wrapping_sub(self.memory.slot(bundle, slot::READY)) as i32) > 0;
         if newer {
@@ -285,10 +295,14 @@ impl Engine<'_> {
 
     /// A restart in place: what binds to it (for a oneshot: all that need it) has gone down first.
     fn try_restart(&mut self, at: SlotId) {
-        if !self.memory.is_told(at, told::ACTIVE) || self.is_bundle(at) {
+        if !self.memory.is_told(at, told::ACTIVE) || self.bound_source(at).is_some() {
             return;
         }
-        if self.bound_source(at).is_none() {
+        if self.is_bundle(at) {
+            // A choice that has moved.
+            self.memory.put_state(at, self.memory.state(at) & !state::RESTART_WANTED);
+            self.memory.insert(Set::Work, at);
+        } else {
             self.give_order(at, true, true);
         }
     }
@@ -333,8 +347,8 @@ impl Engine<'_> {
             return;
         }
         self.memory.insert(Set::Moved, at);
-        let bits = self.memory.state(at);
-        self.memory.put_state(at, if up { bits | state::VIRTUAL_UP } else { bits & !state::VIRTUAL_UP });
+        let bits = self.memory.state(at) & !(state::VIRTUAL_UP | state::RESTART_WANTED);
+        self.memory.put_state(at, if up { bits | state::VIRTUAL_UP } else { bits });
         if up {
             self.clear_latches_of_start(at);
         }

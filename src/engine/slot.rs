@@ -94,8 +94,10 @@ pub mod told {
     pub const RESTARTING: u32 = 1 << 27;
     /// It is wished up: held or pulled, and no person's mark keeps it down. As of the last look at its goal.
     pub const WISHED: u32 = 1 << 29;
+    /// A choice, which is a bundle, too.
+    pub const CHOICE: u32 = 1 << 30;
     /// Those of its definition.
-    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS;
+    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS | CHOICE;
     /// One of these comes: the slot begins to move.
     pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
@@ -143,18 +145,19 @@ pub struct Counts {
     having: bool,
 }
 
-pub const HARD: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains]);
-const STAYS: u32 = Relation::set(&[Relation::Needs, Relation::Contains]);
+// Of the alternatives of a choice only the chosen one has an edge, see `choice.rs`.
+pub const HARD: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart]) | MEMBERS;
+const STAYS: u32 = Relation::set(&[Relation::Needs]) | MEMBERS;
 pub const BINDS: u32 = Relation::set(&[Relation::Binds]);
-const CONTAINS: u32 = Relation::set(&[Relation::Contains]);
+pub const MEMBERS: u32 = Relation::set(&[Relation::Contains, Relation::Alternative]);
 const OBSERVES: u32 = Relation::set(&[Relation::Observes]);
 /// Those by which a goal pulls.
 pub const PULLS: u32 =
-    Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Wants, Relation::Contains]);
+    Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Wants]) | MEMBERS;
 /// Relations by which a source does nothing but count.
 pub const COUNTED: u32 = Relation::set(&[Relation::Needs, Relation::NeedsToStart, Relation::Wants, Relation::After]);
-pub const SETTLES: u32 = Relation::set(&[Relation::Wants, Relation::After, Relation::Contains, Relation::Observes]);
-pub const FOLLOWS: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::Contains]);
+pub const SETTLES: u32 = Relation::set(&[Relation::Wants, Relation::After, Relation::Observes]) | MEMBERS;
+pub const FOLLOWS: u32 = Relation::set(&[Relation::Needs, Relation::Binds]) | MEMBERS;
 pub const ORDERED: u32 = Relation::set(&[Relation::NeedsToStart, Relation::Wants, Relation::After, Relation::Observes]);
 
 const fn counts(counter: Counter, relations: u32, bits: u32, having: bool) -> Counts {
@@ -169,8 +172,8 @@ pub const OF_TARGETS: [Counts; 8] = [
     counts(Counter::Lost, BINDS, told::START_OK, false),
     counts(Counter::Unsettled, SETTLES, told::UNDER_WAY, true),
     counts(Counter::Observed, OBSERVES, told::UNDER_WAY, true),
-    counts(Counter::MembersLeaving, CONTAINS, told::LEAVING, true),
-    counts(Counter::MembersUnready, CONTAINS, told::START_OK, false),
+    counts(Counter::MembersLeaving, MEMBERS, told::LEAVING, true),
+    counts(Counter::MembersUnready, MEMBERS, told::START_OK, false),
 ];
 
 /// What a slot counts of its sources. (Rivals are counted one by one: a template stands for several.)
@@ -183,9 +186,9 @@ pub const OF_SOURCES: [Counts; 3] = [
 /// What neighbours have to count, one way or the other, when told bits change: worked out once for those of a relation.
 pub struct Recount<'t> {
     table: &'t [Counts],
-    /// None for one that was not counted at all.
+    /// None for one that was not counted at all, or is not any more.
     old: Option<u32>,
-    new: u32,
+    new: Option<u32>,
     /// The relation that `deltas` is for.
     relation: Option<Relation>,
     deltas: heapless::Vec<Delta, { derived::TOLD }>,
@@ -222,8 +225,8 @@ impl Delta {
 }
 
 impl<'t> Recount<'t> {
-    /// `old` is none for one that was not counted at all.
-    pub fn of(table: &'t [Counts], old: Option<u32>, new: u32) -> Recount<'t> {
+    /// `old` is none for one that was not counted at all, `new` for one that is not any more.
+    pub fn of(table: &'t [Counts], old: Option<u32>, new: Option<u32>) -> Recount<'t> {
         Recount { table, old, new, relation: None, deltas: heapless::Vec::new() }
     }
 
@@ -250,7 +253,7 @@ impl<'t> Recount<'t> {
                 continue;
             }
             let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
-            let (before, after) = (self.old.is_some_and(is_counted), is_counted(self.new));
+            let (before, after) = (self.old.is_some_and(is_counted), self.new.is_some_and(is_counted));
             if before == after {
                 continue;
             }

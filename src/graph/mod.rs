@@ -6,7 +6,8 @@
 //! A service's *goal* is up exactly while something *holds* it and no *mark* keeps it down. Holds have names: the booted
 //! bundle, a person's start, a fired trigger, a condition that made the instance, work on a socket, a timer, and *need*:
 //! another service that needs, binds, needs to start, wants or contains this one has its goal up. Goals come from holds,
-//! marks and pulls alone. They never depend on phases or on `while`: a service that waits or has failed keeps pulling.
+//! marks and pulls alone. They never depend on phases or on `while`: a service that waits or has failed keeps pulling. Only
+//! what a choice pulls depends on them.
 //!
 //! *start* lays the admin hold, and lifts marks and forgets failures on the service and on all that it needs, binds, needs
 //! to start or contains, and what those need. *stop* drops the admin hold and lays the mark. *release* drops both. *reset*
@@ -64,6 +65,23 @@
 //!
 //! *Unkillable* is what still has a process some time after SIGKILL. It stays `stopping`, whatever was ordered; nothing waits
 //! for it any more but its own next life and what conflicts with it. It is settled, and neither up nor down.
+//!
+//! # Choices
+//!
+//! `needs = a|b` is satisfied by one of them, and so is the need of a name that several services provide. Each such list, and
+//! each such name, is a *choice*: a slot without a process, one for all who write the same. It takes part in everything as a
+//! bundle does whose one member is the *chosen* alternative: it pulls that one alone, is up when it is up, restarts and goes
+//! down as it does; it can be started, stopped and released by its name. (A name that one service provides is that service.
+//! `after` and `before` have no choice: they order all that is named. So does `conflicts` with a provided name.)
+//!
+//! A choice whose goal rises chooses: the first, as written (of providers: by name), that is up, has not ended for good and
+//! has no mark; else the first that has not ended and has no mark and was not *tried*: an alternative that fails, or is done,
+//! while it is chosen was tried. It moves when the chosen one has ended for good or is marked, and never back by itself. If
+//! another is up, it moves at once: what needs the choice stays; what binds to it goes down, and comes back after that. Else
+//! what needs it goes down first, as if there were no other. Where nothing can be chosen, nothing is pulled, and the choice
+//! waits until something can be. Its goal down and the chosen one no longer going, it forgets what it chose and tried. Start
+//! and reset forget what was tried, and that it failed: of the choice and of what needs it all of it, of an alternative that
+//! one. A start where every alternative has a mark lifts those of the first.
 //!
 //! # Preconditions and attempts
 //!

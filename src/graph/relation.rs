@@ -25,11 +25,13 @@ pub enum Relation {
     Observes = 7,
     /// `up()` or `failed()` of the target stands in the source's `start-on` or `stop-on`. Neither orders nor pulls.
     Listens = 8,
+    /// One that a choice may choose. It is there for the source only while it is the chosen one.
+    Alternative = 9,
 }
 
 impl Relation {
     /// All relations, in the order of their numbers.
-    pub const ALL: [Relation; 9] = [
+    pub const ALL: [Relation; 10] = [
         Relation::Needs,
         Relation::Binds,
         Relation::NeedsToStart,
@@ -39,6 +41,7 @@ impl Relation {
         Relation::Contains,
         Relation::Observes,
         Relation::Listens,
+        Relation::Alternative,
     ];
 
     /// These as a set, for `is_in`.
@@ -62,7 +65,7 @@ impl Relation {
         if number < Relation::ALL.len() as u32 { Some(Relation::ALL[number as usize]) } else { None }
     }
 
-    /// The key that writes it in a service file.
+    /// The key that writes it in a service file; `provides` writes an alternative too.
     pub const fn name(self) -> &'static str {
         match self {
             Relation::Needs => "needs",
@@ -74,6 +77,7 @@ impl Relation {
             Relation::Contains => "contains",
             Relation::Observes => "while",
             Relation::Listens => "start-on",
+            Relation::Alternative => "alternative",
         }
     }
 }

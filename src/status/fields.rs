@@ -23,7 +23,7 @@ impl Saying<'_> {
         let (limit, left) = (policy(policy::LIMIT), view.left_ms(row));
         match field {
             b'n' => row.name.write(out),
-            b'k' => return Text(kind_name(kind)),
+            b'k' => return Text(if view.is_choice(definition) { "choice" } else { kind_name(kind) }),
             // The phase, painted and plain.
             b'p' => Painted(row.phase, self.paint).write(out),
             b'P' => return Text(row.phase.name()),
@@ -47,7 +47,7 @@ impl Saying<'_> {
             }
             b'b' | b'w' => why::write(view, out, row),
             b's' => why::write_step(view, out, row),
-            b'o' | b'q' | b't' | b'v' | b'z' => return Done(why::field(view, out, row, field)),
+            b'o' | b'q' | b't' | b'v' | b'z' | b'C' | b'Y' => return Done(why::field(view, out, row, field)),
             // For a list: how it failed; why it is not up, if it is to be.
             b'X' if row.phase != Phase::Failed => return Done(false),
             b'Z' => match row.phase {

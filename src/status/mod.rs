@@ -166,6 +166,11 @@ impl<'a> View<'a> {
         slot.0 < self.image.services() && self.image.flags(slot) & service::flags::TEMPLATE != 0
     }
 
+    /// Whether this is a choice, a kind of bundle.
+    pub fn is_choice(&self, definition: SlotId) -> bool {
+        self.image.flags(definition) & service::flags::CHOICE != 0
+    }
+
     /// `longrun`, `oneshot` or `bundle`.
     pub fn kind(&self, definition: SlotId) -> Kind {
         match self.image.flags(definition) & 0xff {
@@ -234,7 +239,12 @@ impl<'a> View<'a> {
         for edge in self.image.reverse(row.definition) {
             let pulls = matches!(
                 edge.relation,
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
+                Relation::Needs
+                    | Relation::Binds
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::Contains
+                    | Relation::Alternative
             );
             // Its slots: itself, or all instances of a template.
             let slots = match self.is_template(edge.slot) {
@@ -244,6 +254,7 @@ impl<'a> View<'a> {
             };
             for slot in slots {
                 match self.row(SlotId(slot)) {
+                    Some(by) if edge.relation == Relation::Alternative && why::blocking(&by) != Some(row.slot) => {}
                     Some(by) if by.definition == edge.slot && by.goal == Goal::Up => {
                         if !each(&by) {
                             return;

@@ -16,6 +16,7 @@ const SERVICE: &str = "\
     <  process    $i\n>\
     <  command    $x (stop or reload)\n>\
     \x20 goal       $g$h\
+    <\n  chosen     $Y>\
     <\n  because    $b>\
     <\n  deadline   in $l>\
     <\n  last exit  $e>\
@@ -25,7 +26,7 @@ const SERVICE: &str = "\
 
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: &str = "{\
-    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\
+    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
     \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
     \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
 
@@ -155,7 +156,7 @@ impl View<'_> {
                 saying.say(out, template);
             }
         }
-        saying.say(out, "<  $X><  $Z>\n");
+        saying.say(out, "<  $X><  $Z><  by $Y>\n");
     }
 
     /// The machine at a glance.

@@ -69,7 +69,12 @@ impl Stamps {
         for edge in view.image.edges(of) {
             let shows = matches!(
                 edge.relation,
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Wants | Relation::Contains
+                Relation::Needs
+                    | Relation::Binds
+                    | Relation::NeedsToStart
+                    | Relation::Wants
+                    | Relation::Contains
+                    | Relation::Alternative
             );
             // Edges come by relation, the strongest first.
             if let Some(stamp) = self.of.get_mut(edge.slot.index()).filter(|stamp| shows && **stamp != self.last) {
@@ -89,7 +94,7 @@ fn mark(shown: &mut [bool], slot: SlotId) {
 
 fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, below: Option<(Relation, bool)>, paint: Paint) {
     let saying = Saying { view, row: Some(row), paint, log: "" };
-    saying.say(out, "$n $p< $i>");
+    saying.say(out, "$n $p< $i>< by $Y>");
     match below {
         Some((Relation::Needs | Relation::Contains, _)) | None => {}
         Some((relation, _)) => {

@@ -48,12 +48,14 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
     }
 }
 
-/// The service that it waits for.
-fn blocking(row: &Row<'_>) -> Option<SlotId> {
+/// The service that it waits for, or that a choice has chosen.
+pub(super) fn blocking(row: &Row<'_>) -> Option<SlotId> {
     match row.blocker {
-        Blocker::NeedsUp(slot) | Blocker::Settles(slot) | Blocker::Conflict(slot) | Blocker::DependentStops(slot) => {
-            Some(slot)
-        }
+        Blocker::NeedsUp(slot)
+        | Blocker::Settles(slot)
+        | Blocker::Conflict(slot)
+        | Blocker::DependentStops(slot)
+        | Blocker::Chosen(slot) => Some(slot),
         Blocker::Nothing | Blocker::WhileOff | Blocker::Marked | Blocker::StartLimit | Blocker::Ordered => None,
     }
 }
@@ -91,13 +93,18 @@ const MARKED: &str = "is $q< since $c>";
 
 fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
     match row.phase {
+        Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => "is up by $o$z",
         Phase::Up => "is up$z",
         Phase::Failed if view.kind(row.definition) == Kind::Bundle => "has failed",
         Phase::Failed => "has failed: $E<, $F deaths within $W>< since $c>",
         Phase::Skipped => "is skipped: a precondition was not met",
         Phase::Done => "is done: it ended well< since $c>",
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match row.blocker {
+            Blocker::NeedsUp(slot) if view.is_choice(row.definition) && view.row(slot).is_none() => {
+                "finds nothing to choose: $C"
+            }
             Blocker::NeedsUp(_) => "waits for $o",
+            Blocker::Chosen(_) => "is $P with $o",
             Blocker::Settles(_) => "waits until $o is no longer under way",
             Blocker::Conflict(_) => "waits until $o, with which it conflicts, is down",
             Blocker::DependentStops(_) => "stops after $o, which needs it",
@@ -137,13 +144,22 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
 /// `while`, and why it is up.
 pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
     match field {
-        b'o' => match blocking(row).and_then(|slot| view.row(slot)) {
-            Some(other) => other.name.write(out),
-            None => return out.write_str("another service").is_ok(),
-        },
+        b'o' => return write_other(view, out, row),
         b't' => match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
             Some(member) => member.name.write(out),
             None => return false,
+        },
+        b'C' => {
+            let mut before = "";
+            for edge in view.image.edges(row.definition) {
+                let _ = out.write_str(before);
+                view.row(edge.slot).inspect(|alternative| view.say(out, alternative, "$n $s"));
+                before = ", ";
+            }
+        }
+        b'Y' => match row.blocker {
+            Blocker::Chosen(_) => return write_other(view, out, row),
+            _ => return false,
         },
         b'q' => {
             let mark = row.marks().next().map_or("held down", |(_, _, text)| text);
@@ -154,6 +170,15 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
             words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf));
         }
         _ => write_reasons(view, out, row),
+    }
+    true
+}
+
+/// The name of the service that it waits for.
+fn write_other(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
+    match blocking(row).and_then(|slot| view.row(slot)) {
+        Some(other) => other.name.write(out),
+        None => return out.write_str("another service").is_ok(),
     }
     true
 }

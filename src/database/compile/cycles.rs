@@ -17,15 +17,16 @@ pub const fn orders(relation: Relation) -> bool {
         | Relation::Wants
         | Relation::After
         | Relation::Contains
-        | Relation::Observes => true,
+        | Relation::Observes
+        | Relation::Alternative => true,
         Relation::Conflicts | Relation::Listens => false,
     }
 }
 
-/// Whether the source can only start with the target up.
+/// Whether the source can only start with the target up, or may come to that.
 const fn requires(relation: Relation) -> bool {
     match relation {
-        Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains => true,
+        Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains | Relation::Alternative => true,
         Relation::Wants | Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => false,
     }
 }

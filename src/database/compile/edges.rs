@@ -122,7 +122,9 @@ const fn strength(relation: Relation) -> Option<u32> {
         Relation::NeedsToStart => Some(2),
         Relation::Wants => Some(3),
         Relation::After => Some(4),
-        Relation::Conflicts | Relation::Contains | Relation::Observes | Relation::Listens => None,
+        Relation::Conflicts | Relation::Contains | Relation::Observes | Relation::Listens | Relation::Alternative => {
+            None
+        }
     }
 }
 

@@ -93,7 +93,8 @@ impl Host {
                     | Relation::Binds
                     | Relation::NeedsToStart
                     | Relation::Wants
-                    | Relation::Contains => lead(edge.slot),
+                    | Relation::Contains
+                    | Relation::Alternative => lead(edge.slot),
                     Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => {}
                 }
             }

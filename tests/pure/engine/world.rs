@@ -336,6 +336,7 @@ impl World {
             Blocker::DependentStops(at) => of("dependent", at),
             Blocker::StartLimit => "limit".to_string(),
             Blocker::Ordered => "ordered".to_string(),
+            Blocker::Chosen(at) => of("chosen", at),
         }
     }
 

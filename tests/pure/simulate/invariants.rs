@@ -470,7 +470,8 @@ impl<'a> Judge<'a> {
                     | Relation::Binds
                     | Relation::NeedsToStart
                     | Relation::Wants
-                    | Relation::Contains => true,
+                    | Relation::Contains
+                    | Relation::Alternative => true,
                     Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => false,
                 };
                 if pulls {
@@ -546,7 +547,7 @@ impl<'a> Judge<'a> {
                     Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => false,
                 },
                 Relation::Conflicts => !self.is_bundle(engine, to) && self.is_down(engine, to),
-                Relation::Listens => true,
+                Relation::Listens | Relation::Alternative => true,
             }
         };
         let source_is_at_rest = |source: SlotId| {

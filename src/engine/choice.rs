@@ -1,0 +1,161 @@
+//! Choices: `needs = a|b`, and a name that several services provide. Semantics: `graph/mod.rs`.
+//!
+//! A choice is a bundle, whose one member is the chosen alternative. What is chosen and what was tried are facts. Of the
+//! edges to its alternatives only the one to the chosen counts: `Engine::edges` gives no other, and whoever comes from the
+//! other end asks `counts`. Where nothing is chosen that edge leads to a slot that there is not, which is never up.
+
+use super::Engine;
+use super::memory::{Set, slot};
+use super::slot::{Counter, Delta, OF_SOURCES, OF_TARGETS, PULLS, Recount, state, told};
+use crate::database::image::Edges;
+use crate::graph::{Holds, Phase, Relation};
+use crate::ident::SlotId;
+use crate::limits::ALTERNATIVES_MAX;
+
+/// In `slot::CHOICE`: a bit for each alternative that was tried. Above them stands the place of the chosen one plus one.
+const TRIED: u32 = (1 << CHOSEN) - 1;
+const CHOSEN: u32 = ALTERNATIVES_MAX as u32;
+
+const _: () = assert!(ALTERNATIVES_MAX + ALTERNATIVES_MAX.ilog2() as usize + 1 <= 32, "one word");
+
+impl<'a> Engine<'a> {
+    pub(super) fn is_choice(&self, at: SlotId) -> bool {
+        self.memory.is_told(at, told::CHOICE)
+    }
+
+    /// The edge to the chosen alternative, the only one that counts.
+    pub(super) fn chosen(&self, at: SlotId) -> Edges<'a> {
+        self.alternative(at, self.memory.slot(at, slot::CHOICE) >> CHOSEN)
+    }
+
+    /// The edge to the alternative of this place plus one.
+    fn alternative(&self, at: SlotId, place: u32) -> Edges<'a> {
+        self.image.edges(at).one(place.wrapping_sub(1))
+    }
+
+    /// Whether an edge from `source` to `at` counts.
+    #[inline]
+    pub(super) fn counts(&self, relation: Relation, source: SlotId, at: SlotId) -> bool {
+        relation != Relation::Alternative || self.chosen(source).any(|edge| edge.slot == at)
+    }
+
+    /// Something by which choices go may have changed of this slot.
+    pub(super) fn tell_choices(&self, at: SlotId) {
+        for edge in self.image.reverse(at).only(Relation::Alternative) {
+            self.memory.insert(Set::Choose, edge.slot);
+        }
+    }
+
+    /// Whether it has not ended for good and has no mark.
+    fn is_usable(&self, at: SlotId) -> bool {
+        self.lives(at) && !self.process(at).ended() && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
+    }
+
+    /// Place plus one of the first usable alternative of which this is so; 0 for none.
+    fn first(&self, at: SlotId, is: &dyn Fn(u32, SlotId) -> bool) -> u32 {
+        let mut places = (1..).zip(self.image.edges(at));
+        places.find(|(place, edge)| self.is_usable(edge.slot) && is(*place, edge.slot)).map_or(0, |(place, _)| place)
+    }
+
+    fn first_up(&self, at: SlotId) -> u32 {
+        self.first(at, &|_, alternative| self.memory.is_told(alternative, told::START_OK))
+    }
+
+    fn first_untried(&self, at: SlotId, tried: u32) -> u32 {
+        self.first(at, &|place, _| tried >> (place - 1) & 1 == 0)
+    }
+
+    /// Looks whether what was chosen may stay so.
+    pub(super) fn choose(&mut self, at: SlotId) {
+        // While derived state is made anew, it is as the facts say.
+        if !self.live_triggers {
+            return;
+        }
+        let word = self.memory.slot(at, slot::CHOICE);
+        let (chosen, mut tried) = (word >> CHOSEN, word & TRIED);
+        let mut next = chosen;
+        if !self.memory.is_told(at, told::GOAL) {
+            if self.phase(at) == Phase::Down {
+                (next, tried) = (0, 0);
+            }
+        } else if !self.alternative(at, chosen).any(|edge| self.is_usable(edge.slot)) {
+            let failed = self.alternative(at, chosen).any(|edge| self.process(edge.slot).ended());
+            if failed {
+                tried |= 1 << (chosen - 1);
+            }
+            // What needs the choice goes down before that moves to what is not up.
+            let active = self.memory.state(at) & state::VIRTUAL_UP != 0;
+            next = self.first_up(at);
+            if next == 0 {
+                next = if active { chosen } else { self.first_untried(at, tried) };
+            }
+        }
+        let after = next << CHOSEN | tried;
+        if next == chosen {
+            self.memory.put_slot(at, slot::CHOICE, after);
+        } else {
+            self.count_chosen(at, false);
+            self.memory.put_slot(at, slot::CHOICE, after);
+            self.count_chosen(at, true);
+        }
+    }
+
+    /// The edge to the chosen one counts from now on, or does not any more.
+    fn count_chosen(&mut self, at: SlotId, counts: bool) {
+        let memory = self.memory;
+        let bits = memory.told(at);
+        let counted = |is: bool, bits: u32| is.then_some(bits);
+        for edge in self.chosen(at) {
+            let its = memory.told(edge.slot);
+            Recount::of(&OF_TARGETS, counted(!counts, its), counted(counts, its)).apply(memory.near(at), edge.relation);
+            let row = memory.near(edge.slot);
+            Recount::of(&OF_SOURCES, counted(!counts, bits), counted(counts, bits)).apply(row, edge.relation);
+            if bits & told::GOAL != 0 {
+                Delta::of(Counter::Pulls, counts).add_to(row);
+            }
+            for set in [Set::Goal, Set::Stop, Set::Start, Set::Tell, Set::DirtyPublished] {
+                memory.insert(set, edge.slot);
+            }
+            if counts && its & told::START_OK != 0 {
+                self.pass_on_ready(edge.slot, at);
+            }
+        }
+        memory.insert(Set::Work, at);
+        // It has moved while it is up: to what binds to it that is a new life.
+        if counts && memory.state(at) & state::VIRTUAL_UP != 0 {
+            memory.put_state(at, memory.state(at) | state::RESTART_WANTED);
+        }
+    }
+
+    /// What a start of this choice leads to: the edge to what it has chosen or would choose, or else to the first.
+    pub(super) fn to_start(&self, at: SlotId) -> Edges<'a> {
+        let chosen = self.chosen(at);
+        if chosen.clone().any(|edge| self.is_usable(edge.slot)) {
+            return chosen;
+        }
+        let place = self.first_up(at);
+        self.alternative(at, if place == 0 { self.first_untried(at, 0).max(1) } else { place })
+    }
+
+    /// Start and reset forget what was tried, of what asks for a choice.
+    pub(super) fn retry_choices(&mut self, at: SlotId) {
+        for edge in self.edges(at).filter(|edge| edge.relation.is_in(PULLS)) {
+            self.retry(edge.slot);
+        }
+    }
+
+    /// ... and of the choice itself, or of an alternative.
+    pub(super) fn retry(&mut self, at: SlotId) {
+        if self.is_choice(at) {
+            self.memory.put_slot(at, slot::CHOICE, self.memory.slot(at, slot::CHOICE) & !TRIED);
+            self.image.edges(at).for_each(|edge| self.forgive(edge.slot));
+            self.memory.insert(Set::Choose, at);
+        }
+        for choice in self.image.reverse(at).only(Relation::Alternative) {
+            let place = self.image.edges(choice.slot).position(|edge| edge.slot == at).unwrap_or_default();
+            let word = self.memory.slot(choice.slot, slot::CHOICE);
+            self.memory.put_slot(choice.slot, slot::CHOICE, word & !(1 << place));
+            self.memory.insert(Set::Choose, choice.slot);
+        }
+    }
+}
