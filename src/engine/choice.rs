@@ -52,17 +52,17 @@ impl<'a> Engine<'a> {
     }
 
     /// Place plus one of the first usable alternative of which this is so; 0 for none.
-    fn first(&self, at: SlotId, is: &dyn Fn(u32, SlotId) -> bool) -> u32 {
+    fn first_usable(&self, at: SlotId, is: &dyn Fn(u32, SlotId) -> bool) -> u32 {
         let mut places = (1..).zip(self.image.edges(at));
         places.find(|(place, edge)| self.is_usable(edge.slot) && is(*place, edge.slot)).map_or(0, |(place, _)| place)
     }
 
     fn first_up(&self, at: SlotId) -> u32 {
-        self.first(at, &|_, alternative| self.memory.is_told(alternative, told::START_OK))
+        self.first_usable(at, &|_, alternative| self.memory.is_told(alternative, told::START_OK))
     }
 
     fn first_untried(&self, at: SlotId, tried: u32) -> u32 {
-        self.first(at, &|place, _| tried >> (place - 1) & 1 == 0)
+        self.first_usable(at, &|place, _| tried >> (place - 1) & 1 == 0)
     }
 
     /// Looks whether what was chosen may stay so.
