@@ -20,10 +20,10 @@ use pintle::limits::ARGUMENTS_MAX;
 pub fn run(given: &Given) -> i32 {
     let misuse = |what: &str| -> ! { given.misuse(what, "".as_ref()) };
     let mut verb = "emit";
-    for (option, name) in &[("--on", "on"), ("--off", "off"), ("--hold", "hold")] {
+    for (option, name) in &[("--on", "on"), ("--off", "off"), ("--changing", "changing"), ("--hold", "hold")] {
         if given.has(option) {
             if verb != "emit" {
-                misuse("only one of --on, --off, --hold");
+                misuse("only one of --on, --off, --changing, --hold");
             }
             verb = name;
         }
@@ -40,6 +40,12 @@ pub fn run(given: &Given) -> i32 {
         misuse("--wait does not go with --hold");
     }
     let mut line = String::from(verb);
+    match given.value("--for").map(|time| time.to_str()) {
+        None if verb == "changing" => line.push_str(" 30s"),
+        None => {}
+        Some(Some(time)) if verb == "changing" => quote(given, &mut line, time),
+        Some(_) => misuse("--for TIME goes with --changing"),
+    }
     for word in &words {
         quote(given, &mut line, word);
     }

@@ -38,6 +38,9 @@ pub const FACT_BYTES_MAX: usize = 240;
 /// Attributes of one condition or event.
 pub const ATTRIBUTES_MAX: usize = 16;
 
+/// The longest that a condition may be changing, in milliseconds. What takes longer is no reload.
+pub const CHANGING_MS_MAX: u32 = 3_600_000;
+
 /// Bytes of a line of the control protocol, newline included. A longer one ends that connection.
 pub const LINE_BYTES_MAX: usize = 4096;
 

@@ -20,6 +20,7 @@
 //! | `release NAME...` | drops the admin hold and lifts the mark |
 //! | `on FACT [KEY=VALUE...]` | the condition is on |
 //! | `off FACT [KEY=VALUE...]` | the condition is off |
+//! | `changing TIME FACT [KEY=VALUE...]` | what is on is changing; off after TIME (1ms to 1h) unless `on` or `hold` says it again |
 //! | `hold FACT [KEY=VALUE...]` | on for as long as this connection lives |
 //! | `emit FACT [KEY=VALUE...]` | the event happened |
 //! | `shutdown` | everything goes down in order, then the supervisor ends |
@@ -42,7 +43,8 @@
 //! when all places are taken, the one that has been idle longest makes room. `CLIENTS_KEPT` of them are never taken by those
 //! who wait, follow or hold: one more of these is told `no`. Requests of one client wait for each other.
 
-use crate::limits::{FACT_BYTES_MAX, LINE_BYTES_MAX};
+use crate::lang::duration_ms;
+use crate::limits::{CHANGING_MS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
 use crate::words;
 
 /// Words of one line. A client that has more names to say says them in several lines.
@@ -69,6 +71,8 @@ pub enum Verb {
     On,
     /// The condition is off.
     Off,
+    /// The condition is changing. `Request::number` is for how long, in milliseconds.
+    Changing,
     /// On while the connection lives.
     Hold,
     /// The event happened.
@@ -82,7 +86,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    const ALL: [Verb; 14] = [
+    const ALL: [Verb; 15] = [
         Verb::Start,
         Verb::Stop,
         Verb::Restart,
@@ -92,6 +96,7 @@ impl Verb {
         Verb::Release,
         Verb::On,
         Verb::Off,
+        Verb::Changing,
         Verb::Hold,
         Verb::Emit,
         Verb::Shutdown,
@@ -99,7 +104,8 @@ impl Verb {
         Verb::Follow,
     ];
     /// In the same order.
-    const NAMES: &str = "start stop restart reload signal reset release on off hold emit shutdown await follow";
+    const NAMES: &str =
+        "start stop restart reload signal reset release on off changing hold emit shutdown await follow";
 }
 
 /// A line that is understood.
@@ -109,7 +115,7 @@ pub struct Request<'a> {
     pub verb: Verb,
     /// Whether its transaction is to be reported (`wait`).
     pub waits: bool,
-    /// The number of the transaction, for `Await`.
+    /// The number of the transaction, for `Await`; milliseconds, for `Changing`.
     pub number: u32,
     /// The words behind the verb, each ended by NUL.
     words: &'a str,
@@ -139,14 +145,15 @@ impl core::fmt::Display for Bad<'_> {
 }
 
 const EMPTY: &str = "empty line";
-const TOO_MANY_WORDS: &str = "more than 512 words";
-const NOT_TEXT: &str = "a word is not text";
+const TOO_MANY_WORDS: &str = "more than 512 words (WORDS_MAX)";
+const NOT_TEXT: &str = "a word is not text (UTF-8 without control characters)";
 const NO_VERB: &str = "no verb ";
 const NOTHING_NAMED: &str = "nothing is named";
 const ARGUMENTS: &str = "wrong arguments";
 const NOTHING_TO_WAIT_FOR: &str = "this cannot be waited for";
-const FACT_TOO_LONG: &str = "name and attributes take more than 240 bytes";
-const _: () = assert!(WORDS_MAX == 512 && FACT_BYTES_MAX == 240, "the texts say so");
+const BAD_TIME: &str = "expected a time from 1ms to 1h (CHANGING_MS_MAX), not ";
+const FACT_TOO_LONG: &str = "name and attributes take more than 240 bytes (FACT_BYTES_MAX)";
+const _: () = assert!(WORDS_MAX == 512 && FACT_BYTES_MAX == 240 && CHANGING_MS_MAX == 3_600_000, "the texts say so");
 
 /// Reads a line without its newline; `room` is for its words.
 pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Request<'a>, Bad<'a>> {
@@ -170,7 +177,7 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     let behind = count - 1 - usize::from(waits);
     let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow);
     let wrong = match verb {
-        Verb::Signal => behind < 2,
+        Verb::Signal | Verb::Changing => behind < 2,
         Verb::Await => behind != 1,
         _ if takes_names => behind == 0,
         _ => behind != 0,
@@ -182,7 +189,14 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     if verb == Verb::Await {
         request.number = words.strip_suffix('\0').unwrap_or_default().parse().map_err(|_| bad(ARGUMENTS))?;
     }
-    if matches!(verb, Verb::On | Verb::Off | Verb::Hold | Verb::Emit) && request.fact().len() > FACT_BYTES_MAX {
+    if verb == Verb::Changing {
+        let (time, fact) = words.split_once('\0').ok_or(bad(ARGUMENTS))?;
+        let ms = duration_ms(time).filter(|ms| (1..=CHANGING_MS_MAX.into()).contains(ms));
+        request.number = ms.ok_or(Bad(BAD_TIME, time))? as u32;
+        request.words = fact;
+    }
+    let of_fact = matches!(verb, Verb::On | Verb::Off | Verb::Changing | Verb::Hold | Verb::Emit);
+    if of_fact && request.fact().len() > FACT_BYTES_MAX {
         return Err(bad(FACT_TOO_LONG));
     }
     if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold) {
@@ -273,6 +287,7 @@ mod tests {
     fn read(text: &str) -> String {
         match parse(text.as_bytes(), &mut [0; LINE_BYTES_MAX]) {
             Ok(request @ Request { verb, waits, number, .. }) => match verb {
+                Verb::Changing => format!("{verb:?} {number} {:?}", core::str::from_utf8(request.fact())),
                 Verb::On | Verb::Off | Verb::Hold | Verb::Emit => {
                     format!("{verb:?} {:?} {waits}", core::str::from_utf8(request.fact()))
                 }
@@ -299,6 +314,11 @@ mod tests {
             ("on net-up B='x y' A=1", r#"On Ok("net-up\0B=x y\0A=1") false"#),
             ("emit x", r#"Emit Ok("x") false"#),
             ("hold", "nothing is named"),
+            ("changing 30s net-up IFACE=eth0", r#"Changing 30000 Ok("net-up\0IFACE=eth0")"#),
+            ("changing 30s", "nothing is named"),
+            ("changing net-up IFACE=eth0", "expected a time from 1ms to 1h (CHANGING_MS_MAX), not \"net-up\""),
+            ("changing 2h x", "expected a time from 1ms to 1h (CHANGING_MS_MAX), not \"2h\""),
+            ("changing 0 x", "expected a time from 1ms to 1h (CHANGING_MS_MAX), not \"0\""),
             ("wait hold x", "this cannot be waited for"),
             ("await 12", "Await 12"),
             ("await", "wrong arguments"),
@@ -309,8 +329,8 @@ mod tests {
             ("shutdown now", "wrong arguments"),
             ("follow", "Follow 0"),
             ("start 'web", "a ' is not closed on its line"),
-            ("start a\u{1}b", "a word is not text"),
-            ("start a\0b", "a word is not text"),
+            ("start a\u{1}b", NOT_TEXT),
+            ("start a\0b", NOT_TEXT),
         ];
         for (line, expected) in table {
             assert_eq!(read(line), expected, "{line}");
@@ -319,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        assert_eq!(read(&"a ".repeat(WORDS_MAX + 1)), format!("more than {WORDS_MAX} words"));
+        assert_eq!(read(&"a ".repeat(WORDS_MAX + 1)), TOO_MANY_WORDS);
         assert_eq!(read(&format!("emit x A={}", "v".repeat(FACT_BYTES_MAX))), FACT_TOO_LONG);
         assert_eq!(parse(b"start \xff\xfe", &mut [0; LINE_BYTES_MAX]).err(), Some(Bad(NOT_TEXT, "")));
     }

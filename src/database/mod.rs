@@ -245,7 +245,7 @@ pub mod node {
     /// `KERNEL`).
     pub const A: usize = 2;
     /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
-    /// string) or `NONE`; else `NONE`.
+    /// string) or `NONE`; those for a place, whose key is "", come first; else `NONE`.
     pub const B: usize = 3;
     /// Number of this leaf within its expression, from 0: the bit of its latch. `NONE` for `AND`, `OR` and `NOT`.
     pub const LEAF: usize = 4;

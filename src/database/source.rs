@@ -11,6 +11,7 @@ use super::{Image, NONE, action, node, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
+use crate::lang::is_operator;
 use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
 use crate::limits::EXPRESSION_DEPTH_MAX;
 use crate::words::write_in_quotes;
@@ -262,13 +263,23 @@ impl Source<'_> {
             }
             node::FACT => {
                 let name = self.image.text(a);
-                let quote_mark = if matches!(name, "and" | "or" | "not") { "'" } else { "" };
+                let quote_mark = if is_operator(name) { "'" } else { "" };
                 line.begin().extend([quote_mark, name, quote_mark]);
                 let list = self.image.list(b);
                 for at in (0..list.len()).step_by(3) {
-                    let operator = if list.get(at + 1) == 0 { "=" } else { "!=" };
-                    line.begin().extend([self.image.text(list.get(at)), operator]);
-                    quote_part(&mut String::from(self.image.text(list.get(at + 2))), &mut line.pending);
+                    let [key, negated, glob] = [at, at + 1, at + 2].map(|at| list.get(at));
+                    let glob = self.image.text(glob);
+                    let operator = if negated == 0 { "=" } else { "!=" };
+                    let out = line.begin();
+                    match key {
+                        // One for a place. In quotes, it is no operator and no part of one.
+                        0 if is_operator(glob) => drop(write_in_quotes(out, glob)),
+                        0 => quote(glob, out),
+                        _ => {
+                            out.extend([self.image.text(key), operator]);
+                            quote_part(&mut String::from(glob), out);
+                        }
+                    }
                 }
             }
             kind @ (node::PATH | node::ENV | node::KERNEL) => {

@@ -133,7 +133,8 @@ impl Engine<'_> {
         value
     }
 
-    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. In
+    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. Values
+    /// for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In
     /// a run-time instance `${INSTANCE}` in a glob stands for its name.
     pub(super) fn leaf_matches(&self, instance: Option<&[u8]>, at: u32, text: &[u8]) -> bool {
         if self.image.bytes_of(self.image.node(at, node::A)) != fact::name(text) {
@@ -141,7 +142,6 @@ impl Engine<'_> {
         }
         let list = self.image.list(self.image.node(at, node::B));
         (0..list.len() / 3).all(|index| {
-            let key = self.image.bytes_of(list.get(index * 3));
             let negated = list.get(index * 3 + 1) != 0;
             let glob = self.image.text(list.get(index * 3 + 2));
             let mut buffer = [0; FACT_BYTES_MAX];
@@ -149,24 +149,38 @@ impl Engine<'_> {
                 Some(name) if placeholder_at(glob).is_some() => expand_glob(glob, name, &mut buffer),
                 Some(_) | None => glob.as_bytes(),
             };
-            let found = fact::attribute(text, key).is_some_and(|value| glob_matches(glob, value));
+            let value = match list.get(index * 3) {
+                0 => fact::value_at(text, index),
+                key => fact::attribute(text, self.image.bytes_of(key)),
+            };
+            let found = value.is_some_and(|value| glob_matches(glob, value));
             found != negated
         })
     }
 
-    /// The firing rule: the expression is true through this leaf. Every operator from the leaf to the root is true, and so
-    /// is what it takes from below (for `not`: what is below is not).
+    /// The firing rule: the expression is true through this leaf. Its value goes up to the root unchanged by what stands
+    /// beside it, `not` turning it, and is on there.
     pub(super) fn fires(&self, slot: SlotId, role: Role, leaf: u32) -> bool {
+        let mut value = self.value(slot, role, leaf, 0);
         let mut at = leaf;
         for _ in 0..=EXPRESSION_NODES_MAX + 1 {
             let parent = self.image.node(at, node::PARENT);
-            let under_not = parent != NONE && self.image.node(parent, node::KIND) == node::NOT;
-            let is_on = self.value(slot, role, at, 0) == Value::On;
-            if !under_not && !is_on {
-                return false;
-            }
             if parent == NONE {
-                return true;
+                return value == Value::On;
+            }
+            let field = |field| self.image.node(parent, field);
+            let beside = if field(node::A) == at { field(node::B) } else { field(node::A) };
+            let beside = |engine: &Self| engine.value(slot, role, beside, 0);
+            let goes_up = match field(node::KIND) {
+                node::NOT => {
+                    value = value.not();
+                    true
+                }
+                node::AND => beside(self) >= value,
+                _ => beside(self) <= value,
+            };
+            if !goes_up {
+                return false;
             }
             at = parent;
         }

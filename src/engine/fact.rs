@@ -1,11 +1,11 @@
-//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each. In its canonical form
-//! the attributes are sorted by bytes, so that two facts are the same exactly when their texts are.
+//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each. The attributes stand as
+//! they were said, since expressions may ask for them by place; for whether two facts are the same their order is nothing.
 
 use super::Refusal;
 use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
 use crate::names;
 
-/// A canonical fact, zeros behind its end.
+/// A fact that was checked, zeros behind its end.
 #[derive(Clone, Copy)]
 pub struct Fact {
     bytes: [u8; FACT_BYTES_MAX],
@@ -13,46 +13,24 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// Checks and sorts.
+    /// Checks.
     pub fn parse(text: &[u8]) -> Result<Fact, Refusal> {
         if text.len() > FACT_BYTES_MAX {
             return Err(Refusal::FactTooLong);
         }
-        let mut parts = text.split(|byte| *byte == 0);
-        let name = parts.next().unwrap_or(b"");
-        let plain = core::str::from_utf8(name).map_err(|_| Refusal::BadFactName)?;
+        let plain = core::str::from_utf8(name(text)).map_err(|_| Refusal::BadFactName)?;
         names::check_fact(plain).map_err(|_| Refusal::BadFactName)?;
-        let mut fact = Fact::named(name);
-        for (count, part) in parts.enumerate() {
-            if !is_attribute(part) {
+        let mut fact = Fact::named(plain.as_bytes());
+        for (count, part) in words(text).skip(1).enumerate() {
+            if !is_attribute(part) || attribute(fact.text(), key_of(part)).is_some() {
                 return Err(Refusal::BadAttribute);
             }
             if count == ATTRIBUTES_MAX {
                 return Err(Refusal::TooManyAttributes);
             }
-            fact.insert(name.len(), part)?;
+            fact.push(part, b"");
         }
         Ok(fact)
-    }
-
-    /// Puts an attribute where it belongs by its bytes, behind the name. There is room: all that is put in is shorter than
-    /// what was said. Those of one key stand together.
-    fn insert(&mut self, mut at: usize, part: &[u8]) -> Result<(), Refusal> {
-        while at < self.length {
-            let next = name(&self.bytes[at + 1..self.length]);
-            if key_of(next) == key_of(part) {
-                return Err(Refusal::BadAttribute);
-            }
-            if next > part {
-                break;
-            }
-            at += 1 + next.len();
-        }
-        self.bytes.copy_within(at..self.length, at + 1 + part.len());
-        self.bytes[at] = 0;
-        self.bytes[at + 1..at + 1 + part.len()].copy_from_slice(part);
-        self.length += 1 + part.len();
-        Ok(())
     }
 
     /// A fact without attributes; of a name that is known to be good.
@@ -64,7 +42,7 @@ impl Fact {
         fact
     }
 
-    /// Of a condition row's text, which is canonical.
+    /// Of a condition row's text.
     pub fn of_padded(bytes: &[u8; FACT_BYTES_MAX]) -> Fact {
         let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         Fact { bytes: *bytes, length }
@@ -90,6 +68,14 @@ impl Fact {
     pub fn padded(&self) -> &[u8; FACT_BYTES_MAX] {
         &self.bytes
     }
+
+    /// Whether it is the same as that of a condition row, in whatever order the attributes stand there. No attribute comes
+    /// twice in either, so a row that is no shorter, and has no words but these, has all of them.
+    pub fn is(&self, row: &[u8; FACT_BYTES_MAX]) -> bool {
+        row[self.length - 1] != 0
+            && name(row) == name(self.text())
+            && words(row).skip(1).all(|word| word.is_empty() || words(self.text()).any(|own| own == word))
+    }
 }
 
 /// `KEY=VALUE` without control characters.
@@ -100,18 +86,30 @@ fn is_attribute(text: &[u8]) -> bool {
     key < text.len() && plain.get(..key).is_some_and(names::is_variable) && !text[key..].iter().any(control)
 }
 
-fn key_of(attribute: &[u8]) -> &[u8] {
+/// What stands before the `=`.
+pub fn key_of(attribute: &[u8]) -> &[u8] {
     attribute.split(|byte| *byte == b'=').next().unwrap_or(attribute)
+}
+
+/// Name and attributes.
+pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == 0)
 }
 
 /// The name in a fact's text, which may have zeros behind it.
 pub fn name(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or(b"")
+    words(text).next().unwrap_or(b"")
 }
 
 /// The value of an attribute.
 pub fn attribute<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
-    text.split(|byte| *byte == 0).skip(1).find_map(|word| word.strip_prefix(key)?.strip_prefix(b"="))
+    words(text).skip(1).find_map(|word| word.strip_prefix(key)?.strip_prefix(b"="))
+}
+
+/// The value in this place, from 0.
+pub fn value_at(text: &[u8], place: usize) -> Option<&[u8]> {
+    let word = words(text).nth(place + 1)?;
+    word.get(key_of(word).len() + 1..)
 }
 
 /// FNV-1a, to compare names by one word first.
@@ -123,12 +121,30 @@ pub fn hash(name: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    fn fact(text: &str) -> Fact {
+        Fact::parse(text.replace(' ', "\0").as_bytes()).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
+    }
+
     #[test]
-    fn the_order_of_attributes_does_not_matter() {
-        let one = Fact::parse(b"net-up\0IFACE=eth0\0A=b c").map(|fact| *fact.padded());
-        let two = Fact::parse(b"net-up\0A=b c\0IFACE=eth0").map(|fact| *fact.padded());
-        assert!(one.is_ok() && one == two);
-        assert_eq!(attribute(&one.unwrap_or([0; FACT_BYTES_MAX]), b"A"), Some(&b"b c"[..]));
+    fn the_order_of_attributes_is_kept_and_does_not_make_another_fact() {
+        let one = fact("net-up IFACE=eth0 A=b");
+        assert_eq!(one.text(), b"net-up\0IFACE=eth0\0A=b");
+        assert_eq!(attribute(one.padded(), b"A"), Some(&b"b"[..]));
+        assert_eq!([0, 1, 2].map(|place| value_at(one.padded(), place)), [Some(&b"eth0"[..]), Some(b"b"), None]);
+        let table = [
+            ("net-up IFACE=eth0 A=b", true),
+            ("net-up A=b IFACE=eth0", true),
+            ("net-up A=b", false),
+            ("net-up", false),
+            ("net-up A=b IFACE=eth1", false),
+            ("net-up A=b IFACE=eth0 C=", false),
+            ("net-up A=bb IFACE=eth", false),
+            ("net-dn A=b IFACE=eth0", false),
+        ];
+        for (other, same) in table {
+            assert_eq!(fact(other).is(one.padded()), same, "{other}");
+            assert_eq!(one.is(fact(other).padded()), same, "{other}");
+        }
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub enum Input<'i> {
         /// As for `On`.
         fact: &'i [u8],
     },
+    /// The owner of a condition that is on is reloading or restarting.
+    Changing {
+        /// As for `On`.
+        fact: &'i [u8],
+        /// After so many milliseconds it is off, unless it has come on again.
+        for_ms: u32,
+    },
     /// Something happened.
     Event {
         /// As for `On`.
@@ -123,6 +130,8 @@ pub enum Refusal {
     FactTooLong,
     /// `CONDITIONS_MAX` are on.
     ConditionsFull,
+    /// What is to be changing is not on.
+    NotOn,
     /// `INSTANCES_MAX` instances exist.
     InstancesFull,
     /// As many transactions, or services in them, are under way as can be followed.
@@ -144,10 +153,11 @@ impl Refusal {
             Refusal::ShuttingDown => "the machine is shutting down",
             Refusal::BadFactName => "a condition or event is named by letters, digits, or any of -_.",
             Refusal::BadAttribute => "an attribute is KEY=VALUE, each key once, without control characters",
-            Refusal::TooManyAttributes => "more than 16 attributes",
-            Refusal::FactTooLong => "name and attributes take more than 240 bytes",
-            Refusal::ConditionsFull => "as many conditions are on as there is room for",
-            Refusal::InstancesFull => "as many instances exist as there is room for",
+            Refusal::TooManyAttributes => "more than 16 attributes (ATTRIBUTES_MAX)",
+            Refusal::FactTooLong => "name and attributes take more than 240 bytes (FACT_BYTES_MAX)",
+            Refusal::ConditionsFull => "as many conditions are on as there is room for (CONDITIONS_MAX)",
+            Refusal::NotOn => "this condition is not on",
+            Refusal::InstancesFull => "as many instances exist as there is room for (INSTANCES_MAX)",
             Refusal::TransactionsFull => "as many commands are under way as there is room for; try again",
         }
     }

@@ -99,18 +99,22 @@ pub mod condition {
     pub const VALUE: usize = 1;
     /// The machine's `GENERATION` when it came on.
     pub const GENERATION: usize = 2;
-    /// Two words: when it came on.
+    /// Two words: since when it has this value.
     pub const SINCE: usize = 3;
     /// Sender.
     pub const PID: usize = 5;
     /// Sender.
     pub const UID: usize = 6;
-    /// Connection for whose life it is on, or 0.
+    /// Connection for whose life it is on, or 0; `ORPHAN` for one that ended while the condition was changing.
     pub const LEASE: usize = 7;
+    /// See `LEASE`.
+    pub const ORPHAN: u32 = u32::MAX;
     /// Hash of the text's name, so that most comparisons are one word.
     pub const HASH: usize = 8;
-    /// NUL-divided words, attributes sorted, zeros behind.
-    pub const TEXT: usize = 9;
+    /// Two words: until when it may be changing.
+    pub const UNTIL: usize = 9;
+    /// NUL-divided words, zeros behind. The order of attributes is that in which the condition came on, in each row of it.
+    pub const TEXT: usize = 11;
 }
 
 /// Facts about transactions.

@@ -139,6 +139,8 @@ pub struct Engine<'a> {
     image: Image<'a>,
     /// Condition rows that may be on: those below this.
     conditions_used: u32,
+    /// Some of them may be changing.
+    changing: bool,
     /// Entries of no transaction, and the first of them that was used before, plus one.
     free_entries: u32,
     free_entry: u32,
@@ -184,6 +186,7 @@ impl<'a> Engine<'a> {
             image,
             memory,
             conditions_used: 0,
+            changing: had_predecessor,
             free_entries: 0,
             free_entry: 0,
             unfollowed: false,
@@ -251,6 +254,10 @@ impl<'a> Engine<'a> {
                 self.cause = Cause::Fact;
                 self.condition_off(fact)
             }
+            Input::Changing { fact, for_ms } => {
+                self.cause = Cause::Fact;
+                self.condition_changing(fact, for_ms)
+            }
             Input::Event { fact } => {
                 self.cause = Cause::Fact;
                 self.event(fact)
@@ -267,9 +274,13 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Lets process-less slots that had to wait for their time move again, each as if that were reported of it.
+    /// What its time has come for: conditions that were changing for too long; process-less slots that had to wait and move
+    /// again, each as if that were reported of it.
     #[inline(never)]
     fn wake(&mut self) {
+        if self.changing {
+            self.end_changing();
+        }
         if self.now >= self.deadline {
             self.deadline = Instant::NEVER;
             // One that has to wait again is not looked at twice.
@@ -411,6 +422,6 @@ impl<'a> Engine<'a> {
 
     /// When the engine wants a `Tick`.
     pub fn next_deadline(&self) -> Instant {
-        self.deadline
+        self.deadline.min(self.changing_until())
     }
 }

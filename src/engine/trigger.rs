@@ -16,6 +16,7 @@ use crate::database::{leaf, node, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::FACT_BYTES_MAX;
+use crate::time::Instant;
 
 /// Names of derived events by bit, in the order in which they are taken.
 pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
@@ -25,13 +26,14 @@ pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting"
 enum News {
     On,
     Off,
+    Changing,
     Event,
 }
 
 impl Engine<'_> {
     pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
-        let fact = Fact::parse(text)?;
-        let (mut was_on, mut free) = (false, None);
+        let mut fact = Fact::parse(text)?;
+        let (mut free, mut own, mut was) = (None, None, None);
         for index in 0..self.memory.layout.capacities.conditions {
             if self.memory.condition(index, condition::VALUE) == 0 {
                 free = free.or(Some(index));
@@ -39,19 +41,34 @@ impl Engine<'_> {
                     break;
                 }
             } else if self.same_condition(index, &fact) {
-                if self.memory.condition(index, condition::LEASE) == lease {
-                    return Ok(());
-                }
-                was_on = true;
+                let holder = self.memory.condition(index, condition::LEASE);
+                own = if holder == lease { Some(index) } else { own };
+                free = if holder == condition::ORPHAN { Some(index) } else { free };
+                was = was.or(Some(index));
             }
         }
-        let index = free.ok_or(Refusal::ConditionsFull)?;
+        let was_on = was.is_some_and(|index| self.memory.condition(index, condition::VALUE) == Value::On as u32);
+        if was_on && own.is_some() {
+            return Ok(());
+        }
+        let index = own.or(free).ok_or(Refusal::ConditionsFull)?;
         let leaves = self.leaves(&fact);
         if !was_on {
             self.check_room(&fact, leaves.clone())?;
         }
-        let generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
-        self.memory.put_machine(machine::GENERATION, generation);
+        // All who hold it have the same text and generation.
+        let mut generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
+        if let Some(was) = was {
+            fact = Fact::of_padded(&self.memory.condition_text(was));
+            if was_on {
+                generation = self.memory.condition(was, condition::GENERATION);
+            } else {
+                self.settle_changing(&fact, generation);
+            }
+        }
+        if !was_on {
+            self.memory.put_machine(machine::GENERATION, generation);
+        }
         self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
         for (field, value) in [
             (condition::VALUE, Value::On as u32),
@@ -72,11 +89,81 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// What was changing is on again, for all who held it, but for those that have ended.
+    fn settle_changing(&mut self, fact: &Fact, generation: u32) {
+        for index in 0..self.conditions_used {
+            if self.memory.condition(index, condition::VALUE) == 0 || !self.same_condition(index, fact) {
+                continue;
+            }
+            if self.memory.condition(index, condition::LEASE) == condition::ORPHAN {
+                self.clear_condition(index);
+                continue;
+            }
+            self.memory.put_condition(index, condition::VALUE, Value::On as u32);
+            self.memory.put_condition(index, condition::GENERATION, generation);
+            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+            self.memory.dirty_conditions().insert(index);
+        }
+    }
+
+    /// The owner of what is on changes it, for so long at most.
+    pub(super) fn condition_changing(&mut self, text: &[u8], for_ms: u32) -> Result<(), Refusal> {
+        let mut fact = Fact::parse(text)?;
+        let mut was = None;
+        for index in 0..self.conditions_used {
+            let value = self.memory.condition(index, condition::VALUE);
+            if value == 0 || !self.same_condition(index, &fact) {
+                continue;
+            }
+            was = Some(index);
+            if value == Value::On as u32 {
+                self.memory.put_condition(index, condition::VALUE, Value::Changing as u32);
+                self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+                self.memory.dirty_conditions().insert(index);
+            }
+            self.memory.put_time(Table::Conditions, index, condition::UNTIL, self.now.plus_ms(for_ms));
+        }
+        fact = Fact::of_padded(&self.memory.condition_text(was.ok_or(Refusal::NotOn)?));
+        self.changing = true;
+        self.take_news(&fact, self.leaves(&fact), News::Changing);
+        Ok(())
+    }
+
+    /// When the first of the conditions that are changing is to be off.
+    pub(super) fn changing_until(&self) -> Instant {
+        let mut until = Instant::NEVER;
+        for index in 0..if self.changing { self.conditions_used } else { 0 } {
+            if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
+                until = until.min(self.memory.time(Table::Conditions, index, condition::UNTIL));
+            }
+        }
+        until
+    }
+
+    /// Puts off what has been changing for too long, each as if that were said by nobody.
+    pub(super) fn end_changing(&mut self) {
+        let mut until = self.changing_until();
+        while until <= self.now {
+            let late = (0..self.conditions_used).find(|index| {
+                self.memory.condition(*index, condition::VALUE) == Value::Changing as u32
+                    && self.memory.time(Table::Conditions, *index, condition::UNTIL) == until
+            });
+            if let Some(index) = late {
+                let text = self.memory.condition_text(index);
+                let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
+                self.work_off(Set::STEP);
+            }
+            until = self.changing_until();
+        }
+        self.changing = until != Instant::NEVER;
+    }
+
     pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let fact = Fact::parse(text)?;
+        let mut fact = Fact::parse(text)?;
         let mut was_on = false;
         for index in 0..self.conditions_used {
             if self.memory.condition(index, condition::VALUE) != 0 && self.same_condition(index, &fact) {
+                fact = Fact::of_padded(&self.memory.condition_text(index));
                 self.clear_condition(index);
                 was_on = true;
             }
@@ -90,7 +177,8 @@ impl Engine<'_> {
     /// Leases that hold conditions now.
     pub fn leases(&self) -> impl Iterator<Item = u32> + '_ {
         let on = (0..self.conditions_used).filter(|index| self.memory.condition(*index, condition::VALUE) != 0);
-        on.map(|index| self.memory.condition(index, condition::LEASE)).filter(|lease| *lease != 0)
+        let leases = on.map(|index| self.memory.condition(index, condition::LEASE));
+        leases.filter(|lease| *lease != 0 && *lease != condition::ORPHAN)
     }
 
     pub(super) fn lease_gone(&mut self, lease: u32) {
@@ -101,6 +189,12 @@ impl Engine<'_> {
             if self.memory.condition(index, condition::VALUE) == 0
                 || self.memory.condition(index, condition::LEASE) != lease
             {
+                continue;
+            }
+            if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
+                // Perhaps it ends to come back: there is a time for that.
+                self.memory.put_condition(index, condition::LEASE, condition::ORPHAN);
+                self.memory.dirty_conditions().insert(index);
                 continue;
             }
             let bytes = self.memory.condition_text(index);
@@ -143,7 +237,7 @@ impl Engine<'_> {
         if self.memory.condition(index, condition::HASH) != fact::hash(fact::name(fact.text())) {
             return false;
         }
-        self.memory.condition_text(index) == *fact.padded()
+        fact.is(&self.memory.condition_text(index))
     }
 
     /// Refuses a fact that would make more instances than there is room for, before anything has changed.
@@ -171,12 +265,16 @@ impl Engine<'_> {
                 let (service, role, node) = self.leaf_record(index);
                 match (turn, role) {
                     (None, Role::While) if news != News::Event => self.look_at_gates(service, node, fact),
-                    (None, Role::ForEach) if news != News::Event => self.for_each(service, node, fact, news),
+                    (None, Role::ForEach) if matches!(news, News::On | News::Off) => {
+                        self.for_each(service, node, fact, news);
+                    }
                     (None, Role::While | Role::ForEach) => {}
                     (None, Role::StartOn | Role::StopOn) if news == News::Event => {
                         self.each_touched(service, role, node, fact, news, true);
                     }
                     (None, Role::StartOn | Role::StopOn) => {}
+                    // What is changing fires nothing.
+                    (Some(_), _) if news == News::Changing => {}
                     (Some(turn), _) if turn == role => self.each_touched(service, role, node, fact, news, false),
                     (Some(_), _) => {}
                 }
@@ -360,6 +458,18 @@ impl Engine<'_> {
         self.memory.put_bytes(Table::Texts, row, text::PASS, PASS_BYTES_MAX / 4, &pass);
     }
 
+    /// What was passed to a service is in its events, too, where its key is not taken: `starting rc RUNLEVEL=2`.
+    fn add_passed(&self, at: SlotId, fact: &mut Fact) {
+        let Some(row) = self.text_row(at) else { return };
+        let mut pass = [0; PASS_BYTES_MAX];
+        self.memory.read_bytes(self.memory.row(Table::Texts, row) + text::PASS, &mut pass);
+        for word in fact::words(&pass).take_while(|word| !word.is_empty()) {
+            if fact::attribute(fact.text(), fact::key_of(word)).is_none() {
+                fact.push(word, b"");
+            }
+        }
+    }
+
     /// `up()` or `failed()` of something changed that this one's triggers listen to.
     pub(super) fn listen(&mut self, at: SlotId) {
         for role in [Role::StopOn, Role::StartOn] {
@@ -423,6 +533,7 @@ impl Engine<'_> {
                     Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
                 }
             }
+            self.add_passed(at, &mut fact);
             // What it would make and there is no room for is not made.
             let _ = self.happen(&fact);
         }

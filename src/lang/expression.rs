@@ -3,14 +3,14 @@
 //! ```text
 //! EXPRESSION  TERM { and TERM | or TERM }       from left to right, `and` and `or` alike
 //! TERM        not TERM | ( EXPRESSION ) | up ( SERVICE ) | failed ( SERVICE ) | FACT
-//! FACT        NAME { KEY=GLOB | KEY!=GLOB }
+//! FACT        NAME { GLOB } { KEY=GLOB | KEY!=GLOB }
 //! ```
 //!
 //! In tests (`only-if`) a TERM has other leaves: `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`.
 //!
 //! `and` behind an `or` without parentheses is taken from left to right, as Upstart took it, and is a warning, since
 //! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value.
-//! Behind a fact's name only KEY=GLOB is taken: bare values, in order of the event's attributes, may come later.
+//! A bare GLOB is for the value in its place among the fact's attributes, whatever its key.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub fn parse(words: &[Word], end: Position, tests: bool, sink: &mut Sink<'_>) ->
     Some(parser.made)
 }
 
-/// Name, whether it is negated, and glob of an attribute.
+/// Name, whether it is negated, and glob of an attribute; one for a place has no name.
 pub fn attribute(text: &str) -> (&str, bool, &str) {
     let (key, glob) = text.split_once('=').unwrap_or((text, ""));
     match key.strip_suffix('!') {
@@ -50,6 +50,12 @@ fn operator(word: &Word) -> Option<Token> {
         "not" => Some(Token::Not),
         _ => None,
     }
+}
+
+/// Whether a text is an operator where it is not quoted; or likely meant as one, and no value.
+pub fn is_operator(text: &str) -> bool {
+    let known = ["and", "or", "not", "&&", "||", "!", "&", "|"];
+    known.iter().any(|operator| text.eq_ignore_ascii_case(operator))
 }
 
 /// What stands between a `(` and its `)`, or the whole.
@@ -254,23 +260,28 @@ impl<'a> Parser<'a, '_, '_> {
             return None;
         }
         self.node(self.made.len(), Token::Fact, name)?;
+        // A test of `only-if` is likely meant by these.
+        let mut named = matches!(&*name.text, "path" | "env" | "kernel");
         let (mut attributes, mut bytes) = (0, name.text.len());
         while let Some(word) = self.peek() {
             if word.token != Token::Text || operator(word).is_some() {
                 break;
             }
-            let Some(equals) = word.text.bytes().position(|byte| byte == b'=') else {
-                return self.expected("KEY=GLOB, \"and\" or \"or\"");
-            };
-            let (key, _, glob) = attribute(&word.text);
-            if !names::is_variable(key) {
+            let behind = word.text.bytes().position(|byte| byte == b'=').map(|equals| equals + 1);
+            if word.plain && is_operator(&word.text) || named && behind.is_none() {
+                return self.expected(if named { "KEY=GLOB, \"and\" or \"or\"" } else { "a value, \"and\" or \"or\"" });
+            }
+            named |= behind.is_some();
+            let (key, _, _) = attribute(&word.text);
+            if behind.is_some() && !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
                 self.sink
                     .error(word.position, message)
                     .help(format_args!("expected letters, digits and \"_\", no digit first"));
                 return None;
             }
-            let mut text = String::from(&word.text[..=equals]);
+            let (head, glob) = word.text.split_at(behind.unwrap_or(0));
+            let mut text = String::from(if named { head } else { "=" });
             text.push_str(&value::plain_text(glob, word.position, self.sink)?);
             self.made.push(Word { text, token: Token::Attribute, ..*word });
             self.at += 1;

@@ -25,7 +25,7 @@ use diagnostic::{Diagnostic, Meant, Shown, Sink};
 use keys::{BUNDLE, CHOICES, DEFAULTS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
 use lexer::Entry;
 
-pub use expression::attribute;
+pub use expression::{attribute, is_operator};
 
 /// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
 /// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.

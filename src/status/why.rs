@@ -241,9 +241,12 @@ fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
     (0..wanted.len() / 3).all(|at| {
         let (key, negated) = (view.image.bytes_of(wanted.get(at * 3)), wanted.get(at * 3 + 1) != 0);
         let pattern = view.image.bytes_of(wanted.get(at * 3 + 2));
-        let names = |word: &[u8]| word.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'='));
-        let found = text.clone().find(|word| names(word));
-        let matched = found.is_some_and(|word| glob::glob_matches(pattern, &word[key.len() + 1..]));
-        matched != negated
+        let value = |word: &'_ [u8]| word.iter().position(|byte| *byte == b'=').map(|equals| equals + 1);
+        let found = match key {
+            b"" => text.clone().nth(at),
+            key => text.clone().find(|word| word.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'='))),
+        };
+        let found = found.and_then(|word| word.get(value(word)?..));
+        found.is_some_and(|value| glob::glob_matches(pattern, value)) != negated
     })
 }

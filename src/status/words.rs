@@ -155,12 +155,20 @@ impl Expression<'_> {
                 out.write_str(image.text(a))?;
                 let list = image.list(b);
                 for attribute in (0..list.len()).step_by(3) {
-                    let sign = if list.get(attribute + 1) == 0 { "=" } else { "!=" };
+                    let sign = match [0, 1].map(|word| list.get(attribute + word)) {
+                        // For a place.
+                        [0, _] => "",
+                        [_, 0] => "=",
+                        _ => "!=",
+                    };
                     write!(out, " {}{sign}", image.text(list.get(attribute)))?;
                     let glob = image.text(list.get(attribute + 2));
                     // As people write it: a star needs no quotes there.
-                    if glob.bytes().any(|byte| b" \t'\"\\()".contains(&byte)) {
-                        crate::words::write_quoted(out, glob)?;
+                    let harmful = |byte| b" \t'\"\\()".contains(&byte);
+                    if glob.bytes().any(harmful)
+                        || sign.is_empty() && (glob.is_empty() || crate::lang::is_operator(glob))
+                    {
+                        crate::words::write_in_quotes(out, glob)?;
                     } else {
                         out.write_str(glob)?;
                     }

@@ -2,6 +2,7 @@
 
 mod world;
 
+mod conditions;
 mod cost;
 mod events;
 mod explore;

@@ -235,6 +235,13 @@ fn expressions_are_read_from_left_to_right() {
         ("up and failed", "(up and failed)"),
         ("block A=b=c B=", "block A=<b=c> B=<>"),
         ("block A='${x}'", "block A=<${x}>"),
+        ("started mysql and stopped nginx '' failed", "(started =<mysql> and stopped =<nginx> =<> =<failed>)"),
+        ("runlevel [!2345] PREVLEVEL!=N", "runlevel =<[!2345]> PREVLEVEL!=<N>"),
+        ("a 'and' \"OR\" or b", "(a =<and> =<OR> or b)"),
+        (
+            "starting rc RUNLEVEL=[2345] and (net-device-up IFACE!=lo or local-filesystems)",
+            "(starting =<rc> RUNLEVEL=<[2345]> and (net-device-up IFACE!=<lo> or local-filesystems))",
+        ),
         ("a\n  or b # or c\n  or d", "((a or b) or d)"),
     ];
     for (text, expected) in table {

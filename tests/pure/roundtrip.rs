@@ -55,8 +55,12 @@ fn word(token: Token, text: String) -> Word {
 /// An expression, each node before what is below it.
 fn expression() -> impl Strategy<Value = Vec<Word>> {
     let attribute = "[A-Z_][A-Z0-9_]{0,3}!?=[ -~]{0,8}".prop_map(|text| word(Token::Attribute, text));
-    let fact = ("[a-z][a-z0-9.:+-]{0,6}", vec(attribute, 0..3)).prop_map(|(name, attributes)| {
+    let placed = prop_oneof![4 => "[ -<>-~]{0,8}", 1 => "and|or|not|OR|&&"];
+    let placed = placed.prop_map(|text| word(Token::Attribute, format!("={text}")));
+    let fact = ("[a-z][a-z0-9.:+-]{0,6}", vec(placed, 0..3), vec(attribute, 0..3));
+    let fact = fact.prop_map(|(name, placed, attributes)| {
         let mut words = vec![word(Token::Fact, name)];
+        words.extend(placed);
         words.extend(attributes);
         words
     });

@@ -82,6 +82,7 @@ impl Tree<'_> {
                     self.check.word(Rule::Text, a)?;
                     holds(a != 0)?;
                     self.check.word(Rule::Attributes, b)?;
+                    self.places(b)?;
                     latch
                 }
                 node::UP | node::FAILED => {
@@ -96,6 +97,17 @@ impl Tree<'_> {
             at += 1;
         }
         Some(at)
+    }
+
+    /// Values for a place stand before those with a key, and are not negated.
+    fn places(&self, list: u32) -> Option<()> {
+        let list = self.check.image.list(list);
+        let mut named = false;
+        for at in (0..list.len()).step_by(3) {
+            named |= list.get(at) != 0;
+            holds(named == (list.get(at) != 0) && (named || list.get(at + 1) == 0))?;
+        }
+        Some(())
     }
 
     /// `up()` and `failed()`: the service is there, and so is the edge that tells this one of it.

@@ -154,6 +154,7 @@ impl Host {
                 number
             }
             Asked::Off => self.step(Input::Off { fact }, now, answer)?,
+            Asked::Changing => self.step(Input::Changing { fact, for_ms: request.number }, now, answer)?,
             Asked::Emit => self.step(Input::Event { fact }, now, answer)?,
             Asked::Shutdown => self.step(Input::Shutdown, now, answer)?,
             Asked::Await => request.number,
@@ -203,6 +204,7 @@ impl Host {
                 | Refusal::Bundle(_)
                 | Refusal::ShuttingDown
                 | Refusal::ConditionsFull
+                | Refusal::NotOn
                 | Refusal::InstancesFull
                 | Refusal::TransactionsFull => "no",
             };

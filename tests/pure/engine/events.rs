@@ -33,6 +33,70 @@ fn attributes_match_by_glob() {
 }
 
 #[test]
+fn values_without_a_key_match_by_their_place() {
+    let mut world = World::new("a: start-on = runlevel [2-5] N PREVLEVEL!=S\nb: while = net eth* ''");
+    for (fact, goal) in [
+        ("runlevel", Goal::Down),
+        ("runlevel RUNLEVEL=2", Goal::Down),
+        ("runlevel PREVLEVEL=N RUNLEVEL=2", Goal::Down),
+        ("runlevel RUNLEVEL=6 PREVLEVEL=N", Goal::Down),
+        ("runlevel A=2 B=N PREVLEVEL=S", Goal::Down),
+        ("runlevel RUNLEVEL=2 PREVLEVEL=N", Goal::Up),
+    ] {
+        world.emit(fact).expect("event");
+        assert_eq!(world.goal("a"), goal, "{fact}");
+    }
+    world.start("b");
+    world.on("net IFACE=eth0 MODE=").expect("on");
+    world.settle();
+    assert_eq!(world.phase("b"), Phase::Up);
+    // The same condition, whatever the order; it keeps the one in which it came on.
+    world.on("net MODE= IFACE=eth0").expect("on");
+    assert_eq!(world.phase("b"), Phase::Up);
+    world.restart_engine();
+    world.off("net MODE= IFACE=eth0").expect("off");
+    world.settle();
+    assert_eq!(world.phase("b"), Phase::Waiting);
+    world.on("net MODE= IFACE=eth0").expect("on");
+    assert_eq!(world.phase("b"), Phase::Waiting, "the first value is the empty one");
+}
+
+#[test]
+fn derived_events_are_matched_by_place_and_carry_what_was_passed() {
+    let mut world = World::new(
+        "rc: start-on = runlevel; stop-on = end; pass = RUNLEVEL\n\
+         a: start-on = starting rc RUNLEVEL=[2345] and (net-device-up IFACE!=lo or local-filesystems)\n\
+         b: start-on = started rc 2\nc: start-on = stopped rc failed",
+    );
+    world.on("local-filesystems").expect("on");
+    world.emit("runlevel RUNLEVEL=1").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "a down, b down, c down, rc up");
+    world.emit("end").expect("event");
+    world.settle();
+    world.emit("runlevel RUNLEVEL=2").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "a up, b up, c down, rc up");
+    world.fails("rc");
+    world.settle();
+    assert_eq!(world.phases(), "a up, b up, c up, rc failed");
+}
+
+#[test]
+fn an_expression_is_true_through_a_leaf_under_not() {
+    let mut world =
+        World::new("a: start-on = not (x or y); stop-on = halt\nb: start-on = not (x and y); stop-on = halt");
+    for fact in ["x", "y"] {
+        world.on(fact).expect("on");
+    }
+    world.off("x").expect("off");
+    assert_eq!((world.goal("a"), world.goal("b")), (Goal::Down, Goal::Up), "y is still on");
+    world.emit("halt").expect("event");
+    world.off("y").expect("off");
+    assert_eq!((world.goal("a"), world.goal("b")), (Goal::Up, Goal::Up));
+}
+
+#[test]
 fn the_first_of_a_long_chain_counts_as_much_as_the_last() {
     let chain = |count| (0..count).map(|at| format!("f{at}")).collect::<Vec<_>>().join(" or ");
     let mut world = World::new(&format!("a: start-on = boot; while = {}", chain(120)));
