@@ -126,7 +126,7 @@ fn io_error(error: io::Error) -> String {
     error.to_string()
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -202,6 +202,12 @@ fn pintle(place: &Place, workload: Workload) -> Result<Plan, String> {
             }
         }
     }
+    pintle_of(place, &names)
+}
+
+/// Pintle over the service files that are written already, booted into all of these.
+pub fn pintle_of(place: &Place, names: &[String]) -> Result<Plan, String> {
+    let source = place.directory("services")?;
     let contains: String = names.iter().map(|name| format!("\n    {name}")).collect();
     write(&source.join("default.svc"), &format!("type = bundle\ncontains ={contains}\n"))?;
 
