@@ -231,6 +231,8 @@ pub mod policy {
     pub const START_TIMEOUT_MS: usize = 7;
     /// Milliseconds.
     pub const STOP_TIMEOUT_MS: usize = 8;
+    /// `lang::definition::Overlap`.
+    pub const OVERLAP: usize = 9;
 }
 
 /// Words of an expression node.

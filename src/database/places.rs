@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 32] = [
+const WORDS: [(&str, usize); 33] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -33,6 +33,7 @@ const WORDS: [(&str, usize); 32] = [
     ("restart-window", POLICY + policy::WINDOW_MS),
     ("start-timeout", POLICY + policy::START_TIMEOUT_MS),
     ("stop-timeout", POLICY + policy::STOP_TIMEOUT_MS),
+    ("overlap", POLICY + policy::OVERLAP),
     // A oneshot has no key that the place is named for.
     ("retries", POLICY + policy::LIMIT),
     ("retry-delay", POLICY + policy::DELAY_MS),

@@ -61,6 +61,8 @@ impl Source<'_> {
         let mut line = Line::new(out, "", key.name, " =");
         match key.value {
             Value::Text => text_value(self.image.text(value), &mut line),
+            // Of what remains it says nothing.
+            Value::Choice(3) if self.image.flags(self.slot) & service::flags::NO_REMAIN == 0 => {}
             Value::Choice(choices) => {
                 // The kind has flags above it.
                 let choice = CHOICES[usize::from(choices)].get(value as usize & 0xff);

@@ -276,7 +276,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
     let mut spare = service::ONLY_IF + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::STOP_TIMEOUT_MS {
+        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::OVERLAP {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -305,6 +305,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[POLICY + policy::READY] = Rule::Number(0, 2);
     rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
+    rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);
     rules
 };
 

@@ -119,6 +119,7 @@ impl Engine<'_> {
             }
             Verb::Stop => {
                 self.supersede(at, Wanted::Down);
+                self.drop_queued(at);
                 self.put_holds(at, Holds::MARK_ADMIN, Hold::Admin as u32);
                 self.note(at, Wanted::Down);
             }

@@ -287,7 +287,7 @@ impl<'a> Engine<'a> {
         self.unlink_instance(at);
         self.memory.put_slot(at, slot::HOLDS, 0);
         self.memory.put_slot(at, slot::TEMPLATE, 0);
-        self.memory.put_state(at, self.memory.state(at) & !state::PHASE);
+        self.memory.put_state(at, self.memory.state(at) & !(state::PHASE | state::QUEUED));
         self.memory.set_told(at, self.memory.told(at) & told::COMPUTED);
         self.memory.set_derived(at, derived::BLOCKER, 0);
         self.memory.insert(Set::Work, at);

@@ -90,6 +90,15 @@ pub mod text {
     pub const PASS: usize = NAME + (INSTANCE_BYTES_MAX + 1) / 4;
 }
 
+/// Facts about the attributes of a run that is queued, for each text row.
+pub mod queued {
+    use super::PASS_BYTES_MAX;
+    /// Words.
+    pub const ROW: usize = PASS + PASS_BYTES_MAX / 4;
+    /// As `text::PASS`.
+    pub const PASS: usize = 1;
+}
+
 /// Facts about conditions.
 pub mod condition {
     use super::FACT_BYTES_MAX;
@@ -241,6 +250,7 @@ pub enum Table {
     Machine,
     Slots,
     Texts,
+    Queued,
     Conditions,
     Transactions,
     Entries,
@@ -257,12 +267,13 @@ pub enum Table {
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 14;
+const TABLES: usize = 15;
 /// Words of a row of each.
 const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
     slot::ROW as u8,
     text::ROW as u8,
+    queued::ROW as u8,
     condition::ROW as u8,
     transaction::ROW as u8,
     entry::ROW as u8,
@@ -293,6 +304,7 @@ impl Layout {
         let counts = [
             1,
             slots + 1,
+            geometry.texts,
             geometry.texts,
             capacities.conditions,
             capacities.transactions,

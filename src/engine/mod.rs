@@ -23,6 +23,7 @@ mod input;
 mod instance;
 mod line;
 mod memory;
+mod overlap;
 mod propagate;
 mod publish;
 mod rebuild;
@@ -346,7 +347,19 @@ impl<'a> Engine<'a> {
 
     /// A slot's phase, blocker and transactions, after everything has settled.
     fn tell(&mut self, at: SlotId) {
-        let (old, new) = (self.told_phase(at), self.phase(at));
+        let new = self.phase(at);
+        self.tell_phase(at, new);
+        if self.look_at_blocker(at, new) {
+            self.mark_published(at);
+        }
+        self.settle_entries(at, new);
+        if at.0 >= self.services() {
+            self.free_if_idle(at, new);
+        }
+    }
+
+    fn tell_phase(&mut self, at: SlotId, new: Phase) {
+        let old = self.told_phase(at);
         if old != new {
             let bits = self.memory.state(at) & !state::PHASE;
             self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
@@ -354,13 +367,6 @@ impl<'a> Engine<'a> {
             self.mark_published(at);
             self.memory.insert(Set::DirtyPhase, at);
             self.raise(at, Self::events_of(old, new));
-        }
-        if self.look_at_blocker(at, new) {
-            self.mark_published(at);
-        }
-        self.settle_entries(at, new);
-        if at.0 >= self.services() {
-            self.free_if_idle(at, new);
         }
     }
 

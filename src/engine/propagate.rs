@@ -179,10 +179,10 @@ impl Engine<'_> {
         }
     }
 
-    /// Drops what a service that is done no longer needs as a reason.
-    pub(super) fn drop_holds_of_done(&mut self, at: SlotId) {
+    /// Drops what a service that is done no longer needs as a reason, but for these.
+    pub(super) fn drop_holds_of_done(&mut self, at: SlotId, kept: u32) {
         let dropped = Hold::Admin as u32 | Hold::Trigger as u32 | Hold::Demand as u32 | Hold::Schedule as u32;
-        self.put_holds(at, 0, dropped);
+        self.put_holds(at, 0, dropped & !kept);
     }
 
     /// Whether a shutdown is under way; `published::own::SHUTDOWN`.

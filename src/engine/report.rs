@@ -64,8 +64,12 @@ impl Engine<'_> {
             self.memory.put_slot(at, slot::READY, row.ready as u32);
         }
         let seen = state::REPORT | state::CURRENT;
-        if row.state == State::Done && bits & state::WISH_UP != 0 && before & seen != bits & seen {
-            self.drop_holds_of_done(at);
+        if ended && bits & state::WISH_UP != 0 && before & seen != bits & seen {
+            if bits & state::QUEUED != 0 {
+                self.run_again(at);
+            } else if row.state == State::Done {
+                self.drop_holds_of_done(at, 0);
+            }
         }
         if new_life {
             // Lives that nobody saw: they are told as one end and one beginning.

@@ -35,6 +35,10 @@ pub mod state {
     pub const ORDERED: u32 = 1 << 16;
     /// The restart that was asked for takes along all that needs the service.
     pub const WITH_DEPENDENTS: u32 = 1 << 17;
+    /// Another run follows the one that is under way: `overlap = queue`.
+    pub const QUEUED: u32 = 1 << 18;
+    /// A process is still there some time after SIGKILL.
+    pub const STUCK: u32 = 1 << 19;
 }
 
 /// Bits of the derived word `derived::TOLD`: what neighbours go by.

@@ -22,20 +22,27 @@ pub enum Wanted {
     Down = 2,
     /// Nothing of it; but if it failed, nothing else may be left waiting.
     Pulled = 3,
+    /// Up, or done, by the run that follows the one under way.
+    Next = 4,
 }
 
 impl Wanted {
     fn reached_by(self, outcome: Outcome) -> bool {
         match self {
             Wanted::Any => outcome != Outcome::Failed,
-            Wanted::Up => matches!(outcome, Outcome::Up | Outcome::Done),
+            Wanted::Up | Wanted::Next => matches!(outcome, Outcome::Up | Outcome::Done),
             Wanted::Down => outcome == Outcome::Down,
             Wanted::Pulled => true,
         }
     }
 
     const fn is_particular(self) -> bool {
-        matches!(self, Wanted::Up | Wanted::Down)
+        matches!(self, Wanted::Up | Wanted::Down | Wanted::Next)
+    }
+
+    /// Which run does not matter.
+    const fn in_the_end(self) -> Wanted {
+        if matches!(self, Wanted::Next) { Wanted::Up } else { self }
     }
 
     const fn of_entry(what: u32) -> Wanted {
@@ -43,6 +50,7 @@ impl Wanted {
             1 => Wanted::Up,
             2 => Wanted::Down,
             3 => Wanted::Pulled,
+            4 => Wanted::Next,
             _ => Wanted::Any,
         }
     }
@@ -338,7 +346,7 @@ impl Engine<'_> {
     /// A command that wants the opposite of what earlier transactions wait for here.
     pub(super) fn supersede(&mut self, at: SlotId, wanted: Wanted) {
         self.decide_some(at, &|engine, index| {
-            let its = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));
+            let its = Wanted::of_entry(engine.memory.entry(index, entry::WHAT)).in_the_end();
             let own = engine.open == engine.memory.entry(index, entry::OWNER).checked_sub(1);
             if its == wanted || !its.is_particular() || own { None } else { Some(Outcome::Superseded) }
         });
@@ -354,6 +362,21 @@ impl Engine<'_> {
                 && let Some(outcome) = outcome(self, index)
             {
                 self.decide(index, outcome);
+            }
+        }
+    }
+
+    /// A run has ended, and another follows: what waited for the one is decided, what waits for the other waits for it now.
+    pub(super) fn end_run(&mut self, at: SlotId, outcome: Outcome) {
+        self.decide_some(at, &|engine, index| {
+            let wanted = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));
+            if wanted == Wanted::Next { None } else { Some(outcome) }
+        });
+        let mut list = self.memory.derived(at, derived::HEAD);
+        while let Some(index) = list.checked_sub(1) {
+            list = self.next_entry(index);
+            if self.is_pending(index) {
+                self.put_what(index, at, Wanted::Up, Outcome::Pending);
             }
         }
     }

@@ -357,18 +357,14 @@ impl Engine<'_> {
         match role {
             Role::StopOn => {
                 self.put_holds(at, 0, Hold::Trigger as u32);
+                self.drop_queued(at);
                 self.note(at, Wanted::Any);
             }
             Role::StartOn => {
                 self.put_holds(at, Hold::Trigger as u32, 0);
                 self.forgive(at);
-                if let Some(fact) = fact
-                    && !self.memory.is_told(at, told::ACTIVE)
-                {
-                    self.keep_pass(at, fact.text());
-                }
                 self.memory.insert(Set::Work, at);
-                self.note(at, Wanted::Up);
+                self.begin_or_overlap(at, fact);
             }
             Role::While | Role::ForEach => {}
         }
@@ -434,12 +430,12 @@ impl Engine<'_> {
         let (Some(root), name) = (self.root(template, Role::ForEach), self.name(at)) else { return };
         if let Some(index) = self.oldest_of(template, root, name.parts().1.unwrap_or(b"")) {
             let bytes = self.memory.condition_text(index);
-            self.keep_pass(at, &bytes);
+            self.keep_pass(at, &bytes, Table::Texts, text::PASS);
         }
     }
 
-    /// Keeps the attributes that the service's file names in `pass`, for its next start.
-    fn keep_pass(&mut self, at: SlotId, fact: &[u8]) {
+    /// Keeps the attributes that the service's file names in `pass`, for its next start or for the run that is queued.
+    pub(super) fn keep_pass(&mut self, at: SlotId, fact: &[u8], table: Table, field: usize) {
         let Some(row) = self.text_row(at) else { return };
         let mut pass = [0; PASS_BYTES_MAX];
         let mut length = 0;
@@ -455,7 +451,7 @@ impl Engine<'_> {
                 length += part.len();
             }
         }
-        self.memory.put_bytes(Table::Texts, row, text::PASS, PASS_BYTES_MAX / 4, &pass);
+        self.memory.put_bytes(table, row, field, PASS_BYTES_MAX / 4, &pass);
     }
 
     /// What was passed to a service is in its events, too, where its key is not taken: `starting rc RUNLEVEL=2`.

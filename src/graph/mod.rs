@@ -61,7 +61,7 @@
 //! *Overlap* says what a trigger that fires while a oneshot with `remain = no` runs does: `skip` nothing, `restart` ends the
 //! run and begins another, `queue` (the default) lets another run follow this one, however this one ends. One run is queued at
 //! most, and takes the attributes of the newest event. It is a trigger hold like any other: `stop`, `stop-on` and the
-//! shutdown drop it. A trigger that fires before the run has begun is that run's.
+//! shutdown drop it. A trigger that fires before the run is ordered, or while one is being stopped, is that of the run that comes.
 //!
 //! *Unkillable* is what still has a process some time after SIGKILL. It stays `stopping`, whatever was ordered; nothing waits
 //! for it any more but its own next life and what conflicts with it. It is settled, and neither up nor down.

@@ -58,6 +58,19 @@ pub enum Log {
     Null = 2,
 }
 
+/// What a trigger does that fires while a oneshot with `remain = no` runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Overlap {
+    /// Another run follows this one; one at most.
+    #[default]
+    Queue = 0,
+    /// Nothing.
+    Skip = 1,
+    /// The run is ended, and another begins.
+    Restart = 2,
+}
+
 /// What a word is to an expression; elsewhere all are `Text`. The first nine are the nodes of an expression and have the
 /// numbers that they have in a database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

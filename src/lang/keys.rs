@@ -70,9 +70,13 @@ pub enum Value {
     EnvironmentFiles,
 }
 
-/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`.
-pub static CHOICES: [[&str; 3]; 3] =
-    [["longrun", "oneshot", "bundle"], ["always", "on-failure", "never"], ["file", "console", "null"]];
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
+pub static CHOICES: [[&str; 3]; 4] = [
+    ["longrun", "oneshot", "bundle"],
+    ["always", "on-failure", "never"],
+    ["file", "console", "null"],
+    ["queue", "skip", "restart"],
+];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 pub static DEFAULTS: [&str; 3] = [
@@ -113,7 +117,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 61] = [
+const TABLE: [Line; 62] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -184,6 +188,8 @@ const TABLE: [Line; 61] = [
         "A command that runs after each life and each failed attempt, before the next; it has `stop-timeout`, and whether it fails does not matter."),
     key("remain", ONESHOT, Value::Switch,
         "Whether it counts as up after its command succeeded, or as done."),
+    key("overlap", ONESHOT, Value::Choice(3),
+        "With `remain = no`: what a trigger does that fires while it runs. `queue`, as if nothing is said, lets one run more follow, with the attributes of the newest event; `skip` does nothing; `restart` ends the run and begins another."),
     key("essential", ALL, Value::Switch,
         "Whether a boot in which it is not up is a failed boot."),
     key("user", PROCESS, Value::Account,

@@ -150,6 +150,13 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
         sink.error(whole, message).help(help);
     }
+    if let Some(given) = definition.given("overlap")
+        && definition.kind == Kind::Oneshot
+        && definition.given("remain").is_none_or(|remain| remain.numbers[0] != 0)
+    {
+        let help = format_args!("it says what a trigger does while the command runs; add remain = no");
+        sink.error(given.position, format_args!("\"overlap\" without \"remain = no\"")).help(help);
+    }
     if names::is_template(&definition.name) {
         match (definition.given("for-each"), definition.given("instance")) {
             (Some(given), None) => {

@@ -331,7 +331,7 @@ fn a_dump_compiles_to_the_same_bytes() {
         only-if = path '/a (b)' and not (env A=x or kernel quiet) or kernel 'a=b c' and env 'and'\nskip-ok = yes\n\
         cleanup = /bin/rm -f /run/x\n";
     let expanding = "type = oneshot\ncommand = /bin/x ${A} a${A}'b c'$${A}\"${B}\" 'x'\\''y' $A\npass = A B\ndirectory = /srv/${A}\n\
-        remain = no\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n\
+        remain = no\noverlap = skip\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n\
         only-if = not path /srv/${A}/x and env N=$${B}\nretries = 3\nretry-delay = 0\n";
     for bytes in [small(), database(&[("odd", awkward), ("web", RUN), ("expanding", expanding)])] {
         let (text, again) = dumped(&bytes);

@@ -10,5 +10,6 @@ mod fine_print;
 mod grid;
 mod instances;
 mod limits;
+mod overlap;
 mod relations;
 mod transactions;

@@ -214,6 +214,9 @@ fn definition() -> impl Strategy<Value = Definition> {
                 say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor]][ready], Vec::new());
             } else {
                 number("remain", remain);
+                if remain == 0 {
+                    number("overlap", restart);
+                }
                 number("retries", attempts);
                 number("retry-delay", delay);
             }

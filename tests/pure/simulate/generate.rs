@@ -132,6 +132,9 @@ fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut R
         service.put("type", "oneshot");
         if random.chance(30) {
             service.put("remain", "no");
+            if random.clone().chance(70) {
+                service.put("overlap", pick(&mut random.clone(), &["queue", "skip", "restart"]));
+            }
         }
         if random.chance(50) {
             service.put("stop", "/bin/stop");

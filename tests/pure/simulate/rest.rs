@@ -31,6 +31,16 @@ pub fn check<'a>(
         check_board(engine, judge, supervisor, kernel, at)?;
         if judge.lives(engine, at) {
             check_phase(engine, judge, at)?;
+            // A run that is queued is never forgotten: it comes when the one before it has ended.
+            let (queued, phase) = (engine.facts(at)[1] >> 18 & 1 == 1, engine.published(at).phase);
+            if queued && matches!(phase, Phase::Done | Phase::Failed) {
+                let name = engine.name(at);
+                return Err(Broken(format!(
+                    "overlap: a run of {} is queued, and it is {}",
+                    name.as_str(),
+                    phase.name()
+                )));
+            }
         }
     }
     if !host.requests.is_empty() {
