@@ -32,6 +32,8 @@ pub struct Geometry {
     pub instances: u32,
     /// Text rows: one for each instance slot, then one for each service with `pass`.
     pub texts: u32,
+    /// Services with `within`, templates too: the times of their latches are kept.
+    pub timed: u32,
 }
 
 impl Geometry {
@@ -40,7 +42,13 @@ impl Geometry {
         let services = image.services();
         let instances = if image.header(header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
         let passing = (0..services).filter(|at| image.service(SlotId(*at), service::PASS) != NONE).count() as u32;
-        Geometry { services, instances, texts: instances + passing }
+        let timed = (0..services).filter(|at| image.service(SlotId(*at), service::WITHIN) != 0).count() as u32;
+        Geometry { services, instances, texts: instances + passing, timed }
+    }
+
+    /// Rows of times of latches: one for each service with `within`, then, if there is any, one for each instance slot.
+    pub const fn latches(&self) -> u32 {
+        if self.timed == 0 { 0 } else { self.timed + self.instances }
     }
 
     /// All slots.

@@ -100,7 +100,7 @@ pub enum Section {
 pub const SECTIONS: usize = 9;
 
 /// Words of a service record.
-pub const SERVICE_WORDS: usize = 24;
+pub const SERVICE_WORDS: usize = 25;
 /// Word numbers of a service record.
 pub mod service {
     /// String: name.
@@ -153,6 +153,8 @@ pub mod service {
     pub const CLEANUP: usize = 22;
     /// Index into NODES of the root of `only-if`, or `NONE`.
     pub const ONLY_IF: usize = 23;
+    /// How old a latch of `start-on` or `stop-on` may be, in milliseconds; 0 for no bound.
+    pub const WITHIN: usize = 24;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {

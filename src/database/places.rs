@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 33] = [
+const WORDS: [(&str, usize); 34] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -22,6 +22,7 @@ const WORDS: [(&str, usize); 33] = [
     ("for-each", service::FOR_EACH),
     ("only-if", service::ONLY_IF),
     ("cleanup", service::CLEANUP),
+    ("within", service::WITHIN),
     ("instance", service::INSTANCE),
     ("pass", service::PASS),
     // Two words: the descriptor is behind it.

@@ -91,6 +91,8 @@ impl Source<'_> {
                 2 => line.word("notify"),
                 _ => line.word("none"),
             },
+            // No bound: the key says nothing.
+            Value::Duration(1..) if value == 0 => {}
             Value::Duration(_) => {
                 // The largest unit in which it is whole.
                 let whole = |&&(unit, _): &&(u32, &str)| value >= unit && value.is_multiple_of(unit);

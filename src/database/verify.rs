@@ -274,7 +274,7 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::ONLY_IF + 1;
+    let mut spare = service::WITHIN + 1;
     while spare < rules.len() {
         if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::OVERLAP {
             rules[spare] = Rule::Number(0, 0);

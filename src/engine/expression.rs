@@ -2,13 +2,13 @@
 
 use super::Engine;
 use super::fact;
-use super::memory::{condition, slot};
+use super::memory::{Table, condition, latch, slot};
 use super::slot::told;
 use crate::database::{NONE, leaf, node, service};
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::glob::glob_matches;
 use crate::ident::SlotId;
-use crate::limits::{EXPRESSION_NODES_MAX, FACT_BYTES_MAX};
+use crate::limits::{EXPRESSION_NODES_MAX, FACT_BYTES_MAX, LATCHES_MAX};
 
 /// A value, ordered: `and` is the least, `or` the greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,6 +72,12 @@ impl Role {
             Role::While | Role::ForEach => None,
         }
     }
+
+    /// Where a row of `Table::Latches` has the time of a latch.
+    pub const fn latch_time(self, bit: u32) -> usize {
+        let first = if matches!(self, Role::StopOn) { latch::SET + 2 * LATCHES_MAX } else { latch::SET };
+        first + 2 * bit as usize
+    }
 }
 
 impl Engine<'_> {
@@ -106,11 +112,8 @@ impl Engine<'_> {
     }
 
     fn fact_value(&self, slot: SlotId, role: Role, at: u32) -> Value {
-        let latch = role.latch_field().is_some_and(|field| {
-            let bit = self.image.node(at, node::LEAF);
-            bit < 32 && self.memory.slot(slot, field) >> bit & 1 == 1
-        });
-        if latch {
+        let latch = 1_u32.checked_shl(self.image.node(at, node::LEAF)).unwrap_or(0);
+        if self.latches(slot, role) & latch != 0 {
             return Value::On;
         }
         let name = self.image.bytes_of(self.image.node(at, node::A));
@@ -131,6 +134,21 @@ impl Engine<'_> {
             }
         }
         value
+    }
+
+    /// The latches that are set and count: those that are no older than `within` says.
+    pub(super) fn latches(&self, slot: SlotId, role: Role) -> u32 {
+        let Some(field) = role.latch_field() else { return 0 };
+        let mut counts = self.memory.slot(slot, field);
+        let Some(row) = self.latch_row(slot).filter(|_| counts != 0) else { return counts };
+        let within = self.image.service(self.record(slot), service::WITHIN);
+        for bit in 0..32 {
+            let set = self.memory.time(Table::Latches, row, role.latch_time(bit));
+            if set.plus_ms(within) < self.now {
+                counts &= !(1 << bit);
+            }
+        }
+        counts
     }
 
     /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. Values

@@ -5,6 +5,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::expression::Role;
 use super::fact;
 use super::memory::{Set, Table, derived, slot, text};
 use super::slot::{Counter, OF_TARGETS, Recount, state, told};
@@ -268,8 +269,7 @@ impl<'a> Engine<'a> {
     /// and no event of it is still to be told, by its name.
     fn is_idle(&self, at: SlotId) -> bool {
         self.memory.slot(at, slot::HOLDS) & !crate::graph::Holds::MARK_CONFLICT == 0
-            && self.memory.slot(at, slot::LATCH_START) == 0
-            && self.memory.slot(at, slot::LATCH_STOP) == 0
+            && self.latches(at, Role::StartOn) | self.latches(at, Role::StopOn) == 0
             && !self.is_awaited(at)
             && !self.memory.is_told(at, told::GOAL | told::ACTIVE | told::EVENTS)
             && !self.process(at).active()
@@ -285,8 +285,10 @@ impl<'a> Engine<'a> {
 
     fn free_instance(&mut self, at: SlotId) {
         self.unlink_instance(at);
-        self.memory.put_slot(at, slot::HOLDS, 0);
-        self.memory.put_slot(at, slot::TEMPLATE, 0);
+        // Latches may have been left, too old to count.
+        for field in [slot::HOLDS, slot::LATCH_START, slot::LATCH_STOP, slot::TEMPLATE] {
+            self.memory.put_slot(at, field, 0);
+        }
         self.memory.put_state(at, self.memory.state(at) & !(state::PHASE | state::QUEUED));
         self.memory.set_told(at, self.memory.told(at) & told::COMPUTED);
         self.memory.set_derived(at, derived::BLOCKER, 0);
@@ -315,6 +317,15 @@ impl<'a> Engine<'a> {
             }
             false
         });
+    }
+
+    /// The row of the times of a slot's latches, where its definition has `within`.
+    pub(super) fn latch_row(&self, at: SlotId) -> Option<u32> {
+        let is_timed = self.image.service(self.record(at), service::WITHIN) != 0;
+        is_timed.then(|| match at.0.checked_sub(self.services()) {
+            Some(index) => self.memory.layout.geometry.timed + index,
+            None => self.memory.rank(Set::Timed, at),
+        })
     }
 
     /// The text row of a slot, if it has one.

@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 16;
@@ -97,6 +97,14 @@ pub mod queued {
     pub const ROW: usize = PASS + PASS_BYTES_MAX / 4;
     /// As `text::PASS`.
     pub const PASS: usize = 1;
+}
+
+/// Facts about the latches of a slot whose definition has `within`.
+pub mod latch {
+    /// Words: for each latch of `start-on`, then of `stop-on`, the time of the newest event that set it, in two.
+    pub const ROW: usize = SET + 4 * crate::limits::LATCHES_MAX;
+    /// First of these.
+    pub const SET: usize = 1;
 }
 
 /// Facts about conditions.
@@ -225,8 +233,10 @@ pub enum Set {
     DirtyPhase,
     /// Has `pass`: for the number of its text row.
     Passing,
+    /// Has `within`: for the number of its latch row.
+    Timed,
 }
-const SETS: u32 = 22;
+const SETS: u32 = 23;
 
 impl Set {
     /// Goals only.
@@ -241,7 +251,7 @@ impl Set {
     pub const STEP: u32 = (1 << Set::Flipped as u32) - 1;
 }
 
-const _: () = assert!(SETS <= 32 && Set::Passing as u32 + 1 == SETS, "a bit for each in one word");
+const _: () = assert!(SETS <= 32 && Set::Timed as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -251,6 +261,7 @@ pub enum Table {
     Slots,
     Texts,
     Queued,
+    Latches,
     Conditions,
     Transactions,
     Entries,
@@ -267,13 +278,14 @@ pub enum Table {
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 15;
+const TABLES: usize = 16;
 /// Words of a row of each.
 const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
     slot::ROW as u8,
     text::ROW as u8,
     queued::ROW as u8,
+    latch::ROW as u8,
     condition::ROW as u8,
     transaction::ROW as u8,
     entry::ROW as u8,
@@ -306,6 +318,7 @@ impl Layout {
             slots + 1,
             geometry.texts,
             geometry.texts,
+            geometry.latches(),
             capacities.conditions,
             capacities.transactions,
             capacities.entries,

@@ -20,6 +20,9 @@ impl Engine<'_> {
             if self.image.service(at, service::PASS) != NONE {
                 self.memory.insert(Set::Passing, at);
             }
+            if self.image.service(at, service::WITHIN) != 0 {
+                self.memory.insert(Set::Timed, at);
+            }
         }
         for at in (self.services()..layout.geometry.slots()).rev().map(SlotId) {
             if self.memory.slot(at, slot::TEMPLATE) != 0 {

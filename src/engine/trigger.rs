@@ -301,7 +301,7 @@ impl Engine<'_> {
     }
 
     /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
-    /// `start-on` asks for it; a fact that does not name one touches all there are.
+    /// `start-on` asks for it; a fact that does not name one touches all there are. What names another touches no static one.
     fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
         let makes = news != News::Off && role == Role::StartOn && self.is_template(service);
         let named = if self.is_template(service) { self.instance_name(service, fact.text()) } else { None };
@@ -319,6 +319,11 @@ impl Engine<'_> {
                 self.latch_or_touch(at, role, node, fact, latches);
                 self.memory.insert(Set::Tell, at);
             }
+            return;
+        }
+        let template = SlotId(self.image.service(service, service::TEMPLATE));
+        let own = self.image.bytes_of(self.image.service(service, service::INSTANCE));
+        if self.instance_name(template, fact.text()).is_some_and(|other| other.as_bytes() != own) {
             return;
         }
         if makes && self.says_bad_name(service, fact.text()) && self.leaf_matches(None, node, fact.text()) {
@@ -343,6 +348,9 @@ impl Engine<'_> {
             && bit < 32
         {
             self.memory.put_slot(at, field, self.memory.slot(at, field) | 1 << bit);
+            if let Some(row) = self.latch_row(at) {
+                self.memory.put_time(Table::Latches, row, role.latch_time(bit), self.now);
+            }
         }
     }
 

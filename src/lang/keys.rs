@@ -117,7 +117,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 62] = [
+const TABLE: [Line; 63] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -154,6 +154,8 @@ const TABLE: [Line; 62] = [
         "The events and conditions that start it."),
     key("stop-on", ALL, Value::Expression(Relation::Listens),
         "The events and conditions that take away what `start-on` gave."),
+    key("within", ALL, Value::Duration(1),
+        "How long an event that happened counts in `start-on` and `stop-on`, where they ask for more than it; without, until it is used."),
     key("for-each", TEMPLATE, Value::ForEach,
         "One condition with attributes: for each that is on and matches, there is an instance."),
     key("instance", TEMPLATE, Value::Instance,

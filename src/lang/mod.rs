@@ -157,6 +157,9 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let help = format_args!("it says what a trigger does while the command runs; add remain = no");
         sink.error(given.position, format_args!("\"overlap\" without \"remain = no\"")).help(help);
     }
+    if let (Some(given), false, false) = (definition.given("within"), there("start-on"), there("stop-on")) {
+        sink.error(given.position, format_args!("\"within\" without \"start-on\" or \"stop-on\""));
+    }
     if names::is_template(&definition.name) {
         match (definition.given("for-each"), definition.given("instance")) {
             (Some(given), None) => {

@@ -82,7 +82,7 @@ fn small() -> Vec<u8> {
         ),
         (
             "other",
-            "command = /bin/other\nstart-on = shop-open or up(net)\nstop-on = shop-closed\nwanted-by = default\n",
+            "command = /bin/other\nstart-on = shop-open or up(net)\nstop-on = shop-closed\nwithin = 90s\nwanted-by = default\n",
         ),
         (
             "dhcp@",

@@ -12,8 +12,8 @@ const INSTANCE: &str = "INSTANCE";
 
 /// The definition of `template` (its name ends in `@`) for this instance.
 ///
-/// `for-each` makes instances at run time and is left behind; so are `start-on` and `stop-on` where the template says
-/// which instance an event makes (`instance =`): the event finds this one by its name.
+/// `for-each` makes instances at run time and is left behind: a condition finds this one by its name. An event that names
+/// another instance (`instance =`) touches none of the leaves of this one.
 pub fn instance_of(template: &Definition, instance: &str) -> Definition {
     let mut made = template.clone();
     made.name.push_str(instance);
@@ -21,10 +21,6 @@ pub fn instance_of(template: &Definition, instance: &str) -> Definition {
         expand_strings(&mut made, instance);
     }
     made.take_back("for-each");
-    if made.given("instance").is_some() {
-        made.take_back("start-on");
-        made.take_back("stop-on");
-    }
     let key = keys::find("instance").expect("it is in the table");
     let word = Word::new(String::from(instance), made.origin);
     made.put(Given { key, position: made.origin, numbers: [0; 2], words: alloc::vec![word] });

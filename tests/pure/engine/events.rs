@@ -125,6 +125,46 @@ fn a_latch_waits_for_the_other_half_and_is_used_up() {
 }
 
 #[test]
+fn a_latch_counts_within_its_time_and_no_longer() {
+    const SECOND: u64 = 1_000_000_000;
+    let mut world = World::new("a: start-on = x and y; stop-on = p and q; within = 30s\nb: start-on = x and not y");
+    world.emit("x").expect("event");
+    world.now += 30 * SECOND;
+    world.restart_engine();
+    world.emit("y").expect("event");
+    assert_eq!(world.goal("a"), Goal::Down, "30 s and a step ago");
+    world.now += 29 * SECOND;
+    world.emit("x").expect("event");
+    assert_eq!(world.goal("a"), Goal::Up, "y was 29 s ago");
+    world.settle();
+    world.emit("p").expect("event");
+    world.now += 25 * SECOND;
+    world.emit("p").expect("event");
+    world.now += 25 * SECOND;
+    world.restart_engine();
+    world.emit("q").expect("event");
+    assert_eq!(world.goal("a"), Goal::Down, "the newest counts");
+    assert_eq!(world.engine.next_deadline(), pintle::time::Instant::NEVER, "no time is waited for");
+}
+
+#[test]
+fn an_instance_with_nothing_but_an_old_latch_makes_room() {
+    let mut world = World::new("m@: start-on = disk and fsck; instance = ${DEV}; within = 1s");
+    let room = world.geometry.instances;
+    for number in 0..room {
+        world.emit(&format!("disk DEV=d{number}")).expect("there is room");
+    }
+    assert_eq!(world.emit("disk DEV=more"), Err(Refusal::InstancesFull));
+    world.now += 1_000_000_000;
+    world.emit("disk DEV=more").expect("there is room again");
+    world.emit("fsck DEV=d0").expect("event");
+    world.emit("disk DEV=d0").expect("event");
+    assert_eq!(world.goal("m@d0"), Goal::Up);
+    world.emit("fsck DEV=more").expect("event");
+    assert_eq!(world.goal("m@more"), Goal::Up);
+}
+
+#[test]
 fn a_condition_is_never_used_up_and_repeating_it_touches_nothing() {
     let mut world = World::new("a: start-on = net and go; stop-on = halt");
     world.emit("go").expect("event");

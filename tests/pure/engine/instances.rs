@@ -104,6 +104,24 @@ fn an_event_makes_an_instance_and_latches_are_its_own() {
 }
 
 #[test]
+fn a_static_instance_hears_what_names_it_and_what_names_none() {
+    let mut world = World::new(
+        "m@: start-on = disk; instance = ${DEV}; stop-on = gone or sleep\nboot: type = bundle; after = m@sda m@sdb",
+    );
+    for dev in ["sda", "sdb", "sdc"] {
+        world.emit(&format!("disk DEV={dev}")).expect("event");
+    }
+    world.settle();
+    assert_eq!(world.phases(), "boot down, m@sda up, m@sdb up, m@sdc up");
+    world.emit("gone DEV=sdb").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "boot down, m@sda up, m@sdb down, m@sdc up");
+    world.emit("sleep").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "boot down, m@sda down, m@sdb down");
+}
+
+#[test]
 fn instances_beyond_capacity_are_refused_and_slots_are_used_again() {
     let mut world = World::new(DHCP);
     let room = world.geometry.instances;
