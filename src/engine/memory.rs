@@ -473,6 +473,11 @@ impl<'a> Memory<'a> {
         self.set(row, step);
     }
 
+    /// The undo log's.
+    pub fn log_words(&self) -> &'a [AtomicU32] {
+        self.words.get(self.layout.start(Table::Log)..self.layout.start(Table::Derived)).unwrap_or_default()
+    }
+
     fn roll_back(&self) {
         let log = self.layout.start(Table::Log);
         let used = (self.get(LOG_LENGTH) as usize).min(self.layout.start(Table::Derived) - log);

@@ -426,6 +426,11 @@ impl<'a> Engine<'a> {
         self.under_way == 0 && self.leaving == 0
     }
 
+    /// The memory of what a step may have to undo: between steps it may be forgotten.
+    pub fn undo_log(&self) -> &'a [AtomicU32] {
+        self.memory.log_words()
+    }
+
     /// When the engine wants a `Tick`.
     pub fn next_deadline(&self) -> Instant {
         self.deadline.min(self.changing_until())

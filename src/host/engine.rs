@@ -25,7 +25,7 @@ use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
@@ -347,6 +347,8 @@ impl Host {
             if words::is_asleep(self.view.reports.words()) {
                 self.to_supervisor.ring();
             }
+            // Between steps the undo log is empty: only a large step needs much of it.
+            residence::forget(self.engine.undo_log());
             self.poll.tidy_first();
         }
         if !self.clients.is_empty() {

@@ -3,7 +3,7 @@
 //!
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -76,7 +76,9 @@ pub fn shared_words(fd: BorrowedFd<'_>, words: usize) -> Result<&'static [Atomic
 
 /// The same to read only: a store to it would be a fault. `load` is all that may be called.
 pub fn shared_words_read_only(fd: BorrowedFd<'_>, words: usize) -> Result<&'static [AtomicU32]> {
-    map_words(fd, words, ProtFlags::READ)
+    let mapped = map_words(fd, words, ProtFlags::READ)?;
+    residence::note_view(mapped.as_ptr() as usize, size_of_val(mapped));
+    Ok(mapped)
 }
 
 fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'static [AtomicU32]> {
@@ -131,6 +133,7 @@ impl Image {
             return Ok(Image { bytes: &[] });
         }
         let base = map(fd, bytes, ProtFlags::READ, MapFlags::PRIVATE)?;
+        residence::note_view(base as usize, bytes);
         // SAFETY: a mapping of that many bytes, never unmapped, and (see above) not changed by anyone.
         Ok(Image { bytes: unsafe { core::slice::from_raw_parts(base.cast(), bytes) } })
     }

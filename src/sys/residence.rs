@@ -1,10 +1,12 @@
-//! Giving memory back that only a busy time has needed: pages of the program's own text, and stack below the frame.
+//! Giving memory back that only a busy time has needed: pages of the program's own text, of files that are mapped to be
+//! read, and stack below the frame.
 //!
 //! The kernel maps file pages around each one that is touched and keeps them; a process that started once, decided a lot
 //! and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
 
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use rustix::mm::{Advice, madvise};
 
 unsafe extern "C" {
@@ -18,6 +20,28 @@ const SEGMENTS_MAX: usize = 4;
 /// How far below it is looked: our deepest calls need less.
 const STACK_REACH: usize = 512 * 1024;
 
+/// Address and length of what is mapped to be read: the database, and the other side's half of the board.
+static VIEWS: [[AtomicUsize; 2]; 2] = [const { [const { AtomicUsize::new(0) }; 2] }; 2];
+
+/// Notes a mapping of a file that is only read and never unmapped, for `release`; one for which there is no room stays.
+pub fn note_view(start: usize, length: usize) {
+    if let Some([its_start, its_length]) = VIEWS.iter().find(|[_, length]| length.load(Relaxed) == 0) {
+        its_start.store(start, Relaxed);
+        its_length.store(length, Relaxed);
+    }
+}
+
+/// Lets shared memory forget these words, as far as they are whole pages: they read as zero.
+pub fn forget(words: &[AtomicU32]) {
+    let page = page_bytes();
+    let start = (words.as_ptr() as usize).next_multiple_of(page);
+    let end = (words.as_ptr_range().end as usize) & !(page - 1);
+    if start < end {
+        // SAFETY: pages of these words alone, which may change at any time. What is no shared memory is left as it is.
+        let _ = unsafe { madvise(start as *mut c_void, end - start, Advice::LinuxRemove) };
+    }
+}
+
 /// Gives back what can come back by itself. Never fails: where the kernel does not want to, nothing is given back.
 #[inline(never)]
 pub fn release() {
@@ -28,6 +52,11 @@ pub fn release() {
     for below in 1..=STACK_REACH / page {
         if !give(top - below * page, page) {
             break;
+        }
+    }
+    for [start, length] in &VIEWS {
+        if length.load(Relaxed) > 0 {
+            give(start.load(Relaxed), length.load(Relaxed));
         }
     }
     // Text goes last, and the table of where it is, which is part of it, is read before: each page that is used after
@@ -56,7 +85,7 @@ fn page_bytes() -> usize {
 
 /// Both in whole pages.
 fn give(start: usize, length: usize) -> bool {
-    // SAFETY: either pages of the program file that nobody can write, mapped privately, which are read again from the
+    // SAFETY: either pages of a file that we cannot write there (the program, or a view), which are read again from the
     // file; or pages of our one thread's stack below every frame that is in use, which read as zeros afterwards.
     unsafe { madvise(start as *mut c_void, length, Advice::LinuxDontNeed).is_ok() }
 }

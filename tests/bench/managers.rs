@@ -135,6 +135,13 @@ fn write_script(path: &Path, text: &str) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(io_error)
 }
 
+/// The bare loop, each program in a session of its own, as service managers have them.
+pub fn bare_sessions(place: &Place, count: usize) -> Plan {
+    let command =
+        words(&[&place.program("bare"), "sessions", &count.to_string(), &place.program("pause"), &place.fifo()]);
+    Plan { command, environment: vec![], stop: Stop::Signal(libc::SIGTERM), watcher: None }
+}
+
 fn bare(place: &Place, workload: Workload) -> Plan {
     let bare = place.program("bare");
     let fifo = place.fifo();

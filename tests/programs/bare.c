@@ -2,6 +2,7 @@
  * a C program has, and nothing else: no names, no settings, no supervision, no log. Two threads, vfork and execve.
  *
  *   bare spawn N PROGRAM ARG...            spawns N, then waits for SIGTERM; sends it to all, reaps all, exits
+ *   bare sessions N PROGRAM ARG...         the same, each in a session of its own: what the kernel takes for that
  *   bare ready N FILE PROGRAM ARG...       the same, with a pipe as descriptor 3 of each: waits for a byte from every
  *                                          one, then appends a byte to FILE
  *   bare layers N WIDTH PROGRAM ARG...     N layers of WIDTH: spawns a layer, reaps all of it, then the next. With a
@@ -16,7 +17,7 @@ enum { THREADS = 2 };
 extern char **environ;
 
 static char **program;
-static int count, with_pipe, reap_layer;
+static int count, with_pipe, with_session, reap_layer;
 static pid_t *pids;
 static int *pipes;
 
@@ -32,6 +33,7 @@ static pid_t spawn(int number)
 			if (ends[1] == 3) fcntl(3, F_SETFD, 0);
 			else dup2(ends[1], 3);
 		}
+		if (with_session) setsid();
 		execve(program[0], program, environ);
 		_exit(111);
 	}
@@ -70,12 +72,13 @@ static void work_in_threads(void)
 
 int main(int argc, char **argv)
 {
-	const char *line = "bare spawn N PROGRAM ARG... | ready N FILE PROGRAM ARG... | layers N WIDTH PROGRAM ARG...";
+	const char *line = "bare spawn|sessions N PROGRAM ARG... | ready N FILE PROGRAM ARG... | layers N WIDTH PROGRAM ARG...";
 	if (argc < 4) usage(line);
 	int n = number(argv[2], line), layers = !strcmp(argv[1], "layers");
 	with_pipe = !strcmp(argv[1], "ready");
+	with_session = !strcmp(argv[1], "sessions");
 	reap_layer = layers;
-	if (!layers && !with_pipe && strcmp(argv[1], "spawn")) usage(line);
+	if (!layers && !with_pipe && !with_session && strcmp(argv[1], "spawn")) usage(line);
 	program = argv + (layers || with_pipe ? 4 : 3);
 	count = layers ? number(argv[3], line) : n;
 	if (!*program || !count) usage(line);
