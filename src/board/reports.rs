@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Header words of its own.
 pub mod own {
@@ -73,8 +73,9 @@ pub const RELOADED: usize = 21;
 /// A word of a row.
 pub const SIGNALLED: usize = 22;
 const DELAY: usize = 23;
+const STUCK: usize = 24;
 /// Words of a row that mean something.
-pub const USED: usize = 24;
+pub const USED: usize = 25;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -209,6 +210,8 @@ pub struct ReportRow {
     pub signalled: u32,
     /// The delay that the next policy restart will keep, milliseconds.
     pub delay_ms: u32,
+    /// While it is `Stopping`: a process is still there, a while after it was killed. Nobody can say for how long.
+    pub stuck: bool,
 }
 
 impl ReportRow {
@@ -234,6 +237,7 @@ impl ReportRow {
             reloaded: row[RELOADED],
             signalled: row[SIGNALLED],
             delay_ms: row[DELAY],
+            stuck: row[STUCK] != 0,
         }
     }
 
@@ -253,6 +257,7 @@ impl ReportRow {
         row[RELOADED] = self.reloaded;
         row[SIGNALLED] = self.signalled;
         row[DELAY] = self.delay_ms;
+        row[STUCK] = self.stuck.into();
         let mut wide = |at: usize, value: u64| (row[at], row[at + 1]) = (value as u32, (value >> 32) as u32);
         wide(BEGAN, self.began);
         wide(READY, self.ready);

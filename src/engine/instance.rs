@@ -312,7 +312,7 @@ impl<'a> Engine<'a> {
             recount.apply(self.memory.near(at), edge.relation);
         }
         self.find_rival(at, &|rival| {
-            if self.memory.is_told(rival, told::ACTIVE) {
+            if self.is_in_the_way(rival) {
                 self.memory.count(at, Counter::Rivals, true);
             }
             false

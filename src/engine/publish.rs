@@ -174,8 +174,7 @@ impl Engine<'_> {
                 } else if has(Counter::Unmet) {
                     self.find_target(at, true).map_or(Blocker::Nothing, Blocker::NeedsUp)
                 } else if has(Counter::Rivals) {
-                    self.find_rival(at, &|rival| self.memory.is_told(rival, told::ACTIVE))
-                        .map_or(Blocker::Nothing, Blocker::Conflict)
+                    self.find_rival(at, &|rival| self.is_in_the_way(rival)).map_or(Blocker::Nothing, Blocker::Conflict)
                 } else if has(Counter::Leaving) {
                     self.find_dependent(at, true).map_or(Blocker::Nothing, Blocker::DependentStops)
                 } else if has(Counter::Unsettled) {

@@ -39,9 +39,12 @@ impl Engine<'_> {
         }
         let before = bits;
         let was_up = bits & (state::REPORT | state::CURRENT) == State::Up as u32 | state::CURRENT;
-        bits = bits & !state::REPORT | row.state as u32 | state::CURRENT;
-        // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an order and was not up was not
-        // ready in time, and whether another comes is not known yet.
+        bits = bits & !(state::REPORT | state::STUCK) | row.state as u32 | state::CURRENT;
+        if row.stuck {
+            bits |= state::STUCK;
+        }
+        // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an
+        // order and was not up was not ready in time, and whether another comes is not known yet.
         let between = match row.state {
             State::Queued | State::Delayed => true,
             State::Stopping => was_up || before & state::RETRIED != 0,
@@ -59,6 +62,9 @@ impl Engine<'_> {
         let new_life = was_up && row.state == State::Up && self.memory.slot(at, slot::READY) != row.ready as u32;
         self.memory.put_state(at, bits);
         self.count_start(known, bits);
+        if (known ^ bits) & state::STUCK != 0 {
+            self.tell_rivals_of_stuck(at, row.stuck);
+        }
         self.memory.put_slot(at, slot::BEGAN, row.began as u32);
         if row.state == State::Up {
             self.memory.put_slot(at, slot::READY, row.ready as u32);

@@ -75,6 +75,8 @@ impl Engine<'_> {
         let ordered_down = active && !bundle && !process.wished_up();
         let gate = self.gate(at);
         let lost = bits & told::BROKEN != 0 || has(Counter::Lost);
+        // (What is stuck is nothing to others but in the way of what conflicts with it.)
+        let stuck = process.stuck();
         let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
         let restart_wanted = facts & state::RESTART_WANTED != 0;
 
@@ -85,15 +87,16 @@ impl Engine<'_> {
             Phase::Down | Phase::Skipped | Phase::Done => (0, false),
             Phase::Failed => (told::FAILED, false),
             Phase::Starting => (0, true),
-            Phase::Stopping => (0, goal_up),
+            Phase::Stopping => (0, goal_up && !stuck),
             Phase::Up => (told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT, false),
             Phase::Restarting => (told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT, !bundle && by_command),
             Phase::Waiting if gate != Value::On => (0, has(Counter::Observed)),
-            Phase::Waiting => (0, !has(Counter::Hopeless)),
+            Phase::Waiting => (0, !has(Counter::Hopeless) && !(has(Counter::Rivals) && self.stuck_rival(at).is_some())),
         };
         if must_stop || ordered_down || !active {
             is &= !(told::START_OK | told::KEEP_OK);
         }
+        let (active, must_move) = (active && !stuck, must_stop && !stuck);
         let restarts = restart_wanted && active;
         if restarts {
             is &= !told::START_OK;
@@ -107,9 +110,9 @@ impl Engine<'_> {
         let mut add = |bit: u32, so: bool| is |= if so { bit } else { 0 };
         add(told::ACTIVE, active);
         add(told::MUST_STOP, must_stop);
-        add(told::GOING, must_stop || ordered_down);
-        add(told::UNDER_WAY, under_way || restarts || must_stop && goal_up || settling);
-        add(told::LEAVING, !goal_up && (active || phase == Phase::Stopping));
+        add(told::GOING, must_move || ordered_down && active);
+        add(told::UNDER_WAY, under_way || restarts || must_move && goal_up || settling);
+        add(told::LEAVING, !goal_up && !stuck && (active || phase == Phase::Stopping));
         add(told::MISSING, phase != Phase::Up && bits & told::ESSENTIAL != 0);
         add(told::RESTARTING, restart_wanted);
         is
@@ -148,7 +151,8 @@ impl Engine<'_> {
                 self.tell_target(at, edge.slot, edge.relation, &mut recount);
             }
         }
-        if changed & told::ACTIVE != 0 && new & told::RIVALS != 0 {
+        // What is stuck counts as it did before.
+        if changed & told::ACTIVE != 0 && new & told::RIVALS != 0 && !self.process(at).stuck() {
             self.find_rival(at, &|rival| {
                 self.memory.count(rival, Counter::Rivals, new & told::ACTIVE != 0);
                 self.memory.insert(Set::Start, rival);
@@ -167,6 +171,26 @@ impl Engine<'_> {
                 }
             }
         }
+    }
+
+    /// It is stuck, or (the process is gone) no longer: what conflicts with it waits for it like for what failed, or goes on.
+    pub(super) fn tell_rivals_of_stuck(&self, at: SlotId, stuck: bool) {
+        self.find_rival(at, &|rival| {
+            if !stuck {
+                self.memory.count(rival, Counter::Rivals, false);
+            }
+            self.memory.insert(Set::Work, rival);
+            false
+        });
+    }
+
+    fn stuck_rival(&self, at: SlotId) -> Option<SlotId> {
+        self.find_rival(at, &|rival| self.process(rival).stuck())
+    }
+
+    /// Whether it has processes, for what conflicts with it.
+    pub(super) fn is_in_the_way(&self, at: SlotId) -> bool {
+        self.memory.is_told(at, told::ACTIVE) || self.process(at).stuck()
     }
 
     #[inline(always)]

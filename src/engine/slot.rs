@@ -344,6 +344,11 @@ impl Process {
         self.wished_up() || self.bits & state::CURRENT == 0 || !at_rest
     }
 
+    /// Whether a process is still there though it was killed.
+    pub fn stuck(self) -> bool {
+        self.bits & state::STUCK != 0 && self.active()
+    }
+
     /// Whether the current life has begun under the newest order.
     pub fn living(self) -> bool {
         self.wished_up()
@@ -361,7 +366,7 @@ impl Process {
                 _ => Phase::Down,
             };
         }
-        if !self.wished_up() {
+        if !self.wished_up() || self.stuck() {
             return Phase::Stopping;
         }
         let current = self.bits & state::CURRENT != 0;

@@ -434,12 +434,13 @@ impl Engine<'_> {
             || self.memory.state(at) & state::RESTART_WANTED != 0
             // A bundle that is up restarts with its members.
             || self.is_bundle(at) && bits & told::GOAL != 0 && self.memory.counter(at, Counter::Unsettled) > 0;
-        if moving {
+        let stuck = self.process(at).stuck();
+        if moving && !stuck {
             return;
         }
         self.decide_some(at, &|engine, index| {
             let wanted = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));
-            let down = engine.goal(at) == Goal::Down && wanted == Wanted::Down;
+            let down = engine.goal(at) == Goal::Down && wanted == Wanted::Down && !stuck;
             Some(if down { Outcome::Down } else { Outcome::of_phase(phase) })
         });
     }

@@ -131,6 +131,7 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         State::Spawning => "is being executed<, $L left>",
         State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left>",
         State::Starting => "runs as process $I and is not ready yet<, $L left>",
+        State::Stopping if report.stuck => "<was killed, and process $i|was killed, and its command> is still there",
         State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
         State::Stopping => "is being taken down<, $L left>",
         State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {

@@ -1,6 +1,6 @@
 //! The table: every state by every input. What each does is said in `supervision/mod.rs`.
 
-use super::{Cause, Policy, RETRY_MS, Ready, Record};
+use super::{Cause, KILL_GRACE_MS, Policy, RETRY_MS, Ready, Record};
 use crate::board::orders::Wish;
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::{Life, Order};
@@ -191,7 +191,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Down | Queued | Up | Delayed | Stopping | Failed | Done, Input::Ready) => {}
 
         (Spawning | Starting | Stopping, Input::Extend(ms)) => {
-            if slot.row.deadline != Instant::NEVER {
+            if slot.row.deadline != Instant::NEVER && !slot.record.killed {
                 slot.row.deadline = slot.row.deadline.max(slot.now.plus_ms(ms));
             }
         }
@@ -200,6 +200,10 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Spawning | Starting, Input::Deadline) => {
             slot.record.cause = Cause::TimedOut;
             slot.kill();
+        }
+        (Stopping, Input::Deadline) if slot.record.killed => {
+            slot.row.stuck = true;
+            slot.row.deadline = Instant::NEVER;
         }
         (Stopping, Input::Deadline) => slot.kill(),
         // The reload command has had its time.
@@ -251,6 +255,7 @@ impl Slot<'_> {
     fn set_until(&mut self, state: State, deadline: Instant) {
         if self.row.state != state {
             self.row.since = self.now;
+            self.row.stuck = false;
         }
         self.row.state = state;
         self.row.deadline = deadline;
@@ -313,10 +318,10 @@ impl Slot<'_> {
         self.requests.spawn_auxiliary = Some(role);
     }
 
-    /// The last means. What is still there afterwards stays `Stopping`.
+    /// The last means. What is still there afterwards stays `Stopping`, and is stuck after a while.
     fn kill(&mut self) {
         self.record.killed = true;
-        self.set(State::Stopping);
+        self.set_until(State::Stopping, self.now.plus_ms(KILL_GRACE_MS));
         self.requests.kill = self.row.pid != 0;
         self.forget_queued_auxiliary();
         self.requests.kill_auxiliary = self.record.role.is_some();

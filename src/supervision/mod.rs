@@ -12,6 +12,8 @@
 //!   the process group. A stop command that fails is followed by SIGTERM, for going down cannot fail. A longrun that is
 //!   not ready yet gets SIGTERM instead of the command. A oneshot whose command runs is killed at once. A oneshot that is
 //!   up runs its stop command, bounded by `stop-timeout`; whatever comes of it, the oneshot is down then.
+//! - **What is still there `KILL_GRACE_MS` after SIGKILL** (it hangs in the kernel) is reported as stuck. It stays
+//!   `Stopping` until it is gone; then what was ordered goes on.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
 //!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
 //! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
@@ -30,7 +32,7 @@ pub mod notify;
 mod policy;
 
 pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
-pub use policy::{Means, Policy, RETRY_MS, Ready, STABLE_MS};
+pub use policy::{KILL_GRACE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;
 use crate::time::Instant;

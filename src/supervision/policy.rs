@@ -9,6 +9,9 @@ pub const STABLE_MS: u32 = 10_000;
 /// The least delay, in milliseconds, before what the kernel refused for now is tried again.
 pub const RETRY_MS: u32 = 100;
 
+/// How long what was killed may take to be gone before it is reported as stuck. Milliseconds.
+pub const KILL_GRACE_MS: u32 = 10_000;
+
 /// How a service says that it is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ready {

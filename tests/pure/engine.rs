@@ -12,4 +12,5 @@ mod instances;
 mod limits;
 mod overlap;
 mod relations;
+mod stuck;
 mod transactions;

@@ -6,7 +6,7 @@ use pintle::board::orders::Wish;
 use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{Kind, Restart};
-use pintle::supervision::{Cause, Input, Means, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::supervision::{Cause, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, step};
 use pintle::time::Instant;
 
 const NOW: Instant = Instant(1_000_000_000_000);
@@ -323,6 +323,19 @@ fn the_limit_of_deaths_in_the_window_fails_and_a_later_death_begins_a_new_window
     let slow = Policy { window_ms: 100, ..LONGRUN };
     let (_, row) = run(&slow, &inputs);
     assert_eq!((row.state, row.deaths), (State::Delayed, 1));
+}
+
+#[test]
+fn what_is_still_there_a_while_after_it_was_killed_is_stuck_until_it_is_gone() {
+    let mut inputs = vec![(0, UP), (0, Input::Cloned(9)), (5, Input::Ready), (5, Input::Ordered(Order(2), Wish::Down))];
+    inputs.extend([(10_000, Input::Deadline), (1, Input::Extend(90_000))]);
+    assert!(!run(&LONGRUN, &inputs).1.stuck);
+    inputs.push((KILL_GRACE_MS - 1, Input::Deadline));
+    let (_, row) = run(&LONGRUN, &inputs);
+    assert_eq!((row.state, row.stuck, row.pid, row.deadline), (State::Stopping, true, 9, Instant::NEVER));
+    inputs.push((60_000, Input::Ended(Exit::Signal(9))));
+    let (_, row) = run(&LONGRUN, &inputs);
+    assert_eq!((row.state, row.stuck), (State::Down, false));
 }
 
 #[test]

@@ -173,6 +173,11 @@ impl<'a> Judge<'a> {
                 }
     }
 
+    /// Down, or killed long ago and still there: what nothing that is to stop waits for.
+    fn is_out_of_the_way(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        self.is_down(engine, at) || self.seen[at.index()].stuck
+    }
+
     /// The value of a slot's `while`.
     pub fn gate(&self, engine: &Engine<'_>, at: SlotId) -> Value {
         let name = engine.name(at);
@@ -424,7 +429,7 @@ impl<'a> Judge<'a> {
     fn check_stop(&self, engine: &Engine<'_>, at: SlotId, name: &str) -> Result<(), Broken> {
         let mut dependents = BTreeSet::new();
         self.dependents(engine, at, &mut dependents);
-        match dependents.iter().find(|source| !self.is_down(engine, **source)) {
+        match dependents.iter().find(|source| !self.is_out_of_the_way(engine, **source)) {
             Some(source) => {
                 Err(Broken(format!("2: {name} is stopped, but {} is not down", engine.name(*source).as_str())))
             }
@@ -434,7 +439,7 @@ impl<'a> Judge<'a> {
 
     fn check_restart(&self, engine: &Engine<'_>, at: SlotId, name: &str) -> Result<(), Broken> {
         let binds = |(relation, source): &(Relation, SlotId)| {
-            *relation == Relation::Binds && !self.is_bundle(engine, *source) && !self.is_down(engine, *source)
+            *relation == Relation::Binds && !self.is_bundle(engine, *source) && !self.is_out_of_the_way(engine, *source)
         };
         match self.sources(engine, at).iter().find(|one| binds(one)) {
             Some((_, source)) => {

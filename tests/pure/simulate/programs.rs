@@ -92,7 +92,9 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
     if deaf {
         program.on_signal = None;
         if random.chance(20) {
-            program.on_kill_us = random.below(4_000_000);
+            // Some hang in the kernel until long after anybody may hope that they go.
+            let us = random.below(4_000_000);
+            program.on_kill_us = if us.is_multiple_of(8) { us * 10 } else { us };
         }
     } else if random.chance(20) {
         program.on_signal = Some((random.below(20_000), *random.pick(&[Exit::Code(0), Exit::Code(1)])));
