@@ -93,7 +93,10 @@ fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Dia
         let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
         too_many(findings, slots, limits::SLOTS_MAX, what, "SLOTS_MAX");
     }
-    let edges = Edges::new(resolved.services.len(), links);
+    let mut edges = Edges::new(resolved.services.len(), links);
+    for (slot, service) in (0..).zip(&resolved.services) {
+        edges.put_in_order(slot, &service.alternatives);
+    }
     if edges.len() > limits::EDGES_MAX as usize {
         too_many(findings, edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
     }

@@ -77,14 +77,20 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
     }
     for slot in (0..services).map(SlotId) {
         let (name, template) = (image.name(slot), image.service(slot, service::TEMPLATE));
+        let is_choice = image.flags(slot) & service::flags::CHOICE != 0;
+        let made = template != NONE || is_choice;
         own.clear();
         source::write(image, slot, &mut own);
-        if template == NONE {
+        if !made {
             text.extend(["\n", PART, name, " "]);
             // A path may have any character, a newline too.
             for c in image.text(image.service(slot, service::ORIGIN)).chars() {
                 text.push(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
             }
+        } else if is_choice {
+            // Whoever names or provides it makes it again.
+            text.extend(["\n# ", name, ", a choice of"]);
+            image.edges(slot).for_each(|edge| text.extend([" ", image.name(edge.slot)]));
         } else {
             // Whoever names it makes it again; to read it as a file would be a second definition.
             text.extend(["\n# ", name, ", made of ", image.name(SlotId(template))]);
@@ -99,9 +105,9 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
             }
             line.end();
         }
-        if template == NONE {
+        if !made {
             text.push_str(&own);
-        } else {
+        } else if !is_choice {
             own.split_terminator('\n').for_each(|line| text.extend(["#   ", line, "\n"]));
         }
         out.write_str(&text)?;

@@ -151,6 +151,15 @@ impl<'a> Image<'a> {
         (at < self.services() && self.bytes_of(self.service(SlotId(at), service::NAME)) == name).then_some(SlotId(at))
     }
 
+    /// The service of this name, or the one that provides it. (Where several do, a choice has the name.)
+    pub fn find_provider(&self, name: &[u8]) -> Option<SlotId> {
+        let provides = |at: &SlotId| {
+            let names = self.list(self.service(*at, service::PROVIDES));
+            names.iter().any(|word| self.bytes_of(word) == name) && self.flags(*at) & service::flags::TEMPLATE == 0
+        };
+        self.find(name).or_else(|| (0..self.services()).map(SlotId).find(provides))
+    }
+
     /// The string at this offset, with its NUL, as exec takes it.
     pub fn cstr(&self, offset: u32) -> &'a CStr {
         let start = self.offsets[Section::Strings as usize] as usize;

@@ -23,6 +23,9 @@
 //! The bytes are a function of what the files say: neither the order of the files nor the time of day changes one. Records
 //! of EXECS, POLICIES, LISTS and STRINGS are stored once however often they are used.
 //!
+//! A choice (`flags::CHOICE`) is a record of kind bundle that no file has: for a list `a|b`, with that list as its name, and
+//! for a name that several services provide. Its edges are those to its alternatives, in the order in which they are chosen.
+//!
 //! Text that depends on the instance (a template's) keeps `${NAME}` in its strings and has `flags::EXPANDS` set: the
 //! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as one
 //! word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
@@ -43,7 +46,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -100,7 +103,7 @@ pub enum Section {
 pub const SECTIONS: usize = 9;
 
 /// Words of a service record.
-pub const SERVICE_WORDS: usize = 25;
+pub const SERVICE_WORDS: usize = 26;
 /// Word numbers of a service record.
 pub mod service {
     /// String: name.
@@ -155,6 +158,9 @@ pub mod service {
     pub const ONLY_IF: usize = 23;
     /// How old a latch of `start-on` or `stop-on` may be, in milliseconds; 0 for no bound.
     pub const WITHIN: usize = 24;
+    /// LISTS offset of the names that it provides (string offsets), or `NONE`. Where a name has one provider, edges lead to
+    /// that; where it has several, there is a choice of that name.
+    pub const PROVIDES: usize = 25;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {

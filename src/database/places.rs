@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 34] = [
+const WORDS: [(&str, usize); 35] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -25,6 +25,7 @@ const WORDS: [(&str, usize); 34] = [
     ("within", service::WITHIN),
     ("instance", service::INSTANCE),
     ("pass", service::PASS),
+    ("provides", service::PROVIDES),
     // Two words: the descriptor is behind it.
     ("ready", POLICY + policy::READY),
     ("restart", POLICY + policy::RESTART),

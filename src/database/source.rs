@@ -82,7 +82,9 @@ impl Source<'_> {
             Value::Expression(_) | Value::Tests | Value::ForEach if value == NONE => {}
             Value::Expression(_) | Value::Tests | Value::ForEach => self.chain(value, 0, &mut line),
             Value::Instance | Value::Account => line.word(self.image.text(value)),
-            Value::Pass => self.image.list(value).iter().for_each(|word| line.word(self.image.text(word))),
+            Value::Pass | Value::Provides => {
+                self.image.list(value).iter().for_each(|word| line.word(self.image.text(word)))
+            }
             Value::Ready => match value {
                 1 => {
                     line.word("fd");

@@ -274,7 +274,7 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::WITHIN + 1;
+    let mut spare = service::PROVIDES + 1;
     while spare < rules.len() {
         if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::OVERLAP {
             rules[spare] = Rule::Number(0, 0);
@@ -288,6 +288,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::RELOAD] = Rule::Action;
     rules[service::INSTANCE] = Rule::Text;
     rules[service::PASS] = Rule::Texts;
+    rules[service::PROVIDES] = Rule::Texts;
     rules[service::ORIGIN] = Rule::Text;
     rules[service::WRITTEN] = Rule::Written;
     rules[service::CLEANUP] = Rule::Texts;
@@ -428,6 +429,10 @@ impl Check<'_> {
         let template = flags & service::flags::TEMPLATE != 0;
         holds(kind <= 2 && flags & !service::flags::ALL == 0 && template == name.ends_with(b"@"))?;
         let (command, exec, policy) = (field(service::COMMAND), field(service::EXEC), field(service::POLICY));
+        if flags & service::flags::CHOICE != 0 {
+            let alternatives = 1..=limits::ALTERNATIVES_MAX as u32;
+            holds(kind == Kind::Bundle as u32 && alternatives.contains(&field(service::EDGES_COUNT)))?;
+        }
         if kind == Kind::Bundle as u32 {
             holds(command == NONE && exec == NONE && policy == NONE && field(service::ONLY_IF) == NONE)?;
         } else {
@@ -465,8 +470,15 @@ impl Check<'_> {
                 self.at.set((section, sums.edges));
                 let word = word_at(four, 0);
                 let edge = Edge::from_word(word)?;
-                holds(edge.slot.0 < self.services && before.is_none_or(|before| before < word))?;
+                // Alternatives stand as they are chosen, those of the other direction in order, and the sums are the same.
+                let chosen = !sums.reverse && edge.relation == Relation::Alternative;
+                holds(edge.slot.0 < self.services && before.is_none_or(|before| before < word || chosen))?;
                 before = Some(word);
+                let (source, target) = if sums.reverse { (edge.slot, slot) } else { (SlotId(slot), edge.slot.0) };
+                let is_choice = self.image.flags(source) & service::flags::CHOICE != 0;
+                let apart = self.image.flags(SlotId(target)) & (service::flags::CHOICE | service::flags::TEMPLATE) == 0;
+                let is_alternative = edge.relation == Relation::Alternative;
+                holds(is_choice == is_alternative && (apart || !is_alternative))?;
                 sums.add(edge, slot);
             }
         }

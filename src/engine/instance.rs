@@ -171,7 +171,7 @@ impl<'a> Engine<'a> {
     /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives `Target::New`
     /// where there is no such instance yet.
     pub fn target<'n>(&self, name: &'n [u8]) -> Option<Target<'n>> {
-        if let Some(at) = self.image.find(name) {
+        if let Some(at) = self.image.find_provider(name) {
             return Some(Target::Slot(at));
         }
         let split = name.iter().position(|byte| *byte == b'@')? + 1;

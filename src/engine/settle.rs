@@ -146,6 +146,9 @@ impl Engine<'_> {
             count(&mut self.missing, told::MISSING);
         }
         if changed & (told::ACTIVE | told::GOING) != 0 {
+            if new & told::CHOICE != 0 {
+                self.memory.insert(Set::Choose, at);
+            }
             let mut recount = Recount::of(&OF_SOURCES, Some(old), Some(new));
             for edge in self.edges(at) {
                 self.tell_target(at, edge.slot, edge.relation, &mut recount);

@@ -124,6 +124,24 @@ impl Word {
     }
 }
 
+/// The names of `a|b`, each with its place; of any other word itself.
+pub fn alternatives(word: &Word) -> Vec<Word> {
+    let mut names = Vec::new();
+    let mut position = word.position;
+    for name in word.text.split('|') {
+        let length = name.chars().count() as u32;
+        // In quotes the whole word is the place.
+        if word.plain {
+            position.length = length.max(1);
+        }
+        names.push(Word { text: String::from(name), position, plain: word.plain, token: word.token });
+        if word.plain {
+            position.column += length + 1;
+        }
+    }
+    names
+}
+
 /// What a service says for one key.
 #[derive(Clone, Debug)]
 pub struct Given {

@@ -58,6 +58,8 @@ pub enum Value {
     ForEach,
     /// The text that names an instance.
     Instance,
+    /// Names that are not those of services.
+    Provides,
     /// Names of attributes.
     Pass,
     /// A name or a number of passwd(5), group(5).
@@ -117,7 +119,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 63] = [
+const TABLE: [Line; 64] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -129,7 +131,7 @@ const TABLE: [Line; 63] = [
     key("reload", PROCESS, Value::Reload,
         "How it is told to read its configuration again: `signal NAME`, or a command."),
     key("needs", ALL, Value::Relation(Relation::Needs),
-        "Services pulled up that must be up before this one starts; it stops before they do, and when one of them fails."),
+        "Services pulled up that must be up before this one starts; it stops before they do, and when one of them fails. `a|b` is one of them: that which is up, or the first."),
     key("binds", ALL, Value::Relation(Relation::Binds),
         "As `needs`, and it is stopped and started again whenever one of them ends and is started again."),
     key("needs-to-start", ALL, Value::Relation(Relation::NeedsToStart),
@@ -146,6 +148,8 @@ const TABLE: [Line; 63] = [
         "`needs`, written from the other end: these services need this one."),
     key("wanted-by", ALL, Value::Inverse(Relation::Wants),
         "`wants`, written from the other end: these services want this one."),
+    key("provides", ALL, Value::Provides,
+        "Names that it stands for, as `needs` and the like name them; where several services provide one, that is a choice of these."),
     key("contains", BUNDLE, Value::Relation(Relation::Contains),
         "The services that a bundle stands for."),
     key("while", ALL, Value::Expression(Relation::Observes),
@@ -313,6 +317,7 @@ impl Value {
                 | Value::Tests
                 | Value::ForEach
                 | Value::Pass
+                | Value::Provides
                 | Value::Environment
                 | Value::EnvironmentFiles
         )
@@ -327,6 +332,7 @@ impl Value {
             Value::Stop => "signals (signal TERM) or a command by its absolute path",
             Value::Reload => "a signal (signal HUP) or a command by its absolute path",
             Value::Relation(_) | Value::Inverse(_) => "names of services, parted by blanks",
+            Value::Provides => "names that no service has, parted by blanks",
             Value::Expression(_) => "conditions or events, as: net-up IFACE=eth* and not maintenance",
             Value::Tests => "tests, as: path /etc/x and not kernel quiet and env NAME=VALUE",
             Value::ForEach => "one condition, as: net-up IFACE=wl*",

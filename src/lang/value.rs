@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::ITSELF;
-use super::definition::{Definition, Given, Kind, Position, Token, Word};
+use super::definition::{Definition, Given, Kind, Position, Token, Word, alternatives};
 use super::diagnostic::{Meant, Shown, Sink};
 use super::expression;
 use super::keys::{CHOICES, Key, TIME_MS_MAX, Value};
 use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
-use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
+use crate::graph::Relation;
+use crate::limits::{ALTERNATIVES_MAX, ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::signals;
@@ -111,6 +112,7 @@ impl Filler<'_, '_> {
             Value::Command => self.command(&mut words)?,
             Value::Stop | Value::Reload => given.numbers[0] = self.action(&mut words, end)?,
             Value::Relation(_) | Value::Inverse(_) => self.services(&mut words)?,
+            Value::Provides => self.provided(&words)?,
             Value::Expression(_) => words = expression::parse(&words, end, false, self.sink)?,
             Value::Tests => words = expression::parse(&words, end, true, self.sink)?,
             Value::ForEach => {
@@ -302,16 +304,74 @@ impl Filler<'_, '_> {
         }
         let distinct = self.distinct(words, &|word| &word.text);
         for word in words.iter_mut() {
-            if word.text == self.definition.name {
-                let message = format_args!("\"{}\" names this service itself", self.key.name);
-                self.sink.error(word.position, message);
-            }
             // Each name has its own finding.
-            if service_name(word, self.sink).is_none() {
+            let good = if word.text.as_bytes().contains(&b'|') { self.any_of(word) } else { self.service(word) };
+            if good.is_none() {
                 word.text.clear();
             }
         }
         distinct
+    }
+
+    /// The name of another service.
+    fn service(&mut self, word: &Word) -> Option<()> {
+        if word.text == self.definition.name {
+            let message = format_args!("\"{}\" names this service itself", self.key.name);
+            self.sink.error(word.position, message);
+        }
+        service_name(word, self.sink)
+    }
+
+    /// `a|b`.
+    fn any_of(&mut self, word: &Word) -> Option<()> {
+        let key = self.key.name;
+        let takes = match self.key.value {
+            Value::Relation(Relation::Conflicts | Relation::Contains) => false,
+            Value::Inverse(relation) => relation == Relation::After,
+            _ => true,
+        };
+        if !takes {
+            let message = format_args!("\"{key}\" is for all that it names, not for one of {}", Shown(&word.text));
+            self.sink.error(word.position, message).help(format_args!("names are parted by blanks"));
+            return None;
+        }
+        let names = alternatives(word);
+        if let Some(more) = names.get(ALTERNATIVES_MAX) {
+            let message = format_args!("more than {ALTERNATIVES_MAX} alternatives (ALTERNATIVES_MAX)");
+            self.sink.error(more.position, message);
+            return None;
+        }
+        if word.text.len() > NAME_BYTES_MAX + INSTANCE_BYTES_MAX {
+            let most = NAME_BYTES_MAX + INSTANCE_BYTES_MAX;
+            let message = format_args!("alternatives of more than {most} bytes (NAME_BYTES_MAX, INSTANCE_BYTES_MAX)");
+            self.sink.error(word.position, message);
+            return None;
+        }
+        let mut good = self.distinct(&names, &|name| &name.text);
+        for name in &names {
+            if name.text.is_empty() {
+                let message = format_args!("a name is missing in {}", Shown(&word.text));
+                self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
+                return None;
+            }
+            good = good.and(self.service(name));
+        }
+        good
+    }
+
+    /// Names that are not those of services.
+    fn provided(&mut self, words: &[Word]) -> Option<()> {
+        self.few(words)?;
+        for word in words {
+            if word.text == self.definition.name {
+                return self.bad(word.position, format_args!("it has the name {} already", Shown(&word.text)));
+            }
+            if let Err(fault) = names::check_fact(&word.text) {
+                name_finding("service", &word.text, word.position, fault, self.sink);
+                return None;
+            }
+        }
+        self.distinct(words, &|word| &word.text)
     }
 
     /// The text of `instance`: attributes, and characters that a name may have.

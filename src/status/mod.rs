@@ -113,7 +113,7 @@ impl<'a> View<'a> {
     /// The slot with this name.
     #[inline(never)]
     pub fn find(&self, name: &str) -> Option<SlotId> {
-        if let Some(slot) = self.image.find(name.as_bytes()) {
+        if let Some(slot) = self.image.find_provider(name.as_bytes()) {
             return Some(slot);
         }
         let (template, instance) = name.split_at(name.find('@')? + 1);

@@ -2,6 +2,7 @@
 
 mod world;
 
+mod anyof;
 mod conditions;
 mod cost;
 mod events;

@@ -64,6 +64,17 @@ impl Edges {
         Edges { first: starts(services, &links, &|link| link.source), links }
     }
 
+    /// Puts the edges of a choice in the order of its alternatives.
+    pub fn put_in_order(&mut self, source: u32, targets: &[u32]) {
+        let own = self.range(source);
+        for (at, target) in targets.iter().enumerate() {
+            let links = &mut self.links[own.clone()];
+            if let Some(place) = links.iter().position(|link| link.target == *target) {
+                links.swap(at, place);
+            }
+        }
+    }
+
     /// Number of edges.
     pub fn len(&self) -> usize {
         self.links.len()

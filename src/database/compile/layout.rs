@@ -201,7 +201,7 @@ impl Writer<'_> {
                         record[place] = self.text(&word.text);
                     }
                 }
-                Value::Command | Value::Pass | Value::Environment | Value::EnvironmentFiles => {
+                Value::Command | Value::Pass | Value::Provides | Value::Environment | Value::EnvironmentFiles => {
                     record[place] = self.words(new_list(), words);
                 }
                 Value::Stop | Value::Reload => {
@@ -259,6 +259,10 @@ impl Writer<'_> {
         self.list(list)
     }
 
+    fn slot(&self, name: &str) -> u32 {
+        self.resolved.slot(name).expect("a name that cannot be resolved is an error before this")
+    }
+
     /// Writes an expression in preorder and gives the index of its root.
     fn expression(&mut self, slot: u32, role: u32, words: &[Word]) -> u32 {
         let next = |writer: &Self| (writer.pools[Section::Nodes as usize].bytes().len() / (NODE_WORDS * 4)) as u32;
@@ -287,7 +291,11 @@ impl Writer<'_> {
                 _ => {
                     record[node::LEAF] = latch;
                     latch += 1;
-                    record[node::A] = self.text(&word.text);
+                    let named = matches!(word.token, Token::Up | Token::Failed);
+                    let service = named.then(|| self.slot(&word.text));
+                    let name = service.map(|slot| &self.resolved.services[slot as usize].definition.name);
+                    let text = self.text(name.unwrap_or(&word.text));
+                    record[node::A] = service.unwrap_or(text);
                 }
             }
             if let Token::Fact = word.token {
@@ -301,9 +309,6 @@ impl Writer<'_> {
                 }
                 record[node::B] = self.list_some(list);
                 self.leaves.push([record[node::A], slot, role, at]);
-            } else if let Token::Up | Token::Failed = word.token {
-                record[node::A] =
-                    self.resolved.slot(&word.text).expect("a name that cannot be resolved is an error before this");
             }
             self.pool(Section::Nodes).add(&record);
         }
@@ -318,12 +323,15 @@ fn new_list() -> Vec<u32> {
 }
 
 fn kind_flags(of: &Service) -> u32 {
-    use service::flags::{EXPANDS, TEMPLATE};
+    use service::flags::{CHOICE, EXPANDS, TEMPLATE};
     let definition = &of.definition;
     let flag = |holds: bool, flag: u32| if holds { flag } else { 0 };
     let mut flags = definition.kind as u32;
     for (name, bit, no) in &SWITCHES {
         flags |= flag(definition.given(name).is_some_and(|given| (given.numbers[0] == 0) == *no), *bit);
     }
-    flags | flag(names::is_template(&definition.name), TEMPLATE) | flag(definition.expands, EXPANDS)
+    flags
+        | flag(names::is_template(&definition.name), TEMPLATE)
+        | flag(definition.expands, EXPANDS)
+        | flag(!of.alternatives.is_empty(), CHOICE)
 }

@@ -1,6 +1,8 @@
 //! Names to services: every name in a relation or an expression is looked up, and what names an instance of a template
 //! makes it.
 
+mod choice;
+
 use alloc::vec::Vec;
 
 use super::super::NONE;
@@ -8,7 +10,7 @@ use super::edges::Link;
 use super::instance::instance_of;
 use super::strings::Names;
 use crate::graph::Relation;
-use crate::lang::definition::{Definition, Given, Position, Token, Word};
+use crate::lang::definition::{Definition, Given, Position, Token, Word, alternatives};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
 use crate::lang::keys::Value;
 use crate::lang::order::{arrange, order};
@@ -24,6 +26,8 @@ pub struct Service {
     pub definition: Definition,
     /// The template that a static instance was made from, or `NONE`.
     pub template: u32,
+    /// Of a choice: what it may choose, in this order. Of others none.
+    pub alternatives: Vec<u32>,
 }
 
 /// All services sorted by name, and the edges between them.
@@ -33,14 +37,17 @@ pub struct Resolved {
     /// Ends are slots.
     pub links: Vec<Link>,
     names: Names,
-    /// Slot of each number in `names`.
+    provided: Names,
+    standing_for: Vec<u32>,
+    /// Slot of each number.
     slots: Vec<u32>,
 }
 
 impl Resolved {
-    /// The slot of this name.
+    /// The slot that this name stands for.
     pub fn slot(&self, name: &str) -> Option<u32> {
-        self.names.find(name).map(|number| self.slots[number as usize])
+        let provider = || self.provided.find(name).map(|at| self.standing_for[at as usize]);
+        self.names.find(name).or_else(provider).map(|number| self.slots[number as usize])
     }
 }
 
@@ -51,6 +58,8 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
         services: Vec::new(),
         links: Vec::new(),
         names: Names::new(),
+        provided: Names::new(),
+        standing_for: Vec::new(),
         refused: Names::new(),
         findings,
         suggestions: 0,
@@ -60,19 +69,27 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
     for definition in definitions {
         if definition.refused {
             resolver.refused.add(&definition.name);
+            for word in definition.words("provides") {
+                resolver.refused.add(&word.text);
+            }
             refused.push(definition);
         } else {
             resolver.add(definition, NONE);
         }
     }
-    for definition in &refused {
-        resolver.look_into(definition);
-    }
     // Instances are added at the end while this goes on.
     let mut number = 0;
     while number < resolver.services.len() {
-        resolver.relations(number as u32);
+        resolver.instances(number as u32);
         number += 1;
+    }
+    resolver.provided();
+    for definition in &refused {
+        resolver.look_into(definition);
+    }
+    // Choices are, and they name nothing.
+    for number in 0..number as u32 {
+        resolver.relations(number);
     }
     resolver.sorted()
 }
@@ -81,6 +98,9 @@ struct Resolver<'a> {
     services: Vec<Service>,
     links: Vec<Link>,
     names: Names,
+    /// Names that are provided, and the service or the choice that each stands for.
+    provided: Names,
+    standing_for: Vec<u32>,
     refused: Names,
     findings: &'a mut Vec<Diagnostic>,
     suggestions: usize,
@@ -102,7 +122,7 @@ impl<'a> Resolver<'a> {
             return first;
         }
         let number = self.names.add(&definition.name);
-        self.services.push(Service { definition, template });
+        self.services.push(Service { definition, template, alternatives: Vec::new() });
         number
     }
 
@@ -110,17 +130,18 @@ impl<'a> Resolver<'a> {
     fn relations(&mut self, number: u32) {
         let definition = &mut self.services[number as usize].definition;
         let template = names::is_template(&definition.name);
-        // A template is looked at for each instance that is made of it, which may be on the way. No other service is.
-        let given = if template { definition.given.clone() } else { core::mem::take(&mut definition.given) };
+        let given = core::mem::take(&mut definition.given);
+        let mut found = Vec::new();
         for Asked { relation, key, turned, name } in asked(&given) {
-            let found = self.lookup(&Asker { number, key }, name);
-            match found {
-                // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances
-                // of the run time are ordered by it.
-                Some(_) if turned && template && relation != Relation::After => {}
-                Some(source) if turned => self.link(source, relation, number, true, name.position),
-                Some(target) => self.link(number, relation, target, false, name.position),
-                None => {}
+            self.meant(&Asker { number, key }, relation, turned, name, &mut found);
+            for found in found.drain(..) {
+                match turned {
+                    // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
+                    // instances of the run time are ordered by it.
+                    true if template && relation != Relation::After => {}
+                    true => self.link(found, relation, number, true, name.position),
+                    false => self.link(number, relation, found, false, name.position),
+                }
             }
         }
         self.services[number as usize].definition.given = given;
@@ -136,13 +157,15 @@ impl<'a> Resolver<'a> {
     /// Reports what is missing for a definition that has findings already.
     fn look_into(&mut self, definition: &Definition) {
         for Asked { key, name, .. } in asked(&definition.given) {
-            if !self.names.has(&name.text) {
-                self.missing(&definition.name, key, name);
+            for name in alternatives(name).iter().filter(|name| !name.text.is_empty()) {
+                if !self.names.has(&name.text) && self.provided.find(&name.text).is_none() {
+                    self.missing(&definition.name, key, name);
+                }
             }
         }
     }
 
-    /// The service of this name; an instance of a template is made where it is not there yet.
+    /// The service of this name, or what stands for it.
     fn lookup(&mut self, asker: &Asker<'_>, name: &Word) -> Option<u32> {
         if names::is_template(&name.text) {
             if self.names.find(&name.text).is_some() {
@@ -159,19 +182,32 @@ impl<'a> Resolver<'a> {
         if let Some(number) = self.names.find(&name.text) {
             return Some(number);
         }
-        let (template, instance) = parted(&name.text);
-        match self.names.find(template) {
-            Some(template) if names::check_instance(instance).is_ok() => {
-                self.instance(template, instance, name.position)
-            }
-            _ => {
-                self.missing_for(asker, name);
-                None
-            }
+        if let Some(at) = self.provided.find(&name.text) {
+            return Some(self.standing_for[at as usize]);
+        }
+        // An instance that there could be has been refused already.
+        if self.template_of(&name.text).is_none() {
+            self.missing_for(asker, name);
+        }
+        None
+    }
+
+    /// The template of an instance's name, if there is one.
+    fn template_of(&self, name: &str) -> Option<u32> {
+        let (template, instance) = parted(name);
+        self.names.find(template).filter(|_| names::check_instance(instance).is_ok())
+    }
+
+    /// Makes the instance of this name, where there is a template for it and it is not there yet.
+    fn instance_of_name(&mut self, name: &Word) {
+        if self.names.find(&name.text).is_none()
+            && let Some(template) = self.template_of(&name.text)
+        {
+            self.instance(template, parted(&name.text).1, name.position);
         }
     }
 
-    fn instance(&mut self, template: u32, instance: &str, position: Position) -> Option<u32> {
+    fn instance(&mut self, template: u32, instance: &str, position: Position) {
         if self.services.len() >= limits::SLOTS_MAX as usize {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
@@ -179,10 +215,10 @@ impl<'a> Resolver<'a> {
                 error(self.findings, position, message)
                     .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built"));
             }
-            return None;
+            return;
         }
         let made = instance_of(&self.services[template as usize].definition, instance);
-        Some(self.add(made, template))
+        self.add(made, template);
     }
 
     fn missing_for(&mut self, asker: &Asker<'_>, name: &Word) {
@@ -220,12 +256,14 @@ impl<'a> Resolver<'a> {
             if service.template != NONE {
                 service.template = slots[service.template as usize];
             }
+            service.alternatives.iter_mut().for_each(|one| *one = slots[*one as usize]);
         }
         for link in &mut self.links {
             link.source = slots[link.source as usize];
             link.target = slots[link.target as usize];
         }
-        Resolved { services: self.services, links: self.links, names: self.names, slots }
+        let Resolver { services, links, names, provided, standing_for, .. } = self;
+        Resolved { services, links, names, provided, standing_for, slots }
     }
 }
 
