@@ -16,7 +16,7 @@ use crate::limits::ALTERNATIVES_MAX;
 const TRIED: u32 = (1 << CHOSEN) - 1;
 const CHOSEN: u32 = ALTERNATIVES_MAX as u32;
 
-const _: () = assert!(ALTERNATIVES_MAX + ALTERNATIVES_MAX.ilog2() as usize + 1 <= 32, "one word");
+const _: () = assert!(ALTERNATIVES_MAX + (ALTERNATIVES_MAX.ilog2() as usize) < 32, "one word");
 
 impl<'a> Engine<'a> {
     pub(super) fn is_choice(&self, at: SlotId) -> bool {

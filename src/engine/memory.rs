@@ -54,7 +54,7 @@ pub mod machine {
 /// Facts about a slot.
 pub mod slot {
     /// Words.
-    pub const ROW: usize = 12;
+    pub const ROW: usize = 13;
     /// `Holds`, without what is derived (`Hold::Need`, `MARK_SHUTDOWN`).
     pub const HOLDS: usize = 1;
     /// Bits, see `super::super::slot`.
@@ -77,6 +77,8 @@ pub mod slot {
     pub const READY: usize = 10;
     /// Instance slots: the template plus one; 0 is free.
     pub const TEMPLATE: usize = 11;
+    /// Low word of the number of the newest life that was seen.
+    pub const LIFE: usize = 12;
 }
 
 /// Facts about texts: an instance's name, attributes to pass.

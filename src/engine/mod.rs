@@ -168,6 +168,8 @@ pub struct Engine<'a> {
     now: Instant,
     exit: Exit,
     exit_of: Option<SlotId>,
+    /// How many lives of it ended since the report before.
+    ends: u32,
     /// The template of which this step's fact should have made an instance, and could not for want of a name.
     nameless: Option<SlotId>,
 }
@@ -204,6 +206,7 @@ impl<'a> Engine<'a> {
             now: Instant(0),
             exit: Exit::None,
             exit_of: None,
+            ends: 0,
             nameless: None,
         };
         engine.rebuild(had_predecessor);

@@ -53,8 +53,12 @@ impl Engine<'_> {
         if row.attempt > 1 || row.attempt == 1 && between || row.state == State::Delayed {
             bits |= state::RETRIED;
         }
-        (self.exit, self.exit_of) = (row.exit, Some(at));
         let ended = matches!(row.state, State::Failed | State::Done);
+        let alive = matches!(row.state, State::Spawning | State::Starting | State::Up | State::Stopping);
+        let life = row.life.0;
+        self.ends = life.wrapping_sub(self.memory.slot(at, slot::LIFE)).wrapping_add(u32::from(!alive));
+        self.memory.put_slot(at, slot::LIFE, life);
+        (self.exit, self.exit_of) = (row.exit, Some(at));
         if ended && bits & state::RESTART_WANTED != 0 {
             // It ended before its restart's turn came: then the restart is a start.
             bits = bits & !(state::RESTART_WANTED | state::WITH_DEPENDENTS) | state::FORGIVEN;

@@ -537,6 +537,10 @@ impl Engine<'_> {
                     Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
                 }
             }
+            // Several lives that nobody saw are one end, and one beginning.
+            if (index == 1 || index == 4) && self.exit_of == Some(at) && self.ends > 1 {
+                fact.push(b"COUNT=", decimal(self.ends.min(255) as u8, &mut [0; 3]));
+            }
             self.add_passed(at, &mut fact);
             // What it would make and there is no room for is not made.
             let _ = self.happen(&fact);

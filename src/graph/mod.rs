@@ -144,10 +144,12 @@
 //!
 //! # Derived events
 //!
-//! `starting`, `started`, `stopping`, `stopped` (each life's end, and being given up before it was up) and `failed` follow
-//! from changes of phase. They are taken after everything has settled, before the next input. A process-less slot makes one
-//! transition a step and the next a second later: before the input that comes then, as if it were reported, so that what
-//! it moves is caused by the transactions in which that slot is not decided, not by that input.
+//! `starting`, `started`, `stopping`, `stopped` (each life's end, and being given up before it was up) and `failed`
+//! follow from changes of phase. Lives that ended unseen (the engine was dead, or late) are told as one `stopped`, and
+//! one `started` where another is up, with `COUNT` where they are more than one (255: or more). They are taken after
+//! everything has settled, before the next input. A process-less slot makes one transition a step and the next a second
+//! later: before the input that comes then, as if it were reported, so that what it moves is caused by the transactions
+//! in which that slot is not decided, not by that input.
 
 pub mod relation;
 pub mod vocabulary;

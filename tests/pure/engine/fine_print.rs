@@ -446,3 +446,37 @@ fn slots_of_instances_are_used_again_and_never_run_out_by_coming_and_going() {
         assert_eq!(world.phases(), "");
     }
 }
+
+// Missed lives.
+
+#[test]
+fn several_missed_lives_are_told_as_one_end_and_one_beginning_with_count() {
+    for (event, lives, hears) in [
+        ("stopped SERVICE=a", 1, true),
+        ("stopped SERVICE=a COUNT=*", 1, false),
+        ("stopped SERVICE=a COUNT=3", 3, true),
+        ("started SERVICE=a COUNT=3", 3, true),
+        ("stopped SERVICE=a COUNT=255", 1000, true),
+    ] {
+        let mut world = World::new(&format!("a:\nb: start-on = {event}"));
+        world.start("a");
+        world.settle();
+        let at = world.slot("a");
+        world.stamp += 2;
+        let row = &mut world.reports[at.index()];
+        row.life.0 += lives;
+        (row.attempt, row.restarts, row.began, row.ready) = (lives + 1, lives, world.stamp - 1, world.stamp);
+        world.restart_engine();
+        world.tell(at);
+        world.settle();
+        assert_eq!(world.phase("b") == Phase::Up, hears, "{event}");
+    }
+    let mut world = World::new("a:\nb: start-on = stopped SERVICE=a COUNT=3");
+    world.start("a");
+    world.settle();
+    let at = world.slot("a");
+    world.reports[at.index()].life.0 += 2;
+    world.dies("a");
+    world.settle();
+    assert_eq!(world.phase("b"), Phase::Up, "the one that was seen and two that were not");
+}
