@@ -14,4 +14,5 @@ mod limits;
 mod overlap;
 mod relations;
 mod stuck;
+mod switch;
 mod transactions;
