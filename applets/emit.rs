@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::running::{self, ask, connect, quote};
-use super::{exit, failed, failed_at};
+use super::{dry_run, exit, failed, failed_at};
 use crate::host::control::{Control, Next};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
@@ -48,6 +48,12 @@ pub fn run(given: &Given) -> i32 {
     }
     for word in &words {
         quote(given, &mut line, word);
+    }
+    if given.has("--dry-run") {
+        if holds {
+            misuse("--dry-run does not go with --hold");
+        }
+        return dry_run::show(&[line]);
     }
     if !holds {
         return running::run(&[line], wait, &[]);

@@ -5,6 +5,7 @@
 //! with `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
+mod dry_run;
 mod dump;
 mod emit;
 mod engine;
@@ -68,7 +69,7 @@ pub enum Words {
 
 /// The list, in the order of the pages of help. A new command is a line here, and a page there.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
-static APPLETS: [Applet; 20] = [
+static APPLETS: [Applet; 21] = [
     Applet { name: "start", words: Words::Any, run: running::services },
     Applet { name: "stop", words: Words::Any, run: running::services },
     Applet { name: "restart", words: Words::Any, run: running::services },
@@ -76,6 +77,7 @@ static APPLETS: [Applet; 20] = [
     Applet { name: "signal", words: Words::Any, run: running::services },
     Applet { name: "reset", words: Words::Any, run: running::services },
     Applet { name: "release", words: Words::Any, run: running::services },
+    Applet { name: "switch", words: Words::One, run: running::services },
     Applet { name: "status", words: Words::Any, run: looking::status },
     Applet { name: "list", words: Words::None, run: looking::list },
     Applet { name: "tree", words: Words::Any, run: looking::tree_command },

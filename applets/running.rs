@@ -1,4 +1,4 @@
-//! The commands that change what runs: `start stop restart reload signal reset release`, and `shutdown`. Each is one line
+//! The commands that change what runs: `start stop restart reload signal reset release switch`, and `shutdown`. Each is one line
 //! to the engine and, where it is waited for, what the engine tells until the end. An engine that dies meanwhile is
 //! waited for.
 
@@ -6,9 +6,9 @@ use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::words::write_quoted;
 
-use super::exit;
 use super::options::Given;
 use super::progress::Progress;
+use super::{dry_run, exit};
 use crate::host::control::{Control, Next, complain};
 use crate::host::refuse::refuse;
 use crate::sys::{clock, output};
@@ -31,7 +31,14 @@ pub fn services(given: &Given) -> i32 {
         None => given.knows("--wait") && output::is_terminal(),
         Some(option) => option == "--wait",
     };
-    run(&lines(given, head, names), wait, names)
+    let lines = lines(given, head, names);
+    if given.has("--dry-run") {
+        return dry_run::show(&lines);
+    }
+    if given.command == "switch" && *names == ["shutdown"] {
+        return go_down(given, "switch shutdown");
+    }
+    run(&lines, wait, names)
 }
 
 /// Requests that fit a line each.
@@ -39,6 +46,9 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
     // `wait ` may come before, a newline behind.
     const BYTES_MAX: usize = LINE_BYTES_MAX - 6;
     let mut first = String::from(given.command);
+    if given.has("--with-dependents") {
+        first.push_str("-with-dependents");
+    }
     for part in head {
         quote(given, &mut first, part);
     }
@@ -123,22 +133,27 @@ pub fn ask(control: &mut Control, line: &str) -> u32 {
                 continue;
             }
         };
-        let (message, code) = match Answer::parse(&answer) {
-            Some(Answer::Ok(number, text)) => {
-                // What it adds to its `ok`.
-                if !text.is_empty() {
-                    complain(&format_args!("note: {text}"));
-                }
-                return number;
-            }
-            Some(Answer::No(text)) => (text, exit::NO),
-            Some(Answer::Bad(text)) => (text, exit::MISUSE),
-            Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
-                ("the engine gave an answer that makes no sense", exit::SYSTEM)
-            }
-        };
-        refuse(code as u8, format_args!("{message}"))
+        return understand(&answer);
     }
+}
+
+/// The number of an `ok`; ends the process with what else was answered.
+pub fn understand(answer: &str) -> u32 {
+    let (message, code) = match Answer::parse(answer) {
+        Some(Answer::Ok(number, text)) => {
+            // What it adds to its `ok`.
+            if !text.is_empty() {
+                complain(&format_args!("note: {text}"));
+            }
+            return number;
+        }
+        Some(Answer::No(text)) => (text, exit::NO),
+        Some(Answer::Bad(text)) => (text, exit::MISUSE),
+        Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
+            ("the engine gave an answer that makes no sense", exit::SYSTEM)
+        }
+    };
+    refuse(code as u8, format_args!("{message}"))
 }
 
 /// Connects again, for as long as a supervisor may need to come back; as `connect` then.
@@ -206,8 +221,15 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
 }
 
 pub fn shutdown(given: &Given) -> i32 {
+    go_down(given, "shutdown")
+}
+
+fn go_down(given: &Given, line: &str) -> i32 {
+    if given.has("--dry-run") {
+        return dry_run::show(&[String::from(line)]);
+    }
     let mut control = connect();
-    ask(&mut control, "shutdown");
+    ask(&mut control, line);
     if given.last(&["--wait", "--no-wait"]) == Some("--no-wait") {
         return exit::DONE;
     }

@@ -24,6 +24,7 @@ pub mod names;
 pub mod nearest;
 pub mod protocol;
 pub mod signals;
+pub mod simulation;
 pub mod stamp;
 pub mod status;
 pub mod supervision;

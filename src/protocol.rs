@@ -14,6 +14,8 @@
 //! | `start NAME...` | lays the admin hold; lifts marks and resets failures on them and on their hard dependencies |
 //! | `stop NAME...` | drops the admin hold and lays the mark |
 //! | `restart NAME...` | restart in place, one transaction; of what has no process: as `start` |
+//! | `restart-with-dependents NAME...` | the same, with all that needs them: down before, up after them, in order |
+//! | `switch NAME` | this service (usually a bundle) and nothing else: every other hold drops; of `shutdown` it is the shutdown |
 //! | `reload NAME...` | as the service's `reload` says; `no` where it says nothing or it is not up |
 //! | `signal SIGNAL NAME...` | sends a signal to the main process |
 //! | `reset NAME...` | forgets `failed`, `skipped`, `done`: what is still wished starts again |
@@ -27,6 +29,7 @@
 //! | `wait REQUEST` | as REQUEST, then reports its transaction until it ends, see below |
 //! | `await N` | reports transaction N until it ends: for a client whose engine died while it waited |
 //! | `follow` | every change of a phase from now on, until the connection ends |
+//! | `memory` | with the byte `o` of the answer comes a descriptor (SCM_RIGHTS): a copy of the engine's memory, for `--dry-run` |
 //!
 //! After the `ok N` of `wait` and `await` come, as they happen, and `end` comes last:
 //!
@@ -59,6 +62,10 @@ pub enum Verb {
     Stop,
     /// `restart`.
     Restart,
+    /// `restart-with-dependents`.
+    RestartWithDependents,
+    /// `switch`.
+    Switch,
     /// `reload`.
     Reload,
     /// `signal`: the first word is the signal as it was written, a name or a number.
@@ -83,13 +90,17 @@ pub enum Verb {
     Await,
     /// Report every change of a phase.
     Follow,
+    /// Hand over a copy of the engine's memory.
+    Memory,
 }
 
 impl Verb {
-    const ALL: [Verb; 15] = [
+    const ALL: [Verb; 18] = [
         Verb::Start,
         Verb::Stop,
         Verb::Restart,
+        Verb::RestartWithDependents,
+        Verb::Switch,
         Verb::Reload,
         Verb::Signal,
         Verb::Reset,
@@ -102,10 +113,11 @@ impl Verb {
         Verb::Shutdown,
         Verb::Await,
         Verb::Follow,
+        Verb::Memory,
     ];
     /// In the same order.
-    const NAMES: &str =
-        "start stop restart reload signal reset release on off changing hold emit shutdown await follow";
+    const NAMES: &str = "start stop restart restart-with-dependents switch reload signal reset release on off changing \
+                         hold emit shutdown await follow memory";
 }
 
 /// A line that is understood.
@@ -175,10 +187,10 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     let known = names.position(|name| name == verb.as_bytes()).and_then(|at| Verb::ALL.get(at).copied());
     let verb = known.ok_or(Bad(NO_VERB, verb))?;
     let behind = count - 1 - usize::from(waits);
-    let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow);
+    let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow | Verb::Memory);
     let wrong = match verb {
         Verb::Signal | Verb::Changing => behind < 2,
-        Verb::Await => behind != 1,
+        Verb::Await | Verb::Switch => behind != 1,
         _ if takes_names => behind == 0,
         _ => behind != 0,
     };
@@ -199,7 +211,7 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     if of_fact && request.fact().len() > FACT_BYTES_MAX {
         return Err(bad(FACT_TOO_LONG));
     }
-    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold) {
+    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold | Verb::Memory) {
         return Err(bad(NOTHING_TO_WAIT_FOR));
     }
     Ok(request)

@@ -31,6 +31,8 @@ pub mod own {
     pub const ALLOCATIONS: usize = OWN + 5;
     /// 1 while a shutdown is under way.
     pub const SHUTDOWN: usize = OWN + 6;
+    /// What has the boot hold, as a slot plus one: what was booted, or has been switched to. 0 is nothing.
+    pub const CURRENT: usize = OWN + 7;
 }
 
 /// Words of a slot's row.

@@ -266,8 +266,9 @@ pub enum Table {
     Latches,
     Conditions,
     Transactions,
-    Entries,
     Line,
+    /// Last of the facts: most of it was never used.
+    Entries,
     Log,
     Derived,
     /// For each instance the next of its template plus one.
@@ -290,8 +291,8 @@ const ROWS: [u8; TABLES] = [
     latch::ROW as u8,
     condition::ROW as u8,
     transaction::ROW as u8,
-    entry::ROW as u8,
     line::ROW as u8,
+    entry::ROW as u8,
     1,
     derived::ROW as u8,
     1,
@@ -323,8 +324,8 @@ impl Layout {
             geometry.latches(),
             capacities.conditions,
             capacities.transactions,
-            capacities.entries,
             slots + 1,
+            capacities.entries,
             0,
             slots + 1,
             geometry.instances,
@@ -403,6 +404,13 @@ impl<'a> Memory<'a> {
             }
         }
         Some((memory, !fresh))
+    }
+
+    /// All facts, and of the entries those that were ever used. Behind them come the log, which is empty between two steps,
+    /// and what is derived.
+    pub fn kept(&self) -> &'a [AtomicU32] {
+        let end = self.row(Table::Entries, self.machine(machine::ENTRIES));
+        self.words.get(..end).unwrap_or(self.words)
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@
 //!
 //! Outputs are state marked dirty, not a queue: nothing overflows, and a host may look later or twice.
 
-mod bits;
+pub(crate) mod bits;
 mod choice;
 mod command;
 mod expression;
@@ -411,6 +411,11 @@ impl<'a> Engine<'a> {
             self.memory.put_machine(machine::BOOT_STATE, 1);
             self.memory.put_time(Table::Machine, 0, machine::BOOT_SINCE, self.now);
         }
+    }
+
+    /// The memory as far as it says anything that is not derived: another engine may go on from a copy of it, zeros behind.
+    pub fn kept(&self) -> &'a [AtomicU32] {
+        self.memory.kept()
     }
 
     /// What has the boot hold: what the machine was booted into, or has been switched to.

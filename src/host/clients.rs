@@ -12,7 +12,7 @@ use pintle::time::Instant;
 
 use super::refuse::OrRefuse;
 use crate::sys::poll::{Interest, Poll};
-use crate::sys::{AsFd, OwnedFd, mapping, socket};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, mapping, socket};
 
 /// Bytes of answers that wait for their reader.
 const OUTPUT_BYTES: usize = 4096;
@@ -381,6 +381,16 @@ impl Clients {
         if let Some(place) = buffer.get_mut(client.output.1..client.output.1 + line.len()) {
             place.copy_from_slice(line);
             client.output.1 += line.len();
+        }
+    }
+
+    /// Sends a line with a descriptor. EAGAIN where something is to be read before it.
+    pub fn hand_over(&mut self, at: usize, line: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        match self.places.get(at) {
+            Some(Some(client)) if client.output.0 == client.output.1 && !client.deaf => {
+                socket::send(client.fd.as_fd(), line, &[descriptor])
+            }
+            _ => Err(Errno::AGAIN),
         }
     }
 

@@ -100,6 +100,19 @@ impl Control {
         }
     }
 
+    /// Asks for a copy of the engine's memory: the answer, and what came along.
+    pub fn memory(&mut self) -> Result<(String, Option<OwnedFd>), Errno> {
+        self.send("memory")?;
+        self.poll.wait(None);
+        let mut chunk = [0; LINE_BYTES_MAX];
+        let mut received = socket::receive(self.fd.as_fd(), &mut chunk)?.ok_or(Errno::AGAIN)?;
+        self.buffer.extend_from_slice(chunk.get(..received.length).unwrap_or_default());
+        match self.next(None) {
+            Next::Line(answer) => Ok((answer, received.descriptors.pop())),
+            Next::Nothing | Next::Ended => Err(Errno::PIPE),
+        }
+    }
+
     /// The socket.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -5,6 +5,7 @@
 //! It may be killed at any instruction; the next one goes on from its recoverable state. It allocates nothing once it
 //! runs. Reports come first, then connections in turn, one request each, then what is due; then it sleeps.
 
+pub mod asking;
 mod requests;
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -311,6 +312,7 @@ impl Host {
             (published::own::BOOT_SINCE + 1, (boot.since.0 >> 32) as u32),
             (published::own::BOOT, boot.state),
             (published::own::SHUTDOWN, u32::from(self.engine.shutting_down())),
+            (published::own::CURRENT, self.engine.current().map_or(0, |at| at.0 + 1)),
             (published::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32),
         ] {
             // An unchanged page stays clean.

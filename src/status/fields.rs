@@ -108,6 +108,14 @@ impl Saying<'_> {
             b'a' => return Seconds(since.ms_since(started) / 1000),
             b'c' => return Said::Clock(since),
             b'u' => return Said::Unix(since),
+            // What the machine has been switched to: where that is not what was booted; in any case.
+            b'C' | b'B' => {
+                let current = view.current().and_then(|slot| view.name(slot));
+                let Some((_, name)) = current.filter(|(_, name)| field == b'B' || !name.is(booted)) else {
+                    return Done(false);
+                };
+                name.write(out);
+            }
             b'd' => return Text(if view.shuts_down() { "; shutting down" } else { "" }),
             b'D' => return flag(view.shuts_down()),
             b'n' => return Number(view.counts().iter().sum::<u32>().into()),

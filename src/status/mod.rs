@@ -315,10 +315,9 @@ impl<'a> View<'a> {
         Some((name, shared::load(self.published.words(), published::own::BOOT)))
     }
 
-    /// Where the boot bundle is, as a slot.
-    pub fn boot_slot(&self) -> Option<SlotId> {
-        let slot = SlotId(shared::load(self.reports.words(), reports::own::BOOT));
-        (slot.0 < self.image.services()).then_some(slot)
+    /// What has the boot hold: what was booted, or has been switched to.
+    pub fn current(&self) -> Option<SlotId> {
+        shared::load(self.published.words(), published::own::CURRENT).checked_sub(1).map(SlotId)
     }
 
     /// The log of a service: its kind.

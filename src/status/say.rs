@@ -33,6 +33,7 @@ const SERVICE_JSON: &str = "{\
 /// The machine at a glance.
 const MACHINE: &str = "\
     boot        <$0no bundle was booted><$1: under way for $A><$2: $G, $a after start, at $c>$d\n\
+    <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running; this is what it reported last>; $r recoveries, \
     $m allocations after start\n\
@@ -41,7 +42,7 @@ const MACHINE: &str = "\
 
 /// The same for programs.
 const MACHINE_JSON: &str = "{\
-    \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"shutting_down\":$D,\
+    \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"current\":<%B|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
     \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";

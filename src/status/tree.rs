@@ -104,11 +104,11 @@ fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, below: Option
     saying.say(out, if matches!(below, Some((_, true))) { "<: $X> ...\n" } else { "<: $X>\n" });
 }
 
-/// Where trees begin: the boot bundle, and whatever nothing depends on.
+/// Where trees begin: what is booted or switched to, and whatever nothing depends on.
 pub fn roots<'a>(view: &View<'a>) -> Vec<Row<'a>> {
     let mut roots = Vec::new();
-    let boot = view.boot_slot();
-    if let Some(row) = boot.and_then(|slot| view.row(slot)) {
+    let current = view.current();
+    if let Some(row) = current.and_then(|slot| view.row(slot)) {
         roots.push(row);
     }
     for row in view.rows(false) {
@@ -116,7 +116,7 @@ pub fn roots<'a>(view: &View<'a>) -> Vec<Row<'a>> {
             && view.image.reverse(row.definition).any(|edge| {
                 !matches!(edge.relation, Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens)
             });
-        if !needed && Some(row.slot) != boot {
+        if !needed && Some(row.slot) != current {
             roots.push(row);
         }
     }

@@ -54,6 +54,15 @@ pub fn sparse_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A memfd of `count` words that begins with a copy of these, which nobody else writes meanwhile; zeros behind.
+pub fn copied_words(name: &core::ffi::CStr, words: &[AtomicU32], count: usize) -> Result<OwnedFd> {
+    let fd = sparse_memory(name, count.checked_mul(4).ok_or(Errno::OVERFLOW)? as u64)?;
+    // SAFETY: plain words, seen as bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) };
+    super::output::write_all(fd.as_fd(), bytes)?;
+    Ok(fd)
+}
+
 /// Whether this is memory that nobody can shrink: what has to hold before another's memfd is mapped.
 pub fn is_sealed(fd: BorrowedFd<'_>, bytes: u64) -> bool {
     let sealed = rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
@@ -217,6 +226,14 @@ mod tests {
         }
         ours[1023].store(7, Relaxed);
         assert_eq!(shared_words_read_only(reports.as_fd(), 1024).expect("memory")[1023].load(Relaxed), 7);
+    }
+
+    #[test]
+    fn a_copy_of_words_is_as_long_as_it_was_to_be() {
+        let fd = copied_words(c"test", &[AtomicU32::new(5), AtomicU32::new(6)], 5000).expect("memory");
+        let copy = shared_words(fd.as_fd(), 5000).expect("memory");
+        assert!(is_sealed(fd.as_fd(), 20_000));
+        assert_eq!([0, 1, 2, 4999].map(|at| copy[at].load(Relaxed)), [5, 6, 0, 0]);
     }
 
     #[test]

@@ -2,18 +2,19 @@
 //! phases as they change, and at the end of the results. The lines are those of `pintle::protocol`.
 
 use core::fmt::Write;
-use pintle::engine::{Input, Outcome, Refusal, Standing, Target, Verb};
+use pintle::engine::{Capacities, Outcome, Standing, words_needed};
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
-use pintle::nearest::Nearest;
-use pintle::protocol::{self, Bad, Request, Verb as Asked, WORDS_MAX};
+use pintle::protocol::{self, Bad, Request, Verb as Asked};
 use pintle::status::View;
 use pintle::time::Instant;
 
 use super::super::clients::{Answer, Talk};
+use super::asking::take;
 use super::{Host, lease};
-use crate::sys::clock;
+use crate::sys::errno::Words;
+use crate::sys::{AsFd, clock, mapping};
 
 /// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual ones.
 const REQUESTS_A_TURN: usize = 256;
@@ -131,35 +132,13 @@ impl Host {
             let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
             return Err(());
         }
-        let (fact, own) = (request.fact(), lease(self.life, at));
-        let number = match request.verb {
-            Asked::Start => self.command(Verb::Start, &request, now, answer)?,
-            Asked::Stop => self.command(Verb::Stop, &request, now, answer)?,
-            Asked::Restart => self.command(Verb::Restart, &request, now, answer)?,
-            Asked::Reload => self.command(Verb::Reload, &request, now, answer)?,
-            Asked::Reset => self.command(Verb::Reset, &request, now, answer)?,
-            Asked::Release => self.command(Verb::Release, &request, now, answer)?,
-            Asked::Signal => {
-                let word = request.words().next().unwrap_or_default();
-                let Some(signal) = pintle::signals::number(word) else {
-                    let _ = write!(answer, "bad no signal \"{word}\"");
-                    return Err(());
-                };
-                self.command(Verb::Signal(signal as u8), &request, now, answer)?
-            }
-            Asked::On => self.step(Input::On { fact, sender, lease: 0 }, now, answer)?,
-            Asked::Hold => {
-                let number = self.step(Input::On { fact, sender, lease: own }, now, answer)?;
-                self.clients.set_leases(at);
-                number
-            }
-            Asked::Off => self.step(Input::Off { fact }, now, answer)?,
-            Asked::Changing => self.step(Input::Changing { fact, for_ms: request.number }, now, answer)?,
-            Asked::Emit => self.step(Input::Event { fact }, now, answer)?,
-            Asked::Shutdown => self.step(Input::Shutdown, now, answer)?,
-            Asked::Await => request.number,
-            Asked::Follow => 0,
-        };
+        if request.verb == Asked::Memory {
+            return self.hand_over_memory(at, now, answer);
+        }
+        let number = take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), now, answer)?;
+        if request.verb == Asked::Hold {
+            self.clients.set_leases(at);
+        }
         answer.accept(number);
         let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
         if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
@@ -172,58 +151,16 @@ impl Host {
         })
     }
 
-    /// A command about services. For a signal, the first word is that.
-    #[inline(never)]
-    fn command(&mut self, verb: Verb, request: &Request<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
-        let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
-        for name in request.words().skip(usize::from(matches!(verb, Verb::Signal(_)))) {
-            let Some(target) = self.engine.target(name.as_bytes()) else {
-                self.unknown(name, answer);
-                return Err(());
-            };
-            // As many as a line has words: there is always room.
-            let _ = targets.push(target);
-        }
-        self.step(Input::Command { verb, targets: &targets }, now, answer)
-    }
-
-    fn step(&mut self, input: Input<'_>, now: Instant, answer: &mut Answer) -> Result<u32, ()> {
-        self.engine.step(now, input).map_err(|refusal| {
-            let kind = match refusal {
-                Refusal::NoSuchService
-                | Refusal::Template(_)
-                | Refusal::NoSuchInstance(_)
-                | Refusal::BadInstanceName
-                | Refusal::BadFactName
-                | Refusal::BadAttribute
-                | Refusal::TooManyAttributes
-                | Refusal::FactTooLong => "bad",
-                Refusal::NotUp(_)
-                | Refusal::Signalling(_)
-                | Refusal::NoReload(_)
-                | Refusal::Bundle(_)
-                | Refusal::ShuttingDown
-                | Refusal::ConditionsFull
-                | Refusal::NotOn
-                | Refusal::InstancesFull
-                | Refusal::TransactionsFull => "no",
-            };
-            let _ = match refusal.slot() {
-                Some(slot) => write!(answer, "{kind} {}: {}", self.engine.name(slot).as_str(), refusal.text()),
-                None => write!(answer, "{kind} {}", refusal.text()),
-            };
+    /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for it.
+    #[cold]
+    fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+        let (image, geometry) = (&self.view.image, self.view.reports.geometry());
+        let count = words_needed(image, geometry, Capacities::of(image));
+        let copy = mapping::copied_words(c"pintle-memory", self.engine.kept(), count);
+        self.clients.send(at, now);
+        copy.and_then(|copy| self.clients.hand_over(at, b"ok 0\n", copy.as_fd())).map(|()| None).map_err(|error| {
+            let _ = write!(answer, "no the engine cannot hand over a copy of its memory: {}", Words(error));
         })
-    }
-
-    fn unknown(&self, name: &str, answer: &mut Answer) {
-        let mut nearest = Nearest::to(name);
-        for slot in 0..self.view.image.services() {
-            nearest.offer(self.view.image.name(SlotId(slot)));
-        }
-        let _ = write!(answer, "bad no service \"{name}\"");
-        if let Some(near) = nearest.found() {
-            let _ = write!(answer, ", did you mean \"{near}\"?");
-        }
     }
 
     /// The transaction that a place waits for has ended: from now on it is told the results.

@@ -29,8 +29,10 @@ fn what_both_hold_keeps_running_and_the_rest_turns_in_order() {
 
 #[test]
 fn a_stop_comes_before_a_start_where_an_edge_asks_for_it() {
-    let mut world = World::booted("a:\nb: conflicts = a\nc: after = a\nboot: type = bundle; contains = a\n\
-                                   other: type = bundle; contains = b c");
+    let mut world = World::booted(
+        "a:\nb: conflicts = a\nc: after = a\nboot: type = bundle; contains = a\n\
+                                   other: type = bundle; contains = b c",
+    );
     world.orders();
     switch(&mut world, "other");
     assert_eq!(world.orders(), "-a +c", "nothing that is to come up is after what goes down");
