@@ -211,12 +211,14 @@ pub enum Set {
     Start,
     /// Phase, blocker or transactions may have changed.
     Tell,
-    /// A trigger listens to something in `Flipped`.
+    /// A trigger listens to something in `UpFlipped` or `FailedFlipped`.
     Listen,
     /// Derived events are due.
     Event,
-    /// `up()` or `failed()` of it changed, for those that listen.
-    Flipped,
+    /// `up()` of it changed, for those that listen.
+    UpFlipped,
+    /// `failed()` of it changed.
+    FailedFlipped,
     /// A process-less slot that has moved in this step.
     Moved,
     /// ... and wants to move again, later.
@@ -238,7 +240,7 @@ pub enum Set {
     /// Has `within`: for the number of its latch row.
     Timed,
 }
-const SETS: u32 = 23;
+const SETS: u32 = 24;
 
 impl Set {
     /// Goals only.
@@ -250,7 +252,9 @@ impl Set {
     /// What is to be written, orders first.
     pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPublished as u32 | 1 << Set::DirtyPhase as u32;
     /// All that a step works off.
-    pub const STEP: u32 = (1 << Set::Flipped as u32) - 1;
+    pub const STEP: u32 = (1 << Set::UpFlipped as u32) - 1;
+    /// What triggers listen to.
+    pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
 const _: () = assert!(SETS <= 32 && Set::Timed as u32 + 1 == SETS, "a bit for each in one word");

@@ -337,7 +337,7 @@ impl<'a> Engine<'a> {
                     self.cause = Cause::Nothing;
                     self.listen(at);
                     if self.memory.is_empty(Set::Listen) {
-                        while self.memory.pop(Set::Flipped).is_some() {}
+                        while self.memory.pop_first(Set::FLIPPED).is_some() {}
                     }
                 }
                 _ => {

@@ -238,7 +238,11 @@ impl Engine<'_> {
         match relation {
             Relation::Observes if flipped => self.look_at_while(source),
             Relation::Listens if flipped && self.live_triggers => {
-                self.memory.insert(Set::Flipped, at);
+                for (bits, set) in [(told::UP, Set::UpFlipped), (told::FAILED, Set::FailedFlipped)] {
+                    if changed & bits != 0 {
+                        self.memory.insert(set, at);
+                    }
+                }
                 self.memory.insert(Set::Listen, source);
             }
             Relation::Binds if ready => self.look_at_binds(source),
@@ -414,11 +418,11 @@ impl Engine<'_> {
         self.mark_order(at);
     }
 
-    /// A start by other means than a trigger uses up the latches; a trigger has done so when it fired.
+    /// A start uses up the latches of `stop-on`, and those of `start-on`; but a trigger did that when it fired.
     fn clear_latches_of_start(&mut self, at: SlotId) {
+        self.memory.put_slot(at, slot::LATCH_STOP, 0);
         if self.memory.slot(at, slot::HOLDS) & crate::graph::Hold::Trigger as u32 == 0 {
             self.memory.put_slot(at, slot::LATCH_START, 0);
-            self.memory.put_slot(at, slot::LATCH_STOP, 0);
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::time::Instant;
 /// Names of derived events by bit, in the order in which they are taken.
 pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
 
+/// What is done for one fact, in this order: latches, `while` and `for-each`; `stop-on`; `start-on`.
+const TURNS: [Option<Role>; 3] = [None, Some(Role::StopOn), Some(Role::StartOn)];
+
 /// How a fact came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum News {
@@ -185,25 +188,39 @@ impl Engine<'_> {
         if lease == 0 {
             return;
         }
-        for index in 0..self.conditions_used {
-            if self.memory.condition(index, condition::VALUE) == 0
-                || self.memory.condition(index, condition::LEASE) != lease
-            {
+        let used = self.conditions_used;
+        let is_of = |engine: &Self, index, held: bool| {
+            (engine.memory.condition(index, condition::VALUE) != 0) == held
+                && engine.memory.condition(index, condition::LEASE) == lease
+        };
+        for index in 0..used {
+            if !is_of(self, index, true) {
                 continue;
             }
+            self.memory.dirty_conditions().insert(index);
             if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
                 // Perhaps it ends to come back: there is a time for that.
                 self.memory.put_condition(index, condition::LEASE, condition::ORPHAN);
-                self.memory.dirty_conditions().insert(index);
-                continue;
+            } else {
+                self.memory.put_condition(index, condition::VALUE, 0);
             }
-            let bytes = self.memory.condition_text(index);
-            let fact = Fact::of_padded(&bytes);
-            self.clear_condition(index);
-            let still_on = (0..self.conditions_used)
-                .any(|at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact));
-            if !still_on {
-                self.take_news(&fact, self.leaves(&fact), News::Off);
+        }
+        // All go off at once. No free row has a lease, so that these are known.
+        for turn in TURNS {
+            for index in 0..used {
+                if !is_of(self, index, false) {
+                    continue;
+                }
+                let fact = Fact::of_padded(&self.memory.condition_text(index));
+                let is_same = |at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact);
+                if !(0..used).any(is_same) {
+                    self.take_turn(&fact, self.leaves(&fact), News::Off, turn);
+                }
+            }
+        }
+        for index in 0..used {
+            if is_of(self, index, false) {
+                self.clear_condition(index);
             }
         }
     }
@@ -227,6 +244,7 @@ impl Engine<'_> {
 
     fn clear_condition(&mut self, index: u32) {
         self.memory.put_condition(index, condition::VALUE, 0);
+        self.memory.put_condition(index, condition::LEASE, 0);
         self.memory.dirty_conditions().insert(index);
         while self.conditions_used > 0 && self.memory.condition(self.conditions_used - 1, condition::VALUE) == 0 {
             self.conditions_used -= 1;
@@ -260,24 +278,28 @@ impl Engine<'_> {
 
     /// A fact that has changed or happened, wholly applied but for goals.
     fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
-        for turn in [None, Some(Role::StopOn), Some(Role::StartOn)] {
-            for index in leaves.clone() {
-                let (service, role, node) = self.leaf_record(index);
-                match (turn, role) {
-                    (None, Role::While) if news != News::Event => self.look_at_gates(service, node, fact),
-                    (None, Role::ForEach) if matches!(news, News::On | News::Off) => {
-                        self.for_each(service, node, fact, news);
-                    }
-                    (None, Role::While | Role::ForEach) => {}
-                    (None, Role::StartOn | Role::StopOn) if news == News::Event => {
-                        self.each_touched(service, role, node, fact, news, true);
-                    }
-                    (None, Role::StartOn | Role::StopOn) => {}
-                    // What is changing fires nothing.
-                    (Some(_), _) if news == News::Changing => {}
-                    (Some(turn), _) if turn == role => self.each_touched(service, role, node, fact, news, false),
-                    (Some(_), _) => {}
+        for turn in TURNS {
+            self.take_turn(fact, leaves.clone(), news, turn);
+        }
+    }
+
+    fn take_turn(&mut self, fact: &Fact, leaves: Range<u32>, news: News, turn: Option<Role>) {
+        for index in leaves {
+            let (service, role, node) = self.leaf_record(index);
+            match (turn, role) {
+                (None, Role::While) if news != News::Event => self.look_at_gates(service, node, fact),
+                (None, Role::ForEach) if matches!(news, News::On | News::Off) => {
+                    self.for_each(service, node, fact, news);
                 }
+                (None, Role::While | Role::ForEach) => {}
+                (None, Role::StartOn | Role::StopOn) if news == News::Event => {
+                    self.each_touched(service, role, node, fact, news, true);
+                }
+                (None, Role::StartOn | Role::StopOn) => {}
+                // What is changing fires nothing.
+                (Some(_), _) if news == News::Changing => {}
+                (Some(turn), _) if turn == role => self.each_touched(service, role, node, fact, news, false),
+                (Some(_), _) => {}
             }
         }
     }
@@ -316,7 +338,7 @@ impl Engine<'_> {
                 found = self.make_instance(service, name);
             }
             if let Some(at) = found {
-                self.latch_or_touch(at, role, node, fact, latches);
+                self.latch_or_touch(at, role, node, fact, news, latches);
                 self.memory.insert(Set::Tell, at);
             }
             return;
@@ -332,15 +354,17 @@ impl Engine<'_> {
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
             if self.slot_matches(at, node, fact) {
-                self.latch_or_touch(at, role, node, fact, latches);
+                self.latch_or_touch(at, role, node, fact, news, latches);
             }
         }
     }
 
-    /// An event sets the leaf's latch, or then fires the trigger.
-    fn latch_or_touch(&mut self, at: SlotId, role: Role, node: u32, fact: &Fact, latches: bool) {
+    /// An event sets the leaf's latch, or then fires the trigger. What goes off touches no leaf that is still on.
+    fn latch_or_touch(&mut self, at: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
         if !latches {
-            self.touch(at, role, node, Some(fact));
+            if news != News::Off || self.value(at, role, node, 0) == Value::Off {
+                self.touch(at, role, node, Some(fact));
+            }
             return;
         }
         let bit = self.image.node(node, node::LEAF);
@@ -479,9 +503,12 @@ impl Engine<'_> {
         for role in [Role::StopOn, Role::StartOn] {
             let Some(root) = self.root(at, role) else { continue };
             for node in root..=self.last_node(root) {
-                let kind = self.image.node(node, node::KIND);
-                let of = SlotId(self.image.node(node, node::A));
-                if (kind == node::UP || kind == node::FAILED) && self.memory.contains(Set::Flipped, of) {
+                let set = match self.image.node(node, node::KIND) {
+                    node::UP => Set::UpFlipped,
+                    node::FAILED => Set::FailedFlipped,
+                    _ => continue,
+                };
+                if self.memory.contains(set, SlotId(self.image.node(node, node::A))) {
                     self.touch(at, role, node, None);
                 }
             }

@@ -109,9 +109,11 @@
 //! off; `changing` starts nothing and stops nothing.
 //!
 //! An input fires a trigger if and only if, just after it, the expression is true through a leaf that it touched: the value of
-//! the leaf goes up to the root unchanged by what stands beside it (`not` turns it), and is on there. Firing clears the
-//! expression's latches, a start by other means clears both. For one fact the order is: latches, `while` and `for-each`,
-//! `stop-on`, `start-on`, and goals after all of them.
+//! the leaf goes up to the root unchanged by what stands beside it (`not` turns it), and is on there. What goes off touches the
+//! leaves that are off then; conditions whose lease ends go off at once. Firing clears the
+//! expression's latches; a start clears those of `stop-on` (what was before it does not stop it), and where no trigger
+//! holds it those of `start-on` too. For one fact the order is: latches, `while` and `for-each`, `stop-on`, `start-on`, and
+//! goals after all of them.
 //!
 //! A condition is on while anybody holds it on: plainly, or by a lease. `off` takes it from all of them. What is on can be said
 //! to be changing, for a time: then it is so for all who hold it, a lease may end without ending it, and the first who says

@@ -12,6 +12,7 @@ mod grid;
 mod instances;
 mod limits;
 mod overlap;
+mod reference;
 mod relations;
 mod stuck;
 mod switch;

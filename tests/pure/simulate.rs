@@ -9,7 +9,7 @@ mod kernel;
 mod mutants;
 mod plan;
 mod programs;
-mod random;
+pub mod random;
 mod rest;
 mod shrink;
 mod supervisor;
