@@ -19,6 +19,8 @@ help:
 	@echo 'make install         one file and its links, under DESTDIR= PREFIX= ($(PREFIX)) BINDIR= ($(BINDIR)); uninstall'
 	@echo 'make check           everything that must hold: format, lints, library tests, black-box tests'
 	@echo 'make sim             worlds from seeds, one thousand after the other, until one breaks or you stop it; FIRST=0'
+	@echo 'make explore         every state of every small graph; on two cores the whole takes hours'
+	@echo 'make mutants         bugs made on purpose, one after the other: each has to be found'
 	@echo 'make demo            a small machine comes up, changes and goes down, in its own namespaces; KEEP=1: a shell in it'
 	@echo 'make bench           the numbers, against a bare spawn loop and other service managers that are installed'
 	@echo 'make size            size of the binary by area and symbol, and what changed; size-baseline keeps this one'
@@ -77,8 +79,14 @@ check: all
 FIRST ?= 0
 sim:
 	@first=$(FIRST); while PINTLE_SIM_FIRST=$$first PINTLE_SIM_SEEDS=1000 \
-		$(CARGO) test --quiet --locked --profile simulate --test pure simulate::worlds -- --nocapture; do \
+		$(CARGO) test --quiet --locked --profile simulate --features proof --example proof simulate::worlds -- --nocapture; do \
 		first=$$((first + 1000)); done; exit 1
+
+explore:
+	PINTLE_EXPLORE=all $(CARGO) test --quiet --locked --profile simulate --features proof --example proof explore -- --nocapture --test-threads=1
+
+mutants:
+	@CARGO='$(CARGO)' sh tests/mutate $(B)/mutants $(MUTANT)
 
 demo: all
 	@PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' KEEP='$(KEEP)' sh tests/demo/demo.sh
@@ -94,5 +102,5 @@ clean:
 	rm -rf $(B) target
 
 FORCE:
-.PHONY: all help install uninstall size size-baseline size-profiles check sim demo bench clean FORCE
+.PHONY: all help install uninstall size size-baseline size-profiles check sim explore mutants demo bench clean FORCE
 .DELETE_ON_ERROR:

@@ -24,6 +24,8 @@ mod instance;
 mod line;
 mod memory;
 mod overlap;
+#[doc(hidden)]
+pub mod probe;
 mod propagate;
 mod publish;
 mod rebuild;
@@ -386,7 +388,7 @@ impl<'a> Engine<'a> {
             return Err(Refusal::NoSuchService);
         }
         let before = self.memory.machine(machine::BOOT);
-        if before == at.0 + 1 {
+        if before == at.0 + 1 || self.shutting_down() {
             return Ok(());
         }
         if let Some(current) = self.current() {

@@ -182,7 +182,7 @@ impl Engine<'_> {
         }
     }
 
-    fn forget(&mut self, row: u32) {
+    pub(super) fn forget(&mut self, row: u32) {
         let mut at = self.memory.transaction(row, transaction::FIRST);
         while let Some(index) = at.checked_sub(1) {
             at = self.memory.entry(index, entry::NEXT);

@@ -48,7 +48,7 @@ pub fn compiles(text: &str) -> bool {
     try_database(text).is_ok()
 }
 
-fn try_database(text: &str) -> Result<Vec<u8>, String> {
+pub fn try_database(text: &str) -> Result<Vec<u8>, String> {
     let mut sources = Vec::new();
     let mut names = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -1,0 +1,314 @@
+//! What the engine has to think and to order in a state: the semantics of `graph/mod.rs` once more, written for clarity,
+//! by recursion over the edges and without a counter. It knows of the engine only facts, orders and reports.
+
+use pintle::board::orders::{OrderRow, Wish};
+use pintle::board::reports::State;
+use pintle::engine::Engine;
+use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
+use pintle::ident::SlotId;
+
+use super::graphs::{Kind, MOST};
+use super::moves::Row;
+
+/// The edges of a graph, from each end, and an order in which targets come first.
+pub struct Edges {
+    pub targets: Vec<Vec<(Relation, usize)>>,
+    pub sources: Vec<Vec<(Relation, usize)>>,
+    pub targets_first: Vec<usize>,
+    pub kinds: Vec<Kind>,
+    /// Has `while = net`.
+    pub gated: Vec<bool>,
+    /// The other leaf of its `while`: of whom, and whether it is `not failed()` rather than `up()`.
+    pub observed: Vec<Vec<(usize, bool)>>,
+}
+
+/// What is known of a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub phase: Phase,
+    pub goal: bool,
+    holds: Holds,
+    pub active: bool,
+    pub ordered_down: bool,
+    restart_wanted: bool,
+    restarts_by_command: bool,
+    gate: Gate,
+    pub must_stop: bool,
+    start_ok: bool,
+    keep_ok: bool,
+    under_way: bool,
+    up_bundle: bool,
+    broken: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Gate {
+    Off,
+    Changing,
+    On,
+}
+
+const HARD: [Relation; 4] = [Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains];
+const FOLLOWS: [Relation; 3] = [Relation::Needs, Relation::Binds, Relation::Contains];
+const SOFT: [Relation; 4] = [Relation::Wants, Relation::After, Relation::Contains, Relation::Observes];
+const ORDERS: [Relation; 4] = [Relation::NeedsToStart, Relation::Wants, Relation::After, Relation::Observes];
+
+/// A state as the semantics have it.
+pub struct Spec<'s> {
+    edges: &'s Edges,
+    pub seen: [Seen; MOST],
+}
+
+/// Facts that only tests read: see `Engine::facts`.
+const STATE: usize = 1;
+const RETRIED: u32 = 1 << 5;
+const RESTART_WANTED: u32 = 1 << 8;
+const FORGIVEN: u32 = 1 << 9;
+const VIRTUAL_UP: u32 = 1 << 14;
+
+impl<'s> Spec<'s> {
+    pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], on: bool) -> Spec<'s> {
+        let nothing = Seen {
+            phase: Phase::Down,
+            goal: false,
+            holds: Holds(0),
+            active: false,
+            ordered_down: false,
+            restart_wanted: false,
+            restarts_by_command: false,
+            gate: Gate::On,
+            must_stop: false,
+            start_ok: false,
+            keep_ok: false,
+            under_way: false,
+            up_bundle: false,
+            broken: false,
+        };
+        let mut spec = Spec { edges, seen: [nothing; MOST] };
+        for at in 0..rows.len() {
+            let published = engine.published(SlotId(at as u32));
+            spec.seen[at].holds = published.holds;
+        }
+        spec.find_goals(engine.shutting_down());
+        for at in 0..rows.len() {
+            spec.look_at_process(at, engine.facts(SlotId(at as u32))[STATE], &orders[at], &rows[at]);
+            let bound = edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Binds);
+            let newer = |to: usize| spec.ready_of(to, rows) > rows[at].began;
+            let living = orders[at].wish == Wish::Up
+                && rows[at].order == orders[at].number.0
+                && matches!(rows[at].state, State::Starting | State::Up);
+            spec.seen[at].broken = living && bound.clone().any(|(_, to)| newer(*to));
+        }
+        for at in edges.targets_first.clone() {
+            spec.look_at(at, on);
+        }
+        spec
+    }
+
+    /// When it became ready last: a bundle when the last of its members did.
+    fn ready_of(&self, at: usize, rows: &[Row]) -> u32 {
+        let members = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Contains);
+        members.map(|(_, to)| self.ready_of(*to, rows)).max().unwrap_or(rows[at].ready)
+    }
+
+    /// Goals: the least set that holds, marks and pulls give.
+    fn find_goals(&mut self, shutting_down: bool) {
+        let own = !(Hold::Need as u32) & 0xffff;
+        loop {
+            let before = self.seen.map(|seen| seen.goal);
+            for at in 0..self.edges.targets.len() {
+                let holds = self.seen[at].holds.0;
+                let pulled = self.edges.sources[at].iter().any(|(relation, from)| {
+                    (HARD.contains(relation) || *relation == Relation::Wants) && self.seen[*from].goal
+                });
+                let held = holds & own != 0 && !shutting_down;
+                self.seen[at].goal = (held || pulled) && holds & (Holds::MARK_ADMIN | Holds::MARK_CONFLICT) == 0;
+            }
+            if self.seen.map(|seen| seen.goal) == before {
+                break;
+            }
+        }
+    }
+
+    fn look_at_process(&mut self, at: usize, facts: u32, order: &OrderRow, row: &Row) {
+        let seen = &mut self.seen[at];
+        if self.edges.kinds[at] == Kind::Bundle {
+            seen.up_bundle = facts & VIRTUAL_UP != 0;
+            seen.active = seen.up_bundle;
+            return;
+        }
+        let (ordered, current, up) = (order.number.0 != 0, order.number.0 == row.order, order.wish == Wish::Up);
+        let has_ended = current && up && matches!(row.state, State::Failed | State::Done);
+        let is_down = current && !up && matches!(row.state, State::Down | State::Failed | State::Done);
+        seen.active = ordered && !has_ended && !is_down;
+        seen.ordered_down = seen.active && !up;
+        seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
+        let first = facts & RETRIED == 0 && !(current && row.state == State::Delayed);
+        seen.restarts_by_command = order.restart && first;
+        seen.phase = match (seen.active, row.state) {
+            (false, State::Failed) if has_ended && facts & FORGIVEN == 0 => Phase::Failed,
+            (false, State::Done) if has_ended && facts & FORGIVEN == 0 => Phase::Done,
+            (false, _) => {
+                if seen.goal {
+                    Phase::Waiting
+                } else {
+                    Phase::Down
+                }
+            }
+            (true, _) if !up => Phase::Stopping,
+            (true, State::Up) if current => Phase::Up,
+            (true, _) if order.restart || current && !first => Phase::Restarting,
+            (true, _) => Phase::Starting,
+        };
+    }
+
+    /// All that depends on targets, which come first.
+    fn look_at(&mut self, at: usize, on: bool) {
+        let targets = &self.edges.targets[at];
+        let any = |relations: &[Relation], is: &dyn Fn(&Seen) -> bool| {
+            targets.iter().any(|(relation, to)| relations.contains(relation) && is(&self.seen[*to]))
+        };
+        let mut seen = self.seen[at];
+        let bundle = self.edges.kinds[at] == Kind::Bundle;
+        if bundle {
+            let leaving = any(&[Relation::Contains], &|member| member.leaving());
+            seen.phase = if seen.up_bundle {
+                let whole = !any(&[Relation::Contains], &|member| !member.start_ok);
+                if whole { Phase::Up } else { Phase::Restarting }
+            } else if seen.goal {
+                Phase::Waiting
+            } else if leaving {
+                Phase::Stopping
+            } else {
+                Phase::Down
+            };
+        }
+        seen.gate = if self.edges.gated[at] && !on { Gate::Off } else { Gate::On };
+        for (of, not_failed) in &self.edges.observed[at] {
+            let value = match (self.seen[*of].phase, not_failed) {
+                (Phase::Failed, true) => Gate::Off,
+                (_, true) | (Phase::Up, false) => Gate::On,
+                (Phase::Restarting, false) => Gate::Changing,
+                (_, false) => Gate::Off,
+            };
+            seen.gate = seen.gate.min(value);
+        }
+        let lost = any(&[Relation::Needs, Relation::Contains], &|to| !to.keep_ok)
+            || any(&[Relation::Binds], &|to| !to.start_ok)
+            || seen.broken;
+        seen.must_stop = seen.active && !seen.ordered_down && (!seen.goal || seen.gate == Gate::Off || lost);
+        let stays = seen.active && !seen.ordered_down && !seen.must_stop;
+        seen.start_ok = stays && seen.phase == Phase::Up && !seen.restart_wanted;
+        let oneshot = matches!(self.edges.kinds[at], Kind::Oneshot | Kind::Once);
+        seen.keep_ok = stays
+            && match seen.phase {
+                Phase::Up => !(oneshot && seen.restart_wanted),
+                Phase::Restarting => !oneshot,
+                _ => false,
+            };
+        let waits_for_what_moves = match seen.gate {
+            Gate::On => !any(&HARD, &|to| !to.start_ok && !to.under_way),
+            Gate::Off | Gate::Changing => any(&[Relation::Observes], &|to| to.under_way),
+        };
+        seen.under_way = match seen.phase {
+            Phase::Starting => true,
+            Phase::Restarting if !bundle && seen.restarts_by_command => true,
+            Phase::Stopping => seen.goal,
+            Phase::Waiting => waits_for_what_moves,
+            Phase::Restarting | Phase::Up | Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
+        } || seen.restart_wanted
+            || seen.must_stop && seen.goal
+            || bundle && seen.goal && seen.phase != Phase::Up && any(&SOFT, &|to| to.under_way);
+        self.seen[at] = seen;
+    }
+
+    /// Invariant 5, for a start.
+    pub fn may_start(&self, at: usize) -> bool {
+        let seen = &self.seen[at];
+        seen.phase == Phase::Waiting
+            && !seen.active
+            && seen.gate == Gate::On
+            && self.edges.targets[at].iter().all(|(relation, to)| {
+                let to = &self.seen[*to];
+                (!HARD.contains(relation) || to.start_ok)
+                    && (!SOFT.contains(relation) || !to.under_way)
+                    && (*relation != Relation::Conflicts || !to.active)
+            })
+            && self.edges.sources[at]
+                .iter()
+                .all(|(relation, from)| !FOLLOWS.contains(relation) || !self.seen[*from].is_going())
+    }
+
+    /// ... for a stop.
+    pub fn may_stop(&self, at: usize) -> bool {
+        self.seen[at].must_stop
+            && self.edges.sources[at].iter().all(|(relation, from)| {
+                let from = &self.seen[*from];
+                (!FOLLOWS.contains(relation) || !from.active) && (!ORDERS.contains(relation) || !from.is_going())
+            })
+    }
+
+    /// ... for a restart in place.
+    pub fn may_restart(&self, at: usize) -> bool {
+        let seen = &self.seen[at];
+        let oneshot = matches!(self.edges.kinds[at], Kind::Oneshot | Kind::Once);
+        let follows = |relation: &Relation| {
+            if oneshot { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
+        };
+        seen.restart_wanted
+            && !seen.must_stop
+            && self.edges.sources[at].iter().all(|(relation, from)| !follows(relation) || !self.seen[*from].active)
+    }
+
+    /// What is wrong with how the engine sees this state, and with what it has asked for in it.
+    pub fn check(&self, engine: &Engine<'_>, may_wait: bool) -> Result<(), String> {
+        for at in 0..self.edges.targets.len() {
+            let (seen, name) = (&self.seen[at], engine.name(SlotId(at as u32)));
+            let (name, row) = (name.as_str(), engine.published(SlotId(at as u32)));
+            if seen.phase != row.phase {
+                return Err(format!("phase: {name} is {:?}, and shown {:?}", seen.phase, row.phase));
+            }
+            if seen.goal != (row.goal == Goal::Up) {
+                return Err(format!("goal: that of {name} is up: {}, and shown otherwise", seen.goal));
+            }
+            let rivals = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Conflicts);
+            let risen = rivals.filter(|(_, to)| self.seen[*to].goal).count() > 0;
+            if risen && seen.goal {
+                return Err(format!("conflict: {name} is wished together with what it conflicts with"));
+            }
+            if row.holds.0 & Holds::MARK_CONFLICT != 0 && !risen {
+                return Err(format!("conflict: {name} is marked for nothing"));
+            }
+            let bundle = self.edges.kinds[at] == Kind::Bundle;
+            if bundle && may_wait {
+                continue;
+            }
+            if self.may_start(at) {
+                return Err(format!("5: {name} may start, and waits"));
+            }
+            if self.may_stop(at) {
+                return Err(format!("5: {name} has to stop and may, and is not told to"));
+            }
+            if self.may_restart(at) {
+                return Err(format!("5: {name} is to restart and may, and is not told to"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Has to go down, or does.
+    fn is_going(&self) -> bool {
+        self.must_stop || self.ordered_down
+    }
+
+    fn leaving(&self) -> bool {
+        !self.goal && (self.active || self.phase == Phase::Stopping)
+    }
+
+    /// Nothing moves here: no start, no stop.
+    pub fn is_at_rest(&self) -> bool {
+        !self.under_way && !self.leaving()
+    }
+}
