@@ -46,9 +46,10 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether it has not ended for good and has no mark.
+    /// Whether it has not ended for good (or counts as up all the same) and has no mark.
     fn is_usable(&self, at: SlotId) -> bool {
-        self.lives(at) && !self.process(at).ended() && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
+        let ended = self.process(at).ended() && !self.memory.is_told(at, told::START_OK);
+        self.lives(at) && !ended && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
     }
 
     /// Place plus one of the first usable alternative of which this is so; 0 for none.

@@ -3,6 +3,7 @@
 mod world;
 
 mod anyof;
+mod anyof_states;
 mod conditions;
 mod cost;
 mod events;
