@@ -1,6 +1,6 @@
 //! The engine: its world for tests, and the tests by kind.
 
-mod world;
+pub mod world;
 
 mod anyof;
 mod anyof_states;

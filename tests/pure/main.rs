@@ -6,6 +6,7 @@ mod lang;
 mod manual;
 mod roundtrip;
 mod simulate;
+mod simulation;
 mod status;
 mod supervision;
 mod tidy;

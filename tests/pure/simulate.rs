@@ -2,12 +2,12 @@
 //! processes, time, doorbells and clients are simulated. See docs/testing.md.
 
 mod cases;
-mod generate;
+pub mod generate;
 mod host;
 mod invariants;
 mod kernel;
 mod mutants;
-mod plan;
+pub mod plan;
 mod programs;
 pub mod random;
 mod rest;

@@ -163,7 +163,7 @@ impl World {
     }
 
     /// Takes what is dirty; new orders go to `unseen` and to the log.
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         while let Some(dirty) = self.engine.take_dirty() {
             if !dirty.order {
                 continue;
