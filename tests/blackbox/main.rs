@@ -11,3 +11,4 @@ mod manners;
 mod robustness;
 mod setup;
 mod supervisor;
+mod switch;
