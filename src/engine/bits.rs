@@ -8,7 +8,7 @@ pub const MEMBERS_MAX: u32 = 32 * 32 * 32;
 
 /// A view of the set's words: one that has a bit for each of the next ones that is not zero, those, which have a bit for
 /// each of the last ones that is not zero, and the last ones, with a bit for each member.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Bits<'a> {
     words: &'a [AtomicU32],
     /// Where the last ones begin.
@@ -28,6 +28,12 @@ impl<'a> Bits<'a> {
     /// Over the first `words(count)` of these.
     pub fn new(words: &'a [AtomicU32], count: u32) -> Bits<'a> {
         Bits { words, low: MIDDLE + count.div_ceil(1024) as usize, count }
+    }
+
+    /// The set of as many that lies so many words behind this one.
+    #[inline(always)]
+    pub fn behind(&self, words: usize) -> Bits<'a> {
+        Bits { words: self.words.get(words..).unwrap_or_default(), ..*self }
     }
 
     #[inline(always)]
@@ -50,17 +56,6 @@ impl<'a> Bits<'a> {
         set(self.low, member) && set(MIDDLE, member >> 5) && set(0, member >> 10)
     }
 
-    #[inline(always)]
-    fn take_out(&self, member: u32) {
-        let clear = |start: usize, at: u32| {
-            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return false };
-            let after = word.load(Ordering::Relaxed) & !(1 << (at & 31));
-            word.store(after, Ordering::Relaxed);
-            after == 0
-        };
-        let _ = clear(self.low, member) && clear(MIDDLE, member >> 5) && clear(0, member >> 10);
-    }
-
     /// Says whether it was a member.
     pub fn remove(&self, member: u32) -> bool {
         let was = self.contains(member);
@@ -70,10 +65,28 @@ impl<'a> Bits<'a> {
         was
     }
 
+    /// Takes out a member.
+    #[inline(always)]
+    fn take_out(&self, member: u32) {
+        let mut at = member;
+        // Of each level the word, as long as the one below has become zero.
+        for start in [self.low, MIDDLE, 0] {
+            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return };
+            let after = word.load(Ordering::Relaxed) & !(1 << (at & 31));
+            word.store(after, Ordering::Relaxed);
+            if after != 0 {
+                return;
+            }
+            at >>= 5;
+        }
+    }
+
+    #[inline(always)]
     pub fn contains(&self, member: u32) -> bool {
         member < self.count && self.load(self.low + (member >> 5) as usize) >> (member & 31) & 1 == 1
     }
 
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.load(0) == 0
     }

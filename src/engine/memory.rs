@@ -367,6 +367,8 @@ pub struct Memory<'a> {
     /// The tables that are read most.
     slots: &'a [[AtomicU32; slot::ROW]],
     derived: &'a [Derived],
+    /// The first set; the others lie behind it.
+    sets: Bits<'a>,
     pub layout: Layout,
 }
 
@@ -381,7 +383,8 @@ impl<'a> Memory<'a> {
         let table =
             |table: Table| words.get(layout.start(table)..layout.starts[table as usize + 1]).unwrap_or_default();
         let (slots, derived) = (table(Table::Slots).as_chunks().0, table(Table::Derived).as_chunks().0);
-        let memory = Memory { words, slots, derived, layout };
+        let sets = Bits::new(table(Table::Sets).get(1..).unwrap_or_default(), layout.geometry.slots());
+        let memory = Memory { words, slots, derived, sets, layout };
         let belongs = [
             VERSION,
             image.header(header::CRC),
@@ -641,14 +644,9 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn bits(&self, set: Set) -> Bits<'a> {
-        self.bits_at(self.set_start(set as u32), self.layout.geometry.slots())
-    }
-
-    /// Behind the word that says which sets have members.
     #[inline(always)]
-    fn set_start(&self, set: u32) -> usize {
-        self.layout.start(Table::Sets) + 1 + set as usize * self.layout.set_words as usize
+    fn bits(&self, set: u32) -> Bits<'a> {
+        self.sets.behind(set as usize * self.layout.set_words as usize)
     }
 
     /// The sets that have members, a bit each.
@@ -659,7 +657,7 @@ impl<'a> Memory<'a> {
 
     #[inline(never)]
     pub fn insert(&self, set: Set, slot: SlotId) {
-        if self.bits(set).insert(slot.0)
+        if self.bits(set as u32).insert(slot.0)
             && let Some(filled) = self.filled()
         {
             filled.store(filled.load(Ordering::Relaxed) | 1 << set as u32, Ordering::Relaxed);
@@ -668,7 +666,7 @@ impl<'a> Memory<'a> {
 
     /// Takes it out; says whether it was in.
     pub fn remove(&self, set: Set, slot: SlotId) -> bool {
-        let members = self.bits(set);
+        let members = self.bits(set as u32);
         let was = members.remove(slot.0);
         if was && members.is_empty() {
             self.set_empty(set as u32);
@@ -683,7 +681,7 @@ impl<'a> Memory<'a> {
     }
 
     pub fn contains(&self, set: Set, slot: SlotId) -> bool {
-        self.bits(set).contains(slot.0)
+        self.bits(set as u32).contains(slot.0)
     }
 
     /// Whether any of these sets has a member.
@@ -699,7 +697,7 @@ impl<'a> Memory<'a> {
             return None;
         }
         let set = filled.trailing_zeros();
-        let members = self.bits_at(self.set_start(set), self.layout.geometry.slots());
+        let members = self.bits(set);
         let slot = members.pop()?;
         if members.is_empty() {
             self.set_empty(set);
@@ -713,12 +711,12 @@ impl<'a> Memory<'a> {
     }
 
     pub fn is_empty(&self, set: Set) -> bool {
-        self.bits(set).is_empty()
+        self.bits(set as u32).is_empty()
     }
 
     /// How many are below this one.
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
-        self.bits(set).rank(slot.0)
+        self.bits(set as u32).rank(slot.0)
     }
 
     pub fn dirty_conditions(&self) -> Bits<'a> {
