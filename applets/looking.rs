@@ -2,10 +2,11 @@
 //! engine is dead and cost it nothing.
 
 use core::fmt::Write;
+use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
 use pintle::lang::definition::{Kind, Log};
 use pintle::nearest::Nearest;
-use pintle::status::{Paint, Row, View, tree, why};
+use pintle::status::{Paint, Row, View, tree, why, write_json_text};
 use pintle::words::write_quoted;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,8 +17,8 @@ use super::{exit, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading;
 use crate::host::refuse::refuse;
-use crate::sys::entry;
 use crate::sys::output::{self, Shown, Text};
+use crate::sys::{entry, whole};
 
 /// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
 fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> i32) -> i32 {
@@ -202,22 +203,82 @@ pub fn why_command(given: &Given) -> i32 {
     })
 }
 
-pub fn conditions(_: &Given) -> i32 {
+pub fn conditions(given: &Given) -> i32 {
+    let json = given.has("--json");
     look(&|view, _, out| {
+        let mut before = "[";
         view.conditions(&mut |row| {
-            let mut blank: &[u8] = b"";
-            // As the protocol takes them.
-            for word in row.words() {
-                out.bytes(blank);
-                blank = b" ";
-                let _ = write_quoted(out, &Shown(OsStr::from_bytes(word)).to_string());
+            if json {
+                let _ = out.write_str(before);
+                before = ",";
+                write_condition_json(view, out, row);
+            } else {
+                write_condition(view, out, row);
             }
-            let value = if row.value == 2 { "changing" } else { "on" };
-            let (age, clock) = (view.age(row.since), view.clock(row.since));
-            let lives = if row.leased { ", while it lives" } else { "" };
-            let (pid, uid) = (row.pid, row.uid);
-            let _ = writeln!(out, "  {value} for {age}, since {clock}, by process {pid} of uid {uid}{lives}");
         });
+        if json {
+            let _ = out.write_str(if before == "[" { "[]\n" } else { "]\n" });
+        }
         exit::DONE
     })
+}
+
+/// The value of a condition that is not off.
+fn value_of(row: &ConditionRow) -> &'static str {
+    if row.value == 2 { "changing" } else { "on" }
+}
+
+fn write_condition(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
+    let mut blank: &[u8] = b"";
+    // As the protocol takes them.
+    for word in row.words() {
+        out.bytes(blank);
+        blank = b" ";
+        let _ = write_quoted(out, &Shown(OsStr::from_bytes(word)).to_string());
+    }
+    let (value, age, clock) = (value_of(row), view.age(row.since), view.clock(row.since));
+    let (pid, uid) = (row.pid, row.uid);
+    let (open, program, close) = match program_of(row) {
+        Some(program) => (" (", Shown(OsStr::from_bytes(&program)).to_string(), ")"),
+        None => ("", String::new(), ""),
+    };
+    let lives = if row.leased { ", while it lives" } else { "" };
+    let _ =
+        write!(out, "  {value} for {age}, since {clock}, by process {pid}{open}{program}{close} of uid {uid}{lives}");
+    let _ = writeln!(out, "; generation {}", row.generation);
+}
+
+fn write_condition_json(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut words = row.words();
+    let _ = out.write_str("{\"name\":");
+    write_json_text(out, &text(words.next().unwrap_or_default()));
+    let mut before = ",\"attributes\":{";
+    for word in words {
+        let _ = out.write_str(before);
+        before = ",";
+        let (key, value) = word.split_at(word.iter().position(|byte| *byte == b'=').unwrap_or(word.len()));
+        write_json_text(out, &text(key));
+        out.bytes(b":");
+        write_json_text(out, &text(value.get(1..).unwrap_or_default()));
+    }
+    let none = if before == "," { "" } else { before };
+    let (value, since, generation) = (value_of(row), view.clock(row.since).at, row.generation);
+    let (pid, uid, leased) = (row.pid, row.uid, row.leased);
+    let _ = write!(out, "{none}}},\"value\":\"{value}\",\"since\":{since},\"generation\":{generation},");
+    let _ = write!(out, "\"pid\":{pid},\"uid\":{uid},\"leased\":{leased},\"program\":");
+    match program_of(row) {
+        Some(program) => write_json_text(out, &text(&program)),
+        None => out.bytes(b"null"),
+    }
+    out.bytes(b"}");
+}
+
+/// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing is
+/// known any more: its number may be another's by now.
+fn program_of(row: &ConditionRow) -> Option<Vec<u8>> {
+    let path = format!("/proc/{}/comm", row.pid);
+    let mut name = whole::read(Path::new(&path), 64).ok()?.ok().filter(|_| row.leased)?;
+    name.pop();
+    Some(name)
 }

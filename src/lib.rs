@@ -15,6 +15,7 @@ pub mod database;
 pub mod engine;
 pub mod env_file;
 pub mod expand;
+pub mod fact;
 pub mod glob;
 pub mod graph;
 pub mod ident;

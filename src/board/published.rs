@@ -8,13 +8,13 @@ use super::orders::four;
 use super::words::{self, ROWS};
 use crate::graph::{Goal, Holds, Phase};
 use crate::ident::SlotId;
-use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
+use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX, LATCHES_MAX};
 use crate::time::Instant;
 
 /// "PNTP".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Header words of its own.
 pub mod own {
@@ -42,6 +42,8 @@ const NAME_ROW: usize = 1 + (INSTANCE_BYTES_MAX + 1) / 4;
 /// Words of a condition's row.
 const CONDITION_ROW: usize = CONDITION_TEXT + FACT_BYTES_MAX / 4;
 const CONDITION_TEXT: usize = 8;
+/// Words of a row of times of latches.
+const LATCH_ROW: usize = 2 * LATCHES_MAX;
 
 /// What keeps a slot from moving towards its goal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -118,6 +120,8 @@ pub struct PublishedRow {
     pub blocker: Blocker,
     /// Whether this slot exists: false for an instance slot that is free.
     pub exists: bool,
+    /// Latches of its `start-on` that are set, a bit for each leaf.
+    pub latches: u32,
 }
 
 /// A condition as readers see it.
@@ -152,6 +156,7 @@ pub const fn words(geometry: &Geometry) -> usize {
     ROWS + geometry.slots() as usize * ROW
         + geometry.instances as usize * NAME_ROW
         + CONDITIONS_MAX as usize * CONDITION_ROW
+        + geometry.latches() as usize * LATCH_ROW
 }
 
 /// The published file, whoever looks. Only the engine calls what writes.
@@ -193,6 +198,7 @@ impl<'a> Published<'a> {
             holds: Holds(row[2]),
             since: Instant(u64::from(row[3]) | u64::from(row[4]) << 32),
             blocker: Blocker::from_words(row[5], row[6]),
+            latches: row[7],
         })
     }
 
@@ -204,7 +210,7 @@ impl<'a> Published<'a> {
         let (code, on) = published.blocker.to_words();
         let is = published.phase as u32 | (published.goal as u32) << 8 | u32::from(published.exists) << 9;
         let since = published.since.0;
-        let row = [is, published.holds.0, since as u32, (since >> 32) as u32, code, on];
+        let row = [is, published.holds.0, since as u32, (since >> 32) as u32, code, on, published.latches];
         words::write_row(self.words, ROWS + slot.index() * ROW, &row);
     }
 
@@ -232,6 +238,21 @@ impl<'a> Published<'a> {
         }
         name[INSTANCE_BYTES_MAX] = 0;
         Some((SlotId(words::load(self.words, at)), name))
+    }
+
+    /// Where the time of a latch is, in a row of `Geometry::latches`. A reader looks at it after the slot's row.
+    fn latch_at(&self, row: u32, latch: u32) -> usize {
+        self.condition_at(CONDITIONS_MAX) + row as usize * LATCH_ROW + latch as usize * 2
+    }
+
+    /// When a latch of `start-on` was set last.
+    pub fn read_latch(&self, row: u32, latch: u32) -> Instant {
+        Instant(words::load_u64(self.words, self.latch_at(row, latch)))
+    }
+
+    /// Writes when a latch was set last.
+    pub fn write_latch(&self, row: u32, latch: u32, set: Instant) {
+        words::store_u64(self.words, self.latch_at(row, latch), set.0);
     }
 
     fn condition_at(&self, index: u32) -> usize {

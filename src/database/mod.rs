@@ -33,6 +33,7 @@
 mod compile;
 pub mod dump;
 pub mod image;
+mod matching;
 mod places;
 mod source;
 mod verify;

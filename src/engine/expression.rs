@@ -5,10 +5,8 @@ use super::fact;
 use super::memory::{Table, condition, latch, slot};
 use super::slot::told;
 use crate::database::{NONE, leaf, node, service};
-use crate::expand::{Piece, pieces, placeholder_at};
-use crate::glob::glob_matches;
 use crate::ident::SlotId;
-use crate::limits::{EXPRESSION_NODES_MAX, FACT_BYTES_MAX, LATCHES_MAX};
+use crate::limits::{EXPRESSION_NODES_MAX, LATCHES_MAX};
 
 /// A value, ordered: `and` is the least, `or` the greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -151,29 +149,9 @@ impl Engine<'_> {
         counts
     }
 
-    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. Values
-    /// for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In
-    /// a run-time instance `${INSTANCE}` in a glob stands for its name.
+    /// See `Image::leaf_matches`.
     pub(super) fn leaf_matches(&self, instance: Option<&[u8]>, at: u32, text: &[u8]) -> bool {
-        if self.image.bytes_of(self.image.node(at, node::A)) != fact::name(text) {
-            return false;
-        }
-        let list = self.image.list(self.image.node(at, node::B));
-        (0..list.len() / 3).all(|index| {
-            let negated = list.get(index * 3 + 1) != 0;
-            let glob = self.image.text(list.get(index * 3 + 2));
-            let mut buffer = [0; FACT_BYTES_MAX];
-            let glob = match instance {
-                Some(name) if placeholder_at(glob).is_some() => expand_glob(glob, name, &mut buffer),
-                Some(_) | None => glob.as_bytes(),
-            };
-            let value = match list.get(index * 3) {
-                0 => fact::value_at(text, index),
-                key => fact::attribute(text, self.image.bytes_of(key)),
-            };
-            let found = value.is_some_and(|value| glob_matches(glob, value));
-            found != negated
-        })
+        self.image.leaf_matches(at, instance, text)
     }
 
     /// The firing rule: the expression is true through this leaf. Its value goes up to the root unchanged by what stands
@@ -224,19 +202,4 @@ impl Engine<'_> {
         let role = [Role::While, Role::StartOn, Role::StopOn, Role::ForEach][field(leaf::ROLE) as usize & 3];
         (SlotId(field(leaf::SERVICE)), role, field(leaf::NODE))
     }
-}
-
-fn expand_glob<'b>(text: &str, instance: &[u8], buffer: &'b mut [u8; FACT_BYTES_MAX]) -> &'b [u8] {
-    let mut length = 0;
-    for piece in pieces(text) {
-        let bytes = match piece {
-            Piece::Literal(literal) | Piece::Unclosed(literal) => literal.as_bytes(),
-            Piece::Placeholder("INSTANCE") => instance,
-            Piece::Placeholder(_) => b"",
-        };
-        let count = bytes.len().min(buffer.len() - length);
-        buffer[length..length + count].copy_from_slice(&bytes[..count]);
-        length += count;
-    }
-    &buffer[..length]
 }

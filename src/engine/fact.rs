@@ -2,6 +2,7 @@
 //! they were said, since expressions may ask for them by place; for whether two facts are the same their order is nothing.
 
 use super::Refusal;
+pub use crate::fact::{attribute, key_of, name, words};
 use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
 use crate::names;
 
@@ -86,32 +87,6 @@ fn is_attribute(text: &[u8]) -> bool {
     key < text.len() && plain.get(..key).is_some_and(names::is_variable) && !text[key..].iter().any(control)
 }
 
-/// What stands before the `=`.
-pub fn key_of(attribute: &[u8]) -> &[u8] {
-    attribute.split(|byte| *byte == b'=').next().unwrap_or(attribute)
-}
-
-/// Name and attributes.
-pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == 0)
-}
-
-/// The name in a fact's text, which may have zeros behind it.
-pub fn name(text: &[u8]) -> &[u8] {
-    words(text).next().unwrap_or(b"")
-}
-
-/// The value of an attribute.
-pub fn attribute<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
-    words(text).skip(1).find_map(|word| word.strip_prefix(key)?.strip_prefix(b"="))
-}
-
-/// The value in this place, from 0.
-pub fn value_at(text: &[u8], place: usize) -> Option<&[u8]> {
-    let word = words(text).nth(place + 1)?;
-    word.get(key_of(word).len() + 1..)
-}
-
 /// FNV-1a, to compare names by one word first.
 pub fn hash(name: &[u8]) -> u32 {
     name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
@@ -130,7 +105,10 @@ mod tests {
         let one = fact("net-up IFACE=eth0 A=b");
         assert_eq!(one.text(), b"net-up\0IFACE=eth0\0A=b");
         assert_eq!(attribute(one.padded(), b"A"), Some(&b"b"[..]));
-        assert_eq!([0, 1, 2].map(|place| value_at(one.padded(), place)), [Some(&b"eth0"[..]), Some(b"b"), None]);
+        assert_eq!(
+            [0, 1, 2].map(|place| crate::fact::value_at(one.padded(), place)),
+            [Some(&b"eth0"[..]), Some(b"b"), None]
+        );
         let table = [
             ("net-up IFACE=eth0 A=b", true),
             ("net-up A=b IFACE=eth0", true),

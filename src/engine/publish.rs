@@ -1,6 +1,6 @@
 //! What the engine shows: orders, texts, published rows, conditions, and what each slot waits for.
 
-use super::expression::Value;
+use super::expression::{Role, Value};
 use super::memory::{Set, Table, condition, derived, machine, slot, text};
 use super::slot::{Counter, FOLLOWS, HARD, ORDERED, SETTLES, state, told};
 use super::{Boot, Dirty, Engine, Text};
@@ -11,6 +11,7 @@ use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::{Order, SlotId};
 use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
+use crate::time::Instant;
 
 impl Engine<'_> {
     pub(super) fn mark_published(&self, at: SlotId) {
@@ -99,6 +100,18 @@ impl Engine<'_> {
             since: self.memory.time(Table::Slots, at.0, slot::SINCE),
             blocker: self.known_blocker(at),
             exists: self.lives(at) || self.is_template(at),
+            latches: self.memory.slot(at, slot::LATCH_START),
+        }
+    }
+
+    /// Gives the times of the slot's latches that are set and of which times are kept to `write`, with row and latch.
+    pub fn latch_times(&self, at: SlotId, write: &mut dyn FnMut(u32, u32, Instant)) {
+        let Some(row) = self.latch_row(at) else { return };
+        let mut set = self.memory.slot(at, slot::LATCH_START);
+        while set != 0 {
+            let bit = set.trailing_zeros();
+            write(row, bit, self.memory.time(Table::Latches, row, Role::StartOn.latch_time(bit)));
+            set &= set - 1;
         }
     }
 

@@ -420,9 +420,9 @@ impl Engine<'_> {
 
     /// A start uses up the latches of `stop-on`, and those of `start-on`; but a trigger did that when it fired.
     fn clear_latches_of_start(&mut self, at: SlotId) {
-        self.memory.put_slot(at, slot::LATCH_STOP, 0);
+        self.put_latches(at, slot::LATCH_STOP, 0);
         if self.memory.slot(at, slot::HOLDS) & crate::graph::Hold::Trigger as u32 == 0 {
-            self.memory.put_slot(at, slot::LATCH_START, 0);
+            self.put_latches(at, slot::LATCH_START, 0);
         }
     }
 }

@@ -371,10 +371,18 @@ impl Engine<'_> {
         if let Some(field) = role.latch_field()
             && bit < 32
         {
-            self.memory.put_slot(at, field, self.memory.slot(at, field) | 1 << bit);
+            self.put_latches(at, field, self.memory.slot(at, field) | 1 << bit);
             if let Some(row) = self.latch_row(at) {
                 self.memory.put_time(Table::Latches, row, role.latch_time(bit), self.now);
             }
+        }
+    }
+
+    /// Sets the word of latches of `start-on` or `stop-on`.
+    pub(super) fn put_latches(&self, at: SlotId, field: usize, latches: u32) {
+        if latches != self.memory.slot(at, field) || latches != 0 {
+            self.memory.put_slot(at, field, latches);
+            self.mark_published(at);
         }
     }
 
@@ -384,7 +392,7 @@ impl Engine<'_> {
             return;
         }
         if let Some(field) = role.latch_field() {
-            self.memory.put_slot(at, field, 0);
+            self.put_latches(at, field, 0);
         }
         match role {
             Role::StopOn => {

@@ -260,7 +260,9 @@ impl Host {
                 if let Some((template, name)) = self.engine.instance(slot) {
                     self.view.published.write_instance(slot, template, name.as_bytes());
                 }
-                self.view.published.write(slot, &self.engine.published(slot));
+                let published = self.view.published;
+                self.engine.latch_times(slot, &mut |row, latch, set| published.write_latch(row, latch, set));
+                published.write(slot, &self.engine.published(slot));
             }
             if dirty.order {
                 if let Some(text) = self.engine.text(slot) {

@@ -47,7 +47,7 @@ impl Saying<'_> {
             }
             b'b' | b'w' => why::write(view, out, row),
             b's' => why::write_step(view, out, row),
-            b'o' | b'q' | b't' | b'v' | b'z' | b'C' | b'Y' => return Done(why::field(view, out, row, field)),
+            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'Y' => return Done(why::field(view, out, row, field)),
             // For a list: how it failed; why it is not up, if it is to be.
             b'X' if row.phase != Phase::Failed => return Done(false),
             b'Z' => match row.phase {

@@ -5,6 +5,7 @@
 
 mod fields;
 mod say;
+pub use say::write_json_text;
 pub mod tree;
 pub mod why;
 pub mod words;
@@ -93,6 +94,8 @@ pub struct Row<'a> {
     pub since: Instant,
     /// What keeps it from its goal.
     pub blocker: Blocker,
+    /// Latches of its `start-on` that are set.
+    pub latches: u32,
     /// What the supervisor says.
     pub report: ReportRow,
 }
@@ -143,7 +146,7 @@ impl<'a> View<'a> {
         let report = self.reports.read(slot).unwrap_or_default();
         let (phase, since) = self.phase(definition, &said, &report);
         let (goal, holds, blocker) = (said.goal, said.holds, said.blocker);
-        Some(Row { slot, definition, name, phase, goal, holds, since, blocker, report })
+        Some(Row { slot, definition, name, phase, goal, holds, since, blocker, latches: said.latches, report })
     }
 
     /// Definition and name of a slot; of a free one, those of the last instance that was in it. `None` if there never was one.
@@ -231,6 +234,17 @@ impl<'a> View<'a> {
                 each(&row);
             }
         }
+    }
+
+    /// The row of the times of a slot's latches, where its definition has `within`.
+    pub fn latch_row(&self, row: &Row<'_>) -> Option<u32> {
+        let is_timed = |at: u32| self.image.service(SlotId(at), service::WITHIN) != 0;
+        let rows_below = |end: u32| (0..end).filter(|at| is_timed(*at)).count() as u32;
+        let services = self.image.services();
+        is_timed(row.definition.0).then(|| match row.slot.0.checked_sub(services) {
+            Some(index) => rows_below(services) + index,
+            None => rows_below(row.slot.0),
+        })
     }
 
     /// Who pulls this slot up and is wished up, given to `each` until it says no: what its `need` hold stands for.

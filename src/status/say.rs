@@ -93,6 +93,11 @@ impl Write for Width {
     }
 }
 
+/// Writes a text as a string of JSON.
+pub fn write_json_text(out: &mut dyn Write, text: &str) {
+    let _ = out.write_char('"').and_then(|()| Escaped(out).write_str(text)).and_then(|()| out.write_char('"'));
+}
+
 struct Escaped<'w>(&'w mut dyn Write);
 
 impl Write for Escaped<'_> {

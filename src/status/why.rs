@@ -4,10 +4,9 @@
 use core::fmt::Write;
 
 use super::{Row, View, words};
-use crate::board::published::{Blocker, ConditionRow};
+use crate::board::published::Blocker;
 use crate::board::reports::State;
 use crate::database::{NONE, node, service};
-use crate::glob;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
@@ -135,7 +134,7 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
         State::Stopping => "is being taken down<, $L left>",
         State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {
-            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up",
+            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up<; its start-on: $V>",
             _ => "is $P, and wished $g",
         },
     }
@@ -168,7 +167,15 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
         }
         b'v' => {
             let root = view.image.service(row.definition, service::WHILE);
-            words::write_expression(&view.image, out, root, &|leaf| leaf_value(view, leaf));
+            words::write_expression(&view.image, out, root, &|out, leaf| write_leaf(view, out, row, leaf, 0));
+        }
+        b'V' => {
+            let root = view.image.service(row.definition, service::START_ON);
+            if root == NONE {
+                return false;
+            }
+            let latches = row.latches;
+            words::write_expression(&view.image, out, root, &|out, leaf| write_leaf(view, out, row, leaf, latches));
         }
         _ => write_reasons(view, out, row),
     }
@@ -210,44 +217,49 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     }
 }
 
-/// ` (on)` or ` (off)` behind a leaf.
-fn leaf_value(view: &View<'_>, leaf: u32) -> &'static str {
-    let word = |on: bool| if on { " (on)" } else { " (off)" };
-    let a = view.image.node(leaf, node::A);
-    match view.image.node(leaf, node::KIND) {
-        node::UP => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Up)),
-        node::FAILED => word(view.row(SlotId(a)).is_some_and(|row| row.phase == Phase::Failed)),
-        _ => {
-            let mut found = 0;
+/// What a leaf is now, behind it. `latches`: those that are set in its expression.
+fn write_leaf(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, leaf: u32, latches: u32) {
+    let [a, latch] = [node::A, node::LEAF].map(|field| view.image.node(leaf, field));
+    let phase = || view.row(SlotId(a)).map(|row| row.phase);
+    let word = match view.image.node(leaf, node::KIND) {
+        node::UP if phase() == Some(Phase::Restarting) => "changing",
+        node::UP if phase() == Some(Phase::Up) => "on",
+        node::FAILED if phase() == Some(Phase::Failed) => "on",
+        node::FACT if latches.checked_shr(latch).is_some_and(|bits| bits & 1 == 1) => {
+            return write_latch(view, out, row, latch);
+        }
+        node::FACT => {
+            let (mut value, mut other) = (0, "off");
             view.conditions(&mut |condition| {
-                if found == 0 && matches(view, leaf, condition) {
-                    found = condition.value;
+                if view.image.leaf_matches(leaf, Some(row.name.instance().as_bytes()), &condition.text) {
+                    value = if value == 1 { 1 } else { condition.value };
+                } else if condition.words().next() == Some(view.image.bytes_of(a)) {
+                    other = "on only with other attributes";
                 }
             });
-            if found == 2 { " (changing)" } else { word(found != 0) }
+            match value {
+                0 => other,
+                1 => "on",
+                _ => "changing",
+            }
         }
+        _ => "off",
+    };
+    for part in [" (", word, ")"] {
+        let _ = out.write_str(part);
     }
 }
 
-/// Whether a condition that is on is one that this leaf means.
-fn matches(view: &View<'_>, leaf: u32, condition: &ConditionRow) -> bool {
-    let mut text = condition.words();
-    if text.next() != Some(view.image.bytes_of(view.image.node(leaf, node::A))) {
-        return false;
-    }
-    let wanted = match view.image.node(leaf, node::B) {
-        NONE => return true,
-        list => view.image.list(list),
+/// That the event of a latch has happened, and when, where that counts.
+fn write_latch(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, latch: u32) {
+    let within = view.image.service(row.definition, service::WITHIN);
+    let Some(set) = view.latch_row(row).map(|at| view.published.read_latch(at, latch)) else {
+        let _ = out.write_str(" (happened)");
+        return;
     };
-    (0..wanted.len() / 3).all(|at| {
-        let (key, negated) = (view.image.bytes_of(wanted.get(at * 3)), wanted.get(at * 3 + 1) != 0);
-        let pattern = view.image.bytes_of(wanted.get(at * 3 + 2));
-        let value = |word: &'_ [u8]| word.iter().position(|byte| *byte == b'=').map(|equals| equals + 1);
-        let found = match key {
-            b"" => text.clone().nth(at),
-            key => text.clone().find(|word| word.strip_prefix(key).is_some_and(|rest| rest.first() == Some(&b'='))),
-        };
-        let found = found.and_then(|word| word.get(value(word)?..));
-        found.is_some_and(|value| glob::glob_matches(pattern, value)) != negated
-    })
+    let _ = write!(out, " (happened {} ago", view.age(set));
+    if set.plus_ms(within) < view.now {
+        let _ = write!(out, ", which no longer counts: within {}", words::Span(within));
+    }
+    let _ = out.write_str(")");
 }

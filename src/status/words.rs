@@ -117,7 +117,7 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Re
 }
 
 /// What a leaf of an expression is now, said behind it.
-pub type LeafValue<'a> = &'a dyn Fn(u32) -> &'static str;
+pub type LeafValue<'a> = &'a dyn Fn(&mut dyn Write, u32);
 
 /// Writes an expression as a service file has it, with `value(node)` behind each leaf.
 pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) {
@@ -181,7 +181,8 @@ impl Expression<'_> {
             node::FAILED => write!(out, "failed({})", image.name(SlotId(a)))?,
             _ => return out.write_str("?"),
         }
-        out.write_str((self.value)(at))
+        (self.value)(out, at);
+        Ok(())
     }
 }
 

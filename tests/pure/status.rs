@@ -82,7 +82,8 @@ impl Machine {
         let view = self.view();
         let slot = view.find(name).unwrap_or_else(|| panic!("no {name}"));
         let since = Instant(NOW.0 - ago * SECOND);
-        view.published.write(slot, &PublishedRow { phase, goal, holds: Holds(holds), since, blocker, exists: true });
+        view.published
+            .write(slot, &PublishedRow { phase, goal, holds: Holds(holds), since, blocker, exists: true, latches: 0 });
         self
     }
 
@@ -178,6 +179,45 @@ fn why_shows_what_a_while_waits_for() {
     machine.condition(0, "net-up IFACE=eth0 SPEED='1 G'");
     machine.condition(1, "net-up IFACE=wl0");
     assert!(machine.why("nic").contains("net-up IFACE=eth* (on)"), "{}", machine.why("nic"));
+    machine.condition(0, "net-up IFACE=wl1");
+    assert!(machine.why("nic").contains("net-up IFACE=eth* (on only with other attributes)"), "{}", machine.why("nic"));
+}
+
+#[test]
+fn why_shows_what_a_start_on_waits_for_and_what_is_too_old() {
+    let files = [
+        ("old", "command = /bin/true\nstart-on = disk sda and (started db or up(rest)) and go\nwithin = 30s\n"),
+        ("plain", "command = /bin/true\nstart-on = disk 'a b' and go\n"),
+        ("rest", "command = /bin/true\n"),
+        ("t@", "command = /bin/true\nstart-on = x\nwithin = 1m\ninstance = ${I}\n"),
+    ];
+    let machine = Machine::new(&files);
+    let view = machine.view();
+    let latched = |name: &str, latches: u32| {
+        let row = PublishedRow { exists: true, latches, ..Default::default() };
+        view.published.write(machine.slot(name), &row);
+    };
+    latched("old", 0b11);
+    latched("plain", 0b10);
+    view.published.write_latch(0, 0, Instant(NOW.0 - 31 * SECOND));
+    view.published.write_latch(0, 1, Instant(NOW.0 - 30 * SECOND));
+    assert_eq!(
+        machine.why("old"),
+        "old is down: nothing wants it up; its start-on: disk sda (happened 31 s ago, which no longer counts: within 30 s) \
+         and (started db (happened 30 s ago) or up(rest) (off)) and go (off)"
+    );
+    assert_eq!(
+        machine.why("plain"),
+        "plain is down: nothing wants it up; its start-on: disk 'a b' (off) and go (happened)"
+    );
+    assert_eq!(machine.why("rest"), "rest is down: nothing wants it up");
+    // The first instance slot has its row behind those of services.
+    let template = machine.slot("t@");
+    let first = pintle::ident::SlotId(view.image.services());
+    view.published.write_instance(first, template, b"i");
+    view.published.write(first, &PublishedRow { exists: true, latches: 1, ..Default::default() });
+    view.published.write_latch(2, 0, Instant(NOW.0 - SECOND));
+    assert_eq!(machine.why("t@i"), "t@i is down: nothing wants it up; its start-on: x (happened 1 s ago)");
 }
 
 #[test]
