@@ -11,7 +11,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `start NAME...` | lays the admin hold; lifts marks and resets failures on them and on their hard dependencies |
+//! | `start NAME...` | lays the admin hold; lifts marks and resets failures on them and on their hard dependencies; TEXT says on which |
 //! | `stop NAME...` | drops the admin hold and lays the mark |
 //! | `restart NAME...` | restart in place, one transaction; of what has no process: as `start` |
 //! | `restart-with-dependents NAME...` | the same, with all that needs them: down before, up after them, in order |

@@ -52,6 +52,7 @@ impl Engine<'_> {
                 self.unfollowed = true;
             }
         }
+        while self.take_lifted().is_some() {}
         for target in targets {
             let at = match *target {
                 Target::Slot(at) => at,
@@ -119,8 +120,8 @@ impl Engine<'_> {
             }
             Verb::Stop => {
                 self.supersede(at, Wanted::Down);
-                self.drop_queued(at);
                 self.put_holds(at, Holds::MARK_ADMIN, Hold::Admin as u32);
+                self.drop_queued(at);
                 self.note(at, Wanted::Down);
             }
             Verb::Switch => {
@@ -168,12 +169,23 @@ impl Engine<'_> {
     /// A start lays the hold, and lifts marks and resets failures on the service and on its hard dependencies.
     fn start(&mut self, at: SlotId, hold: Hold) {
         self.walk(at, true, &mut |engine, at| {
+            if engine.memory.slot(at, slot::HOLDS) & Holds::MARK_ADMIN != 0 {
+                engine.memory.insert(Set::Lifted, at);
+            }
             engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT | Holds::MARK_ASIDE);
             engine.forgive(at);
             engine.retry(at);
         });
         self.retry_choices(at);
         self.put_holds(at, hold as u32, 0);
+        // Of what is named it is no news.
+        self.memory.remove(Set::Lifted, at);
+    }
+
+    /// The next service from which the newest command has taken a person's mark without naming it, each once: for the answer
+    /// to whoever gave it.
+    pub fn take_lifted(&mut self) -> Option<SlotId> {
+        self.memory.pop(Set::Lifted)
     }
 
     /// Nothing holds but the boot hold, and that holds this one, if any.

@@ -239,6 +239,8 @@ pub enum Set {
     Passing,
     /// Has `within`: for the number of its latch row.
     Timed,
+    /// Was needed by what the newest command started, and is no longer held down by a person.
+    Lifted,
 }
 const SETS: u32 = 24;
 
@@ -257,7 +259,7 @@ impl Set {
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
-const _: () = assert!(SETS <= 32 && Set::Timed as u32 + 1 == SETS, "a bit for each in one word");
+const _: () = assert!(SETS <= 32 && Set::Lifted as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

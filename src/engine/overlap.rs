@@ -59,7 +59,7 @@ impl Engine<'_> {
     }
 
     /// Whatever was queued is not wanted any more.
-    pub(super) fn drop_queued(&mut self, at: SlotId) {
+    pub(super) fn drop_queued(&self, at: SlotId) {
         self.memory.put_state(at, self.memory.state(at) & !state::QUEUED);
     }
 }

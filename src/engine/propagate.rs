@@ -32,6 +32,9 @@ impl Engine<'_> {
         let after = holds & !clear | set;
         if after != holds {
             self.memory.put_slot(at, slot::HOLDS, after);
+            if holds & !after & Hold::Trigger as u32 != 0 {
+                self.drop_queued(at);
+            }
             if Holds(after ^ holds).marked() {
                 self.tell_choices(at);
             }

@@ -397,7 +397,6 @@ impl Engine<'_> {
         match role {
             Role::StopOn => {
                 self.put_holds(at, 0, Hold::Trigger as u32);
-                self.drop_queued(at);
                 self.note(at, Wanted::Any);
             }
             Role::StartOn => {

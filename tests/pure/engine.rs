@@ -10,6 +10,7 @@ mod events;
 mod explore;
 mod fine_print;
 mod grid;
+mod holds;
 mod instances;
 mod limits;
 mod overlap;

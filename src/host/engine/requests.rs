@@ -145,6 +145,12 @@ impl Host {
             let name = self.engine.name(template);
             let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
         }
+        let mut before = " no longer held down: ";
+        while let Some(slot) = self.engine.take_lifted() {
+            let _ = answer.write_str(before);
+            let _ = answer.write_str(self.engine.name(slot).as_str()); // what does not fit is cut
+            before = ", ";
+        }
         Ok(match request.verb {
             Asked::Follow => Some(Talk::Following),
             verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
