@@ -171,6 +171,7 @@ impl Engine<'_> {
         self.walk(at, true, &mut |engine, at| {
             if engine.memory.slot(at, slot::HOLDS) & Holds::MARK_ADMIN != 0 {
                 engine.memory.insert(Set::Lifted, at);
+                engine.supersede(at, Wanted::Up);
             }
             engine.put_holds(at, 0, Holds::MARK_ADMIN | Holds::MARK_CONFLICT | Holds::MARK_ASIDE);
             engine.forgive(at);

@@ -242,7 +242,7 @@ pub enum Set {
     /// Was needed by what the newest command started, and is no longer held down by a person.
     Lifted,
 }
-const SETS: u32 = 24;
+const SETS: u32 = 25;
 
 impl Set {
     /// Goals only.

@@ -6,6 +6,7 @@ mod control;
 mod daemons;
 mod demo;
 mod harness;
+mod limits;
 mod logs;
 mod manners;
 mod robustness;
