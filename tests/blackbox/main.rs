@@ -5,6 +5,7 @@ mod compile;
 mod control;
 mod daemons;
 mod demo;
+mod events;
 mod harness;
 mod limits;
 mod logs;
