@@ -26,6 +26,11 @@ pub const TRANSACTIONS_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTIONS_MAX"),
 /// eight times. Of transactions that ended so many are remembered, or as many as there are slots.
 pub const TRANSACTION_ENTRIES_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTION_ENTRIES_MAX"), 1024);
 
+/// Words of a block of the engine's journal, of which there is one for two transactions: 64 KB for 128, which is what 1,000
+/// services need to come up, and no more than a processor's cache has. A record lies in one block; the longest, with what it
+/// refers to, has 90 words.
+pub const JOURNAL_BLOCK_WORDS: u32 = 256;
+
 /// Bytes of a service name without instance; a file name of `NAME.svc` must fit NAME_MAX (255) of the kernel.
 pub const NAME_BYTES_MAX: usize = 96;
 

@@ -290,6 +290,14 @@ impl Capacities {
         let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(8 * (slots + 1));
         Capacities { conditions: crate::limits::CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
     }
+
+    /// Words of the journal: a block for two transactions, a power of two of them.
+    pub(super) const fn journal_words(self) -> u32 {
+        match self.transactions / 2 {
+            0 => 0,
+            blocks => blocks.next_power_of_two() * crate::limits::JOURNAL_BLOCK_WORDS,
+        }
+    }
 }
 
 const _: () = {

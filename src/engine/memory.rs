@@ -20,12 +20,18 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 7;
+const VERSION: u32 = 9;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
-const HEADER: usize = 16;
+const HEADER: usize = 32;
 const LOG_LENGTH: usize = 8;
-const STEP: usize = 9;
+pub const STEP: usize = 9;
+/// Position at which the journal's oldest block begins. No fact: a step that is undone has overwritten what was before.
+pub const JOURNAL_BEGIN: usize = 10;
+/// Where the journal ends: two seals of three words each, the step that wrote it, the end, the number of the next line. A
+/// step writes the older one, its number last, before it is committed; so the facts of every step but an unfinished one are
+/// there, at three stores instead of a logged row.
+pub const SEALS: [usize; 2] = [16, 19];
 
 /// The one row of facts about the machine.
 pub mod machine {
@@ -139,7 +145,7 @@ pub mod condition {
 /// Facts about transactions.
 pub mod transaction {
     /// Words.
-    pub const ROW: usize = 5;
+    pub const ROW: usize = 6;
     /// Its number; 0 is free.
     pub const NUMBER: usize = 1;
     /// `Standing`.
@@ -148,6 +154,8 @@ pub mod transaction {
     pub const FIRST: usize = 3;
     /// Entries whose outcome is not known.
     pub const PENDING: usize = 4;
+    /// Number of the transaction whose child it is; 0 for none.
+    pub const PARENT: usize = 5;
 }
 
 /// Facts about a service in a transaction.
@@ -170,6 +178,16 @@ pub mod line {
     pub const NEXT: usize = 1;
     /// Who stands before, plus one.
     pub const BEFORE: usize = 2;
+}
+
+/// Facts about how a slot's goal came to be what it is: three causes, of `CAUSE` words each.
+pub mod cause {
+    /// Words.
+    pub const ROW: usize = NEWEST + 1;
+    /// Words of one: what (`published::Cause`), transaction, seconds.
+    pub const WORDS: usize = 3;
+    /// Which of the three is the newest.
+    pub const NEWEST: usize = 1 + 3 * WORDS;
 }
 
 /// Derived words of a slot: six pairs of 16-bit counters, then whole words.
@@ -273,6 +291,9 @@ pub enum Table {
     Conditions,
     Transactions,
     Line,
+    Causes,
+    /// The journal's blocks, which are not logged.
+    Journal,
     /// Last of the facts: most of it was never used.
     Entries,
     Log,
@@ -287,7 +308,7 @@ pub enum Table {
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 16;
+const TABLES: usize = 18;
 /// Words of a row of each.
 const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
@@ -298,6 +319,8 @@ const ROWS: [u8; TABLES] = [
     condition::ROW as u8,
     transaction::ROW as u8,
     line::ROW as u8,
+    cause::ROW as u8,
+    1,
     entry::ROW as u8,
     1,
     derived::ROW as u8,
@@ -331,6 +354,8 @@ impl Layout {
             capacities.conditions,
             capacities.transactions,
             slots + 1,
+            slots,
+            capacities.journal_words(),
             capacities.entries,
             0,
             slots + 1,
@@ -345,7 +370,9 @@ impl Layout {
         for (table, count) in counts.into_iter().enumerate() {
             let words = count as usize * usize::from(ROWS[table]);
             // Each row of facts once, with where it stands and how long it is.
-            log += words + 2 * count as usize;
+            if table < Table::Log as usize && table != Table::Journal as usize {
+                log += words + 2 * count as usize;
+            }
             starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
         Layout { geometry, capacities, starts, set_words: Bits::words(slots) }
@@ -420,6 +447,12 @@ impl<'a> Memory<'a> {
     pub fn kept(&self) -> &'a [AtomicU32] {
         let end = self.row(Table::Entries, self.machine(machine::ENTRIES));
         self.words.get(..end).unwrap_or(self.words)
+    }
+
+    /// All words of a table.
+    #[inline(always)]
+    pub fn table(&self, table: Table) -> &'a [AtomicU32] {
+        self.words.get(self.layout.start(table)..self.layout.starts[table as usize + 1]).unwrap_or_default()
     }
 
     #[inline(always)]
@@ -497,7 +530,17 @@ impl<'a> Memory<'a> {
         self.words.get(self.layout.start(Table::Log)..self.layout.start(Table::Derived)).unwrap_or_default()
     }
 
+    /// Which of the two seals is the newest.
+    pub fn newest_seal(&self) -> usize {
+        usize::from((self.get(SEALS[1]).wrapping_sub(self.get(SEALS[0])) as i32) > 0)
+    }
+
     fn roll_back(&self) {
+        let newest = self.newest_seal();
+        if self.get(LOG_LENGTH) != 0 && self.get(SEALS[newest]) == self.get(STEP) {
+            // Of the step that is undone: the other one counts, also for an engine that finds no log any more.
+            self.set(SEALS[newest], self.get(SEALS[1 - newest]).wrapping_sub(1));
+        }
         let log = self.layout.start(Table::Log);
         let used = (self.get(LOG_LENGTH) as usize).min(self.layout.start(Table::Derived) - log);
         let mut at = log;
@@ -521,6 +564,9 @@ impl<'a> Memory<'a> {
 
     fn clear_stamps(&self) {
         for (table, words) in ROWS.iter().enumerate().take(Table::Log as usize) {
+            if table == Table::Journal as usize {
+                continue;
+            }
             let mut row = self.layout.starts[table];
             while row < self.layout.starts[table + 1] {
                 self.set(row, 0);

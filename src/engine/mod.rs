@@ -21,6 +21,7 @@ mod expression;
 mod fact;
 mod input;
 mod instance;
+pub mod journal;
 mod line;
 mod memory;
 mod overlap;
@@ -47,6 +48,7 @@ use crate::graph::{Goal, Hold, Phase};
 use crate::ident::SlotId;
 use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Instant;
+use journal::Kind;
 use memory::{Layout, Memory, Set, Table, machine};
 use slot::{Process, state, told};
 use transaction::Cause;
@@ -153,6 +155,9 @@ pub struct Engine<'a> {
     open: Option<u32>,
     /// The transactions that cause what moves now.
     cause: Cause,
+    /// Once derived events are taken: what this step's own transaction was. And whose children are opened by them.
+    number: u32,
+    parent: u32,
     /// Derived events that some leaf names.
     heard: u32,
     /// False while derived state is made anew: nothing fires then.
@@ -174,6 +179,7 @@ pub struct Engine<'a> {
     ends: u32,
     /// The template of which this step's fact should have made an instance, and could not for want of a name.
     nameless: Option<SlotId>,
+    journal: journal::Writer,
 }
 
 impl<'a> Engine<'a> {
@@ -197,6 +203,8 @@ impl<'a> Engine<'a> {
             unfollowed: false,
             open: None,
             cause: Cause::Nothing,
+            number: 0,
+            parent: 0,
             heard: 0,
             live_triggers: false,
             under_way: 0,
@@ -210,7 +218,9 @@ impl<'a> Engine<'a> {
             exit_of: None,
             ends: 0,
             nameless: None,
+            journal: journal::Writer::default(),
         };
+        engine.open_journal();
         engine.rebuild(had_predecessor);
         Some(engine)
     }
@@ -230,6 +240,7 @@ impl<'a> Engine<'a> {
         self.nameless = nameless;
         let number = self.close_transaction();
         self.look_at_boot();
+        self.seal_journal();
         self.memory.commit();
         taken.map(|()| number)
     }
@@ -245,9 +256,21 @@ impl<'a> Engine<'a> {
         self.run();
         self.close_transaction();
         self.look_at_boot();
+        self.seal_journal();
     }
 
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
+        self.jot_told(&input);
+        let taken = self.obey_input(input);
+        if let Err(refusal) = taken
+            && !matches!(input, Input::Boot(_) | Input::Report(..))
+        {
+            self.jot_refusal(refusal);
+        }
+        taken
+    }
+
+    fn obey_input(&mut self, input: Input<'_>) -> Result<(), Refusal> {
         match input {
             Input::Report(at, row) => self.report(at, row),
             Input::Boot(at) => self.boot_into(at),
@@ -273,6 +296,9 @@ impl<'a> Engine<'a> {
                 Ok(())
             }
             Input::Shutdown => {
+                if !self.shutting_down() {
+                    self.jot_input(Kind::Shutdown, 0, SlotId(0), &[], b"");
+                }
                 self.shut_down();
                 Ok(())
             }
@@ -294,12 +320,18 @@ impl<'a> Engine<'a> {
                 self.memory.insert(Set::Due, at);
             }
             while let Some(at) = self.memory.pop(Set::Due) {
-                self.cause = Cause::Report(at);
+                self.caused_by(at);
                 self.memory.insert(Set::Work, at);
                 self.work_off(Set::STEP);
+                self.close_transaction();
             }
-            self.cause = Cause::Nothing;
         }
+    }
+
+    /// What moves from now on is caused by what is said of this slot.
+    fn caused_by(&mut self, at: SlotId) {
+        self.cause = Cause::Report(at);
+        self.parent = self.transaction_of(at);
     }
 
     /// Everything that follows from what was taken: goals, neighbours, transitions, what is told, derived events.
@@ -335,15 +367,14 @@ impl<'a> Engine<'a> {
                 START => self.try_start(at),
                 TELL => self.tell(at),
                 LISTEN => {
-                    // What comes of it, and of derived events, belongs to no transaction.
-                    self.cause = Cause::Nothing;
+                    self.begin_child();
                     self.listen(at);
                     if self.memory.is_empty(Set::Listen) {
                         while self.memory.pop_first(Set::FLIPPED).is_some() {}
                     }
                 }
                 _ => {
-                    self.cause = Cause::Nothing;
+                    self.begin_child();
                     self.take_events(at);
                 }
             }
@@ -366,6 +397,7 @@ impl<'a> Engine<'a> {
     fn tell_phase(&mut self, at: SlotId, new: Phase) {
         let old = self.told_phase(at);
         if old != new {
+            self.jot_phase(at, old, new);
             let bits = self.memory.state(at) & !state::PHASE;
             self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
             self.memory.put_time(Table::Slots, at.0, memory::slot::SINCE, self.now);
@@ -391,6 +423,7 @@ impl<'a> Engine<'a> {
         if before == at.0 + 1 || self.shutting_down() {
             return Ok(());
         }
+        self.jot_input(Kind::Boot, 0, at, &[], b"");
         if let Some(current) = self.current() {
             self.put_holds(current, 0, Hold::Boot as u32);
         }

@@ -4,6 +4,7 @@
 //! that is dropped and laid again does not turn, and of two that conflict the lower one wins.
 
 use super::Engine;
+use super::journal::Kind;
 use super::memory::{Set, machine, slot};
 use super::slot::{Counter, Delta, PULLS, state, told};
 use super::transaction::{Cause, Wanted};
@@ -31,6 +32,8 @@ impl Engine<'_> {
         let holds = self.memory.slot(at, slot::HOLDS);
         let after = holds & !clear | set;
         if after != holds {
+            let words = [after & !holds, holds & !after];
+            self.jot_of(Kind::Holds, 0, at, self.transaction_here(at), &words);
             self.memory.put_slot(at, slot::HOLDS, after);
             if holds & !after & Hold::Trigger as u32 != 0 {
                 self.drop_queued(at);

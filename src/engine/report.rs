@@ -1,13 +1,37 @@
 //! News of the supervisor.
 
+use core::sync::atomic::Ordering;
+
+use super::journal::Kind;
 use super::memory::{Set, slot};
 use super::slot::{state, told};
-use super::transaction::Cause;
 use super::{Engine, Refusal};
 use crate::board::reports::{ReportRow, State};
 use crate::ident::SlotId;
 
 impl Engine<'_> {
+    /// The facts that a report changes.
+    fn reported(&self, at: SlotId) -> [u32; 5] {
+        let facts = self.memory.facts(at);
+        [slot::STATE, slot::ORDER, slot::ASKED, slot::BEGAN, slot::READY]
+            .map(|field| facts[field].load(Ordering::Relaxed))
+    }
+
+    /// For the journal: a report that has changed anything.
+    fn jot_report(&self, at: SlotId, row: &ReportRow, earlier: [u32; 5]) {
+        if self.reported(at) == earlier {
+            return;
+        }
+        let words = [
+            row.exit.to_word(),
+            row.order.0,
+            row.began as u32,
+            row.ready as u32,
+            row.signalled & 0xf_ffff | row.reloaded << 20,
+        ];
+        self.jot_input(Kind::Report, row.state as u32 | row.attempt.min(2) << 4, at, &words, b"");
+    }
+
     /// Takes the report of a slot. News of an earlier order than the newest changes nothing: until the supervisor has
     /// seen the newest one, the slot counts as not down and as not up.
     pub(super) fn report(&mut self, at: SlotId, row: &ReportRow) -> Result<(), Refusal> {
@@ -17,7 +41,8 @@ impl Engine<'_> {
         if self.is_template(at) || self.is_bundle(at) {
             return Ok(());
         }
-        self.cause = Cause::Report(at);
+        self.caused_by(at);
+        let earlier = self.reported(at);
         let mut mine = self.memory.slot(at, slot::ORDER);
         let known = self.memory.state(at);
         let mut bits = known;
@@ -35,6 +60,7 @@ impl Engine<'_> {
             self.memory.put_state(at, self.memory.state(at) & !state::SIGNALLING);
         }
         if row.order.0 != mine {
+            self.jot_report(at, row, earlier);
             return Ok(());
         }
         let before = bits;
@@ -73,6 +99,7 @@ impl Engine<'_> {
         if row.state == State::Up {
             self.memory.put_slot(at, slot::READY, row.ready as u32);
         }
+        self.jot_report(at, row, earlier);
         let seen = state::REPORT | state::CURRENT;
         if ended && bits & state::WISH_UP != 0 && before & seen != bits & seen {
             if bits & state::QUEUED != 0 {

@@ -3,6 +3,9 @@
 //!
 //! All of it is facts, noted in the step in which something begins to move: an engine that takes over knows as much.
 
+use core::sync::atomic::Ordering;
+
+use super::journal::Kind;
 use super::memory::{Set, Table, derived, entry, machine, transaction};
 use super::slot::{Counter, state, told};
 use super::{Engine, Outcome, Standing, UNFOLLOWED};
@@ -71,6 +74,8 @@ pub enum Cause {
     Fact,
     /// All in which this service is not decided.
     Report(SlotId),
+    /// The open one, which the first service opens as a child of this step's.
+    Derived,
 }
 
 /// In the count of pending entries: some service found no room.
@@ -87,6 +92,27 @@ impl Engine<'_> {
 
     fn row_of(&self, number: u32) -> Option<u32> {
         if number == 0 { None } else { self.row_of_number(number) }
+    }
+
+    /// The transaction of which this one is a child; 0 if it is nobody's.
+    pub fn parent(&self, number: u32) -> u32 {
+        self.row_of(number).map_or(0, |row| self.memory.transaction(row, transaction::PARENT))
+    }
+
+    /// The newest transaction under way in which this slot is not decided; 0 if there is none.
+    pub(super) fn transaction_of(&self, at: SlotId) -> u32 {
+        if self.memory.near(at)[derived::HEAD].load(Ordering::Relaxed) == 0 || self.memory.is_told(at, told::TEMPLATE) {
+            return 0;
+        }
+        self.find_entry(at, &Self::is_pending).map_or(0, |index| self.number_of_entry(index))
+    }
+
+    /// The open transaction, else the one in which this slot is not decided.
+    pub(super) fn transaction_here(&self, at: SlotId) -> u32 {
+        match self.open {
+            Some(row) => self.memory.transaction(row, transaction::NUMBER),
+            None => self.transaction_of(at),
+        }
     }
 
     /// The row of this number; 0 is that of free rows.
@@ -203,7 +229,36 @@ impl Engine<'_> {
         self.memory.put_transaction(row, transaction::STANDING, Standing::Running as u32);
         self.memory.put_transaction(row, transaction::FIRST, 0);
         self.memory.put_transaction(row, transaction::PENDING, 0);
+        let parent = if self.cause == Cause::Derived { self.parent } else { 0 };
+        self.memory.put_transaction(row, transaction::PARENT, parent);
         self.open = Some(row);
+        self.jot_within(number);
+        self.jot(Kind::Begun, 0, SlotId(0), &[number, parent], b"");
+    }
+
+    /// Whether children under way leave the others a quarter of the rows.
+    fn has_room_for_child(&self) -> bool {
+        let rows = self.memory.layout.capacities.transactions;
+        let mut running = 0;
+        for row in 0..rows {
+            let [number, standing] =
+                [transaction::NUMBER, transaction::STANDING].map(|field| self.memory.transaction(row, field));
+            running += u32::from(number != 0 && standing == Standing::Running as u32);
+        }
+        running < rows - rows / 4
+    }
+
+    /// What is taken now is a derived event, or what `up()` or `failed()` of something has become: what comes of it is a
+    /// child. Whatever was open gets no more services by this step.
+    pub(super) fn begin_child(&mut self) {
+        let number = self.close_open();
+        if self.cause != Cause::Derived {
+            self.number = number;
+            if number != 0 && number != UNFOLLOWED {
+                self.parent = number;
+            }
+        }
+        self.cause = Cause::Derived;
     }
 
     /// A service that the command names or that hears the fact.
@@ -231,10 +286,13 @@ impl Engine<'_> {
                 }
                 return;
             }
-            Cause::Fact => {
+            Cause::Fact | Cause::Derived => {
                 if self.open.is_none() && !self.unfollowed {
-                    self.unfollowed = !self.make_room(1);
-                    self.open_transaction();
+                    let may = self.cause == Cause::Fact || self.has_room_for_child();
+                    self.unfollowed = !may || !self.make_room(1);
+                    if may {
+                        self.open_transaction();
+                    }
                 }
             }
             Cause::Command | Cause::Restart | Cause::Switch => {}
@@ -317,10 +375,23 @@ impl Engine<'_> {
         self.memory.word(Table::EntryNext, index, 0)
     }
 
+    /// Into the list of its slot: the newest transaction comes first, whichever was joined first, so that an engine that
+    /// takes over has the same list.
     pub(super) fn link_entry(&mut self, at: SlotId, index: u32) {
-        let head = self.memory.derived(at, derived::HEAD);
-        self.memory.set(self.memory.row(Table::EntryNext, index), head);
-        self.memory.set_derived(at, derived::HEAD, index + 1);
+        let number = self.number_of_entry(index);
+        let is_older = |engine: &Self, other: u32| engine.number_of_entry(other).wrapping_sub(number) as i32 <= 0;
+        let next = self.find_entry(at, &is_older).map_or(0, |other| other + 1);
+        self.memory.set(self.memory.row(Table::EntryNext, index), next);
+        match self.find_entry(at, &|engine, before| engine.next_entry(before) == next) {
+            Some(before) => self.memory.set(self.memory.row(Table::EntryNext, before), index + 1),
+            None => self.memory.set_derived(at, derived::HEAD, index + 1),
+        }
+    }
+
+    /// The number of its transaction.
+    fn number_of_entry(&self, index: u32) -> u32 {
+        let owner = self.memory.entry(index, entry::OWNER);
+        owner.checked_sub(1).map_or(0, |row| self.memory.transaction(row, transaction::NUMBER))
     }
 
     /// Out of the list of its slot, which is as long as there are transactions under way that list it.
@@ -332,9 +403,17 @@ impl Engine<'_> {
         }
     }
 
-    /// Its number; 0 if there is none.
+    /// The number of the transaction that this step's input has opened; 0 if there is none.
     pub(super) fn close_transaction(&mut self) -> u32 {
-        self.cause = Cause::Nothing;
+        let number = self.close_open();
+        let derived = core::mem::replace(&mut self.cause, Cause::Nothing) == Cause::Derived;
+        let own = core::mem::take(&mut self.number);
+        self.parent = 0;
+        if derived { own } else { number }
+    }
+
+    /// Closes the open transaction, if there is one; gives its number.
+    fn close_open(&mut self) -> u32 {
         let unfollowed = core::mem::take(&mut self.unfollowed);
         let Some(row) = self.open.take() else { return if unfollowed { UNFOLLOWED } else { 0 } };
         if self.memory.transaction(row, transaction::PENDING) & !OVERFLOWED == 0 {
@@ -415,6 +494,9 @@ impl Engine<'_> {
         };
         self.memory.put_transaction(row, transaction::STANDING, standing as u32);
         self.memory.ended().insert(row);
+        let number = self.memory.transaction(row, transaction::NUMBER);
+        self.jot_within(number);
+        self.jot(Kind::Ended, standing as u32, SlotId(0), &[number], b"");
     }
 
     /// The next transaction that ended since it was last asked: its number.

@@ -6,9 +6,10 @@ use core::ops::Range;
 
 use super::expression::{Role, Value};
 use super::fact::{self, Fact};
+use super::journal::Kind;
 use super::memory::{Set, Table, condition, machine, slot, text};
 use super::slot::told;
-use super::transaction::Wanted;
+use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Sender};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::reports::Exit;
@@ -87,6 +88,7 @@ impl Engine<'_> {
         self.conditions_used = self.conditions_used.max(index + 1);
         self.memory.dirty_conditions().insert(index);
         if !was_on {
+            self.jot_news(Kind::CameOn, &fact);
             self.take_news(&fact, leaves, News::On);
         }
         Ok(())
@@ -128,6 +130,7 @@ impl Engine<'_> {
         }
         fact = Fact::of_padded(&self.memory.condition_text(was.ok_or(Refusal::NotOn)?));
         self.changing = true;
+        self.jot_news(Kind::Changes, &fact);
         self.take_news(&fact, self.leaves(&fact), News::Changing);
         Ok(())
     }
@@ -153,8 +156,10 @@ impl Engine<'_> {
             });
             if let Some(index) = late {
                 let text = self.memory.condition_text(index);
+                self.cause = Cause::Fact;
                 let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
                 self.work_off(Set::STEP);
+                self.close_transaction();
             }
             until = self.changing_until();
         }
@@ -172,6 +177,7 @@ impl Engine<'_> {
             }
         }
         if was_on {
+            self.jot_news(Kind::WentOff, &fact);
             self.take_news(&fact, self.leaves(&fact), News::Off);
         }
         Ok(())
@@ -188,7 +194,7 @@ impl Engine<'_> {
         if lease == 0 {
             return;
         }
-        let used = self.conditions_used;
+        let (used, mut told) = (self.conditions_used, false);
         let is_of = |engine: &Self, index, held: bool| {
             (engine.memory.condition(index, condition::VALUE) != 0) == held
                 && engine.memory.condition(index, condition::LEASE) == lease
@@ -196,6 +202,9 @@ impl Engine<'_> {
         for index in 0..used {
             if !is_of(self, index, true) {
                 continue;
+            }
+            if !core::mem::replace(&mut told, true) {
+                self.jot_input(Kind::LeaseGone, 0, SlotId(0), &[lease], b"");
             }
             self.memory.dirty_conditions().insert(index);
             if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
@@ -214,6 +223,9 @@ impl Engine<'_> {
                 let fact = Fact::of_padded(&self.memory.condition_text(index));
                 let is_same = |at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact);
                 if !(0..used).any(is_same) {
+                    if turn.is_none() {
+                        self.jot_news(Kind::WentOff, &fact);
+                    }
                     self.take_turn(&fact, self.leaves(&fact), News::Off, turn);
                 }
             }
@@ -227,14 +239,16 @@ impl Engine<'_> {
 
     pub(super) fn event(&mut self, text: &[u8]) -> Result<(), Refusal> {
         let fact = Fact::parse(text)?;
-        self.happen(&fact)
+        let leaves = self.leaves(&fact);
+        self.check_room(&fact, leaves.clone())?;
+        self.jot_news(Kind::Happened, &fact);
+        self.take_news(&fact, leaves, News::Event);
+        Ok(())
     }
 
-    fn happen(&mut self, fact: &Fact) -> Result<(), Refusal> {
-        let leaves = self.leaves(fact);
-        self.check_room(fact, leaves.clone())?;
-        self.take_news(fact, leaves, News::Event);
-        Ok(())
+    /// A condition has changed, or an event happened. The text is left out where the input has it.
+    fn jot_news(&self, kind: Kind, fact: &Fact) {
+        self.jot(kind, 0, SlotId(0), &[], if self.journal.was_told_fact() { b"" } else { fact.text() });
     }
 
     /// The leaves that name a fact.
@@ -394,19 +408,17 @@ impl Engine<'_> {
         if let Some(field) = role.latch_field() {
             self.put_latches(at, field, 0);
         }
-        match role {
-            Role::StopOn => {
-                self.put_holds(at, 0, Hold::Trigger as u32);
-                self.note(at, Wanted::Any);
-            }
-            Role::StartOn => {
-                self.put_holds(at, Hold::Trigger as u32, 0);
-                self.forgive(at);
-                self.memory.insert(Set::Work, at);
-                self.begin_or_overlap(at, fact);
-            }
-            Role::While | Role::ForEach => {}
+        let stops = role == Role::StopOn;
+        if stops {
+            self.note(at, Wanted::Any);
+        } else {
+            self.forgive(at);
+            self.memory.insert(Set::Work, at);
+            self.begin_or_overlap(at, fact);
         }
+        self.jot_of(Kind::Fired, stops.into(), at, self.transaction_here(at), &[node]);
+        let hold = Hold::Trigger as u32;
+        self.put_holds(at, if stops { 0 } else { hold }, if stops { hold } else { 0 });
     }
 
     fn for_each(&mut self, template: SlotId, node: u32, fact: &Fact, news: News) {
@@ -427,14 +439,14 @@ impl Engine<'_> {
                 None => self.make_instance(template, name),
             };
             if let Some(at) = at {
-                self.put_holds(at, Hold::Condition as u32, Holds::MARK_ASIDE);
                 self.note(at, Wanted::Up);
+                self.put_holds(at, Hold::Condition as u32, Holds::MARK_ASIDE);
             }
         } else if let Some(at) = found
             && self.oldest_of(template, node, name).is_none()
         {
-            self.put_holds(at, 0, Hold::Condition as u32 | Holds::MARK_ASIDE);
             self.note(at, Wanted::Any);
+            self.put_holds(at, 0, Hold::Condition as u32 | Holds::MARK_ASIDE);
         }
     }
 
@@ -576,8 +588,12 @@ impl Engine<'_> {
                 fact.push(b"COUNT=", decimal(self.ends.min(255) as u8, &mut [0; 3]));
             }
             self.add_passed(at, &mut fact);
+            let leaves = self.leaves(&fact);
             // What it would make and there is no room for is not made.
-            let _ = self.happen(&fact);
+            if self.check_room(&fact, leaves.clone()).is_ok() {
+                self.jot_of(Kind::Derived, index as u32, at, 0, &[]);
+                self.take_news(&fact, leaves, News::Event);
+            }
         }
     }
 

@@ -132,8 +132,11 @@
 //! down, or to lose the goal while not yet down. What moves in the step that takes the command or the fact is caused by it;
 //! what moves in a step that takes the report of a service is caused by all transactions in which that service is not
 //! decided yet. So causes are passed on to any depth: who binds to what restarts, who waits for what was reset, whose
-//! `while` looks at it. What derived events (and `up()`, `failed()` in a trigger) set in motion is not waited for: what
-//! `started` or `stopped` begins may take an hour, or go round for ever.
+//! `while` looks at it. What derived events (and `up()`, `failed()` in a trigger) set in motion is a
+//! *child*: a transaction of its own, whose parent is the one that the event came of: the one that the step opened, else the
+//! newest in which the service that the step is about is not decided. Nobody's parent waits for it: what `started` or
+//! `stopped` begins may take an hour, or go round for ever. Each derived event opens its own, if it moves anything; children
+//! leave a quarter of the rows to commands and facts.
 //!
 //! A service is decided when it is not moving: up, down, done, skipped, failed, or waiting for what does not move either. It
 //! is *reached* where it is what was wanted. Up is wanted of what was started or restarted, of what heard its `start-on`, of
@@ -152,6 +155,21 @@
 //! everything has settled, before the next input. A process-less slot makes one transition a step and the next a second
 //! later: before the input that comes then, as if it were reported, so that what it moves is caused by the transactions
 //! in which that slot is not decided, not by that input.
+//!
+//! # The journal
+//!
+//! What the engine was told, what it decided of it, and what moved, in the order in which it was: inputs; transactions begun
+//! and ended; holds and marks laid and dropped; triggers fired; refusals; changes of a phase, a bundle's behind those of its
+//! members in the same step. It is bounded, the oldest goes first, and it belongs to the facts: an engine that takes over
+//! goes on writing where the last finished step ended. What people are shown of it are *lines*, numbered without gaps. The
+//! inputs in it, given to a fresh engine over the same database at the same times, lead to the same state.
+//!
+//! # Causes
+//!
+//! Beyond the journal each slot remembers three things, with time and transaction: what a person asked of it last (start,
+//! stop, release, restart), which leaf fired one of its triggers last, and what else took its goal from it last (what pulled
+//! it up no longer does, its condition went off, it ended for good). Marks and holds say what counts now; these say since when
+//! and by whom.
 
 pub mod relation;
 pub mod vocabulary;

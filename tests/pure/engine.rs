@@ -12,6 +12,7 @@ mod fine_print;
 mod grid;
 mod holds;
 mod instances;
+mod journal;
 mod limits;
 mod overlap;
 mod reference;

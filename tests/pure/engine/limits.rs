@@ -175,5 +175,6 @@ fn a_step_costs_the_same_however_many_wait() {
         world.words().iter().zip(&before).filter(|(now, before)| now != before).count()
     };
     let (few, many) = (cost(10), cost(1000));
-    assert!(many <= few + 2, "{few} words changed where 10 wait, {many} where 1000 do");
+    // Where a block of the journal begins there are a few more.
+    assert!(many <= few + 16, "{few} words changed where 10 wait, {many} where 1000 do");
 }

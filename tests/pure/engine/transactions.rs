@@ -134,6 +134,42 @@ fn what_derived_events_set_in_motion_is_not_waited_for() {
 }
 
 #[test]
+fn what_a_derived_event_begins_is_a_child_with_a_number_of_its_own() {
+    for dies in [false, true] {
+        let mut world = World::new("a: start-on = go\nb: start-on = started SERVICE=a\nc: start-on = up(b)");
+        let number = world.emit("go").expect("event");
+        world.obey("a");
+        world.report("a", State::Up);
+        let (child, grandchild) = (number + 1, number + 2);
+        assert_eq!((world.standing(number), world.standing(child)), (Standing::Done, Standing::Running));
+        assert_eq!((world.engine.parent(number), world.engine.parent(child)), (0, number));
+        if dies {
+            world.restart_engine();
+        }
+        world.settle();
+        assert_eq!((world.results(child).as_str(), world.results(grandchild).as_str()), ("b up", "c up"));
+        assert_eq!((world.engine.parent(grandchild), world.standing(grandchild)), (child, Standing::Done));
+        assert_eq!(world.ended, [number, child, grandchild]);
+    }
+}
+
+#[test]
+fn children_leave_room_for_commands() {
+    let children: String = (0..12).map(|n| format!("s{n:02}: start-on = up(a) and x{n}\n")).collect();
+    let mut world = World::new(&format!("a:\nlast:\n{children}"));
+    for n in 0..12 {
+        world.on(&format!("x{n}")).ok();
+    }
+    world.start("a");
+    world.settle();
+    let running = (1..=world.engine.newest_transaction()).filter(|n| world.standing(*n) == Standing::Running).count();
+    assert!(running <= 6, "{running} of 8");
+    let number = world.start("last");
+    world.settle();
+    assert_eq!(world.standing(number), Standing::Done);
+}
+
+#[test]
 fn what_had_to_wait_for_its_time_is_not_counted_to_the_command_that_comes_then() {
     for dies in [false, true] {
         let mut world =

@@ -1,0 +1,728 @@
+//! The journal: what the engine was told, what it decided, what moved, in order. See `graph/mod.rs`.
+//!
+//! It is a ring of words in blocks. A block begins with the number of the first line in it, and repeats what its records stand
+//! in (time, transaction, a name), so that it can be read without the one before; a record lies in one block. Where the ring
+//! ends and the next line's number are facts, written once a step; the records themselves are not logged: what a step that is
+//! undone has written lies behind the end. What it has overwritten is gone: `JOURNAL_BEGIN` moves before a block is taken
+//! anew, and never back. Where that is behind the end, nothing is left. (A step that dies before it has changed any fact, as
+//! one that is refused, may stand here all the same: it is told again.)
+//!
+//! It decides nothing, and whoever reads it bears with any words.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+
+use super::memory::{JOURNAL_BEGIN, SEALS, STEP, Table};
+use super::{Engine, Input, Name, Refusal, Standing, Target, Verb};
+use crate::board::reports::{Exit, ReportRow, State};
+use crate::graph::Phase;
+use crate::ident::{Order, SlotId};
+use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX, JOURNAL_BLOCK_WORDS};
+use crate::time::Instant;
+
+const BLOCK: u32 = JOURNAL_BLOCK_WORDS;
+
+/// What a record is. Those up to `Shutdown` are lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    /// The rest of a block that nothing fitted in.
+    Rest = 0,
+    /// A slot's phase changed: `Record::phases`.
+    Phase,
+    /// Holds and marks (`Holds`) of a slot: words 0 laid, 1 dropped.
+    Holds,
+    /// A trigger of a slot fired: word 0 is the leaf, in `extra` 1 for `stop-on`. By the fact that the step was told or that
+    /// was derived last, else by the leaf itself.
+    Fired,
+    /// A condition came on: the fact that the step was told, or the text.
+    CameOn,
+    /// It went off.
+    WentOff,
+    /// It is changing.
+    Changes,
+    /// An event happened.
+    Happened,
+    /// A transaction began: its number, its parent's.
+    Begun,
+    /// A transaction ended: its number; `extra` is the `Standing`.
+    Ended,
+    /// The input was refused: `extra` is the `Refusal`'s number.
+    Refused,
+    /// Input: a command, `Record::verb`; its targets follow as records.
+    Command,
+    /// Input: booted into the slot.
+    Boot,
+    /// Input: the machine goes down.
+    Shutdown,
+    /// Input: a report, `Record::report`.
+    Report,
+    /// Input: a fact; words 0 to 2 pid, uid, lease.
+    On,
+    /// Input: a fact; word 0 is for how long, in milliseconds.
+    Changing,
+    /// Input: a fact.
+    Off,
+    /// Input: a fact.
+    Event,
+    /// Input: a lease, word 0.
+    LeaseGone,
+    /// Input: only the time.
+    Tick,
+    /// No input: what the time alone has moved, or the same step in a new block.
+    Going,
+    /// A target of the command before.
+    Target,
+    /// One that does not exist yet: its template, the name.
+    NewTarget,
+    /// What follows belongs to transaction word 0.
+    Within,
+    /// Records of this instance slot follow: the template is word 0, its name the text.
+    Named,
+    /// A derived event of the slot was taken; `extra` is its number.
+    Derived,
+}
+
+/// What a record of a kind has: words behind the first (a time is two of them), and whether a text follows.
+const KINDS: [(Kind, u8, bool); 27] = [
+    (Kind::Rest, 0, false),
+    (Kind::Phase, 0, false),
+    (Kind::Holds, 2, false),
+    (Kind::Fired, 1, false),
+    (Kind::CameOn, 0, true),
+    (Kind::WentOff, 0, true),
+    (Kind::Changes, 0, true),
+    (Kind::Happened, 0, true),
+    (Kind::Begun, 2, false),
+    (Kind::Ended, 1, false),
+    (Kind::Refused, 0, false),
+    (Kind::Command, 2, false),
+    (Kind::Boot, 2, false),
+    (Kind::Shutdown, 2, false),
+    (Kind::Report, 7, false),
+    (Kind::On, 5, true),
+    (Kind::Changing, 3, true),
+    (Kind::Off, 2, true),
+    (Kind::Event, 2, true),
+    (Kind::LeaseGone, 3, false),
+    (Kind::Tick, 2, false),
+    (Kind::Going, 2, false),
+    (Kind::Target, 0, false),
+    (Kind::NewTarget, 0, true),
+    (Kind::Within, 1, false),
+    (Kind::Named, 1, true),
+    (Kind::Derived, 0, false),
+];
+const WORDS_MAX: usize = 7;
+const _: () = {
+    let mut at = 0;
+    while at < KINDS.len() {
+        assert!(KINDS[at].0 as usize == at && KINDS[at].1 as usize <= WORDS_MAX, "a row for each, in order");
+        at += 1;
+    }
+    // The number of the first line; time, transaction and name again; the longest record.
+    assert!(
+        BLOCK as usize > 1 + 3 + 2 + 2 + INSTANCE_BYTES_MAX.div_ceil(4) + 1 + WORDS_MAX + FACT_BYTES_MAX.div_ceil(4)
+    );
+    assert!(BLOCK.is_power_of_two(), "positions wrap");
+};
+
+impl Kind {
+    fn is_line(self) -> bool {
+        self as u32 <= Kind::Shutdown as u32
+    }
+
+    /// Whether it begins a step's records: its first two words are the time.
+    fn has_time(self) -> bool {
+        matches!(self as u32, first if first >= Kind::Command as u32 && first <= Kind::Going as u32)
+    }
+
+    fn has_fact(self) -> bool {
+        matches!(
+            self,
+            Kind::On
+                | Kind::Changing
+                | Kind::Off
+                | Kind::Event
+                | Kind::CameOn
+                | Kind::WentOff
+                | Kind::Changes
+                | Kind::Happened
+        )
+    }
+}
+
+/// The first word: kind, extra, slot; where a text follows, its length is the extra.
+const KIND_SHIFT: u32 = 27;
+const EXTRA_SHIFT: u32 = 15;
+const EXTRA: u32 = 0xfff;
+const SLOT: u32 = 0x7fff;
+
+/// What is being written. Positions count words without end.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    end: Cell<u32>,
+    /// Number of the next line.
+    number: Cell<u32>,
+    /// This step has written, in this block.
+    stepped: Cell<bool>,
+    /// The input, if there was one.
+    told: Cell<Option<Kind>>,
+    /// What is repeated where a block begins: the transaction, and the slot that was named (plus one).
+    within: Cell<u32>,
+    named: Cell<u32>,
+    /// Which of the two seals is the newest.
+    newest: Cell<usize>,
+}
+
+impl Writer {
+    /// Whether this step's input was a fact, which what follows is about.
+    pub(super) fn was_told_fact(&self) -> bool {
+        self.told.get().is_some_and(Kind::has_fact)
+    }
+}
+
+/// A reader's place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cursor {
+    position: u32,
+    /// Number of the next line.
+    number: u32,
+    time: Instant,
+    within: u32,
+    /// Where the name and the fact stand that records refer to; 0 for none: no record stands there.
+    named: u32,
+    fact: u32,
+}
+
+impl Cursor {
+    /// The number of the next line.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+/// A record as it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// What it is.
+    pub kind: Kind,
+    /// Its number, if it is a line; of the next line else.
+    pub number: u32,
+    /// When.
+    pub time: Instant,
+    /// The transaction; 0 for none.
+    pub transaction: u32,
+    /// The slot it is about, if it is about one.
+    pub slot: SlotId,
+    /// See `Kind`.
+    pub extra: u32,
+    /// See `Kind`; without the time.
+    pub words: [u32; WORDS_MAX],
+    /// Position of the text, and its length.
+    text: (u32, u32),
+    named: u32,
+    fact: u32,
+}
+
+/// A text of the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    bytes: [u8; FACT_BYTES_MAX + 4],
+    length: usize,
+}
+
+impl Text {
+    /// As it was told.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Record {
+    /// Of a change of a phase: before and after.
+    pub fn phases(&self) -> (Phase, Phase) {
+        (Phase::from_number(self.extra & 0xf), Phase::from_number(self.extra >> 4 & 0xf))
+    }
+
+    /// Of a command.
+    pub fn verb(&self) -> Option<Verb> {
+        verb_of(self.extra)
+    }
+
+    /// Of an end.
+    pub fn standing(&self) -> Standing {
+        const ALL: [Standing; 5] =
+            [Standing::Running, Standing::Done, Standing::Failed, Standing::Superseded, Standing::Full];
+        ALL.get(self.extra as usize).copied().unwrap_or(Standing::Unknown)
+    }
+
+    /// Of a refusal.
+    pub fn refusal(&self) -> Refusal {
+        REFUSALS.get(self.extra as usize).copied().unwrap_or(Refusal::NoSuchService)
+    }
+
+    /// What the engine used of a report; all else is as in a fresh row.
+    pub fn report(&self) -> ReportRow {
+        let [exit, order, began, ready, signalled, ..] = self.words;
+        ReportRow {
+            state: State::from_number(self.extra & 0xf),
+            attempt: self.extra >> 4,
+            exit: Exit::from_word(exit),
+            order: Order(order),
+            began: began.into(),
+            ready: ready.into(),
+            signalled: signalled & 0xf_ffff,
+            reloaded: signalled >> 20,
+            ..ReportRow::default()
+        }
+    }
+}
+
+const fn number_of(verb: Verb) -> u32 {
+    match verb {
+        Verb::Start => 0,
+        Verb::Stop => 1,
+        Verb::Restart => 2,
+        Verb::Reload => 3,
+        Verb::Reset => 4,
+        Verb::Release => 5,
+        Verb::RestartWithDependents => 6,
+        Verb::Switch => 7,
+        Verb::Signal(signal) => 8 | (signal as u32) << 4,
+    }
+}
+
+fn verb_of(number: u32) -> Option<Verb> {
+    const ALL: [Verb; 8] = [
+        Verb::Start,
+        Verb::Stop,
+        Verb::Restart,
+        Verb::Reload,
+        Verb::Reset,
+        Verb::Release,
+        Verb::RestartWithDependents,
+        Verb::Switch,
+    ];
+    if number & 0xf == 8 { Some(Verb::Signal((number >> 4) as u8)) } else { ALL.get(number as usize).copied() }
+}
+
+/// Refusals by number; of which slot is not kept.
+const NOBODY: SlotId = SlotId(0);
+const REFUSALS: [Refusal; 17] = [
+    Refusal::NoSuchService,
+    Refusal::Template(NOBODY),
+    Refusal::NoSuchInstance(NOBODY),
+    Refusal::BadInstanceName,
+    Refusal::NotUp(NOBODY),
+    Refusal::Signalling(NOBODY),
+    Refusal::NoReload(NOBODY),
+    Refusal::Bundle(NOBODY),
+    Refusal::ShuttingDown,
+    Refusal::BadFactName,
+    Refusal::BadAttribute,
+    Refusal::TooManyAttributes,
+    Refusal::FactTooLong,
+    Refusal::ConditionsFull,
+    Refusal::NotOn,
+    Refusal::InstancesFull,
+    Refusal::TransactionsFull,
+];
+
+const fn first_word(kind: Kind, extra: u32, slot: SlotId) -> u32 {
+    (kind as u32) << KIND_SHIFT | (extra & EXTRA) << EXTRA_SHIFT | slot.0 & SLOT
+}
+
+impl<'a> Engine<'a> {
+    /// The ring.
+    fn ring(&self) -> &'a [AtomicU32] {
+        self.memory.table(Table::Journal)
+    }
+
+    /// Goes on where the last finished step ended.
+    pub(super) fn open_journal(&mut self) {
+        let newest = self.memory.newest_seal();
+        self.journal.newest.set(newest);
+        let [begin, end, number] =
+            [JOURNAL_BEGIN, SEALS[newest] + 1, SEALS[newest] + 2].map(|word| self.memory.get(word));
+        let lost = end.wrapping_sub(begin) > self.ring().len() as u32;
+        self.journal.end.set(if lost { begin } else { end });
+        self.journal.number.set(number.max(1));
+    }
+
+    /// What this step has written counts, if the step does.
+    #[inline(always)]
+    pub(super) fn seal_journal(&self) {
+        if self.journal.stepped.get() {
+            self.seal_what_is_written();
+        }
+    }
+
+    #[inline(never)]
+    fn seal_what_is_written(&self) {
+        let journal = &self.journal;
+        // Something was moved by the time, before an input of which nothing came.
+        if journal.told.take().is_none() {
+            self.jot_input(Kind::Tick, 0, NOBODY, &[], b"");
+            journal.told.set(None);
+        }
+        journal.stepped.set(false);
+        journal.within.set(0);
+        journal.named.set(0);
+        let seal = 1 - journal.newest.get();
+        journal.newest.set(seal);
+        self.memory.set(SEALS[seal] + 1, journal.end.get());
+        self.memory.set(SEALS[seal] + 2, journal.number.get());
+        compiler_fence(Ordering::SeqCst);
+        self.memory.set(SEALS[seal], self.memory.get(STEP));
+    }
+
+    /// Writes words at the end, where there is room for them.
+    fn put_journal(&self, words: &[u32]) {
+        let end = self.journal.end.get();
+        let at = end as usize & self.ring().len().wrapping_sub(1);
+        if let Some(places) = self.ring().get(at..at + words.len()) {
+            for (place, word) in places.iter().zip(words) {
+                place.store(*word, Ordering::Relaxed);
+            }
+        }
+        self.journal.end.set(end.wrapping_add(words.len() as u32));
+    }
+
+    /// Begins a block unless so many words fit in this one.
+    #[inline(always)]
+    fn make_journal_room(&self, words: u32) {
+        let used = self.journal.end.get() % BLOCK;
+        if used == 0 || used + words > BLOCK {
+            self.begin_block();
+        }
+    }
+
+    #[inline(never)]
+    fn begin_block(&self) {
+        let end = self.journal.end.get();
+        let length = self.ring().len() as u32;
+        let start = end.wrapping_add(BLOCK - 1) & !(BLOCK - 1);
+        if start != end {
+            self.put_journal(&[0]);
+            self.journal.end.set(start);
+        }
+        let oldest = start.wrapping_sub(length - BLOCK);
+        if oldest.wrapping_sub(self.memory.get(JOURNAL_BEGIN)) as i32 > 0 {
+            self.memory.set(JOURNAL_BEGIN, oldest);
+            compiler_fence(Ordering::SeqCst);
+        }
+        self.put_journal(&[self.journal.number.get()]);
+        self.journal.named.set(0);
+        if self.journal.stepped.get() {
+            let within = self.journal.within.get();
+            self.put_going();
+            if within != 0 {
+                self.put_within(within);
+            }
+        }
+    }
+
+    /// The step goes on without an input, or in a new block.
+    fn put_going(&self) {
+        self.put_journal(&[first_word(Kind::Going, 0, NOBODY), self.now.0 as u32, (self.now.0 >> 32) as u32]);
+        self.journal.within.set(0);
+    }
+
+    fn put_within(&self, number: u32) {
+        self.put_journal(&[first_word(Kind::Within, 0, NOBODY), number]);
+        self.journal.within.set(number);
+    }
+
+    fn count_line(&self) {
+        self.journal.number.set(self.journal.number.get().wrapping_add(1));
+    }
+
+    fn is_journal_off(&self) -> bool {
+        self.ring().is_empty()
+    }
+
+    /// An input.
+    #[inline(never)]
+    pub(super) fn jot_input(&self, kind: Kind, extra: u32, slot: SlotId, words: &[u32], text: &[u8]) {
+        if self.is_journal_off() {
+            return;
+        }
+        self.make_journal_room(3 + words.len() as u32 + text.len().div_ceil(4) as u32);
+        self.journal.stepped.set(true);
+        self.journal.told.set(Some(kind));
+        self.journal.within.set(0);
+        let first = first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot);
+        self.put_journal(&[first, self.now.0 as u32, (self.now.0 >> 32) as u32]);
+        self.put_journal(words);
+        self.put_text(text);
+        if kind.is_line() {
+            self.count_line();
+        }
+    }
+
+    /// A decision, a move, or more of an input.
+    #[inline(never)]
+    pub(super) fn jot(&self, kind: Kind, extra: u32, slot: SlotId, words: &[u32], text: &[u8]) {
+        if self.is_journal_off() {
+            return;
+        }
+        let length = 1 + words.len() as u32 + text.len().div_ceil(4) as u32;
+        self.begin_jot(length);
+        self.put_journal(&[first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot)]);
+        self.put_journal(words);
+        self.put_text(text);
+        if kind.is_line() {
+            self.count_line();
+        }
+    }
+
+    /// Makes room for so many words of a step that goes on.
+    #[inline(always)]
+    fn begin_jot(&self, words: u32) {
+        self.make_journal_room(words + 3);
+        if !self.journal.stepped.get() {
+            self.journal.stepped.set(true);
+            self.put_going();
+        }
+    }
+
+    fn put_text(&self, text: &[u8]) {
+        for four in text.chunks(4) {
+            let mut bytes = [0; 4];
+            bytes[..four.len()].copy_from_slice(four);
+            self.put_journal(&[u32::from_le_bytes(bytes)]);
+        }
+    }
+
+    /// A line about a slot, with its transaction and, of an instance, its name.
+    #[inline(never)]
+    pub(super) fn jot_of(&self, kind: Kind, extra: u32, slot: SlotId, transaction: u32, words: &[u32]) {
+        if self.is_journal_off() {
+            return;
+        }
+        // In one block with what it refers to.
+        self.begin_jot(2 + 2 + INSTANCE_BYTES_MAX.div_ceil(4) as u32 + 1 + words.len() as u32);
+        self.jot_within(transaction);
+        if self.journal.named.get() != slot.0 + 1
+            && let Some((template, name)) = self.instance(slot)
+        {
+            self.jot(Kind::Named, 0, slot, &[template.0], name.as_bytes());
+            self.journal.named.set(slot.0 + 1);
+        }
+        self.jot(kind, extra, slot, words, b"");
+    }
+
+    /// A change of a phase. They are many.
+    #[inline(never)]
+    pub(super) fn jot_phase(&self, at: SlotId, old: Phase, new: Phase) {
+        let (extra, transaction) = (old as u32 | (new as u32) << 4, self.transaction_of(at));
+        if at.0 >= self.services() || transaction != self.journal.within.get() || self.is_journal_off() {
+            return self.jot_of(Kind::Phase, extra, at, transaction, &[]);
+        }
+        self.begin_jot(1);
+        self.put_journal(&[first_word(Kind::Phase, extra, at)]);
+        self.count_line();
+    }
+
+    pub(super) fn jot_within(&self, number: u32) {
+        if self.journal.within.get() != number {
+            self.jot(Kind::Within, 0, NOBODY, &[number], b"");
+            self.journal.within.set(number);
+        }
+    }
+
+    /// An input as it comes, before anything is done about it. A report is recorded when it is known what it changes.
+    pub(super) fn jot_told(&self, input: &Input<'_>) {
+        let text = |fact: &[u8]| fact.len().min(FACT_BYTES_MAX + 4);
+        match *input {
+            Input::Report(..) | Input::Boot(_) | Input::Shutdown | Input::LeaseGone(_) | Input::Tick => {}
+            Input::Command { verb, targets } => {
+                self.jot_input(Kind::Command, number_of(verb), NOBODY, &[], b"");
+                for target in targets {
+                    match *target {
+                        Target::Slot(at) if self.instance(at).is_some() => {
+                            self.jot_of(Kind::Target, 0, at, 0, &[]);
+                        }
+                        Target::Slot(at) => self.jot(Kind::Target, 0, at, &[], b""),
+                        Target::New { template, name } => {
+                            let name = name.get(..name.len().min(INSTANCE_BYTES_MAX + 1)).unwrap_or_default();
+                            self.jot(Kind::NewTarget, 0, template, &[], name);
+                        }
+                    }
+                }
+            }
+            Input::On { fact, sender, lease } => {
+                let words = [sender.pid, sender.uid, lease];
+                self.jot_input(Kind::On, 0, NOBODY, &words, &fact[..text(fact)]);
+            }
+            Input::Changing { fact, for_ms } => {
+                self.jot_input(Kind::Changing, 0, NOBODY, &[for_ms], &fact[..text(fact)]);
+            }
+            Input::Off { fact } => self.jot_input(Kind::Off, 0, NOBODY, &[], &fact[..text(fact)]),
+            Input::Event { fact } => self.jot_input(Kind::Event, 0, NOBODY, &[], &fact[..text(fact)]),
+        }
+    }
+
+    pub(super) fn jot_refusal(&self, refusal: Refusal) {
+        let is = |known: &Refusal| core::mem::discriminant(known) == core::mem::discriminant(&refusal);
+        let number = REFUSALS.iter().position(is).unwrap_or_default();
+        self.jot(Kind::Refused, number as u32, NOBODY, &[], b"");
+    }
+
+    /// The number of the next line: a reader that has all before it has read everything.
+    pub fn journal_number(&self) -> u32 {
+        self.journal.number.get()
+    }
+
+    /// A place at the end: what comes from now on.
+    pub fn journal_end(&self) -> Cursor {
+        let number = self.journal.number.get();
+        Cursor { position: self.journal.end.get(), number, ..Cursor::default() }
+    }
+
+    /// The place of the line with this number; of the oldest one that there is, where that is newer.
+    pub fn journal_at(&self, number: u32) -> Cursor {
+        let mut cursor = self.oldest();
+        let mut block = cursor;
+        // By blocks, then by records.
+        while self.journal.end.get().wrapping_sub(block.position) as i32 > 0 {
+            block.number = self.journal_word(block.position);
+            if number.wrapping_sub(block.number) as i32 >= 0 {
+                cursor = block;
+            }
+            block.position = block.position.wrapping_add(BLOCK);
+        }
+        loop {
+            let before = cursor;
+            match self.journal_next(&mut cursor) {
+                Some(record) if (number.wrapping_sub(record.number) as i32) > 0 || !record.kind.is_line() => {}
+                Some(_) => return before,
+                None => return cursor,
+            }
+        }
+    }
+
+    fn oldest(&self) -> Cursor {
+        let position = self.memory.get(JOURNAL_BEGIN);
+        let number =
+            if position == self.journal.end.get() { self.journal_number() } else { self.journal_word(position) };
+        Cursor { position, number, ..Cursor::default() }
+    }
+
+    /// How many lines are gone that the reader has not read; then it goes on with the oldest that there is.
+    pub fn journal_missed(&self, cursor: &mut Cursor) -> u32 {
+        let begin = self.memory.get(JOURNAL_BEGIN);
+        if cursor.position.wrapping_sub(begin) as i32 >= 0 {
+            return 0;
+        }
+        let number = cursor.number;
+        *cursor = self.oldest();
+        cursor.number.wrapping_sub(number)
+    }
+
+    fn journal_word(&self, position: u32) -> u32 {
+        let ring = self.ring();
+        ring.get(position as usize % ring.len().max(1)).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// The next record; `None` at the end.
+    pub fn journal_next(&self, cursor: &mut Cursor) -> Option<Record> {
+        let end = self.journal.end.get();
+        loop {
+            if end.wrapping_sub(cursor.position) as i32 <= 0 {
+                return None;
+            }
+            if cursor.position.is_multiple_of(BLOCK) {
+                cursor.number = self.journal_word(cursor.position);
+                cursor.position = cursor.position.wrapping_add(1);
+                (cursor.named, cursor.fact) = (0, 0);
+                continue;
+            }
+            let at = cursor.position;
+            let first = self.journal_word(at);
+            let next_block = cursor.position.wrapping_add(BLOCK) & !(BLOCK - 1);
+            let Some((kind, count, has_text)) = KINDS.get((first >> KIND_SHIFT) as usize).copied() else {
+                cursor.position = next_block;
+                continue;
+            };
+            if kind == Kind::Rest {
+                cursor.position = next_block;
+                continue;
+            }
+            let extra = first >> EXTRA_SHIFT & EXTRA;
+            let mut words = [0; WORDS_MAX];
+            for (index, word) in words.iter_mut().enumerate().take(count.into()) {
+                *word = self.journal_word(at.wrapping_add(1 + index as u32));
+            }
+            if kind.has_time() {
+                cursor.time = Instant(u64::from(words[0]) | u64::from(words[1]) << 32);
+                words.copy_within(2.., 0);
+                if kind != Kind::Going {
+                    cursor.fact = 0;
+                }
+                cursor.within = 0;
+            }
+            let text = (at.wrapping_add(1 + u32::from(count)), if has_text { extra } else { 0 });
+            cursor.position = text.0.wrapping_add(text.1.div_ceil(4));
+            let record = Record {
+                kind,
+                number: cursor.number,
+                time: cursor.time,
+                transaction: cursor.within,
+                slot: SlotId(first & SLOT),
+                extra,
+                words,
+                text,
+                named: cursor.named,
+                fact: cursor.fact,
+            };
+            match kind {
+                Kind::Within => cursor.within = words[0],
+                Kind::Named => cursor.named = at,
+                Kind::Derived => cursor.fact = at,
+                _ if kind.has_fact() && text.1 > 0 => cursor.fact = at,
+                _ => {}
+            }
+            if kind.is_line() {
+                cursor.number = cursor.number.wrapping_add(1);
+            }
+            return Some(record);
+        }
+    }
+
+    /// The text of a record.
+    pub fn journal_text(&self, record: &Record) -> Text {
+        let mut text = Text { bytes: [0; FACT_BYTES_MAX + 4], length: 0 };
+        text.length = (record.text.1 as usize).min(text.bytes.len());
+        for (index, four) in text.bytes.chunks_mut(4).enumerate() {
+            let bytes = self.journal_word(record.text.0.wrapping_add(index as u32)).to_le_bytes();
+            four.copy_from_slice(&bytes[..four.len()]);
+        }
+        text
+    }
+
+    /// The record at a place that another one refers to.
+    fn referred(&self, position: u32) -> Option<Record> {
+        let mut cursor = Cursor { position, ..Cursor::default() };
+        if position == 0 { None } else { self.journal_next(&mut cursor) }
+    }
+
+    /// The name that the record's slot had then.
+    pub fn journal_name(&self, record: &Record) -> Name {
+        match self.referred(record.named) {
+            Some(named) if named.kind == Kind::Named && named.slot == record.slot => {
+                let text = self.journal_text(&named);
+                let template = SlotId(named.words[0].min(self.services().saturating_sub(1)));
+                Name::joined(&[self.image.name(template).as_bytes(), text.as_bytes()])
+            }
+            Some(_) | None if record.slot.0 < self.services() => self.name(record.slot),
+            Some(_) | None => Name::joined(&[b"?"]),
+        }
+    }
+
+    /// The fact that was told or derived before this record, in its step; `None` if that is not known any more.
+    pub fn journal_fact(&self, record: &Record) -> Option<Record> {
+        self.referred(record.fact)
+    }
+}
