@@ -42,8 +42,9 @@ fn so_many_start_at_once_and_why_names_one_of_them() {
     );
     machine.wait("two start", |machine| machine.phase("a") == "starting" && machine.phase("b") == "starting");
     machine.wait_phase("c", "waiting");
-    let why = machine.expect(&["why", "c"]);
-    assert!(why.starts_with("c waits for one of 2 start slots; a runs as process "), "{why}");
+    machine.wait("why says who starts", |machine| {
+        machine.expect(&["why", "c"]).starts_with("c waits for one of 2 start slots; a runs as process ")
+    });
     assert!(machine.expect(&["status"]).contains("at most 2 start at once"));
     assert_eq!(machine.status()["parallel"], 2);
     // The place in the line outlives the engine.
@@ -76,18 +77,15 @@ fn one_run_is_queued_with_the_newest_attributes_and_there_are_never_two() {
     machine.expect(&["emit", "job", "N=1"]);
     machine.wait("it runs", |_| folder.0.join("running").exists());
     machine.expect(&["emit", "job", "N=2"]);
-    let mut last = machine.spawn(&["emit", "--wait", "job", "N=3"]);
+    machine.expect(&["emit", "job", "N=3"]);
     let engine = machine.engine();
     kill(engine, libc::SIGKILL);
     machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
-    // The event may have come to the one or to the other engine; it is said again in case it was lost with the first.
-    machine.expect(&["emit", "job", "N=3"]);
     release(&gate);
     machine.wait("the first run has ended", |_| text(&runs) == "1\n");
     machine.wait("the next runs", |_| folder.0.join("running").exists());
     release(&gate);
     machine.wait_phase("job", "done");
-    let _ = last.wait();
     assert_eq!(text(&runs), "1\n3\n");
 }
 
@@ -171,8 +169,9 @@ fn ends_within_its_bound(mut harass: impl FnMut(&Machine)) {
     machine.wait_phase("boss", "up");
     machine.wait("it ignores signals", |_| folder.0.join("deaf").exists());
     let services = machine.services();
-    let mut pids: Vec<u32> =
-        services.iter().filter_map(|service| service["pid"].as_u64()).map(|pid| pid as u32).collect();
+    // (A number that is given away again so soon says nothing.)
+    let lasting = services.iter().filter(|service| service["name"] != "crashes");
+    let mut pids: Vec<u32> = lasting.filter_map(|service| service["pid"].as_u64()).map(|pid| pid as u32).collect();
     pids.push(text(&folder.0.join("forked")).trim().parse().expect("the pid of a fork"));
     kill(machine.supervisor(), libc::SIGTERM);
     machine.wait("the supervisor has ended", |machine| {
