@@ -483,6 +483,31 @@ fn clients_that_misbehave_hold_up_nobody() {
 }
 
 #[test]
+fn a_flood_of_events_is_answered_line_by_line_and_holds_up_nobody() {
+    const LINES: usize = 30_000;
+    let machine = small();
+    machine.wait_phase("default", "up");
+    let mut flood = machine.connect();
+    let mut answers = BufReader::new(flood.try_clone().expect("a descriptor"));
+    let sender = std::thread::spawn(move || {
+        for at in 0..LINES / 3 {
+            let lines = format!("emit heard-of N={at}\non lid-open\noff lid-open\n");
+            flood.write_all(lines.as_bytes()).expect("sent");
+        }
+    });
+    // In the middle of it, since nobody reads the answers yet that there are.
+    machine.expect(&["restart", "--wait", "db"]);
+    let mut line = String::new();
+    for _ in 0..LINES {
+        line.clear();
+        answers.read_line(&mut line).expect("an answer");
+        assert!(line.starts_with("ok "), "{line}");
+    }
+    sender.join().expect("all were sent");
+    assert_eq!(machine.status()["engine"]["allocations"], 0);
+}
+
+#[test]
 fn many_services_are_waited_for_by_one_client() {
     let names: Vec<String> = (0..300).map(|at| format!("service-with-a-long-name-{at}")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), SLEEP)).collect();
