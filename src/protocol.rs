@@ -95,7 +95,13 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Those that may come by the thousand first.
     const ALL: [Verb; 18] = [
+        Verb::Emit,
+        Verb::On,
+        Verb::Off,
+        Verb::Hold,
+        Verb::Changing,
         Verb::Start,
         Verb::Stop,
         Verb::Restart,
@@ -105,19 +111,14 @@ impl Verb {
         Verb::Signal,
         Verb::Reset,
         Verb::Release,
-        Verb::On,
-        Verb::Off,
-        Verb::Changing,
-        Verb::Hold,
-        Verb::Emit,
         Verb::Shutdown,
         Verb::Await,
         Verb::Follow,
         Verb::Memory,
     ];
     /// In the same order.
-    const NAMES: &str = "start stop restart restart-with-dependents switch reload signal reset release on off changing \
-                         hold emit shutdown await follow memory";
+    const NAMES: &str = "emit on off hold changing start stop restart restart-with-dependents switch reload signal reset \
+                         release shutdown await follow memory";
 }
 
 /// A line that is understood.

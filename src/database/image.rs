@@ -175,6 +175,12 @@ impl<'a> Image<'a> {
         self.cstr(offset).to_bytes()
     }
 
+    /// Whether the string at this offset is this one, which has no NUL.
+    pub fn is_string(&self, offset: u32, text: &[u8]) -> bool {
+        let behind = self.section(Section::Strings).get(offset as usize..);
+        behind.is_some_and(|behind| order_of(behind, text).is_eq())
+    }
+
     /// The string at this offset as text.
     pub fn text(&self, offset: u32) -> &'a str {
         core::str::from_utf8(self.bytes_of(offset)).unwrap_or("")

@@ -12,7 +12,7 @@ impl Image<'_> {
     /// for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In a run-time
     /// instance `${INSTANCE}` in a glob stands for its name.
     pub fn leaf_matches(&self, leaf: u32, instance: Option<&[u8]>, text: &[u8]) -> bool {
-        if self.bytes_of(self.node(leaf, node::A)) != fact::name(text) {
+        if !self.is_string(self.node(leaf, node::A), fact::name(text)) {
             return false;
         }
         let list = self.list(self.node(leaf, node::B));

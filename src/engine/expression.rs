@@ -114,6 +114,9 @@ impl Engine<'_> {
         if self.latches(slot, role) & latch != 0 {
             return Value::On;
         }
+        if self.conditions_used == 0 {
+            return Value::Off;
+        }
         let name = self.image.bytes_of(self.image.node(at, node::A));
         let hash = fact::hash(name);
         let instance = self.instance(slot).map(|(_, name)| name);

@@ -11,6 +11,8 @@ use crate::names;
 pub struct Fact {
     bytes: [u8; FACT_BYTES_MAX],
     length: usize,
+    /// Bytes of its name.
+    name: usize,
 }
 
 impl Fact {
@@ -19,34 +21,36 @@ impl Fact {
         if text.len() > FACT_BYTES_MAX {
             return Err(Refusal::FactTooLong);
         }
-        let plain = core::str::from_utf8(name(text)).map_err(|_| Refusal::BadFactName)?;
+        let name = name(text);
+        let plain = core::str::from_utf8(name).map_err(|_| Refusal::BadFactName)?;
         names::check_fact(plain).map_err(|_| Refusal::BadFactName)?;
-        let mut fact = Fact::named(plain.as_bytes());
+        let mut at = name.len();
         for (count, part) in words(text).skip(1).enumerate() {
-            if !is_attribute(part) || attribute(fact.text(), key_of(part)).is_some() {
+            if !is_attribute(part) || count > 0 && attribute(&text[..at], key_of(part)).is_some() {
                 return Err(Refusal::BadAttribute);
             }
             if count == ATTRIBUTES_MAX {
                 return Err(Refusal::TooManyAttributes);
             }
-            fact.push(part, b"");
+            at += 1 + part.len();
         }
-        Ok(fact)
+        Ok(Fact::copy_of(text, name.len()))
     }
 
     /// A fact without attributes; of a name that is known to be good.
     pub fn named(name: &[u8]) -> Fact {
-        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: 0 };
-        let length = name.len().min(FACT_BYTES_MAX);
-        fact.bytes[..length].copy_from_slice(&name[..length]);
-        fact.length = length;
-        fact
+        Fact::copy_of(name, name.len())
     }
 
     /// Of a condition row's text.
     pub fn of_padded(bytes: &[u8; FACT_BYTES_MAX]) -> Fact {
-        let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        Fact { bytes: *bytes, length }
+        Fact { bytes: *bytes, length: end_of(bytes), name: name(bytes).len() }
+    }
+
+    fn copy_of(text: &[u8], name: usize) -> Fact {
+        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: text.len().min(FACT_BYTES_MAX), name };
+        fact.bytes[..fact.length].copy_from_slice(&text[..fact.length]);
+        fact
     }
 
     /// Adds `KEY=` and its value (one text in two parts), or nothing where there is no room.
@@ -70,13 +74,28 @@ impl Fact {
         &self.bytes
     }
 
-    /// Whether it is the same as that of a condition row, in whatever order the attributes stand there. No attribute comes
-    /// twice in either, so a row that is no shorter, and has no words but these, has all of them.
-    pub fn is(&self, row: &[u8; FACT_BYTES_MAX]) -> bool {
-        row[self.length - 1] != 0
-            && name(row) == name(self.text())
-            && words(row).skip(1).all(|word| word.is_empty() || words(self.text()).any(|own| own == word))
+    pub fn name(&self) -> &[u8] {
+        &self.bytes[..self.name]
     }
+
+    /// Whether it is the same as that of a condition row, in whatever order the attributes stand there. No attribute comes
+    /// twice in either, so a row that is as long, and has no words but these, has all of them.
+    pub fn is(&self, row: &[u8; FACT_BYTES_MAX]) -> bool {
+        let (own, its) = (self.text(), &row[..end_of(row)]);
+        own == its
+            || own.len() == its.len()
+                && name(its) == self.name()
+                && words(its).skip(1).all(|word| words(own).any(|own| own == word))
+    }
+}
+
+/// Where a row's text ends: no word of it is empty.
+fn end_of(row: &[u8]) -> usize {
+    let mut end = 0;
+    while row.get(end..).is_some_and(|rest| !matches!(rest, [] | [0] | [0, 0, ..])) {
+        end += 1;
+    }
+    end
 }
 
 /// `KEY=VALUE` without control characters.

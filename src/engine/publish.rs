@@ -34,9 +34,10 @@ impl Engine<'_> {
         })
     }
 
-    /// Whether there are such slots, or transactions whose end is not taken yet.
+    /// Whether an order or a phase has changed, or a transaction has ended, that was not taken yet.
     pub fn has_moved(&self) -> bool {
-        self.memory.has_any(Set::DIRTY) || !self.memory.ended().is_empty()
+        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPhase as u32;
+        self.memory.has_any(MOVED) || !self.memory.ended().is_empty()
     }
 
     /// The next condition row that is to be written.

@@ -13,7 +13,7 @@ use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Sender};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::reports::Exit;
-use crate::database::{leaf, node, service};
+use crate::database::{NONE, leaf, node, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::FACT_BYTES_MAX;
@@ -80,7 +80,7 @@ impl Engine<'_> {
             (condition::PID, sender.pid),
             (condition::UID, sender.uid),
             (condition::LEASE, lease),
-            (condition::HASH, fact::hash(fact::name(fact.text()))),
+            (condition::HASH, fact::hash(fact.name())),
         ] {
             self.memory.put_condition(index, field, value);
         }
@@ -215,7 +215,7 @@ impl Engine<'_> {
             }
         }
         // All go off at once. No free row has a lease, so that these are known.
-        for turn in TURNS {
+        for turn in &TURNS {
             for index in 0..used {
                 if !is_of(self, index, false) {
                     continue;
@@ -226,7 +226,7 @@ impl Engine<'_> {
                     if turn.is_none() {
                         self.jot_news(Kind::WentOff, &fact);
                     }
-                    self.take_turn(&fact, self.leaves(&fact), News::Off, turn);
+                    self.take_turn(&fact, self.leaves(&fact), News::Off, *turn);
                 }
             }
         }
@@ -253,7 +253,7 @@ impl Engine<'_> {
 
     /// The leaves that name a fact.
     fn leaves(&self, fact: &Fact) -> Range<u32> {
-        self.image.leaves_named(fact::name(fact.text()))
+        self.image.leaves_named(fact.name())
     }
 
     fn clear_condition(&mut self, index: u32) {
@@ -266,7 +266,7 @@ impl Engine<'_> {
     }
 
     fn same_condition(&self, index: u32, fact: &Fact) -> bool {
-        if self.memory.condition(index, condition::HASH) != fact::hash(fact::name(fact.text())) {
+        if self.memory.condition(index, condition::HASH) != fact::hash(fact.name()) {
             return false;
         }
         fact.is(&self.memory.condition_text(index))
@@ -292,8 +292,8 @@ impl Engine<'_> {
 
     /// A fact that has changed or happened, wholly applied but for goals.
     fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
-        for turn in TURNS {
-            self.take_turn(fact, leaves.clone(), news, turn);
+        for turn in &TURNS {
+            self.take_turn(fact, leaves.clone(), news, *turn);
         }
     }
 
@@ -359,7 +359,8 @@ impl Engine<'_> {
         }
         let template = SlotId(self.image.service(service, service::TEMPLATE));
         let own = self.image.bytes_of(self.image.service(service, service::INSTANCE));
-        if self.instance_name(template, fact.text()).is_some_and(|other| other.as_bytes() != own) {
+        if template.0 != NONE && self.instance_name(template, fact.text()).is_some_and(|other| other.as_bytes() != own)
+        {
             return;
         }
         if makes && self.says_bad_name(service, fact.text()) && self.leaf_matches(None, node, fact.text()) {
@@ -394,7 +395,8 @@ impl Engine<'_> {
 
     /// Sets the word of latches of `start-on` or `stop-on`.
     pub(super) fn put_latches(&self, at: SlotId, field: usize, latches: u32) {
-        if latches != self.memory.slot(at, field) || latches != 0 {
+        // What is set again changes nothing but its time, where that is kept.
+        if latches != self.memory.slot(at, field) || latches != 0 && self.latch_row(at).is_some() {
             self.memory.put_slot(at, field, latches);
             self.mark_published(at);
         }

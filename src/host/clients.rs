@@ -124,6 +124,11 @@ impl Answer {
         Answer { bytes: [0; ANSWER_BYTES_MAX], length: 0 }
     }
 
+    /// Nothing is said yet.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
     /// `ok NUMBER`: what most answers are.
     pub fn accept(&mut self, number: u32) {
         let _ = self.write_str("ok ");

@@ -34,7 +34,7 @@ impl Host {
     // On pages of the stack that are used only when there are requests.
     #[inline(never)]
     fn take_requests_of(&mut self, mut asking: u64, mut now: Instant) {
-        let mut room = [0; LINE_BYTES_MAX];
+        let (mut room, mut answer) = ([0; LINE_BYTES_MAX], Answer::new());
         for _ in 0..REQUESTS_A_TURN {
             let Some(at) = self.clients.next_of(asking) else { return };
             let Some(line) = self.clients.next_line(at) else {
@@ -42,8 +42,8 @@ impl Host {
                 continue;
             };
             let request = protocol::parse(line, &mut room);
-            self.take_request(at, request, now);
-            // What it moves is written before the next is looked at; conditions and numbers with the answers.
+            self.take_request(at, request, now, &mut answer);
+            // What it moves is written before the next is looked at; all else before the answers go out.
             if self.engine.has_moved() {
                 self.flush(now);
             }
@@ -56,10 +56,10 @@ impl Host {
     }
 
     #[inline(never)]
-    fn take_request(&mut self, at: usize, request: Result<Request<'_>, Bad<'_>>, now: Instant) {
-        let mut answer = Answer::new();
-        let waited = self.answer(at, request, now, &mut answer).unwrap_or_default();
-        self.clients.say(at, &mut answer);
+    fn take_request(&mut self, at: usize, request: Result<Request<'_>, Bad<'_>>, now: Instant, answer: &mut Answer) {
+        answer.clear();
+        let waited = self.answer(at, request, now, answer).unwrap_or_default();
+        self.clients.say(at, answer);
         match waited {
             None => {}
             Some(Talk::Waiting(number)) => {
