@@ -55,7 +55,8 @@ pub const STATE: usize = 1;
 /// A word of a row.
 pub const ORDER: usize = 2;
 const LIFE: usize = 3;
-const ATTEMPT: usize = 4;
+/// A word of a row.
+pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
 const AUXILIARY: usize = 6;
@@ -74,8 +75,9 @@ pub const RELOADED: usize = 21;
 pub const SIGNALLED: usize = 22;
 const DELAY: usize = 23;
 const STUCK: usize = 24;
+const CLEANUP: usize = 25;
 /// Words of a row that mean something.
-pub const USED: usize = 25;
+pub const USED: usize = 26;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -92,19 +94,21 @@ pub enum State {
     Starting = 3,
     /// Ready. A oneshot that ended well and remains.
     Up = 4,
-    /// A longrun between two lives: dead, and the restart's delay is not past.
+    /// Between two lives, or two attempts: dead, and the delay before the next is not past.
     Delayed = 5,
-    /// Told to end and not gone yet; or the stop command of a oneshot runs.
+    /// Told to end and not gone yet; or the stop command of a oneshot runs, or a cleanup.
     Stopping = 6,
     /// Gave up under this order; `exit` and `failure` say why. Nothing runs.
     Failed = 7,
     /// Ended well and for good under this order. Nothing runs.
     Done = 8,
+    /// A precondition did not hold; `failure` says which. Nothing runs.
+    Skipped = 9,
 }
 
 impl State {
     /// All states, in the order of their numbers.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 10] = [
         State::Down,
         State::Queued,
         State::Spawning,
@@ -114,6 +118,7 @@ impl State {
         State::Stopping,
         State::Failed,
         State::Done,
+        State::Skipped,
     ];
 
     /// The state with this number; `Down` where there is none.
@@ -184,7 +189,7 @@ pub struct ReportRow {
     pub attempt: u32,
     /// The main process; 0 for none.
     pub pid: u32,
-    /// A stop or reload command that runs beside it; 0 for none.
+    /// A stop, reload or cleanup command; 0 for none.
     pub auxiliary: u32,
     /// How the last life ended.
     pub exit: Exit,
@@ -212,6 +217,8 @@ pub struct ReportRow {
     pub delay_ms: u32,
     /// While it is `Stopping`: a process is still there, a while after it was killed. Nobody can say for how long.
     pub stuck: bool,
+    /// How the last cleanup ended.
+    pub cleanup: Exit,
 }
 
 impl ReportRow {
@@ -238,6 +245,7 @@ impl ReportRow {
             signalled: row[SIGNALLED],
             delay_ms: row[DELAY],
             stuck: row[STUCK] != 0,
+            cleanup: Exit::from_word(row[CLEANUP]),
         }
     }
 
@@ -258,6 +266,7 @@ impl ReportRow {
         row[SIGNALLED] = self.signalled;
         row[DELAY] = self.delay_ms;
         row[STUCK] = self.stuck.into();
+        row[CLEANUP] = self.cleanup.to_word();
         let mut wide = |at: usize, value: u64| (row[at], row[at + 1]) = (value as u32, (value >> 32) as u32);
         wide(BEGAN, self.began);
         wide(READY, self.ready);

@@ -2,7 +2,7 @@
 
 use super::expression::{Role, Value};
 use super::memory::{Set, Table, condition, derived, machine, slot, text};
-use super::slot::{Counter, FOLLOWS, HARD, ORDERED, SETTLES, state, told};
+use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, state, told};
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
 use crate::board::published::{Blocker, ConditionRow, PublishedRow};
@@ -204,9 +204,14 @@ impl Engine<'_> {
 
     /// The last target that a start waits for.
     fn find_target(&self, at: SlotId, hard: bool) -> Option<SlotId> {
-        let (relations, bit, is) = if hard { (HARD, told::START_OK, false) } else { (SETTLES, told::UNDER_WAY, true) };
+        let (relations, is) = if hard { (HARD, false) } else { (SETTLES, true) };
         self.find_last(at, self.edges(at), &|edge| {
-            let waits = edge.relation.is_in(relations) && self.memory.is_told(edge.slot, bit) == is;
+            let bits = match (hard, edge.relation) {
+                (false, _) => told::UNDER_WAY,
+                (true, Relation::Contains) => MEMBER_OK,
+                (true, _) => told::START_OK,
+            };
+            let waits = edge.relation.is_in(relations) && self.memory.is_told(edge.slot, bits) == is;
             waits.then_some(edge.slot)
         })
     }

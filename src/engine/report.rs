@@ -70,21 +70,34 @@ impl Engine<'_> {
             bits |= state::STUCK;
         }
         // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an
-        // order and was not up was not ready in time, and whether another comes is not known yet.
+        // order and was not up was not ready in time, and whether another comes is not known yet. The attempts of a oneshot
+        // are one start.
         let between = match row.state {
             State::Queued | State::Delayed => true,
             State::Stopping => was_up || before & state::RETRIED != 0,
-            State::Spawning | State::Starting | State::Up | State::Down | State::Failed | State::Done => false,
+            State::Spawning
+            | State::Starting
+            | State::Up
+            | State::Down
+            | State::Failed
+            | State::Done
+            | State::Skipped => false,
         };
-        if row.attempt > 1 || row.attempt == 1 && between || row.state == State::Delayed {
+        let again = row.attempt > 1 || row.attempt == 1 && between || row.state == State::Delayed;
+        if again && !self.memory.is_told(at, told::ONESHOT) {
             bits |= state::RETRIED;
         }
-        let ended = matches!(row.state, State::Failed | State::Done);
         let alive = matches!(row.state, State::Spawning | State::Starting | State::Up | State::Stopping);
         let life = row.life.0;
         self.ends = life.wrapping_sub(self.memory.slot(at, slot::LIFE)).wrapping_add(u32::from(!alive));
         self.memory.put_slot(at, slot::LIFE, life);
         (self.exit, self.exit_of) = (row.exit, Some(at));
+        match row.state {
+            State::Skipped => bits |= state::WAS_SKIPPED,
+            State::Up | State::Down | State::Failed | State::Done => bits &= !state::WAS_SKIPPED,
+            State::Queued | State::Spawning | State::Starting | State::Delayed | State::Stopping => {}
+        }
+        let ended = matches!(row.state, State::Failed | State::Done | State::Skipped);
         if ended && bits & state::RESTART_WANTED != 0 {
             // It ended before its restart's turn came: then the restart is a start.
             bits = bits & !(state::RESTART_WANTED | state::WITH_DEPENDENTS) | state::FORGIVEN;

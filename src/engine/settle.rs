@@ -8,6 +8,7 @@ use super::expression::{Role, Value};
 use super::memory::{Derived, Set, derived, slot};
 use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use super::transaction::{Cause, Wanted};
+use crate::database::service;
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
 
@@ -80,9 +81,7 @@ impl Engine<'_> {
         let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
         let restart_wanted = facts & state::RESTART_WANTED != 0;
 
-        let by_command = facts & state::RESTART != 0
-            && facts & state::RETRIED == 0
-            && process.report() != crate::board::reports::State::Delayed;
+        let by_command = facts & state::RESTART != 0 && facts & state::RETRIED == 0;
         let (mut is, under_way) = match phase {
             Phase::Down | Phase::Skipped | Phase::Done => (0, false),
             Phase::Failed => (told::FAILED, false),
@@ -104,6 +103,16 @@ impl Engine<'_> {
         let with_all = facts & state::WITH_DEPENDENTS != 0 && restarts;
         if with_all || bits & told::ONESHOT != 0 && (restarts || phase == Phase::Restarting) {
             is &= !told::KEEP_OK;
+        }
+        if goal_up && facts & state::WAS_SKIPPED != 0 {
+            let skip_ok = || self.image.flags(self.record(at)) & service::flags::SKIP_OK != 0;
+            is |= match phase {
+                Phase::Skipped if skip_ok() => told::SKIPPED | told::START_OK | told::KEEP_OK,
+                Phase::Skipped => told::SKIPPED,
+                // What stayed with it while it was skipped stays while it comes up.
+                _ if under_way && !must_stop => told::KEEP_OK,
+                _ => 0,
+            };
         }
         // Up, a bundle has passed its soft waits: they are not taken again in that life.
         let settling = bundle && goal_up && phase != Phase::Up && has(Counter::Unsettled);
@@ -164,7 +173,7 @@ impl Engine<'_> {
             });
         }
         const FOR_SOURCES: u32 =
-            told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED;
+            told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED | told::SKIPPED;
         if changed & FOR_SOURCES != 0 && at.0 < self.services() {
             let mut recount = Recount::of(&OF_TARGETS, Some(old), Some(new));
             for edge in self.image.reverse(at) {

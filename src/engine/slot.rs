@@ -39,6 +39,8 @@ pub mod state {
     pub const QUEUED: u32 = 1 << 18;
     /// A process is still there some time after SIGKILL.
     pub const STUCK: u32 = 1 << 19;
+    /// It was skipped, and has not been up, down or failed since.
+    pub const WAS_SKIPPED: u32 = 1 << 20;
 }
 
 /// Bits of the derived word `derived::TOLD`: what neighbours go by.
@@ -100,13 +102,25 @@ pub mod told {
     pub const WISHED: u32 = 1 << 29;
     /// A choice, which is a bundle, too.
     pub const CHOICE: u32 = 1 << 30;
+    /// It is skipped, and its goal is up.
+    pub const SKIPPED: u32 = 1 << 31;
     /// Those of its definition.
     pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS | CHOICE;
     /// One of these comes: the slot begins to move.
     pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
-    pub const COMPUTED: u32 =
-        ACTIVE | GOING | MUST_STOP | START_OK | KEEP_OK | UNDER_WAY | LEAVING | UP | FAILED | MISSING | RESTARTING;
+    pub const COMPUTED: u32 = ACTIVE
+        | GOING
+        | MUST_STOP
+        | START_OK
+        | KEEP_OK
+        | UNDER_WAY
+        | LEAVING
+        | UP
+        | FAILED
+        | MISSING
+        | RESTARTING
+        | SKIPPED;
 }
 
 /// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others. Those that change together stand
@@ -150,8 +164,11 @@ pub struct Counts {
 }
 
 // Of the alternatives of a choice only the chosen one has an edge, see `choice.rs`.
-pub const HARD: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart]) | MEMBERS;
-const STAYS: u32 = Relation::set(&[Relation::Needs]) | MEMBERS;
+pub const HARD: u32 = NEEDED | CONTAINS;
+const NEEDED: u32 = Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Alternative]);
+const NEEDS: u32 = Relation::set(&[Relation::Needs, Relation::Alternative]);
+const CONTAINS: u32 = Relation::set(&[Relation::Contains]);
+const ALTERNATIVES: u32 = Relation::set(&[Relation::Alternative]);
 pub const BINDS: u32 = Relation::set(&[Relation::Binds]);
 pub const MEMBERS: u32 = Relation::set(&[Relation::Contains, Relation::Alternative]);
 const OBSERVES: u32 = Relation::set(&[Relation::Observes]);
@@ -168,16 +185,23 @@ const fn counts(counter: Counter, relations: u32, bits: u32, having: bool) -> Co
     Counts { counter, relations, bits, having }
 }
 
+/// One of these has what lets a bundle that contains it be up.
+pub const MEMBER_OK: u32 = told::START_OK | told::SKIPPED;
+
 /// What a slot counts of its targets.
-pub const OF_TARGETS: [Counts; 8] = [
-    counts(Counter::Unmet, HARD, told::START_OK, false),
-    counts(Counter::Hopeless, HARD, told::START_OK | told::UNDER_WAY, false),
-    counts(Counter::Lost, STAYS, told::KEEP_OK, false),
+pub const OF_TARGETS: [Counts; 12] = [
+    counts(Counter::Unmet, NEEDED, told::START_OK, false),
+    counts(Counter::Unmet, CONTAINS, MEMBER_OK, false),
+    counts(Counter::Hopeless, NEEDED, told::START_OK | told::UNDER_WAY, false),
+    counts(Counter::Hopeless, CONTAINS, MEMBER_OK | told::UNDER_WAY, false),
+    counts(Counter::Lost, NEEDS, told::KEEP_OK, false),
+    counts(Counter::Lost, CONTAINS, told::KEEP_OK | told::SKIPPED, false),
     counts(Counter::Lost, BINDS, told::START_OK, false),
     counts(Counter::Unsettled, SETTLES, told::UNDER_WAY, true),
     counts(Counter::Observed, OBSERVES, told::UNDER_WAY, true),
     counts(Counter::MembersLeaving, MEMBERS, told::LEAVING, true),
-    counts(Counter::MembersUnready, MEMBERS, told::START_OK, false),
+    counts(Counter::MembersUnready, CONTAINS, MEMBER_OK, false),
+    counts(Counter::MembersUnready, ALTERNATIVES, told::START_OK, false),
 ];
 
 /// What a slot counts of its sources. (Rivals are counted one by one: a template stands for several.)
@@ -332,7 +356,7 @@ impl Process {
 
     fn gave_up(self) -> bool {
         const ALL: u32 = state::ORDERED | state::WISH_UP | state::CURRENT;
-        self.bits & ALL == ALL && matches!(self.report(), State::Failed | State::Done)
+        self.bits & ALL == ALL && matches!(self.report(), State::Failed | State::Done | State::Skipped)
     }
 
     /// Whether a process may exist, or is ordered to.
@@ -340,7 +364,7 @@ impl Process {
         if self.bits & state::ORDERED == 0 || self.gave_up() {
             return false;
         }
-        let at_rest = matches!(self.report(), State::Down | State::Failed | State::Done);
+        let at_rest = matches!(self.report(), State::Down | State::Failed | State::Done | State::Skipped);
         self.wished_up() || self.bits & state::CURRENT == 0 || !at_rest
     }
 
@@ -362,6 +386,7 @@ impl Process {
             return match self.report() {
                 State::Failed if self.ended() => Phase::Failed,
                 State::Done if self.ended() => Phase::Done,
+                State::Skipped if self.ended() => Phase::Skipped,
                 _ if goal_up => Phase::Waiting,
                 _ => Phase::Down,
             };
@@ -373,7 +398,7 @@ impl Process {
         if current && self.report() == State::Up {
             return Phase::Up;
         }
-        let again = current && (self.bits & state::RETRIED != 0 || self.report() == State::Delayed);
+        let again = current && self.bits & state::RETRIED != 0;
         if again || self.bits & state::RESTART != 0 { Phase::Restarting } else { Phase::Starting }
     }
 }

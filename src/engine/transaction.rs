@@ -483,7 +483,7 @@ impl Engine<'_> {
             let pulled = wanted == Wanted::Pulled;
             superseded |= outcome == Outcome::Superseded;
             missed |= !wanted.reached_by(outcome);
-            pulled_failed |= pulled && outcome == Outcome::Failed;
+            pulled_failed |= pulled && matches!(outcome, Outcome::Failed | Outcome::Skipped);
             left_waiting |= !pulled && outcome == Outcome::Waiting;
         }
         let standing = match (superseded, missed || pulled_failed && left_waiting) {

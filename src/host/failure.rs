@@ -5,6 +5,7 @@ use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};
 use crate::sys::{Errno, accounts, errno};
 use core::fmt;
+use pintle::supervision::Trouble;
 
 const FIRST: u32 = 64;
 const USER: u32 = 64;
@@ -49,8 +50,22 @@ impl Failure {
         Failure(CLONE << 16 | number(error))
     }
 
+    /// This test of `only-if` does not hold; tests are counted from 0.
+    pub fn unmet(test: u32) -> Failure {
+        Failure((Step::Look as u32) << 16 | (test + 1))
+    }
+
+    /// What is to become of a service that has it.
+    pub fn trouble(self) -> Trouble {
+        match self.0 >> 16 == Step::Look as u32 {
+            true => Trouble::Unmet,
+            false if self.is_temporary() => Trouble::Passing,
+            false => Trouble::Lasting,
+        }
+    }
+
     /// Whether the reason may pass by itself.
-    pub fn is_temporary(self) -> bool {
+    fn is_temporary(self) -> bool {
         const PASSING: [Errno; 13] = [
             Errno::AGAIN,
             Errno::NOMEM,

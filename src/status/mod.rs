@@ -192,6 +192,8 @@ impl<'a> View<'a> {
             return (said.phase, said.since);
         }
         let going_down = said.phase == Phase::Stopping;
+        // The attempts of a oneshot are one start.
+        let oneshot = self.kind(definition) == Kind::Oneshot;
         let seen = match report.state {
             State::Down => match said.phase {
                 Phase::Waiting | Phase::Skipped | Phase::Down => said.phase,
@@ -199,6 +201,7 @@ impl<'a> View<'a> {
                     Phase::Down
                 }
             },
+            State::Queued | State::Spawning | State::Starting | State::Delayed if oneshot => Phase::Starting,
             State::Queued | State::Spawning | State::Starting if report.attempt > 1 => Phase::Restarting,
             State::Queued | State::Spawning | State::Starting => Phase::Starting,
             State::Up if going_down => Phase::Stopping,
@@ -207,6 +210,7 @@ impl<'a> View<'a> {
             State::Stopping => Phase::Stopping,
             State::Failed => Phase::Failed,
             State::Done => Phase::Done,
+            State::Skipped => Phase::Skipped,
         };
         if seen == said.phase { (seen, said.since) } else { (seen, report.since) }
     }

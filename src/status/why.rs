@@ -133,7 +133,7 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         State::Stopping if report.stuck => "<was killed, and process $i|was killed, and its command> is still there",
         State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
         State::Stopping => "is being taken down<, $L left>",
-        State::Down | State::Up | State::Failed | State::Done => match (row.phase, row.goal) {
+        State::Down | State::Up | State::Failed | State::Done | State::Skipped => match (row.phase, row.goal) {
             (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up<; its start-on: $V>",
             _ => "is $P, and wished $g",
         },

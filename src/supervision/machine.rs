@@ -1,6 +1,6 @@
 //! The table: every state by every input. What each does is said in `supervision/mod.rs`.
 
-use super::{Cause, KILL_GRACE_MS, Policy, RETRY_MS, Ready, Record};
+use super::{Cause, KILL_GRACE_MS, Policy, RETRY_MS, Ready, Record, Trouble};
 use crate::board::orders::Wish;
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::{Life, Order};
@@ -15,6 +15,8 @@ pub enum Role {
     Stop,
     /// The reload command.
     Reload,
+    /// The cleanup command.
+    Cleanup,
 }
 
 /// News for one slot.
@@ -28,19 +30,19 @@ pub enum Input {
     SignalAsked(u8),
     /// The main process has been cloned, with this pid.
     Cloned(u32),
-    /// The main process could not be cloned: step and errno as in `ReportRow::failure`, and whether the reason may pass.
-    Refused(u32, bool),
-    /// The stop or reload command has been cloned.
+    /// The main process was not cloned: step and errno as in `ReportRow::failure`.
+    Refused(u32, Trouble),
+    /// A command has been cloned.
     AuxiliaryCloned(u32),
     /// It could not be.
     AuxiliaryRefused,
     /// The main process has executed its program.
     Executed,
     /// The main process could not take this step before its program, and is about to end. As for `Refused`.
-    StepFailed(u32, bool),
+    StepFailed(u32, Trouble),
     /// The main process has ended; what is left of its group has been killed.
     Ended(Exit),
-    /// The stop or reload command has ended.
+    /// A command has ended.
     AuxiliaryEnded(Exit),
     /// The service says that it is ready.
     Ready,
@@ -65,7 +67,7 @@ pub struct Requests {
     pub signal: u8,
     /// SIGKILL to the main process and its group.
     pub kill: bool,
-    /// SIGKILL to the stop or reload command and its group.
+    /// SIGKILL to the command and its group.
     pub kill_auxiliary: bool,
     /// Spawn the main process.
     pub spawn: bool,
@@ -104,9 +106,9 @@ pub fn is_on_the_way(before: &ReportRow, row: &ReportRow, input: Input) -> bool 
 
 /// Takes one input. Afterwards `row`, `record`, `stamp` and `requests` say what follows.
 pub fn step(slot: &mut Slot<'_>, input: Input) {
-    use State::{Delayed, Done, Down, Failed, Queued, Spawning, Starting, Stopping, Up};
+    use State::{Delayed, Done, Down, Failed, Queued, Skipped, Spawning, Starting, Stopping, Up};
     match (slot.row.state, input) {
-        (Down | Done | Failed | Delayed, Input::Ordered(number, wish)) => {
+        (Down | Done | Failed | Skipped | Delayed, Input::Ordered(number, wish)) => {
             slot.take(number, wish);
             match wish {
                 Wish::Up => slot.begin(),
@@ -132,22 +134,21 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 
         (Up, Input::ReloadAsked) => slot.reload(),
         // Nothing that could reload: a start reads its files anyway.
-        (Down | Queued | Spawning | Starting | Delayed | Stopping | Failed | Done, Input::ReloadAsked) => {}
+        (Down | Queued | Spawning | Starting | Delayed | Stopping | Failed | Done | Skipped, Input::ReloadAsked) => {}
 
         (Spawning | Starting | Up | Stopping, Input::SignalAsked(signal)) => slot.requests.signal = signal,
-        (Down | Queued | Delayed | Failed | Done, Input::SignalAsked(_)) => {}
+        (Down | Queued | Delayed | Failed | Done | Skipped, Input::SignalAsked(_)) => {}
 
         (Queued, Input::Cloned(pid)) => slot.cloned(pid),
         // Only a queued slot is spawned.
-        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done, Input::Cloned(_)) => {}
+        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Cloned(_)) => {}
 
-        (Queued, Input::Refused(failure, temporary)) => {
-            slot.row.failure = failure;
-            slot.record.unspawned = true;
-            slot.record.temporary = temporary;
+        (Queued, Input::Refused(failure, trouble)) => {
+            slot.came_to_nothing(failure, trouble);
+            slot.note_end(Exit::NotSpawned);
             slot.died(Exit::NotSpawned);
         }
-        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done, Input::Refused(..)) => {}
+        (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Refused(..)) => {}
 
         (_, Input::AuxiliaryCloned(pid)) => slot.row.auxiliary = pid,
         (_, Input::AuxiliaryRefused) => slot.auxiliary_gone(None),
@@ -159,43 +160,43 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
                 slot.set_until(Starting, slot.row.deadline);
             }
         },
-        (Down | Queued | Starting | Up | Delayed | Stopping | Failed | Done, Input::Executed) => {}
+        (Down | Queued | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Executed) => {}
 
         // Its end is near; what is to be done then is decided there.
-        (Spawning | Starting | Up | Stopping, Input::StepFailed(failure, temporary)) => {
-            slot.row.failure = failure;
-            slot.record.unspawned = true;
-            slot.record.temporary = temporary;
+        (Spawning | Starting | Up | Stopping, Input::StepFailed(failure, trouble)) => {
+            slot.came_to_nothing(failure, trouble);
         }
-        (Down | Queued | Delayed | Failed | Done, Input::StepFailed(..)) => {}
+        (Down | Queued | Delayed | Failed | Done | Skipped, Input::StepFailed(..)) => {}
 
-        (Spawning | Starting | Up, Input::Ended(exit)) => match (slot.policy.kind, exit) {
-            (Kind::Oneshot, Exit::Code(0)) if !slot.record.unspawned => {
-                slot.row.pid = 0;
-                slot.row.exit = exit;
-                if slot.policy.remain { slot.ready() } else { slot.set(Done) }
-            }
-            (Kind::Oneshot | Kind::Longrun | Kind::Bundle, _) => slot.died(exit),
-        },
-        (Stopping, Input::Ended(exit)) => {
-            slot.row.pid = 0;
-            slot.row.exit = if slot.record.unspawned { Exit::NotSpawned } else { exit };
-            slot.gone_if_all_ended();
+        (Spawning | Starting | Up, Input::Ended(exit)) => {
+            slot.note_end(exit);
+            if slot.has_succeeded(exit) && slot.policy.remain { slot.ready() } else { slot.ended(exit) }
         }
-        (Down | Queued | Delayed | Failed | Done, Input::Ended(_)) => {}
+        (Stopping, Input::Ended(exit)) => {
+            slot.note_end(exit);
+            let record = &slot.record;
+            let ordered = record.cause == Cause::Ordered && !record.killed && record.role.is_none();
+            if ordered && slot.policy.stop == Means::Command && slot.has_succeeded(exit) {
+                // It was told to end when it had all but ended: what it has brought up is taken down.
+                slot.stop_by_command();
+            } else {
+                slot.gone_if_all_ended();
+            }
+        }
+        (Down | Queued | Delayed | Failed | Done | Skipped, Input::Ended(_)) => {}
 
         (Spawning | Starting, Input::Ready) => match slot.policy.kind {
             Kind::Longrun => slot.ready(),
             Kind::Oneshot | Kind::Bundle => {} // its end says it
         },
-        (Down | Queued | Up | Delayed | Stopping | Failed | Done, Input::Ready) => {}
+        (Down | Queued | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Ready) => {}
 
         (Spawning | Starting | Stopping, Input::Extend(ms)) => {
             if slot.row.deadline != Instant::NEVER && !slot.record.killed {
                 slot.row.deadline = slot.row.deadline.max(slot.now.plus_ms(ms));
             }
         }
-        (Down | Queued | Up | Delayed | Failed | Done, Input::Extend(_)) => {}
+        (Down | Queued | Up | Delayed | Failed | Done | Skipped, Input::Extend(_)) => {}
 
         (Spawning | Starting, Input::Deadline) => {
             slot.record.cause = Cause::TimedOut;
@@ -221,9 +222,9 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.row.restarts = slot.row.restarts.wrapping_add(1);
             slot.begin();
         }
-        (Down | Queued | Failed | Done, Input::Deadline) => slot.row.deadline = Instant::NEVER,
+        (Down | Queued | Failed | Done | Skipped, Input::Deadline) => slot.row.deadline = Instant::NEVER,
 
-        (Down | Queued | Delayed | Failed | Done, Input::Kill) => {
+        (Down | Queued | Delayed | Failed | Done | Skipped, Input::Kill) => {
             slot.record.wish = Wish::Down;
             slot.requests.cancel = true;
             slot.requests.kill_auxiliary = slot.record.role.is_some();
@@ -232,6 +233,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Spawning | Starting | Up | Stopping, Input::Kill) => {
             slot.record.wish = Wish::Down;
             slot.record.cause = Cause::Ordered;
+            slot.record.dirty = false;
             slot.kill();
         }
     }
@@ -265,7 +267,7 @@ impl Slot<'_> {
     fn begin(&mut self) {
         self.record.cause = Cause::Ordered;
         self.record.killed = false;
-        self.record.unspawned = false;
+        self.record.trouble = None;
         self.record.reload_again = false;
         self.set(State::Queued);
         self.requests.spawn = true;
@@ -280,6 +282,7 @@ impl Slot<'_> {
         self.row.ready = 0;
         self.row.failure = 0;
         self.row.spawned = self.now;
+        self.record.dirty = self.policy.cleanup;
         self.set_until(State::Spawning, self.now.plus_ms(self.policy.start_timeout_ms));
     }
 
@@ -294,10 +297,6 @@ impl Slot<'_> {
         let starting = self.row.state != State::Up;
         self.record.cause = Cause::Ordered;
         self.record.killed = false;
-        if self.policy.kind == Kind::Oneshot && self.row.pid != 0 {
-            self.kill();
-            return;
-        }
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
         self.forget_queued_auxiliary();
         let reloading = self.record.role.is_some();
@@ -305,11 +304,16 @@ impl Slot<'_> {
         match self.policy.stop {
             // Behind the reload command, see `auxiliary_gone`.
             Means::Command if reloading && !starting => {}
-            Means::Command if !starting => self.auxiliary(Role::Stop),
+            Means::Command if !starting => self.stop_by_command(),
             Means::Command | Means::Nothing => self.requests.signal = if self.row.pid == 0 { 0 } else { SIGTERM },
             Means::Signals => self.requests.stop_signals = self.row.pid != 0,
         }
         self.gone_if_all_ended(); // a oneshot that is up and has nothing to do
+    }
+
+    fn stop_by_command(&mut self) {
+        self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+        self.auxiliary(Role::Stop);
     }
 
     fn auxiliary(&mut self, role: Role) {
@@ -331,7 +335,9 @@ impl Slot<'_> {
     /// A command that still is in the queue is not spawned any more.
     fn forget_queued_auxiliary(&mut self) {
         if self.record.role.is_some() && self.row.auxiliary == 0 {
-            self.record.role = None;
+            if self.record.role.take() == Some(Role::Cleanup) {
+                self.row.cleanup = Exit::NotSpawned;
+            }
             self.requests.cancel = true;
         }
     }
@@ -348,7 +354,7 @@ impl Slot<'_> {
         }
     }
 
-    /// The stop or reload command has ended, or (`None`) could not be spawned.
+    /// The command has ended, or (`None`) could not be spawned.
     fn auxiliary_gone(&mut self, exit: Option<Exit>) {
         let role = self.record.role.take();
         self.row.auxiliary = 0;
@@ -359,6 +365,10 @@ impl Slot<'_> {
                 } else if exit != Some(Exit::Code(0)) && !self.record.killed {
                     self.requests.signal = SIGTERM;
                 }
+                self.gone_if_all_ended();
+            }
+            (State::Stopping, Some(Role::Cleanup)) => {
+                self.row.cleanup = exit.unwrap_or(Exit::NotSpawned);
                 self.gone_if_all_ended();
             }
             // It was in the way of the stop command.
@@ -381,7 +391,8 @@ impl Slot<'_> {
                 | State::Up
                 | State::Delayed
                 | State::Failed
-                | State::Done,
+                | State::Done
+                | State::Skipped,
                 _,
             )
             | (State::Stopping, None) => {}
@@ -392,39 +403,82 @@ impl Slot<'_> {
         if self.row.pid != 0 || self.record.role.is_some() {
             return;
         }
+        if core::mem::take(&mut self.record.dirty) {
+            self.record.killed = false;
+            self.row.stuck = false;
+            self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+            self.auxiliary(Role::Cleanup);
+            return;
+        }
         match (self.record.wish, self.record.cause) {
             (Wish::Down, _) => self.set(State::Down),
             (Wish::Up, Cause::Ordered) => self.begin(),
             (Wish::Up, Cause::TimedOut) => self.died(Exit::TimedOut),
+            (Wish::Up, Cause::Died) => self.died(self.row.exit),
         }
     }
 
-    /// A death that nobody asked for.
-    fn died(&mut self, exit: Exit) {
-        let exit = if self.record.unspawned { Exit::NotSpawned } else { exit };
-        self.row.pid = 0;
-        self.row.exit = exit;
-        self.forget_queued_auxiliary();
-        self.requests.kill_auxiliary = self.record.role.is_some();
-        let again = match (exit, self.policy.kind, self.policy.restart) {
-            (Exit::NotSpawned, _, _) => self.record.temporary,
-            (_, Kind::Longrun, Restart::Always) => true,
-            (Exit::Code(0), Kind::Longrun, Restart::OnFailure | Restart::Never) => {
-                self.set(State::Done);
-                return;
-            }
-            (_, Kind::Longrun, Restart::OnFailure) => true,
-            (_, Kind::Longrun, Restart::Never) => false,
-            // "Always" is what a longrun has when nothing is written; a oneshot is retried where that is asked for.
-            (_, Kind::Oneshot | Kind::Bundle, Restart::OnFailure) => true,
-            (_, Kind::Oneshot | Kind::Bundle, Restart::Always | Restart::Never) => false,
-        };
-        if self.row.state == State::Up && self.now.ms_since(self.row.since) >= u64::from(self.policy.stable_ms()) {
+    /// Whether an end is that of a oneshot that did what it is for.
+    fn has_succeeded(&self, exit: Exit) -> bool {
+        self.policy.kind == Kind::Oneshot && exit == Exit::Code(0) && self.record.trouble.is_none()
+    }
+
+    /// The program did not run: there is nothing to clean up.
+    fn came_to_nothing(&mut self, failure: u32, trouble: Trouble) {
+        self.row.failure = failure;
+        self.record.trouble = Some(trouble);
+        self.record.dirty = false;
+    }
+
+    /// The main process is gone.
+    fn note_end(&mut self, exit: Exit) {
+        let stable_ms = u64::from(self.policy.stable_ms());
+        if self.row.state == State::Up && self.now.ms_since(self.row.since) >= stable_ms {
             self.record.in_a_row = 0;
         }
+        self.row.pid = 0;
+        match self.record.trouble {
+            None => self.row.exit = exit,
+            Some(Trouble::Lasting | Trouble::Passing) => self.row.exit = Exit::NotSpawned,
+            Some(Trouble::Unmet) => {} // it was no life
+        }
+    }
+
+    /// The main process is gone by itself.
+    fn ended(&mut self, exit: Exit) {
+        self.record.cause = Cause::Died;
+        self.forget_queued_auxiliary();
+        self.requests.kill_auxiliary = self.record.role.is_some();
+        if !self.record.dirty {
+            return self.died(exit);
+        }
+        self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+        self.gone_if_all_ended();
+    }
+
+    /// A death that nobody asked for, and all that follows it is over.
+    fn died(&mut self, exit: Exit) {
+        let again = match (self.record.trouble, self.policy.kind, self.policy.restart) {
+            (Some(Trouble::Unmet), ..) => return self.set(State::Skipped),
+            (Some(Trouble::Passing), ..) => true,
+            (Some(Trouble::Lasting), ..) => false,
+            (None, Kind::Longrun, Restart::Always) => true,
+            (None, Kind::Longrun, Restart::OnFailure | Restart::Never) if exit == Exit::Code(0) => {
+                return self.set(State::Done);
+            }
+            (None, Kind::Longrun, Restart::OnFailure) => true,
+            (None, Kind::Longrun, Restart::Never) => false,
+            (None, Kind::Oneshot | Kind::Bundle, _) if self.has_succeeded(exit) => return self.set(State::Done),
+            // As often as `limit` says.
+            (None, Kind::Oneshot | Kind::Bundle, _) => true,
+        };
         // Nothing that never lived has died: a machine without memory for a while does not fail its services.
-        let lived = exit != Exit::NotSpawned;
-        if lived && (self.row.deaths == 0 || self.now.ms_since(self.record.window) > u64::from(self.policy.window_ms)) {
+        let lived = self.record.trouble.is_none();
+        let exit = if lived { exit } else { Exit::NotSpawned };
+        self.row.exit = exit;
+        let longrun = self.policy.kind == Kind::Longrun;
+        let window_ms = if longrun { u64::from(self.policy.window_ms) } else { u64::MAX };
+        if lived && (self.row.deaths == 0 || self.now.ms_since(self.record.window) > window_ms) {
             self.row.deaths = 0;
             self.record.window = self.now;
         }
@@ -434,10 +488,12 @@ impl Slot<'_> {
             self.set(State::Failed);
             return;
         }
-        let delay = self.policy.delay_ms(self.record.in_a_row, self.salt ^ self.row.life.0);
+        let in_a_row = if longrun { self.record.in_a_row } else { 0 };
+        let delay = self.policy.delay_ms(in_a_row, self.salt ^ self.row.life.0);
         // What was never cloned was last tried now.
         let (delay, from) = match exit {
             Exit::NotSpawned => (delay.max(RETRY_MS), self.now),
+            _ if !longrun => (delay, self.now),
             Exit::None | Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Unknown => (delay, self.row.spawned),
         };
         self.record.in_a_row = self.record.in_a_row.saturating_add(1);

@@ -10,10 +10,17 @@
 //!   too.
 //! - **Stopping** a longrun: its stop signals to the main process, or its stop command; after `stop-timeout`, SIGKILL to
 //!   the process group. A stop command that fails is followed by SIGTERM, for going down cannot fail. A longrun that is
-//!   not ready yet gets SIGTERM instead of the command. A oneshot whose command runs is killed at once. A oneshot that is
-//!   up runs its stop command, bounded by `stop-timeout`; whatever comes of it, the oneshot is down then.
+//!   not ready yet, and a oneshot whose command runs, get SIGTERM at once instead of the stop command; a oneshot that ends
+//!   well all the same has been brought up. A oneshot that is up runs its stop command, bounded by `stop-timeout`; whatever
+//!   comes of it, the oneshot is down then.
 //! - **What is still there `KILL_GRACE_MS` after SIGKILL** (it hangs in the kernel) is reported as stuck. It stays
 //!   `Stopping` until it is gone; then what was ordered goes on.
+//! - **`cleanup`** runs when a life has ended and been reaped, its stop command too, before anything else begins: after a
+//!   failed attempt of a oneshot, and when one that was up has been taken down. It has `stop-timeout`, then its group is
+//!   killed; how it ends is noted, and changes nothing. What never ran its program is not cleaned up after. Where everything
+//!   is killed at the end of a shutdown, nothing is.
+//! - **A precondition** is looked at by the child, before anything else that can fail, and once for an order: not for what
+//!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
 //!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
 //! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
@@ -22,7 +29,8 @@
 //!   that is not exit 0, lives again, not earlier than its delay after the last start: at once if that is past. The
 //!   delay doubles with each death in a row up to its maximum, plus up to an eighth at random, and starts over once a
 //!   life was up for `STABLE_MS` or the largest delay, whichever is longer. `restart-limit` deaths within
-//!   `restart-window` (which begins with a death) make it failed. A oneshot is tried again only with `on-failure`.
+//!   `restart-window` (which begins with a death) make it failed. A oneshot that did not end well is tried again, `delay_ms`
+//!   after that, until `limit` attempts of this order have failed.
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
 //!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
 //!   (no such program, user or directory), it has failed.
@@ -30,6 +38,7 @@
 mod machine;
 pub mod notify;
 mod policy;
+pub mod precondition;
 
 pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
 pub use policy::{KILL_GRACE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
@@ -52,10 +61,10 @@ pub struct Record {
     pub role: Option<Role>,
     /// SIGKILL has been sent: there is nothing left to try.
     pub killed: bool,
-    /// Of the current life: a step before exec has failed.
-    pub unspawned: bool,
-    /// See `unspawned`: the reason may pass.
-    pub temporary: bool,
+    /// Of the current life: its program will not run, or did not.
+    pub trouble: Option<Trouble>,
+    /// A life has begun of which the cleanup has not.
+    pub dirty: bool,
     /// A reload was asked for while a reload command ran.
     pub reload_again: bool,
 }
@@ -68,4 +77,17 @@ pub enum Cause {
     Ordered,
     /// It was not ready in time; once gone, policy decides.
     TimedOut,
+    /// It has ended by itself; once all is cleaned up, policy decides.
+    Died,
+}
+
+/// Why a spawn came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// The reason does not pass by itself.
+    Lasting,
+    /// It may: no memory, no descriptor.
+    Passing,
+    /// A precondition does not hold.
+    Unmet,
 }

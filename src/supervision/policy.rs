@@ -45,11 +45,11 @@ pub struct Policy {
     pub ready: Ready,
     /// When it lives again.
     pub restart: Restart,
-    /// Least time between two starts.
+    /// Least time between two starts; of a oneshot, between a failed attempt and the next.
     pub delay_ms: u32,
     /// Where doubling ends.
     pub delay_ms_max: u32,
-    /// Deaths in the window after which it has failed; 0 is no limit.
+    /// Deaths in the window after which it has failed; 0 is no limit. Of a oneshot: attempts under one order.
     pub limit: u32,
     /// The window.
     pub window_ms: u32,
@@ -61,6 +61,8 @@ pub struct Policy {
     pub stop: Means,
     /// How it is told to reload.
     pub reload: Means,
+    /// There is a command that cleans up behind each life.
+    pub cleanup: bool,
 }
 
 impl Policy {
@@ -99,6 +101,7 @@ impl Policy {
             stop_timeout_ms: word(policy::STOP_TIMEOUT_MS),
             stop: means(image, image.service(slot, service::STOP)),
             reload: means(image, image.service(slot, service::RELOAD)),
+            cleanup: image.service(slot, service::CLEANUP) != NONE,
         })
     }
 
@@ -151,6 +154,7 @@ mod tests {
         stop_timeout_ms: 0,
         stop: Means::Nothing,
         reload: Means::Nothing,
+        cleanup: false,
     };
 
     #[test]

@@ -6,7 +6,9 @@ use pintle::board::orders::Wish;
 use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{Kind, Restart};
-use pintle::supervision::{Cause, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, step};
+use pintle::supervision::{
+    Cause, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
+};
 use pintle::time::Instant;
 
 const NOW: Instant = Instant(1_000_000_000_000);
@@ -25,6 +27,7 @@ const LONGRUN: Policy = Policy {
     stop_timeout_ms: 10_000,
     stop: Means::Signals,
     reload: Means::Signals,
+    cleanup: false,
 };
 
 const COMMANDED: Policy = Policy {
@@ -36,16 +39,23 @@ const COMMANDED: Policy = Policy {
     ..LONGRUN
 };
 
-const ONESHOT: Policy = Policy { kind: Kind::Oneshot, stop: Means::Command, reload: Means::Nothing, ..LONGRUN };
+const ONESHOT: Policy =
+    Policy { kind: Kind::Oneshot, limit: 1, stop: Means::Command, reload: Means::Nothing, ..LONGRUN };
 
 const FLEETING: Policy =
-    Policy { kind: Kind::Oneshot, remain: false, stop: Means::Nothing, reload: Means::Nothing, ..LONGRUN };
+    Policy { kind: Kind::Oneshot, limit: 1, remain: false, stop: Means::Nothing, reload: Means::Nothing, ..LONGRUN };
 
-const POLICIES: [(&str, Policy); 4] = [
+const TIDY: Policy = Policy { cleanup: true, ..COMMANDED };
+
+const STUBBORN: Policy = Policy { cleanup: true, limit: 4, ..ONESHOT };
+
+const POLICIES: [(&str, Policy); 6] = [
     ("longrun, ready by descriptor, stopped by signal, restart always", LONGRUN),
     ("longrun, ready when executed, stopped by command, restart on failure", COMMANDED),
     ("oneshot that remains, with a stop command", ONESHOT),
     ("oneshot that does not remain", FLEETING),
+    ("longrun as the second, with a cleanup", TIDY),
+    ("oneshot that remains, with a stop command, a cleanup and three retries", STUBBORN),
 ];
 
 /// A slot in this state as it comes there: order 4, life 7.
@@ -67,12 +77,13 @@ fn in_state(state: State, policy: &Policy) -> (ReportRow, Record) {
         spawned: Instant(NOW.0 - 3 * SECOND),
         deadline: match state {
             State::Spawning | State::Starting | State::Stopping | State::Delayed => Instant(NOW.0 + 5 * SECOND),
-            State::Down | State::Queued | State::Up | State::Failed | State::Done => Instant::NEVER,
+            State::Down | State::Queued | State::Up | State::Failed | State::Done | State::Skipped => Instant::NEVER,
         },
         ..ReportRow::default()
     };
     let wish = if matches!(state, State::Down | State::Stopping) { Wish::Down } else { Wish::Up };
-    (row, Record { wish, role: stops.then_some(Role::Stop), ..Record::default() })
+    let dirty = policy.cleanup && (runs || stops || state == State::Up);
+    (row, Record { wish, role: stops.then_some(Role::Stop), dirty, ..Record::default() })
 }
 
 fn inputs() -> Vec<(&'static str, Input)> {
@@ -82,12 +93,14 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("reload", Input::ReloadAsked),
         ("signal 10", Input::SignalAsked(10)),
         ("cloned", Input::Cloned(101)),
-        ("refused for now", Input::Refused(0x48000b, true)),
-        ("refused for good", Input::Refused(0x400000, false)),
+        ("refused for now", Input::Refused(0x48000b, Trouble::Passing)),
+        ("refused for good", Input::Refused(0x400000, Trouble::Lasting)),
+        ("refused, unmet", Input::Refused(0x110001, Trouble::Unmet)),
         ("command cloned", Input::AuxiliaryCloned(201)),
         ("command refused", Input::AuxiliaryRefused),
         ("executed", Input::Executed),
-        ("step failed", Input::StepFailed(0xe0002, false)),
+        ("step failed", Input::StepFailed(0xe0002, Trouble::Lasting)),
+        ("unmet", Input::StepFailed(0x110001, Trouble::Unmet)),
         ("exit 0", Input::Ended(Exit::Code(0))),
         ("exit 1", Input::Ended(Exit::Code(1))),
         ("command exit 0", Input::AuxiliaryEnded(Exit::Code(0))),
@@ -118,6 +131,7 @@ fn words(requests: &Requests) -> String {
         (requests.spawn, "spawn"),
         (requests.spawn_auxiliary == Some(Role::Stop), "spawn-stop"),
         (requests.spawn_auxiliary == Some(Role::Reload), "spawn-reload"),
+        (requests.spawn_auxiliary == Some(Role::Cleanup), "spawn-cleanup"),
     ] {
         if asked {
             text += " ";
@@ -146,6 +160,9 @@ fn changes(before: &ReportRow, after: &ReportRow) -> String {
         if old != new {
             let _ = write!(text, " {name}={new}");
         }
+    }
+    if after.cleanup != before.cleanup {
+        let _ = write!(text, " cleanup={:?}", after.cleanup);
     }
     if after.exit != before.exit {
         let _ = write!(text, " exit={:?}", after.exit);
@@ -202,6 +219,8 @@ fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(!requests.spawn || row.state == State::Queued, "{what}: a spawn that is not queued");
     assert!(!requests.kill || row.pid != 0, "{what}: nothing to kill");
     assert!(row.pid == 0 || row.state.has_process(), "{what}: {:?} with a process", row.state);
+    assert!(requests.spawn_auxiliary != Some(Role::Cleanup) || row.pid == 0, "{what}: a cleanup beside what runs");
+    assert!(!requests.spawn || !record.dirty, "{what}: the next before the cleanup");
     let waits = row.state == State::Stopping && row.pid == 0;
     assert!(!waits || record.role.is_some(), "{what}: stopping, but nothing runs");
     assert!(row.state != State::Delayed || row.deadline != Instant::NEVER, "{what}: delayed for ever");
@@ -209,6 +228,8 @@ fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
         matches!(row.state, State::Spawning | State::Starting) || row.state == State::Stopping && !record.killed;
     assert!(!bounded || row.deadline != Instant::NEVER, "{what}: {:?} without a deadline", row.state);
 }
+
+const TROUBLES: [Trouble; 3] = [Trouble::Lasting, Trouble::Passing, Trouble::Unmet];
 
 /// A random walk over inputs that can really come, with the processes that there would be.
 #[test]
@@ -221,9 +242,9 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             random ^= random << 5;
             random % below
         };
-        let mut policy = POLICIES[draw(4) as usize].1;
+        let mut policy = POLICIES[draw(6) as usize].1;
         policy.restart = [Restart::Always, Restart::OnFailure, Restart::Never][draw(3) as usize];
-        policy.limit = draw(5);
+        policy.limit = draw(5) + u32::from(policy.kind == Kind::Oneshot);
         let (mut row, mut record) = (ReportRow::default(), Record::default());
         row.deadline = Instant::NEVER;
         let (mut now, mut order, mut pid) = (Instant(SECOND), 0, 1);
@@ -244,12 +265,12 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
                 1 if !ends => Input::ReloadAsked,
                 2 if row.pid != 0 => Input::Executed,
                 3 if row.pid != 0 => Input::Ready,
-                4 if row.pid != 0 && !ends => Input::StepFailed(7, draw(2) == 0),
+                4 if row.pid != 0 && !ends => Input::StepFailed(7, TROUBLES[draw(3) as usize]),
                 5 if row.deadline <= now => Input::Deadline,
                 _ if wants_main => {
                     wants_main = false;
                     pid += 1;
-                    if draw(5) == 0 { Input::Refused(9, draw(2) == 0) } else { Input::Cloned(pid) }
+                    if draw(5) == 0 { Input::Refused(9, TROUBLES[draw(3) as usize]) } else { Input::Cloned(pid) }
                 }
                 _ if wants_command => {
                     wants_command = false;
@@ -285,7 +306,11 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             wants_command |= requests.spawn_auxiliary.is_some();
             assert!(!wants_command || command == 0, "seed {seed}: a second command\n{history}");
         }
-        assert!(matches!(row.state, State::Down | State::Failed), "seed {seed}: {:?}\n{history}", row.state);
+        assert!(
+            matches!(row.state, State::Down | State::Failed) && !record.dirty,
+            "seed {seed}: {:?}\n{history}",
+            row.state
+        );
         assert_eq!(row.pid, 0, "seed {seed}\n{history}");
     }
 }
@@ -354,18 +379,18 @@ fn not_ready_in_time_is_killed_and_counts_as_a_death() {
 
 #[test]
 fn a_program_that_does_not_exist_fails_at_once_and_lack_of_memory_is_tried_again() {
-    let broken = |temporary| {
-        [(0, UP), (0, Input::Cloned(9)), (1, Input::StepFailed(7, temporary)), (1, Input::Ended(Exit::Code(111)))]
+    let broken = |trouble| {
+        [(0, UP), (0, Input::Cloned(9)), (1, Input::StepFailed(7, trouble)), (1, Input::Ended(Exit::Code(111)))]
     };
-    let (_, row) = run(&LONGRUN, &broken(false));
+    let (_, row) = run(&LONGRUN, &broken(Trouble::Lasting));
     assert_eq!((row.state, row.exit, row.failure), (State::Failed, Exit::NotSpawned, 7));
-    let (_, row) = run(&FLEETING, &broken(true));
+    let (_, row) = run(&FLEETING, &broken(Trouble::Passing));
     assert_eq!((row.state, row.exit), (State::Delayed, Exit::NotSpawned));
 }
 
 #[test]
 fn what_cannot_be_spawned_for_now_is_tried_again_without_end() {
-    let refused = [(0, Input::Refused(9, true)), (60_000, Input::Deadline)];
+    let refused = [(0, Input::Refused(9, Trouble::Passing)), (60_000, Input::Deadline)];
     let mut inputs = vec![(0, UP)];
     inputs.extend(refused.iter().cycle().take(20));
     let (_, row) = run(&Policy { window_ms: u32::MAX, ..LONGRUN }, &inputs);
@@ -402,4 +427,126 @@ fn a_reload_command_that_was_not_spawned_in_its_time_is_given_up() {
     let (row, _, asked) = take(row, record, &COMMANDED, Input::Deadline, due);
     assert_eq!((asked.cancel, asked.spawn_auxiliary), (true, Some(Role::Reload)));
     assert!(row.deadline > due && row.deadline != Instant::NEVER);
+}
+
+/// One attempt of a oneshot: cloned, and ended like this a second later.
+fn attempt(exit: Exit) -> [(u32, Input); 2] {
+    [(0, Input::Cloned(9)), (1000, Input::Ended(exit))]
+}
+
+#[test]
+fn a_oneshot_is_tried_again_after_its_delay_as_often_as_it_says() {
+    let policy = Policy { limit: 3, stop: Means::Nothing, ..ONESHOT };
+    let mut inputs = vec![(0, UP)];
+    for _ in 0..3 {
+        inputs.extend(attempt(Exit::Code(1)));
+        inputs.push((1000, Input::Deadline));
+    }
+    inputs.pop();
+    let (states, row) = run(&policy, &inputs);
+    let again = [State::Spawning, State::Delayed, State::Queued];
+    assert_eq!(states[1..], [&again[..], &again, &[State::Spawning, State::Failed]].concat());
+    assert_eq!((row.deaths, row.exit, row.attempt), (3, Exit::Code(1), 3));
+    // The delay begins with the end of the attempt, and neither grows nor wavers.
+    let (_, row) = run(&policy, &inputs[..6]);
+    assert_eq!(row.deadline, Instant(SECOND + 4 * SECOND));
+    // The second one does it.
+    let well: Vec<_> = inputs[..4].iter().copied().chain(attempt(Exit::Code(0))).collect();
+    assert_eq!(run(&policy, &well).1.state, State::Up);
+    // An order begins to count anew, and a stop ends the wait at once.
+    let (_, row) = run(&policy, &[&inputs[..6], &[(0, Input::Ordered(Order(2), Wish::Up))]].concat());
+    assert_eq!((row.state, row.deaths), (State::Queued, 0));
+    let (_, row) = run(&policy, &[&inputs[..6], &[(0, Input::Ordered(Order(2), Wish::Down))]].concat());
+    assert_eq!((row.state, row.deadline), (State::Down, Instant::NEVER));
+}
+
+#[test]
+fn each_attempt_has_a_time_of_its_own_and_one_that_took_too_long_has_failed() {
+    let policy = Policy { limit: 2, ..ONESHOT };
+    let slow = [(0, Input::Cloned(9)), (60_000, Input::Deadline), (1, Input::Ended(Exit::Signal(9)))];
+    let inputs = [&[(0, UP)][..], &slow, &[(1000, Input::Deadline)], &slow].concat();
+    let (states, row) = run(&policy, &inputs);
+    assert_eq!(states[3..], [State::Delayed, State::Queued, State::Spawning, State::Stopping, State::Failed]);
+    assert_eq!((row.exit, row.deaths), (Exit::TimedOut, 2));
+}
+
+#[test]
+fn a_oneshot_that_is_told_to_go_is_asked_first_and_killed_in_the_end() {
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
+    let down = (0, Input::Ordered(Order(2), Wish::Down));
+    let (mut row, mut record, mut asked) = (ReportRow::default(), Record::default(), Requests::default());
+    for (_, input) in [&begun[..], &[down]].concat() {
+        (row, record, asked) = take(row, record, &ONESHOT, input, NOW);
+    }
+    assert_eq!((row.state, asked.signal, asked.kill, asked.spawn_auxiliary), (State::Stopping, 15, false, None));
+    let (late, _, asked) = take(row, record, &ONESHOT, Input::Deadline, row.deadline);
+    assert_eq!((late.state, asked.kill), (State::Stopping, true));
+    // It failed, so there is nothing to take down; had it succeeded, there would be.
+    let (gone, _, asked) = take(row, record, &ONESHOT, Input::Ended(Exit::Signal(15)), NOW);
+    assert_eq!((gone.state, asked), (State::Down, Requests::default()));
+    let (well, _, asked) = take(row, record, &ONESHOT, Input::Ended(Exit::Code(0)), NOW);
+    assert_eq!((well.state, asked.spawn_auxiliary), (State::Stopping, Some(Role::Stop)));
+}
+
+#[test]
+fn a_cleanup_comes_after_each_life_and_before_the_next_and_does_not_decide() {
+    let died = [(0, UP), (0, Input::Cloned(9)), (2000, DIED)];
+    for (how, end) in [
+        ("failed", Input::AuxiliaryEnded(Exit::Code(1))),
+        ("well", Input::AuxiliaryEnded(Exit::Code(0))),
+        ("refused", Input::AuxiliaryRefused),
+    ] {
+        let (states, row) = run(&TIDY, &[&died[..], &[(0, Input::AuxiliaryCloned(10)), (0, end)]].concat());
+        assert_eq!(states[2..], [State::Stopping, State::Stopping, State::Queued], "{how}");
+        assert_eq!((row.exit, row.restarts), (Exit::Code(1), 1), "{how}");
+    }
+    // One that hangs is killed, and what it was for goes on.
+    let hangs = [(0, Input::AuxiliaryCloned(10)), (10_000, Input::Deadline)];
+    let (_, row) = run(&TIDY, &[&died[..], &hangs, &[(1, Input::AuxiliaryEnded(Exit::Signal(9)))]].concat());
+    assert_eq!((row.state, row.cleanup), (State::Queued, Exit::Signal(9)));
+    // Of what could not be executed nothing is cleaned up.
+    let never = [(0, UP), (0, Input::Cloned(9)), (0, Input::StepFailed(7, Trouble::Lasting)), (0, DIED)];
+    assert_eq!(run(&TIDY, &never).1.state, State::Failed);
+}
+
+#[test]
+fn what_is_up_is_taken_down_then_cleaned_up_after() {
+    let up = [(0, UP), (0, Input::Cloned(9)), (1, Input::Ended(Exit::Code(0)))];
+    let down = [
+        (0, Input::Ordered(Order(2), Wish::Down)),
+        (0, Input::AuxiliaryCloned(10)),
+        (9000, Input::AuxiliaryEnded(Exit::Code(0))),
+    ];
+    let (mut row, mut record, mut now) = (ReportRow::default(), Record::default(), Instant(SECOND));
+    let mut roles = Vec::new();
+    for (ms, input) in [&up[..], &down].concat() {
+        now = now.plus_ms(ms);
+        let asked;
+        (row, record, asked) = take(row, record, &STUBBORN, input, now);
+        roles.extend(asked.spawn_auxiliary);
+    }
+    assert_eq!((roles, row.state), (vec![Role::Stop, Role::Cleanup], State::Stopping));
+    assert_eq!(row.deadline, now.plus_ms(10_000), "it has a time of its own");
+    // What everything ends with does not wait for a cleanup.
+    let (killed, record, asked) = take(row, record, &STUBBORN, Input::Kill, now);
+    assert!(asked.cancel && killed.state == State::Down && !record.dirty);
+}
+
+#[test]
+fn what_does_not_hold_is_skipped_and_no_life() {
+    let unmet = [
+        (0, UP),
+        (0, Input::Cloned(9)),
+        (1, Input::StepFailed(0x110001, Trouble::Unmet)),
+        (1, Input::Ended(Exit::Code(111))),
+    ];
+    let (_, row) = run(&STUBBORN, &unmet);
+    assert_eq!((row.state, row.exit, row.failure, row.deaths), (State::Skipped, Exit::None, 0x110001, 0));
+    let (_, row) = run(&STUBBORN, &[(0, UP), (0, Input::Refused(0x110002, Trouble::Unmet))]);
+    assert_eq!((row.state, row.failure), (State::Skipped, 0x110002));
+    // A stop that comes between, and a start behind it.
+    let stopped = [&unmet[..3], &[(0, Input::Ordered(Order(2), Wish::Down)), unmet[3]]].concat();
+    assert_eq!(run(&STUBBORN, &stopped).1.state, State::Down);
+    let again = [&unmet[..], &[(0, Input::Ordered(Order(2), Wish::Up))]].concat();
+    assert_eq!(run(&STUBBORN, &again).1.state, State::Queued);
 }

@@ -125,7 +125,7 @@ impl Supervisor {
         }
         let input = match self.spawn(slot, Command::Main, forked) {
             Ok(pid) => Input::Cloned(pid),
-            Err(failure) => Input::Refused(failure.0, failure.is_temporary()),
+            Err(failure) => Input::Refused(failure.0, failure.trouble()),
         };
         self.feed(slot, input);
     }
@@ -136,6 +136,7 @@ impl Supervisor {
         let command = match role {
             Some(Role::Stop) => Command::Stop(pid),
             Some(Role::Reload) => Command::Reload(pid),
+            Some(Role::Cleanup) => Command::Cleanup,
             None => return,
         };
         let input = match self.spawn(slot, command, forked) {
@@ -161,7 +162,7 @@ impl Supervisor {
         let mut path = [0; super::readiness::PATH_BYTES];
         let notify = match (command, policy.ready) {
             (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
-            (Command::Main | Command::Stop(_) | Command::Reload(_), _) => &[],
+            (Command::Main | Command::Stop(_) | Command::Reload(_) | Command::Cleanup, _) => &[],
         };
         let log = self.log_for(slot, definition, &variables)?;
         let Supervisor { spawner, common, slots, reports, pid_word, .. } = self;
@@ -174,6 +175,8 @@ impl Supervisor {
         let child = Child {
             definition,
             command,
+            // Once for an order, at its first life.
+            looks: command == Command::Main && reports.word(slot, reports::ATTEMPT) == 0,
             variables: &variables,
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
@@ -186,7 +189,7 @@ impl Supervisor {
         let scratch: &AtomicU32 = pid_word;
         let (word, owner) = match command {
             Command::Main => (reports.pid_word(slot).unwrap_or(scratch), Owner::Main(slot)),
-            Command::Stop(_) | Command::Reload(_) => (scratch, Owner::Auxiliary(slot)),
+            Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (scratch, Owner::Auxiliary(slot)),
         };
         let result = launch(common, draft, &child, word);
         match result {
@@ -326,7 +329,7 @@ impl Supervisor {
             (Owner::Main(slot), News::Executed) => self.feed(slot, Input::Executed),
             (Owner::Main(slot), News::Failed(step, error)) => {
                 let failure = Failure::of_step(step, error);
-                self.feed(slot, Input::StepFailed(failure.0, failure.is_temporary()));
+                self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
             (Owner::Engine | Owner::Logger, News::Failed(step, error)) => {
                 helper_failed(owner, Failure::of_step(step, error));

@@ -4,17 +4,19 @@
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
-use crate::sys::spawn::{Draft, Limit, Pass, Pending, Plan, Refused, Text};
-use crate::sys::{BorrowedFd, process};
+use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Text};
+use crate::sys::{BorrowedFd, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::PASS_BYTES_MAX;
 use pintle::database::image::List;
-use pintle::database::{EXEC_WORDS, Image, exec, header, service};
+use pintle::database::{EXEC_WORDS, Image, NONE, exec, header, node, service};
 use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
-use pintle::limits::INSTANCE_BYTES_MAX;
+use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
 use pintle::names;
+use pintle::supervision::precondition::{self, Next};
 use pintle::words::Short;
+use std::os::unix::ffi::OsStrExt;
 
 /// The supervisor's own: a child that is to have it needs no call for it.
 pub const UMASK: u32 = 0o022;
@@ -28,6 +30,8 @@ pub enum Command {
     Stop(u32),
     /// `reload`.
     Reload(u32),
+    /// `cleanup`.
+    Cleanup,
 }
 
 /// Where output goes.
@@ -53,6 +57,8 @@ pub struct Common {
     pub gid: u32,
     /// The limit of descriptors as it was before we raised it: (soft, hard).
     pub descriptor_limit: Option<(u64, u64)>,
+    /// The kernel's command line.
+    pub kernel: &'static [u8],
     /// Enough descriptors are held for sharing the table to be cheaper than copying it.
     pub share_descriptors: bool,
 }
@@ -61,6 +67,8 @@ pub struct Common {
 pub struct Child<'a> {
     pub definition: SlotId,
     pub command: Command,
+    /// Its `only-if` is looked at.
+    pub looks: bool,
     pub variables: &'a Variables,
     pub output: Output<'a>,
     /// The writing end for readiness, and the child's number for it.
@@ -141,21 +149,28 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
     let definition = child.definition;
     let index = image.service(definition, service::EXEC);
     let record: [u32; EXEC_WORDS] = core::array::from_fn(|field| image.exec(index, field));
-    let user = image.bytes_of(record[exec::USER]);
-    let account = common.accounts.resolve(user, image.bytes_of(record[exec::GROUP]))?;
-    account.seen_from(common.uid, common.gid);
     let allowed = image.list(image.service(definition, service::PASS));
     let is_template = image.flags(definition) & service::flags::TEMPLATE != 0;
     let mut launch = Launch { draft, image, child, allowed, is_template };
+
+    let mut looks = heapless::Vec::new();
+    let only_if = image.service(definition, service::ONLY_IF);
+    if child.looks && only_if != NONE {
+        launch.looks(only_if, common.kernel, &mut looks)?;
+    }
+    let user = image.bytes_of(record[exec::USER]);
+    let account = common.accounts.resolve(user, image.bytes_of(record[exec::GROUP]))?;
+    account.seen_from(common.uid, common.gid);
 
     let list = match child.command {
         Command::Main => service::COMMAND,
         Command::Stop(_) => service::STOP,
         Command::Reload(_) => service::RELOAD,
+        Command::Cleanup => service::CLEANUP,
     };
     let words = image.list(image.service(definition, list));
     // The first word of an action says that it is a command.
-    let skipped = usize::from(child.command != Command::Main);
+    let skipped = usize::from(matches!(child.command, Command::Stop(_) | Command::Reload(_)));
     if words.len() <= skipped {
         return Err(Failure::NO_DEFINITION);
     }
@@ -227,6 +242,7 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         uid: account.uid,
         gid: account.gid,
         groups: account.groups(),
+        looks: &looks,
         limits: &limits,
         descriptors: &passes,
         umask: Some(record[exec::UMASK]).filter(|umask| *umask != UMASK),
@@ -253,10 +269,25 @@ impl<'a> Launch<'a, '_> {
     /// A string of the definition, expanded where that is needed.
     #[inline(never)]
     fn text(&mut self, offset: u32) -> Text {
-        if self.image.flags(self.child.definition) & service::flags::EXPANDS == 0 {
+        if !self.expands() {
             return Text::lasting(self.image.cstr(offset));
         }
-        let mut parts: heapless::Vec<&[u8], 32> = heapless::Vec::new();
+        let parts = self.parts(offset);
+        self.draft.text(&parts)
+    }
+
+    fn expands(&self) -> bool {
+        self.image.flags(self.child.definition) & service::flags::EXPANDS != 0
+    }
+
+    /// What a string of the definition is made of.
+    #[inline(never)]
+    fn parts(&mut self, offset: u32) -> heapless::Vec<&'a [u8], 32> {
+        let mut parts = heapless::Vec::new();
+        if !self.expands() {
+            let _ = parts.push(self.image.bytes_of(offset)); // the first
+            return parts;
+        }
         for piece in pieces(self.image.text(offset)) {
             let part = match piece {
                 Piece::Literal(text) | Piece::Unclosed(text) => text.as_bytes(),
@@ -266,7 +297,60 @@ impl<'a> Launch<'a, '_> {
                 self.draft.refuse(Refused::TooMany);
             }
         }
-        self.draft.text(&parts)
+        parts
+    }
+
+    /// What the child is to look at before anything else. What can be said without a file system is said here, so that a
+    /// child is made only where there is a path to look for.
+    #[inline(never)]
+    fn looks(&mut self, root: u32, kernel: &[u8], looks: &mut heapless::Vec<Look, TESTS_MAX>) -> Result<(), Failure> {
+        let image = self.image;
+        let mut nodes: heapless::Vec<u32, TESTS_MAX> = heapless::Vec::new();
+        // The nodes of an expression stand together, its root first.
+        for at in root..root.saturating_add(EXPRESSION_NODES_MAX as u32) {
+            if at != root && image.node(at, node::PARENT) == NONE {
+                break;
+            }
+            if image.node(at, node::KIND) == node::PATH {
+                let _ = nodes.push(at); // the database has no more
+            }
+        }
+        let start = self.lead(Next::Test(precondition::first(image, root)), root, kernel, &nodes);
+        if start & FAILS != 0 {
+            return if start == GOES_ON { Ok(()) } else { Err(Failure::unmet((start & !FAILS) - 1)) };
+        }
+        // The first look is where it begins: what stands before it is not looked at.
+        for at in nodes.iter().skip(start as usize) {
+            let path = self.text(image.node(*at, node::A));
+            let then = [false, true].map(|there| {
+                let next = self.lead(precondition::after(image, *at, there), *at, kernel, &nodes);
+                if next & FAILS == 0 { next - start } else { next }
+            });
+            let _ = looks.push(Look { path, then }); // as many
+        }
+        Ok(())
+    }
+
+    /// Where it goes on behind the test at `before`: the place of the next path among `nodes`, or as `Look` has it.
+    fn lead(&mut self, mut next: Next, mut before: u32, kernel: &[u8], nodes: &[u32]) -> u32 {
+        let image = self.image;
+        loop {
+            let at = match next {
+                Next::End(true) => return GOES_ON,
+                Next::End(false) => return FAILS | (image.node(before, node::LEAF) + 1),
+                Next::Test(at) => at,
+            };
+            if let Some(place) = nodes.iter().position(|node| *node == at) {
+                return place as u32;
+            }
+            let parts = self.parts(image.node(at, node::A));
+            let holds = match image.node(at, node::KIND) {
+                node::ENV => entry::environment()
+                    .any(|variable| precondition::says(&mut variable.as_bytes().iter().copied(), &parts)),
+                _ => precondition::kernel_says(kernel, &parts),
+            };
+            (before, next) = (at, precondition::after(image, at, holds));
+        }
     }
 
     /// What stands for `${NAME}`.

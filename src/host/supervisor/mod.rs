@@ -39,7 +39,7 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
-use pintle::supervision::{Input, Policy, Record, Requests, Role, Slot, is_on_the_way, step};
+use pintle::supervision::{Input, Policy, Record, Requests, Slot, is_on_the_way, step};
 use pintle::time::Instant;
 
 /// Spawns in one round, before the kernel's news are looked at again.
@@ -407,7 +407,7 @@ impl Supervisor {
         if spawn {
             self.enqueue(slot, |private| private.wants_main = true);
         }
-        if let Some(Role::Stop | Role::Reload) = spawn_auxiliary {
+        if spawn_auxiliary.is_some() {
             self.enqueue(slot, |private| private.wants_auxiliary = true);
         }
     }

@@ -163,6 +163,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
             uid: process::uid(),
             gid: process::gid(),
             descriptor_limit: limit,
+            kernel: kernel_line(),
             share_descriptors: share,
         },
         place,
@@ -213,6 +214,14 @@ pub fn start(options: Options) -> &'static mut Supervisor {
 fn moved_to(fd: OwnedFd, number: i32) -> OwnedFd {
     let moved = process::place_at(fd.as_fd(), number, false).and_then(|()| process::take_inherited(number));
     moved.or_refuse("cannot place a descriptor")
+}
+
+/// The kernel's command line, which never changes; empty where /proc is not there.
+fn kernel_line() -> &'static [u8] {
+    match whole::read("/proc/cmdline".as_ref(), 1 << 16) {
+        Ok(Ok(line)) => line.leak(),
+        Ok(Err(_)) | Err(_) => &[],
+    }
 }
 
 /// Of so many words.

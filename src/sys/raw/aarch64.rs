@@ -11,6 +11,7 @@ pub mod nr {
     pub const EXECVE: usize = 221;
     pub const EXECVEAT: usize = 281;
     pub const EXIT_GROUP: usize = 94;
+    pub const FACCESSAT: usize = 48;
     pub const FCNTL: usize = 25;
     pub const GETCWD: usize = 17;
     pub const GETSID: usize = 156;

@@ -11,6 +11,7 @@ pub mod nr {
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 362;
     pub const EXIT_GROUP: usize = 234;
+    pub const FACCESSAT: usize = 298;
     pub const FCNTL: usize = 55;
     pub const GETCWD: usize = 182;
     pub const GETSID: usize = 147;

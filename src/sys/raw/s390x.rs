@@ -11,6 +11,7 @@ pub mod nr {
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 354;
     pub const EXIT_GROUP: usize = 248;
+    pub const FACCESSAT: usize = 300;
     pub const FCNTL: usize = 55;
     pub const GETCWD: usize = 183;
     pub const GETSID: usize = 147;

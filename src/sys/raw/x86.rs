@@ -11,6 +11,7 @@ pub mod nr {
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 358;
     pub const EXIT_GROUP: usize = 252;
+    pub const FACCESSAT: usize = 307;
     pub const FCNTL: usize = 221;
     pub const GETCWD: usize = 183;
     pub const GETSID: usize = 147;

@@ -11,6 +11,7 @@ pub mod nr {
     pub const EXECVE: usize = 59;
     pub const EXECVEAT: usize = 322;
     pub const EXIT_GROUP: usize = 231;
+    pub const FACCESSAT: usize = 269;
     pub const FCNTL: usize = 72;
     pub const GETCWD: usize = 79;
     pub const GETSID: usize = 124;

@@ -4,7 +4,7 @@
 //! locks), no allocation, nothing that can panic, no store outside the own stack. All of it is undone for the parent by
 //! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
 
-use super::draft::{Plan, Text};
+use super::draft::{FAILS, GOES_ON, Look, Plan, Text};
 use super::step::Step;
 use crate::sys::raw::{nr, syscall};
 use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
@@ -43,6 +43,8 @@ const CLOSE_RANGE_CLOEXEC: usize = 4;
 const TIOCSCTTY: usize = 0x540e;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const EACCES: i32 = 13;
+const AT_FDCWD: usize = -100_isize as usize;
+const F_OK: usize = 0;
 const EXIT_STATUS: usize = 111;
 
 /// A step and the errno with which it failed.
@@ -92,6 +94,7 @@ unsafe fn follow(task: &Task<'_>, status: &mut i32) -> Result<(), Failure> {
         take(Step::Session, nr::SETSID, 0, 0, 0)?;
         descriptors(task, status)?;
         let plan = task.plan;
+        look(plan.looks)?;
         if plan.controlling_terminal {
             take(Step::Terminal, nr::IOCTL, 0, TIOCSCTTY, 0)?;
         }
@@ -136,6 +139,18 @@ unsafe fn follow(task: &Task<'_>, status: &mut i32) -> Result<(), Failure> {
         take(Step::Execute, nr::EXECVE, program, arguments, environment)?;
     }
     Ok(())
+}
+
+/// From look to look. A path on a dead network file system holds up nobody but us.
+unsafe fn look(looks: &[Look]) -> Result<(), Failure> {
+    let mut at = 0;
+    while let Some(look) = looks.get(at as usize) {
+        let path = look.path.as_ptr() as usize;
+        // SAFETY: NUL-terminated text; see `Text`.
+        let missing = unsafe { syscall(nr::FACCESSAT, AT_FDCWD, path, F_OK, 0, 0) } != 0;
+        at = if missing { look.then[0] } else { look.then[1] };
+    }
+    if at & FAILS != 0 && at != GOES_ON { Err(Failure(Step::Look, (at & !FAILS) as i32)) } else { Ok(()) }
 }
 
 unsafe fn enter(directory: Option<Text>) -> Result<(), Failure> {

@@ -66,6 +66,19 @@ pub struct Limit {
     pub resource: u32,
 }
 
+/// A path to look for, and where it leads if it is missing (first) or there: to the look of this index, to `GOES_ON`, or to
+/// `FAILS` and, in its low bits, an errno to tell, not 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub path: Text,
+    pub then: [u32; 2],
+}
+
+/// The child goes on.
+pub const GOES_ON: u32 = u32::MAX;
+/// The child tells `Step::Look` and ends.
+pub const FAILS: u32 = 1 << 31;
+
 /// What a child is to be. Always: signals at their defaults and unblocked, a session of its own.
 #[derive(Clone, Copy, Default)]
 pub struct Plan<'a> {
@@ -79,6 +92,9 @@ pub struct Plan<'a> {
     pub gid: Option<u32>,
     /// Supplementary groups; `Some(&[])` drops all, None keeps ours. At most `GROUPS_MAX`.
     pub groups: Option<&'a [u32]>,
+    /// Paths that the child looks for, with our rights, before anything else that it does for its program: at the first one,
+    /// then where that leads.
+    pub looks: &'a [Look],
     /// At most 16.
     pub limits: &'a [Limit],
     /// At most `PASSES_MAX`; no target twice.
@@ -225,11 +241,13 @@ impl<'s> Draft<'s> {
         let groups = plan.groups.unwrap_or_default();
         let groups = (self.copy(groups)?, groups.len());
         let limits = (self.copy(plan.limits)?, plan.limits.len());
+        let looks = (self.copy(plan.looks)?, plan.looks.len());
         let moves = (self.copy(moves)?, moves.len());
         let plan = self.copy(slice::from_ref(plan))?;
         // SAFETY: all of it was just copied, and stays until the child is gone.
         let plan = unsafe {
             (*plan).limits = slice::from_raw_parts(limits.0, limits.1);
+            (*plan).looks = slice::from_raw_parts(looks.0, looks.1);
             (*plan).groups = (*plan).groups.map(|_| slice::from_raw_parts(groups.0, groups.1));
             &*plan
         };

@@ -23,7 +23,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use draft::{Draft, Limit, Pass, Plan, Refused, Text};
+pub use draft::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Plan, Refused, Text};
 pub use step::Step;
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, errno, raw};

@@ -23,9 +23,11 @@ pub enum Step {
     OomScore = 15,
     /// Of a chain-loader.
     EnvironmentFile = 16,
+    /// A look led to `FAILS`. Taken behind `Descriptors`.
+    Look = 17,
 }
 
-const ALL: [Step; 16] = [
+const ALL: [Step; 17] = [
     Step::Unshared,
     Step::Unshare,
     Step::Session,
@@ -42,6 +44,7 @@ const ALL: [Step; 16] = [
     Step::Execute,
     Step::OomScore,
     Step::EnvironmentFile,
+    Step::Look,
 ];
 
 impl Step {
@@ -68,6 +71,7 @@ impl Step {
             Step::Execute => "exec",
             Step::OomScore => "oom-score-adj",
             Step::EnvironmentFile => "env-file",
+            Step::Look => "only-if",
         }
     }
 }

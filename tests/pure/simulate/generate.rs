@@ -139,6 +139,10 @@ fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut R
         if random.chance(50) {
             service.put("stop", "/bin/stop");
         }
+        if random.chance(40) {
+            service.put("retries", pick(random, &["1", "2", "3"]));
+            service.put("retry-delay", pick(random, &MILLISECONDS));
+        }
     } else {
         if random.chance(60) {
             service.put("ready", pick(random, &["fd 3", "notify"]));
@@ -165,6 +169,14 @@ fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut R
     service.put("stop-timeout", pick(random, &TIMEOUTS));
     if random.chance(10) {
         service.put("essential", "yes");
+    }
+    if random.chance(20) {
+        // What comes of it depends on the program.
+        service.put("only-if", "path /x");
+        service.put("skip-ok", pick(random, &["yes", "no"]));
+    }
+    if random.chance(20) {
+        service.put("cleanup", "/bin/cleanup");
     }
 }
 

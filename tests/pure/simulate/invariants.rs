@@ -152,9 +152,23 @@ impl<'a> Judge<'a> {
         if self.is_bundle(engine, at) {
             let targets = self.targets(engine, at);
             return engine.published(at).phase == Phase::Up
-                && targets.iter().all(|(relation, to)| *relation != Relation::Contains || self.is_up(engine, *to));
+                && targets
+                    .iter()
+                    .all(|(relation, to)| *relation != Relation::Contains || self.satisfies(engine, *relation, *to));
         }
         self.is_current(engine, at) && engine.order(at).wish == Wish::Up && self.seen[at.index()].state == State::Up
+    }
+
+    /// Up, or skipped where that is as good: to a bundle, and where its own file says so.
+    pub fn satisfies(&self, engine: &Engine<'_>, relation: Relation, to: SlotId) -> bool {
+        let row = engine.published(to);
+        let skipped = row.phase == Phase::Skipped
+            && row.goal == Goal::Up
+            && self.is_current(engine, to)
+            && self.seen[to.index()].state == State::Skipped;
+        let record = self.record(engine, to);
+        let skip_ok = || record.is_some_and(|record| self.image.flags(record) & service::flags::SKIP_OK != 0);
+        self.is_up(engine, to) || skipped && (relation == Relation::Contains || skip_ok())
     }
 
     /// Down by the reports, with nothing ordered that says otherwise.
@@ -163,7 +177,7 @@ impl<'a> Judge<'a> {
             || self.is_current(engine, at)
                 && match self.seen[at.index()].state {
                     State::Down => engine.order(at).wish == Wish::Down,
-                    State::Failed | State::Done => true,
+                    State::Failed | State::Done | State::Skipped => true,
                     State::Queued
                     | State::Spawning
                     | State::Starting
@@ -410,7 +424,7 @@ impl<'a> Judge<'a> {
         let broken = |why: String| Err(Broken(format!("1: {name} is started, but {why}")));
         for (relation, to) in self.targets(engine, at) {
             let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);
-            if hard && !self.is_up(engine, to) {
+            if hard && !self.satisfies(engine, relation, to) {
                 return broken(format!("{} is not up", engine.name(to).as_str()));
             }
             if relation == Relation::Conflicts && !self.is_down(engine, to) {
@@ -545,7 +559,7 @@ impl<'a> Judge<'a> {
         let near_is_at_rest = |relation: Relation, to: SlotId| {
             let row = engine.published(to);
             match relation {
-                Relation::Needs | Relation::Binds | Relation::NeedsToStart => self.is_up(engine, to),
+                Relation::Needs | Relation::Binds | Relation::NeedsToStart => self.satisfies(engine, relation, to),
                 Relation::Contains | Relation::Wants | Relation::After | Relation::Observes => match row.phase {
                     Phase::Up => row.goal == Goal::Up && row.blocker == Blocker::Nothing,
                     Phase::Failed | Phase::Done | Phase::Skipped | Phase::Down => true,

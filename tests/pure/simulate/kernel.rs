@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use pintle::board::reports::Exit;
 use pintle::ident::SlotId;
+use pintle::supervision::Trouble;
 
 use super::programs::{Command, Program};
 
@@ -27,8 +28,7 @@ pub enum Act {
 pub enum Status {
     Nothing,
     Executed,
-    /// Whether the reason may pass.
-    Failed(bool),
+    Failed(Trouble),
 }
 
 pub struct Process {
@@ -153,8 +153,8 @@ impl Kernel {
         let mut follow: Vec<(u64, Act)> = Vec::new();
         match act {
             Act::Exec => match program.step_fails {
-                Some(passes) => {
-                    process.status = Some(Status::Failed(passes));
+                Some(trouble) => {
+                    process.status = Some(Status::Failed(trouble));
                     process.exit = Some(Exit::Code(127));
                 }
                 None => {
@@ -171,6 +171,8 @@ impl Kernel {
             }
             Act::Extend => process.extend_unread = program.extend.map(|(_, ms)| ms),
             Act::End => process.exit = program.end.map(|(_, exit)| exit),
+            // Before its exec it has no handler, and what is not executed cannot succeed.
+            Act::Obey if !process.executed => process.exit = Some(Exit::Signal(15)),
             Act::Obey => process.exit = program.on_signal.map(|(_, exit)| exit),
             Act::Killed => process.exit = Some(Exit::Signal(9)),
         }

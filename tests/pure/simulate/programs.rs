@@ -2,6 +2,7 @@
 //! depends on the seed, its service's name and which of its spawns it is, so it stays when other services go.
 
 use pintle::board::reports::Exit;
+use pintle::supervision::Trouble;
 
 use super::plan::Plan;
 use super::random::{Random, hash};
@@ -12,17 +13,18 @@ pub enum Command {
     Main,
     Stop,
     Reload,
+    Cleanup,
 }
 
 /// How a spawn goes. All times in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// Clone itself is refused: whether the reason may pass.
-    pub refused: Option<bool>,
+    /// Clone itself is refused.
+    pub refused: Option<Trouble>,
     /// From clone to exec, or to the step that fails.
     pub exec_us: u64,
-    /// A step before exec fails: whether the reason may pass.
-    pub step_fails: Option<bool>,
+    /// A step before exec fails.
+    pub step_fails: Option<Trouble>,
     /// From exec to the word that it is ready; never, if none.
     pub ready_us: Option<u64>,
     /// From exec to its end, by itself.
@@ -37,10 +39,23 @@ pub struct Program {
     pub hands_over: bool,
 }
 
+fn trouble(passes: bool) -> Trouble {
+    if passes { Trouble::Passing } else { Trouble::Lasting }
+}
+
 const FAILURES: [Exit; 5] = [Exit::Code(1), Exit::Code(0), Exit::Signal(11), Exit::Code(111), Exit::Signal(9)];
 
 /// The program of a service's spawn number `nth`. `calm`: faults have stopped.
-pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: bool, calm: bool) -> Program {
+/// `looks`: it has preconditions, and this is when they are looked at.
+pub fn program(
+    plan: &Plan,
+    service: &str,
+    nth: u32,
+    command: Command,
+    oneshot: bool,
+    calm: bool,
+    looks: bool,
+) -> Program {
     let mut random = Random::new(hash(service, &[plan.seed, u64::from(nth), command as u64]));
     let ends_alone = command != Command::Main || oneshot;
     // Some are always well, some often ill: else nothing of a large world ever comes up.
@@ -65,10 +80,10 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
     let (refused, exec, die, hang, lie, deaf) =
         (fault("refuse"), fault("exec"), fault("die"), fault("hang"), fault("lie"), fault("deaf"));
     if refused {
-        program.refused = Some(random.chance(70));
+        program.refused = Some(trouble(random.chance(70)));
     }
     if exec {
-        program.step_fails = Some(random.chance(50));
+        program.step_fails = Some(trouble(random.chance(50)));
     }
     if die {
         let exit = *random.pick(&FAILURES);
@@ -98,6 +113,12 @@ pub fn program(plan: &Plan, service: &str, nth: u32, command: Command, oneshot: 
         }
     } else if random.chance(20) {
         program.on_signal = Some((random.below(20_000), *random.pick(&[Exit::Code(0), Exit::Code(1)])));
+    }
+    // Some can be told without a child.
+    match random.below(5) {
+        0 if looks => program.refused = Some(Trouble::Unmet),
+        1 if looks => program.step_fails = Some(Trouble::Unmet),
+        _ => {}
     }
     program.hands_over = command == Command::Main && !oneshot && !calm && plan.has("die") && random.chance(25);
     program

@@ -95,7 +95,10 @@ fn check_board(
             }
         }
         (State::Up, None) if oneshot => {}
-        (State::Down | State::Failed | State::Done, None) => {}
+        (State::Down | State::Failed | State::Done | State::Skipped, None) if supervisor.owes_cleanup(at) => {
+            return broken(format!("is {:?}, and was not cleaned up after", row.state));
+        }
+        (State::Down | State::Failed | State::Done | State::Skipped, None) => {}
         (state, process) => {
             return broken(format!("is left {state:?}, with a process: {}", process.is_some()));
         }
@@ -114,7 +117,8 @@ fn check_phase(engine: &Engine<'_>, judge: &Judge<'_>, at: SlotId) -> Result<(),
     let gate = judge.gate(engine, at);
     let targets = judge.targets(engine, at);
     let unmet = |all: &[Relation]| {
-        let found = targets.iter().find(|(relation, to)| all.contains(relation) && !judge.is_up(engine, *to));
+        let found =
+            targets.iter().find(|(relation, to)| all.contains(relation) && !judge.satisfies(engine, *relation, *to));
         found.map(|(_, to)| engine.name(*to).as_str().to_string())
     };
     let broken = |why: String| Err(Broken(format!("3: {name} is {} at rest, {why}", row.phase.name())));

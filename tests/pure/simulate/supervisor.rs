@@ -9,7 +9,7 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::lang::definition::Kind;
-use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, is_on_the_way, step};
+use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, is_on_the_way, step};
 use pintle::time::Instant;
 
 use super::kernel::{Kernel, Status};
@@ -40,6 +40,15 @@ struct Private {
     wants_auxiliary: bool,
     deadline: Option<Instant>,
     spawns: u32,
+    /// How the last program of it ended, and whether it was cleaned up after, for the judge.
+    ended: Option<Exit>,
+    owed: bool,
+}
+
+/// Whether a cleanup that was not spawned yet was given up, since its time is past.
+fn gives_up_cleanup(before: &Record, row: &ReportRow, taken: &Slot<'_>) -> bool {
+    let queued = before.role == Some(Role::Cleanup) && row.auxiliary == 0;
+    queued && taken.requests.cancel && row.deadline <= taken.now
 }
 
 pub struct Supervisor<'a> {
@@ -199,13 +208,13 @@ impl<'a> Supervisor<'a> {
         let (slot, command) = (process.slot, process.command);
         let status = process.status.take();
         match (command, status) {
-            (Command::Main, Some(Status::Failed(passes))) => {
-                self.feed(slot, Input::StepFailed(0x10_0002, passes), kernel, trace)
+            (Command::Main, Some(Status::Failed(trouble))) => {
+                self.feed(slot, Input::StepFailed(0x10_0002, trouble), kernel, trace)
             }
             (Command::Main, Some(Status::Executed | Status::Nothing)) => {
                 self.feed(slot, Input::Executed, kernel, trace)
             }
-            (Command::Main | Command::Stop | Command::Reload, _) => Ok(()),
+            (Command::Main | Command::Stop | Command::Reload | Command::Cleanup, _) => Ok(()),
         }
     }
 
@@ -225,7 +234,7 @@ impl<'a> Supervisor<'a> {
 
     fn take_death(&mut self, pid: u32, exit: Exit, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
         let Some(process) = kernel.processes.get(&pid) else { return Ok(()) };
-        let (slot, command) = (process.slot, process.command);
+        let (slot, command, ran) = (process.slot, process.command, process.executed);
         if self.mutant == Some(Mutant::DeathLost) && command == Command::Main {
             self.mutant = None;
             kernel.processes.remove(&pid);
@@ -236,6 +245,9 @@ impl<'a> Supervisor<'a> {
         }
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
         if command == Command::Main {
+            let private = &mut self.slots[slot.index()];
+            private.ended = ran.then_some(exit);
+            private.owed |= ran;
             self.read_ready(pid, kernel, trace)?;
             if !self.hand_over(slot, pid, kernel, trace)? {
                 self.feed(slot, Input::Ended(exit), kernel, trace)?;
@@ -329,6 +341,9 @@ impl<'a> Supervisor<'a> {
         if self.mutant == Some(Mutant::ReadyEarly) && input == Input::Executed && policy.kind == Kind::Longrun {
             taken.row.state = State::Up;
         }
+        if gives_up_cleanup(&private.record, &before, &taken) {
+            private.owed = false; // it was in the queue for all of its time
+        }
         private.record = taken.record;
         words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
         let (row, requests) = (taken.row, taken.requests);
@@ -393,7 +408,7 @@ impl<'a> Supervisor<'a> {
         if spawn {
             private.wants_main = true;
         }
-        if let Some(Role::Stop | Role::Reload) = spawn_auxiliary {
+        if spawn_auxiliary.is_some() {
             private.wants_auxiliary = true;
         }
         if (spawn || spawn_auxiliary.is_some()) && !std::mem::replace(&mut private.queued, true) {
@@ -409,7 +424,11 @@ impl<'a> Supervisor<'a> {
         let main = std::mem::take(&mut private.wants_main);
         let auxiliary = std::mem::take(&mut private.wants_auxiliary);
         if auxiliary && let Some(role) = private.record.role {
-            let command = if role == Role::Stop { Command::Stop } else { Command::Reload };
+            let command = match role {
+                Role::Stop => Command::Stop,
+                Role::Reload => Command::Reload,
+                Role::Cleanup => Command::Cleanup,
+            };
             let input = match self.clone(slot, command, kernel, trace)? {
                 Ok(pid) => Input::AuxiliaryCloned(pid),
                 Err(_) => Input::AuxiliaryRefused,
@@ -419,7 +438,7 @@ impl<'a> Supervisor<'a> {
         if main && self.reports.read(slot).is_some_and(|row| row.state == State::Queued) {
             let input = match self.clone(slot, Command::Main, kernel, trace)? {
                 Ok(pid) => Input::Cloned(pid),
-                Err(passes) => Input::Refused(0x10_000b, passes),
+                Err(trouble) => Input::Refused(0x10_000b, trouble),
             };
             self.feed(slot, input, kernel, trace)?;
         }
@@ -433,26 +452,41 @@ impl<'a> Supervisor<'a> {
         command: Command,
         kernel: &mut Kernel,
         trace: &mut Trace,
-    ) -> Result<Result<u32, bool>, Broken> {
+    ) -> Result<Result<u32, Trouble>, Broken> {
         let definition = self.definition(slot);
         let name = self.image.name(definition);
         for (pid, process) in kernel.of(slot) {
-            let fine = command != Command::Main && process.command == Command::Main
-                || command == Command::Main && process.command == Command::Reload;
+            let beside = (command, process.command);
+            let fine =
+                matches!(beside, (Command::Stop | Command::Reload, Command::Main) | (Command::Main, Command::Reload));
             if !fine {
                 let other = process.command;
                 return Err(Broken(format!("9: {name} ({}) gets {command:?} beside {other:?} {pid}", slot.0)));
             }
         }
+        let Some(policy) = self.policy(slot) else { return Err(Broken(format!("{name} has no policy"))) };
+        let oneshot = policy.kind == Kind::Oneshot;
+        let row = self.reports.read(slot).unwrap_or_default();
         let private = &mut self.slots[slot.index()];
+        let broken = |what: &str| Err(Broken(format!("attempts: {name} ({}) {what}", slot.0)));
+        match command {
+            Command::Main if private.owed && policy.cleanup => return broken("begins before it is cleaned up after"),
+            Command::Main if oneshot && row.deaths >= policy.limit => return broken("has had all its attempts"),
+            Command::Stop if oneshot && private.ended != Some(Exit::Code(0)) => return broken("never was up"),
+            Command::Cleanup if !policy.cleanup => return broken("has no cleanup"),
+            Command::Main | Command::Stop | Command::Reload => {}
+            Command::Cleanup => private.owed = false,
+        }
         private.spawns += 1;
         let (nth, image) = (private.spawns, self.image);
-        let oneshot = self.policy(slot).is_some_and(|policy| policy.kind == Kind::Oneshot);
+        let looks = command == Command::Main
+            && row.attempt == 0
+            && image.service(definition, service::ONLY_IF) != pintle::database::NONE;
         let name = if slot.0 < image.services() { name.to_string() } else { format!("{name}{}", slot.0) };
-        let program = program(self.plan, &name, nth, command, oneshot, kernel.calm);
-        if let Some(passes) = program.refused {
-            trace.say(kernel.now, || format!("kernel: {name} {command:?} is refused, may pass: {passes}"));
-            return Ok(Err(passes));
+        let program = program(self.plan, &name, nth, command, oneshot, kernel.calm, looks);
+        if let Some(trouble) = program.refused {
+            trace.say(kernel.now, || format!("kernel: {name} {command:?} is refused: {trouble:?}"));
+            return Ok(Err(trouble));
         }
         let pid = kernel.spawn(slot, command, program);
         trace.say(kernel.now, || format!("kernel: {name} ({}) {command:?} is {pid}: {program:?}", slot.0));
@@ -462,6 +496,12 @@ impl<'a> Supervisor<'a> {
     /// Of what the newest order wishes, for the judge.
     pub fn wish(&self, slot: SlotId) -> Wish {
         self.slots[slot.index()].record.wish
+    }
+
+    /// Whether it should have been cleaned up after, and was not.
+    pub fn owes_cleanup(&self, slot: SlotId) -> bool {
+        let cleans = self.policy(slot).is_some_and(|policy| policy.cleanup);
+        cleans && self.slots[slot.index()].owed
     }
 
     /// Whether nothing waits to be spawned.
