@@ -6,7 +6,7 @@ use super::say::Said::{self, Count, Done, Number, Seconds, Text};
 use super::say::Saying;
 use super::{Painted, Row, why, words};
 use crate::board::published::{self, Blocker};
-use crate::board::reports::{self, Exit};
+use crate::board::reports::{self, Exit, ReportRow};
 use crate::board::words as shared;
 use crate::database::{policy, service};
 use crate::graph::{Goal, Phase};
@@ -42,20 +42,23 @@ impl Saying<'_> {
             b'H' => write_list(out, &mut row.holds.names()),
             b'm' => write_list(out, &mut row.marks().map(|(_, name, _)| *name)),
             // Why it is what it is: where that cannot be seen; in any case; one link of it.
-            b'b' if row.phase == Phase::Up || (row.blocker == Blocker::Nothing && row.phase != Phase::Failed) => {
+            b'b' if row.phase == Phase::Up => return Done(false),
+            b'b' if row.blocker == Blocker::Nothing && !matches!(row.phase, Phase::Failed | Phase::Skipped) => {
                 return Done(false);
             }
             b'b' | b'w' => why::write(view, out, row),
             b's' => why::write_step(view, out, row),
-            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'Y' => return Done(why::field(view, out, row, field)),
+            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'J' | b'Y' => {
+                return Done(why::field(view, out, row, field));
+            }
             // For a list: how it failed; why it is not up, if it is to be.
             b'X' if row.phase != Phase::Failed => return Done(false),
             b'Z' => match row.phase {
-                Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting => {
+                Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting | Phase::Skipped => {
                     why::write_step(view, out, row);
                 }
                 Phase::Down if row.holds.marked() => why::write_step(view, out, row),
-                Phase::Down | Phase::Failed | Phase::Up | Phase::Skipped | Phase::Done => return Done(false),
+                Phase::Down | Phase::Failed | Phase::Up | Phase::Done => return Done(false),
             },
             // The time to the deadline: rounded down and up; in milliseconds.
             b'l' => return left.map_or(Done(false), |ms| Seconds(ms / 1000)),
@@ -71,7 +74,19 @@ impl Saying<'_> {
             b'y' => return Number(report.life.0.into()),
             // Deaths: where they are counted; where they were too many.
             b'd' if kind != Kind::Longrun || limit == 0 => return Done(false),
-            b'F' if limit == 0 || report.deaths < limit || report.exit == Exit::NotSpawned => return Done(false),
+            // Of a oneshot, attempts: the one that runs, ran last, or comes next; how many have failed in the end.
+            b'A' | b'U' if kind != Kind::Oneshot || limit < 2 || report.life.0 == 0 => return Done(false),
+            b'A' => return Number(i64::from(report.deaths + 1).min(limit.into())),
+            b'U' => return Number(report.deaths.into()),
+            // A cleanup that did not end well.
+            b'O' => match report.cleanup {
+                Exit::None | Exit::Code(0) => return Done(false),
+                Exit::NotSpawned => return Text("could not be spawned"),
+                exit => words::write_exit(view, out, &Row { report: ReportRow { exit, ..*report }, ..*row }),
+            },
+            b'F' if kind != Kind::Longrun || limit == 0 || report.deaths < limit || report.exit == Exit::NotSpawned => {
+                return Done(false);
+            }
             b'd' | b'F' => return Number(report.deaths.into()),
             b'M' => return Number(limit.into()),
             b'W' => return Said::Span(policy(policy::WINDOW_MS)),

@@ -14,12 +14,14 @@ use crate::time::Instant;
 const SERVICE: &str = "\
     $n: $p< for $a, since $c><\n  $D>\n\
     <  process    $i\n>\
-    <  command    $x (stop or reload)\n>\
+    <  command    $x (stop, reload or cleanup)\n>\
     \x20 goal       $g$h\
     <\n  chosen     $Y>\
     <\n  because    $b>\
     <\n  deadline   in $l>\
     <\n  last exit  $e>\
+    <\n  attempt    $A of $M>\
+    <\n  cleanup    $O>\
     <\n  restarts   $r><; $d of $M deaths within $W>\
     <$B\n  limits     start $S, stop $T>\
     \n  file       <$f|none>\n";
@@ -27,7 +29,7 @@ const SERVICE: &str = "\
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: &str = "{\
     \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
-    \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
+    \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
     \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
 
 /// The machine at a glance.

@@ -10,6 +10,7 @@ use crate::database::{NONE, node, service};
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
+use crate::limits::EXPRESSION_NODES_MAX;
 
 /// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
 const LINKS_MAX: usize = 64;
@@ -95,8 +96,8 @@ fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
         Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => "is up by $o$z",
         Phase::Up => "is up$z",
         Phase::Failed if view.kind(row.definition) == Kind::Bundle => "has failed",
-        Phase::Failed => "has failed: $E<, $F deaths within $W>< since $c>",
-        Phase::Skipped => "is skipped: a precondition was not met",
+        Phase::Failed => "has failed: $E<, $F deaths within $W><, $U attempts>< since $c>",
+        Phase::Skipped => "is skipped< since $c>: <$J does not hold|a precondition does not hold>",
         Phase::Done => "is done: it ended well< since $c>",
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match row.blocker {
             Blocker::NeedsUp(slot) if view.is_choice(row.definition) && view.row(slot).is_none() => {
@@ -125,10 +126,11 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         return MARKED;
     }
     match report.state {
+        State::Delayed if kind == Kind::Oneshot => "failed ($E) and is tried again< in $L><, attempt $A of $M>",
         State::Delayed => "died ($E) and starts again< in $L>",
         State::Queued => "is about to be spawned",
         State::Spawning => "is being executed<, $L left>",
-        State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left>",
+        State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left><, attempt $A of $M>",
         State::Starting => "runs as process $I and is not ready yet<, $L left>",
         State::Stopping if report.stuck => "<was killed, and process $i|was killed, and its command> is still there",
         State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
@@ -165,6 +167,7 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
             let mark = row.marks().next().map_or("held down", |(_, _, text)| text);
             return out.write_str(mark).is_ok();
         }
+        b'J' => return write_unmet(view, out, row),
         b'v' => {
             let root = view.image.service(row.definition, service::WHILE);
             words::write_expression(&view.image, out, root, &|out, leaf| write_leaf(view, out, row, leaf, 0));
@@ -188,6 +191,24 @@ fn write_other(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
         Some(other) => other.name.write(out),
         None => return out.write_str("another service").is_ok(),
     }
+    true
+}
+
+/// The test of `only-if` that does not hold, as the file has it.
+fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
+    let (image, root) = (&view.image, view.image.service(row.definition, service::ONLY_IF));
+    if row.report.state != State::Skipped || root == NONE {
+        return false;
+    }
+    // Tests are counted from 1 there.
+    let test = (row.report.failure & 0xffff).wrapping_sub(1);
+    let nodes = root..root.saturating_add(EXPRESSION_NODES_MAX as u32);
+    let Some(mut at) = nodes.into_iter().find(|at| image.node(*at, node::LEAF) == test) else { return false };
+    let parent = image.node(at, node::PARENT);
+    if parent != NONE && image.node(parent, node::KIND) == node::NOT {
+        at = parent;
+    }
+    words::write_expression(image, out, at, &|_| "");
     true
 }
 

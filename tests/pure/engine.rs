@@ -17,6 +17,7 @@ mod limits;
 mod overlap;
 mod reference;
 mod relations;
+mod skipped;
 mod stuck;
 mod switch;
 mod transactions;

@@ -22,7 +22,7 @@ fn up(world: &mut World) {
     world.settle();
 }
 
-const PHASES: [Act; 12] = [
+const PHASES: [Act; 13] = [
     ("down", |_| {}),
     ("down, marked", |world| {
         world.stop("s");
@@ -67,9 +67,15 @@ const PHASES: [Act; 12] = [
         up(world);
         world.report("s", State::Done);
     }),
+    ("skipped", |world| {
+        world.on("net").expect("on");
+        world.start("s");
+        world.obey("s");
+        world.report("s", State::Skipped);
+    }),
 ];
 
-const INPUTS: [Act; 27] = [
+const INPUTS: [Act; 28] = [
     ("start", |world| command(world, Verb::Start)),
     ("stop", |world| command(world, Verb::Stop)),
     ("restart", |world| command(world, Verb::Restart)),
@@ -115,6 +121,7 @@ const INPUTS: [Act; 27] = [
     ("reported stopping", |world| world.report("s", State::Stopping)),
     ("reported failed", |world| world.report("s", State::Failed)),
     ("reported done", |world| world.report("s", State::Done)),
+    ("reported skipped", |world| world.report("s", State::Skipped)),
     ("d dies", |world| world.dies("d")),
     ("d fails", |world| world.fails("d")),
 ];

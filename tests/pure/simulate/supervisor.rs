@@ -245,9 +245,10 @@ impl<'a> Supervisor<'a> {
         }
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
         if command == Command::Main {
+            let cleans = self.policy(slot).is_some_and(|policy| policy.cleanup);
             let private = &mut self.slots[slot.index()];
             private.ended = ran.then_some(exit);
-            private.owed |= ran;
+            private.owed |= ran && cleans;
             self.read_ready(pid, kernel, trace)?;
             if !self.hand_over(slot, pid, kernel, trace)? {
                 self.feed(slot, Input::Ended(exit), kernel, trace)?;
@@ -470,7 +471,7 @@ impl<'a> Supervisor<'a> {
         let private = &mut self.slots[slot.index()];
         let broken = |what: &str| Err(Broken(format!("attempts: {name} ({}) {what}", slot.0)));
         match command {
-            Command::Main if private.owed && policy.cleanup => return broken("begins before it is cleaned up after"),
+            Command::Main if private.owed => return broken("begins before it is cleaned up after"),
             Command::Main if oneshot && row.deaths >= policy.limit => return broken("has had all its attempts"),
             Command::Stop if oneshot && private.ended != Some(Exit::Code(0)) => return broken("never was up"),
             Command::Cleanup if !policy.cleanup => return broken("has no cleanup"),
@@ -500,8 +501,7 @@ impl<'a> Supervisor<'a> {
 
     /// Whether it should have been cleaned up after, and was not.
     pub fn owes_cleanup(&self, slot: SlotId) -> bool {
-        let cleans = self.policy(slot).is_some_and(|policy| policy.cleanup);
-        cleans && self.slots[slot.index()].owed
+        self.slots[slot.index()].owed
     }
 
     /// Whether nothing waits to be spawned.
