@@ -208,7 +208,7 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     if parent != NONE && image.node(parent, node::KIND) == node::NOT {
         at = parent;
     }
-    words::write_expression(image, out, at, &|_| "");
+    words::write_expression(image, out, at, &|_, _| {});
     true
 }
 

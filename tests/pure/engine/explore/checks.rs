@@ -17,10 +17,19 @@ impl<'e> Explorer<'e> {
         let slot = SlotId(at as u32);
         if self.graph.kind(at) == Kind::Bundle {
             let mut members = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Contains);
-            return self.engine.published(slot).phase == Phase::Up && members.all(|(_, to)| self.is_up(*to));
+            return self.engine.published(slot).phase == Phase::Up
+                && members.all(|(relation, to)| self.satisfies(*relation, *to));
         }
         let (order, row) = (self.engine.order(slot), &self.rows[at]);
         order.wish == Wish::Up && row.order == order.number.0 && row.state == State::Up
+    }
+
+    /// Up, or skipped where that is as good.
+    pub fn satisfies(&self, relation: Relation, at: usize) -> bool {
+        let seen = self.engine.published(SlotId(at as u32));
+        let skipped = seen.phase == Phase::Skipped && seen.goal == Goal::Up && self.rows[at].state == State::Skipped;
+        let as_good = relation == Relation::Contains || self.graph.kind(at) == Kind::SkipsWell;
+        self.is_up(at) || skipped && as_good
     }
 
     /// No process, and none ordered; of a bundle: that of no member.
@@ -30,7 +39,7 @@ impl<'e> Explorer<'e> {
             return matches!(self.engine.published(slot).phase, Phase::Down | Phase::Waiting | Phase::Stopping);
         }
         let (order, row) = (self.engine.order(slot), &self.rows[at]);
-        row.order == order.number.0 && matches!(row.state, State::Down | State::Failed | State::Done)
+        row.order == order.number.0 && matches!(row.state, State::Down | State::Failed | State::Done | State::Skipped)
     }
 
     pub fn name(&self, at: usize) -> &'e str {
@@ -42,7 +51,7 @@ impl<'e> Explorer<'e> {
         if order.wish == Wish::Up && !order.restart {
             for (relation, to) in &self.edges.targets[at] {
                 let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);
-                if hard && !self.is_up(*to) {
+                if hard && !self.satisfies(*relation, *to) {
                     return Err(format!("1: {} is started while {} is not up", self.name(at), self.name(*to)));
                 }
             }
@@ -87,7 +96,9 @@ impl<'e> Explorer<'e> {
                     if *not_failed { phase == Phase::Failed } else { phase != Phase::Up }
                 });
             let lacks = |all: &[Relation]| {
-                self.edges.targets[at].iter().any(|(relation, to)| all.contains(relation) && !self.is_up(*to))
+                self.edges.targets[at]
+                    .iter()
+                    .any(|(relation, to)| all.contains(relation) && !self.satisfies(*relation, *to))
             };
             let stays = [Relation::Needs, Relation::Binds, Relation::Contains];
             if row.phase == Phase::Up {

@@ -192,12 +192,13 @@ impl<'e> Explorer<'e> {
                 word |= match row.state {
                     State::Failed if ended => 1 << 20,
                     State::Done if ended => 2 << 20,
+                    State::Skipped if ended => 5 << 20,
                     _ => 0,
                 } | (state & RESTART_WANTED) << 14;
             } else if state & CURRENT == 0 {
                 let delayed = state & RESTART != 0 && state & 0xf == State::Delayed as u32;
                 let old = match row.state {
-                    State::Down | State::Failed | State::Done => 0,
+                    State::Down | State::Failed | State::Done | State::Skipped => 0,
                     State::Delayed | State::Queued => 1,
                     State::Spawning | State::Starting | State::Up => 2,
                     State::Stopping => 3 + u32::from(row.wishes_up) + u32::from(row.wishes_up && row.attempt > 0),
@@ -209,7 +210,7 @@ impl<'e> Explorer<'e> {
                     4 << 20 | (row.state as u32) << 26 | u32::from(row.wishes_up) << 30 | (told & TOLD_BROKEN) << 16;
                 key.add((state & (RETRIED | WISH_UP | RESTART | RESTART_WANTED)) | row.attempt);
             }
-            key.add(word);
+            key.add(word | (state & WAS_SKIPPED) << 11);
         }
         let flags = [self.on, self.booted, self.engine.shutting_down()];
         key.add(flags.iter().fold(0, |all, flag| all << 1 | u32::from(*flag)));
@@ -230,6 +231,7 @@ const WISH_UP: u32 = 1 << 6;
 const RESTART: u32 = 1 << 7;
 const RESTART_WANTED: u32 = 1 << 8;
 const FORGIVEN: u32 = 1 << 9;
+const WAS_SKIPPED: u32 = 1 << 20;
 const TOLD_ACTIVE: u32 = 1 << 2;
 const TOLD_BROKEN: u32 = 1 << 15;
 

@@ -46,6 +46,25 @@ pub enum Kind {
     /// One that does not.
     Once,
     Bundle,
+    /// A longrun that may be skipped.
+    Skips,
+    /// ... and counts as up then.
+    SkipsWell,
+}
+
+impl Kind {
+    /// Stays, and lives again.
+    pub fn is_longrun(self) -> bool {
+        matches!(self, Kind::Longrun | Kind::Skips | Kind::SkipsWell)
+    }
+
+    pub fn is_oneshot(self) -> bool {
+        matches!(self, Kind::Oneshot | Kind::Once)
+    }
+
+    pub fn skips(self) -> bool {
+        matches!(self, Kind::Skips | Kind::SkipsWell)
+    }
 }
 
 pub const MOST: usize = 4;
@@ -67,7 +86,7 @@ pub enum Family {
     /// Every kind and every place of the condition.
     Full,
     /// Longruns (bundles where they contain something); then, one after the other, the condition at each place, and each
-    /// service that others lean on as a oneshot.
+    /// service that others lean on as a oneshot, and as one that may be skipped.
     Single,
     /// Longruns and bundles alone.
     Plain,
@@ -107,14 +126,17 @@ impl Graph {
                     all.push(Graph { gate: Some(at), ..self });
                     let leant_on = self.links.iter().any(|links| !matches!(links[at], Link::None | Link::Conflicts));
                     if leant_on && self.kinds[at] == Kind::Longrun {
-                        let mut kinds = self.kinds;
-                        kinds[at] = Kind::Oneshot;
-                        all.push(Graph { kinds, ..self });
+                        for kind in [Kind::Oneshot, Kind::Skips, Kind::SkipsWell] {
+                            let mut kinds = self.kinds;
+                            kinds[at] = kind;
+                            all.push(Graph { kinds, ..self });
+                        }
                     }
                 }
             }
             Family::Full => {
-                const KINDS: [Kind; 4] = [Kind::Longrun, Kind::Oneshot, Kind::Once, Kind::Bundle];
+                const KINDS: [Kind; 6] =
+                    [Kind::Longrun, Kind::Oneshot, Kind::Once, Kind::Bundle, Kind::Skips, Kind::SkipsWell];
                 for mut choice in 0..KINDS.len().pow(self.count as u32) {
                     let mut kinds = self.kinds;
                     for kind in &mut kinds[..self.count] {
@@ -177,7 +199,7 @@ impl Graph {
             }
         }
         for at in &numbers[..self.count] {
-            code = code * 8 + self.kinds[*at] as u64 * 2 + u64::from(self.gate == Some(*at));
+            code = code * 16 + self.kinds[*at] as u64 * 2 + u64::from(self.gate == Some(*at));
         }
         code
     }
@@ -231,6 +253,8 @@ impl Graph {
                 Kind::Oneshot => keys.push("type = oneshot".into()),
                 Kind::Once => keys.push("type = oneshot; remain = no".into()),
                 Kind::Bundle => keys.push("type = bundle".into()),
+                Kind::Skips => keys.push("only-if = path /x".into()),
+                Kind::SkipsWell => keys.push("only-if = path /x; skip-ok = yes".into()),
             }
             let mut gate: Vec<String> = Vec::new();
             if self.gate == Some(at) {

@@ -44,6 +44,8 @@ pub enum Move {
     End(u8),
     /// A process is not ready in time and is told to go.
     TimeOut(u8),
+    /// A precondition does not hold.
+    Skip(u8),
 }
 
 impl Move {
@@ -51,21 +53,21 @@ impl Move {
     pub fn is_input(self) -> bool {
         use Move::{
             Again, Boot, Die, End, Fail, Gone, GoneFailed, Obey, ObeyReady, Off, On, Ready, Reborn, Release, Reset,
-            Restart, Shutdown, Start, Stop, Tick, TimeOut,
+            Restart, Shutdown, Skip, Start, Stop, Tick, TimeOut,
         };
         match self {
             Tick | Obey(_) | ObeyReady(_) | Ready(_) | Gone(_) | GoneFailed(_) | Again(_) => false,
             Start(_) | Stop(_) | Restart(_) | Reset(_) | Release(_) | Boot(_) | On | Off | Shutdown | Die(_)
-            | Reborn(_) | Fail(_) | End(_) | TimeOut(_) => true,
+            | Reborn(_) | Fail(_) | End(_) | TimeOut(_) | Skip(_) => true,
         }
     }
 
     /// The slot that the supervisor tells of.
     pub fn told(self) -> Option<u8> {
-        use Move::{Again, Die, End, Fail, Gone, GoneFailed, Obey, ObeyReady, Ready, Reborn, TimeOut};
+        use Move::{Again, Die, End, Fail, Gone, GoneFailed, Obey, ObeyReady, Ready, Reborn, Skip, TimeOut};
         match self {
             Obey(at) | ObeyReady(at) | Ready(at) | Gone(at) | GoneFailed(at) | Again(at) | Die(at) | Reborn(at)
-            | Fail(at) | End(at) | TimeOut(at) => Some(at),
+            | Fail(at) | End(at) | TimeOut(at) | Skip(at) => Some(at),
             _ => None,
         }
     }
@@ -140,6 +142,7 @@ impl Row {
             Move::Fail(_) | Move::GoneFailed(_) => self.state = State::Failed,
             Move::End(_) => self.state = State::Done,
             Move::TimeOut(_) => self.state = State::Stopping,
+            Move::Skip(_) => self.state = State::Skipped,
             Move::Start(_)
             | Move::Stop(_)
             | Move::Restart(_)
@@ -166,12 +169,15 @@ impl Row {
                 moves.push(Move::Ready(at));
                 if deaths {
                     moves.extend([Move::Die(at), Move::Fail(at), Move::TimeOut(at)]);
-                    if kind == Kind::Longrun {
+                    if kind.is_longrun() {
                         moves.push(Move::End(at));
+                    }
+                    if kind.skips() && self.attempt == 1 {
+                        moves.push(Move::Skip(at));
                     }
                 }
             }
-            State::Up if deaths && kind == Kind::Longrun => {
+            State::Up if deaths && kind.is_longrun() => {
                 moves.extend([Move::Die(at), Move::Reborn(at), Move::Fail(at), Move::End(at)]);
             }
             State::Stopping => {
@@ -181,7 +187,13 @@ impl Row {
                 }
             }
             State::Delayed => moves.push(Move::Again(at)),
-            State::Up | State::Down | State::Failed | State::Done | State::Queued | State::Spawning => {}
+            State::Up
+            | State::Down
+            | State::Failed
+            | State::Done
+            | State::Skipped
+            | State::Queued
+            | State::Spawning => {}
         }
     }
 }

@@ -39,6 +39,10 @@ pub struct Seen {
     under_way: bool,
     up_bundle: bool,
     broken: bool,
+    /// Skipped and wished: to a bundle as good as up.
+    skipped: bool,
+    /// It was, and is not up yet.
+    was_skipped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -65,6 +69,7 @@ const RETRIED: u32 = 1 << 5;
 const RESTART_WANTED: u32 = 1 << 8;
 const FORGIVEN: u32 = 1 << 9;
 const VIRTUAL_UP: u32 = 1 << 14;
+const WAS_SKIPPED: u32 = 1 << 20;
 
 impl<'s> Spec<'s> {
     pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], on: bool) -> Spec<'s> {
@@ -83,6 +88,8 @@ impl<'s> Spec<'s> {
             under_way: false,
             up_bundle: false,
             broken: false,
+            skipped: false,
+            was_skipped: false,
         };
         let mut spec = Spec { edges, seen: [nothing; MOST] };
         for at in 0..rows.len() {
@@ -138,16 +145,21 @@ impl<'s> Spec<'s> {
             return;
         }
         let (ordered, current, up) = (order.number.0 != 0, order.number.0 == row.order, order.wish == Wish::Up);
-        let has_ended = current && up && matches!(row.state, State::Failed | State::Done);
-        let is_down = current && !up && matches!(row.state, State::Down | State::Failed | State::Done);
+        let has_ended = current && up && matches!(row.state, State::Failed | State::Done | State::Skipped);
+        let at_rest = matches!(row.state, State::Down | State::Failed | State::Done | State::Skipped);
+        let is_down = current && !up && at_rest;
         seen.active = ordered && !has_ended && !is_down;
         seen.ordered_down = seen.active && !up;
         seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
-        let first = facts & RETRIED == 0 && !(current && row.state == State::Delayed);
+        // The attempts of a oneshot are one start.
+        let retried = facts & RETRIED != 0 || current && row.state == State::Delayed;
+        let first = !retried || self.edges.kinds[at].is_oneshot();
+        seen.was_skipped = facts & WAS_SKIPPED != 0;
         seen.restarts_by_command = order.restart && first;
         seen.phase = match (seen.active, row.state) {
             (false, State::Failed) if has_ended && facts & FORGIVEN == 0 => Phase::Failed,
             (false, State::Done) if has_ended && facts & FORGIVEN == 0 => Phase::Done,
+            (false, State::Skipped) if has_ended && facts & FORGIVEN == 0 => Phase::Skipped,
             (false, _) => {
                 if seen.goal {
                     Phase::Waiting
@@ -173,7 +185,7 @@ impl<'s> Spec<'s> {
         if bundle {
             let leaving = any(&[Relation::Contains], &|member| member.leaving());
             seen.phase = if seen.up_bundle {
-                let whole = !any(&[Relation::Contains], &|member| !member.start_ok);
+                let whole = !any(&[Relation::Contains], &|member| !member.start_ok && !member.skipped);
                 if whole { Phase::Up } else { Phase::Restarting }
             } else if seen.goal {
                 Phase::Waiting
@@ -193,13 +205,16 @@ impl<'s> Spec<'s> {
             };
             seen.gate = seen.gate.min(value);
         }
-        let lost = any(&[Relation::Needs, Relation::Contains], &|to| !to.keep_ok)
+        seen.skipped = seen.phase == Phase::Skipped && seen.goal;
+        let lost = any(&[Relation::Needs], &|to| !to.keep_ok)
+            || any(&[Relation::Contains], &|to| !to.keep_ok && !to.skipped)
             || any(&[Relation::Binds], &|to| !to.start_ok)
             || seen.broken;
         seen.must_stop = seen.active && !seen.ordered_down && (!seen.goal || seen.gate == Gate::Off || lost);
         let stays = seen.active && !seen.ordered_down && !seen.must_stop;
-        seen.start_ok = stays && seen.phase == Phase::Up && !seen.restart_wanted;
-        let oneshot = matches!(self.edges.kinds[at], Kind::Oneshot | Kind::Once);
+        let as_good = seen.skipped && self.edges.kinds[at] == Kind::SkipsWell;
+        seen.start_ok = as_good || stays && seen.phase == Phase::Up && !seen.restart_wanted;
+        let oneshot = self.edges.kinds[at].is_oneshot();
         seen.keep_ok = stays
             && match seen.phase {
                 Phase::Up => !(oneshot && seen.restart_wanted),
@@ -207,16 +222,22 @@ impl<'s> Spec<'s> {
                 _ => false,
             };
         let waits_for_what_moves = match seen.gate {
-            Gate::On => !any(&HARD, &|to| !to.start_ok && !to.under_way),
+            Gate::On => !targets.iter().any(|(relation, to)| {
+                let to = &self.seen[*to];
+                HARD.contains(relation) && !to.lets_start(*relation) && !to.under_way
+            }),
             Gate::Off | Gate::Changing => any(&[Relation::Observes], &|to| to.under_way),
         };
-        seen.under_way = match seen.phase {
+        let moves = match seen.phase {
             Phase::Starting => true,
             Phase::Restarting if !bundle && seen.restarts_by_command => true,
             Phase::Stopping => seen.goal,
             Phase::Waiting => waits_for_what_moves,
             Phase::Restarting | Phase::Up | Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
-        } || seen.restart_wanted
+        };
+        seen.keep_ok |= as_good || seen.goal && seen.was_skipped && moves && !seen.must_stop;
+        seen.under_way = moves
+            || seen.restart_wanted
             || seen.must_stop && seen.goal
             || bundle && seen.goal && seen.phase != Phase::Up && any(&SOFT, &|to| to.under_way);
         self.seen[at] = seen;
@@ -230,7 +251,7 @@ impl<'s> Spec<'s> {
             && seen.gate == Gate::On
             && self.edges.targets[at].iter().all(|(relation, to)| {
                 let to = &self.seen[*to];
-                (!HARD.contains(relation) || to.start_ok)
+                (!HARD.contains(relation) || to.lets_start(*relation))
                     && (!SOFT.contains(relation) || !to.under_way)
                     && (*relation != Relation::Conflicts || !to.active)
             })
@@ -251,7 +272,7 @@ impl<'s> Spec<'s> {
     /// ... for a restart in place.
     pub fn may_restart(&self, at: usize) -> bool {
         let seen = &self.seen[at];
-        let oneshot = matches!(self.edges.kinds[at], Kind::Oneshot | Kind::Once);
+        let oneshot = self.edges.kinds[at].is_oneshot();
         let follows = |relation: &Relation| {
             if oneshot { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
         };
@@ -301,6 +322,11 @@ impl Seen {
     /// Has to go down, or does.
     fn is_going(&self) -> bool {
         self.must_stop || self.ordered_down
+    }
+
+    /// What has this relation to it may start.
+    fn lets_start(&self, relation: Relation) -> bool {
+        self.start_ok || self.skipped && relation == Relation::Contains
     }
 
     fn leaving(&self) -> bool {
