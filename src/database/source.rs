@@ -203,26 +203,7 @@ impl Source<'_> {
 
     /// One word as it is written: placeholders as they are, all else quoted where it must be.
     fn word(&self, text: u32, line: &mut Line<'_>) {
-        let text = self.image.text(text);
-        let out = line.begin();
-        if !self.expands {
-            return quote(text, out);
-        }
-        let before = out.len();
-        let mut literal = String::new();
-        for piece in pieces(text) {
-            match piece {
-                Piece::Literal(part) | Piece::Unclosed(part) => literal.push_str(part),
-                Piece::Placeholder(name) => {
-                    quote_part(&mut literal, out);
-                    out.extend(["${", name, "}"]);
-                }
-            }
-        }
-        quote_part(&mut literal, out);
-        if out.len() == before {
-            quote("", out);
-        }
+        whole(self.image.text(text), self.expands, line.begin());
     }
 
     fn kind(&self, at: u32) -> u32 {
@@ -272,6 +253,7 @@ impl Source<'_> {
                 let quote_mark = if is_operator(name) { "'" } else { "" };
                 line.begin().extend([quote_mark, name, quote_mark]);
                 let list = self.image.list(b);
+                let template = names::is_template(self.image.name(self.slot));
                 for at in (0..list.len()).step_by(3) {
                     let [key, negated, glob] = [at, at + 1, at + 2].map(|at| list.get(at));
                     let glob = self.image.text(glob);
@@ -280,10 +262,10 @@ impl Source<'_> {
                     match key {
                         // One for a place. In quotes, it is no operator and no part of one.
                         0 if is_operator(glob) => drop(write_in_quotes(out, glob)),
-                        0 => quote(glob, out),
+                        0 => whole(glob, template, out),
                         _ => {
                             out.extend([self.image.text(key), operator]);
-                            quote_part(&mut String::from(glob), out);
+                            part(glob, template, out);
                         }
                     }
                 }
@@ -309,6 +291,34 @@ impl Source<'_> {
             _ => 0,
         }
     }
+}
+
+/// A word. `expands`: it has placeholders.
+fn whole(text: &str, expands: bool, out: &mut String) {
+    let before = out.len();
+    part(text, expands, out);
+    if out.len() == before {
+        quote("", out);
+    }
+}
+
+/// A part of a word, of which nothing is left where it is empty.
+fn part(text: &str, expands: bool, out: &mut String) {
+    let mut literal = String::new();
+    if !expands {
+        literal.push_str(text);
+        return quote_part(&mut literal, out);
+    }
+    for piece in pieces(text) {
+        match piece {
+            Piece::Literal(part) | Piece::Unclosed(part) => literal.push_str(part),
+            Piece::Placeholder(name) => {
+                quote_part(&mut literal, out);
+                out.extend(["${", name, "}"]);
+            }
+        }
+    }
+    quote_part(&mut literal, out);
 }
 
 /// The limit at this word of a list, and the one behind it.

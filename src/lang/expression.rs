@@ -10,7 +10,8 @@
 //!
 //! `and` behind an `or` without parentheses is taken from left to right, as Upstart took it, and is a warning, since
 //! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value.
-//! A bare GLOB is for the value in its place among the fact's attributes, whatever its key.
+//! A bare GLOB is for the value in its place among the fact's attributes, whatever its key. In a template, `${INSTANCE}` in a
+//! glob is the instance's name.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,8 +27,8 @@ const TERM: [&str; 2] = ["a condition or an event, \"not\" or \"(\"", "path, env
 
 /// Reads an expression and gives it as `Given::words` has it; `end` is where a missing word would stand. `None` after a
 /// finding.
-pub fn parse(words: &[Word], end: Position, tests: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
-    let mut parser = Parser { words, at: 0, nodes: 0, leaves: 0, end, tests, made: Vec::new(), sink };
+pub fn parse(words: &[Word], end: Position, tests: bool, template: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
+    let mut parser = Parser { words, at: 0, nodes: 0, leaves: 0, end, tests, template, made: Vec::new(), sink };
     parser.terms()?;
     Some(parser.made)
 }
@@ -77,6 +78,8 @@ struct Parser<'a, 'b, 'c> {
     leaves: usize,
     end: Position,
     tests: bool,
+    /// `${INSTANCE}` may stand in globs.
+    template: bool,
     made: Vec<Word>,
     sink: &'b mut Sink<'c>,
 }
@@ -282,7 +285,7 @@ impl<'a> Parser<'a, '_, '_> {
             }
             let (head, glob) = word.text.split_at(behind.unwrap_or(0));
             let mut text = String::from(if named { head } else { "=" });
-            text.push_str(&value::plain_text(glob, word.position, self.sink)?);
+            text.push_str(&value::glob_text(glob, self.template, word.position, self.sink)?);
             self.made.push(Word { text, token: Token::Attribute, ..*word });
             self.at += 1;
             bytes += 1 + word.text.len();

@@ -61,6 +61,7 @@ impl Filler<'_, '_> {
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
         let word = words.first().unwrap_or(&EMPTY);
+        let template = names::is_template(&self.definition.name);
         match key.value {
             Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
             Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
@@ -113,10 +114,10 @@ impl Filler<'_, '_> {
             Value::Stop | Value::Reload => given.numbers[0] = self.action(&mut words, end)?,
             Value::Relation(_) | Value::Inverse(_) => self.services(&mut words)?,
             Value::Provides => self.provided(&words)?,
-            Value::Expression(_) => words = expression::parse(&words, end, false, self.sink)?,
-            Value::Tests => words = expression::parse(&words, end, true, self.sink)?,
+            Value::Expression(_) => words = expression::parse(&words, end, false, template, self.sink)?,
+            Value::Tests => words = expression::parse(&words, end, true, template, self.sink)?,
             Value::ForEach => {
-                let found = expression::parse(&words, end, false, self.sink)?;
+                let found = expression::parse(&words, end, false, template, self.sink)?;
                 if found.first()?.token != Token::Fact {
                     let mut whole = word.position;
                     if whole.line == end.line {
@@ -496,14 +497,20 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
     }
 }
 
-/// `text` where nothing expands; a finding if it has a placeholder.
-pub fn plain_text(text: &str, position: Position, sink: &mut Sink<'_>) -> Option<String> {
+/// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere nothing
+/// expands. A finding if it has another.
+pub fn glob_text(text: &str, template: bool, position: Position, sink: &mut Sink<'_>) -> Option<String> {
+    let known = |piece| matches!(piece, Piece::Literal(_) | Piece::Placeholder("INSTANCE"));
+    if template && pieces(text).all(known) {
+        return Some(String::from(text));
+    }
     let mut plain = String::new();
     for piece in pieces(text) {
         match piece {
             Piece::Literal(literal) => plain.push_str(literal),
             Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                sink.error(position, format_args!("nothing expands here")).help(format_args!("{ITSELF}"));
+                let but = if template { " but ${INSTANCE}" } else { "" };
+                sink.error(position, format_args!("nothing{but} expands here")).help(format_args!("{ITSELF}"));
                 return None;
             }
         }

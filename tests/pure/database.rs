@@ -333,7 +333,10 @@ fn a_dump_compiles_to_the_same_bytes() {
     let expanding = "type = oneshot\ncommand = /bin/x ${A} a${A}'b c'$${A}\"${B}\" 'x'\\''y' $A\npass = A B\ndirectory = /srv/${A}\n\
         remain = no\noverlap = skip\nstart-on = usb\nenv-file = -/etc/${B} /etc/x\nenv = A='x  y' B=\n\
         only-if = not path /srv/${A}/x and env N=$${B}\nretries = 3\nretry-delay = 0\n";
-    for bytes in [small(), database(&[("odd", awkward), ("web", RUN), ("expanding", expanding)])] {
+    let template = "command = /bin/x ${INSTANCE}\nwithin = 90s\ninstance = ${K}\n\
+        start-on = x 'a b'${INSTANCE} '' 'or' K=${INSTANCE}* L=$${x} M= and y N!='$${INSTANCE}'\n";
+    let odd = database(&[("odd", awkward), ("web", RUN), ("expanding", expanding)]);
+    for bytes in [small(), odd, database(&[("t@", template), ("b", "command = /bin/b\nneeds = t@one\n")])] {
         let (text, again) = dumped(&bytes);
         let other = Image::open(&again).expect("just made");
         let mut second = String::new();

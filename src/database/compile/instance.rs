@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use crate::expand::{Piece, pieces};
-use crate::lang::definition::{Definition, Given, Word};
+use crate::lang::definition::{Definition, Given, Token, Word};
 use crate::lang::each_text;
 use crate::lang::keys;
 
@@ -19,6 +19,12 @@ pub fn instance_of(template: &Definition, instance: &str) -> Definition {
     made.name.push_str(instance);
     if made.expands {
         expand_strings(&mut made, instance);
+    }
+    // Globs of a template have no other placeholders.
+    for word in made.given.iter_mut().flat_map(|given| &mut given.words) {
+        if word.token == Token::Attribute {
+            word.text = expanded(&word.text, instance, false);
+        }
     }
     made.take_back("for-each");
     let key = keys::find("instance").expect("it is in the table");

@@ -122,6 +122,34 @@ fn a_static_instance_hears_what_names_it_and_what_names_none() {
 }
 
 #[test]
+fn the_instance_stands_in_globs_of_its_template() {
+    let mut world = World::new(
+        "d@: while = carrier IFACE=${INSTANCE}; stop-on = stopped radio ${INSTANCE}*; start-on = go\n\
+         boot: type = bundle; after = d@e0",
+    );
+    for name in ["d@e0", "d@e1"] {
+        world.start(name);
+    }
+    world.on("carrier IFACE=e1").expect("on");
+    world.settle();
+    assert_eq!(world.phases(), "boot down, d@e0 waiting, d@e1 up");
+    world.on("carrier IFACE=e0").expect("on");
+    world.off("carrier IFACE=e1").expect("off");
+    world.emit("go").expect("event");
+    for name in ["d@e0", "d@e1"] {
+        world.command(Verb::Release, &[name]).expect("release");
+    }
+    world.settle();
+    assert_eq!(world.phases(), "boot down, d@e0 up, d@e1 waiting", "the trigger holds both");
+    world.emit("stopped SERVICE=radio INSTANCE=e0-5GHz").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "boot down, d@e0 down, d@e1 waiting");
+    world.emit("stopped SERVICE=radio INSTANCE=e1").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "boot down, d@e0 down");
+}
+
+#[test]
 fn instances_beyond_capacity_are_refused_and_slots_are_used_again() {
     let mut world = World::new(DHCP);
     let room = world.geometry.instances;
