@@ -9,6 +9,7 @@ mod dry_run;
 mod dump;
 mod emit;
 mod engine;
+mod events;
 mod exec;
 mod help;
 mod log;
@@ -69,7 +70,7 @@ pub enum Words {
 
 /// The list, in the order of the pages of help. A new command is a line here, and a page there.
 #[rustfmt::skip] // A line each, so that two additions do not meet.
-static APPLETS: [Applet; 21] = [
+static APPLETS: [Applet; 23] = [
     Applet { name: "start", words: Words::Any, run: running::services },
     Applet { name: "stop", words: Words::Any, run: running::services },
     Applet { name: "restart", words: Words::Any, run: running::services },
@@ -78,6 +79,7 @@ static APPLETS: [Applet; 21] = [
     Applet { name: "reset", words: Words::Any, run: running::services },
     Applet { name: "release", words: Words::Any, run: running::services },
     Applet { name: "switch", words: Words::One, run: running::services },
+    Applet { name: "await", words: Words::Any, run: running::wait_for },
     Applet { name: "status", words: Words::Any, run: looking::status },
     Applet { name: "list", words: Words::None, run: looking::list },
     Applet { name: "tree", words: Words::Any, run: looking::tree_command },
@@ -87,6 +89,7 @@ static APPLETS: [Applet; 21] = [
     Applet { name: "dump", words: Words::One, run: dump::run },
     Applet { name: "emit", words: Words::AndCommand, run: emit::run },
     Applet { name: "conditions", words: Words::None, run: looking::conditions },
+    Applet { name: "events", words: Words::Any, run: events::run },
     Applet { name: "supervise", words: Words::One, run: supervise::run },
     Applet { name: "shutdown", words: Words::None, run: running::shutdown },
     Applet { name: "engine", words: Words::Raw, run: engine::run },

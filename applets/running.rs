@@ -149,9 +149,10 @@ pub fn understand(answer: &str) -> u32 {
         }
         Some(Answer::No(text)) => (text, exit::NO),
         Some(Answer::Bad(text)) => (text, exit::MISUSE),
-        Some(Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..)) | None => {
-            ("the engine gave an answer that makes no sense", exit::SYSTEM)
-        }
+        Some(
+            Answer::Phase { .. } | Answer::Result { .. } | Answer::End(..) | Answer::Event(..) | Answer::Missed(_),
+        )
+        | None => ("the engine gave an answer that makes no sense", exit::SYSTEM),
     };
     refuse(code as u8, format_args!("{message}"))
 }
@@ -167,6 +168,22 @@ pub fn reconnect() -> Control {
         }
     }
     connect()
+}
+
+/// `await`: transactions that were begun before.
+pub fn wait_for(given: &Given) -> i32 {
+    let (words, mut control) = (given.texts(), connect());
+    let mut progress = Progress::new(&[]);
+    let mut worst = exit::DONE;
+    for word in &words {
+        let number = word.parse().unwrap_or_else(|_| given.misuse("no number of a transaction:", word.as_ref()));
+        worst = worst.max(follow(&mut control, number, false, &mut progress));
+    }
+    if words.is_empty() {
+        given.misuse("which transaction?", "".as_ref());
+    }
+    progress.clear();
+    worst
 }
 
 /// Follows a transaction to its end. `told`: the engine already reports it on this connection.
@@ -201,7 +218,7 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
                 progress.result(name, result, text);
                 continue;
             }
-            Some(Answer::Ok(..)) | None => continue,
+            Some(Answer::Ok(..) | Answer::Event(..) | Answer::Missed(_)) | None => continue,
             Some(Answer::End(_, how)) => {
                 progress.results(how == "done");
                 match how {

@@ -29,6 +29,9 @@
 //! | `wait REQUEST` | as REQUEST, then reports its transaction until it ends, see below |
 //! | `await N` | reports transaction N until it ends: for a client whose engine died while it waited |
 //! | `follow` | every change of a phase from now on, until the connection ends |
+//! | `events` | the journal's lines from now on, until the connection ends; N is the number of the next one |
+//! | `events N`, `events last N` | the same from line N on (0: all there are), or with the last N |
+//! | `journal [N]`, `journal last N` | the lines that there are, then `end 0 done` |
 //! | `memory` | with the byte `o` of the answer comes a descriptor (SCM_RIGHTS): a copy of the engine's memory, for `--dry-run` |
 //!
 //! After the `ok N` of `wait` and `await` come, as they happen, and `end` comes last:
@@ -40,6 +43,17 @@
 //! end N RESULT               done: all reached; failed: not all; superseded: a later request contradicted it;
 //!                            unknown: this number is too old
 //! ```
+//!
+//! The journal's lines, which have numbers without gaps:
+//!
+//! ```text
+//! event N TIME TRANSACTION KIND NAME TEXT    TIME as in a log; TRANSACTION 0 and NAME - where there is none; KIND is phase,
+//!                            holds, fired, on, off, changing, event, begin, end, refused, command, boot, shutdown
+//! missed COUNT               so many lines are gone: they are too old, or this client reads too slowly
+//! ```
+//!
+//! A client whose engine dies connects again and asks for `events N` with the number behind the last one that it has read:
+//! the next engine has the same journal. Holds, marks and conditions of the journal are those of `pintle why`.
 //!
 //! A client that is slow to read is told the newest phases when it reads again, not each one that it missed. One that sends
 //! more than a line's bytes without a newline, or reads nothing for ten seconds while answers wait for it, is dropped; and
@@ -90,13 +104,17 @@ pub enum Verb {
     Await,
     /// Report every change of a phase.
     Follow,
+    /// Tell the journal's lines, and those that come.
+    Events,
+    /// Tell the journal's lines.
+    Journal,
     /// Hand over a copy of the engine's memory.
     Memory,
 }
 
 impl Verb {
     /// Those that may come by the thousand first.
-    const ALL: [Verb; 18] = [
+    const ALL: [Verb; 20] = [
         Verb::Emit,
         Verb::On,
         Verb::Off,
@@ -114,11 +132,13 @@ impl Verb {
         Verb::Shutdown,
         Verb::Await,
         Verb::Follow,
+        Verb::Events,
+        Verb::Journal,
         Verb::Memory,
     ];
     /// In the same order.
     const NAMES: &str = "emit on off hold changing start stop restart restart-with-dependents switch reload signal reset \
-                         release shutdown await follow memory";
+                         release shutdown await follow events journal memory";
 }
 
 /// A line that is understood.
@@ -188,10 +208,12 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     let known = names.position(|name| name == verb.as_bytes()).and_then(|at| Verb::ALL.get(at).copied());
     let verb = known.ok_or(Bad(NO_VERB, verb))?;
     let behind = count - 1 - usize::from(waits);
-    let takes_names = !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow | Verb::Memory);
+    let takes_names =
+        !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow | Verb::Events | Verb::Journal | Verb::Memory);
     let wrong = match verb {
         Verb::Signal | Verb::Changing => behind < 2,
         Verb::Await | Verb::Switch => behind != 1,
+        Verb::Events | Verb::Journal => behind > 2,
         _ if takes_names => behind == 0,
         _ => behind != 0,
     };
@@ -199,8 +221,10 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
         return Err(bad(if takes_names { NOTHING_NAMED } else { ARGUMENTS }));
     }
     let mut request = Request { verb, waits, number: 0, words };
-    if verb == Verb::Await {
-        request.number = words.strip_suffix('\0').unwrap_or_default().parse().map_err(|_| bad(ARGUMENTS))?;
+    let reads = matches!(verb, Verb::Events | Verb::Journal) && behind > 0;
+    if verb == Verb::Await || reads {
+        let number = if behind == 2 { words.strip_prefix("last\0").unwrap_or_default() } else { words };
+        request.number = number.strip_suffix('\0').unwrap_or_default().parse().map_err(|_| bad(ARGUMENTS))?;
     }
     if verb == Verb::Changing {
         let (time, fact) = words.split_once('\0').ok_or(bad(ARGUMENTS))?;
@@ -212,7 +236,7 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     if of_fact && request.fact().len() > FACT_BYTES_MAX {
         return Err(bad(FACT_TOO_LONG));
     }
-    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold | Verb::Memory) {
+    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold | Verb::Events | Verb::Journal | Verb::Memory) {
         return Err(bad(NOTHING_TO_WAIT_FOR));
     }
     Ok(request)
@@ -253,6 +277,10 @@ pub enum Answer<'a> {
     },
     /// `end N RESULT`.
     End(u32, &'a str),
+    /// `event N ...`: its number, and all that is behind it.
+    Event(u32, &'a str),
+    /// `missed COUNT`.
+    Missed(u32),
 }
 
 impl<'a> Answer<'a> {
@@ -280,13 +308,18 @@ impl<'a> Answer<'a> {
                 let (number, result) = cut(rest);
                 Some(Answer::End(number.parse().ok()?, result))
             }
+            "event" => {
+                let (number, rest) = cut(rest);
+                Some(Answer::Event(number.parse().ok()?, rest))
+            }
+            "missed" => Some(Answer::Missed(rest.parse().ok()?)),
             _ => None,
         }
     }
 }
 
 /// The first word and what is behind its blank.
-fn cut(text: &str) -> (&str, &str) {
+pub fn cut(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, ""))
 }
 
@@ -304,7 +337,9 @@ mod tests {
                 Verb::On | Verb::Off | Verb::Hold | Verb::Emit => {
                     format!("{verb:?} {:?} {waits}", core::str::from_utf8(request.fact()))
                 }
-                Verb::Shutdown | Verb::Follow | Verb::Await => format!("{verb:?} {number}"),
+                Verb::Shutdown | Verb::Follow | Verb::Await | Verb::Events | Verb::Journal => {
+                    format!("{verb:?} {number}")
+                }
                 _ => format!("{verb:?} {:?} {waits}", request.words().collect::<Vec<_>>()),
             },
             Err(bad) => bad.to_string(),
@@ -341,6 +376,13 @@ mod tests {
             ("shutdown", "Shutdown 0"),
             ("shutdown now", "wrong arguments"),
             ("follow", "Follow 0"),
+            ("events", "Events 0"),
+            ("events 12", "Events 12"),
+            ("events last 5", "Events 5"),
+            ("events first 5", "wrong arguments"),
+            ("journal last", "wrong arguments"),
+            ("journal 1 2 3", "wrong arguments"),
+            ("wait events", "this cannot be waited for"),
             ("start 'web", "a ' is not closed on its line"),
             ("start a\u{1}b", NOT_TEXT),
             ("start a\0b", NOT_TEXT),

@@ -223,6 +223,7 @@ pub struct Record {
     text: (u32, u32),
     named: u32,
     fact: u32,
+    next: u32,
 }
 
 /// A text of the journal.
@@ -240,6 +241,11 @@ impl Text {
 }
 
 impl Record {
+    /// The place behind it.
+    pub fn behind(&self) -> Cursor {
+        Cursor { position: self.next, ..Cursor::default() }
+    }
+
     /// Of a change of a phase: before and after.
     pub fn phases(&self) -> (Phase, Phase) {
         (Phase::from_number(self.extra & 0xf), Phase::from_number(self.extra >> 4 & 0xf))
@@ -676,6 +682,7 @@ impl<'a> Engine<'a> {
                 text,
                 named: cursor.named,
                 fact: cursor.fact,
+                next: cursor.position,
             };
             match kind {
                 Kind::Within => cursor.within = words[0],

@@ -37,6 +37,7 @@ mod transaction;
 mod trigger;
 
 pub use input::{Capacities, Dirty, Input, Outcome, Refusal, Sender, Standing, Target, Verb};
+pub use trigger::DERIVED;
 
 use core::sync::atomic::AtomicU32;
 

@@ -175,4 +175,4 @@ pub mod relation;
 pub mod vocabulary;
 
 pub use relation::Relation;
-pub use vocabulary::{Goal, Hold, Holds, Phase};
+pub use vocabulary::{Goal, Hold, Holds, Phase, write_change};

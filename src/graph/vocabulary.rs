@@ -71,6 +71,11 @@ impl Phase {
     }
 }
 
+/// A change of a phase, as people read it: `starting -> up`.
+pub fn write_change(out: &mut dyn core::fmt::Write, from: Phase, to: Phase) -> core::fmt::Result {
+    [from.name(), " -> ", to.name()].iter().try_for_each(|part| out.write_str(part))
+}
+
 /// A named reason for a service to be up. One bit each in `Holds`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]

@@ -6,6 +6,7 @@
 
 use core::fmt::Write;
 use pintle::engine::Sender;
+use pintle::engine::journal::Cursor;
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::time::Instant;
@@ -38,6 +39,8 @@ pub enum Talk {
     Telling(u32, u32),
     /// Is told every change of a phase.
     Following,
+    /// Reads the journal from there; whether it goes on with what comes, or ends where the journal does.
+    Reading(Cursor, bool),
 }
 
 /// See `Clients::room`.
@@ -108,6 +111,8 @@ pub struct Clients {
     count: usize,
     /// Places that wait or follow.
     watching: usize,
+    /// Places that read the journal.
+    reading: usize,
     /// The place that is looked at first next time.
     turn: u32,
 }
@@ -180,6 +185,7 @@ impl Clients {
             requests: 0,
             count: 0,
             watching: 0,
+            reading: 0,
             turn: 0,
         }
     }
@@ -231,6 +237,20 @@ impl Clients {
     /// Whether anybody waits or follows.
     pub fn are_watching(&self) -> bool {
         self.watching > 0
+    }
+
+    /// Whether anybody reads the journal.
+    pub fn are_reading(&self) -> bool {
+        self.reading > 0
+    }
+
+    /// A place that reads the journal has read so far.
+    pub fn go_on_reading(&mut self, at: usize, cursor: Cursor) {
+        if let Some(Some(client)) = self.places.get_mut(at)
+            && let Talk::Reading(_, follows) = client.talk
+        {
+            client.talk = Talk::Reading(cursor, follows);
+        }
     }
 
     /// Puts a connection into the lowest free place.
@@ -473,6 +493,9 @@ impl Clients {
         let watches = |talk| matches!(talk, Talk::Waiting(_) | Talk::Following);
         self.watching -= usize::from(watches(client.talk));
         self.watching += usize::from(watches(talk) && !client.deaf);
+        let reads = |talk| matches!(talk, Talk::Reading(..));
+        self.reading -= usize::from(reads(client.talk));
+        self.reading += usize::from(reads(talk) && !client.deaf);
         client.talk = if client.deaf { Talk::Idle } else { talk };
         client.behind = false;
         let start = at * 2 * self.set_words;
@@ -533,7 +556,7 @@ impl Clients {
             let told = match self.talk(at) {
                 Talk::Following => true,
                 Talk::Waiting(_) => self.bit(at, 0, slot).is_some_and(|(word, bit)| *word & bit != 0),
-                Talk::Idle | Talk::Telling(..) => false,
+                Talk::Idle | Talk::Telling(..) | Talk::Reading(..) => false,
             };
             if !told {
                 continue;

@@ -6,6 +6,7 @@
 //! runs. Reports come first, then connections in turn, one request each, then what is due; then it sleeps.
 
 pub mod asking;
+mod events;
 mod requests;
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -275,6 +276,9 @@ impl Host {
                 self.look(now);
                 self.clients.changed(slot, now, &mut |answer| requests::write_phase(&self.view, slot, answer));
             }
+        }
+        if self.clients.are_reading() {
+            self.tell_events(now);
         }
         while let Some((index, condition)) = self.engine.take_condition() {
             self.view.published.write_condition(index, &condition);

@@ -44,7 +44,7 @@ pub fn take(
         Asked::Changing => return step(engine, Input::Changing { fact, for_ms: request.number }, now, answer),
         Asked::Emit => return step(engine, Input::Event { fact }, now, answer),
         Asked::Shutdown => return step(engine, Input::Shutdown, now, answer),
-        Asked::Await | Asked::Follow | Asked::Memory => return Ok(request.number),
+        Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
     };
     command(engine, image, verb, request, now, answer)
 }

@@ -122,7 +122,7 @@ impl Host {
             let _ = write!(answer, "bad {bad}");
         })?;
         let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
-        let looks = matches!(request.verb, Asked::Await | Asked::Follow);
+        let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
         if !trusted && !looks {
             let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
             return Err(());
@@ -132,6 +132,9 @@ impl Host {
             let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
             return Err(());
         }
+        if matches!(request.verb, Asked::Events | Asked::Journal) {
+            return Ok(Some(self.read_journal(at, &request, answer)));
+        }
         if request.verb == Asked::Memory {
             return self.hand_over_memory(at, now, answer);
         }
@@ -140,6 +143,10 @@ impl Host {
             self.clients.set_leases(at);
         }
         answer.accept(number);
+        let parent = if request.verb == Asked::Await { self.engine.parent(number) } else { 0 };
+        if parent != 0 {
+            let _ = write!(answer, " set in motion by transaction {parent}");
+        }
         let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
         if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
             let name = self.engine.name(template);
@@ -155,6 +162,27 @@ impl Host {
             Asked::Follow => Some(Talk::Following),
             verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
         })
+    }
+
+    /// Where somebody begins to read the journal; the answer is the number of the next line to come.
+    #[inline(never)]
+    fn read_journal(&mut self, at: usize, request: &Request<'_>, answer: &mut Answer) -> Talk {
+        let next = self.engine.journal_number();
+        answer.accept(next);
+        let follows = request.verb == Asked::Events;
+        let last = request.words().next() == Some("last");
+        let number = if last { next.saturating_sub(request.number).max(1) } else { request.number };
+        let cursor = match request.words().next() {
+            None if follows => self.engine.journal_end(),
+            Some(_) | None => self.engine.journal_at(number),
+        };
+        let missed = cursor.number().wrapping_sub(number) as i32;
+        if missed > 0 && request.number > 0 && !last {
+            self.clients.say(at, answer);
+            *answer = Answer::new();
+            let _ = write!(answer, "missed {missed}");
+        }
+        Talk::Reading(cursor, follows)
     }
 
     /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for it.
@@ -231,8 +259,11 @@ impl Host {
                     self.tell_results(at, now);
                     self.clients.send(at, now);
                 }
-                Talk::Idle => {}
+                Talk::Idle | Talk::Reading(..) => {}
             }
+        }
+        if self.clients.are_reading() {
+            self.tell_events(now);
         }
     }
 }
