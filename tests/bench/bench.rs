@@ -66,7 +66,7 @@ impl Settings {
     }
 
     fn wants(&self, manager: Manager) -> bool {
-        manager == Manager::Bare
+        matches!(manager, Manager::Bare | Manager::Sessions)
             || self.only.as_ref().is_none_or(|only| only.iter().any(|name| manager.name().starts_with(name.as_str())))
     }
 
@@ -438,21 +438,11 @@ fn memory(settings: &Settings, verdicts: &mut Verdicts, managers: &[Manager]) {
 /// takes grows with their number, and is the kernel's: the bare loop is measured with and without.
 fn many(settings: &Settings, verdicts: &mut Verdicts) {
     const COUNT: usize = 10_000;
-    // The second stands for the bare loop with sessions.
-    let managers = [Manager::Bare, Manager::Bare, Manager::Pintle];
-    let mut turn = 0;
+    let managers = [Manager::Bare, Manager::Sessions, Manager::Pintle];
     println!("\n10,000 independent longruns, until every process has begun; RSS of the manager's processes then");
     let mut all = interleaved(settings, &managers, settings.runs, |manager| {
         let workload = Workload::Longruns { count: COUNT, log: Log::Null };
-        turn += 1;
-        let running = if turn % managers.len() == 2 {
-            let place = Place::new("sessions", &settings.programs, &settings.pintle)?;
-            let plan = managers::bare_sessions(&place, COUNT);
-            Some(Running::run(manager, place, plan, COUNT)?)
-        } else {
-            Running::start(settings, manager, workload)?
-        };
-        let Some(running) = running else { return Ok(None) };
+        let Some(running) = Running::start(settings, manager, workload)? else { return Ok(None) };
         // Memory of what has ended is given back a moment later.
         sleep(Duration::from_millis(300));
         let rss = sum_of(&running.own_processes(), "status", &["VmRSS:"]) as f64 / 1024.0;
@@ -466,9 +456,9 @@ fn many(settings: &Settings, verdicts: &mut Verdicts) {
     let medians: Vec<Vec<f64>> =
         all.values_mut().map(|columns| columns.iter_mut().map(|column| median(column)).collect()).collect();
     let [base, sessions, own] = &medians[..] else { return };
-    println!("  {:<22}{:>12} ms   ratio {:>12} ms   ratio {:>9} MB", "", "start wall", "start cpu", "RSS");
-    for (name, row) in [("bare loop", base), ("bare loop, sessions", sessions), ("pintle", own)] {
-        print!("  {name:<22}{:>15.1} {:>7.2} ", row[0], row[0] / base[0]);
+    println!("  {:<12}{:>12} ms   ratio {:>12} ms   ratio {:>9} MB", "", "start wall", "start cpu", "RSS");
+    for (manager, row) in managers.iter().zip([base, sessions, own]) {
+        print!("  {:<12}{:>15.1} {:>7.2} ", manager.name(), row[0], row[0] / base[0]);
         println!("{:>15.1} {:>7.2} {:>12.2}", row[1], row[1] / base[1], row[2]);
     }
     let (ratio, memory) = (own[0] / base[0], own[2] + own[3]);

@@ -46,6 +46,8 @@ impl Workload {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
     Bare,
+    /// The bare loop with a session for each program, as service managers have them: what the kernel takes for that.
+    Sessions,
     Pintle,
     Dinit,
     Runit,
@@ -53,8 +55,8 @@ pub enum Manager {
     Openrc,
 }
 
-pub const ALL: [Manager; 6] =
-    [Manager::Bare, Manager::Pintle, Manager::Dinit, Manager::Runit, Manager::S6, Manager::Openrc];
+pub const ALL: [Manager; 7] =
+    [Manager::Bare, Manager::Sessions, Manager::Pintle, Manager::Dinit, Manager::Runit, Manager::S6, Manager::Openrc];
 
 /// How to run what was prepared.
 pub struct Plan {
@@ -78,6 +80,7 @@ impl Manager {
     pub fn name(&self) -> &'static str {
         match self {
             Manager::Bare => "bare loop",
+            Manager::Sessions => "  sessions",
             Manager::Pintle => "pintle",
             Manager::Dinit => "dinit",
             Manager::Runit => "runit",
@@ -89,7 +92,7 @@ impl Manager {
     /// None if it can be measured here, else how to get it.
     pub fn missing(&self) -> Option<&'static str> {
         let (program, hint) = match self {
-            Manager::Bare | Manager::Pintle => return None,
+            Manager::Bare | Manager::Sessions | Manager::Pintle => return None,
             Manager::Dinit => ("dinit", "apt-get install dinit (Debian 13), or apk add dinit"),
             Manager::Runit => ("runsvdir", "apt-get install --no-install-recommends runit"),
             Manager::S6 => ("s6-svscan", "apt-get install --no-install-recommends s6"),
@@ -107,7 +110,11 @@ impl Manager {
     /// Writes what the manager reads. Ok(None): it has no way to express the workload.
     pub fn prepare(&self, place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
         let made = match self {
-            Manager::Bare => Ok(Some(bare(place, workload))),
+            Manager::Bare => Ok(Some(bare(place, workload, "spawn"))),
+            Manager::Sessions if matches!(workload, Workload::Longruns { log: Log::Null, .. }) => {
+                Ok(Some(bare(place, workload, "sessions")))
+            }
+            Manager::Sessions => Ok(None),
             Manager::Pintle => pintle(place, workload).map(Some),
             Manager::Dinit => dinit(place, workload).map(Some),
             Manager::Runit => runit(place, workload),
@@ -135,20 +142,11 @@ fn write_script(path: &Path, text: &str) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(io_error)
 }
 
-/// The bare loop, each program in a session of its own, as service managers have them.
-pub fn bare_sessions(place: &Place, count: usize) -> Plan {
-    let command =
-        words(&[&place.program("bare"), "sessions", &count.to_string(), &place.program("pause"), &place.fifo()]);
-    Plan { command, environment: vec![], stop: Stop::Signal(libc::SIGTERM), watcher: None }
-}
-
-fn bare(place: &Place, workload: Workload) -> Plan {
+fn bare(place: &Place, workload: Workload, mode: &str) -> Plan {
     let bare = place.program("bare");
     let fifo = place.fifo();
     let command = match workload {
-        Workload::Longruns { count, .. } => {
-            words(&[&bare, "spawn", &count.to_string(), &place.program("pause"), &fifo])
-        }
+        Workload::Longruns { count, .. } => words(&[&bare, mode, &count.to_string(), &place.program("pause"), &fifo]),
         Workload::Ready { count } => words(&[&bare, "ready", &count.to_string(), &fifo, &place.program("ready"), "3"]),
         Workload::Layers { layers, width } => {
             words(&[&bare, "layers", &layers.to_string(), &width.to_string(), &place.program("exit"), "0", &fifo])
