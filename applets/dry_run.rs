@@ -2,7 +2,6 @@
 //! simulated time, with programs that do well. Nothing of it is seen by anybody, and the engine waits for nobody.
 
 use core::fmt::Write;
-use core::sync::atomic::AtomicU32;
 use pintle::engine::{Capacities, Engine, Outcome, Sender, Standing, words_needed};
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
@@ -31,30 +30,23 @@ pub fn show(lines: &[String]) -> i32 {
     let (image, geometry) = (view.image, view.reports.geometry());
     let capacities = Capacities::of(&image);
     let count = words_needed(&image, geometry, capacities);
-    let memory = memory.filter(|memory| mapping::is_sealed(memory.as_fd(), count as u64 * 4));
     let words = memory.and_then(|memory| mapping::shared_words(memory.as_fd(), count).ok());
     let Some(engine) = words.and_then(|words| Engine::open(image, geometry, capacities, words)) else {
         refuse(exit::SYSTEM as u8, format_args!("{CANNOT}: it is another version's, or another database's"));
     };
-    let notes: Vec<AtomicU32> = (0..Simulation::words(geometry)).map(|_| AtomicU32::new(0)).collect();
+    let notes =
+        mapping::anonymous_shared_words(Simulation::words(geometry)).unwrap_or_else(|error| failed(CANNOT, error));
     let well = |_: SlotId| Program::Well;
-    let mut simulation = Simulation::new(engine, image, view.reports, view.published, &notes, &well);
+    let mut simulation = Simulation::new(engine, image, view.reports, view.published, notes, &well);
     simulation.begin(view.now);
     let mut numbers = Vec::new();
     for line in lines {
         let mut room = [0; LINE_BYTES_MAX];
         let mut answer = String::new();
-        let taken = match protocol::parse(line.as_bytes(), &mut room) {
-            Ok(request) => {
-                let (now, sender) = (simulation.now(), (Sender::default(), 0));
-                take(&mut simulation.engine, &image, &request, sender, now, &mut answer)
-            }
-            Err(bad) => {
-                let _ = write!(answer, "bad {bad}");
-                Err(())
-            }
-        };
-        match taken {
+        let request = protocol::parse(line.as_bytes(), &mut room)
+            .unwrap_or_else(|bad| refuse(exit::MISUSE as u8, format_args!("{bad}")));
+        let (now, sender) = (simulation.now(), (Sender::default(), 0));
+        match take(&mut simulation.engine, &image, &request, sender, now, &mut answer) {
             Ok(number) => numbers.push(number),
             Err(()) => drop(understand(&answer)),
         }
@@ -76,6 +68,7 @@ pub fn show(lines: &[String]) -> i32 {
 }
 
 /// `start web  after cache, db`.
+#[inline(never)]
 fn write_transition(out: &mut dyn Write, view: &View<'_>, simulation: &Simulation<'_>, transition: &Transition) {
     let _ = write!(out, "{} ", transition.change.name());
     write_name(out, view, transition.slot);
@@ -97,6 +90,7 @@ fn write_name(out: &mut dyn Write, view: &View<'_>, slot: SlotId) {
 }
 
 /// `done: 5 up, 2 down`, `failed: 2 up, 1 waiting; app waits for db; db has failed`.
+#[inline(never)]
 fn write_result(out: &mut dyn Write, view: &View<'_>, simulation: &Simulation<'_>, numbers: &[u32]) -> i32 {
     let engine = &simulation.engine;
     let mut standing = Standing::Done;
@@ -107,23 +101,16 @@ fn write_result(out: &mut dyn Write, view: &View<'_>, simulation: &Simulation<'_
         }
     }
     let standing = if simulation.was_cut() { "without end" } else { standing.name() };
-    // Up, down, waiting.
-    let mut counts = [0; 3];
+    let mut counts = [0u32; Phase::ALL.len()];
     for slot in (0..view.slots()).map(SlotId).filter(|slot| simulation.has_moved(*slot)) {
-        match view.row(slot).map_or(Phase::Down, |row| row.phase) {
-            Phase::Up | Phase::Done => counts[0] += 1,
-            Phase::Down => counts[1] += 1,
-            Phase::Waiting => counts[2] += 1,
-            Phase::Starting | Phase::Restarting | Phase::Stopping | Phase::Failed | Phase::Skipped => {}
-        }
+        // An instance that nothing keeps is no more.
+        counts[view.row(slot).map_or(Phase::Down, |row| row.phase) as usize] += 1;
     }
     let _ = out.write_str(standing);
     let mut before = ": ";
-    for (count, word) in counts.iter().zip(&["up", "down", "waiting"]) {
-        if *count > 0 {
-            let _ = write!(out, "{before}{count} {word}");
-            before = ", ";
-        }
+    for phase in Phase::ALL.iter().rev().filter(|phase| counts[**phase as usize] > 0) {
+        let _ = write!(out, "{before}{} {}", counts[*phase as usize], phase.name());
+        before = ", ";
     }
     if before == ": " {
         let _ = out.write_str(": nothing would change");

@@ -116,6 +116,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Over an engine, copies of the boards (those of what is published may be empty), and notes that are all zero.
+    #[inline(never)]
     pub fn new(
         engine: Engine<'a>,
         image: Image<'a>,
@@ -133,6 +134,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Tells the engine all reports, as when it begins. What is under way goes on from here, and is no transition.
+    #[inline(never)]
     pub fn begin(&mut self, now: Instant) {
         self.now = now;
         for slot in self.slots() {
@@ -143,9 +145,9 @@ impl<'a> Simulation<'a> {
             }
             self.tell(slot, &row);
         }
-        while self.set(TURNED).pop().is_some() {}
-        while let Some(slot) = self.set(ORDERED).pop() {
-            self.set_moving(SlotId(slot));
+        while self.pop(TURNED).is_some() {}
+        while let Some(slot) = self.pop(ORDERED) {
+            self.set_moving(slot);
         }
     }
 
@@ -172,11 +174,11 @@ impl<'a> Simulation<'a> {
                 let up = u32::from(matches!(row.phase, Phase::Up | Phase::Restarting));
                 if self.has_no_process(slot) && load(self.notes, self.note(slot) + IS_UP) != up {
                     store(self.notes, self.note(slot) + IS_UP, up);
-                    self.set(TURNED).insert(slot.0);
+                    self.insert(TURNED, slot);
                 }
             }
             if dirty.order && self.engine.order(slot).number != self.row(slot).order {
-                self.set(ORDERED).insert(slot.0);
+                self.insert(ORDERED, slot);
             }
         }
         while let Some((index, row)) = self.engine.take_condition() {
@@ -186,19 +188,20 @@ impl<'a> Simulation<'a> {
     }
 
     /// The next transition; none at rest, or where it was cut.
+    #[inline(never)]
     pub fn next_transition(&mut self) -> Option<Transition> {
         loop {
-            let found = if let Some(slot) = self.set(TURNED).pop() {
-                let up = load(self.notes, self.note(SlotId(slot)) + IS_UP) != 0;
-                Some((SlotId(slot), if up { Change::Up } else { Change::Down }))
-            } else if let Some(slot) = self.set(DUE).pop() {
-                self.end(SlotId(slot));
+            let found = if let Some(slot) = self.pop(TURNED) {
+                let up = load(self.notes, self.note(slot) + IS_UP) != 0;
+                Some((slot, if up { Change::Up } else { Change::Down }))
+            } else if let Some(slot) = self.pop(DUE) {
+                self.end(slot);
                 None
             } else {
                 // What the ends have led to is another round.
                 self.round += u32::from(core::mem::take(&mut self.telling));
-                match self.set(ORDERED).pop() {
-                    Some(slot) => self.act_on(SlotId(slot)).map(|change| (SlotId(slot), change)),
+                match self.pop(ORDERED) {
+                    Some(slot) => self.act_on(slot).map(|change| (slot, change)),
                     None if self.steps_left > 0 && self.pass_time() => None,
                     None => return None,
                 }
@@ -216,13 +219,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Gives `each` what a transition, the newest one of its slot, has waited for.
+    #[inline(never)]
     pub fn waited_for(&self, transition: &Transition, each: &mut dyn FnMut(SlotId)) {
         let before = |slot: SlotId| {
             let moved = load(self.notes, self.note(slot) + MOVED);
             let at_once = self.has_no_process(slot) || self.has_no_process(transition.slot);
             moved != 0 && moved < transition.round + u32::from(at_once) && slot != transition.slot
         };
-        let definition = self.engine.instance(transition.slot).map_or(transition.slot, |(template, _)| template);
+        let definition = self.definition(transition.slot);
         let comes = matches!(transition.change, Change::Start | Change::Up);
         let edges = if comes { self.image.edges(definition) } else { self.image.reverse(definition) };
         for edge in edges {
@@ -245,6 +249,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// The supervisor has seen an order.
+    #[inline(never)]
     fn act_on(&mut self, slot: SlotId) -> Option<Change> {
         let (order, state) = (self.engine.order(slot), self.row(slot).state);
         self.set_moving(slot);
@@ -267,10 +272,11 @@ impl<'a> Simulation<'a> {
             },
         };
         store_u64(self.notes, self.note(slot) + ENDS, ends.0);
-        self.set(MOVING).insert(slot.0);
+        self.insert(MOVING, slot);
     }
 
     /// What was begun has come to its end, unless something newer is ordered.
+    #[inline(never)]
     fn end(&mut self, slot: SlotId) {
         if self.set(ORDERED).contains(slot.0) {
             return;
@@ -302,28 +308,27 @@ impl<'a> Simulation<'a> {
     }
 
     /// Goes on to the next time at which something ends, or at which the engine wants to be woken. False at rest.
+    #[inline(never)]
     fn pass_time(&mut self) -> bool {
         let mut next = Instant::NEVER;
-        while let Some(slot) = self.set(MOVING).pop() {
-            next = next.min(self.ends(SlotId(slot)));
-            self.set(LATER).insert(slot);
+        while let Some(slot) = self.pop(MOVING) {
+            next = next.min(self.ends(slot));
+            self.insert(LATER, slot);
         }
         let wake = self.engine.next_deadline().max(self.now);
         let wakes = wake <= next.min(self.now.plus_ms(PATIENCE_MS));
-        while let Some(slot) = self.set(LATER).pop() {
-            let is_due = !wakes && self.ends(SlotId(slot)) <= next && next != Instant::NEVER;
-            self.set(if is_due { DUE } else { MOVING }).insert(slot);
+        while let Some(slot) = self.pop(LATER) {
+            let is_due = !wakes && self.ends(slot) <= next && next != Instant::NEVER;
+            self.insert(if is_due { DUE } else { MOVING }, slot);
         }
-        if wakes {
-            self.now = wake;
-            self.steps_left -= 1;
-            let _ = self.engine.step(wake, Input::Tick);
-            self.look();
-        } else if next == Instant::NEVER {
+        if !wakes && next == Instant::NEVER {
             return false;
-        } else {
-            self.now = self.now.max(next);
         }
+        self.now = if wakes { wake } else { next };
+        self.steps_left -= 1;
+        // Nothing, where the engine has nothing to be woken for.
+        let _ = self.engine.step(self.now, Input::Tick);
+        self.look();
         self.telling = true;
         true
     }
@@ -348,6 +353,17 @@ impl<'a> Simulation<'a> {
     fn set(&self, set: usize) -> Bits<'a> {
         let slots = self.reports.geometry().slots();
         Bits::new(self.notes.get(set * Bits::words(slots) as usize..).unwrap_or_default(), slots)
+    }
+
+    #[inline(never)]
+    fn insert(&self, set: usize, slot: SlotId) {
+        self.set(set).insert(slot.0);
+    }
+
+    /// Takes out the lowest.
+    #[inline(never)]
+    fn pop(&self, set: usize) -> Option<SlotId> {
+        self.set(set).pop().map(SlotId)
     }
 
     fn definition(&self, slot: SlotId) -> SlotId {

@@ -191,7 +191,7 @@ fn a_dry_run_says_what_would_be_and_changes_nothing() {
             &["stop", "db"],
             0,
             "   1  down default\n      stop web  after default\n   2  stop db  after web\n\
-                              done: 1 down, 2 waiting\n",
+                              done: 2 waiting, 1 down\n",
         ),
         (&["start", "db"], 0, "done: nothing would change\n"),
         (&["start", "link@y"], 0, "   1  start link@y\ndone: 1 up\n"),
