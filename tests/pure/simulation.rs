@@ -186,12 +186,7 @@ fn plan(seed: u64) -> Plan {
 }
 
 /// One random thing that the supervisor does. Notes changes, but for orders that were given before.
-fn progress(
-    world: &mut World,
-    random: &mut Random,
-    given: &mut Vec<(u32, u32)>,
-    log: &mut Vec<(String, Change)>,
-) -> bool {
+fn progress(world: &mut World, random: &mut Random, given: &[(u32, u32)], log: &mut Vec<(String, Change)>) -> bool {
     let unseen: Vec<u32> = world.unseen.keys().copied().collect();
     let mut starting = Vec::new();
     for (slot, row) in world.reports.iter().enumerate() {
@@ -262,19 +257,19 @@ fn what_is_shown_is_what_happens() {
             let _ = act(&plan, &mut random).tell(&mut world.engine, Instant(world.now));
             world.look();
             for _ in 0..random.below(12) {
-                progress(&mut world, &mut random, &mut Vec::new(), &mut ignored);
+                progress(&mut world, &mut random, &[], &mut ignored);
             }
         }
         if random.chance(70) {
-            while progress(&mut world, &mut random, &mut Vec::new(), &mut ignored) {}
+            while progress(&mut world, &mut random, &[], &mut ignored) {}
         }
         let last = if random.chance(10) { Act::Shutdown } else { act(&plan, &mut random) };
         let shown = dry_run(&world, std::slice::from_ref(&last), &well);
-        let mut given = world.unseen.iter().map(|(slot, order)| (*slot, order.number.0)).collect();
+        let given: Vec<(u32, u32)> = world.unseen.iter().map(|(slot, order)| (*slot, order.number.0)).collect();
         let number = last.tell(&mut world.engine, Instant(world.now));
         world.look();
         let mut log = Vec::new();
-        while progress(&mut world, &mut random, &mut given, &mut log) {}
+        while progress(&mut world, &mut random, &given, &mut log) {}
         let told = || format!("seed {seed}: {last:?}\n{plan}\nshown: {}\nhappened: {log:?}", text(&shown));
         assert!(!shown.cut, "{}", told());
         assert_eq!(shown.phases, phases(&world.engine, world.geometry.slots()), "{}", told());
