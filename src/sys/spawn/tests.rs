@@ -93,6 +93,24 @@ fn a_child_has_no_descriptors_but_those_passed() {
 }
 
 #[test]
+fn a_child_looks_for_paths_before_all_else_and_goes_where_they_lead() {
+    let mut spawner = Spawner::new().expect("memory");
+    let look = |path, missing, there| Look { path: Text::lasting(path), then: [missing, there] };
+    // There, and not there.
+    let both = vec![look(c"/proc/self", FAILS | 1, 1), look(c"/no/such/path", GOES_ON, FAILS | 2)].leak();
+    // Either; what could not be done otherwise comes after.
+    let either = vec![look(c"/no/such/path", 1, GOES_ON), look(c"/dev/null/x", FAILS | 7, GOES_ON)].leak();
+    for forked in [false, true] {
+        assert_eq!(run(&mut spawner, forked, "echo yes", |plan| plan.looks = both).1, "yes\n");
+        let answer = run(&mut spawner, forked, "echo yes", |plan| {
+            plan.looks = either;
+            plan.directory = Some(Text::lasting(c"/no/such/directory"));
+        });
+        assert_eq!(answer, (News::Failed(Step::Look, errno::from_number(7)), String::new(), Outcome::Exited(111)));
+    }
+}
+
+#[test]
 fn descriptors_can_change_places() {
     let mut spawner = Spawner::new().expect("memory");
     let made = [(); 2].map(|()| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made"));
