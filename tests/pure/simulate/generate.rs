@@ -4,6 +4,8 @@ use super::plan::{Action, FAULTS, Plan, Service};
 use super::random::Random;
 
 const FACTS: [&str; 7] = ["c0", "c1", "c2", "c1 K=x", "c1 K=y", "c0 K=x", "c2 K=z"];
+/// What a `while` asks for; a value by its place, too.
+const ASKED: [&str; 7] = ["c0", "c1", "c2", "c1 x", "c1 K=y", "c0 K=x", "c2 z*"];
 const EVENTS: [&str; 4] = ["e0", "e1", "e0 K=x", "e1 K=y"];
 const LINKS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const MILLISECONDS: [&str; 6] = ["0ms", "10ms", "100ms", "500ms", "1s", "3s"];
@@ -219,7 +221,7 @@ fn expressions(service: &mut Service, names: &[String], template: bool, flavour:
         service.put("pass", "IFACE");
     }
     if random.chance(flavour.gate) {
-        let text = expression(names, &FACTS, 0, random);
+        let text = expression(names, &ASKED, 0, random);
         service.put("while", &text);
     }
     if random.chance(flavour.trigger) && !template {
@@ -229,6 +231,9 @@ fn expressions(service: &mut Service, names: &[String], template: bool, flavour:
         if random.chance(50) {
             let text = expression(&[], leaves, 1, random);
             service.put("stop-on", &text);
+        }
+        if random.chance(30) {
+            service.put("within", random.pick::<&str>(&["100ms", "2s"]));
         }
     }
 }
@@ -272,7 +277,7 @@ fn storm(plan: &mut Plan, random: &mut Random) {
             let others: Vec<&String> = names.iter().filter(|name| !name.ends_with('@')).collect();
             name = format!("{name} {}", random.pick(&others));
         }
-        let what = match random.below(27) {
+        let what = match random.below(28) {
             0..=4 => format!("start {name}"),
             5..=8 => format!("stop {name}"),
             9 | 10 => format!("restart {name}"),
@@ -287,6 +292,7 @@ fn storm(plan: &mut Plan, random: &mut Random) {
             23 => format!("restart-with-dependents {name}"),
             24 => format!("switch {name}"),
             25 => "switch boot".to_string(),
+            26 => format!("changing {} {fact}", 1 + random.below(3000)),
             _ => format!("drop {}", 1 + random.below(3)),
         };
         plan.actions.push(Action { after_ms: if pace == 0 { 0 } else { random.below(pace) }, what });

@@ -317,6 +317,7 @@ impl<'a> Host<'a> {
         if let (Input::Report(slot, _), Some(row)) = (input, read) {
             judge.seen[slot.index()] = row;
         }
+        judge.expire(now);
         judge.take_expected(engine, taken.ok());
         judge.after_step(engine, now, what, trace)?;
         Ok(Some(taken))
@@ -360,19 +361,21 @@ impl<'a> Host<'a> {
             self.step(now, Input::Command { verb, targets }, request, judge, random, trace)?
         } else {
             let (lease, text) = match (verb, rest.split_once(' ')) {
-                ("hold", Some((lease, text))) => (lease.parse().unwrap_or(1), text),
+                ("hold" | "changing", Some((number, text))) => (number.parse().unwrap_or(1), text),
                 _ => (0, rest),
             };
             let words = fact(text);
             judge.expected = match verb {
                 "on" | "hold" => Some(Expected::On(text.to_string(), lease)),
                 "off" => Some(Expected::Off(text.to_string())),
+                "changing" => Some(Expected::Changing(text.to_string(), u64::from(lease))),
                 "drop" => Some(Expected::Drop(rest.parse().unwrap_or(0))),
                 _ => None,
             };
             let input = match verb {
                 "on" | "hold" => Input::On { fact: &words, sender: Sender::default(), lease },
                 "off" => Input::Off { fact: &words },
+                "changing" => Input::Changing { fact: &words, for_ms: lease },
                 "emit" => Input::Event { fact: &words },
                 "drop" => Input::LeaseGone(rest.parse().unwrap_or(0)),
                 other => panic!("no such action: {other}"),

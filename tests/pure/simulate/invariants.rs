@@ -21,8 +21,13 @@ pub enum Expected {
     Command(Verb, Vec<String>),
     On(String, u32),
     Off(String),
+    /// For so many milliseconds.
+    Changing(String, u64),
     Drop(u32),
 }
+
+/// The lease of what is held by a connection that ended while it was changing.
+const ENDED: u32 = u32::MAX;
 
 /// Value of an expression.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -44,6 +49,9 @@ pub struct Judge<'a> {
     marks: BTreeSet<String>,
     /// Conditions that are on, words sorted, with their lease.
     pub facts: BTreeSet<(String, u32)>,
+    /// Those of them that are changing, and until when.
+    changing: BTreeMap<String, u64>,
+    now: u64,
     pub expected: Option<Expected>,
     /// The limit on parallel starts; 0 is none.
     pub parallel: usize,
@@ -73,6 +81,8 @@ impl<'a> Judge<'a> {
             told: vec![0; slots],
             marks: BTreeSet::new(),
             facts: BTreeSet::new(),
+            changing: BTreeMap::new(),
+            now: 0,
             expected: None,
             parallel: 0,
             steps: 0,
@@ -235,17 +245,25 @@ impl<'a> Judge<'a> {
                     *words = rest;
                     asked.push(attribute(text));
                 }
-                let matches = |(fact, _): &(String, u32)| {
+                let value = |(fact, _): &(String, u32)| {
                     let mut words = fact.split(' ');
                     let named = words.next() == Some(node.text.as_str());
                     let words: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
-                    named
-                        && asked.iter().all(|(name, negated, pattern)| {
-                            let found = words.iter().any(|(key, value)| key == name && glob(pattern, value));
+                    let mut asked = asked.iter().enumerate();
+                    let matches = named
+                        && asked.all(|(place, (name, negated, pattern))| {
+                            let is_meant = |at: usize, key: &str| key == *name || name.is_empty() && at == place;
+                            let mut words = words.iter().enumerate();
+                            let found = words.any(|(at, (key, value))| is_meant(at, key) && glob(pattern, value));
                             found != *negated
-                        })
+                        });
+                    match matches {
+                        false => Value::Off,
+                        true if self.changing.contains_key(fact) => Value::Changing,
+                        true => Value::On,
+                    }
                 };
-                if self.facts.iter().any(matches) { Value::On } else { Value::Off }
+                self.facts.iter().map(value).max().unwrap_or(Value::Off)
             }
             other => panic!("{other:?} is no node"),
         }
@@ -257,6 +275,16 @@ impl<'a> Judge<'a> {
     }
 
     // What is expected.
+
+    /// A step at this time: what has been changing for too long is off.
+    pub fn expire(&mut self, now: u64) {
+        self.now = now;
+        self.changing.retain(|fact, until| {
+            let stays = *until > now;
+            self.facts.retain(|(known, _)| stays || known != fact);
+            stays
+        });
+    }
 
     /// `number`: that of the transaction, none if it was refused.
     pub fn take_expected(&mut self, engine: &Engine<'_>, number: Option<u32>) {
@@ -306,13 +334,28 @@ impl<'a> Judge<'a> {
             }
             Expected::Command(Verb::Reload | Verb::Signal(_) | Verb::Reset, _) => {}
             Expected::On(fact, lease) => {
-                self.facts.insert((sorted(&fact), lease));
+                let fact = sorted(&fact);
+                self.changing.remove(&fact);
+                self.facts.remove(&(fact.clone(), ENDED));
+                self.facts.insert((fact, lease));
+            }
+            Expected::Changing(fact, for_ms) => {
+                self.changing.insert(sorted(&fact), self.now + for_ms * 1_000_000);
             }
             Expected::Off(fact) => {
                 let fact = sorted(&fact);
                 self.facts.retain(|(known, _)| *known != fact);
+                self.changing.remove(&fact);
             }
-            Expected::Drop(lease) => self.facts.retain(|(_, known)| lease == 0 || *known != lease),
+            Expected::Drop(0) => {}
+            Expected::Drop(lease) => {
+                let (dropped, kept) = std::mem::take(&mut self.facts).into_iter().partition(|(_, held)| *held == lease);
+                let dropped: BTreeSet<(String, u32)> = dropped;
+                self.facts = kept;
+                // What is changing waits for its owner to come back.
+                let waiting = dropped.into_iter().filter(|(fact, _)| self.changing.contains_key(fact));
+                self.facts.extend(waiting.map(|(fact, _)| (fact, ENDED)));
+            }
         }
     }
 

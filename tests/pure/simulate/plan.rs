@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Actions: `start|stop|restart|restart-with-dependents|reload|reset|release NAME...`, `switch NAME`, `signal NAME...`, `on|off|emit FACT`, `hold LEASE FACT`,
-//! `drop LEASE`, `wait`, each with the milliseconds since the one before.
+//! `changing MILLISECONDS FACT`, `drop LEASE`, `wait`, each with the milliseconds since the one before.
 
 use std::collections::BTreeMap;
 use std::fmt;
