@@ -132,7 +132,7 @@ impl Engine<'_> {
             Verb::Restart | Verb::RestartWithDependents => {
                 self.supersede(at, Wanted::Up);
                 // A bundle has no process, but members that have.
-                let active = self.is_bundle(at) || self.memory.is_told(at, told::ACTIVE);
+                let active = self.is_bundle(at) && !self.is_choice(at) || self.memory.is_told(at, told::ACTIVE);
                 if !active || !self.memory.is_told(at, told::GOAL) {
                     self.start(at, Hold::Admin);
                 }

@@ -149,13 +149,117 @@ fn every_phase_by_every_input() {
             world.restart_engine();
         }
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pure/golden/grid.txt");
+    compare("grid.txt", &table);
+}
+
+fn compare(name: &str, table: &str) {
+    let path = format!("{}/tests/pure/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &table).expect("the golden table can be written");
+        std::fs::write(&path, table).expect("the golden table can be written");
     }
-    let golden = std::fs::read_to_string(path).expect("the golden table is in the tree");
+    let golden = std::fs::read_to_string(&path).expect("the golden table is in the tree");
     for (number, (found, expected)) in table.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(found, expected, "line {}", number + 1);
+        assert_eq!(found, expected, "line {} of {name}", number + 1);
     }
     assert_eq!(table.lines().count(), golden.lines().count());
+}
+
+fn ask(world: &mut World, verb: Verb, names: &[&str]) {
+    world.command(verb, names).expect("it is not refused");
+}
+
+const CHOICE: &str = "a:\nb:\nd: needs = a|b\nt: binds = a|b";
+
+const CHOICE_PHASES: [Act; 10] = [
+    ("down", |_| {}),
+    ("waits for a", |world| {
+        world.start("d");
+    }),
+    ("up by a", |world| {
+        world.start("d");
+        world.settle();
+    }),
+    ("up by a, t, b up", |world| {
+        world.command(Verb::Start, &["d", "t", "b"]).expect("start");
+        world.settle();
+    }),
+    ("a restarts", |world| {
+        world.start("d");
+        world.settle();
+        world.dies("a");
+    }),
+    ("moves to b, t up", |world| {
+        world.command(Verb::Start, &["d", "t", "b"]).expect("start");
+        world.settle();
+        world.fails("a");
+    }),
+    ("a failed, d up", |world| {
+        world.start("d");
+        world.settle();
+        world.fails("a");
+    }),
+    ("up by b, a failed", |world| {
+        world.start("d");
+        world.settle();
+        world.fails("a");
+        world.settle();
+    }),
+    ("both failed", |world| {
+        world.start("d");
+        world.obey("a");
+        world.fails("a");
+        world.obey("b");
+        world.fails("b");
+    }),
+    ("both marked", |world| {
+        world.command(Verb::Stop, &["a", "b"]).expect("stop");
+        let at = world.slot("d");
+        world.step(Input::Boot(at)).expect("boot");
+    }),
+];
+
+const CHOICE_INPUTS: [Act; 17] = [
+    ("start d", |world| ask(world, Verb::Start, &["d"])),
+    ("start a|b", |world| ask(world, Verb::Start, &["a|b"])),
+    ("start a", |world| ask(world, Verb::Start, &["a"])),
+    ("start b", |world| ask(world, Verb::Start, &["b"])),
+    ("stop d", |world| ask(world, Verb::Stop, &["d"])),
+    ("stop a|b", |world| ask(world, Verb::Stop, &["a|b"])),
+    ("stop a", |world| ask(world, Verb::Stop, &["a"])),
+    ("stop b", |world| ask(world, Verb::Stop, &["b"])),
+    ("reset d", |world| ask(world, Verb::Reset, &["d"])),
+    ("reset a|b", |world| ask(world, Verb::Reset, &["a|b"])),
+    ("reset a", |world| ask(world, Verb::Reset, &["a"])),
+    ("restart a|b", |world| ask(world, Verb::Restart, &["a|b"])),
+    ("release all", |world| ask(world, Verb::Release, &["a", "b", "d"])),
+    ("a is up", |world| world.report("a", State::Up)),
+    ("a dies", |world| world.dies("a")),
+    ("a fails", |world| world.fails("a")),
+    ("b fails", |world| world.fails("b")),
+];
+
+/// What a choice does in each of its states.
+#[test]
+fn every_state_of_a_choice_by_every_input() {
+    let mut table = String::from(
+        "# state of a|b, which d needs and t binds to, input -> its phase, what it has chosen or waits for; orders; at rest\n",
+    );
+    for (phase, prepare) in CHOICE_PHASES {
+        table.push('\n');
+        for (input, act) in CHOICE_INPUTS {
+            let mut world = World::new(CHOICE);
+            prepare(&mut world);
+            world.orders();
+            act(&mut world);
+            let (now, orders) = (world.phase("a|b").name(), world.orders());
+            let blocker = world.blocker("a|b");
+            world.restart_engine();
+            world.settle();
+            let rest = [world.phase("a|b").name(), &world.blocker("a|b"), &world.orders()].join(" ");
+            let line = format!("{phase:17} {input:12} -> {now:10} {blocker:12} {orders:8} | {rest}");
+            table += line.trim_end();
+            table.push('\n');
+        }
+    }
+    compare("choices.txt", &table);
 }
