@@ -20,6 +20,7 @@ struct Flavour {
     binds: u64,
     gate: u64,
     trigger: u64,
+    any: u64,
 }
 
 impl Flavour {
@@ -33,6 +34,7 @@ impl Flavour {
             binds: some(25, 80),
             gate: some(15, 60),
             trigger: some(10, 50),
+            any: some(8, 50),
         }
     }
 }
@@ -98,6 +100,7 @@ fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
             // Neighbours more often than not: chains and layers.
             let reach = if random.chance(50) { names.len().min(4) } else { names.len() };
             let target = names[names.len() - 1 - random.below(reach as u64) as usize].clone();
+            let target = one_of_several(plan, &names, target, &flavour, random);
             relate(plan, &mut service, &target, &flavour, random);
         }
         expressions(&mut service, &names, template, &flavour, random);
@@ -122,6 +125,44 @@ fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
         plan.services.push(shutdown);
     }
     plan.services.push(boot);
+}
+
+/// Perhaps a list of this service and others, or a name that some that were made before provide; else itself.
+fn one_of_several(plan: &mut Plan, names: &[String], target: String, flavour: &Flavour, random: &mut Random) -> String {
+    if !random.chance(flavour.any) {
+        return target;
+    }
+    let remains =
+        |plan: &Plan, name: &str| !plan.services.iter().any(|one| one.name == name && one.get("remain") == Some("no"));
+    let mut several = vec![target.clone()];
+    for _ in 0..1 + random.below(3) {
+        several.push(random.pick(names).clone());
+    }
+    several.retain(|name| remains(plan, name));
+    several.dedup();
+    if random.chance(50) {
+        several.sort();
+        several.dedup();
+    } else if several.len() == 3 && several[0] == several[2] {
+        several.pop();
+    }
+    if random.chance(30) {
+        // One that is provided from now on: only by what was made before, so there is no cycle.
+        let name = format!("any{}", names.len());
+        for one in plan.services.iter_mut().filter(|one| several.contains(&one.name) && !one.name.ends_with('@')) {
+            one.put("provides", &name);
+        }
+        let there = plan.services.iter().any(|one| one.has_word("provides", &name));
+        return if there { name } else { target };
+    }
+    let mut known: Vec<String> = Vec::new();
+    for name in several {
+        let name = if name.ends_with('@') { name + "a" } else { name };
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    if known.is_empty() { target } else { known.join("|") }
 }
 
 fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut Random) {
@@ -185,6 +226,7 @@ fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut R
 fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavour, random: &mut Random) {
     let is_bundle = service.get("type") == Some("bundle");
     let gone = plan.services.iter().any(|one| one.name == target && one.get("remain") == Some("no"));
+    let any = target.contains('|') || target.starts_with("any");
     let mut target = target.to_string();
     if target.ends_with('@') {
         // An instance that a file names is a service of its own.
@@ -193,12 +235,12 @@ fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavou
     let hard: &[&str] = if is_bundle { &["contains", "contains", "needs", "wants", "after"] } else { &[] };
     let hard = if hard.is_empty() { &["needs", "needs", "needs", "needs-to-start"] } else { hard };
     let soft: &[&str] = &["wants", "wants", "after", "before"];
-    if random.chance(flavour.conflict) {
+    if random.chance(flavour.conflict) && !any {
         service.put("conflicts", &target);
     } else if gone || random.chance(flavour.soft) {
         match *random.pick(soft) {
             // Written from the other end.
-            "before" if !target.contains('@') && !service.name.contains('@') => {
+            "before" if !target.contains('@') && !service.name.contains('@') && !any => {
                 let name = service.name.clone();
                 if let Some(other) = plan.services.iter_mut().find(|one| one.name == target) {
                     other.put("before", &name);
@@ -210,7 +252,9 @@ fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavou
     } else if !is_bundle && random.chance(flavour.binds) {
         service.put("binds", &target);
     } else {
-        service.put(random.pick::<&str>(hard), &target);
+        let key = *random.pick::<&str>(hard);
+        // A bundle contains no choice.
+        service.put(if any && key == "contains" { "needs" } else { key }, &target);
     }
 }
 
@@ -258,7 +302,8 @@ fn expression(names: &[String], leaves: &[&str], depth: u32, random: &mut Random
 }
 
 fn storm(plan: &mut Plan, random: &mut Random) {
-    let names: Vec<String> = plan.services.iter().map(|service| service.name.clone()).collect();
+    let mut names: Vec<String> = plan.services.iter().map(|service| service.name.clone()).collect();
+    names.extend(plan.choices());
     let count = random.below(*random.clone().pick(&[20, 40, 120]));
     // Calm, mixed or all at once.
     let pace = *random.pick(&[0, 5, 100, 800, 3000]);

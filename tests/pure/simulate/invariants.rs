@@ -13,6 +13,7 @@ use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::lang::attribute;
 use pintle::lang::definition::{Definition, Kind, Token, Word};
+use pintle::limits::ALTERNATIVES_MAX;
 
 use super::world::{Broken, Trace};
 
@@ -47,6 +48,8 @@ pub struct Judge<'a> {
     told: Vec<u32>,
     /// Names with the mark of a person.
     marks: BTreeSet<String>,
+    /// What each choice had chosen.
+    chosen: Vec<Option<SlotId>>,
     /// Conditions that are on, words sorted, with their lease.
     pub facts: BTreeSet<(String, u32)>,
     /// Those of them that are changing, and until when.
@@ -80,6 +83,7 @@ impl<'a> Judge<'a> {
             orders: vec![OrderRow::default(); slots],
             told: vec![0; slots],
             marks: BTreeSet::new(),
+            chosen: vec![None; slots],
             facts: BTreeSet::new(),
             changing: BTreeMap::new(),
             now: 0,
@@ -127,20 +131,83 @@ impl<'a> Judge<'a> {
 
     pub fn targets(&self, engine: &Engine<'_>, at: SlotId) -> Vec<(Relation, SlotId)> {
         let Some(record) = self.record(engine, at) else { return Vec::new() };
-        let edges = self.image.edges(record);
+        let edges = self.image.edges(record).filter(|edge| self.counts(engine, edge.relation, at, edge.slot));
         edges.flat_map(|edge| self.expand(engine, edge.slot).into_iter().map(move |to| (edge.relation, to))).collect()
+    }
+
+    pub fn is_choice(&self, at: SlotId) -> bool {
+        at.0 < self.geometry.services && self.image.flags(at) & service::flags::CHOICE != 0
+    }
+
+    /// The place that a choice has chosen, and a bit for each that was tried: what it remembers.
+    fn remembers(&self, engine: &Engine<'_>, choice: SlotId) -> (Option<usize>, u32) {
+        let word = engine.facts(choice)[5];
+        ((word >> ALTERNATIVES_MAX).checked_sub(1).map(|place| place as usize), word & ((1 << ALTERNATIVES_MAX) - 1))
+    }
+
+    pub fn chosen(&self, engine: &Engine<'_>, choice: SlotId) -> Option<SlotId> {
+        self.image.edges(choice).nth(self.remembers(engine, choice).0?).map(|edge| edge.slot)
+    }
+
+    /// Of the edges of a choice only that to the chosen one counts.
+    fn counts(&self, engine: &Engine<'_>, relation: Relation, source: SlotId, target: SlotId) -> bool {
+        relation != Relation::Alternative || self.chosen(engine, source) == Some(target)
+    }
+
+    /// Whether a choice may have it: it has no mark, and has not ended for good.
+    fn is_usable(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        let row = engine.published(at);
+        let ended = match row.phase {
+            Phase::Skipped => !self.satisfies(engine, Relation::Alternative, at),
+            phase => matches!(phase, Phase::Failed | Phase::Done),
+        };
+        !row.holds.marked() && !ended
+    }
+
+    /// A choice that has nothing chosen has tried all that it could choose.
+    pub fn check_none_is_left(&self, engine: &Engine<'_>, choice: SlotId) -> Result<(), Broken> {
+        let (_, tried) = self.remembers(engine, choice);
+        for (place, edge) in self.image.edges(choice).enumerate() {
+            let usable = self.is_usable(engine, edge.slot);
+            if usable && (tried >> place & 1 == 0 || engine.published(edge.slot).phase == Phase::Up) {
+                let (name, other) = (engine.name(choice), engine.name(edge.slot));
+                return Err(Broken(format!("choices: {} could choose {}", name.as_str(), other.as_str())));
+            }
+        }
+        Ok(())
+    }
+
+    /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have.
+    fn check_choices(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
+        let choices: Vec<SlotId> = self.slots().filter(|at| self.is_choice(*at)).collect();
+        for at in choices {
+            let chosen = self.chosen(engine, at);
+            let before = std::mem::replace(&mut self.chosen[at.index()], chosen);
+            let name = engine.name(at);
+            if engine.published(at).goal == Goal::Down {
+                continue;
+            }
+            if let Some(left) = before.filter(|left| chosen != Some(*left) && self.is_usable(engine, *left)) {
+                let (name, left) = (name.as_str(), engine.name(left));
+                return Err(Broken(format!("choices: {name} moves though {} is well", left.as_str())));
+            }
+            if chosen.is_none() {
+                self.check_none_is_left(engine, at)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn sources(&self, engine: &Engine<'_>, at: SlotId) -> Vec<(Relation, SlotId)> {
         let Some(record) = self.record(engine, at) else { return Vec::new() };
-        let edges = self.image.reverse(record);
+        let edges = self.image.reverse(record).filter(|edge| self.counts(engine, edge.relation, edge.slot, at));
         edges.flat_map(|edge| self.expand(engine, edge.slot).into_iter().map(move |to| (edge.relation, to))).collect()
     }
 
     /// The services with processes that need or bind this one, through bundles too.
     fn dependents(&self, engine: &Engine<'_>, at: SlotId, found: &mut BTreeSet<SlotId>) {
         for (relation, source) in self.sources(engine, at) {
-            if matches!(relation, Relation::Needs | Relation::Binds | Relation::Contains) {
+            if matches!(relation, Relation::Needs | Relation::Binds | Relation::Contains | Relation::Alternative) {
                 if self.is_bundle(engine, source) {
                     self.dependents(engine, source, found);
                 } else {
@@ -162,9 +229,10 @@ impl<'a> Judge<'a> {
         if self.is_bundle(engine, at) {
             let targets = self.targets(engine, at);
             return engine.published(at).phase == Phase::Up
-                && targets
-                    .iter()
-                    .all(|(relation, to)| *relation != Relation::Contains || self.satisfies(engine, *relation, *to));
+                && targets.iter().all(|(relation, to)| {
+                    let member = matches!(relation, Relation::Contains | Relation::Alternative);
+                    !member || self.satisfies(engine, *relation, *to)
+                });
         }
         self.is_current(engine, at) && engine.order(at).wish == Wish::Up && self.seen[at.index()].state == State::Up
     }
@@ -216,7 +284,7 @@ impl<'a> Judge<'a> {
 
     /// The value of the expression that these words begin with; they are taken away.
     fn value(&self, engine: &Engine<'_>, words: &mut &[Word]) -> Value {
-        let phase = |name: &str| self.image.find(name.as_bytes()).map(|at| engine.published(at).phase);
+        let phase = |name: &str| self.image.find_provider(name.as_bytes()).map(|at| engine.published(at).phase);
         let (node, rest) = words.split_first().expect("a node");
         *words = rest;
         match node.token {
@@ -309,18 +377,36 @@ impl<'a> Judge<'a> {
                 // A restart of what is active and has its goal up leaves the marks alone. (The told bits of both, as they were
                 // before this step.)
                 open.retain(|at| {
-                    let bits = self.told[at.index()] | if self.is_bundle(engine, *at) { 4 } else { 0 };
+                    let bits =
+                        self.told[at.index()] | if self.is_bundle(engine, *at) && !self.is_choice(*at) { 4 } else { 0 };
                     matches!(verb, Verb::Start | Verb::Switch) || bits & 5 != 5
                 });
                 let mut seen = BTreeSet::new();
+                // Behind a choice: which of these it comes to is looked at where choices are.
+                let mut perhaps = BTreeSet::new();
                 while let Some(at) = open.pop() {
-                    self.marks.remove(engine.name(at).as_str());
+                    let marked = engine.published(at).holds.0 & Holds::MARK_ADMIN != 0;
+                    if !(perhaps.contains(&at) && marked) {
+                        self.marks.remove(engine.name(at).as_str());
+                    }
+                    let behind = perhaps.contains(&at) || self.is_choice(at);
+                    if self.is_choice(at) {
+                        for edge in self.image.edges(at) {
+                            if seen.insert(edge.slot) {
+                                perhaps.insert(edge.slot);
+                                open.push(edge.slot);
+                            }
+                        }
+                    }
                     for (relation, to) in self.targets(engine, at) {
                         let hard = matches!(
                             relation,
                             Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Contains
                         );
                         if hard && seen.insert(to) {
+                            if behind {
+                                perhaps.insert(to);
+                            }
                             open.push(to);
                         }
                     }
@@ -405,6 +491,7 @@ impl<'a> Judge<'a> {
             }
         }
         self.check_outcomes(engine)?;
+        self.check_choices(engine)?;
         // Of large worlds not each step, for time's sake.
         if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
             self.check_goals(engine)?;
@@ -604,7 +691,7 @@ impl<'a> Judge<'a> {
             match relation {
                 Relation::Needs | Relation::Binds | Relation::NeedsToStart => self.satisfies(engine, relation, to),
                 Relation::Contains | Relation::Wants | Relation::After | Relation::Observes => match row.phase {
-                    Phase::Up => row.goal == Goal::Up && row.blocker == Blocker::Nothing,
+                    Phase::Up => row.goal == Goal::Up && is_free(row.blocker),
                     Phase::Failed | Phase::Done | Phase::Skipped | Phase::Down => true,
                     Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => false,
                 },
@@ -615,7 +702,7 @@ impl<'a> Judge<'a> {
         let source_is_at_rest = |source: SlotId| {
             let row = engine.published(source);
             match row.phase {
-                Phase::Up => row.blocker == Blocker::Nothing,
+                Phase::Up => is_free(row.blocker),
                 Phase::Failed | Phase::Done | Phase::Skipped | Phase::Down | Phase::Waiting => true,
                 Phase::Starting | Phase::Restarting | Phase::Stopping => false,
             }
@@ -623,10 +710,15 @@ impl<'a> Judge<'a> {
         let hard = |relation| matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);
         self.gate(engine, at) == Value::On
             && self.targets(engine, at).into_iter().all(|(relation, to)| {
-                near_is_at_rest(relation, to) && (!hard(relation) || engine.published(to).blocker == Blocker::Nothing)
+                near_is_at_rest(relation, to) && (!hard(relation) || is_free(engine.published(to).blocker))
             })
             && self.sources(engine, at).into_iter().all(|(_, source)| source_is_at_rest(source))
     }
+}
+
+/// Nothing is in its way.
+fn is_free(blocker: Blocker) -> bool {
+    matches!(blocker, Blocker::Nothing | Blocker::Chosen(_))
 }
 
 /// A fact's words with its attributes sorted.

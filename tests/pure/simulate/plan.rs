@@ -14,7 +14,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pintle::database::compile;
+use pintle::database::{Image, compile, service};
+use pintle::ident::SlotId;
 use pintle::lang::definition::Definition;
 use pintle::lang::diagnostic::{Source, has_errors, render};
 use pintle::lang::parse;
@@ -141,10 +142,38 @@ pub fn is_list(key: &str) -> bool {
             | "needed-by"
             | "wanted-by"
             | "contains"
+            | "provides"
     )
 }
 
+impl Plan {
+    /// Names of the slots that the compiler makes for lists and for names that several provide.
+    pub fn choices(&self) -> Vec<String> {
+        let Ok(compiled) = self.compile() else { return Vec::new() };
+        let image = Image::open(&compiled.bytes).expect("the compiler makes good databases");
+        let slots = (0..image.services()).map(SlotId);
+        slots.filter(|at| image.flags(*at) & service::flags::CHOICE != 0).map(|at| image.name(at).to_string()).collect()
+    }
+
+    /// The same without lists and provided names.
+    pub fn without_choices(&self) -> Plan {
+        let mut plan = self.clone();
+        for service in &mut plan.services {
+            for (_, words) in &mut service.keys {
+                words.retain(|word| !word.contains('|') && !word.starts_with("any"));
+            }
+            service.keys.retain(|(_, words)| !words.is_empty());
+        }
+        plan.actions.retain(|action| !action.what.contains('|') && !action.what.contains(" any"));
+        plan
+    }
+}
+
 impl Service {
+    pub fn has_word(&self, key: &str, word: &str) -> bool {
+        self.keys.iter().any(|(name, words)| name == key && words.iter().any(|known| known == word))
+    }
+
     pub fn get(&self, key: &str) -> Option<&str> {
         self.keys.iter().find(|(name, _)| name == key).and_then(|(_, words)| words.first()).map(String::as_str)
     }

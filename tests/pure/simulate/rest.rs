@@ -130,7 +130,7 @@ fn check_phase(engine: &Engine<'_>, judge: &Judge<'_>, at: SlotId) -> Result<(),
             if gate == Value::Off {
                 return broken("and its while is off".to_string());
             }
-            if let Some(other) = unmet(&[Relation::Needs, Relation::Binds, Relation::Contains]) {
+            if let Some(other) = unmet(&[Relation::Needs, Relation::Binds, Relation::Contains, Relation::Alternative]) {
                 return broken(format!("and {other} is not up"));
             }
             if !judge.is_up(engine, at) {
@@ -144,7 +144,11 @@ fn check_phase(engine: &Engine<'_>, judge: &Judge<'_>, at: SlotId) -> Result<(),
             }
         }
         Phase::Waiting => {
-            let hard = [Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains];
+            let hard =
+                [Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains, Relation::Alternative];
+            if judge.is_choice(at) && judge.chosen(engine, at).is_none() {
+                return judge.check_none_is_left(engine, at);
+            }
             if gate == Value::On && unmet(&hard).is_none() {
                 return Err(Broken(format!("5: {name} waits at rest, and could start")));
             }

@@ -115,6 +115,9 @@ fn zeros(count: usize) -> Vec<AtomicU32> {
 
 /// Runs a plan to its end.
 pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Result<Stats, Broken> {
+    // Without a relation there are other choices, so other slots.
+    let plain = matches!(mutant, Some(Mutant::EdgeForgotten(_))).then(|| plan.without_choices());
+    let plan = plain.as_ref().unwrap_or(plan);
     let compiled = plan.compile().map_err(|shown| Broken(format!("plan: {shown}")))?;
     let image = Image::open(&compiled.bytes).expect("the compiler makes good databases");
     let forgetful = match mutant {
