@@ -81,7 +81,8 @@ impl Name {
     /// What stands before `@`, and behind it.
     fn parts(&self) -> (&[u8], Option<&[u8]>) {
         let name = self.as_bytes();
-        match name.iter().position(|byte| *byte == b'@') {
+        // That of a choice has none, though its alternatives may.
+        match name.iter().position(|byte| *byte == b'@').filter(|_| !name.contains(&b'|')) {
             Some(at) => (&name[..at], Some(&name[at + 1..])),
             None => (name, None),
         }

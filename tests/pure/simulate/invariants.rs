@@ -272,6 +272,9 @@ impl<'a> Judge<'a> {
 
     /// The value of a slot's `while`.
     pub fn gate(&self, engine: &Engine<'_>, at: SlotId) -> Value {
+        if self.is_choice(at) {
+            return Value::On;
+        }
         let name = engine.name(at);
         let template = name.as_str().split_once('@').map(|(before, _)| format!("{before}@"));
         let of = |name: &str| self.definitions.get(name);
