@@ -16,6 +16,11 @@ fn command(world: &mut World, verb: Verb) {
     let _ = world.command(verb, &["s"]);
 }
 
+/// Refused where it is not on.
+fn changing(world: &mut World) {
+    let _ = world.step(Input::Changing { fact: b"net", for_ms: 1000 });
+}
+
 fn up(world: &mut World) {
     world.on("net").expect("on");
     world.start("s");
@@ -75,7 +80,7 @@ const PHASES: [Act; 13] = [
     }),
 ];
 
-const INPUTS: [Act; 28] = [
+const INPUTS: [Act; 30] = [
     ("start", |world| command(world, Verb::Start)),
     ("stop", |world| command(world, Verb::Stop)),
     ("restart", |world| command(world, Verb::Restart)),
@@ -101,6 +106,12 @@ const INPUTS: [Act; 28] = [
     }),
     ("while off", |world| {
         let _ = world.off("net");
+    }),
+    ("while changing", |world| changing(world)),
+    ("while changed late", |world| {
+        changing(world);
+        world.now = world.now.max(world.engine.next_deadline().0.min(1 << 50));
+        let _ = world.step(Input::Tick);
     }),
     ("start-on fires", |world| {
         let _ = world.emit("go");
