@@ -167,7 +167,11 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
         let mut text = String::new();
         write_path(path, &name, sources, &mut text);
         let (from, to) = (name(conflict.source), name(conflict.target));
-        let message = format_args!("{from} can never start, it conflicts with what it needs: {text}");
+        // Who chooses does not know who asks, so it may choose that one.
+        let may = path.iter().any(|link| link.relation == Relation::Alternative);
+        let what =
+            if may { "conflicts with what it may choose" } else { "can never start, it conflicts with what it needs" };
+        let message = format_args!("{from} {what}: {text}");
         error(findings, path[0].position, message)
             .related(conflict.position, &alloc::format!("here {from} conflicts with {to}"));
     });

@@ -348,16 +348,14 @@ impl Filler<'_, '_> {
             self.sink.error(word.position, message);
             return None;
         }
-        let mut good = self.distinct(&names, &|name| &name.text);
-        for name in &names {
-            if name.text.is_empty() {
-                let message = format_args!("a name is missing in {}", Shown(&word.text));
-                self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
-                return None;
-            }
-            good = good.and(self.service(name));
+        if let Some(name) = names.iter().find(|name| name.text.is_empty()) {
+            let message = format_args!("a name is missing in {}", Shown(&word.text));
+            self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
+            return None;
         }
-        good
+        let distinct = self.distinct(&names, &|name| &name.text);
+        // Each name has its own finding.
+        names.iter().fold(distinct, |good, name| self.service(name).and(good))
     }
 
     /// Names that are not those of services.

@@ -188,3 +188,82 @@ fn one_file_and_its_links_are_installed_and_removed() {
     make("uninstall");
     assert_eq!(installed(), ["pintle-emit"]);
 }
+
+/// `needs = a|b`, names that several services provide: what cannot be is told where it stands, and changes nothing.
+#[test]
+fn what_is_wrong_with_alternatives_is_said() {
+    let folder = Folder::new();
+    folder.write("boot.db", "the old one");
+    let service = |name: &str, text: &str| folder.write(&format!("s/{name}.svc"), &format!("command = /bin/x\n{text}"));
+    service("a", "");
+    service("b", "needs = c\n");
+    service("c", "");
+    service("nowhere", "needs = a|nobody|b\nwants = none|nobody\n");
+    service("itself", "needs = itself|a\n");
+    service("ring", "needs = a|round\n");
+    service("round", "wants = ring\n");
+    service("mail1", "provides = mta a\n");
+    service("mail2", "provides = mta\nneeds = reader\n");
+    service("reader", "needs = mta\n");
+    service("enemy", "needs = a|b\nconflicts = c\n");
+    service("once", "type = oneshot\nremain = no\n");
+    service("again", "wants = once|a\n");
+    service("dhcp@", "");
+    service("link", "needs = a|dhcp@\n");
+    folder.write("s/set.svc", "type = bundle\ncontains = mta\n");
+    for number in 0..25 {
+        service(&format!("many{number:02}"), "provides = crowd\n");
+    }
+    let ran = compile(&folder, &["s"]);
+    assert_eq!(ran.code, 100, "{}", ran.err);
+    for said in [
+        "nowhere.svc:2:11: there is no service \"nobody\", which nowhere names in needs",
+        "nowhere.svc:3:9: there is no service \"none\", which nowhere names in wants",
+        "nowhere.svc:3:14: there is no service \"nobody\", which nowhere names in wants",
+        "itself.svc:2:9: \"needs\" names this service itself",
+        "dependency cycle: a|round may choose round (s/ring.svc:2), round wants ring (s/round.svc:2), ring needs a|round",
+        "dependency cycle: mail2 needs reader (s/mail2.svc:3), reader needs mta (s/reader.svc:2), mta may choose mail2",
+        "mail1.svc:2:16: mail1 provides \"a\", which is a service",
+        "enemy.svc:2:9: enemy conflicts with what it may choose: enemy needs a|b (s/enemy.svc:2), a|b may choose b",
+        "again.svc:2:9: once|a may choose once, which is never up: it has remain = no",
+        "link.svc:2:11: \"dhcp@\" is a template, not a service",
+        "set.svc:2:12: contains of set names \"mta\", which 2 services provide",
+        "25 services provide \"crowd\", more than 24",
+    ] {
+        assert!(ran.err.replace(&format!("{}/", folder.0.display()), "").contains(said), "{said}\n{}", ran.err);
+    }
+    assert_eq!(std::fs::read(folder.0.join("boot.db")).expect("a file"), b"the old one");
+}
+
+#[test]
+fn choices_are_shown_in_a_dump_and_made_again_of_it() {
+    let folder = Folder::new();
+    folder.write("s/exim.svc", "command = /bin/exim\nprovides = mta sendmail\nconflicts = mta\n");
+    folder.write("s/postfix.svc", "command = /bin/postfix\nprovides = mta\nconflicts = mta\n");
+    folder.write("s/reader.svc", "command = /bin/reader\nneeds = mta tty@a|exim\nwhile = up(sendmail)\n");
+    folder.write("s/tty@.svc", "command = /bin/tty\nprovides = screen\n");
+    folder.write(
+        "s/list.svc",
+        "command = /bin/list\nbinds = mta|tty@b|exim\nafter = exim|reader screen\nwants = sendmail\n",
+    );
+    let made = compile(&folder, &["s"]);
+    assert_eq!((made.code, made.err.as_str()), (0, ""));
+    let database = folder.0.join("boot.db");
+    let first = std::fs::read(&database).expect("a database");
+    let shown = pintle(&["dump", database.to_str().expect("UTF-8")], &[]);
+    for said in [
+        "\n# mta, a choice of exim postfix\n",
+        "\n# mta|tty@b|exim, a choice of exim postfix tty@b\n",
+        "\n# screen, a choice of tty@a tty@b\n",
+        "\nbinds = mta|tty@b|exim\n",
+        "\nprovides = mta sendmail\n",
+        "\nneeds = mta tty@a|exim\n",
+        "\nwhile = up(exim)\n",
+    ] {
+        assert!(shown.out.contains(said), "{said}\n{}", shown.out);
+    }
+    folder.write("all.txt", &shown.out);
+    let again = compile(&folder, &["all.txt"]);
+    assert_eq!((again.code, again.err.as_str()), (0, ""));
+    assert!(std::fs::read(&database).expect("a database") == first, "{}", shown.out);
+}
