@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::memory::{Layout, Table, condition, derived, machine, transaction};
+use super::memory::{Layout, Table, condition, derived, line, machine, transaction};
 use super::{Capacities, Engine};
 use crate::board::Geometry;
 use crate::ident::SlotId;
@@ -17,6 +17,12 @@ pub fn state_ranges(geometry: Geometry, capacities: Capacities) -> [Range<usize>
         layout.start(Table::Derived)..layout.start(Table::InstanceNext),
         layout.start(Table::InstanceNext)..layout.start(Table::EntryNext),
     ]
+}
+
+/// ... and of who waits for a place to start.
+pub fn line_range(geometry: Geometry, capacities: Capacities) -> Range<usize> {
+    let start = Layout::of(geometry, capacities).start(Table::Line);
+    start..start + (geometry.slots() as usize + 1) * line::ROW
 }
 
 /// ... and of a condition, but for its text.

@@ -6,7 +6,7 @@ use super::journal::Kind;
 use super::memory::{Set, slot};
 use super::slot::{state, told};
 use super::{Engine, Refusal};
-use crate::board::reports::{ReportRow, State};
+use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::SlotId;
 
 impl Engine<'_> {
@@ -71,7 +71,7 @@ impl Engine<'_> {
         }
         // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an
         // order and was not up was not ready in time, and whether another comes is not known yet. The attempts of a oneshot
-        // are one start.
+        // are one start, but for those that are refused: there is no end of these.
         let between = match row.state {
             State::Queued | State::Delayed => true,
             State::Stopping => was_up || before & state::RETRIED != 0,
@@ -84,7 +84,8 @@ impl Engine<'_> {
             | State::Skipped => false,
         };
         let again = row.attempt > 1 || row.attempt == 1 && between || row.state == State::Delayed;
-        if again && !self.memory.is_told(at, told::ONESHOT) {
+        let refused = row.state == State::Delayed && row.exit == Exit::NotSpawned;
+        if refused || again && !self.memory.is_told(at, told::ONESHOT) {
             bits |= state::RETRIED;
         }
         let alive = matches!(row.state, State::Spawning | State::Starting | State::Up | State::Stopping);

@@ -25,6 +25,7 @@
 //! |---|---|---|---|
 //! | one, two | every kind and every place of the condition | all states there are | the same |
 //! | three | one condition, or one oneshot, at a time | paths with two inputs or deaths | all states there are |
+//! | two, three | one place to start, and what is unkillable | paths with three; some, with two | all states of two; three |
 //! | four | longruns and bundles | one of 211 choices of relations, two inputs or deaths | every choice, two |
 //!
 //! By hand (`cargo test`) there is less of each. Where inputs and deaths on a path are bounded, a state is looked at when it
@@ -229,16 +230,21 @@ fn path(steps: &[Step], mut index: u32, last: Option<Move>) -> String {
 }
 
 /// Explores one graph, in memory that is given back.
-fn explore_graph(graph: &Graph, budget: Option<u32>, thorough: bool) -> Option<Result<Found, String>> {
+fn explore_graph(graph: &Graph, budget: Option<u32>, limit: u32, thorough: bool) -> Option<Result<Found, String>> {
     let bytes = graph.compile()?;
     let image = Image::open(&bytes).expect("the compiler makes good databases");
     let words = words_needed(&image, Geometry::of(&image), CAPACITIES);
     let memory: Vec<AtomicU32> = (0..words).map(|_| AtomicU32::new(0)).collect();
-    Some(Explorer::new(graph, image, &memory, thorough).explore(budget))
+    Some(Explorer::new(graph, image, &memory, limit, thorough).explore(budget))
 }
 
 /// Explores these graphs in turn, some at a time.
 fn explore(name: &str, graphs: &[Graph], budget: Option<u32>, thorough: bool) {
+    explore_limited(name, graphs, budget, 0, thorough);
+}
+
+/// ... with a limit on parallel starts, and with processes that are unkillable.
+fn explore_limited(name: &str, graphs: &[Graph], budget: Option<u32>, limit: u32, thorough: bool) {
     let threads = if effort() == Effort::All { 2 } else { 1 };
     let next = AtomicUsize::new(0);
     let total = Mutex::new((0, Found::default()));
@@ -252,7 +258,7 @@ fn explore(name: &str, graphs: &[Graph], budget: Option<u32>, thorough: bool) {
                     if broken.lock().expect("nobody panics with it").is_some() {
                         break;
                     }
-                    match explore_graph(graph, budget, thorough) {
+                    match explore_graph(graph, budget, limit, thorough) {
                         None => {}
                         Some(Ok(found)) => {
                             let mut total = total.lock().expect("nobody panics with it");
@@ -338,4 +344,15 @@ fn states_of_four_services() {
         Effort::All => (1, 2),
     };
     explore("four services", &Graph::all(4, Family::Plain, every), Some(budget), false);
+}
+
+#[test]
+fn states_with_one_place_to_start_and_unkillable_processes() {
+    let (two, three) = match effort() {
+        Effort::Little => ((7, Some(2)), (101, 2)),
+        Effort::Check => ((1, Some(3)), (7, 2)),
+        Effort::All => ((1, None), (1, 3)),
+    };
+    explore_limited("two services, one place", &Graph::all(2, Family::Full, two.0), two.1, 1, true);
+    explore_limited("three services, one place", &Graph::all(3, Family::Plain, three.0), Some(three.1), 1, false);
 }

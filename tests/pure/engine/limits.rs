@@ -1,7 +1,7 @@
 //! The limit on parallel starts: `graph/mod.rs` says what it means.
 
 use super::world::World;
-use pintle::board::reports::State;
+use pintle::board::reports::{Exit, State};
 use pintle::engine::{Input, Standing, Verb};
 use pintle::graph::Phase;
 
@@ -101,16 +101,18 @@ fn a_failed_start_frees_its_place_and_so_does_the_end_of_the_first_life() {
 
 #[test]
 fn what_could_not_be_spawned_for_now_keeps_nobody_waiting() {
-    let mut world = World::limited(FIVE, 1);
-    world.start("a");
-    world.start("b");
-    world.obey("a");
-    let at = world.slot("a");
-    world.reports[at.index()].attempt = 0;
-    world.report("a", State::Delayed);
-    assert_eq!(world.orders(), "+a +b");
-    world.report("a", State::Queued);
-    assert_eq!((world.phase("a"), world.engine.starting()), (Phase::Restarting, 1));
+    for kind in ["", "type = oneshot"] {
+        let mut world = World::limited(&format!("a: {kind}\nb:"), 1);
+        world.start("a");
+        world.start("b");
+        world.obey("a");
+        let at = world.slot("a");
+        (world.reports[at.index()].attempt, world.reports[at.index()].exit) = (0, Exit::NotSpawned);
+        world.report("a", State::Delayed);
+        assert_eq!(world.orders(), "+a +b");
+        world.report("a", State::Queued);
+        assert_eq!((world.phase("a"), world.engine.starting()), (Phase::Restarting, 1), "{kind}");
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl<'e> Explorer<'e> {
         if order.wish == Wish::Down {
             for (relation, from) in &self.edges.sources[at] {
                 let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::Contains);
-                if hard && !self.is_down(*from) {
+                if hard && !self.is_down(*from) && !self.rows[*from].stuck {
                     return Err(format!("2: {} is stopped while {} is not down", self.name(at), self.name(*from)));
                 }
             }
@@ -78,7 +78,7 @@ impl<'e> Explorer<'e> {
                 }
             }
         }
-        spec.check(&self.engine, self.engine.next_deadline() != Instant::NEVER)
+        spec.check(&self.engine, self.engine.next_deadline() != Instant::NEVER, self.limit as usize)
     }
 
     /// Invariant 3, where nothing moves by itself any more.
@@ -89,7 +89,7 @@ impl<'e> Explorer<'e> {
         }
         for (at, slot) in self.slots() {
             let row = self.engine.published(slot);
-            let name = self.name(at);
+            let (name, seen) = (self.name(at), &spec.seen[at]);
             let off = self.edges.gated[at] && !self.on
                 || self.edges.observed[at].iter().any(|(of, not_failed)| {
                     let phase = self.engine.published(SlotId(*of as u32)).phase;
@@ -107,10 +107,16 @@ impl<'e> Explorer<'e> {
                 }
             } else if row.goal == Goal::Up {
                 let ended = matches!(row.phase, Phase::Failed | Phase::Done | Phase::Skipped);
-                if !(ended || off || lacks(&stays) || lacks(&[Relation::NeedsToStart])) {
+                if !(ended
+                    || off
+                    || seen.stuck
+                    || seen.waits_for_stuck
+                    || lacks(&stays)
+                    || lacks(&[Relation::NeedsToStart]))
+                {
                     return Err(format!("3: {name} is not up: {row:?}"));
                 }
-            } else if !self.is_down(at) {
+            } else if !self.is_down(at) && !seen.stuck {
                 return Err(format!("3: {name} is not down: {row:?}"));
             }
         }
@@ -136,7 +142,8 @@ impl<'e> Explorer<'e> {
         for (at, slot) in self.slots() {
             before[at] = Some(seen(&self.engine, slot));
         }
-        let next = Engine::open(self.image, self.geometry, CAPACITIES, self.memory).ok_or("6: not taken over")?;
+        let mut next = Engine::open(self.image, self.geometry, CAPACITIES, self.memory).ok_or("6: not taken over")?;
+        next.limit_starts(self.limit);
         for (at, slot) in self.slots() {
             let after = seen(&next, slot);
             if before[at] != Some(after) {

@@ -35,21 +35,30 @@ pub struct Explorer<'e> {
     pub image: Image<'e>,
     pub geometry: Geometry,
     pub memory: &'e [AtomicU32],
-    ranges: [std::ops::Range<usize>; 4],
+    ranges: [std::ops::Range<usize>; 5],
     pub edges: Edges,
     pub engine: Engine<'e>,
     pub rows: [Row; MOST],
     pub on: bool,
     booted: bool,
     stamp: u32,
+    /// The limit on parallel starts; where there is one, processes may be unkillable, too.
+    pub limit: u32,
     /// Every transition is killed once, and every stale report is told in every state.
     pub thorough: bool,
 }
 
 impl<'e> Explorer<'e> {
-    pub fn new(graph: &'e Graph, image: Image<'e>, memory: &'e [AtomicU32], thorough: bool) -> Explorer<'e> {
+    pub fn new(
+        graph: &'e Graph,
+        image: Image<'e>,
+        memory: &'e [AtomicU32],
+        limit: u32,
+        thorough: bool,
+    ) -> Explorer<'e> {
         let geometry = Geometry::of(&image);
         let mut engine = Engine::open(image, geometry, CAPACITIES, memory).expect("memory is as large as asked for");
+        engine.limit_starts(limit);
         // The text of the condition stands in its row from now on.
         for next in [Move::On, Move::Off] {
             let _ = with_input(next, &[], |input| engine.step(Instant(1), input));
@@ -63,13 +72,20 @@ impl<'e> Explorer<'e> {
             image,
             geometry,
             memory,
-            ranges: [facts, probe::condition_range(geometry, CAPACITIES, 0), derived, sets],
+            ranges: [
+                facts,
+                probe::condition_range(geometry, CAPACITIES, 0),
+                derived,
+                sets,
+                probe::line_range(geometry, CAPACITIES),
+            ],
             edges: edges(graph, &image),
             engine,
             rows: [Row::default(); MOST],
             on: false,
             booted: false,
             stamp: 0,
+            limit,
             thorough,
         }
     }
@@ -106,6 +122,9 @@ impl<'e> Explorer<'e> {
         for (at, slot) in self.slots() {
             let (order, kind) = (self.engine.order(slot), self.graph.kind(at));
             self.rows[at].moves(at as u8, &order, kind, inputs, moves);
+            if inputs && self.limit != 0 && self.rows[at].state == State::Stopping {
+                moves.push(if self.rows[at].stuck { Move::GoneAtLast(at as u8) } else { Move::Stick(at as u8) });
+            }
             if inputs {
                 commands(at as u8, self.engine.published(slot).phase, moves);
                 if self.count() <= 2 && self.graph.slot(at) + 1 == self.count() && !self.booted {
@@ -187,7 +206,7 @@ impl<'e> Explorer<'e> {
                         word |= u32::from(member > ready) << (24 + to);
                     }
                 }
-            } else if told & TOLD_ACTIVE == 0 {
+            } else if told & TOLD_ACTIVE == 0 && state & STUCK == 0 {
                 let ended = row.order == order && state & FORGIVEN == 0;
                 word |= match row.state {
                     State::Failed if ended => 1 << 20,
@@ -211,6 +230,9 @@ impl<'e> Explorer<'e> {
                 key.add((state & (RETRIED | WISH_UP | RESTART | RESTART_WANTED)) | row.attempt);
             }
             key.add(word | (state & WAS_SKIPPED) << 11);
+            if self.limit != 0 {
+                key.add(self.engine.place_in_line(slot) | u32::from(row.stuck) << 8 | state & STUCK);
+            }
         }
         let flags = [self.on, self.booted, self.engine.shutting_down()];
         key.add(flags.iter().fold(0, |all, flag| all << 1 | u32::from(*flag)));
@@ -232,6 +254,7 @@ const RESTART: u32 = 1 << 7;
 const RESTART_WANTED: u32 = 1 << 8;
 const FORGIVEN: u32 = 1 << 9;
 const WAS_SKIPPED: u32 = 1 << 20;
+const STUCK: u32 = 1 << 19;
 const TOLD_ACTIVE: u32 = 1 << 2;
 const TOLD_BROKEN: u32 = 1 << 15;
 

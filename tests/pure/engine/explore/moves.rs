@@ -30,7 +30,11 @@ pub enum Move {
     Ready(u8),
     /// A process that was told to go is gone.
     Gone(u8),
-    /// ... and it was not ready in time: it is not tried again.
+    /// It was killed, and is still there after a while.
+    Stick(u8),
+    /// ... and is gone after all.
+    GoneAtLast(u8),
+    /// A process that was told to go was not ready in time: it is not tried again.
     GoneFailed(u8),
     /// Policy begins the next life.
     Again(u8),
@@ -52,22 +56,24 @@ impl Move {
     /// Whether it comes from outside, or is a process's death: without these, the world comes to rest.
     pub fn is_input(self) -> bool {
         use Move::{
-            Again, Boot, Die, End, Fail, Gone, GoneFailed, Obey, ObeyReady, Off, On, Ready, Reborn, Release, Reset,
-            Restart, Shutdown, Skip, Start, Stop, Tick, TimeOut,
+            Again, Boot, Die, End, Fail, Gone, GoneAtLast, GoneFailed, Obey, ObeyReady, Off, On, Ready, Reborn,
+            Release, Reset, Restart, Shutdown, Skip, Start, Stick, Stop, Tick, TimeOut,
         };
         match self {
             Tick | Obey(_) | ObeyReady(_) | Ready(_) | Gone(_) | GoneFailed(_) | Again(_) => false,
             Start(_) | Stop(_) | Restart(_) | Reset(_) | Release(_) | Boot(_) | On | Off | Shutdown | Die(_)
-            | Reborn(_) | Fail(_) | End(_) | TimeOut(_) | Skip(_) => true,
+            | Reborn(_) | Fail(_) | End(_) | TimeOut(_) | Skip(_) | Stick(_) | GoneAtLast(_) => true,
         }
     }
 
     /// The slot that the supervisor tells of.
     pub fn told(self) -> Option<u8> {
-        use Move::{Again, Die, End, Fail, Gone, GoneFailed, Obey, ObeyReady, Ready, Reborn, Skip, TimeOut};
+        use Move::{
+            Again, Die, End, Fail, Gone, GoneAtLast, GoneFailed, Obey, ObeyReady, Ready, Reborn, Skip, Stick, TimeOut,
+        };
         match self {
             Obey(at) | ObeyReady(at) | Ready(at) | Gone(at) | GoneFailed(at) | Again(at) | Die(at) | Reborn(at)
-            | Fail(at) | End(at) | TimeOut(at) | Skip(at) => Some(at),
+            | Fail(at) | End(at) | TimeOut(at) | Skip(at) | Stick(at) | GoneAtLast(at) => Some(at),
             _ => None,
         }
     }
@@ -83,6 +89,7 @@ pub struct Row {
     pub ready: u32,
     /// The order acted on wishes it up.
     pub wishes_up: bool,
+    pub stuck: bool,
 }
 
 impl Row {
@@ -93,6 +100,7 @@ impl Row {
             attempt: self.attempt,
             began: u64::from(self.began),
             ready: u64::from(self.ready),
+            stuck: self.stuck,
             exit: if self.state == State::Failed { Exit::Code(1) } else { Exit::None },
             ..ReportRow::default()
         }
@@ -129,10 +137,11 @@ impl Row {
                 self.obey(order, stamp);
                 self.ready(kind, stamp);
             }
-            Move::Gone(_) if !self.wishes_up => self.state = State::Down,
+            Move::Stick(_) => self.stuck = true,
+            Move::Gone(_) | Move::GoneAtLast(_) if !self.wishes_up => self.state = State::Down,
             // Not ready in time: it waits for its delay. Else it was told to restart.
-            Move::Gone(_) if self.attempt > 0 => self.state = State::Delayed,
-            Move::Gone(_) | Move::Again(_) => self.begin(stamp),
+            Move::Gone(_) | Move::GoneAtLast(_) if self.attempt > 0 => self.state = State::Delayed,
+            Move::Gone(_) | Move::GoneAtLast(_) | Move::Again(_) => self.begin(stamp),
             Move::Ready(_) => self.ready(kind, stamp),
             Move::Die(_) => self.state = State::Delayed,
             Move::Reborn(_) => {
@@ -154,6 +163,7 @@ impl Row {
             | Move::Shutdown
             | Move::Tick => {}
         }
+        self.stuck &= self.state == State::Stopping;
     }
 
     /// What the supervisor and the processes of this slot may do next; `deaths`: also what nobody asked for.
@@ -180,6 +190,8 @@ impl Row {
             State::Up if deaths && kind.is_longrun() => {
                 moves.extend([Move::Die(at), Move::Reborn(at), Move::Fail(at), Move::End(at)]);
             }
+            // Nobody can say when.
+            State::Stopping if self.stuck => {}
             State::Stopping => {
                 moves.push(Move::Gone(at));
                 if self.wishes_up && self.attempt > 0 {

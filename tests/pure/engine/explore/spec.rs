@@ -43,6 +43,10 @@ pub struct Seen {
     skipped: bool,
     /// It was, and is not up yet.
     was_skipped: bool,
+    /// Killed long ago, and still there.
+    pub stuck: bool,
+    /// What conflicts with it is.
+    pub waits_for_stuck: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -68,6 +72,7 @@ const STATE: usize = 1;
 const RETRIED: u32 = 1 << 5;
 const RESTART_WANTED: u32 = 1 << 8;
 const FORGIVEN: u32 = 1 << 9;
+const STUCK: u32 = 1 << 19;
 const VIRTUAL_UP: u32 = 1 << 14;
 const WAS_SKIPPED: u32 = 1 << 20;
 
@@ -90,6 +95,8 @@ impl<'s> Spec<'s> {
             broken: false,
             skipped: false,
             was_skipped: false,
+            stuck: false,
+            waits_for_stuck: false,
         };
         let mut spec = Spec { edges, seen: [nothing; MOST] };
         for at in 0..rows.len() {
@@ -148,15 +155,17 @@ impl<'s> Spec<'s> {
         let has_ended = current && up && matches!(row.state, State::Failed | State::Done | State::Skipped);
         let at_rest = matches!(row.state, State::Down | State::Failed | State::Done | State::Skipped);
         let is_down = current && !up && at_rest;
-        seen.active = ordered && !has_ended && !is_down;
-        seen.ordered_down = seen.active && !up;
+        let active = ordered && !has_ended && !is_down;
+        seen.stuck = active && facts & STUCK != 0;
+        seen.active = active && !seen.stuck;
+        seen.ordered_down = active && !up;
         seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
         // The attempts of a oneshot are one start.
         let retried = facts & RETRIED != 0 || current && row.state == State::Delayed;
         let first = !retried || self.edges.kinds[at].is_oneshot();
         seen.was_skipped = facts & WAS_SKIPPED != 0;
         seen.restarts_by_command = order.restart && first;
-        seen.phase = match (seen.active, row.state) {
+        seen.phase = match (active, row.state) {
             (false, State::Failed) if has_ended && facts & FORGIVEN == 0 => Phase::Failed,
             (false, State::Done) if has_ended && facts & FORGIVEN == 0 => Phase::Done,
             (false, State::Skipped) if has_ended && facts & FORGIVEN == 0 => Phase::Skipped,
@@ -167,7 +176,7 @@ impl<'s> Spec<'s> {
                     Phase::Down
                 }
             }
-            (true, _) if !up => Phase::Stopping,
+            (true, _) if !up || seen.stuck => Phase::Stopping,
             (true, State::Up) if current => Phase::Up,
             (true, _) if order.restart || current && !first => Phase::Restarting,
             (true, _) => Phase::Starting,
@@ -210,7 +219,8 @@ impl<'s> Spec<'s> {
             || any(&[Relation::Contains], &|to| !to.keep_ok && !to.skipped)
             || any(&[Relation::Binds], &|to| !to.start_ok)
             || seen.broken;
-        seen.must_stop = seen.active && !seen.ordered_down && (!seen.goal || seen.gate == Gate::Off || lost);
+        seen.must_stop =
+            (seen.active || seen.stuck) && !seen.ordered_down && (!seen.goal || seen.gate == Gate::Off || lost);
         let stays = seen.active && !seen.ordered_down && !seen.must_stop;
         let as_good = seen.skipped && self.edges.kinds[at] == Kind::SkipsWell;
         seen.start_ok = as_good || stays && seen.phase == Phase::Up && !seen.restart_wanted;
@@ -221,6 +231,7 @@ impl<'s> Spec<'s> {
                 Phase::Restarting => !oneshot,
                 _ => false,
             };
+        seen.waits_for_stuck = any(&[Relation::Conflicts], &|to| to.stuck) && seen.gate == Gate::On;
         let waits_for_what_moves = match seen.gate {
             Gate::On => !targets.iter().any(|(relation, to)| {
                 let to = &self.seen[*to];
@@ -231,14 +242,14 @@ impl<'s> Spec<'s> {
         let moves = match seen.phase {
             Phase::Starting => true,
             Phase::Restarting if !bundle && seen.restarts_by_command => true,
-            Phase::Stopping => seen.goal,
-            Phase::Waiting => waits_for_what_moves,
+            Phase::Stopping => seen.goal && !seen.stuck,
+            Phase::Waiting => waits_for_what_moves && !seen.waits_for_stuck,
             Phase::Restarting | Phase::Up | Phase::Down | Phase::Failed | Phase::Skipped | Phase::Done => false,
         };
         seen.keep_ok |= as_good || seen.goal && seen.was_skipped && moves && !seen.must_stop;
         seen.under_way = moves
             || seen.restart_wanted
-            || seen.must_stop && seen.goal
+            || seen.must_stop && seen.goal && !seen.stuck
             || bundle && seen.goal && seen.phase != Phase::Up && any(&SOFT, &|to| to.under_way);
         self.seen[at] = seen;
     }
@@ -253,7 +264,7 @@ impl<'s> Spec<'s> {
                 let to = &self.seen[*to];
                 (!HARD.contains(relation) || to.lets_start(*relation))
                     && (!SOFT.contains(relation) || !to.under_way)
-                    && (*relation != Relation::Conflicts || !to.active)
+                    && (*relation != Relation::Conflicts || !to.active && !to.stuck)
             })
             && self.edges.sources[at]
                 .iter()
@@ -282,7 +293,12 @@ impl<'s> Spec<'s> {
     }
 
     /// What is wrong with how the engine sees this state, and with what it has asked for in it.
-    pub fn check(&self, engine: &Engine<'_>, may_wait: bool) -> Result<(), String> {
+    pub fn check(&self, engine: &Engine<'_>, may_wait: bool, limit: usize) -> Result<(), String> {
+        let starting = self.seen.iter().filter(|seen| seen.phase == Phase::Starting).count();
+        if limit != 0 && starting > limit {
+            return Err(format!("5: {starting} start, and {limit} may"));
+        }
+        let all_places_are_taken = limit != 0 && starting == limit;
         for at in 0..self.edges.targets.len() {
             let (seen, name) = (&self.seen[at], engine.name(SlotId(at as u32)));
             let (name, row) = (name.as_str(), engine.published(SlotId(at as u32)));
@@ -304,7 +320,7 @@ impl<'s> Spec<'s> {
             if bundle && may_wait {
                 continue;
             }
-            if self.may_start(at) {
+            if self.may_start(at) && (bundle || !all_places_are_taken) {
                 return Err(format!("5: {name} may start, and waits"));
             }
             if self.may_stop(at) {
@@ -321,7 +337,7 @@ impl<'s> Spec<'s> {
 impl Seen {
     /// Has to go down, or does.
     fn is_going(&self) -> bool {
-        self.must_stop || self.ordered_down
+        (self.must_stop || self.ordered_down) && !self.stuck
     }
 
     /// What has this relation to it may start.
@@ -330,7 +346,7 @@ impl Seen {
     }
 
     fn leaving(&self) -> bool {
-        !self.goal && (self.active || self.phase == Phase::Stopping)
+        !self.goal && !self.stuck && (self.active || self.phase == Phase::Stopping)
     }
 
     /// Nothing moves here: no start, no stop.
