@@ -347,3 +347,46 @@ fn json_of_any_board_is_json() {
         view.write_lines(&mut text, &view.rows(true).collect::<Vec<_>>(), Paint::Plain);
     }
 }
+
+#[test]
+fn a_choice_says_what_it_has_chosen_or_why_it_has_nothing() {
+    let machine = Machine::new(&[
+        ("a", RUN),
+        ("b", RUN),
+        ("c", "command = /bin/true\nprovides = m\n"),
+        ("d", "command = /bin/true\nneeds = a|b\nwants = m\n"),
+    ]);
+    let a = machine.slot("a");
+    assert_eq!(machine.slot("m"), machine.slot("c"), "one provides it");
+    machine.says("d", Phase::Up, Goal::Up, Hold::Admin as u32, Blocker::Nothing, 5);
+    machine.says("a|b", Phase::Up, Goal::Up, NEED, Blocker::Chosen(a), 5);
+    machine.says("a", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 5);
+    assert_eq!(
+        machine.why("a"),
+        "a is up: a|b needs it; a|b is up by a: d needs it; d is up: an administrator started it"
+    );
+    assert!(machine.status("a|b").contains("\n  chosen     a\n"), "{}", machine.status("a|b"));
+    let view = machine.view();
+    let mut tree = String::new();
+    tree::write(&view, &mut tree, &tree::roots(&view), &tree::ASCII, Paint::Plain);
+    assert_eq!(
+        tree,
+        "d up\n\
+         |- a|b up by a\n\
+         |  |- a up (alternative)\n\
+         |  `- b down (alternative)\n\
+         `- c down (wants)\n"
+    );
+
+    let nothing = Blocker::NeedsUp(pintle::ident::SlotId(u32::MAX));
+    machine.says("d", Phase::Waiting, Goal::Up, NEED, Blocker::NeedsUp(machine.slot("a|b")), 5);
+    machine.says("a|b", Phase::Waiting, Goal::Up, NEED, nothing, 5);
+    machine.says("a", Phase::Down, Goal::Down, Holds::MARK_ADMIN, Blocker::Nothing, 5);
+    let failed = ReportRow { state: State::Failed, exit: Exit::Code(3), ..Default::default() };
+    machine.says("b", Phase::Failed, Goal::Down, 0, Blocker::Nothing, 5).reports("b", &failed);
+    assert_eq!(
+        machine.why("d"),
+        "d waits for a|b; a|b finds nothing to choose: a is held down by an administrator since 14:29:55Z, \
+         b has failed: exit 3 since 14:29:55Z"
+    );
+}
