@@ -478,6 +478,6 @@ impl<'a> Engine<'a> {
 
     /// When the engine wants a `Tick`.
     pub fn next_deadline(&self) -> Instant {
-        self.deadline.min(self.changing_until())
+        self.first_changing().map_or(self.deadline, |(until, _)| self.deadline.min(until))
     }
 }

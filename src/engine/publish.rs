@@ -56,7 +56,7 @@ impl Engine<'_> {
             generation: get(condition::GENERATION),
             pid: get(condition::PID),
             uid: get(condition::UID),
-            leased: get(condition::LEASE) != 0,
+            leased: !matches!(get(condition::LEASE), 0 | condition::ORPHAN),
             text,
         };
         Some((index, row))

@@ -135,35 +135,29 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// When the first of the conditions that are changing is to be off.
-    pub(super) fn changing_until(&self) -> Instant {
-        let mut until = Instant::NEVER;
+    /// The condition that is changing and to be off first: when, and its row.
+    pub(super) fn first_changing(&self) -> Option<(Instant, u32)> {
+        let mut first = None;
         for index in 0..if self.changing { self.conditions_used } else { 0 } {
-            if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
-                until = until.min(self.memory.time(Table::Conditions, index, condition::UNTIL));
+            let until = self.memory.time(Table::Conditions, index, condition::UNTIL);
+            let is_changing = self.memory.condition(index, condition::VALUE) == Value::Changing as u32;
+            if is_changing && first.is_none_or(|(least, _)| until < least) {
+                first = Some((until, index));
             }
         }
-        until
+        first
     }
 
     /// Puts off what has been changing for too long, each as if that were said by nobody.
     pub(super) fn end_changing(&mut self) {
-        let mut until = self.changing_until();
-        while until <= self.now {
-            let late = (0..self.conditions_used).find(|index| {
-                self.memory.condition(*index, condition::VALUE) == Value::Changing as u32
-                    && self.memory.time(Table::Conditions, *index, condition::UNTIL) == until
-            });
-            if let Some(index) = late {
-                let text = self.memory.condition_text(index);
-                self.cause = Cause::Fact;
-                let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
-                self.work_off(Set::STEP);
-                self.close_transaction();
-            }
-            until = self.changing_until();
+        let mut first = self.first_changing();
+        while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
+            let text = self.memory.condition_text(index);
+            let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
+            self.work_off(Set::STEP);
+            first = self.first_changing();
         }
-        self.changing = until != Instant::NEVER;
+        self.changing = first.is_some();
     }
 
     pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {

@@ -322,7 +322,7 @@ impl Model {
             expression.leaves(&matches, &mut matching);
             latches.0.extend(matching.into_iter().map(|leaf| (leaf, now)));
         }
-        self.touch_facts(false, &[fact.clone()]);
+        self.touch_facts(false, std::slice::from_ref(fact));
     }
 
     /// False where there is no room.
