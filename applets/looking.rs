@@ -195,9 +195,20 @@ pub fn why_command(given: &Given) -> i32 {
         given.misuse("which service?", "".as_ref());
     }
     look(&|view, _, out| {
+        let json = given.has("--json");
+        let mut before: &[u8] = b"[";
         for row in named(view, given) {
-            why::write(view, out, &row);
-            out.bytes(b"\n");
+            if json {
+                out.bytes(before);
+                before = b",";
+                why::write_json(view, out, &row);
+            } else {
+                why::write(view, out, &row);
+                out.bytes(b"\n");
+            }
+        }
+        if json {
+            out.bytes(b"]\n");
         }
         exit::DONE
     })

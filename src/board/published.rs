@@ -14,7 +14,7 @@ use crate::time::Instant;
 /// "PNTP".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Header words of its own.
 pub mod own {
@@ -44,6 +44,117 @@ const CONDITION_ROW: usize = CONDITION_TEXT + FACT_BYTES_MAX / 4;
 const CONDITION_TEXT: usize = 8;
 /// Words of a row of times of latches.
 const LATCH_ROW: usize = 2 * LATCHES_MAX;
+
+/// Words of a row of reasons.
+const REASONS_ROW: usize = 1 + Reasons::WORDS;
+
+/// What once made a slot's goal what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Event {
+    /// Nothing yet.
+    #[default]
+    Never = 0,
+    /// A person started it.
+    Started,
+    /// A person stopped it.
+    Stopped,
+    /// A person released it, or started what needs it.
+    Released,
+    /// A person restarted it.
+    Restarted,
+    /// Its `start-on` fired; `of` is the leaf.
+    Fired,
+    /// Its `stop-on` fired; `of` is the leaf.
+    StopFired,
+    /// The machine was booted into it, or switched to it.
+    Booted,
+    /// The machine was switched to something else.
+    Switched,
+    /// Nothing needs it since slot `of` does not.
+    Unneeded,
+    /// The condition that made the instance went off.
+    ConditionOff,
+    /// It ended for good.
+    Ended,
+}
+
+impl Event {
+    const ALL: [Event; 12] = [
+        Event::Never,
+        Event::Started,
+        Event::Stopped,
+        Event::Released,
+        Event::Restarted,
+        Event::Fired,
+        Event::StopFired,
+        Event::Booted,
+        Event::Switched,
+        Event::Unneeded,
+        Event::ConditionOff,
+        Event::Ended,
+    ];
+}
+
+/// One of them, with where and when it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reason {
+    /// What.
+    pub event: Event,
+    /// What it is of, below 2^24: a slot, or a node of an expression.
+    pub of: u32,
+    /// The transaction; 0 for none.
+    pub transaction: u32,
+    /// When, in seconds of `time::Instant`.
+    pub second: u32,
+}
+
+impl Reason {
+    /// Words of one.
+    pub const WORDS: usize = 3;
+
+    /// In words.
+    pub const fn to_words(self) -> [u32; Reason::WORDS] {
+        [(self.event as u32) << 24 | self.of & 0xff_ffff, self.transaction, self.second]
+    }
+
+    /// See `to_words`.
+    pub fn from_words(words: [u32; Reason::WORDS]) -> Reason {
+        let event = Event::ALL.get((words[0] >> 24) as usize).copied().unwrap_or_default();
+        Reason { event, of: words[0] & 0xff_ffff, transaction: words[1], second: words[2] }
+    }
+}
+
+/// The newest reasons of a slot: what a person said, what a trigger did, and what else took its goal or gave it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reasons {
+    /// In this order.
+    pub all: [Reason; 3],
+    /// Which of them is the newest.
+    pub newest: u32,
+}
+
+impl Reasons {
+    /// Words of a slot's.
+    pub const WORDS: usize = 3 * Reason::WORDS + 1;
+    /// What a person said.
+    pub const PERSON: usize = 0;
+    /// What a trigger did.
+    pub const TRIGGER: usize = 1;
+    /// What else.
+    pub const OTHER: usize = 2;
+
+    /// The newest.
+    pub fn newest(&self) -> Reason {
+        self.all.get(self.newest as usize).copied().unwrap_or_default()
+    }
+
+    /// Of words.
+    pub fn from_words(words: &[u32; Reasons::WORDS]) -> Reasons {
+        let one = |at: usize| Reason::from_words([words[at], words[at + 1], words[at + 2]]);
+        Reasons { all: [one(0), one(Reason::WORDS), one(2 * Reason::WORDS)], newest: words[Reasons::WORDS - 1] }
+    }
+}
 
 /// What keeps a slot from moving towards its goal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -157,6 +268,7 @@ pub const fn words(geometry: &Geometry) -> usize {
         + geometry.instances as usize * NAME_ROW
         + CONDITIONS_MAX as usize * CONDITION_ROW
         + geometry.latches() as usize * LATCH_ROW
+        + geometry.slots() as usize * REASONS_ROW
 }
 
 /// The published file, whoever looks. Only the engine calls what writes.
@@ -212,6 +324,28 @@ impl<'a> Published<'a> {
         let since = published.since.0;
         let row = [is, published.holds.0, since as u32, (since >> 32) as u32, code, on, published.latches];
         words::write_row(self.words, ROWS + slot.index() * ROW, &row);
+    }
+
+    fn reasons_row(&self, slot: SlotId) -> Option<usize> {
+        let behind = words(&self.geometry) - self.geometry.slots() as usize * REASONS_ROW;
+        (slot.0 < self.geometry.slots()).then_some(behind + slot.index() * REASONS_ROW)
+    }
+
+    /// The reasons of a slot.
+    pub fn read_reasons(&self, slot: SlotId) -> Reasons {
+        let mut row = [0; REASONS_ROW];
+        let read = self.reasons_row(slot).is_some_and(|at| words::read_row(self.words, at, &mut row));
+        match row.split_first_chunk::<1>().and_then(|(_, reasons)| reasons.try_into().ok()) {
+            Some(reasons) if read => Reasons::from_words(reasons),
+            Some(_) | None => Reasons::default(),
+        }
+    }
+
+    /// Writes them.
+    pub fn write_reasons(&self, slot: SlotId, reasons: &[u32; Reasons::WORDS]) {
+        if let Some(at) = self.reasons_row(slot) {
+            words::write_row(self.words, at, reasons);
+        }
     }
 
     fn name_row(&self, slot: SlotId) -> Option<usize> {

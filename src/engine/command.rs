@@ -4,6 +4,7 @@ use super::memory::{Set, machine, slot};
 use super::slot::{state, told};
 use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Target, Verb};
+use crate::board::published::{Event, Reasons};
 use crate::database::{NONE, service};
 use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
@@ -136,6 +137,7 @@ impl Engine<'_> {
                 if !active || !self.memory.is_told(at, told::GOAL) {
                     self.start(at, Hold::Admin);
                 }
+                self.note_reason(at, Reasons::PERSON, Event::Restarted, 0);
                 self.ask_restart(at, verb == Verb::RestartWithDependents);
                 self.note(at, Wanted::Up);
             }

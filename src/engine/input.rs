@@ -338,4 +338,6 @@ pub struct Dirty {
     pub published: bool,
     /// Its phase changed: tell who follows or waits.
     pub phase: bool,
+    /// Its reasons changed (`Engine::reasons`).
+    pub reasons: bool,
 }

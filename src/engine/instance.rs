@@ -250,6 +250,7 @@ impl<'a> Engine<'a> {
                 spent
             }
         };
+        self.forget_reasons(at);
         self.memory.put_slot(at, slot::TEMPLATE, template.0 + 1);
         self.memory.put_state(at, self.memory.state(at) & !state::PHASE | state::FORGIVEN);
         self.memory.put_bytes(Table::Texts, at.0 - self.services(), text::NAME, text::ROW - text::NAME, name);

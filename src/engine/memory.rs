@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 /// Words of the header: what the memory belongs to, the step, and the log's length.
 const HEADER: usize = 32;
@@ -180,14 +180,12 @@ pub mod line {
     pub const BEFORE: usize = 2;
 }
 
-/// Facts about how a slot's goal came to be what it is: three causes, of `CAUSE` words each.
-pub mod cause {
+/// Facts about how a slot's goal came to be what it is.
+pub mod reasons {
     /// Words.
-    pub const ROW: usize = NEWEST + 1;
-    /// Words of one: what (`published::Cause`), transaction, seconds.
-    pub const WORDS: usize = 3;
-    /// Which of the three is the newest.
-    pub const NEWEST: usize = 1 + 3 * WORDS;
+    pub const ROW: usize = FIRST + crate::board::published::Reasons::WORDS;
+    /// Words of `published::Reasons`.
+    pub const FIRST: usize = 1;
 }
 
 /// Derived words of a slot: six pairs of 16-bit counters, then whole words.
@@ -229,6 +227,8 @@ pub enum Set {
     Start,
     /// Phase, blocker or transactions may have changed.
     Tell,
+    /// The same of a bundle: behind its members.
+    TellBundle,
     /// A trigger listens to something in `UpFlipped` or `FailedFlipped`.
     Listen,
     /// Derived events are due.
@@ -253,6 +253,10 @@ pub enum Set {
     DirtyPublished,
     /// Its phase changed.
     DirtyPhase,
+    /// A bundle's published row is: it is shown behind its members.
+    DirtyBundle,
+    /// Its reasons are.
+    DirtyReasons,
     /// Has `pass`: for the number of its text row.
     Passing,
     /// Has `within`: for the number of its latch row.
@@ -260,7 +264,7 @@ pub enum Set {
     /// Was needed by what the newest command started, and is no longer held down by a person.
     Lifted,
 }
-const SETS: u32 = 25;
+const SETS: u32 = 28;
 
 impl Set {
     /// Goals only.
@@ -270,7 +274,11 @@ impl Set {
     /// What may be stopped or started now.
     pub const MOVES: u32 = 1 << Set::Stop as u32 | 1 << Set::Start as u32;
     /// What is to be written, orders first.
-    pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPublished as u32 | 1 << Set::DirtyPhase as u32;
+    pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32
+        | 1 << Set::DirtyPublished as u32
+        | 1 << Set::DirtyPhase as u32
+        | 1 << Set::DirtyBundle as u32
+        | 1 << Set::DirtyReasons as u32;
     /// All that a step works off.
     pub const STEP: u32 = (1 << Set::UpFlipped as u32) - 1;
     /// What triggers listen to.
@@ -291,7 +299,7 @@ pub enum Table {
     Conditions,
     Transactions,
     Line,
-    Causes,
+    Reasons,
     /// The journal's blocks, which are not logged.
     Journal,
     /// Last of the facts: most of it was never used.
@@ -319,7 +327,7 @@ const ROWS: [u8; TABLES] = [
     condition::ROW as u8,
     transaction::ROW as u8,
     line::ROW as u8,
-    cause::ROW as u8,
+    reasons::ROW as u8,
     1,
     entry::ROW as u8,
     1,

@@ -355,6 +355,7 @@ impl<'a> Engine<'a> {
         const STOP: u32 = Set::Stop as u32;
         const START: u32 = Set::Start as u32;
         const TELL: u32 = Set::Tell as u32;
+        const TELL_BUNDLE: u32 = Set::TellBundle as u32;
         const LISTEN: u32 = Set::Listen as u32;
         while let Some((set, at)) = self.memory.pop_first(sets) {
             match set {
@@ -367,7 +368,8 @@ impl<'a> Engine<'a> {
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),
                 START => self.try_start(at),
-                TELL => self.tell(at),
+                TELL if self.is_bundle(at) => self.memory.insert(Set::TellBundle, at),
+                TELL | TELL_BUNDLE => self.tell(at),
                 LISTEN => {
                     self.begin_child();
                     self.listen(at);

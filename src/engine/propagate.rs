@@ -8,6 +8,7 @@ use super::journal::Kind;
 use super::memory::{Set, machine, slot};
 use super::slot::{Counter, Delta, PULLS, state, told};
 use super::transaction::{Cause, Wanted};
+use crate::board::published::{Event, Reasons};
 use crate::graph::{Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 
@@ -34,6 +35,7 @@ impl Engine<'_> {
         if after != holds {
             let words = [after & !holds, holds & !after];
             self.jot_of(Kind::Holds, 0, at, self.transaction_here(at), &words);
+            self.note_holds(at, words[0], words[1]);
             self.memory.put_slot(at, slot::HOLDS, after);
             if holds & !after & Hold::Trigger as u32 != 0 {
                 self.drop_queued(at);
@@ -110,6 +112,9 @@ impl Engine<'_> {
                 self.memory.insert(Set::Goal, edge.slot);
                 self.memory.insert(Set::Tell, edge.slot);
                 self.mark_published(edge.slot);
+                if !up && self.cause != Cause::Switch && !Holds(self.memory.slot(edge.slot, slot::HOLDS)).held() {
+                    self.note_reason(edge.slot, Reasons::OTHER, Event::Unneeded, at.0);
+                }
             }
         }
         // While derived state is made anew, marks are as the facts say.

@@ -1,11 +1,12 @@
 //! What the engine shows: orders, texts, published rows, conditions, and what each slot waits for.
 
 use super::expression::{Role, Value};
-use super::memory::{Set, Table, condition, derived, machine, slot, text};
+use super::memory::{Set, Table, condition, derived, machine, reasons, slot, text};
 use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, state, told};
+use super::transaction::Cause;
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
-use crate::board::published::{Blocker, ConditionRow, PublishedRow};
+use crate::board::published::{Blocker, ConditionRow, Event, PublishedRow, Reason, Reasons};
 use crate::database::image::Edges;
 use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
@@ -15,7 +16,7 @@ use crate::time::Instant;
 
 impl Engine<'_> {
     pub(super) fn mark_published(&self, at: SlotId) {
-        self.memory.insert(Set::DirtyPublished, at);
+        self.memory.insert(if self.is_bundle(at) { Set::DirtyBundle } else { Set::DirtyPublished }, at);
     }
 
     pub(super) fn mark_order(&self, at: SlotId) {
@@ -29,9 +30,51 @@ impl Engine<'_> {
         Some(Dirty {
             slot: at,
             order: is(Set::DirtyOrder),
-            published: is(Set::DirtyPublished),
+            published: is(Set::DirtyPublished) | is(Set::DirtyBundle),
             phase: is(Set::DirtyPhase),
+            reasons: is(Set::DirtyReasons),
         })
+    }
+
+    /// The slot's reasons, as they are published.
+    pub fn reasons(&self, at: SlotId) -> [u32; Reasons::WORDS] {
+        core::array::from_fn(|word| self.memory.word(Table::Reasons, at.0, reasons::FIRST + word))
+    }
+
+    /// Something has made the slot's goal what it is from now on, or may have: one of the places of `Reasons`.
+    pub(super) fn note_reason(&self, at: SlotId, place: usize, event: Event, of: u32) {
+        let second = (self.now.0 / 1_000_000_000) as u32;
+        let reason = Reason { event, of, transaction: self.transaction_here(at), second };
+        for (word, value) in reason.to_words().into_iter().enumerate() {
+            self.memory.put(Table::Reasons, at.0, reasons::FIRST + place * Reason::WORDS + word, value);
+        }
+        self.memory.put(Table::Reasons, at.0, reasons::FIRST + Reasons::WORDS - 1, place as u32);
+        self.memory.insert(Set::DirtyReasons, at);
+    }
+
+    /// The same of holds and marks that are laid and dropped.
+    pub(super) fn note_holds(&self, at: SlotId, laid: u32, dropped: u32) {
+        let admin = Hold::Admin as u32;
+        let (place, event) = match self.cause {
+            _ if laid & Holds::MARK_ADMIN != 0 => (Reasons::PERSON, Event::Stopped),
+            _ if laid & admin != 0 => (Reasons::PERSON, Event::Started),
+            _ if laid & Hold::Boot as u32 != 0 => (Reasons::OTHER, Event::Booted),
+            _ if laid != 0 || dropped & !Holds::MARK_CONFLICT == 0 => return,
+            Cause::Switch => (Reasons::OTHER, Event::Switched),
+            Cause::Report(_) => (Reasons::OTHER, Event::Ended),
+            Cause::Command | Cause::Restart => (Reasons::PERSON, Event::Released),
+            _ if dropped & Hold::Condition as u32 != 0 => (Reasons::OTHER, Event::ConditionOff),
+            Cause::Fact | Cause::Derived | Cause::Nothing => return,
+        };
+        self.note_reason(at, place, event, 0);
+    }
+
+    /// A new instance is in this slot.
+    pub(super) fn forget_reasons(&self, at: SlotId) {
+        for word in reasons::FIRST..reasons::ROW {
+            self.memory.put(Table::Reasons, at.0, word, 0);
+        }
+        self.memory.insert(Set::DirtyReasons, at);
     }
 
     /// Whether an order or a phase has changed, or a transaction has ended, that was not taken yet.

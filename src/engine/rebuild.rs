@@ -68,6 +68,7 @@ impl Engine<'_> {
             self.mark_published(at);
             if everything {
                 self.mark_order(at);
+                self.memory.insert(Set::DirtyReasons, at);
             }
         }
         if everything {

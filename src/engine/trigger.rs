@@ -12,6 +12,7 @@ use super::slot::told;
 use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Sender};
 use crate::board::orders::PASS_BYTES_MAX;
+use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
 use crate::database::{NONE, leaf, node, service};
 use crate::graph::{Hold, Holds, Phase};
@@ -413,6 +414,8 @@ impl Engine<'_> {
             self.begin_or_overlap(at, fact);
         }
         self.jot_of(Kind::Fired, stops.into(), at, self.transaction_here(at), &[node]);
+        let event = if stops { Event::StopFired } else { Event::Fired };
+        self.note_reason(at, Reasons::TRIGGER, event, node);
         let hold = Hold::Trigger as u32;
         self.put_holds(at, if stops { 0 } else { hold }, if stops { hold } else { 0 });
     }

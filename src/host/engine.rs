@@ -265,6 +265,9 @@ impl Host {
                 self.engine.latch_times(slot, &mut |row, latch, set| published.write_latch(row, latch, set));
                 published.write(slot, &self.engine.published(slot));
             }
+            if dirty.reasons {
+                self.view.published.write_reasons(slot, &self.engine.reasons(slot));
+            }
             if dirty.order {
                 if let Some(text) = self.engine.text(slot) {
                     self.orders.write_text(text.row, &text.instance, &text.pass);

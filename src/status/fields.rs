@@ -46,9 +46,10 @@ impl Saying<'_> {
             b'b' if row.blocker == Blocker::Nothing && !matches!(row.phase, Phase::Failed | Phase::Skipped) => {
                 return Done(false);
             }
+            b'3' => return Count(view.published.read_reasons(row.slot).newest().transaction),
             b'b' | b'w' => why::write(view, out, row),
             b's' => why::write_step(view, out, row),
-            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'J' | b'Y' => {
+            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'J' | b'Y' | b'Q' | b'4' | b'5' | b'6' => {
                 return Done(why::field(view, out, row, field));
             }
             // For a list: how it failed; why it is not up, if it is to be.

@@ -16,6 +16,7 @@ const SERVICE: &str = "\
     <  process    $i\n>\
     <  command    $x (stop, reload or cleanup)\n>\
     \x20 goal       $g$h\
+    <\n  since      $6>\
     <\n  chosen     $Y>\
     <\n  because    $b>\
     <\n  deadline   in $l>\
@@ -28,7 +29,7 @@ const SERVICE: &str = "\
 
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: &str = "{\
-    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
+    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
     \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
     \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
 

@@ -4,34 +4,81 @@
 use core::fmt::Write;
 
 use super::{Row, View, words};
-use crate::board::published::Blocker;
-use crate::board::reports::State;
+use crate::board::published::{Blocker, Event, Reason, Reasons};
+use crate::board::reports::{Exit, State};
 use crate::database::{NONE, node, service};
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::EXPRESSION_NODES_MAX;
+use crate::time::Instant;
 
-/// Links of a chain that are told; a graph has no cycles, but a copy of it may be garbled.
-const LINKS_MAX: usize = 64;
+/// Links of a chain that are told; of a longer one those in front of the last are left out.
+const LINKS_MAX: u32 = 16;
 
 /// The whole chain, links divided by `; `, without a newline.
 pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
-    let mut row = *row;
-    for _ in 0..LINKS_MAX {
-        view.say(out, &row, "$n $s");
-        match next(view, &row).and_then(|slot| view.row(slot)) {
-            Some(other) if other.slot != row.slot => row = other,
-            _ => return,
+    let mut before = "";
+    links(view, row, &mut |row, skipped| {
+        let _ = out.write_str(before);
+        before = "; ";
+        let _ = match (row, skipped) {
+            (Some(row), 0) => {
+                view.say(out, row, "$n $s");
+                Ok(())
+            }
+            (Some(row), _) => {
+                let _ = write!(out, "and so on through {skipped} more; ");
+                view.say(out, row, "$n $s");
+                Ok(())
+            }
+            (None, _) => out.write_str("and so on"),
+        };
+    });
+}
+
+/// The same for programs: an object.
+pub fn write_json(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
+    view.say(out, row, "{\"service\":%n,\"chain\":");
+    let mut before = "[";
+    links(view, row, &mut |row, _| {
+        if let Some(row) = row {
+            let _ = out.write_str(before);
+            view.say(out, row, "{\"service\":%n,\"phase\":%P,\"why\":%s}");
+            before = ",";
         }
-        let _ = out.write_str("; ");
+    });
+    let _ = out.write_str("]}");
+}
+
+/// Gives the links of a chain to `each`, with how many before it were left out; none in the end of one that has no end. A
+/// graph has no cycles, but a copy of it may be garbled: no chain has more links than there are slots.
+fn links<'a>(view: &View<'a>, row: &Row<'a>, each: &mut dyn FnMut(Option<&Row<'a>>, u32)) {
+    let step = |row: &Row<'a>| next(view, row).and_then(|slot| view.row(slot)).filter(|next| next.slot != row.slot);
+    let (mut last, mut length) = (*row, 1);
+    while let Some(next) = step(&last)
+        && length <= view.slots()
+    {
+        (last, length) = (next, length + 1);
     }
-    let _ = out.write_str("and so on");
+    let endless = length > view.slots();
+    let (mut row, shown) = (*row, length.min(LINKS_MAX));
+    for index in 1..=shown {
+        if index == LINKS_MAX && length > LINKS_MAX && !endless {
+            return each(Some(&last), length - LINKS_MAX);
+        }
+        each(Some(&row), 0);
+        row = step(&row).unwrap_or(row);
+    }
+    if endless {
+        each(None, 0);
+    }
 }
 
 /// Where the chain goes on.
 fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
     match row.phase {
+        Phase::Up if matches!(row.blocker, Blocker::DependentStops(_)) => blocking(row),
         Phase::Up => {
             // Up for its own sake, or for somebody's.
             let own = row.holds.counted() & !(Hold::Need as u32);
@@ -41,11 +88,30 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match blocking(row) {
             Some(slot) => Some(slot),
             None if row.blocker == Blocker::StartLimit => starting(view),
-            None if row.blocker == Blocker::Marked && row.holds.0 & Holds::MARK_CONFLICT != 0 => conflicting(view, row),
-            None if view.kind(row.definition) == Kind::Bundle => member_in_the_way(view, row),
-            None => None,
+            None if row.phase == Phase::Down && row.holds.0 & Holds::MARK_CONFLICT != 0 => conflicting(view, row),
+            // What is gone may be waiting for this one to stop: then it is told why this one does, and the chain ends.
+            None if row.phase == Phase::Stopping && row.goal == Goal::Up => lost(view, row).filter(|slot| {
+                view.row(*slot).is_some_and(|other| !matches!(other.blocker, Blocker::DependentStops(_)))
+            }),
+            None if view.kind(row.definition) == Kind::Bundle && row.goal == Goal::Up => member_in_the_way(view, row),
+            None if row.holds.marked() => None,
+            None => unneeded(view, row),
         },
     }
+}
+
+/// The service whose need was the last reason to be up.
+fn unneeded(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    let newest = view.published.read_reasons(row.slot).newest();
+    (row.goal == Goal::Down && newest.event == Event::Unneeded).then_some(SlotId(newest.of))
+}
+
+/// Something that it needs and that is gone, which is why it stops though it is wanted.
+fn lost(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    let mut edges = view.image.edges(row.definition);
+    let is_gone = |slot| view.row(slot).is_some_and(|row| !matches!(row.phase, Phase::Up | Phase::Restarting));
+    let needs = |relation| matches!(relation, Relation::Needs | Relation::Binds);
+    edges.find(|edge| needs(edge.relation) && is_gone(edge.slot)).map(|edge| edge.slot)
 }
 
 /// The service that it waits for, or that a choice has chosen.
@@ -89,10 +155,14 @@ pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
 }
 
 /// What keeps it down in spite of its holds.
-const MARKED: &str = "is $q< since $c>";
+const MARKED: &str = "is $q< since $c>$Q";
+
+/// What is to stop and has to wait.
+const STOPS_AFTER: &str = "stops after $o, which needs it<: $5>";
 
 fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
     match row.phase {
+        Phase::Up if matches!(row.blocker, Blocker::DependentStops(_)) => STOPS_AFTER,
         Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => "is up by $o$z",
         Phase::Up => "is up$z",
         Phase::Failed if view.kind(row.definition) == Kind::Bundle => "has failed",
@@ -107,7 +177,7 @@ fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
             Blocker::Chosen(_) => "is $P with $o",
             Blocker::Settles(_) => "waits until $o is no longer under way",
             Blocker::Conflict(_) => "waits until $o, with which it conflicts, is down",
-            Blocker::DependentStops(_) => "stops after $o, which needs it",
+            Blocker::DependentStops(_) => STOPS_AFTER,
             Blocker::StartLimit => "waits for one of $N start slots",
             Blocker::WhileOff => "waits for its while: $v",
             Blocker::Marked => MARKED,
@@ -131,12 +201,16 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         State::Queued => "is about to be spawned",
         State::Spawning => "is being executed<, $L left>",
         State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left><, attempt $A of $M>",
-        State::Starting => "runs as process $I and is not ready yet<, $L left>",
-        State::Stopping if report.stuck => "<was killed, and process $i|was killed, and its command> is still there",
-        State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left>",
-        State::Stopping => "is being taken down<, $L left>",
+        State::Starting => "runs as process $I and is not ready yet<, $L left><: $5>",
+        State::Stopping if report.stuck => {
+            "<was killed, and process $i|was killed, and its command> is still there<: $5>"
+        }
+        State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left><: $5>",
+        State::Stopping => "is being taken down<, $L left><: $5>",
         State::Down | State::Up | State::Failed | State::Done | State::Skipped => match (row.phase, row.goal) {
-            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up<; its start-on: $V>",
+            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up<: $4><; its start-on: $V>",
+            (Phase::Stopping, _) => "is about to be told to end<: $5>",
+            (Phase::Starting | Phase::Restarting, _) => "is $P: the supervisor has not answered yet",
             _ => "is $P, and wished $g",
         },
     }
@@ -180,8 +254,84 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
             let latches = row.latches;
             words::write_expression(&view.image, out, root, &|out, leaf| write_leaf(view, out, row, leaf, latches));
         }
+        b'Q' | b'4' | b'5' | b'6' => return write_asked(view, out, row, field),
         _ => write_reasons(view, out, row),
     }
+    true
+}
+
+/// Who asked for it, and when: behind a mark; for what is down; for what moves; the newest.
+fn write_asked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
+    let reasons = view.published.read_reasons(row.slot);
+    let (person, newest) = (reasons.all[Reasons::PERSON], reasons.newest());
+    let takes = matches!(
+        newest.event,
+        Event::Released | Event::StopFired | Event::Switched | Event::Unneeded | Event::ConditionOff | Event::Ended
+    );
+    match field {
+        b'Q' if row.holds.0 & Holds::MARK_ADMIN == 0 || person.event != Event::Stopped => true,
+        b'Q' if row.since == Instant::default() => write_when(view, out, person),
+        b'Q' => person.transaction == 0 || write!(out, " (transaction {})", person.transaction).is_ok(),
+        b'6' => write_reason(view, out, newest),
+        b'4' => takes && write_reason(view, out, newest),
+        _ if row.phase == Phase::Restarting && person.event == Event::Restarted => write_reason(view, out, person),
+        _ if row.phase == Phase::Restarting && row.report.exit != Exit::None => {
+            let _ = out.write_str("its last life: ");
+            words::write_exit(view, out, row);
+            true
+        }
+        _ if matches!(row.phase, Phase::Restarting | Phase::Starting) => false,
+        _ if row.holds.0 & Holds::MARK_ADMIN != 0 && person.event == Event::Stopped => write_reason(view, out, person),
+        _ => match row.marks().next() {
+            Some((_, _, text)) => out.write_str(text).is_ok(),
+            None if row.goal == Goal::Down => takes && write_reason(view, out, newest),
+            None => match lost(view, row).and_then(|slot| view.row(slot)) {
+                Some(other) => {
+                    other.name.write(out);
+                    out.write_str(" is gone, which it needs").is_ok()
+                }
+                None if person.event == Event::Restarted && reasons.newest == 0 => write_reason(view, out, person),
+                None => false,
+            },
+        },
+    }
+}
+
+/// `an administrator started it (transaction 17, 14:02:11Z)`; `false` where there is nothing to tell.
+fn write_reason(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
+    let text = match reason.event {
+        Event::Never => return false,
+        Event::Started => "an administrator started it",
+        Event::Stopped => "an administrator stopped it",
+        Event::Released => "an administrator released it",
+        Event::Restarted => "an administrator restarted it",
+        Event::Fired | Event::StopFired => {
+            words::write_expression(&view.image, out, reason.of, &|_, _| ());
+            if reason.event == Event::Fired { " fired its start-on" } else { " fired its stop-on" }
+        }
+        Event::Booted => "the machine was booted into it",
+        Event::Switched => "the machine was switched to something else",
+        Event::Unneeded => {
+            match view.row(SlotId(reason.of)) {
+                Some(other) => other.name.write(out),
+                None => drop(out.write_str("something")),
+            }
+            " no longer needs it"
+        }
+        Event::ConditionOff => "its condition went off",
+        Event::Ended => "it ended for good",
+    };
+    let _ = out.write_str(text);
+    write_when(view, out, reason)
+}
+
+/// ` (transaction 17, 14:02:11Z)`.
+fn write_when(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
+    let clock = view.clock(Instant(u64::from(reason.second) * 1_000_000_000));
+    let _ = match reason.transaction {
+        0 => write!(out, " ({clock})"),
+        number => write!(out, " (transaction {number}, {clock})"),
+    };
     true
 }
 
@@ -212,7 +362,7 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     true
 }
 
-/// What people read for holds.
+/// What people read for holds of which is not known how they came.
 const HOLDS: [(&str, &str); 4] = [
     ("boot", "the machine was booted into it"),
     ("admin", "an administrator started it"),
@@ -220,12 +370,23 @@ const HOLDS: [(&str, &str); 4] = [
     ("condition", "a condition made this instance"),
 ];
 
-/// `: app needs it, an administrator started it`.
+/// `: app needs it, an administrator started it (transaction 17, 14:02:11Z)`.
 fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
+    let reasons = view.published.read_reasons(row.slot);
+    let [person, trigger, other] = reasons.all;
     let mut before = ": ";
     for name in row.holds.names() {
         let _ = out.write_str(before);
         before = ", ";
+        let known = match name {
+            "boot" => (other.event == Event::Booted).then_some(other),
+            "admin" => matches!(person.event, Event::Started | Event::Restarted).then_some(person),
+            "trigger" => (trigger.event == Event::Fired).then_some(trigger),
+            _ => None,
+        };
+        if known.is_some_and(|reason| write_reason(view, out, reason)) {
+            continue;
+        }
         let mut text = HOLDS.iter().find(|(known, _)| *known == name).map_or(name, |(_, text)| text);
         if name == "need" {
             text = "something needs it";

@@ -21,3 +21,4 @@ mod skipped;
 mod stuck;
 mod switch;
 mod transactions;
+mod why;
