@@ -68,16 +68,15 @@ impl<'a> Bits<'a> {
     /// Takes out a member.
     #[inline(always)]
     fn take_out(&self, member: u32) {
-        let mut at = member;
         // Of each level the word, as long as the one below has become zero.
-        for start in [self.low, MIDDLE, 0] {
-            let Some(word) = self.words.get(start + (at >> 5) as usize) else { return };
+        let (mut start, mut at) = (self.low, member);
+        while let Some(word) = self.words.get(start + (at >> 5) as usize) {
             let after = word.load(Ordering::Relaxed) & !(1 << (at & 31));
             word.store(after, Ordering::Relaxed);
-            if after != 0 {
+            if after != 0 || start == 0 {
                 return;
             }
-            at >>= 5;
+            (start, at) = (if start == self.low { MIDDLE } else { 0 }, at >> 5);
         }
     }
 

@@ -26,7 +26,8 @@ impl Engine<'_> {
     /// The next slot of which something is to be written, each once.
     pub fn take_dirty(&mut self) -> Option<Dirty> {
         let (first, at) = self.memory.pop_first(Set::DIRTY)?;
-        let is = |set: Set| first == set as u32 || self.memory.remove(set, at);
+        // Those before the first have no member.
+        let is = |set: Set| first == set as u32 || first < set as u32 && self.memory.remove(set, at);
         Some(Dirty {
             slot: at,
             order: is(Set::DirtyOrder),
@@ -281,8 +282,8 @@ impl Engine<'_> {
     /// begins again only if it finds nothing: neighbours come up roughly in their order, so the last one stays what is
     /// waited for, and all searches of one start together cost about one pass.
     fn find_last(&self, at: SlotId, edges: Edges<'_>, waits: &dyn Fn(Edge) -> Option<SlotId>) -> Option<SlotId> {
-        for skip in [self.memory.derived(at, derived::CURSOR), 0] {
-            let mut left = edges.clone().but_last(skip);
+        for skip in &[self.memory.derived(at, derived::CURSOR), 0] {
+            let mut left = edges.clone().but_last(*skip);
             while let Some(edge) = left.next_back() {
                 if let Some(end) = waits(edge) {
                     self.memory.set_derived(at, derived::CURSOR, edges.len() - left.len() - 1);
