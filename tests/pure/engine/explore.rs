@@ -1,8 +1,8 @@
 //! Every reachable state of every small graph, breadth first, with the invariants of the design at each state.
 //!
 //! What is a graph, and which are left out since they are the same as others: `explore/graphs.rs`. What can happen:
-//! `explore/moves.rs`: every command on every service that means something in its phase, the condition, a shutdown, a boot
-//! (of one or two services); the supervisor acts on orders sooner or later; processes become ready, die, fail, end, are not
+//! `explore/moves.rs`: every command on every service that means something in its phase, the condition, a shutdown; of one
+//! or two services a boot, switches, and restarts with dependents; the supervisor acts on orders sooner or later; processes become ready, die, fail, end, are not
 //! ready in time, live again unseen, in any order, those of an earlier order too. At each state:
 //!
 //! 1. nothing was ordered to start while something that it needs was not up by the reports,

@@ -127,6 +127,9 @@ impl<'e> Explorer<'e> {
             }
             if inputs {
                 commands(at as u8, self.engine.published(slot).phase, moves);
+                if self.count() <= 2 {
+                    moves.extend([Move::Switch(at as u8), Move::RestartWithDependents(at as u8)]);
+                }
                 if self.count() <= 2 && self.graph.slot(at) + 1 == self.count() && !self.booted {
                     moves.push(Move::Boot(at as u8));
                 }
@@ -223,11 +226,11 @@ impl<'e> Explorer<'e> {
                     State::Stopping => 3 + u32::from(row.wishes_up) + u32::from(row.wishes_up && row.attempt > 0),
                 };
                 word |= 3 << 20 | u32::from(delayed) << 23 | old << 24;
-                key.add(state & (WISH_UP | RESTART | RESTART_WANTED));
+                key.add(state & (WISH_UP | RESTART | RESTART_WANTED | WITH_DEPENDENTS));
             } else {
                 word |=
                     4 << 20 | (row.state as u32) << 26 | u32::from(row.wishes_up) << 30 | (told & TOLD_BROKEN) << 16;
-                key.add((state & (RETRIED | WISH_UP | RESTART | RESTART_WANTED)) | row.attempt);
+                key.add((state & (RETRIED | WISH_UP | RESTART | RESTART_WANTED | WITH_DEPENDENTS)) | row.attempt);
             }
             key.add(word | (state & WAS_SKIPPED) << 11);
             if self.limit != 0 {
@@ -252,6 +255,7 @@ const RETRIED: u32 = 1 << 5;
 const WISH_UP: u32 = 1 << 6;
 const RESTART: u32 = 1 << 7;
 const RESTART_WANTED: u32 = 1 << 8;
+const WITH_DEPENDENTS: u32 = 1 << 17;
 const FORGIVEN: u32 = 1 << 9;
 const WAS_SKIPPED: u32 = 1 << 20;
 const STUCK: u32 = 1 << 19;

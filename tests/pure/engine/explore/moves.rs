@@ -17,6 +17,8 @@ pub enum Move {
     Reset(u8),
     Release(u8),
     Boot(u8),
+    Switch(u8),
+    RestartWithDependents(u8),
     On,
     Off,
     Shutdown,
@@ -57,12 +59,29 @@ impl Move {
     pub fn is_input(self) -> bool {
         use Move::{
             Again, Boot, Die, End, Fail, Gone, GoneAtLast, GoneFailed, Obey, ObeyReady, Off, On, Ready, Reborn,
-            Release, Reset, Restart, Shutdown, Skip, Start, Stick, Stop, Tick, TimeOut,
+            Release, Reset, Restart, RestartWithDependents, Shutdown, Skip, Start, Stick, Stop, Switch, Tick, TimeOut,
         };
         match self {
             Tick | Obey(_) | ObeyReady(_) | Ready(_) | Gone(_) | GoneFailed(_) | Again(_) => false,
-            Start(_) | Stop(_) | Restart(_) | Reset(_) | Release(_) | Boot(_) | On | Off | Shutdown | Die(_)
-            | Reborn(_) | Fail(_) | End(_) | TimeOut(_) | Skip(_) | Stick(_) | GoneAtLast(_) => true,
+            Start(_)
+            | Stop(_)
+            | Restart(_)
+            | Reset(_)
+            | Release(_)
+            | Boot(_)
+            | Switch(_)
+            | RestartWithDependents(_)
+            | On
+            | Off
+            | Shutdown
+            | Die(_)
+            | Reborn(_)
+            | Fail(_)
+            | End(_)
+            | TimeOut(_)
+            | Skip(_)
+            | Stick(_)
+            | GoneAtLast(_) => true,
         }
     }
 
@@ -158,6 +177,8 @@ impl Row {
             | Move::Reset(_)
             | Move::Release(_)
             | Move::Boot(_)
+            | Move::Switch(_)
+            | Move::RestartWithDependents(_)
             | Move::On
             | Move::Off
             | Move::Shutdown
@@ -233,6 +254,8 @@ pub fn with_input<R>(next: Move, rows: &[Row], act: impl FnOnce(Input<'_>) -> R)
         Move::Start(at) => command(Verb::Start, at, &mut call),
         Move::Stop(at) => command(Verb::Stop, at, &mut call),
         Move::Restart(at) => command(Verb::Restart, at, &mut call),
+        Move::Switch(at) => command(Verb::Switch, at, &mut call),
+        Move::RestartWithDependents(at) => command(Verb::RestartWithDependents, at, &mut call),
         Move::Reset(at) => command(Verb::Reset, at, &mut call),
         Move::Release(at) => command(Verb::Release, at, &mut call),
         Move::Boot(at) => call(Input::Boot(SlotId(u32::from(at)))),

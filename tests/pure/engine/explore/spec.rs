@@ -31,6 +31,8 @@ pub struct Seen {
     pub active: bool,
     pub ordered_down: bool,
     restart_wanted: bool,
+    /// ... and takes along all that needs it.
+    with_dependents: bool,
     restarts_by_command: bool,
     gate: Gate,
     pub must_stop: bool,
@@ -71,6 +73,7 @@ pub struct Spec<'s> {
 const STATE: usize = 1;
 const RETRIED: u32 = 1 << 5;
 const RESTART_WANTED: u32 = 1 << 8;
+const WITH_DEPENDENTS: u32 = 1 << 17;
 const FORGIVEN: u32 = 1 << 9;
 const STUCK: u32 = 1 << 19;
 const VIRTUAL_UP: u32 = 1 << 14;
@@ -85,6 +88,7 @@ impl<'s> Spec<'s> {
             active: false,
             ordered_down: false,
             restart_wanted: false,
+            with_dependents: false,
             restarts_by_command: false,
             gate: Gate::On,
             must_stop: false,
@@ -160,6 +164,7 @@ impl<'s> Spec<'s> {
         seen.active = active && !seen.stuck;
         seen.ordered_down = active && !up;
         seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
+        seen.with_dependents = seen.restart_wanted && facts & WITH_DEPENDENTS != 0;
         // The attempts of a oneshot are one start.
         let retried = facts & RETRIED != 0 || current && row.state == State::Delayed;
         let first = !retried || self.edges.kinds[at].is_oneshot();
@@ -227,8 +232,8 @@ impl<'s> Spec<'s> {
         let oneshot = self.edges.kinds[at].is_oneshot();
         seen.keep_ok = stays
             && match seen.phase {
-                Phase::Up => !(oneshot && seen.restart_wanted),
-                Phase::Restarting => !oneshot,
+                Phase::Up => !(oneshot && seen.restart_wanted) && !seen.with_dependents,
+                Phase::Restarting => !oneshot && !seen.with_dependents,
                 _ => false,
             };
         seen.waits_for_stuck = any(&[Relation::Conflicts], &|to| to.stuck) && seen.gate == Gate::On;
@@ -285,7 +290,7 @@ impl<'s> Spec<'s> {
         let seen = &self.seen[at];
         let oneshot = self.edges.kinds[at].is_oneshot();
         let follows = |relation: &Relation| {
-            if oneshot { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
+            if oneshot || seen.with_dependents { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
         };
         seen.restart_wanted
             && !seen.must_stop
