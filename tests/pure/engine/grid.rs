@@ -1,13 +1,14 @@
 //! Every phase by every input, as a table that a person can read: `tests/pure/golden/grid.txt`. Made anew by running with
 //! `UPDATE_GOLDEN=1`; what changes in it is to be read, not waved through.
 //!
-//! `s` needs `d`, which is up; `u` needs `s` and is wished only where the row says so.
+//! `s` needs `d`, which is up; `u` needs `s` and is wished only where the row says so; `x` has the one place to start where
+//! `s` waits for one.
 
 use super::world::World;
 use pintle::board::reports::State;
 use pintle::engine::{Input, Verb};
 
-const TEXT: &str = "d:\ns: needs = d; while = net; start-on = go; stop-on = halt\nu: needs = s";
+const TEXT: &str = "d:\ns: needs = d; while = net; start-on = go; stop-on = halt\nu: needs = s\nx:";
 
 type Act = (&'static str, fn(&mut World));
 
@@ -27,7 +28,7 @@ fn up(world: &mut World) {
     world.settle();
 }
 
-const PHASES: [Act; 13] = [
+const PHASES: [Act; 15] = [
     ("down", |_| {}),
     ("down, marked", |world| {
         world.stop("s");
@@ -39,6 +40,12 @@ const PHASES: [Act; 13] = [
         world.on("net").expect("on");
         world.start("s");
         world.obey("s");
+    }),
+    ("waiting, no slot", |world| {
+        world.limit(1);
+        world.on("net").expect("on");
+        world.start("x");
+        world.start("s");
     }),
     ("up", up),
     ("up, u up", |world| {
@@ -59,6 +66,12 @@ const PHASES: [Act; 13] = [
         world.stop("s");
         world.obey("s");
         world.report("s", State::Stopping);
+    }),
+    ("stopping, stuck", |world| {
+        up(world);
+        world.stop("s");
+        world.obey("s");
+        world.stick("s");
     }),
     ("stopping, wished", |world| {
         up(world);
@@ -273,4 +286,80 @@ fn every_state_of_a_choice_by_every_input() {
         }
     }
     compare("choices.txt", &table);
+}
+
+const RUN: &str = "o: type = oneshot; remain = no; start-on = go; stop-on = halt; while = not off; overlap = ";
+
+const RUN_PHASES: [Act; 6] = [
+    ("down", |_| {}),
+    ("waits", |world| {
+        world.on("off").expect("on");
+        world.emit("go").expect("taken");
+    }),
+    ("runs", |world| {
+        world.emit("go").expect("taken");
+        world.obey("o");
+    }),
+    ("runs, fired again", |world| {
+        world.emit("go").expect("taken");
+        world.obey("o");
+        world.emit("go").expect("taken");
+    }),
+    ("is stopped", |world| {
+        world.emit("go").expect("taken");
+        world.obey("o");
+        world.emit("halt").expect("taken");
+    }),
+    ("done", |world| {
+        world.emit("go").expect("taken");
+        world.settle();
+    }),
+];
+
+const RUN_INPUTS: [Act; 9] = [
+    ("fires", |world| {
+        world.emit("go").expect("taken");
+    }),
+    ("stop-on fires", |world| {
+        world.emit("halt").expect("taken");
+    }),
+    ("while off", |world| {
+        world.on("off").expect("on");
+    }),
+    ("while on", |world| {
+        world.off("off").expect("off");
+    }),
+    ("start", |world| ask(world, Verb::Start, &["o"])),
+    ("stop", |world| ask(world, Verb::Stop, &["o"])),
+    ("restart", |world| ask(world, Verb::Restart, &["o"])),
+    ("ends well", |world| world.report("o", State::Done)),
+    ("fails", |world| world.fails("o")),
+];
+
+/// What a oneshot that does not remain does with a second trigger: `overlap`.
+#[test]
+fn every_state_of_a_run_by_every_input() {
+    let mut table =
+        String::from("# overlap, state of o, input -> its phase, goal; orders; what is ordered until all is well\n");
+    for overlap in ["queue", "skip", "restart"] {
+        for (phase, prepare) in RUN_PHASES {
+            table.push('\n');
+            for (input, act) in RUN_INPUTS {
+                let mut world = World::new(&format!("{RUN}{overlap}"));
+                prepare(&mut world);
+                world.orders();
+                act(&mut world);
+                let (now, orders) = (world.phase("o").name(), world.orders());
+                let goal = if world.goal("o") == pintle::graph::Goal::Up { "up" } else { "down" };
+                world.restart_engine();
+                world.off("off").expect("off");
+                world.settle();
+                let rest = [world.orders().as_str(), world.phase("o").name()].join(" ");
+                let line = format!("{overlap:8} {phase:17} {input:13} -> {now:10} goal {goal:4} {orders:6} | {rest}");
+                table += line.trim_end();
+                table.push('\n');
+            }
+        }
+    }
+    compare("runs.txt", &table);
 }

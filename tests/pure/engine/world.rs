@@ -135,9 +135,21 @@ impl World {
     /// With a limit on parallel starts.
     pub fn limited(text: &str, parallel: u32) -> World {
         let mut world = World::new(text);
-        world.parallel = parallel;
-        world.engine.limit_starts(parallel);
+        world.limit(parallel);
         world
+    }
+
+    /// From now on so many may start at once.
+    pub fn limit(&mut self, parallel: u32) {
+        self.parallel = parallel;
+        self.engine.limit_starts(parallel);
+    }
+
+    /// What is to be down was killed, and is still there.
+    pub fn stick(&mut self, name: &str) {
+        let at = self.slot(name);
+        self.reports[at.index()].stuck = true;
+        self.report(name, State::Stopping);
     }
 
     /// Boots into `boot`, and lets everything come up.
@@ -215,6 +227,7 @@ impl World {
     pub fn report(&mut self, name: &str, state: State) {
         let at = self.slot(name);
         let row = &mut self.reports[at.index()];
+        row.stuck &= state == State::Stopping;
         row.state = state;
         if state == State::Up {
             self.stamp += 1;
