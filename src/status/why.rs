@@ -353,7 +353,8 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     // Tests are counted from 1 there.
     let test = (row.report.failure & 0xffff).wrapping_sub(1);
     let nodes = root..root.saturating_add(EXPRESSION_NODES_MAX as u32);
-    let Some(mut at) = nodes.into_iter().find(|at| image.node(*at, node::LEAF) == test) else { return false };
+    let found = nodes.into_iter().find(|at| test != NONE && image.node(*at, node::LEAF) == test);
+    let Some(mut at) = found else { return false };
     let parent = image.node(at, node::PARENT);
     if parent != NONE && image.node(parent, node::KIND) == node::NOT {
         at = parent;

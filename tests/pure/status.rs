@@ -274,6 +274,54 @@ fn status_of_a_service_says_all_there_is() {
 }
 
 #[test]
+fn what_is_skipped_says_which_test_does_not_hold() {
+    let tests = "path /a and not (env B=1 or not kernel quiet) and not path '/c d'";
+    let machine = Machine::new(&[("web", &format!("command = /bin/web\nonly-if = {tests}\n")), ("other", RUN)]);
+    machine.says("web", Phase::Skipped, Goal::Up, BOOT, Blocker::Nothing, 30);
+    for (test, says) in [
+        (1, "path /a does not hold"),
+        (2, "env B=1 does not hold"),
+        (3, "not kernel quiet does not hold"),
+        (4, "not path /c d does not hold"),
+        (5, "a precondition does not hold"),
+        (0, "a precondition does not hold"),
+    ] {
+        let failure = 17 << 16 | test;
+        machine.reports("web", &ReportRow { state: State::Skipped, failure, ..Default::default() });
+        assert_eq!(machine.why("web"), format!("web is skipped since 14:29:30Z: {says}"));
+    }
+    // Seen before the report was.
+    machine.reports("web", &ReportRow { state: State::Starting, failure: 17 << 16 | 1, ..Default::default() });
+    assert!(machine.why("web").ends_with(": a precondition does not hold"));
+}
+
+#[test]
+fn a_oneshot_says_which_attempt_it_is_at() {
+    let machine = Machine::new(&[("once", "type = oneshot\ncommand = /bin/once\nretries = 3\n"), ("other", RUN)]);
+    machine.says("once", Phase::Starting, Goal::Up, BOOT, Blocker::Ordered, 30);
+    let life = pintle::ident::Life(2);
+    let report = ReportRow { life, deaths: 1, exit: Exit::Code(1), deadline: Instant::NEVER, ..Default::default() };
+    let machine = machine.reports("once", &ReportRow { state: State::Starting, pid: 7, ..report });
+    assert_eq!(machine.why("once"), "once runs as process 7, attempt 2 of 4");
+    assert!(machine.status("once").contains("\n  attempt    2 of 4\n"));
+    let due = Instant(NOW.0 + SECOND);
+    machine.reports("once", &ReportRow { state: State::Delayed, deadline: due, ..report });
+    assert_eq!(machine.why("once"), "once failed (exit 1) and is tried again in 1 s, attempt 2 of 4");
+    machine.says("once", Phase::Failed, Goal::Up, BOOT, Blocker::Nothing, 30);
+    let failed = ReportRow { state: State::Failed, deaths: 4, cleanup: Exit::Code(7), ..report };
+    machine.reports("once", &failed);
+    assert_eq!(machine.why("once"), "once has failed: exit 1, 4 attempts since 14:29:30Z");
+    let status = machine.status("once");
+    assert!(status.contains("attempt    4 of 4\n") && status.contains("cleanup    exit 7\n"), "{status}");
+    // What cannot be tried again does not count.
+    let plain = Machine::new(&[("once", "type = oneshot\ncommand = /bin/once\n")]);
+    plain.says("once", Phase::Failed, Goal::Up, BOOT, Blocker::Nothing, 30);
+    plain.reports("once", &ReportRow { deaths: 1, state: State::Failed, ..report });
+    assert_eq!(plain.why("once"), "once has failed: exit 1 since 14:29:30Z");
+    assert!(!plain.status("once").contains("attempt"));
+}
+
+#[test]
 fn the_reports_count_where_the_engine_is_dead() {
     let mut machine = web();
     let died = ReportRow {

@@ -83,7 +83,7 @@ pub struct Graph {
 /// Which kinds and conditions a family of graphs has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Every kind and every place of the condition.
+    /// Every kind and every place of the condition; of what may be skipped one, among longruns and bundles, without it.
     Full,
     /// Longruns (bundles where they contain something); then, one after the other, the condition at each place, and each
     /// service that others lean on as a oneshot, and as one that may be skipped.
@@ -126,7 +126,8 @@ impl Graph {
                     all.push(Graph { gate: Some(at), ..self });
                     let leant_on = self.links.iter().any(|links| !matches!(links[at], Link::None | Link::Conflicts));
                     if leant_on && self.kinds[at] == Kind::Longrun {
-                        for kind in [Kind::Oneshot, Kind::Skips, Kind::SkipsWell] {
+                        // One or the other.
+                        for kind in [Kind::Oneshot, if at % 2 == 0 { Kind::SkipsWell } else { Kind::Skips }] {
                             let mut kinds = self.kinds;
                             kinds[at] = kind;
                             all.push(Graph { kinds, ..self });
@@ -143,8 +144,12 @@ impl Graph {
                         *kind = KINDS[choice % KINDS.len()];
                         choice /= KINDS.len();
                     }
+                    let skips = kinds.iter().filter(|kind| kind.skips()).count();
+                    if skips > 1 || skips == 1 && kinds.iter().any(|kind| kind.is_oneshot()) {
+                        continue;
+                    }
                     if (0..self.count).all(|at| self.kinds[at] != Kind::Bundle || kinds[at] == Kind::Bundle) {
-                        for gate in [None, Some(0), Some(1)] {
+                        for gate in [None, Some(0), Some(1)].into_iter().take(if skips == 0 { 3 } else { 1 }) {
                             all.push(Graph { kinds, gate, ..self });
                         }
                     }
