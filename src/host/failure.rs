@@ -32,6 +32,9 @@ impl Failure {
 
     /// A step of the child.
     pub fn of_step(step: Step, error: Errno) -> Failure {
+        if let (Step::Look, Some(told)) = (step, number(error).checked_sub(FIRST)) {
+            return Failure((told >> 8) + FIRST << 16 | told & 0xff);
+        }
         Failure((step as u32) << 16 | number(error))
     }
 
@@ -48,6 +51,11 @@ impl Failure {
     /// No process could be made.
     pub fn of_clone(error: Errno) -> Failure {
         Failure(CLONE << 16 | number(error))
+    }
+
+    /// As what a look fails with, where this is found before but counts only behind the looks. Errnos are below 256.
+    pub fn behind_looks(self) -> u32 {
+        FIRST + ((self.0 >> 16).saturating_sub(FIRST) << 8 | self.0 & 0xff)
     }
 
     /// This test of `only-if` does not hold; tests are counted from 0.
@@ -137,6 +145,19 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_can_be_told_behind_the_looks() {
+        let unreadable = Unknown::User(accounts::Unknown::Unreadable(Errno::MFILE)).into();
+        let failures = [Unknown::User(accounts::Unknown::Absent).into(), Failure(GROUPS << 16), unreadable];
+        for failure in failures {
+            let told = errno::from_number(failure.behind_looks() as i32);
+            assert_eq!(Failure::of_step(Step::Look, told), failure);
+        }
+        let unmet = Failure::unmet(31);
+        assert_eq!(Failure::of_step(Step::Look, errno::from_number((unmet.0 & 0xffff) as i32)), unmet);
+        assert_eq!(unmet.trouble(), Trouble::Unmet);
+    }
 
     #[test]
     fn a_failure_says_where_and_why() {

@@ -28,9 +28,13 @@ fn what_a_precondition_says_is_found_out_when_the_start_is_due() {
         ("neither", &pause("env PINTLE_NO_SUCH or kernel pintle.no-such=1 or path /no/such")),
         ("valued", &pause("not (env PATH=/no/such or kernel pintle.no-such)")),
         ("needing", &format!("command = {}\nneeds = flagged\n", program("pause"))),
+        ("nobody", &format!("user = no-such-user\n{}", pause(&format!("path {flag_text}")))),
         ("bold", &format!("{}skip-ok = yes\n", pause("path /no/such"))),
         ("easy", &format!("command = {}\nneeds = bold\nwants = flagged\n", program("pause"))),
-        ("default", "type = bundle\ncontains = flagged without either neither valued bold\nwants = easy needing\n"),
+        (
+            "default",
+            "type = bundle\ncontains = flagged without either neither valued bold\nwants = easy needing nobody\n",
+        ),
     ]);
     for (name, phase) in [
         ("flagged", "skipped"),
@@ -41,6 +45,7 @@ fn what_a_precondition_says_is_found_out_when_the_start_is_due() {
         ("bold", "skipped"),
         ("easy", "up"),
         ("needing", "waiting"),
+        ("nobody", "skipped"),
         ("default", "up"),
     ] {
         machine.wait_phase(name, phase);
@@ -55,6 +60,9 @@ fn what_a_precondition_says_is_found_out_when_the_start_is_due() {
     std::fs::write(&flag, "").expect("a flag");
     machine.expect(&["start", "--wait", "needing"]);
     assert_eq!((machine.phase("flagged").as_str(), machine.phase("needing").as_str()), ("up", "up"));
+    // What is wrong with it counts only where it is to start.
+    assert_eq!(machine.run(&["start", "--wait", "nobody"]).code, 1);
+    assert!(machine.expect(&["why", "nobody"]).contains("has failed: no such user no-such-user"));
     // A restart looks again, and one by policy does not.
     let without = machine.pid("without");
     kill(without, libc::SIGKILL);

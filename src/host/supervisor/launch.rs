@@ -159,7 +159,19 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         launch.looks(only_if, common.kernel, &mut looks)?;
     }
     let user = image.bytes_of(record[exec::USER]);
-    let account = common.accounts.resolve(user, image.bytes_of(record[exec::GROUP]))?;
+    let mut nobody = Account::default();
+    let account = match common.accounts.resolve(user, image.bytes_of(record[exec::GROUP])) {
+        Ok(account) => account,
+        Err(unknown) if looks.is_empty() => return Err(unknown.into()),
+        Err(unknown) => {
+            // It counts only where the looks let it go on, and never goes on then.
+            let fails = FAILS | Failure::from(unknown).behind_looks();
+            for to in looks.iter_mut().flat_map(|look| &mut look.then).filter(|to| **to == GOES_ON) {
+                *to = fails;
+            }
+            &mut nobody
+        }
+    };
     account.seen_from(common.uid, common.gid);
 
     let list = match child.command {
