@@ -12,7 +12,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
-use super::memory::{JOURNAL_BEGIN, SEALS, STEP, Table};
+use super::memory::{JOURNAL_BEGIN, SEALS, STEP, Table, next_word};
 use super::{Engine, Input, Name, Refusal, Standing, Target, Verb};
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::graph::Phase;
@@ -493,11 +493,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn put_text(&self, text: &[u8]) {
-        for four in text.chunks(4) {
-            let mut bytes = [0; 4];
-            bytes[..four.len()].copy_from_slice(four);
-            self.put_journal(&[u32::from_le_bytes(bytes)]);
+    fn put_text(&self, mut text: &[u8]) {
+        while !text.is_empty() {
+            self.put_journal(&[next_word(&mut text)]);
         }
     }
 

@@ -409,6 +409,17 @@ pub struct Memory<'a> {
     pub layout: Layout,
 }
 
+/// Takes the next four bytes off a text as a word, little-endian; zeros stand for those that are missing.
+pub fn next_word(text: &mut &[u8]) -> u32 {
+    match text.split_first_chunk() {
+        Some((four, rest)) => {
+            *text = rest;
+            u32::from_le_bytes(*four)
+        }
+        None => core::mem::take(text).iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
+    }
+}
+
 /// What is derived of one slot.
 pub type Derived = [AtomicU32; derived::ROW];
 
@@ -686,13 +697,7 @@ impl<'a> Memory<'a> {
         let row = self.row(table, index);
         let mut left = from;
         for at in row + field..row + field + words {
-            let value = match left.split_first_chunk() {
-                Some((four, rest)) => {
-                    left = rest;
-                    u32::from_le_bytes(*four)
-                }
-                None => core::mem::take(&mut left).iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
-            };
+            let value = next_word(&mut left);
             if self.get(at) != value {
                 self.log(row, usize::from(ROWS[table as usize]));
                 self.set(at, value);
