@@ -239,6 +239,7 @@ fn value_of(row: &ConditionRow) -> &'static str {
     if row.value == 2 { "changing" } else { "on" }
 }
 
+#[inline(never)]
 fn write_condition(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
     let mut blank: &[u8] = b"";
     // As the protocol takes them.
@@ -248,48 +249,58 @@ fn write_condition(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
         let _ = write_quoted(out, &Shown(OsStr::from_bytes(word)).to_string());
     }
     let (value, age, clock) = (value_of(row), view.age(row.since), view.clock(row.since));
-    let (pid, uid) = (row.pid, row.uid);
-    let (open, program, close) = match program_of(row) {
-        Some(program) => (" (", Shown(OsStr::from_bytes(&program)).to_string(), ")"),
-        None => ("", String::new(), ""),
-    };
+    let (pid, uid, generation) = (row.pid, row.uid, row.generation);
+    let _ = write!(out, "  {value} for {age}, since {clock}, by process {pid}");
+    if let Some(program) = program_of(row) {
+        let _ = write!(out, " ({program})");
+    }
     let lives = if row.leased { ", while it lives" } else { "" };
-    let _ =
-        write!(out, "  {value} for {age}, since {clock}, by process {pid}{open}{program}{close} of uid {uid}{lives}");
-    let _ = writeln!(out, "; generation {}", row.generation);
+    let _ = writeln!(out, " of uid {uid}{lives}; generation {generation}");
 }
 
+#[inline(never)]
 fn write_condition_json(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut words = row.words();
-    let _ = out.write_str("{\"name\":");
-    write_json_text(out, &text(words.next().unwrap_or_default()));
-    let mut before = ",\"attributes\":{";
+    out.bytes(b"{\"name\":");
+    write_json_text(out, text(words.next().unwrap_or_default()));
+    out.bytes(b",\"attributes\":{");
+    let mut before: &[u8] = b"";
     for word in words {
-        let _ = out.write_str(before);
-        before = ",";
-        let (key, value) = word.split_at(word.iter().position(|byte| *byte == b'=').unwrap_or(word.len()));
-        write_json_text(out, &text(key));
+        let (key, value) = text(word).split_once('=').unwrap_or_default();
+        out.bytes(before);
+        before = b",";
+        write_json_text(out, key);
         out.bytes(b":");
-        write_json_text(out, &text(value.get(1..).unwrap_or_default()));
+        write_json_text(out, value);
     }
-    let none = if before == "," { "" } else { before };
-    let (value, since, generation) = (value_of(row), view.clock(row.since).at, row.generation);
-    let (pid, uid, leased) = (row.pid, row.uid, row.leased);
-    let _ = write!(out, "{none}}},\"value\":\"{value}\",\"since\":{since},\"generation\":{generation},");
-    let _ = write!(out, "\"pid\":{pid},\"uid\":{uid},\"leased\":{leased},\"program\":");
+    out.bytes(b"},\"value\":");
+    write_json_text(out, value_of(row));
+    let since = view.clock(row.since).at;
+    let numbers =
+        [("since", since), ("generation", row.generation.into()), ("pid", row.pid.into()), ("uid", row.uid.into())];
+    for (name, number) in numbers {
+        let _ = write!(out, ",\"{name}\":{number}");
+    }
+    let _ = write!(out, ",\"leased\":{},\"program\":", row.leased);
     match program_of(row) {
-        Some(program) => write_json_text(out, &text(&program)),
+        Some(program) => write_json_text(out, &program),
         None => out.bytes(b"null"),
     }
     out.bytes(b"}");
 }
 
+/// A copy that is garbled may be no text.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or("?")
+}
+
 /// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing is
 /// known any more: its number may be another's by now.
-fn program_of(row: &ConditionRow) -> Option<Vec<u8>> {
-    let path = format!("/proc/{}/comm", row.pid);
-    let mut name = whole::read(Path::new(&path), 64).ok()?.ok().filter(|_| row.leased)?;
-    name.pop();
-    Some(name)
+#[inline(never)]
+fn program_of(row: &ConditionRow) -> Option<String> {
+    if !row.leased {
+        return None;
+    }
+    let name = whole::read(Path::new(&format!("/proc/{}/comm", row.pid)), 64).ok()?.ok()?;
+    Some(Shown(OsStr::from_bytes(name.trim_ascii_end())).to_string())
 }
