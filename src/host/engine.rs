@@ -3,7 +3,8 @@
 //!
 //! It needs no privilege: everything it works with it inherits as descriptors (`descriptors.rs`), and it opens nothing.
 //! It may be killed at any instruction; the next one goes on from its recoverable state. It allocates nothing once it
-//! runs. Reports come first, then connections in turn, one request each, then what is due; then it sleeps.
+//! runs. Reports come first, then connections in turn, one request each as long as there are any, then what is due; then it
+//! sleeps.
 
 pub mod asking;
 mod events;
