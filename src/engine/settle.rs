@@ -90,7 +90,7 @@ impl Engine<'_> {
             Phase::Up => (told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT, false),
             Phase::Restarting => (told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT, !bundle && by_command),
             Phase::Waiting if gate != Value::On => (0, has(Counter::Observed)),
-            Phase::Waiting => (0, !has(Counter::Hopeless) && !(has(Counter::Rivals) && self.stuck_rival(at).is_some())),
+            Phase::Waiting => (0, !(has(Counter::Hopeless) || has(Counter::Rivals) && self.stuck_rival(at).is_some())),
         };
         if must_stop || ordered_down || !active {
             is &= !(told::START_OK | told::KEEP_OK);
