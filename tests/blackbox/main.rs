@@ -9,6 +9,7 @@ mod daemons;
 mod demo;
 mod events;
 mod harness;
+mod journal;
 mod limits;
 mod logs;
 mod manners;

@@ -1,0 +1,184 @@
+//! The journal as people read it: `events`, across deaths of the engine; `await`; who asked, in `why` and `status`.
+
+use std::io::{BufRead, BufReader, Write};
+
+use serde_json::Value;
+
+use super::harness::{Machine, PATIENCE, program};
+
+fn pause(keys: &str) -> String {
+    format!("command = {}\n{keys}\n", program("pause"))
+}
+
+fn machine() -> Machine {
+    let machine = Machine::new(&[
+        ("default", "type = bundle\ncontains = web\n"),
+        ("db", &pause("")),
+        ("web", &pause("needs = db")),
+        ("first", &pause("start-on = go KEY=v*\nstop-on = halt")),
+        ("second", &pause("start-on = started first")),
+        ("dhcp@", &pause("for-each = net-up\ninstance = ${IFACE}")),
+    ]);
+    machine.wait_phase("default", "up");
+    machine
+}
+
+/// All lines that there are, by number.
+fn all(machine: &Machine) -> Vec<Value> {
+    let text = machine.expect(&["events", "--all", "--no-follow", "--json"]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// The other process of this test: an engine that is another one than this.
+fn new_engine(machine: &Machine, before: u32) {
+    machine.wait("a new engine", |machine| ![0, before].contains(&machine.engine()));
+}
+
+#[test]
+fn the_journal_says_what_happened_and_what_came_of_it() {
+    let machine = machine();
+    machine.expect(&["emit", "--wait", "go", "KEY=value"]);
+    machine.wait_phase("second", "up");
+    machine.expect(&["emit", "--on", "--wait", "net-up", "IFACE=eth0"]);
+    assert_eq!(machine.run(&["reload", "web"]).code, 1);
+    machine.expect(&["stop", "--wait", "db"]);
+    let lines = all(&machine);
+    let numbers: Vec<u64> = lines.iter().map(|line| line["number"].as_u64().expect("a number")).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let texts: Vec<String> = lines
+        .iter()
+        .map(|line| format!("{} {}", line["service"].as_str().unwrap_or("-"), line["text"].as_str().expect("a text")))
+        .collect();
+    let mut from = 0;
+    for expected in [
+        "default the machine is booted into it",
+        "default held by boot",
+        "web starting -> up",
+        "default waiting -> up",
+        "- event go KEY=value",
+        "- transaction 1 begins",
+        "first start-on fired by go KEY=value",
+        "first held by trigger",
+        "first down -> starting",
+        "- transaction 2 begins, set in motion by transaction 1",
+        "second start-on fired by started SERVICE=first",
+        "second starting -> up",
+        "- condition net-up IFACE=eth0 is on",
+        "dhcp@eth0 held by condition",
+        "dhcp@eth0 starting -> up",
+        "- reload web",
+        "- refused: its file has no reload",
+        "- stop db",
+        "db mark laid: admin",
+        "web up -> stopping",
+        "db stopping -> down",
+    ] {
+        let found = texts[from..].iter().position(|text| text == expected);
+        from += found.unwrap_or_else(|| panic!("no \"{expected}\" behind line {from} of {texts:#?}"));
+    }
+    // A person reads the same, and only of what was named.
+    let text = machine.expect(&["events", "--all", "--no-follow", "second"]);
+    assert!(
+        text.lines().all(|line| line.contains(" second: ")) && text.contains(" second: starting -> up (transaction 2)")
+    );
+    assert_eq!(machine.expect(&["events", "-n", "3", "--no-follow"]).lines().count(), 3);
+    // A child can be waited for, too, and a number that never was is not known.
+    machine.expect(&["await", "1", "2"]);
+    assert_eq!(machine.run(&["await", "99"]).code, 1);
+    assert_eq!(machine.run(&["await", "x"]).code, 100);
+}
+
+#[test]
+fn a_reader_goes_on_with_the_next_engine_where_it_was() {
+    let machine = machine();
+    let mut reader = machine.spawn(&["events", "--all", "--json"]);
+    let mut lines = BufReader::new(reader.stdout.take().expect("piped")).lines();
+    let mut numbers = Vec::new();
+    for round in 0..4 {
+        let fact = format!("ROUND={round}");
+        machine.expect(&["emit", "nothing-hears-it", &fact]);
+        if round % 2 == 0 {
+            let engine = machine.engine();
+            machine.kill(engine, 9);
+            new_engine(&machine, engine);
+        }
+        // No time-out but that of the test: it waits for the line.
+        let begun = std::time::Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "no {fact} in {numbers:?}");
+            let line = lines.next().expect("it goes on").expect("text");
+            let line: Value = serde_json::from_str(&line).expect("an object");
+            numbers.push(line["number"].as_u64().expect("a number"));
+            if line["text"].as_str().is_some_and(|text| text.contains(&fact)) {
+                break;
+            }
+        }
+    }
+    reader.kill().expect("killed");
+    reader.wait().expect("ended");
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "neither a gap nor a line twice");
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_told_what_it_missed_and_holds_up_nobody() {
+    let machine = machine();
+    let mut slow = machine.connect();
+    slow.write_all(b"events 1\n").expect("asked");
+    let mut client = machine.connect();
+    let mut answers = BufReader::new(client.try_clone().expect("a descriptor"));
+    let mut line = String::new();
+    for round in 0..100 {
+        let many: String = (0..50).map(|n| format!("emit nothing-hears-it ROUND={round} N={n}\n")).collect();
+        client.write_all(many.as_bytes()).expect("taken");
+        for _ in 0..50 {
+            line.clear();
+            answers.read_line(&mut line).expect("answered");
+            assert_eq!(line, "ok 0\n");
+        }
+    }
+    let (mut missed, mut last, mut lines) = (0, 0, 0);
+    for line in BufReader::new(slow).lines() {
+        let line = line.expect("text");
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[0] {
+            "ok" => {}
+            "missed" => missed += words[1].parse::<u64>().expect("a number"),
+            _ => {
+                lines += 1;
+                last = words[1].parse::<u64>().expect("a number");
+                assert_eq!(last, lines + missed, "{line}");
+            }
+        }
+        // On a machine that stands still for ten seconds it is dropped: then it ends before.
+        if line.contains("ROUND=99 N=49") {
+            assert!(missed > 0, "5,000 events are more than the ring has");
+            break;
+        }
+    }
+    assert!(last > 0);
+}
+
+#[test]
+fn why_and_status_say_who_asked_and_in_which_transaction() {
+    let machine = machine();
+    let why = machine.expect(&["why", "db"]);
+    assert!(why.starts_with(
+        "db is up: web needs it; web is up: default needs it; default is up: the machine was booted into it ("
+    ));
+    machine.expect(&["emit", "--wait", "go", "KEY=value"]);
+    let engine = machine.engine();
+    machine.kill(engine, 9);
+    new_engine(&machine, engine);
+    let why = machine.expect(&["why", "first"]);
+    assert!(why.starts_with("first is up: go KEY=v* fired its start-on (transaction 1, "), "{why}");
+    assert_eq!(machine.service("first")["transaction"], 1);
+    machine.expect(&["stop", "--wait", "first"]);
+    let why = machine.expect(&["why", "first"]);
+    assert!(why.starts_with("first is held down by an administrator since ") && why.contains("(transaction "), "{why}");
+    assert!(machine.run(&["status", "first"]).out.contains("\n  since      an administrator stopped it (transaction "));
+    machine.expect(&["stop", "--wait", "web"]);
+    let chain: Value = serde_json::from_str(&machine.expect(&["why", "--json", "db"])).expect("an array");
+    assert_eq!(chain[0]["chain"][0]["service"], "db");
+    assert!(chain[0]["chain"][0]["why"].as_str().expect("text").contains("web no longer needs it (transaction "));
+    assert_eq!(chain[0]["chain"][1]["service"], "web");
+}
