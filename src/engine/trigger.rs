@@ -154,8 +154,10 @@ impl Engine<'_> {
         let mut first = self.first_changing();
         while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
             let text = self.memory.condition_text(index);
+            self.cause = Cause::Fact;
             let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
             self.work_off(Set::STEP);
+            self.close_transaction();
             first = self.first_changing();
         }
         self.changing = first.is_some();

@@ -3,7 +3,7 @@
 use super::world::{World, database};
 use pintle::board::reports::State;
 use pintle::database::Image;
-use pintle::engine::{Capacities, Refusal, Standing, UNFOLLOWED, Verb};
+use pintle::engine::{Capacities, Input, Refusal, Standing, UNFOLLOWED, Verb};
 
 #[test]
 fn a_start_ends_when_it_is_up() {
@@ -151,6 +151,22 @@ fn what_a_derived_event_begins_is_a_child_with_a_number_of_its_own() {
         assert_eq!((world.engine.parent(grandchild), world.standing(grandchild)), (child, Standing::Done));
         assert_eq!(world.ended, [number, child, grandchild]);
     }
+}
+
+#[test]
+fn what_goes_off_by_time_is_a_transaction_of_its_own() {
+    let mut world = World::new("a: while = net\nb:\nc: start-on = stopped SERVICE=a");
+    world.on("net").expect("on");
+    world.start("a");
+    world.settle();
+    world.step(Input::Changing { fact: b"net", for_ms: 1 }).expect("changing");
+    world.now += 10_000_000;
+    let number = world.start("b");
+    assert_eq!((world.results(number).as_str(), world.results(number - 1).as_str()), ("b pending", "a pending"));
+    world.settle();
+    assert_eq!(world.results(number - 1), "a waiting");
+    assert_eq!((world.results(number + 1).as_str(), world.engine.parent(number + 1)), ("c up", number - 1));
+    assert_eq!(world.ended[world.ended.len() - 3..].len(), 3);
 }
 
 #[test]
