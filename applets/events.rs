@@ -13,18 +13,16 @@ use crate::sys::Errno;
 use crate::sys::output;
 
 pub fn run(given: &Given) -> i32 {
-    let names = given.texts();
-    let verb = if given.has("--no-follow") { "journal" } else { "events" };
-    let mut line = match given.number("--lines", 10, u32::MAX.into()) {
-        _ if given.has("--all") => format!("{verb} 0"),
-        count => format!("{verb} last {count}"),
-    };
+    let (names, json) = (given.texts(), given.has("--json"));
+    let verb = if given.has("--no-follow") { "journal " } else { "events " };
+    let count = given.number("--lines", 10, u32::MAX.into());
+    let mut line = if given.has("--all") { format!("{verb}0") } else { format!("{verb}last {count}") };
     let mut control = connect();
     loop {
         let next = ask(&mut control, &line);
-        if verb == "events" {
+        if verb == "events " {
             // Where nothing is there to be shown first.
-            line = format!("{verb} {next}");
+            go_on(&mut line, verb, next);
         }
         loop {
             let answer = match control.next(None) {
@@ -32,62 +30,91 @@ pub fn run(given: &Given) -> i32 {
                 Next::Nothing => continue,
                 Next::Ended => break,
             };
-            match Answer::parse(&answer) {
-                Some(Answer::Event(number, rest)) => {
-                    line = format!("{verb} {}", number.wrapping_add(1));
-                    if !show(given, &names, number, rest) {
-                        return exit::DONE;
-                    }
+            let shown = match Answer::parse(&answer) {
+                Some(Answer::Event(number, _)) => {
+                    go_on(&mut line, verb, number.wrapping_add(1));
+                    is_about(&answer, &names)
                 }
-                Some(Answer::Missed(count)) => {
-                    let mut out = output::stdout();
-                    let _ = if given.has("--json") {
-                        writeln!(out, "{{\"missed\":{count}}}")
-                    } else {
-                        writeln!(out, "({count} lines are gone)")
-                    };
-                }
+                Some(Answer::Missed(_)) => true,
                 Some(Answer::End(..)) => return exit::DONE,
                 Some(
                     Answer::Ok(..) | Answer::No(_) | Answer::Bad(_) | Answer::Phase { .. } | Answer::Result { .. },
                 )
-                | None => {}
+                | None => false,
+            };
+            if shown && !show(&answer, json) {
+                return exit::DONE;
             }
         }
         control = reconnect();
     }
 }
 
-/// Shows one line, if it is about one of these services. Gives `false` when nobody reads any more.
-fn show(given: &Given, names: &[&str], number: u32, rest: &str) -> bool {
-    let (time, rest) = cut(rest);
-    let (transaction, rest) = cut(rest);
-    let (kind, rest) = cut(rest);
-    let (name, text) = cut(rest);
-    let is_about = |wanted: &&str| name == *wanted || kind == "command" && text.split(' ').any(|word| word == *wanted);
-    if !names.is_empty() && !names.iter().any(is_about) {
-        return true;
+/// What is asked of the next engine.
+#[inline(never)]
+fn go_on(line: &mut String, verb: &str, number: u32) {
+    line.clear();
+    let _ = write!(line, "{verb}{number}");
+}
+
+/// Number, time, transaction, kind, name and text of a line.
+fn parts(line: &str) -> [&str; 6] {
+    let mut parts = [""; 6];
+    let mut rest = cut(line).1;
+    for part in &mut parts[..5] {
+        (*part, rest) = cut(rest);
     }
+    parts[5] = rest;
+    parts
+}
+
+/// Whether a line is about one of these services, if any are named.
+fn is_about(line: &str, names: &[&str]) -> bool {
+    let [_, _, _, kind, name, text] = parts(line);
+    let is = |wanted: &&str| name == *wanted || kind == "command" && text.split(' ').any(|word| word == *wanted);
+    names.is_empty() || names.iter().any(is)
+}
+
+/// Shows one line. Gives `false` when nobody reads any more.
+fn show(line: &str, json: bool) -> bool {
     let mut out = output::stdout();
-    if given.has("--json") {
-        let _ =
-            write!(out, "{{\"number\":{number},\"time\":\"{time}\",\"transaction\":{transaction},\"kind\":\"{kind}\"");
-        for (key, value) in [(",\"service\":", name), (",\"text\":", text)] {
-            let _ = out.write_str(key);
-            if value == "-" {
-                out.bytes(b"null");
-            } else {
-                write_json_text(&mut out, value);
-            }
+    let [number, time, transaction, kind, name, text] = parts(line);
+    let (kind_of_line, count) = cut(line);
+    let missed = kind_of_line == "missed";
+    let pieces: &[&str] = match (missed, json) {
+        (true, true) => &["{\"missed\":", count, "}"],
+        (true, false) => &["(", count, " lines are gone)"],
+        (false, true) => &[
+            "{\"number\":",
+            number,
+            ",\"time\":\"",
+            time,
+            "\",\"transaction\":",
+            transaction,
+            ",\"kind\":\"",
+            kind,
+            "\",\"service\":",
+        ],
+        (false, false) => {
+            let (name, colon) = if name == "-" { ("", "") } else { (name, ": ") };
+            let own = transaction == "0" || kind == "begin" || kind == "end";
+            let (open, of, close) = if own { ("", "", "") } else { (" (transaction ", transaction, ")") };
+            &[time, " ", number, " ", name, colon, text, open, of, close]
         }
-        out.bytes(b"}\n");
-    } else {
-        let (name, colon) = if name == "-" { ("", "") } else { (name, ": ") };
-        let _ = write!(out, "{time} {number} {name}{colon}{text}");
-        if transaction != "0" && kind != "begin" && kind != "end" {
-            let _ = write!(out, " (transaction {transaction})");
-        }
-        out.bytes(b"\n");
+    };
+    for piece in pieces {
+        out.bytes(piece.as_bytes());
     }
+    if json && !missed {
+        if name == "-" {
+            out.bytes(b"null");
+        } else {
+            write_json_text(&mut out, name);
+        }
+        out.bytes(b",\"text\":");
+        write_json_text(&mut out, text);
+        out.bytes(b"}");
+    }
+    out.bytes(b"\n");
     !matches!(out.flush(), Err(Errno::PIPE))
 }

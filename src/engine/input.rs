@@ -76,23 +76,6 @@ pub enum Verb {
     Switch,
 }
 
-impl Verb {
-    /// The word of the protocol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Verb::Start => "start",
-            Verb::Stop => "stop",
-            Verb::Restart => "restart",
-            Verb::Reload => "reload",
-            Verb::Signal(_) => "signal",
-            Verb::Reset => "reset",
-            Verb::Release => "release",
-            Verb::RestartWithDependents => "restart-with-dependents",
-            Verb::Switch => "switch",
-        }
-    }
-}
-
 /// A service that a command names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target<'i> {

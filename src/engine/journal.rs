@@ -253,7 +253,15 @@ impl Record {
 
     /// Of a command.
     pub fn verb(&self) -> Option<Verb> {
-        verb_of(self.extra)
+        match VERBS.get(self.extra as usize & 0xf).map(|(verb, _)| *verb) {
+            Some(Verb::Signal(_)) => Some(Verb::Signal((self.extra >> 4) as u8)),
+            verb => verb,
+        }
+    }
+
+    /// Its word.
+    pub fn verb_name(&self) -> &'static str {
+        VERBS.get(self.extra as usize & 0xf).map_or("?", |(_, name)| name)
     }
 
     /// Of an end.
@@ -285,32 +293,23 @@ impl Record {
     }
 }
 
-const fn number_of(verb: Verb) -> u32 {
-    match verb {
-        Verb::Start => 0,
-        Verb::Stop => 1,
-        Verb::Restart => 2,
-        Verb::Reload => 3,
-        Verb::Reset => 4,
-        Verb::Release => 5,
-        Verb::RestartWithDependents => 6,
-        Verb::Switch => 7,
-        Verb::Signal(signal) => 8 | (signal as u32) << 4,
-    }
-}
+/// Verbs by number, with the words of the protocol. The signal stands behind the number.
+const VERBS: [(Verb, &str); 9] = [
+    (Verb::Start, "start"),
+    (Verb::Stop, "stop"),
+    (Verb::Restart, "restart"),
+    (Verb::Reload, "reload"),
+    (Verb::Reset, "reset"),
+    (Verb::Release, "release"),
+    (Verb::RestartWithDependents, "restart-with-dependents"),
+    (Verb::Switch, "switch"),
+    (Verb::Signal(0), "signal"),
+];
 
-fn verb_of(number: u32) -> Option<Verb> {
-    const ALL: [Verb; 8] = [
-        Verb::Start,
-        Verb::Stop,
-        Verb::Restart,
-        Verb::Reload,
-        Verb::Reset,
-        Verb::Release,
-        Verb::RestartWithDependents,
-        Verb::Switch,
-    ];
-    if number & 0xf == 8 { Some(Verb::Signal((number >> 4) as u8)) } else { ALL.get(number as usize).copied() }
+fn number_of(verb: Verb) -> u32 {
+    let is = |known: &(Verb, &str)| core::mem::discriminant(&known.0) == core::mem::discriminant(&verb);
+    let number = VERBS.iter().position(is).unwrap_or_default() as u32;
+    if let Verb::Signal(signal) = verb { number | u32::from(signal) << 4 } else { number }
 }
 
 /// Refusals by number; of which slot is not kept.

@@ -137,6 +137,11 @@ impl Answer {
     /// `ok NUMBER`: what most answers are.
     pub fn accept(&mut self, number: u32) {
         let _ = self.write_str("ok ");
+        self.number(number);
+    }
+
+    /// A number.
+    pub fn number(&mut self, number: u32) {
         let mut digits = [0; 10];
         let (mut first, mut left) = (digits.len(), number);
         while left > 0 || first == digits.len() {

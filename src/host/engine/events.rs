@@ -1,9 +1,9 @@
 //! The journal for those who read it: each line in words, from the engine's ring to whoever asked, as fast as that one reads.
 
 use core::fmt::Write;
+use pintle::engine::Verb;
 use pintle::engine::journal::{Kind, Record, Text};
 use pintle::graph::{Holds, write_change};
-use pintle::ident::SlotId;
 use pintle::limits::CLIENTS_MAX;
 use pintle::stamp::stamp;
 use pintle::status::{MARKS, words};
@@ -25,7 +25,8 @@ impl Host {
                 let mut answer = Answer::new();
                 let missed = self.engine.journal_missed(&mut cursor);
                 if missed > 0 {
-                    let _ = write!(answer, "missed {missed}");
+                    let _ = answer.write_str("missed ");
+                    answer.number(missed);
                 } else if let Some(record) = self.engine.journal_next(&mut cursor) {
                     self.write_event(&record, &mut answer);
                 } else if follows {
@@ -44,120 +45,119 @@ impl Host {
 
     /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line.
     fn write_event(&self, record: &Record, out: &mut Answer) {
-        let (engine, words) = (&self.engine, &record.words);
-        let (kind, named) = match record.kind {
-            Kind::Phase => ("phase", true),
-            Kind::Holds => ("holds", true),
-            Kind::Fired => ("fired", true),
-            Kind::CameOn => ("on", false),
-            Kind::WentOff => ("off", false),
-            Kind::Changes => ("changing", false),
-            Kind::Happened => ("event", false),
-            Kind::Begun => ("begin", false),
-            Kind::Ended => ("end", false),
-            Kind::Refused => ("refused", false),
-            Kind::Command => ("command", false),
-            Kind::Boot => ("boot", true),
-            Kind::Shutdown => ("shutdown", false),
-            Kind::Rest
-            | Kind::Report
-            | Kind::On
-            | Kind::Changing
-            | Kind::Off
-            | Kind::Event
-            | Kind::LeaseGone
-            | Kind::Tick
-            | Kind::Going
-            | Kind::Target
-            | Kind::NewTarget
-            | Kind::Within
-            | Kind::Named
-            | Kind::Derived => return,
-        };
+        let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
         let ago = clock::now().0.saturating_sub(record.time.0);
         let time = stamp(clock::realtime_ns().saturating_sub(ago));
-        let name = engine.journal_name(record);
-        let _ = write!(
-            out,
-            "event {} {} {} {kind} {} ",
-            record.number,
-            core::str::from_utf8(&time).unwrap_or_default(),
-            record.transaction,
-            if named { name.as_str() } else { "-" },
-        );
-        let _ = match record.kind {
-            Kind::Phase => {
+        let _ = out.write_str("event ");
+        out.number(record.number);
+        let _ = out.write_str(" ");
+        let _ = out.write_str(core::str::from_utf8(&time).unwrap_or_default());
+        let _ = out.write_str(" ");
+        out.number(record.transaction);
+        for (at, part) in template.split('$').enumerate() {
+            let (field, rest) = if at == 0 { ("", part) } else { part.split_at(1) };
+            self.write_field(record, field, out);
+            let _ = out.write_str(rest);
+        }
+    }
+
+    /// A field of the templates below.
+    fn write_field(&self, record: &Record, field: &str, out: &mut Answer) {
+        let (engine, [first, second, ..]) = (&self.engine, record.words);
+        let _ = match field {
+            "n" => out.write_str(engine.journal_name(record).as_str()),
+            "m" => {
                 let (from, to) = record.phases();
                 write_change(out, from, to)
             }
-            Kind::Holds => write_holds(out, words[0], words[1]),
-            Kind::Fired => {
-                let _ = out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" });
-                let _ = out.write_str(" fired by ");
-                self.write_cause(record, out)
+            "h" => {
+                write_holds(out, first, ["held by ", "mark laid: "], "");
+                write_holds(out, second, ["no longer held by ", "mark lifted: "], if first == 0 { "" } else { ", " });
+                Ok(())
             }
-            Kind::CameOn | Kind::WentOff | Kind::Changes | Kind::Happened => {
-                let end = if record.kind == Kind::Happened { ("event ", "") } else { ("condition ", kind) };
-                let _ = out.write_str(end.0);
-                let fact = engine.journal_fact(record).unwrap_or(*record);
-                write_fact(out, &engine.journal_text(&fact));
-                if end.1.is_empty() { Ok(()) } else { write!(out, " is {kind}") }
+            "r" => out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" }),
+            "c" => {
+                self.write_cause(record, out);
+                Ok(())
             }
-            Kind::Begun => {
-                let _ = write!(out, "transaction {} begins", words[0]);
-                if words[1] == 0 { Ok(()) } else { write!(out, ", set in motion by transaction {}", words[1]) }
+            "x" => {
+                write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)));
+                Ok(())
             }
-            Kind::Ended => write!(out, "transaction {} ends: {}", words[0], record.standing().name()),
-            Kind::Refused => write!(out, "refused: {}", record.refusal().text()),
-            Kind::Command => self.write_command(record, out),
-            Kind::Boot => out.write_str("the machine is booted into it"),
-            _ => out.write_str("everything goes down"),
+            "t" => {
+                out.number(first);
+                Ok(())
+            }
+            "p" if second != 0 => {
+                let _ = out.write_str(", set in motion by transaction ");
+                out.number(second);
+                Ok(())
+            }
+            "s" => out.write_str(record.standing().name()),
+            "e" => out.write_str(record.refusal().text()),
+            "k" => {
+                self.write_command(record, out);
+                Ok(())
+            }
+            _ => Ok(()),
         };
     }
 
     /// What fired a trigger: what was told; a derived event; else the leaf as it is written.
-    fn write_cause(&self, record: &Record, out: &mut Answer) -> core::fmt::Result {
+    fn write_cause(&self, record: &Record, out: &mut Answer) {
         match self.engine.journal_fact(record) {
             Some(fact) if fact.kind == Kind::Derived => {
                 let event = pintle::engine::DERIVED.get(fact.extra as usize).copied().unwrap_or_default();
-                out.write_str(core::str::from_utf8(event).unwrap_or_default())?;
-                write!(out, " SERVICE={}", self.engine.journal_name(&fact).as_str())
+                let name = self.engine.journal_name(&fact);
+                for part in [core::str::from_utf8(event).unwrap_or_default(), " SERVICE=", name.as_str()] {
+                    let _ = out.write_str(part);
+                }
             }
-            Some(fact) => {
-                write_fact(out, &self.engine.journal_text(&fact));
-                Ok(())
-            }
-            None => {
-                words::write_expression(&self.view.image, out, record.words[0], &|_, _| ());
-                Ok(())
-            }
+            Some(fact) => write_fact(out, &self.engine.journal_text(&fact)),
+            None => words::write_expression(&self.view.image, out, record.words[0], &|_, _| ()),
         }
     }
 
     /// A command as it was given: the records behind it are its targets.
-    fn write_command(&self, record: &Record, out: &mut Answer) -> core::fmt::Result {
-        let engine = &self.engine;
-        out.write_str(record.verb().map_or("?", |verb| verb.name()))?;
-        if let Some(pintle::engine::Verb::Signal(signal)) = record.verb() {
-            write!(out, " {signal}")?;
+    fn write_command(&self, record: &Record, out: &mut Answer) {
+        let _ = out.write_str(record.verb_name());
+        if let Some(Verb::Signal(signal)) = record.verb() {
+            let _ = out.write_str(" ");
+            out.number(signal.into());
         }
         let mut cursor = record.behind();
-        while let Some(target) = engine.journal_next(&mut cursor) {
+        while let Some(target) = self.engine.journal_next(&mut cursor) {
             match target.kind {
-                Kind::Target => write!(out, " {}", engine.journal_name(&target).as_str())?,
-                Kind::NewTarget => {
-                    let name = engine.journal_text(&target);
-                    let instance = core::str::from_utf8(name.as_bytes()).unwrap_or_default();
-                    let template = self.view.image.name(SlotId(target.slot.0.min(self.view.image.services() - 1)));
-                    write!(out, " {template}{instance}")?;
+                Kind::Target | Kind::NewTarget => {
+                    let _ = out.write_str(" ");
+                    let _ = out.write_str(self.engine.journal_name(&target).as_str());
+                    // Of one that does not exist yet, that is its template's.
+                    let instance = self.engine.journal_text(&target);
+                    let _ = out.write_str(core::str::from_utf8(instance.as_bytes()).unwrap_or_default());
                 }
                 Kind::Named | Kind::Going | Kind::Within => {}
                 _ => break,
             }
         }
-        Ok(())
     }
 }
+
+/// What is said of each kind of line, in their order: its word, the service or `-`, the text.
+const LINES: [&str; Kind::Shutdown as usize] = [
+    " phase $n $m",
+    " holds $n $h",
+    " fired $n $r fired by $c",
+    " on - condition $x is on",
+    " off - condition $x is off",
+    " changing - condition $x is changing",
+    " event - event $x",
+    " begin - transaction $t begins$p",
+    " end - transaction $t ends: $s",
+    " refused - refused: $e",
+    " command - $k",
+    " boot $n the machine is booted into it",
+    " shutdown - everything goes down",
+];
 
 /// A fact as people write it.
 fn write_fact(out: &mut Answer, text: &Text) {
@@ -169,15 +169,16 @@ fn write_fact(out: &mut Answer, text: &Text) {
     }
 }
 
-/// `held by admin, no longer held by trigger`.
-fn write_holds(out: &mut Answer, laid: u32, dropped: u32) -> core::fmt::Result {
-    let mut comma = "";
-    for (bits, held, marked) in [(laid, "held by ", "mark laid: "), (dropped, "no longer held by ", "mark lifted: ")] {
-        let marks = MARKS.iter().filter(|(mark, ..)| bits & mark != 0).map(|(_, name, _)| (marked, *name));
-        for (how, name) in Holds(bits).names().map(|name| (held, name)).chain(marks) {
-            write!(out, "{comma}{how}{name}")?;
-            comma = ", ";
+/// `held by admin, mark laid: conflict`.
+fn write_holds(out: &mut Answer, bits: u32, [held, marked]: [&str; 2], mut comma: &'static str) {
+    let mut say = |how: &str, name: &str| {
+        for part in [comma, how, name] {
+            let _ = out.write_str(part);
         }
+        comma = ", ";
+    };
+    if bits != 0 {
+        Holds(bits).names().for_each(|name| say(held, name));
+        MARKS.iter().filter(|(mark, ..)| bits & mark != 0).for_each(|(_, name, _)| say(marked, name));
     }
-    Ok(())
 }
