@@ -9,7 +9,7 @@ use super::fact::{self, Fact};
 use super::journal::Kind;
 use super::memory::{Set, Table, condition, machine, slot, text};
 use super::slot::told;
-use super::transaction::Wanted;
+use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Sender};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
