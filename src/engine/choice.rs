@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::memory::{Set, slot};
-use super::slot::{Counter, Delta, OF_SOURCES, OF_TARGETS, PULLS, Recount, state, told};
+use super::slot::{Counter, Counts, Delta, OF_SOURCES, OF_TARGETS, PULLS, Recount, state, told};
 use crate::database::image::Edges;
 use crate::graph::{Holds, Phase, Relation};
 use crate::ident::SlotId;
@@ -33,10 +33,15 @@ impl<'a> Engine<'a> {
         self.image.edges(at).one(place.wrapping_sub(1))
     }
 
+    /// The chosen alternative, or a slot that there is not.
+    fn chosen_slot(&self, at: SlotId) -> SlotId {
+        self.chosen(at).next().map_or(SlotId(u32::MAX), |edge| edge.slot)
+    }
+
     /// Whether an edge from `source` to `at` counts.
     #[inline]
     pub(super) fn counts(&self, relation: Relation, source: SlotId, at: SlotId) -> bool {
-        relation != Relation::Alternative || self.chosen(source).any(|edge| edge.slot == at)
+        relation != Relation::Alternative || self.chosen_slot(source) == at
     }
 
     /// Something by which choices go may have changed of this slot.
@@ -67,6 +72,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Looks whether what was chosen may stay so.
+    #[inline(never)]
     pub(super) fn choose(&mut self, at: SlotId) {
         // While derived state is made anew, it is as the facts say.
         if !self.live_triggers {
@@ -79,9 +85,10 @@ impl<'a> Engine<'a> {
             if self.phase(at) == Phase::Down {
                 (next, tried) = (0, 0);
             }
-        } else if !self.alternative(at, chosen).any(|edge| self.is_usable(edge.slot)) {
-            let failed = self.alternative(at, chosen).any(|edge| self.process(edge.slot).ended());
-            if failed {
+        } else if let now = self.chosen_slot(at)
+            && !self.is_usable(now)
+        {
+            if self.process(now).ended() {
                 tried |= 1 << (chosen - 1);
             }
             // What needs the choice goes down before that moves to what is not up.
@@ -102,22 +109,24 @@ impl<'a> Engine<'a> {
     }
 
     /// The edge to the chosen one counts from now on, or does not any more.
+    #[inline(never)]
     fn count_chosen(&mut self, at: SlotId, counts: bool) {
         let memory = self.memory;
-        let bits = memory.told(at);
-        let counted = |is: bool, bits: u32| is.then_some(bits);
         for edge in self.chosen(at) {
-            let its = memory.told(edge.slot);
-            Recount::of(&OF_TARGETS, counted(!counts, its), counted(counts, its)).apply(memory.near(at), edge.relation);
-            let row = memory.near(edge.slot);
-            Recount::of(&OF_SOURCES, counted(!counts, bits), counted(counts, bits)).apply(row, edge.relation);
+            let (own, its) = (memory.near(at), memory.near(edge.slot));
+            let (bits, its_bits) = (memory.told(at), memory.told(edge.slot));
+            let ends: [(&[Counts], u32, _); 2] = [(&OF_TARGETS, its_bits, own), (&OF_SOURCES, bits, its)];
+            for (table, bits, row) in ends {
+                let (old, new) = if counts { (None, Some(bits)) } else { (Some(bits), None) };
+                Recount::of(table, old, new).apply(row, edge.relation);
+            }
             if bits & told::GOAL != 0 {
-                Delta::of(Counter::Pulls, counts).add_to(row);
+                Delta::of(Counter::Pulls, counts).add_to(its);
             }
             for set in [Set::Goal, Set::Stop, Set::Start, Set::Tell, Set::DirtyPublished] {
                 memory.insert(set, edge.slot);
             }
-            if counts && its & told::START_OK != 0 {
+            if counts && its_bits & told::START_OK != 0 {
                 self.pass_on_ready(edge.slot, at);
             }
         }
@@ -130,9 +139,8 @@ impl<'a> Engine<'a> {
 
     /// What a start of this choice leads to: the edge to what it has chosen or would choose, or else to the first.
     pub(super) fn to_start(&self, at: SlotId) -> Edges<'a> {
-        let chosen = self.chosen(at);
-        if chosen.clone().any(|edge| self.is_usable(edge.slot)) {
-            return chosen;
+        if self.is_usable(self.chosen_slot(at)) {
+            return self.chosen(at);
         }
         let place = self.first_up(at);
         self.alternative(at, if place == 0 { self.first_untried(at, 0).max(1) } else { place })

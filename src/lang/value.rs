@@ -324,6 +324,7 @@ impl Filler<'_, '_> {
     }
 
     /// `a|b`.
+    #[inline(never)]
     fn any_of(&mut self, word: &Word) -> Option<()> {
         let key = self.key.name;
         let takes = match self.key.value {

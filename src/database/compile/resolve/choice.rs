@@ -50,6 +50,7 @@ impl Resolver<'_> {
     }
 
     /// What the names stand for that services provide.
+    #[inline(never)]
     pub(super) fn provided(&mut self) {
         let mut providers = Vec::new();
         for (number, service) in (0..).zip(&self.services) {
@@ -104,6 +105,7 @@ impl Resolver<'_> {
     }
 
     /// The services that a word means to who names it: several only where all of them are meant.
+    #[inline(never)]
     pub(super) fn meant(
         &mut self,
         asker: &Asker<'_>,
