@@ -13,7 +13,7 @@ use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
-use crate::limits::{ALTERNATIVES_MAX, ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
+use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::signals;
@@ -338,17 +338,6 @@ impl Filler<'_, '_> {
             return None;
         }
         let names = alternatives(word);
-        if let Some(more) = names.get(ALTERNATIVES_MAX) {
-            let message = format_args!("more than {ALTERNATIVES_MAX} alternatives (ALTERNATIVES_MAX)");
-            self.sink.error(more.position, message);
-            return None;
-        }
-        if word.text.len() > NAME_BYTES_MAX + INSTANCE_BYTES_MAX {
-            let most = NAME_BYTES_MAX + INSTANCE_BYTES_MAX;
-            let message = format_args!("alternatives of more than {most} bytes (NAME_BYTES_MAX, INSTANCE_BYTES_MAX)");
-            self.sink.error(word.position, message);
-            return None;
-        }
         if let Some(name) = names.iter().find(|name| name.text.is_empty()) {
             let message = format_args!("a name is missing in {}", Shown(&word.text));
             self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));

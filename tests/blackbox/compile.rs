@@ -211,6 +211,11 @@ fn what_is_wrong_with_alternatives_is_said() {
     service("dhcp@", "");
     service("link", "needs = a|dhcp@\n");
     folder.write("s/set.svc", "type = bundle\ncontains = mta\n");
+    let long = ["l".repeat(90), "m".repeat(79)];
+    for name in &long {
+        service(name, "");
+    }
+    service("few", &format!("needs = {}|{}\nwants = a|crowd\n", long[0], long[1]));
     for number in 0..25 {
         service(&format!("many{number:02}"), "provides = crowd\n");
     }
@@ -228,7 +233,11 @@ fn what_is_wrong_with_alternatives_is_said() {
         "again.svc:2:9: once|a may choose once, which is never up: it has remain = no",
         "link.svc:2:11: \"dhcp@\" is a template, not a service",
         "set.svc:2:12: contains of set names \"mta\", which 2 services provide",
-        "25 services provide \"crowd\", more than 24",
+        "many00.svc:2:12: \"crowd\" has 25, more than 24 alternatives (ALTERNATIVES_MAX)",
+        "few.svc:2:9: ",
+        " has 170, more than 159 bytes (NAME_BYTES_MAX, INSTANCE_BYTES_MAX)",
+        "few.svc:3:9: ",
+        "more than 24 alternatives",
     ] {
         assert!(ran.err.replace(&format!("{}/", folder.0.display()), "").contains(said), "{said}\n{}", ran.err);
     }

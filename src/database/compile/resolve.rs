@@ -133,7 +133,14 @@ impl<'a> Resolver<'a> {
         let given = core::mem::take(&mut definition.given);
         let mut found = Vec::new();
         for Asked { relation, key, turned, name } in asked(&given) {
-            self.meant(&Asker { number, key }, relation, turned, name, &mut found);
+            let asker = Asker { number, key };
+            // There may be very many that mean one service.
+            let plain = !name.text.as_bytes().contains(&b'|') && relation != Relation::Conflicts;
+            let plain = plain && !names::is_template(&name.text);
+            match self.names.find(&name.text).filter(|_| plain) {
+                Some(one) if self.services[one as usize].alternatives.is_empty() => found.push(one),
+                _ => self.meant(&asker, relation, turned, name, &mut found),
+            }
             for found in found.drain(..) {
                 match turned {
                     // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
