@@ -13,16 +13,22 @@ use crate::ident::SlotId;
 impl Engine<'_> {
     /// How many may be `starting` at once; 0 is no limit. To be said before the first step, each time that it is opened.
     pub fn limit_starts(&mut self, most: u32) {
-        self.starts_max = most;
+        (self.starts_max, self.starting) = (most, 0);
+        for at in 0..self.closing() {
+            self.count_start(0, self.memory.state(SlotId(at)));
+        }
     }
 
-    /// How many have a place.
+    /// How many have a place; 0 where there is no limit.
     pub fn starting(&self) -> u32 {
         self.starting
     }
 
     /// The facts of a slot have changed: it may have taken a place, or given it up.
     pub(super) fn count_start(&mut self, before: u32, after: u32) {
+        if self.starts_max == 0 {
+            return;
+        }
         let has_place = |bits| Process { bits }.phase(true) == Phase::Starting;
         match (has_place(before), has_place(after)) {
             (false, true) => self.starting += 1,

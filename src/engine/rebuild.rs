@@ -44,7 +44,6 @@ impl Engine<'_> {
         for at in slots() {
             if self.lives(at) {
                 self.count_anew(at);
-                self.count_start(0, self.memory.state(at));
                 self.memory.insert(Set::Goal, at);
             }
         }

@@ -143,7 +143,7 @@ impl Engine<'_> {
         }
         if new & (told::GOAL | told::ACTIVE) == told::GOAL {
             self.memory.insert(Set::Start, at);
-        } else {
+        } else if self.starts_max != 0 {
             self.leave_line(at);
         }
         if changed & (told::UNDER_WAY | told::LEAVING | told::MISSING) != 0 {
