@@ -209,14 +209,14 @@ pub mod derived {
 pub enum Set {
     /// The goal may have changed.
     Goal,
+    /// A choice of which the chosen alternative may be another: before anything falls, for it may pull that.
+    Choose,
     /// The goal is to fall, after all rises.
     Fall,
     /// The goal is to rise, but something conflicts: after all else, lowest first.
     Rise,
     /// The goal has changed in this step.
     Turned,
-    /// A choice of which the chosen alternative may be another.
-    Choose,
     /// What neighbours were told may be wrong.
     Work,
     /// Became ready anew, unseen by its neighbours.

@@ -237,3 +237,23 @@ fn a_restart_with_dependents_of_what_is_down_is_a_start() {
     world.settle();
     assert_eq!((world.orders().as_str(), world.results(number).as_str()), ("+a", "a up"));
 }
+
+/// Found by the simulator, seed 568: the choice that `top` needs chose `mid` only when what `mid` wants had fallen already.
+#[test]
+fn what_a_choice_pulls_again_by_the_same_switch_does_not_fall_before() {
+    let mut world = World::new(
+        "first:\nsecond: while = c1\nmid: wants = first|second\ntop: needs = mid|second\n\
+         boot: type = bundle; contains = top",
+    );
+    world.boot("boot");
+    world.obey("first");
+    world.fails("first");
+    world.settle();
+    world.start("first|second");
+    world.stop("top");
+    world.settle();
+    world.orders();
+    assert_eq!(world.phase("second"), Phase::Waiting, "it is chosen");
+    switch(&mut world, "boot");
+    assert_eq!((world.orders().as_str(), world.phase("second")), ("+mid", Phase::Waiting));
+}
