@@ -110,9 +110,9 @@ impl<'a> Engine<'a> {
 
     /// The edge to the chosen one counts from now on, or does not any more.
     #[inline(never)]
-    fn count_chosen(&mut self, at: SlotId, counts: bool) {
-        let memory = self.memory;
-        for edge in self.chosen(at) {
+    fn count_chosen(&self, at: SlotId, counts: bool) {
+        let memory = &self.memory;
+        if let Some(edge) = self.chosen(at).next() {
             let (own, its) = (memory.near(at), memory.near(edge.slot));
             let (bits, its_bits) = (memory.told(at), memory.told(edge.slot));
             let ends: [(&[Counts], u32, _); 2] = [(&OF_TARGETS, its_bits, own), (&OF_SOURCES, bits, its)];

@@ -250,6 +250,44 @@ fn what_is_marked_while_it_is_left_waits_for_nothing_where_another_is_up() {
     assert_eq!(phases(&mut world), "a down, a|b up, b up, d up");
 }
 
+#[test]
+fn a_skipped_alternative_is_as_one_that_failed_or_where_it_says_so_as_one_that_is_up() {
+    for (skip_ok, phases_then) in [("no", "a skipped, a|b up, b up, d up"), ("yes", "a skipped, a|b up, b down, d up")]
+    {
+        let mut world = World::new(&format!("a: only-if = path /x; skip-ok = {skip_ok}\nb:\nd: needs = a|b"));
+        world.start("d");
+        world.obey("a");
+        world.report("a", State::Skipped);
+        world.settle();
+        assert_eq!(phases(&mut world), phases_then, "skip-ok = {skip_ok}");
+    }
+}
+
+#[test]
+fn a_restart_with_dependents_takes_along_what_needs_the_choice() {
+    for name in ["a", "a|b"] {
+        let mut world = up(PAIR, "d");
+        world.start("b");
+        world.settle();
+        world.orders();
+        let restart = world.command(Verb::RestartWithDependents, &[name]).expect("restart");
+        assert_eq!(world.orders(), "-d", "{name}");
+        world.settle();
+        assert_eq!(world.orders(), "~a +d", "{name}");
+        assert_eq!(phases(&mut world), "a up, a|b up, b up, d up", "{name}");
+        assert_eq!(world.standing(restart), Standing::Done, "{name}");
+        assert_eq!(world.blocker("a|b"), "chosen a", "{name}");
+    }
+}
+
+#[test]
+fn a_switch_leaves_a_choice_that_the_bundle_does_not_need() {
+    let mut world = up("a:\nb:\nd: needs = a|b\ne: needs = b|a\nt: type = bundle; contains = e", "d");
+    world.command(Verb::Switch, &["t"]).expect("switch");
+    world.settle();
+    assert_eq!(phases(&mut world), "a up, a|b down, b down, b|a up, d down, e up, t up", "a was up");
+}
+
 // Each tried once.
 
 #[test]
