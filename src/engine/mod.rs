@@ -17,6 +17,7 @@
 pub(crate) mod bits;
 mod choice;
 mod command;
+mod condition;
 mod expression;
 mod fact;
 mod input;

@@ -1,4 +1,4 @@
-//! Conditions and events: what comes in from outside and what the engine derives, and what they set in motion.
+//! What facts set in motion: conditions that change, events from outside and those that the engine derives.
 //!
 //! For one fact, in this order: latches, `while` and `for-each`, `stop-on`, `start-on`; goals come after all of them.
 
@@ -7,28 +7,26 @@ use core::ops::Range;
 use super::expression::{Role, Value};
 use super::fact::{self, Fact};
 use super::journal::Kind;
-use super::memory::{Set, Table, condition, machine, slot, text};
+use super::memory::{Set, Table, condition, slot, text};
 use super::slot::told;
-use super::transaction::{Cause, Wanted};
-use super::{Engine, Refusal, Sender};
+use super::transaction::Wanted;
+use super::{Engine, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
 use crate::database::{NONE, leaf, node, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
-use crate::limits::FACT_BYTES_MAX;
-use crate::time::Instant;
 
 /// Names of derived events by bit, in the order in which they are taken.
 pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
 
 /// What is done for one fact, in this order: latches, `while` and `for-each`; `stop-on`; `start-on`.
-const TURNS: [Option<Role>; 3] = [None, Some(Role::StopOn), Some(Role::StartOn)];
+pub const TURNS: [Option<Role>; 3] = [None, Some(Role::StopOn), Some(Role::StartOn)];
 
 /// How a fact came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum News {
+pub enum News {
     On,
     Off,
     Changing,
@@ -36,204 +34,6 @@ enum News {
 }
 
 impl Engine<'_> {
-    pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
-        let (mut free, mut own, mut was) = (None, None, None);
-        for index in 0..self.memory.layout.capacities.conditions {
-            if self.memory.condition(index, condition::VALUE) == 0 {
-                free = free.or(Some(index));
-                if index >= self.conditions_used {
-                    break;
-                }
-            } else if self.same_condition(index, &fact) {
-                let holder = self.memory.condition(index, condition::LEASE);
-                own = if holder == lease { Some(index) } else { own };
-                free = if holder == condition::ORPHAN { Some(index) } else { free };
-                was = was.or(Some(index));
-            }
-        }
-        let was_on = was.is_some_and(|index| self.memory.condition(index, condition::VALUE) == Value::On as u32);
-        if was_on && own.is_some() {
-            return Ok(());
-        }
-        let index = own.or(free).ok_or(Refusal::ConditionsFull)?;
-        let leaves = self.leaves(&fact);
-        if !was_on {
-            self.check_room(&fact, leaves.clone())?;
-        }
-        // All who hold it have the same text and generation.
-        let mut generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
-        if let Some(was) = was {
-            fact = Fact::of_padded(&self.memory.condition_text(was));
-            if was_on {
-                generation = self.memory.condition(was, condition::GENERATION);
-            } else {
-                self.settle_changing(&fact, generation);
-            }
-        }
-        if !was_on {
-            self.memory.put_machine(machine::GENERATION, generation);
-        }
-        self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-        for (field, value) in [
-            (condition::VALUE, Value::On as u32),
-            (condition::GENERATION, generation),
-            (condition::PID, sender.pid),
-            (condition::UID, sender.uid),
-            (condition::LEASE, lease),
-            (condition::HASH, fact::hash(fact.name())),
-        ] {
-            self.memory.put_condition(index, field, value);
-        }
-        self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
-        self.conditions_used = self.conditions_used.max(index + 1);
-        self.memory.dirty_conditions().insert(index);
-        if !was_on {
-            self.jot_news(Kind::CameOn, &fact);
-            self.take_news(&fact, leaves, News::On);
-        }
-        Ok(())
-    }
-
-    /// What was changing is on again, for all who held it, but for those that have ended.
-    fn settle_changing(&mut self, fact: &Fact, generation: u32) {
-        for index in 0..self.conditions_used {
-            if self.memory.condition(index, condition::VALUE) == 0 || !self.same_condition(index, fact) {
-                continue;
-            }
-            if self.memory.condition(index, condition::LEASE) == condition::ORPHAN {
-                self.clear_condition(index);
-                continue;
-            }
-            self.memory.put_condition(index, condition::VALUE, Value::On as u32);
-            self.memory.put_condition(index, condition::GENERATION, generation);
-            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-            self.memory.dirty_conditions().insert(index);
-        }
-    }
-
-    /// The owner of what is on changes it, for so long at most.
-    pub(super) fn condition_changing(&mut self, text: &[u8], for_ms: u32) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
-        let mut was = None;
-        for index in 0..self.conditions_used {
-            let value = self.memory.condition(index, condition::VALUE);
-            if value == 0 || !self.same_condition(index, &fact) {
-                continue;
-            }
-            was = Some(index);
-            if value == Value::On as u32 {
-                self.memory.put_condition(index, condition::VALUE, Value::Changing as u32);
-                self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-                self.memory.dirty_conditions().insert(index);
-            }
-            self.memory.put_time(Table::Conditions, index, condition::UNTIL, self.now.plus_ms(for_ms));
-        }
-        fact = Fact::of_padded(&self.memory.condition_text(was.ok_or(Refusal::NotOn)?));
-        self.changing = true;
-        self.jot_news(Kind::Changes, &fact);
-        self.take_news(&fact, self.leaves(&fact), News::Changing);
-        Ok(())
-    }
-
-    /// The condition that is changing and to be off first: when, and its row.
-    pub(super) fn first_changing(&self) -> Option<(Instant, u32)> {
-        let mut first = None;
-        for index in 0..if self.changing { self.conditions_used } else { 0 } {
-            let until = self.memory.time(Table::Conditions, index, condition::UNTIL);
-            let is_changing = self.memory.condition(index, condition::VALUE) == Value::Changing as u32;
-            if is_changing && first.is_none_or(|(least, _)| until < least) {
-                first = Some((until, index));
-            }
-        }
-        first
-    }
-
-    /// Puts off what has been changing for too long, each as if that were said by nobody.
-    pub(super) fn end_changing(&mut self) {
-        let mut first = self.first_changing();
-        while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
-            let text = self.memory.condition_text(index);
-            self.cause = Cause::Fact;
-            let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
-            self.work_off(Set::STEP);
-            self.close_transaction();
-            first = self.first_changing();
-        }
-        self.changing = first.is_some();
-    }
-
-    pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
-        let mut was_on = false;
-        for index in 0..self.conditions_used {
-            if self.memory.condition(index, condition::VALUE) != 0 && self.same_condition(index, &fact) {
-                fact = Fact::of_padded(&self.memory.condition_text(index));
-                self.clear_condition(index);
-                was_on = true;
-            }
-        }
-        if was_on {
-            self.jot_news(Kind::WentOff, &fact);
-            self.take_news(&fact, self.leaves(&fact), News::Off);
-        }
-        Ok(())
-    }
-
-    /// Leases that hold conditions now.
-    pub fn leases(&self) -> impl Iterator<Item = u32> + '_ {
-        let on = (0..self.conditions_used).filter(|index| self.memory.condition(*index, condition::VALUE) != 0);
-        let leases = on.map(|index| self.memory.condition(index, condition::LEASE));
-        leases.filter(|lease| *lease != 0 && *lease != condition::ORPHAN)
-    }
-
-    pub(super) fn lease_gone(&mut self, lease: u32) {
-        if lease == 0 {
-            return;
-        }
-        let (used, mut told) = (self.conditions_used, false);
-        let is_of = |engine: &Self, index, held: bool| {
-            (engine.memory.condition(index, condition::VALUE) != 0) == held
-                && engine.memory.condition(index, condition::LEASE) == lease
-        };
-        for index in 0..used {
-            if !is_of(self, index, true) {
-                continue;
-            }
-            if !core::mem::replace(&mut told, true) {
-                self.jot_input(Kind::LeaseGone, 0, SlotId(0), &[lease], b"");
-            }
-            self.memory.dirty_conditions().insert(index);
-            if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
-                // Perhaps it ends to come back: there is a time for that.
-                self.memory.put_condition(index, condition::LEASE, condition::ORPHAN);
-            } else {
-                self.memory.put_condition(index, condition::VALUE, 0);
-            }
-        }
-        // All go off at once. No free row has a lease, so that these are known.
-        for turn in &TURNS {
-            for index in 0..used {
-                if !is_of(self, index, false) {
-                    continue;
-                }
-                let fact = Fact::of_padded(&self.memory.condition_text(index));
-                let is_same = |at| self.memory.condition(at, condition::VALUE) != 0 && self.same_condition(at, &fact);
-                if !(0..used).any(is_same) {
-                    if turn.is_none() {
-                        self.jot_news(Kind::WentOff, &fact);
-                    }
-                    self.take_turn(&fact, self.leaves(&fact), News::Off, *turn);
-                }
-            }
-        }
-        for index in 0..used {
-            if is_of(self, index, false) {
-                self.clear_condition(index);
-            }
-        }
-    }
-
     pub(super) fn event(&mut self, text: &[u8]) -> Result<(), Refusal> {
         let fact = Fact::parse(text)?;
         let leaves = self.leaves(&fact);
@@ -244,33 +44,17 @@ impl Engine<'_> {
     }
 
     /// A condition has changed, or an event happened. The text is left out where the input has it.
-    fn jot_news(&self, kind: Kind, fact: &Fact) {
+    pub(super) fn jot_news(&self, kind: Kind, fact: &Fact) {
         self.jot(kind, 0, SlotId(0), &[], if self.journal.was_told_fact() { b"" } else { fact.text() });
     }
 
     /// The leaves that name a fact.
-    fn leaves(&self, fact: &Fact) -> Range<u32> {
+    pub(super) fn leaves(&self, fact: &Fact) -> Range<u32> {
         self.image.leaves_named(fact.name())
     }
 
-    fn clear_condition(&mut self, index: u32) {
-        self.memory.put_condition(index, condition::VALUE, 0);
-        self.memory.put_condition(index, condition::LEASE, 0);
-        self.memory.dirty_conditions().insert(index);
-        while self.conditions_used > 0 && self.memory.condition(self.conditions_used - 1, condition::VALUE) == 0 {
-            self.conditions_used -= 1;
-        }
-    }
-
-    fn same_condition(&self, index: u32, fact: &Fact) -> bool {
-        if self.memory.condition(index, condition::HASH) != fact::hash(fact.name()) {
-            return false;
-        }
-        fact.is(&self.memory.condition_text(index))
-    }
-
     /// Refuses a fact that would make more instances than there is room for, before anything has changed.
-    fn check_room(&self, fact: &Fact, leaves: Range<u32>) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, fact: &Fact, leaves: Range<u32>) -> Result<(), Refusal> {
         let mut wanted = 0;
         for index in leaves {
             let (service, role, node) = self.leaf_record(index);
@@ -288,13 +72,13 @@ impl Engine<'_> {
     }
 
     /// A fact that has changed or happened, wholly applied but for goals.
-    fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
+    pub(super) fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
         for turn in &TURNS {
             self.take_turn(fact, leaves.clone(), news, *turn);
         }
     }
 
-    fn take_turn(&mut self, fact: &Fact, leaves: Range<u32>, news: News, turn: Option<Role>) {
+    pub(super) fn take_turn(&mut self, fact: &Fact, leaves: Range<u32>, news: News, turn: Option<Role>) {
         for index in leaves {
             let (service, role, node) = self.leaf_record(index);
             match (turn, role) {

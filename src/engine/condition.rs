@@ -1,0 +1,221 @@
+//! Conditions: who holds them, what is changing, and when one comes on or goes off.
+
+use super::expression::Value;
+use super::fact::{self, Fact};
+use super::journal::Kind;
+use super::memory::{Set, Table, condition, machine};
+use super::transaction::Cause;
+use super::trigger::{News, TURNS};
+use super::{Engine, Refusal, Sender};
+use crate::ident::SlotId;
+use crate::limits::FACT_BYTES_MAX;
+use crate::time::Instant;
+
+impl Engine<'_> {
+    pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
+        let mut fact = Fact::parse(text)?;
+        let (mut own, mut orphan, mut was, mut next) = (None, None, None, 0);
+        while let Some(index) = self.next_holder(&fact, &mut next) {
+            was = Some(index);
+            match self.memory.condition(index, condition::LEASE) {
+                condition::ORPHAN => orphan = was,
+                holder if holder == lease => own = was,
+                _ => {}
+            }
+        }
+        let was_on = was.is_some_and(|index| self.memory.condition(index, condition::VALUE) == Value::On as u32);
+        if was_on && own.is_some() {
+            return Ok(());
+        }
+        let rows = self.memory.layout.capacities.conditions;
+        let free = |engine: &Self| (0..rows).find(|index| engine.memory.condition(*index, condition::VALUE) == 0);
+        let index = own.or(orphan).or_else(|| free(self)).ok_or(Refusal::ConditionsFull)?;
+        let leaves = self.leaves(&fact);
+        if !was_on {
+            self.check_room(&fact, leaves.clone())?;
+        }
+        // All who hold it have the same text and generation.
+        let mut generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
+        if let Some(was) = was {
+            fact = Fact::of_padded(&self.memory.condition_text(was));
+            if was_on {
+                generation = self.memory.condition(was, condition::GENERATION);
+            } else {
+                self.settle_changing(&fact, generation);
+            }
+        }
+        if !was_on {
+            self.memory.put_machine(machine::GENERATION, generation);
+        }
+        self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+        for (field, value) in [
+            (condition::VALUE, Value::On as u32),
+            (condition::GENERATION, generation),
+            (condition::PID, sender.pid),
+            (condition::UID, sender.uid),
+            (condition::LEASE, lease),
+            (condition::HASH, fact::hash(fact.name())),
+        ] {
+            self.memory.put_condition(index, field, value);
+        }
+        self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
+        self.conditions_used = self.conditions_used.max(index + 1);
+        self.memory.dirty_conditions().insert(index);
+        if !was_on {
+            self.jot_news(Kind::CameOn, &fact);
+            self.take_news(&fact, leaves, News::On);
+        }
+        Ok(())
+    }
+
+    /// What was changing is on again, for all who held it, but for those that have ended.
+    fn settle_changing(&mut self, fact: &Fact, generation: u32) {
+        let mut next = 0;
+        while let Some(index) = self.next_holder(fact, &mut next) {
+            if self.memory.condition(index, condition::LEASE) == condition::ORPHAN {
+                self.clear_condition(index);
+                continue;
+            }
+            self.memory.put_condition(index, condition::VALUE, Value::On as u32);
+            self.memory.put_condition(index, condition::GENERATION, generation);
+            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+            self.memory.dirty_conditions().insert(index);
+        }
+    }
+
+    /// The owner of what is on changes it, for so long at most.
+    pub(super) fn condition_changing(&mut self, text: &[u8], for_ms: u32) -> Result<(), Refusal> {
+        let mut fact = Fact::parse(text)?;
+        let (mut was, mut next) = (None, 0);
+        while let Some(index) = self.next_holder(&fact, &mut next) {
+            was = Some(index);
+            if self.memory.condition(index, condition::VALUE) == Value::On as u32 {
+                self.memory.put_condition(index, condition::VALUE, Value::Changing as u32);
+                self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+                self.memory.dirty_conditions().insert(index);
+            }
+            self.memory.put_time(Table::Conditions, index, condition::UNTIL, self.now.plus_ms(for_ms));
+        }
+        fact = Fact::of_padded(&self.memory.condition_text(was.ok_or(Refusal::NotOn)?));
+        self.changing = true;
+        self.jot_news(Kind::Changes, &fact);
+        self.take_news(&fact, self.leaves(&fact), News::Changing);
+        Ok(())
+    }
+
+    /// The condition that is changing and to be off first: when, and its row.
+    pub(super) fn first_changing(&self) -> Option<(Instant, u32)> {
+        let mut first = None;
+        for index in 0..if self.changing { self.conditions_used } else { 0 } {
+            let until = self.memory.time(Table::Conditions, index, condition::UNTIL);
+            let is_changing = self.memory.condition(index, condition::VALUE) == Value::Changing as u32;
+            if is_changing && first.is_none_or(|(least, _)| until < least) {
+                first = Some((until, index));
+            }
+        }
+        first
+    }
+
+    /// Puts off what has been changing for too long, each as if that were said by nobody.
+    pub(super) fn end_changing(&mut self) {
+        let mut first = self.first_changing();
+        while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
+            let text = self.memory.condition_text(index);
+            self.cause = Cause::Fact;
+            let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
+            self.work_off(Set::STEP);
+            self.close_transaction();
+            first = self.first_changing();
+        }
+        self.changing = first.is_some();
+    }
+
+    pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        let mut fact = Fact::parse(text)?;
+        let mut next = 0;
+        while let Some(index) = self.next_holder(&fact, &mut next) {
+            fact = Fact::of_padded(&self.memory.condition_text(index));
+            self.clear_condition(index);
+        }
+        if next > 0 {
+            self.jot_news(Kind::WentOff, &fact);
+            self.take_news(&fact, self.leaves(&fact), News::Off);
+        }
+        Ok(())
+    }
+
+    /// Leases that hold conditions now.
+    pub fn leases(&self) -> impl Iterator<Item = u32> + '_ {
+        let on = (0..self.conditions_used).filter(|index| self.memory.condition(*index, condition::VALUE) != 0);
+        let leases = on.map(|index| self.memory.condition(index, condition::LEASE));
+        leases.filter(|lease| *lease != 0 && *lease != condition::ORPHAN)
+    }
+
+    pub(super) fn lease_gone(&mut self, lease: u32) {
+        if lease == 0 {
+            return;
+        }
+        let (used, mut told) = (self.conditions_used, false);
+        let is_of = |engine: &Self, index, held: bool| {
+            (engine.memory.condition(index, condition::VALUE) != 0) == held
+                && engine.memory.condition(index, condition::LEASE) == lease
+        };
+        for index in 0..used {
+            if !is_of(self, index, true) {
+                continue;
+            }
+            if !core::mem::replace(&mut told, true) {
+                self.jot_input(Kind::LeaseGone, 0, SlotId(0), &[lease], b"");
+            }
+            self.memory.dirty_conditions().insert(index);
+            if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
+                // Perhaps it ends to come back: there is a time for that.
+                self.memory.put_condition(index, condition::LEASE, condition::ORPHAN);
+            } else {
+                self.memory.put_condition(index, condition::VALUE, 0);
+            }
+        }
+        // All go off at once. No free row has a lease, so that these are known.
+        for turn in &TURNS {
+            for index in 0..used {
+                if !is_of(self, index, false) {
+                    continue;
+                }
+                let fact = Fact::of_padded(&self.memory.condition_text(index));
+                if self.next_holder(&fact, &mut 0).is_none() {
+                    if turn.is_none() {
+                        self.jot_news(Kind::WentOff, &fact);
+                    }
+                    self.take_turn(&fact, self.leaves(&fact), News::Off, *turn);
+                }
+            }
+        }
+        for index in 0..used {
+            if is_of(self, index, false) {
+                self.clear_condition(index);
+            }
+        }
+    }
+
+    fn clear_condition(&mut self, index: u32) {
+        self.memory.put_condition(index, condition::VALUE, 0);
+        self.memory.put_condition(index, condition::LEASE, 0);
+        self.memory.dirty_conditions().insert(index);
+        while self.conditions_used > 0 && self.memory.condition(self.conditions_used - 1, condition::VALUE) == 0 {
+            self.conditions_used -= 1;
+        }
+    }
+
+    /// The next row of a condition, on or changing, from this one on: one for each who holds it.
+    #[inline(never)]
+    fn next_holder(&self, fact: &Fact, next: &mut u32) -> Option<u32> {
+        let hash = fact::hash(fact.name());
+        let found = (*next..self.conditions_used).find(|index| {
+            self.memory.condition(*index, condition::VALUE) != 0
+                && self.memory.condition(*index, condition::HASH) == hash
+                && fact.is(&self.memory.condition_text(*index))
+        })?;
+        *next = found + 1;
+        Some(found)
+    }
+}
