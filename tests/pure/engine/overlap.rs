@@ -209,3 +209,46 @@ fn with_a_limit_on_starts_the_queued_run_waits_for_its_turn() {
     world.settle();
     assert_eq!(world.orders(), "+a");
 }
+
+#[test]
+fn an_instance_stays_for_the_run_that_is_queued() {
+    let mut world = World::new("job@: type = oneshot; remain = no; start-on = go; instance = ${N}; pass = V");
+    world.emit("go N=a V=1").expect("taken");
+    world.obey("job@a");
+    world.emit("go N=a V=2").expect("taken");
+    world.emit("go N=b V=3").expect("taken");
+    assert_eq!(world.orders(), "+job@a +job@b");
+    world.report("job@a", State::Done);
+    assert_eq!(world.orders(), "+job@a");
+    let text = world.engine.text(world.slot("job@a")).expect("an instance has one");
+    assert_eq!(&text.pass[..4], b"V=2\0");
+    world.restart_engine();
+    world.obey("job@a");
+    world.report("job@a", State::Done);
+    world.obey("job@b");
+    world.report("job@b", State::Done);
+    assert_eq!((world.orders(), world.phases()), (String::new(), String::new()), "nothing is left of them");
+}
+
+#[test]
+fn a_switch_drops_what_is_queued_and_so_does_a_shutdown() {
+    for shutdown in [false, true] {
+        let mut world = world("");
+        world.emit("go N=1").expect("taken");
+        world.obey("a");
+        world.emit("go N=2").expect("taken");
+        if shutdown {
+            world.step(Input::Shutdown).expect("taken");
+        } else {
+            world.command(Verb::Switch, &["b"]).expect("taken");
+        }
+        world.settle();
+        let _ = world.orders();
+        if !shutdown {
+            world.emit("go N=3").expect("taken");
+            run(&mut world, State::Done);
+            assert_eq!((world.orders(), pass(&world)), ("+a".to_string(), "N=3".to_string()));
+        }
+        assert_ne!(world.phase("a"), Phase::Starting);
+    }
+}
