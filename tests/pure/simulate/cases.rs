@@ -59,3 +59,22 @@ fn a_plan_is_what_its_text_says() {
         assert_eq!(Plan::parse(&plan.to_string()), plan, "seed {seed}");
     }
 }
+
+/// No two copies of a oneshot, and no attempt too many, however the engine dies around its runs: at any piece of its loop,
+/// in the middle of a step, and while it writes an order. The judge looks at each spawn.
+#[test]
+fn a_oneshot_runs_once_at_a_time_while_the_engine_dies() {
+    let starts = "+3 start once\n+1 emit go\n+2 restart kept\n+1 stop kept\n+4 start kept\n";
+    for seed in 0..150 {
+        holds(&format!(
+            "seed {seed}
+             faults kill torn late spurious slow die hang refuse
+             service once: type = oneshot; remain = no; start-on = go; retries = 2; retry-delay = 10ms; start-timeout = 50ms
+             service kept: type = oneshot; retries = 1; retry-delay = 0ms; cleanup = /bin/cleanup; stop = /bin/stop
+             service user: needs = kept; only-if = path /x; skip-ok = yes
+             +0 start user
+             {}",
+            starts.repeat(6)
+        ));
+    }
+}
