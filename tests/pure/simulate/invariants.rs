@@ -531,7 +531,7 @@ impl<'a> Judge<'a> {
                         Outcome::Down => self.is_down(engine, at),
                         Outcome::Done => row.state == State::Done,
                         Outcome::Failed => row.state == State::Failed,
-                        Outcome::Skipped => phase == Phase::Skipped,
+                        Outcome::Skipped => row.state == State::Skipped,
                     };
                 let old = followed.lives.iter().any(|(of, life)| *of == at && *life == row.life.0);
                 if !is_so || outcome == Outcome::Up && old {
