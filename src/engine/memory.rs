@@ -697,7 +697,7 @@ impl<'a> Memory<'a> {
         let row = self.row(table, index);
         let mut left = from;
         for at in row + field..row + field + words {
-            let value = next_word(&mut left);
+            let value = if left.is_empty() { 0 } else { next_word(&mut left) };
             if self.get(at) != value {
                 self.log(row, usize::from(ROWS[table as usize]));
                 self.set(at, value);
