@@ -2,6 +2,8 @@
 //! simulated time, with programs that do well. Nothing of it is seen by anybody, and the engine waits for nobody.
 
 use core::fmt::Write;
+use pintle::board::reports;
+use pintle::board::words::load;
 use pintle::engine::{Capacities, Engine, Outcome, Sender, Standing, words_needed};
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
@@ -31,9 +33,10 @@ pub fn show(lines: &[String]) -> i32 {
     let capacities = Capacities::of(&image);
     let count = words_needed(&image, geometry, capacities);
     let words = memory.and_then(|memory| mapping::shared_words(memory.as_fd(), count).ok());
-    let Some(engine) = words.and_then(|words| Engine::open(image, geometry, capacities, words)) else {
+    let Some(mut engine) = words.and_then(|words| Engine::open(image, geometry, capacities, words)) else {
         refuse(exit::SYSTEM as u8, format_args!("{CANNOT}: it is another version's, or another database's"));
     };
+    engine.limit_starts(load(view.reports.words(), reports::own::PARALLEL));
     let notes =
         mapping::anonymous_shared_words(Simulation::words(geometry)).unwrap_or_else(|error| failed(CANNOT, error));
     let well = |_: SlotId| Program::Well;

@@ -62,6 +62,14 @@ fn so_many_start_at_once_and_why_names_one_of_them() {
 }
 
 #[test]
+fn a_dry_run_keeps_to_the_limit() {
+    let pause = format!("command = {}\n", program("pause"));
+    let machine = Machine::with(&[("a", &pause), ("b", &pause), ("c", &pause)], &["--parallel", "1"]);
+    let shown = machine.expect(&["start", "--dry-run", "a", "b", "c"]);
+    assert!(shown.contains("   1  start a\n   2  start b\n   3  start c\n"), "{shown}");
+}
+
+#[test]
 fn one_run_is_queued_with_the_newest_attributes_and_there_are_never_two() {
     let folder = Folder::new();
     let (gate, runs) = (fifo(&folder, "gate"), folder.0.join("runs"));
