@@ -10,9 +10,9 @@
 //! It decides nothing, and whoever reads it bears with any words.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::memory::{JOURNAL_BEGIN, SEALS, STEP, Table, next_word};
+use super::memory::{JOURNAL_BEGIN, SEALS, STEP, next_word};
 use super::{Engine, Input, Name, Refusal, Standing, Target, Verb};
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::graph::Phase;
@@ -339,18 +339,13 @@ const fn first_word(kind: Kind, extra: u32, slot: SlotId) -> u32 {
 }
 
 impl<'a> Engine<'a> {
-    /// The ring.
-    fn ring(&self) -> &'a [AtomicU32] {
-        self.memory.table(Table::Journal)
-    }
-
     /// Goes on where the last finished step ended.
     pub(super) fn open_journal(&mut self) {
         let newest = self.memory.newest_seal();
         self.journal.newest.set(newest);
         let [begin, end, number] =
             [JOURNAL_BEGIN, SEALS[newest] + 1, SEALS[newest] + 2].map(|word| self.memory.get(word));
-        let lost = end.wrapping_sub(begin) > self.ring().len() as u32;
+        let lost = end.wrapping_sub(begin) > self.memory.ring.len() as u32;
         self.journal.end.set(if lost { begin } else { end });
         self.journal.number.set(number.max(1));
     }
@@ -385,13 +380,22 @@ impl<'a> Engine<'a> {
     /// Writes words at the end, where there is room for them.
     fn put_journal(&self, words: &[u32]) {
         let end = self.journal.end.get();
-        let at = end as usize & self.ring().len().wrapping_sub(1);
-        if let Some(places) = self.ring().get(at..at + words.len()) {
+        let at = end as usize & self.memory.ring.len().wrapping_sub(1);
+        if let Some(places) = self.memory.ring.get(at..at + words.len()) {
             for (place, word) in places.iter().zip(words) {
                 place.store(*word, Ordering::Relaxed);
             }
         }
         self.journal.end.set(end.wrapping_add(words.len() as u32));
+    }
+
+    #[inline(always)]
+    fn put_word(&self, word: u32) {
+        let end = self.journal.end.get();
+        if let Some(place) = self.memory.ring.get(end as usize & self.memory.ring.len().wrapping_sub(1)) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.journal.end.set(end.wrapping_add(1));
     }
 
     /// Begins a block unless so many words fit in this one.
@@ -406,7 +410,7 @@ impl<'a> Engine<'a> {
     #[inline(never)]
     fn begin_block(&self) {
         let end = self.journal.end.get();
-        let length = self.ring().len() as u32;
+        let length = self.memory.ring.len() as u32;
         let start = end.wrapping_add(BLOCK - 1) & !(BLOCK - 1);
         if start != end {
             self.put_journal(&[0]);
@@ -443,8 +447,9 @@ impl<'a> Engine<'a> {
         self.journal.number.set(self.journal.number.get().wrapping_add(1));
     }
 
+    #[inline(always)]
     fn is_journal_off(&self) -> bool {
-        self.ring().is_empty()
+        self.memory.ring.is_empty()
     }
 
     /// An input.
@@ -458,7 +463,9 @@ impl<'a> Engine<'a> {
         self.journal.told.set(Some(kind));
         self.journal.within.set(0);
         let first = first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot);
-        self.put_journal(&[first, self.now.0 as u32, (self.now.0 >> 32) as u32]);
+        self.put_word(first);
+        self.put_word(self.now.0 as u32);
+        self.put_word((self.now.0 >> 32) as u32);
         self.put_journal(words);
         self.put_text(text);
         if kind.is_line() {
@@ -474,7 +481,7 @@ impl<'a> Engine<'a> {
         }
         let length = 1 + words.len() as u32 + text.len().div_ceil(4) as u32;
         self.begin_jot(length);
-        self.put_journal(&[first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot)]);
+        self.put_word(first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot));
         self.put_journal(words);
         self.put_text(text);
         if kind.is_line() {
@@ -524,7 +531,7 @@ impl<'a> Engine<'a> {
             return self.jot_of(Kind::Phase, extra, at, transaction, &[]);
         }
         self.begin_jot(1);
-        self.put_journal(&[first_word(Kind::Phase, extra, at)]);
+        self.put_word(first_word(Kind::Phase, extra, at));
         self.count_line();
     }
 
@@ -625,7 +632,7 @@ impl<'a> Engine<'a> {
     }
 
     fn journal_word(&self, position: u32) -> u32 {
-        let ring = self.ring();
+        let ring = self.memory.ring;
         ring.get(position as usize % ring.len().max(1)).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 

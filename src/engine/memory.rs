@@ -406,6 +406,8 @@ pub struct Memory<'a> {
     derived: &'a [Derived],
     /// The first set; the others lie behind it.
     sets: Bits<'a>,
+    /// The journal's ring: a power of two of words, or none.
+    pub ring: &'a [AtomicU32],
     pub layout: Layout,
 }
 
@@ -432,7 +434,7 @@ impl<'a> Memory<'a> {
             |table: Table| words.get(layout.start(table)..layout.starts[table as usize + 1]).unwrap_or_default();
         let (slots, derived) = (table(Table::Slots).as_chunks().0, table(Table::Derived).as_chunks().0);
         let sets = Bits::new(table(Table::Sets).get(1..).unwrap_or_default(), layout.geometry.slots());
-        let memory = Memory { words, slots, derived, sets, layout };
+        let memory = Memory { words, slots, derived, sets, ring: table(Table::Journal), layout };
         let belongs = [
             VERSION,
             image.header(header::CRC),
@@ -466,12 +468,6 @@ impl<'a> Memory<'a> {
     pub fn kept(&self) -> &'a [AtomicU32] {
         let end = self.row(Table::Entries, self.machine(machine::ENTRIES));
         self.words.get(..end).unwrap_or(self.words)
-    }
-
-    /// All words of a table.
-    #[inline(always)]
-    pub fn table(&self, table: Table) -> &'a [AtomicU32] {
-        self.words.get(self.layout.start(table)..self.layout.starts[table as usize + 1]).unwrap_or_default()
     }
 
     #[inline(always)]
