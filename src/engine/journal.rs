@@ -585,15 +585,13 @@ impl<'a> Engine<'a> {
         self.journal.number.get()
     }
 
-    /// A place at the end: what comes from now on.
-    pub fn journal_end(&self) -> Cursor {
-        let number = self.journal.number.get();
-        Cursor { position: self.journal.end.get(), number, ..Cursor::default() }
-    }
-
-    /// The place of the line with this number; of the oldest one that there is, where that is newer.
+    /// The place of the line with this number, of the next one to come where there is none yet; 0 is the oldest one. Before a
+    /// line that is gone is a place, too: `journal_missed`.
     pub fn journal_at(&self, number: u32) -> Cursor {
         let mut cursor = self.oldest();
+        if number != 0 && (cursor.number.wrapping_sub(number) as i32) > 0 {
+            return Cursor { position: cursor.position.wrapping_sub(BLOCK), number, ..cursor };
+        }
         let mut block = cursor;
         // By blocks, then by records.
         while self.journal.end.get().wrapping_sub(block.position) as i32 > 0 {

@@ -133,7 +133,7 @@ impl Host {
             return Err(());
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {
-            return Ok(Some(self.read_journal(at, &request, answer)));
+            return Ok(Some(self.read_journal(&request, answer)));
         }
         if request.verb == Asked::Memory {
             return self.hand_over_memory(at, now, answer);
@@ -145,7 +145,8 @@ impl Host {
         answer.accept(number);
         let parent = if request.verb == Asked::Await { self.engine.parent(number) } else { 0 };
         if parent != 0 {
-            let _ = write!(answer, " set in motion by transaction {parent}");
+            let _ = answer.write_str(" set in motion by transaction ");
+            answer.number(parent);
         }
         let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
         if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
@@ -166,22 +167,16 @@ impl Host {
 
     /// Where somebody begins to read the journal; the answer is the number of the next line to come.
     #[inline(never)]
-    fn read_journal(&mut self, at: usize, request: &Request<'_>, answer: &mut Answer) -> Talk {
+    fn read_journal(&self, request: &Request<'_>, answer: &mut Answer) -> Talk {
         let next = self.engine.journal_number();
         answer.accept(next);
-        let follows = request.verb == Asked::Events;
-        let last = request.words().next() == Some("last");
-        let number = if last { next.saturating_sub(request.number).max(1) } else { request.number };
-        let cursor = match request.words().next() {
-            None if follows => self.engine.journal_end(),
-            Some(_) | None => self.engine.journal_at(number),
+        let (follows, first) = (request.verb == Asked::Events, request.words().next());
+        let number = match first {
+            None if follows => next,
+            Some("last") => next.saturating_sub(request.number).max(self.engine.journal_at(0).number()),
+            Some(_) | None => request.number,
         };
-        let missed = cursor.number().wrapping_sub(number) as i32;
-        if missed > 0 && request.number > 0 && !last {
-            self.clients.say(at, answer);
-            *answer = Answer::new();
-            let _ = write!(answer, "missed {missed}");
-        }
+        let cursor = self.engine.journal_at(number);
         Talk::Reading(cursor, follows)
     }
 
