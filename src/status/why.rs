@@ -385,6 +385,11 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
             "trigger" => (trigger.event == Event::Fired).then_some(trigger),
             _ => None,
         };
+        if name == "boot" && view.current() == Some(row.slot) && view.boot().is_none_or(|(of, _)| !row.name.is(of)) {
+            let _ = out.write_str("the machine was switched to it");
+            known.map(|reason| write_when(view, out, reason));
+            continue;
+        }
         if known.is_some_and(|reason| write_reason(view, out, reason)) {
             continue;
         }

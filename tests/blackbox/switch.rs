@@ -67,6 +67,11 @@ fn a_switch_is_one_transaction_that_outlives_the_engine() {
     assert_eq!((&status["boot"]["reached"], &status["boot"]["good"]), (&true.into(), &true.into()));
     assert!(machine.expect(&["status"]).contains("\ncurrent     rescue\n"));
     assert!(machine.expect(&["tree"]).starts_with("rescue up\n"));
+    let why = machine.expect(&["why", "db"]);
+    assert!(
+        why.starts_with("db is up: rescue needs it; rescue is up: the machine was switched to it (transaction "),
+        "{why}"
+    );
     assert!(
         machine.expect(&["why", "link@x"]).starts_with("link@x is held by a condition that a switch has set aside")
     );
