@@ -5,9 +5,9 @@ use core::fmt::Write;
 use pintle::protocol::{Answer, cut};
 use pintle::status::write_json_text;
 
-use super::exit;
 use super::options::Given;
 use super::running::{ask, connect, reconnect};
+use super::{exit, is};
 use crate::host::control::Next;
 use crate::sys::Errno;
 use crate::sys::output;
@@ -71,50 +71,46 @@ fn parts(line: &str) -> [&str; 6] {
 /// Whether a line is about one of these services, if any are named.
 fn is_about(line: &str, names: &[&str]) -> bool {
     let [_, _, _, kind, name, text] = parts(line);
-    let is = |wanted: &&str| name == *wanted || kind == "command" && text.split(' ').any(|word| word == *wanted);
-    names.is_empty() || names.iter().any(is)
+    let named = |wanted: &str| name == wanted || kind == "command" && is(wanted.as_bytes(), text);
+    names.is_empty() || names.iter().any(|wanted| named(wanted))
 }
 
 /// Shows one line. Gives `false` when nobody reads any more.
 fn show(line: &str, json: bool) -> bool {
+    let mut parts = parts(line);
     let mut out = output::stdout();
-    let [number, time, transaction, kind, name, text] = parts(line);
-    let (kind_of_line, count) = cut(line);
-    let missed = kind_of_line == "missed";
-    let pieces: &[&str] = match (missed, json) {
-        (true, true) => &["{\"missed\":", count, "}"],
-        (true, false) => &["(", count, " lines are gone)"],
-        (false, true) => &[
-            "{\"number\":",
-            number,
-            ",\"time\":\"",
-            time,
-            "\",\"transaction\":",
-            transaction,
-            ",\"kind\":\"",
-            kind,
-            "\",\"service\":",
-        ],
-        (false, false) => {
-            let (name, colon) = if name == "-" { ("", "") } else { (name, ": ") };
-            let own = transaction == "0" || kind == "begin" || kind == "end";
-            let (open, of, close) = if own { ("", "", "") } else { (" (transaction ", transaction, ")") };
-            &[time, " ", number, " ", name, colon, text, open, of, close]
+    let [_, _, transaction, kind, name, _] = parts;
+    if line.starts_with("missed") {
+        parts[0] = cut(line).1;
+        say(&mut out, if json { "{\"missed\":$0}" } else { "($0 lines are gone)" }, &parts);
+    } else if json {
+        say(&mut out, "{\"number\":$0,\"time\":%1,\"transaction\":$2,\"kind\":%3,\"service\":", &parts);
+        say(&mut out, if name == "-" { "null" } else { "%4" }, &parts);
+        say(&mut out, ",\"text\":%5}", &parts);
+    } else {
+        say(&mut out, if name == "-" { "$1 $0 $5" } else { "$1 $0 $4: $5" }, &parts);
+        if transaction != "0" && !is(kind.as_bytes(), "begin end") {
+            say(&mut out, " (transaction $2)", &parts);
         }
-    };
-    for piece in pieces {
-        out.bytes(piece.as_bytes());
-    }
-    if json && !missed {
-        if name == "-" {
-            out.bytes(b"null");
-        } else {
-            write_json_text(&mut out, name);
-        }
-        out.bytes(b",\"text\":");
-        write_json_text(&mut out, text);
-        out.bytes(b"}");
     }
     out.bytes(b"\n");
     !matches!(out.flush(), Err(Errno::PIPE))
+}
+
+/// A template: `$` and a number is a part, `%` a part as a string of JSON.
+fn say(out: &mut output::Text<'_>, template: &str, parts: &[&str; 6]) {
+    let mut rest = template.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'$' && byte != b'%' {
+            out.bytes(&[byte]);
+            continue;
+        }
+        let number = rest.next().unwrap_or_default().wrapping_sub(b'0');
+        let part = parts.get(usize::from(number)).copied().unwrap_or_default();
+        if byte == b'$' {
+            out.bytes(part.as_bytes());
+        } else {
+            write_json_text(out, part);
+        }
+    }
 }

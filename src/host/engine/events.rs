@@ -54,48 +54,55 @@ impl Host {
         let _ = out.write_str(core::str::from_utf8(&time).unwrap_or_default());
         let _ = out.write_str(" ");
         out.number(record.transaction);
-        for (at, part) in template.split('$').enumerate() {
-            let (field, rest) = if at == 0 { ("", part) } else { part.split_at(1) };
-            self.write_field(record, field, out);
-            let _ = out.write_str(rest);
+        let mut is_field = false;
+        for part in template.as_bytes().split(|byte| *byte == b'$') {
+            let rest = match part.split_first() {
+                Some((field, rest)) if is_field => {
+                    self.write_field(record, *field, out);
+                    rest
+                }
+                Some(_) | None => part,
+            };
+            is_field = true;
+            let _ = out.write_str(core::str::from_utf8(rest).unwrap_or_default());
         }
     }
 
     /// A field of the templates below.
-    fn write_field(&self, record: &Record, field: &str, out: &mut Answer) {
+    fn write_field(&self, record: &Record, field: u8, out: &mut Answer) {
         let (engine, [first, second, ..]) = (&self.engine, record.words);
         let _ = match field {
-            "n" => out.write_str(engine.journal_name(record).as_str()),
-            "m" => {
+            b'n' => out.write_str(engine.journal_name(record).as_str()),
+            b'm' => {
                 let (from, to) = record.phases();
                 write_change(out, from, to)
             }
-            "h" => {
+            b'h' => {
                 write_holds(out, first, ["held by ", "mark laid: "], "");
                 write_holds(out, second, ["no longer held by ", "mark lifted: "], if first == 0 { "" } else { ", " });
                 Ok(())
             }
-            "r" => out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" }),
-            "c" => {
+            b'r' => out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" }),
+            b'c' => {
                 self.write_cause(record, out);
                 Ok(())
             }
-            "x" => {
+            b'x' => {
                 write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)));
                 Ok(())
             }
-            "t" => {
+            b't' => {
                 out.number(first);
                 Ok(())
             }
-            "p" if second != 0 => {
+            b'p' if second != 0 => {
                 let _ = out.write_str(", set in motion by transaction ");
                 out.number(second);
                 Ok(())
             }
-            "s" => out.write_str(record.standing().name()),
-            "e" => out.write_str(record.refusal().text()),
-            "k" => {
+            b's' => out.write_str(record.standing().name()),
+            b'e' => out.write_str(record.refusal().text()),
+            b'k' => {
                 self.write_command(record, out);
                 Ok(())
             }
