@@ -380,7 +380,7 @@ fn looking_needs_no_engine() {
     assert!(machine.expect(&["list"]).contains("web"));
     assert!(machine.expect(&["status", "web"]).starts_with("web: up"));
     assert!(machine.expect(&["tree"]).contains("db up"));
-    assert_eq!(machine.expect(&["why", "default"]), "default is up: the machine was booted into it\n");
+    assert!(machine.expect(&["why", "default"]).starts_with("default is up: the machine was booted into it ("));
     machine.kill(machine.engine(), libc::SIGCONT);
 }
 
