@@ -33,7 +33,7 @@ impl Failure {
     /// A step of the child.
     pub fn of_step(step: Step, error: Errno) -> Failure {
         if let (Step::Look, Some(told)) = (step, number(error).checked_sub(FIRST)) {
-            return Failure((told >> 8) + FIRST << 16 | told & 0xff);
+            return Failure(((told >> 8) + FIRST) << 16 | told & 0xff);
         }
         Failure((step as u32) << 16 | number(error))
     }
