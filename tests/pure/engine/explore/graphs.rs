@@ -104,9 +104,9 @@ impl Graph {
                 choice /= Link::ALL.len();
             }
             let mut graph = Graph { count, links, kinds: [Kind::Longrun; MOST], gate: None, backwards: false };
-            for at in 0..count {
-                if links[at].contains(&Link::Contains) {
-                    graph.kinds[at] = Kind::Bundle;
+            for (kind, links) in graph.kinds.iter_mut().zip(&links) {
+                if links.contains(&Link::Contains) {
+                    *kind = Kind::Bundle;
                 }
             }
             if graph.is_connected() && (family == Family::Full || graph.is_first()) {

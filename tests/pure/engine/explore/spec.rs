@@ -232,7 +232,7 @@ impl<'s> Spec<'s> {
         let oneshot = self.edges.kinds[at].is_oneshot();
         seen.keep_ok = stays
             && match seen.phase {
-                Phase::Up => !(oneshot && seen.restart_wanted) && !seen.with_dependents,
+                Phase::Up => !(seen.with_dependents || oneshot && seen.restart_wanted),
                 Phase::Restarting => !oneshot && !seen.with_dependents,
                 _ => false,
             };
