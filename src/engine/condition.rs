@@ -14,13 +14,13 @@ use crate::time::Instant;
 impl Engine<'_> {
     pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
         let mut fact = Fact::parse(text)?;
-        let (mut own, mut orphan, mut was, mut next) = (None, None, None, 0);
+        let (mut own, mut orphan, mut others, mut was, mut next) = (None, None, false, None, 0);
         while let Some(index) = self.next_holder(&fact, &mut next) {
             was = Some(index);
             match self.memory.condition(index, condition::LEASE) {
                 condition::ORPHAN => orphan = was,
                 holder if holder == lease => own = was,
-                _ => {}
+                _ => others = true,
             }
         }
         let was_on = was.is_some_and(|index| self.memory.condition(index, condition::VALUE) == Value::On as u32);
@@ -29,7 +29,10 @@ impl Engine<'_> {
         }
         let rows = self.memory.layout.capacities.conditions;
         let free = |engine: &Self| (0..rows).find(|index| engine.memory.condition(*index, condition::VALUE) == 0);
-        let index = own.or(orphan).or_else(|| free(self)).ok_or(Refusal::ConditionsFull)?;
+        // Said plainly, it ends what was changing for those who hold it: it is on for as long as they do.
+        let restores = others && !was_on && lease == 0 && own.is_none();
+        let index = if restores { was } else { own.or(orphan).or_else(|| free(self)) };
+        let index = index.ok_or(Refusal::ConditionsFull)?;
         let leaves = self.leaves(&fact);
         if !was_on {
             self.check_room(&fact, leaves.clone())?;
@@ -47,20 +50,22 @@ impl Engine<'_> {
         if !was_on {
             self.memory.put_machine(machine::GENERATION, generation);
         }
-        self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-        for (field, value) in [
-            (condition::VALUE, Value::On as u32),
-            (condition::GENERATION, generation),
-            (condition::PID, sender.pid),
-            (condition::UID, sender.uid),
-            (condition::LEASE, lease),
-            (condition::HASH, fact::hash(fact.name())),
-        ] {
-            self.memory.put_condition(index, field, value);
+        if !restores {
+            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+            for (field, value) in [
+                (condition::VALUE, Value::On as u32),
+                (condition::GENERATION, generation),
+                (condition::PID, sender.pid),
+                (condition::UID, sender.uid),
+                (condition::LEASE, lease),
+                (condition::HASH, fact::hash(fact.name())),
+            ] {
+                self.memory.put_condition(index, field, value);
+            }
+            self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
+            self.conditions_used = self.conditions_used.max(index + 1);
+            self.memory.dirty_conditions().insert(index);
         }
-        self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
-        self.conditions_used = self.conditions_used.max(index + 1);
-        self.memory.dirty_conditions().insert(index);
         if !was_on {
             self.jot_news(Kind::CameOn, &fact);
             self.take_news(&fact, leaves, News::On);

@@ -117,7 +117,8 @@
 //!
 //! A condition is on while anybody holds it on: plainly, or by a lease. `off` takes it from all of them. What is on can be said
 //! to be changing, for a time: then it is so for all who hold it, a lease may end without ending it, and the first who says
-//! `on` again (anew: it has a new generation, and touches leaves) ends that; if nobody does in time, it is off.
+//! `on` again (anew: it has a new generation, and touches leaves) ends that, for those who still hold it where he does not by
+//! a lease of his own; if nobody does in time, it is off.
 //!
 //! Derived events have the attributes SERVICE, INSTANCE (of an instance), RESULT and EXIT_STATUS or EXIT_SIGNAL (of `stopped`
 //! and `failed`) in this order, and behind them what was passed to the service.

@@ -132,6 +132,18 @@ fn an_owner_may_end_and_come_back_while_it_is_changing() {
 }
 
 #[test]
+fn what_was_changing_is_on_again_for_those_who_hold_it() {
+    let mut world = World::new("a: while = net");
+    let mut shown = Shown::default();
+    hold(&mut world, "net", 7);
+    changing(&mut world, "net", 5000).expect("it is on");
+    world.on("net").expect("on");
+    assert_eq!(shown.look(&mut world), "net on 2 leased", "nobody but the lease holds it");
+    world.on("net").expect("on");
+    assert_eq!(shown.look(&mut world), "net on 2, net on 2 leased");
+}
+
+#[test]
 fn an_owner_that_does_not_come_back_has_lost_it() {
     let mut world = World::new("a: while = net");
     world.start("a");

@@ -330,7 +330,11 @@ impl Model {
         let known = self.rows.iter().find(|row| row.fact.is(fact)).cloned();
         let mine = self.rows.iter().any(|row| row.fact.is(fact) && row.holder == Some(holder));
         let orphan = self.rows.iter().any(|row| row.fact.is(fact) && row.holder.is_none());
-        if !mine && !orphan && self.rows.len() == CONDITIONS {
+        // Said plainly, it ends what was changing for those who hold it.
+        let is_changing = known.as_ref().is_some_and(|row| row.until.is_some());
+        let held = self.rows.iter().any(|row| row.fact.is(fact) && row.holder.is_some());
+        let restores = is_changing && holder == 0 && held && !mine;
+        if !mine && !orphan && !restores && self.rows.len() == CONDITIONS {
             return false;
         }
         // One that is on already keeps the order of its attributes.
@@ -339,7 +343,7 @@ impl Model {
         for row in self.rows.iter_mut().filter(|row| row.fact == fact) {
             row.until = None;
         }
-        if !mine {
+        if !mine && !restores {
             self.rows.push(Row { fact: fact.clone(), holder: Some(holder), until: None });
         }
         if known.is_none_or(|row| row.until.is_some()) {

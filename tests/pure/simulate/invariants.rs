@@ -424,9 +424,13 @@ impl<'a> Judge<'a> {
             Expected::Command(Verb::Reload | Verb::Signal(_) | Verb::Reset, _) => {}
             Expected::On(fact, lease) => {
                 let fact = sorted(&fact);
-                self.changing.remove(&fact);
+                let was_changing = self.changing.remove(&fact).is_some();
                 self.facts.remove(&(fact.clone(), ENDED));
-                self.facts.insert((fact, lease));
+                // Said plainly, it gives what was changing back to those who hold it.
+                let held = self.facts.iter().any(|(known, _)| *known == fact);
+                if !(was_changing && held && lease == 0) {
+                    self.facts.insert((fact, lease));
+                }
             }
             Expected::Changing(fact, for_ms) => {
                 self.changing.insert(sorted(&fact), self.now + for_ms * 1_000_000);
