@@ -65,6 +65,8 @@ pub struct Host<'a> {
     pub rereads: bool,
     pub mutant: Option<Mutant>,
     pub steps: u64,
+    /// Number of the journal's next line behind the last finished step.
+    pub lines: u32,
 }
 
 impl<'a> Host<'a> {
@@ -97,6 +99,7 @@ impl<'a> Host<'a> {
             rereads: false,
             mutant: None,
             steps: 0,
+            lines: 0,
         }
     }
 
@@ -164,6 +167,17 @@ impl<'a> Host<'a> {
                     return Err(Broken("6: the engine does not know its own memory".to_string()));
                 };
                 trace.say(now, || "engine: opened".to_string());
+                // Of a step that was cut, lines may stand there; of a finished one none is gone but the oldest.
+                if engine.journal_number() < self.lines {
+                    return Err(Broken("6: the journal does not go on where the last finished step ended".to_string()));
+                }
+                let (mut cursor, mut next) = (engine.journal_at(0), engine.journal_at(0).number());
+                while let Some(record) = engine.journal_next(&mut cursor) {
+                    if record.number != next {
+                        return Err(Broken("6: the numbers of the journal's lines have a gap".to_string()));
+                    }
+                    next = cursor.number();
+                }
                 engine.limit_starts(self.parallel);
                 judge.after_opening(&engine)?;
                 self.engine = Some(engine);
@@ -317,6 +331,7 @@ impl<'a> Host<'a> {
         if let (Input::Report(slot, _), Some(row)) = (input, read) {
             judge.seen[slot.index()] = row;
         }
+        self.lines = engine.journal_number();
         judge.expire(now);
         judge.take_expected(engine, taken.ok());
         judge.after_step(engine, now, what, trace)?;
