@@ -239,6 +239,8 @@ pub enum Set {
     FailedFlipped,
     /// A process-less slot that has moved in this step.
     Moved,
+    /// Has displaced what conflicts with it in this step: once is enough.
+    Displacing,
     /// ... and wants to move again, later.
     Later,
     /// ... and whose time has come.
@@ -264,7 +266,7 @@ pub enum Set {
     /// Was needed by what the newest command started, and is no longer held down by a person.
     Lifted,
 }
-const SETS: u32 = 28;
+const SETS: u32 = 29;
 
 impl Set {
     /// Goals only.

@@ -341,6 +341,7 @@ impl<'a> Engine<'a> {
     fn run(&mut self) {
         self.work_off(Set::STEP);
         while self.memory.pop(Set::Moved).is_some() {}
+        while self.memory.pop(Set::Displacing).is_some() {}
     }
 
     /// Until these sets are empty: each time the lowest slot of the first that is not. So every transition is asked for

@@ -56,6 +56,7 @@ impl Engine<'_> {
         if wished != (bits & told::WISHED != 0) {
             self.memory.set_told(at, bits ^ told::WISHED);
             if wished && self.is_displaced(at) && self.live_triggers && self.may_displace(at) {
+                self.memory.insert(Set::Displacing, at);
                 self.put_holds(at, 0, Holds::MARK_CONFLICT);
             }
         }
@@ -137,8 +138,11 @@ impl Engine<'_> {
     }
 
     /// Whether what rises by anything but a person's start may displace all that conflicts with it: none of these is there
-    /// for a person, and none rose in this step.
+    /// for a person, and none rose in this step. Once a step: by way of a choice it may be pulled by what it displaces.
     fn may_displace(&self, at: SlotId) -> bool {
+        if self.memory.contains(Set::Displacing, at) {
+            return false;
+        }
         let stays = |rival| {
             let bits = self.memory.told(rival);
             bits & told::GOAL != 0 && (bits & told::GOAL_BEFORE == 0 || self.is_there_for_a_person(rival))

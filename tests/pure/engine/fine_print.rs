@@ -330,6 +330,20 @@ fn what_is_not_a_command_never_displaces_what_is_there_for_a_person_and_waits() 
 }
 
 #[test]
+fn what_would_displace_what_pulls_it_stays_down() {
+    let mut world = World::new("a:\nm: wants = a\nx: wants = m; conflicts = a; start-on = go");
+    world.emit("go").expect("event");
+    world.settle();
+    assert_eq!(world.phases(), "a down, m up, x up");
+    world.stop("m");
+    world.settle();
+    world.command(Verb::Release, &["m"]).expect("release");
+    world.settle();
+    assert_eq!(world.phases(), "a down, m up, x up");
+    assert_eq!(world.blocker("a"), "conflict x");
+}
+
+#[test]
 fn needing_what_conflicts_is_refused() {
     for relation in ["needs", "binds", "needs-to-start"] {
         assert!(!compiles(&format!("a: conflicts = b\nb: {relation} = a")), "{relation}");
