@@ -14,6 +14,7 @@ mod holds;
 mod instances;
 mod journal;
 mod limits;
+mod order;
 mod overlap;
 mod reference;
 mod relations;

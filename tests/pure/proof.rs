@@ -5,7 +5,9 @@
 mod engine {
     mod explore;
     mod grid;
+    mod order;
     #[allow(dead_code)] // what the other tests of the engine use
     mod world;
 }
 mod simulate;
+mod supervision;

@@ -2,6 +2,10 @@
 
 use super::plan::{Action, FAULTS, Plan, Service};
 use super::random::Random;
+use pintle::limits::{CONDITIONS_MAX, INSTANCES_MAX, TRANSACTIONS_MAX};
+
+/// More services than any world but the largest has.
+pub const LARGE: usize = 1000;
 
 const FACTS: [&str; 7] = ["c0", "c1", "c2", "c1 K=x", "c1 K=y", "c0 K=x", "c2 K=z"];
 /// What a `while` asks for; a value by its place, too.
@@ -42,8 +46,12 @@ impl Flavour {
 /// The plan of a seed. Always one that compiles.
 pub fn generate(seed: u64) -> Plan {
     let mut random = Random::new(seed);
-    // Most worlds are small: they find most, and fast. Some are not.
+    // Most worlds are small: they find most, and fast. Some are not, and now and then there is one with all conditions and instances
+    // that fit.
+    let full = seed % 1000 == 999;
     let count = match random.below(40) {
+        _ if full => 4_000,
+        _ if seed % 1000 == 499 => 2_000,
         0 => 40 + random.below(120),
         1..=7 => 12 + random.below(18),
         _ => 2 + random.below(9),
@@ -55,13 +63,30 @@ pub fn generate(seed: u64) -> Plan {
         services: Vec::new(),
         actions: Vec::new(),
     };
+    if full {
+        plan.capacities = [CONDITIONS_MAX, TRANSACTIONS_MAX, 0, INSTANCES_MAX, 0];
+    }
     plan.capacities[2] = (count as u32 + 12) / (1 + random.below(3) as u32);
-    let all = random.chance(30);
+    let all = random.chance(30) || full;
     plan.faults = FAULTS.iter().filter(|_| all || random.chance(35)).map(|fault| fault.to_string()).collect();
+    if count > LARGE as u64 {
+        // Programs that die again and again would be all that happens.
+        plan.faults.retain(|fault| !matches!(fault.as_str(), "die" | "lie"));
+    }
     graph(&mut plan, count as usize, &mut random);
     let conflicts = take_out_what_does_not_compile(&mut plan);
     debug_assert!(conflicts);
     storm(&mut plan, &mut random);
+    if full {
+        // More instances and conditions than there may be.
+        let links = (0..2 * INSTANCES_MAX).map(|at| format!("on link IFACE=n{at}"));
+        let facts = (0..CONDITIONS_MAX).map(|at| format!("on c0 K=n{at}"));
+        let more = links.chain(facts).map(|what| Action { after_ms: random.below(30), what });
+        plan.actions.splice(0..0, more);
+        // What the judge follows from step to step is not followed in the largest worlds.
+        let followed = |what: &str| what.starts_with("restart") || what.starts_with("switch");
+        plan.actions.retain(|action| !followed(&action.what));
+    }
     // Last, so that a seed's world is the same but for this.
     if random.chance(30) {
         plan.capacities[4] = 1 + random.below(4) as u32;
@@ -69,22 +94,31 @@ pub fn generate(seed: u64) -> Plan {
     plan
 }
 
-/// Conflicts may contradict needs: then they go, one service after the other.
+/// Conflicts may contradict needs: then they go, one service after the other, or of many services at once.
 fn take_out_what_does_not_compile(plan: &mut Plan) -> bool {
-    for at in 0..=plan.services.len() {
+    let some = if plan.services.len() > LARGE { plan.services.len() / 4 + 1 } else { 1 };
+    for at in (0..=plan.services.len()).step_by(some) {
         match plan.compile() {
             Ok(_) => return true,
-            Err(shown) if at == plan.services.len() => panic!("seed {}: {shown}", plan.seed),
-            Err(_) => plan.services[at].keys.retain(|(key, _)| key != "conflicts"),
+            Err(shown) if at >= plan.services.len() => panic!("seed {}: {shown}", plan.seed),
+            Err(_) => {
+                for service in plan.services.iter_mut().skip(at).take(some) {
+                    service.keys.retain(|(key, _)| key != "conflicts");
+                }
+            }
         }
     }
-    false
+    plan.compile().is_ok()
 }
 
 fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
     // Edges go to what was made before, so there is no cycle; names are shuffled, so slot order says nothing.
     let density = random.below(4);
-    let flavour = Flavour::of(random);
+    let mut flavour = Flavour::of(random);
+    if count > LARGE {
+        (flavour.template, flavour.any) = (0, 0);
+        put_one_template(plan);
+    }
     let mut names: Vec<String> = Vec::new();
     for at in 0..count {
         let template = random.chance(flavour.template);
@@ -163,6 +197,15 @@ fn one_of_several(plan: &mut Plan, names: &[String], target: String, flavour: &F
         }
     }
     if known.is_empty() { target } else { known.join("|") }
+}
+
+/// The only template of a large world: each other one would take slots for what files name of it.
+fn put_one_template(plan: &mut Plan) {
+    let mut service = Service { name: "t@".to_string(), keys: Vec::new() };
+    for (key, value) in [("for-each", "link IFACE=*"), ("instance", "${IFACE}"), ("pass", "IFACE")] {
+        service.put(key, value);
+    }
+    plan.services.push(service);
 }
 
 fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut Random) {
@@ -306,7 +349,8 @@ fn storm(plan: &mut Plan, random: &mut Random) {
     names.extend(plan.choices());
     let count = random.below(*random.clone().pick(&[20, 40, 120]));
     // Calm, mixed or all at once.
-    let pace = *random.pick(&[0, 5, 100, 800, 3000]);
+    let large = names.len() > LARGE;
+    let pace = if large { 10 } else { *random.pick(&[0, 5, 100, 800, 3000]) };
     for _ in 0..count {
         let mut name = random.pick(&names).clone();
         if name.ends_with('@') {
@@ -343,5 +387,5 @@ fn storm(plan: &mut Plan, random: &mut Random) {
         plan.actions.push(Action { after_ms: if pace == 0 { 0 } else { random.below(pace) }, what });
     }
     // Faults go on for a while.
-    plan.actions.push(Action { after_ms: random.below(8_000), what: "wait".to_string() });
+    plan.actions.push(Action { after_ms: random.below(if large { 500 } else { 8_000 }), what: "wait".to_string() });
 }

@@ -314,7 +314,8 @@ impl<'a> Host<'a> {
     ) -> Result<Option<Result<u32, Refusal>>, Broken> {
         let Some(engine) = &mut self.engine else { return Ok(None) };
         self.steps += 1;
-        let torn = self.tears > 0 && random.below(1000) < self.tears;
+        let torn = self.tears > 0
+            && random.below(if judge.is_large() { u64::from(self.geometry.slots()) * 4000 } else { 1000 }) < self.tears;
         let before: Vec<u32> =
             if torn { self.memory.iter().map(|word| word.load(Ordering::Relaxed)).collect() } else { Vec::new() };
         // What a mutant makes of a report is not what the judge goes by.

@@ -83,8 +83,9 @@ pub struct Stats {
     pub deaths_of_the_engine: u64,
 }
 
-/// Pieces after which it will never come to rest. The largest worlds take some ten thousands.
+/// Pieces after which it will never come to rest, and as many more for each slot. Most worlds take some ten thousands.
 const PIECES_MAX: u64 = 2_000_000;
+const PIECES_A_SLOT: u64 = 2_000;
 /// Simulated time from the end of faults to rest. Every time limit of a plan is below 10 s, and so is each delay; a chain
 /// of a few dozens of them is below this.
 const CALM_MS: u64 = 3_600_000;
@@ -208,6 +209,8 @@ impl World<'_> {
 
     fn come_to_rest(&mut self) -> Result<(), Broken> {
         self.kernel.calm = true;
+        // Doorbells that were lost stay so; somebody looks once more.
+        (self.engine.rung, self.supervisor.rung) = (true, true);
         self.engine.tears = 0;
         self.calm_since = Some(self.kernel.now);
         while self.piece()? {}
@@ -218,7 +221,9 @@ impl World<'_> {
     fn piece(&mut self) -> Result<bool, Broken> {
         self.stats.pieces += 1;
         let now = self.kernel.now;
-        if self.stats.pieces > PIECES_MAX || self.calm_since.is_some_and(|since| now > since + CALM_MS * 1_000_000) {
+        if self.stats.pieces > PIECES_MAX + PIECES_A_SLOT * u64::from(self.judge.geometry.slots())
+            || self.calm_since.is_some_and(|since| now > since + CALM_MS * 1_000_000)
+        {
             return Err(Broken("4: it never comes to rest".to_string()));
         }
         self.doorbells();
@@ -244,12 +249,23 @@ impl World<'_> {
                 return Ok(true);
             }
         }
+        // The machine slept. Its clock does not go back.
+        if self.calm_since.is_none() && self.plan.has("jump") && self.random.below(2000) == 0 {
+            self.kernel.now += 3_600_000_000_000 + self.random.below(36_000_000_000_000);
+            self.trace.say(self.kernel.now, || "---- hours have passed".to_string());
+        }
         // Work takes time; when faults have stopped, too little for any time limit to matter.
         self.kernel.now += self.random.below(if self.calm_since.is_some() { 500 } else { 20_000 });
         let chosen = self.random.below(count) as usize;
         let actor = can.iter().enumerate().filter(|(_, can)| **can).nth(chosen).map_or(0, |(actor, _)| actor);
         self.act(actor)?;
         Ok(true)
+    }
+
+    /// Once in so many pieces; where there are many slots, once in so many that whoever begins anew has looked at each.
+    fn is_rare(&mut self, pieces: u64) -> bool {
+        let slots = u64::from(self.judge.geometry.slots());
+        self.random.below(if self.judge.is_large() { slots * 20 } else { pieces }) == 0
     }
 
     fn next_action(&self) -> Option<u64> {
@@ -276,7 +292,7 @@ impl World<'_> {
         match actor {
             0 => {
                 self.engine.run(now, &mut self.judge, &mut self.random, &mut self.trace)?;
-                let kills = self.calm_since.is_none() && self.plan.has("kill") && self.random.below(150) == 0;
+                let kills = self.calm_since.is_none() && self.plan.has("kill") && self.is_rare(150);
                 if kills && self.engine.at != At::Dead {
                     self.trace.say(now, || "engine: is killed".to_string());
                     self.engine.die(&mut self.random);
@@ -291,7 +307,9 @@ impl World<'_> {
                 self.supervisor.run(&mut self.kernel, &mut self.random, &mut self.trace)?;
                 if self.kernel.processes.len() > before {
                     self.stats.spawns += 1;
-                    self.check_rivals()?;
+                    if !self.judge.is_large() || self.stats.spawns.is_multiple_of(1024) {
+                        self.check_rivals()?;
+                    }
                 }
             }
             2 => {
@@ -327,20 +345,22 @@ impl World<'_> {
 
     /// Rings arrive at once, or late; some come for nothing.
     fn doorbells(&mut self) {
+        let is_lost =
+            |world: &mut Self| world.calm_since.is_none() && world.plan.has("lost") && world.random.chance(20);
         let late = |world: &mut Self| {
             let is_late = world.calm_since.is_none() && world.plan.has("late") && world.random.chance(30);
             world.kernel.now + if is_late { world.random.below(500_000_000) } else { 0 }
         };
         if std::mem::take(&mut self.engine.rings) {
             let due = late(self);
-            if self.mutant == Some(Mutant::RingToSupervisorLost) && self.random.chance(20) {
+            if is_lost(self) || self.mutant == Some(Mutant::RingToSupervisorLost) && self.random.chance(20) {
                 return;
             }
             self.ring_supervisor_due = Some(self.ring_supervisor_due.map_or(due, |before| before.min(due)));
         }
         if std::mem::take(&mut self.supervisor.rings) {
             let due = late(self);
-            if self.mutant == Some(Mutant::RingToEngineLost) && self.random.chance(20) {
+            if is_lost(self) || self.mutant == Some(Mutant::RingToEngineLost) && self.random.chance(20) {
                 return;
             }
             self.ring_engine_due = Some(self.ring_engine_due.map_or(due, |before| before.min(due)));

@@ -46,8 +46,11 @@ impl<'e> Explorer<'e> {
         self.image.name(SlotId(at as u32))
     }
 
-    /// Invariants 1 and 2.
-    pub fn check_order(&self, at: usize, order: &OrderRow) -> Result<(), String> {
+    /// Invariants 1 and 2, and that all that an order had to wait for has come.
+    pub fn check_order(&self, at: usize, order: &OrderRow, spec: &Spec<'_>) -> Result<(), String> {
+        if !spec.allows(at, order) {
+            return Err(format!("order: {} is told {:?}, and may not", self.name(at), order.wish));
+        }
         if order.wish == Wish::Up && !order.restart {
             for (relation, to) in &self.edges.targets[at] {
                 let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::NeedsToStart);

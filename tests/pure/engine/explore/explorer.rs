@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::graphs::{Graph, Kind, MOST};
 use super::moves::{Move, Row, commands, orders, with_input};
-use super::spec::Edges;
+use super::spec::{Edges, Spec};
 use pintle::board::Geometry;
 use pintle::board::reports::State;
 use pintle::database::Image;
 use pintle::engine::{Capacities, Engine, Refusal, probe};
-use pintle::graph::Relation;
+use pintle::graph::{Goal, Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::time::Instant;
 
@@ -166,6 +166,7 @@ impl<'e> Explorer<'e> {
     /// Makes a move and checks the orders that it led to; gives the engine's answer.
     pub fn step(&mut self, next: Move) -> Result<Result<u32, Refusal>, String> {
         let before = orders(&self.engine, self.count());
+        let goals_before: [Goal; MOST] = std::array::from_fn(|at| self.engine.published(SlotId(at as u32)).goal);
         self.turn(next);
         let now = Instant(if next == Move::Tick { SECOND * 2 } else { 1 });
         let result = with_input(next, &self.rows, |input| self.engine.step(now, input));
@@ -173,10 +174,18 @@ impl<'e> Explorer<'e> {
         while self.engine.take_condition().is_some() {}
         self.engine.forget_transactions();
         while self.engine.take_ended().is_some() {}
+        let mut spec = None;
         for (at, slot) in self.slots() {
             let order = self.engine.order(slot);
             if order.number != before[at].number {
-                self.check_order(at, &order)?;
+                let now = || orders(&self.engine, self.count());
+                let rows = &self.rows[..self.count()];
+                let spec = spec.get_or_insert_with(|| Spec::of(&self.edges, &self.engine, &now(), rows, self.on));
+                self.check_order(at, &order, spec)?;
+            }
+            let row = self.engine.published(slot);
+            if goals_before[at] == Goal::Down && row.goal == Goal::Up && row.phase == Phase::Failed {
+                return Err(format!("goal: that of {} rises, and it stays failed", self.image.name(slot)));
             }
         }
         Ok(result)

@@ -79,6 +79,13 @@ const STUCK: u32 = 1 << 19;
 const VIRTUAL_UP: u32 = 1 << 14;
 const WAS_SKIPPED: u32 = 1 << 20;
 
+/// What neighbours are told: see `Engine::told_bits`.
+const ACTIVE: u32 = 1 << 2;
+const MUST_STOP: u32 = 1 << 4;
+const START_OK: u32 = 1 << 5;
+const KEEP_OK: u32 = 1 << 6;
+const UNDER_WAY: u32 = 1 << 7;
+
 impl<'s> Spec<'s> {
     pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], on: bool) -> Spec<'s> {
         let nothing = Seen {
@@ -261,10 +268,12 @@ impl<'s> Spec<'s> {
 
     /// Invariant 5, for a start.
     pub fn may_start(&self, at: usize) -> bool {
-        let seen = &self.seen[at];
-        seen.phase == Phase::Waiting
-            && !seen.active
-            && seen.gate == Gate::On
+        self.seen[at].phase == Phase::Waiting && !self.seen[at].active && self.nothing_against_start(at)
+    }
+
+    fn nothing_against_start(&self, at: usize) -> bool {
+        self.seen[at].goal
+            && self.seen[at].gate == Gate::On
             && self.edges.targets[at].iter().all(|(relation, to)| {
                 let to = &self.seen[*to];
                 (!HARD.contains(relation) || to.lets_start(*relation))
@@ -278,23 +287,38 @@ impl<'s> Spec<'s> {
 
     /// ... for a stop.
     pub fn may_stop(&self, at: usize) -> bool {
-        self.seen[at].must_stop
-            && self.edges.sources[at].iter().all(|(relation, from)| {
-                let from = &self.seen[*from];
-                (!FOLLOWS.contains(relation) || !from.active) && (!ORDERS.contains(relation) || !from.is_going())
-            })
+        self.seen[at].must_stop && self.nothing_against_stop(at)
+    }
+
+    fn nothing_against_stop(&self, at: usize) -> bool {
+        self.edges.sources[at].iter().all(|(relation, from)| {
+            let from = &self.seen[*from];
+            (!FOLLOWS.contains(relation) || !from.active) && (!ORDERS.contains(relation) || !from.is_going())
+        })
     }
 
     /// ... for a restart in place.
     pub fn may_restart(&self, at: usize) -> bool {
+        self.seen[at].restart_wanted && !self.seen[at].must_stop && self.nothing_against_restart(at)
+    }
+
+    fn nothing_against_restart(&self, at: usize) -> bool {
         let seen = &self.seen[at];
         let oneshot = self.edges.kinds[at].is_oneshot();
         let follows = |relation: &Relation| {
             if oneshot || seen.with_dependents { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
         };
-        seen.restart_wanted
-            && !seen.must_stop
-            && self.edges.sources[at].iter().all(|(relation, from)| !follows(relation) || !self.seen[*from].active)
+        self.edges.sources[at].iter().all(|(relation, from)| !follows(relation) || !self.seen[*from].active)
+    }
+
+    /// The other way round: what was ordered just now was allowed.
+    pub fn allows(&self, at: usize, order: &OrderRow) -> bool {
+        match (order.wish, order.restart) {
+            (Wish::Up, false) => self.nothing_against_start(at),
+            (Wish::Up, true) => self.nothing_against_restart(at),
+            // What observes it may have to go only since it does.
+            (Wish::Down, _) => !self.edges.observed.iter().all(Vec::is_empty) || self.nothing_against_stop(at),
+        }
     }
 
     /// What is wrong with how the engine sees this state, and with what it has asked for in it.
@@ -312,6 +336,18 @@ impl<'s> Spec<'s> {
             }
             if seen.goal != (row.goal == Goal::Up) {
                 return Err(format!("goal: that of {name} is up: {}, and shown otherwise", seen.goal));
+            }
+            let told = engine.told_bits(SlotId(at as u32));
+            for (what, bit, is) in [
+                ("is active", ACTIVE, seen.active),
+                ("has to stop", MUST_STOP, seen.must_stop),
+                ("lets others start", START_OK, seen.start_ok),
+                ("lets others stay", KEEP_OK, seen.keep_ok),
+                ("is under way", UNDER_WAY, seen.under_way),
+            ] {
+                if (told & bit != 0) != is {
+                    return Err(format!("told: that {name} {what}: {is}, and others are told otherwise"));
+                }
             }
             let rivals = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Conflicts);
             let risen = rivals.filter(|(_, to)| self.seen[*to].goal).count() > 0;
