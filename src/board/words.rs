@@ -174,3 +174,31 @@ impl Follower {
         Some(Change::Slot(SlotId(slot)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// What a reader is told of so many changes, slots 0, 1, 2, ...
+    fn told(changes: u32) -> Vec<Change> {
+        let memory: Vec<AtomicU32> = (0..ROWS).map(|_| AtomicU32::new(0)).collect();
+        let mut follower = Follower::at_head(&memory);
+        assert!(!follower.behind(&memory));
+        (0..changes).for_each(|slot| push_change(&memory, SlotId(slot)));
+        assert_eq!(follower.behind(&memory), changes > 0);
+        let told = core::iter::from_fn(|| follower.next(&memory)).collect();
+        assert!(!follower.behind(&memory));
+        told
+    }
+
+    #[test]
+    fn a_reader_that_fell_behind_by_more_than_the_ring_looks_at_all() {
+        for changes in [0, 1, RING_ENTRIES - 1] {
+            assert!(told(changes).into_iter().eq((0..changes).map(|slot| Change::Slot(SlotId(slot)))), "{changes}");
+        }
+        for changes in [RING_ENTRIES, RING_ENTRIES + 1, 3 * RING_ENTRIES] {
+            assert_eq!(told(changes), [Change::All], "{changes}");
+        }
+    }
+}

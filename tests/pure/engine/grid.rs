@@ -7,6 +7,8 @@
 use super::world::World;
 use pintle::board::reports::State;
 use pintle::engine::{Input, Verb};
+use pintle::graph::Goal;
+use pintle::time::Instant;
 
 const TEXT: &str = "d:\ns: needs = d; while = net; start-on = go; stop-on = halt\nu: needs = s\nx:";
 
@@ -149,6 +151,20 @@ const INPUTS: [Act; 30] = [
     ("d dies", |world| world.dies("d")),
     ("d fails", |world| world.fails("d")),
 ];
+
+#[test]
+fn what_has_no_process_moves_once_in_a_step_and_again_a_second_later() {
+    let mut world = World::new("a: type = bundle; start-on = go; stop-on = started SERVICE=a");
+    world.emit("go").expect("event");
+    assert_eq!((world.phases().as_str(), world.goal("a")), ("a up", Goal::Down));
+    let due = Instant(world.now).plus_ms(1000);
+    assert_eq!(world.engine.next_deadline(), due);
+    world.engine.step(Instant(due.0 - 1), Input::Tick).expect("tick");
+    assert_eq!(world.phases(), "a up", "not sooner");
+    world.engine.step(due, Input::Tick).expect("tick");
+    assert_eq!(world.phases(), "a down");
+    assert_eq!(world.engine.next_deadline(), Instant::NEVER);
+}
 
 #[test]
 fn every_phase_by_every_input() {
