@@ -31,12 +31,13 @@ pub fn services(given: &Given) -> i32 {
         None => given.knows("--wait") && output::is_terminal(),
         Some(option) => option == "--wait",
     };
+    if given.command == "switch" && *names == ["shutdown"] {
+        // Whether there is a bundle of that name or not.
+        return go_down(given);
+    }
     let lines = lines(given, head, names);
     if given.has("--dry-run") {
         return dry_run::show(&lines);
-    }
-    if given.command == "switch" && *names == ["shutdown"] {
-        return go_down(given, "switch shutdown");
     }
     run(&lines, wait, names)
 }
@@ -238,10 +239,11 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
 }
 
 pub fn shutdown(given: &Given) -> i32 {
-    go_down(given, "shutdown")
+    go_down(given)
 }
 
-fn go_down(given: &Given, line: &str) -> i32 {
+fn go_down(given: &Given) -> i32 {
+    let line = "shutdown";
     if given.has("--dry-run") {
         return dry_run::show(&[String::from(line)]);
     }

@@ -253,7 +253,7 @@ impl<'a> Simulation<'a> {
     fn act_on(&mut self, slot: SlotId) -> Option<Change> {
         let (order, state) = (self.engine.order(slot), self.row(slot).state);
         self.set_moving(slot);
-        let is_down = matches!(state, State::Down | State::Failed | State::Done);
+        let is_down = matches!(state, State::Down | State::Failed | State::Done | State::Skipped);
         match order.wish {
             Wish::Down if is_down => None,
             Wish::Down => Some(Change::Stop),

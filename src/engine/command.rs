@@ -93,6 +93,9 @@ impl Engine<'_> {
             Verb::Reload if self.phase(at) != Phase::Up => Err(Refusal::NotUp(at)),
             Verb::Reload => Ok(()),
             Verb::Signal(_) if !self.process(at).report().has_process() => Err(Refusal::NotUp(at)),
+            Verb::Signal(_) if self.memory.is_told(at, told::ONESHOT) && self.phase(at) == Phase::Up => {
+                Err(Refusal::NotUp(at))
+            }
             Verb::Signal(_) if self.memory.state(at) & state::SIGNALLING != 0 => Err(Refusal::Signalling(at)),
             Verb::Signal(_) => Ok(()),
         }

@@ -494,3 +494,13 @@ fn several_missed_lives_are_told_as_one_end_and_one_beginning_with_count() {
     world.settle();
     assert_eq!(world.phase("b"), Phase::Up, "the one that was seen and two that were not");
 }
+
+#[test]
+fn a_oneshot_that_is_up_has_no_process_to_signal() {
+    let mut world = World::new("a: type = oneshot");
+    world.start("a");
+    world.obey("a");
+    assert_eq!(world.command(Verb::Signal(1), &["a"]), Ok(0), "its command runs");
+    world.settle();
+    assert_eq!(world.command(Verb::Signal(1), &["a"]), Err(Refusal::NotUp(world.slot("a"))));
+}
