@@ -98,6 +98,8 @@ pub struct Row<'a> {
     pub latches: u32,
     /// What the supervisor says.
     pub report: ReportRow,
+    /// What is asked of it is not why it is not up, but why it is wished up: by way of what it pulls up.
+    pub wished: bool,
 }
 
 impl Row<'_> {
@@ -146,7 +148,19 @@ impl<'a> View<'a> {
         let report = self.reports.read(slot).unwrap_or_default();
         let (phase, since) = self.phase(definition, &said, &report);
         let (goal, holds, blocker) = (said.goal, said.holds, said.blocker);
-        Some(Row { slot, definition, name, phase, goal, holds, since, blocker, latches: said.latches, report })
+        Some(Row {
+            slot,
+            definition,
+            name,
+            phase,
+            goal,
+            holds,
+            since,
+            blocker,
+            latches: said.latches,
+            report,
+            wished: false,
+        })
     }
 
     /// Definition and name of a slot; of a free one, those of the last instance that was in it. `None` if there never was one.

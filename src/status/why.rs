@@ -54,7 +54,11 @@ pub fn write_json(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
 /// Gives the links of a chain to `each`, with how many before it were left out; none in the end of one that has no end. A
 /// graph has no cycles, but a copy of it may be garbled: no chain has more links than there are slots.
 fn links<'a>(view: &View<'a>, row: &Row<'a>, each: &mut dyn FnMut(Option<&Row<'a>>, u32)) {
-    let step = |row: &Row<'a>| next(view, row).and_then(|slot| view.row(slot)).filter(|next| next.slot != row.slot);
+    let step = |row: &Row<'a>| {
+        let next = next(view, row).and_then(|slot| view.row(slot)).filter(|next| next.slot != row.slot)?;
+        let pulls = row.wished || row.phase == Phase::Up && blocking(row) != Some(next.slot);
+        Some(Row { wished: pulls && next.phase != Phase::Up, ..next })
+    };
     let (mut last, mut length) = (*row, 1);
     while let Some(next) = step(&last)
         && length <= view.slots()
@@ -77,13 +81,15 @@ fn links<'a>(view: &View<'a>, row: &Row<'a>, each: &mut dyn FnMut(Option<&Row<'a
 
 /// Where the chain goes on.
 fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
+    // Up for its own sake, or for somebody's.
+    let pulling = || {
+        let own = row.holds.counted() & !(Hold::Need as u32);
+        if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
+    };
     match row.phase {
+        _ if row.wished => pulling(),
         Phase::Up if matches!(row.blocker, Blocker::DependentStops(_)) => blocking(row),
-        Phase::Up => {
-            // Up for its own sake, or for somebody's.
-            let own = row.holds.counted() & !(Hold::Need as u32);
-            if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
-        }
+        Phase::Up => pulling(),
         Phase::Failed | Phase::Skipped | Phase::Done => None,
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match blocking(row) {
             Some(slot) => Some(slot),
@@ -162,6 +168,7 @@ const STOPS_AFTER: &str = "stops after $o, which needs it<: $5>";
 
 fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
     match row.phase {
+        _ if row.wished => "is wished up$z",
         Phase::Up if matches!(row.blocker, Blocker::DependentStops(_)) => STOPS_AFTER,
         Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => "is up by $o$z",
         Phase::Up => "is up$z",

@@ -165,6 +165,14 @@ fn why_is_a_chain_that_ends_in_a_cause() {
         machine.why("db"),
         "db is up: app needs it; app is up: default needs it; default is up: the machine was booted into it"
     );
+
+    // Why db is up is not why others are not.
+    machine.says("app", Phase::Waiting, Goal::Up, NEED, Blocker::WhileOff, 5);
+    machine.says("default", Phase::Waiting, Goal::Up, BOOT, Blocker::NeedsUp(machine.slot("app")), 5);
+    assert_eq!(
+        machine.why("db"),
+        "db is up: app needs it; app is wished up: default needs it; default is wished up: the machine was booted into it"
+    );
 }
 
 #[test]

@@ -160,10 +160,11 @@ fn whatever_it_went_through_each_chain_ends_in_a_cause() {
                 let mut text = String::new();
                 why::write(&view, &mut text, &row);
                 let last = text.rsplit("; ").find(|link| !link.starts_with("its start-on")).unwrap_or_default();
-                let behind = last.split_once(' ').map_or("", |(_, behind)| behind);
+                // What is wished up has the causes of what is up.
+                let behind = last.split_once(' ').map_or("", |(_, behind)| behind).replacen("is wished up", "is up", 1);
                 let known = CAUSES.iter().chain(&MOMENTS).any(|cause| behind.starts_with(cause));
-                if !known && !unknown.iter().any(|(known, ..): &(String, u64, String)| known == behind) {
-                    unknown.push((behind.to_string(), seed, format!("{text}\n{}", world.phases())));
+                if !known && !unknown.iter().any(|(known, ..): &(String, u64, String)| *known == behind) {
+                    unknown.push((behind, seed, format!("{text}\n{}", world.phases())));
                 }
                 longest = longest.max(text.split("; ").count());
                 let event = Reasons::from_words(&world.engine.reasons(row.slot)).newest().event;
