@@ -527,6 +527,7 @@ impl<'a> Memory<'a> {
     }
 
     fn log(&self, row: usize, length: usize) {
+        debug_assert!(row + length <= self.layout.start(Table::Log), "a fact of what does not exist");
         let step = self.get(STEP);
         if self.get(row) == step {
             return;
@@ -563,10 +564,12 @@ impl<'a> Memory<'a> {
         let mut at = log;
         while at + 2 < log + used {
             let (row, length) = (self.get(at) as usize, self.get(at + 1) as usize);
-            if length == 0 || row + length > log {
+            if length == 0 {
                 break;
             }
-            self.copy(at + 2, row, length);
+            if row + length <= log {
+                self.copy(at + 2, row, length);
+            }
             at += 2 + length;
         }
         self.commit();

@@ -113,7 +113,9 @@ impl Engine<'_> {
                 self.memory.insert(Set::Goal, edge.slot);
                 self.memory.insert(Set::Tell, edge.slot);
                 self.mark_published(edge.slot);
-                if !up && self.cause != Cause::Switch && !Holds(self.memory.slot(edge.slot, slot::HOLDS)).held() {
+                // A choice that has chosen nothing pulls nothing: that end is no slot.
+                let unneeded = !up && self.cause != Cause::Switch && self.lives(edge.slot);
+                if unneeded && !Holds(self.memory.slot(edge.slot, slot::HOLDS)).held() {
                     self.note_reason(edge.slot, Reasons::OTHER, Event::Unneeded, at.0);
                 }
             }

@@ -99,7 +99,8 @@ impl Engine<'_> {
             State::Queued | State::Spawning | State::Starting | State::Delayed | State::Stopping => {}
         }
         let ended = matches!(row.state, State::Failed | State::Done | State::Skipped);
-        if ended && bits & state::RESTART_WANTED != 0 {
+        let restarts = ended && bits & state::RESTART_WANTED != 0;
+        if restarts {
             // It ended before its restart's turn came: then the restart is a start.
             bits = bits & !(state::RESTART_WANTED | state::WITH_DEPENDENTS) | state::FORGIVEN;
         }
@@ -118,7 +119,7 @@ impl Engine<'_> {
         if ended && bits & state::WISH_UP != 0 && before & seen != bits & seen {
             if bits & state::QUEUED != 0 {
                 self.run_again(at);
-            } else if row.state == State::Done {
+            } else if row.state == State::Done && !restarts {
                 self.drop_holds_of_done(at, 0);
             }
         }

@@ -2,9 +2,10 @@
 
 use super::world::{World, compiles};
 use pintle::board::reports::State;
-use pintle::engine::{Input, Refusal, Standing, Verb};
+use pintle::engine::{Engine, Input, Refusal, Standing, Target, Verb};
 use pintle::graph::{Goal, Hold, Phase};
 use pintle::limits::INSTANCES_MAX;
+use pintle::time::Instant;
 
 // Restart in place.
 
@@ -503,4 +504,34 @@ fn a_oneshot_that_is_up_has_no_process_to_signal() {
     assert_eq!(world.command(Verb::Signal(1), &["a"]), Ok(0), "its command runs");
     world.settle();
     assert_eq!(world.command(Verb::Signal(1), &["a"]), Err(Refusal::NotUp(world.slot("a"))));
+}
+
+#[test]
+fn what_ends_well_while_its_restart_waits_is_started_again() {
+    let mut world = World::new("a: restart = on-failure\nd: binds = a");
+    world.start("a");
+    world.start("d");
+    world.settle();
+    let number = world.command(Verb::Restart, &["a"]).expect("restart");
+    world.report("a", State::Done);
+    world.settle();
+    assert_eq!(world.phases(), "a up, d up");
+    assert_eq!(world.standing(number), Standing::Done);
+}
+
+#[test]
+fn a_choice_of_nothing_has_nothing_to_leave_unneeded() {
+    let mut world = World::new("a:\nb:\nx:\nd: needs = a|b x");
+    world.start("d");
+    world.settle();
+    world.command(Verb::Stop, &["a", "b"]).expect("stop");
+    world.settle();
+    let at = world.slot("d");
+    let now = Instant(world.now + 1);
+    world.engine.clone().step_and_die(now, Input::Command { verb: Verb::Stop, targets: &[Target::Slot(at)] });
+    world.engine = Engine::open(world.image, world.geometry, world.capacities, world.memory).expect("its own memory");
+    assert_eq!((world.goal("d"), world.phase("x")), (Goal::Up, Phase::Up), "the step is undone, whole");
+    world.stop("d");
+    world.settle();
+    assert_eq!(world.phases(), "a down, a|b down, b down, d down, x down");
 }
