@@ -139,8 +139,7 @@ impl<'a> Simulation<'a> {
         self.now = now;
         for slot in self.slots() {
             let row = self.row(slot);
-            let moves = !matches!(row.state, State::Down | State::Up | State::Failed | State::Done);
-            if moves {
+            if row.state != State::Up && !row.state.is_down() {
                 self.set_moving(slot);
             }
             self.tell(slot, &row);
@@ -230,18 +229,7 @@ impl<'a> Simulation<'a> {
         let comes = matches!(transition.change, Change::Start | Change::Up);
         let edges = if comes { self.image.edges(definition) } else { self.image.reverse(definition) };
         for edge in edges {
-            let orders = match edge.relation {
-                Relation::Needs
-                | Relation::Binds
-                | Relation::NeedsToStart
-                | Relation::Wants
-                | Relation::After
-                | Relation::Contains
-                | Relation::Alternative
-                | Relation::Observes => true,
-                Relation::Conflicts => comes,
-                Relation::Listens => false,
-            };
+            let orders = edge.relation.is_in(Relation::ORDERS) || comes && edge.relation == Relation::Conflicts;
             if orders && before(edge.slot) {
                 each(edge.slot);
             }
@@ -253,11 +241,10 @@ impl<'a> Simulation<'a> {
     fn act_on(&mut self, slot: SlotId) -> Option<Change> {
         let (order, state) = (self.engine.order(slot), self.row(slot).state);
         self.set_moving(slot);
-        let is_down = matches!(state, State::Down | State::Failed | State::Done | State::Skipped);
         match order.wish {
-            Wish::Down if is_down => None,
+            Wish::Down if state.is_down() => None,
             Wish::Down => Some(Change::Stop),
-            Wish::Up if is_down || state == State::Stopping => Some(Change::Start),
+            Wish::Up if state.is_down() || state == State::Stopping => Some(Change::Start),
             Wish::Up => Some(Change::Restart),
         }
     }

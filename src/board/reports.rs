@@ -130,6 +130,16 @@ impl State {
     pub const fn has_process(self) -> bool {
         matches!(self, State::Spawning | State::Starting | State::Up | State::Stopping)
     }
+
+    /// Whether the order came to its end by itself: nothing runs, and nothing will under this order.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, State::Failed | State::Done | State::Skipped)
+    }
+
+    /// Whether nothing runs, and nothing is on its way to.
+    pub const fn is_down(self) -> bool {
+        matches!(self, State::Down) || self.has_ended()
+    }
 }
 
 /// How the last life (or stop command) ended.

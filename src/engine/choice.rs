@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::memory::{Set, slot};
-use super::slot::{Counter, Counts, Delta, OF_SOURCES, OF_TARGETS, PULLS, Recount, state, told};
+use super::slot::{Counter, Counts, Delta, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use crate::database::image::Edges;
 use crate::graph::{Holds, Phase, Relation};
 use crate::ident::SlotId;
@@ -148,7 +148,7 @@ impl<'a> Engine<'a> {
 
     /// Start and reset forget what was tried, of what asks for a choice.
     pub(super) fn retry_choices(&mut self, at: SlotId) {
-        for edge in self.edges(at).filter(|edge| edge.relation.is_in(PULLS)) {
+        for edge in self.edges(at).filter(|edge| edge.relation.is_in(Relation::PULLS)) {
             self.retry(edge.slot);
         }
     }

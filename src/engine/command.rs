@@ -1,12 +1,12 @@
 //! Commands of people: all of a command's targets are looked at before anything changes.
 
 use super::memory::{Set, machine, slot};
-use super::slot::{state, told};
+use super::slot::{HARD, MEMBERS, state, told};
 use super::transaction::{Cause, Wanted};
 use super::{Engine, Refusal, Target, Verb};
 use crate::board::published::{Event, Reasons};
 use crate::database::{NONE, service};
-use crate::graph::{Hold, Holds, Phase, Relation};
+use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::INSTANCE_BYTES_MAX;
 use crate::names;
@@ -268,15 +268,7 @@ impl Engine<'_> {
             visit(self, at);
             let edges = if needs && self.is_choice(at) { self.to_start(at) } else { self.edges(at) };
             for edge in edges {
-                let follow = match edge.relation {
-                    Relation::Contains | Relation::Alternative => true,
-                    Relation::Needs | Relation::Binds | Relation::NeedsToStart => needs,
-                    Relation::Wants
-                    | Relation::After
-                    | Relation::Conflicts
-                    | Relation::Observes
-                    | Relation::Listens => false,
-                };
+                let follow = edge.relation.is_in(if needs { HARD } else { MEMBERS });
                 if follow && self.lives(edge.slot) && !self.memory.contains(Set::Seen, edge.slot) {
                     self.memory.insert(Set::Ahead, edge.slot);
                 }

@@ -6,7 +6,7 @@
 use super::Engine;
 use super::journal::Kind;
 use super::memory::{Set, machine, slot};
-use super::slot::{Counter, Delta, PULLS, state, told};
+use super::slot::{Counter, Delta, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::board::published::{Event, Reasons};
 use crate::graph::{Hold, Holds, Phase, Relation};
@@ -109,7 +109,7 @@ impl Engine<'_> {
         }
         let pull = Delta::of(Counter::Pulls, up);
         for edge in self.edges(at) {
-            if edge.relation.is_in(PULLS) && pull.add_to(self.memory.near(edge.slot)) {
+            if edge.relation.is_in(Relation::PULLS) && pull.add_to(self.memory.near(edge.slot)) {
                 self.memory.insert(Set::Goal, edge.slot);
                 self.memory.insert(Set::Tell, edge.slot);
                 self.mark_published(edge.slot);
@@ -162,7 +162,7 @@ impl Engine<'_> {
             for edge in self.image.reverse(at) {
                 let mut sources = self.live(edge.slot);
                 while let Some(source) = sources.next(self) {
-                    let pulls = edge.relation.is_in(PULLS)
+                    let pulls = edge.relation.is_in(Relation::PULLS)
                         && self.memory.is_told(source, told::GOAL)
                         && self.counts(edge.relation, source, at);
                     if pulls && !found && !self.memory.contains(Set::Seen, source) {

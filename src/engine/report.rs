@@ -88,9 +88,9 @@ impl Engine<'_> {
         if refused || again && !self.memory.is_told(at, told::ONESHOT) {
             bits |= state::RETRIED;
         }
-        let alive = matches!(row.state, State::Spawning | State::Starting | State::Up | State::Stopping);
         let life = row.life.0;
-        self.ends = life.wrapping_sub(self.memory.slot(at, slot::LIFE)).wrapping_add(u32::from(!alive));
+        let over = u32::from(!row.state.has_process());
+        self.ends = life.wrapping_sub(self.memory.slot(at, slot::LIFE)).wrapping_add(over);
         self.memory.put_slot(at, slot::LIFE, life);
         (self.exit, self.exit_of) = (row.exit, Some(at));
         match row.state {
@@ -98,7 +98,7 @@ impl Engine<'_> {
             State::Up | State::Down | State::Failed | State::Done => bits &= !state::WAS_SKIPPED,
             State::Queued | State::Spawning | State::Starting | State::Delayed | State::Stopping => {}
         }
-        let ended = matches!(row.state, State::Failed | State::Done | State::Skipped);
+        let ended = row.state.has_ended();
         let restarts = ended && bits & state::RESTART_WANTED != 0;
         if restarts {
             // It ended before its restart's turn came: then the restart is a start.

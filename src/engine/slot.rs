@@ -172,9 +172,6 @@ const ALTERNATIVES: u32 = Relation::set(&[Relation::Alternative]);
 pub const BINDS: u32 = Relation::set(&[Relation::Binds]);
 pub const MEMBERS: u32 = Relation::set(&[Relation::Contains, Relation::Alternative]);
 const OBSERVES: u32 = Relation::set(&[Relation::Observes]);
-/// Those by which a goal pulls.
-pub const PULLS: u32 =
-    Relation::set(&[Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Wants]) | MEMBERS;
 /// Relations by which a source does nothing but count.
 pub const COUNTED: u32 = Relation::set(&[Relation::Needs, Relation::NeedsToStart, Relation::Wants, Relation::After]);
 pub const SETTLES: u32 = Relation::set(&[Relation::Wants, Relation::After, Relation::Observes]) | MEMBERS;
@@ -356,7 +353,7 @@ impl Process {
 
     fn gave_up(self) -> bool {
         const ALL: u32 = state::ORDERED | state::WISH_UP | state::CURRENT;
-        self.bits & ALL == ALL && matches!(self.report(), State::Failed | State::Done | State::Skipped)
+        self.bits & ALL == ALL && self.report().has_ended()
     }
 
     /// Whether a process may exist, or is ordered to.
@@ -364,8 +361,7 @@ impl Process {
         if self.bits & state::ORDERED == 0 || self.gave_up() {
             return false;
         }
-        let at_rest = matches!(self.report(), State::Down | State::Failed | State::Done | State::Skipped);
-        self.wished_up() || self.bits & state::CURRENT == 0 || !at_rest
+        self.wished_up() || self.bits & state::CURRENT == 0 || !self.report().is_down()
     }
 
     /// Whether a process is still there though it was killed.

@@ -44,6 +44,18 @@ impl Relation {
         Relation::Alternative,
     ];
 
+    /// Those by which a goal pulls its target up.
+    pub const PULLS: u32 = Relation::set(&[
+        Relation::Needs,
+        Relation::Binds,
+        Relation::NeedsToStart,
+        Relation::Wants,
+        Relation::Contains,
+        Relation::Alternative,
+    ]);
+    /// Those by which a start of the source waits for something of the target, so that a cycle of them never starts.
+    pub const ORDERS: u32 = Relation::PULLS | Relation::set(&[Relation::After, Relation::Observes]);
+
     /// These as a set, for `is_in`.
     pub const fn set(of: &[Relation]) -> u32 {
         let (mut set, mut at) = (0, 0);

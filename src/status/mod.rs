@@ -269,18 +269,9 @@ impl<'a> View<'a> {
     pub fn pulled_by(&self, row: &Row<'_>, each: &mut dyn FnMut(&Row<'a>) -> bool) {
         // Edges lead to definitions: what an instance needs is its template's.
         for edge in self.image.reverse(row.definition) {
-            let pulls = matches!(
-                edge.relation,
-                Relation::Needs
-                    | Relation::Binds
-                    | Relation::NeedsToStart
-                    | Relation::Wants
-                    | Relation::Contains
-                    | Relation::Alternative
-            );
             // Its slots: itself, or all instances of a template.
             let slots = match self.is_template(edge.slot) {
-                _ if !pulls => 0..0,
+                _ if !edge.relation.is_in(Relation::PULLS) => 0..0,
                 true => self.image.services()..self.slots(),
                 false => edge.slot.0..edge.slot.0 + 1,
             };

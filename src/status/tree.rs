@@ -67,15 +67,7 @@ impl Stamps {
         self.last += 1;
         let begin = members.len();
         for edge in view.image.edges(of) {
-            let shows = matches!(
-                edge.relation,
-                Relation::Needs
-                    | Relation::Binds
-                    | Relation::NeedsToStart
-                    | Relation::Wants
-                    | Relation::Contains
-                    | Relation::Alternative
-            );
+            let shows = edge.relation.is_in(Relation::PULLS);
             // Edges come by relation, the strongest first.
             if let Some(stamp) = self.of.get_mut(edge.slot.index()).filter(|stamp| shows && **stamp != self.last) {
                 *stamp = self.last;

@@ -158,6 +158,20 @@ fn programs_may_fail_or_hang() {
 }
 
 #[test]
+fn what_is_skipped_stays_so_where_it_is_not_asked_for() {
+    let mut world = World::new("a:\nb:\nc: wants = a");
+    world.start("a");
+    world.obey("a");
+    world.report("a", State::Skipped);
+    world.settle();
+    for (name, shows, phase) in [("b", "1 start b", Phase::Skipped), ("a", "1 start a", Phase::Up)] {
+        let shown = dry_run(&world, &[Act::Command(Verb::Start, vec![name.to_string()])], &well);
+        assert_eq!(text(&shown), shows);
+        assert_eq!(shown.phases[0], ("a".to_string(), phase));
+    }
+}
+
+#[test]
 fn what_goes_round_for_ever_is_cut() {
     let world = World::new(
         "a: type = oneshot; remain = no; start-on = go or stopped SERVICE=b\n\

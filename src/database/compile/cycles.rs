@@ -8,21 +8,6 @@ use super::super::NONE;
 use super::edges::{Edges, Link};
 use crate::graph::Relation;
 
-/// Whether a start of the source waits for something of the target: the relations of which a cycle can never be started.
-pub const fn orders(relation: Relation) -> bool {
-    match relation {
-        Relation::Needs
-        | Relation::Binds
-        | Relation::NeedsToStart
-        | Relation::Wants
-        | Relation::After
-        | Relation::Contains
-        | Relation::Observes
-        | Relation::Alternative => true,
-        Relation::Conflicts | Relation::Listens => false,
-    }
-}
-
 /// Whether the source can only start with the target up, or may come to that.
 const fn requires(relation: Relation) -> bool {
     match relation {
@@ -44,7 +29,7 @@ pub fn find(edges: &Edges, found: &mut dyn FnMut(&[Link])) {
     let mut search = Search::new(edges);
     let inside = |link: &Link| {
         let component = |service: u32| nodes[service as usize].component;
-        orders(link.relation) && component(link.target) == component(link.source)
+        link.relation.is_in(Relation::ORDERS) && component(link.target) == component(link.source)
     };
     for start in 0..nodes.len() {
         let best = &mut best[nodes[start].component as usize];
@@ -99,9 +84,9 @@ fn components(edges: &Edges) -> Vec<Node> {
                 let link = &edges.all()[node.next as usize];
                 node.next += 1;
                 let target = nodes[link.target as usize];
-                if orders(link.relation) && target.number == NONE {
+                if link.relation.is_in(Relation::ORDERS) && target.number == NONE {
                     entered = Some(link.target);
-                } else if orders(link.relation) && target.component == NONE {
+                } else if link.relation.is_in(Relation::ORDERS) && target.component == NONE {
                     let node = &mut nodes[service as usize];
                     node.low = node.low.min(target.number);
                 }

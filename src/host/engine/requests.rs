@@ -89,14 +89,8 @@ impl Host {
         };
         self.clients.watch(at, slot, &|slot, lead| {
             for edge in image.edges(definition(slot)) {
-                match edge.relation {
-                    Relation::Needs
-                    | Relation::Binds
-                    | Relation::NeedsToStart
-                    | Relation::Wants
-                    | Relation::Contains
-                    | Relation::Alternative => lead(edge.slot),
-                    Relation::After | Relation::Conflicts | Relation::Observes | Relation::Listens => {}
+                if edge.relation.is_in(Relation::PULLS) {
+                    lead(edge.slot);
                 }
             }
         });
