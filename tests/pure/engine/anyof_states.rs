@@ -322,9 +322,10 @@ impl Explorer {
 
     /// Invariant 6.
     fn check_death(&mut self, last: Move) -> Result<(), String> {
+        let ids: Vec<SlotId> = self.ids().collect();
         let look = |engine: &Engine<'static>| -> Vec<_> {
-            self.ids()
-                .map(|at| {
+            ids.iter()
+                .map(|&at| {
                     let row = engine.published(at);
                     let known = (row.phase, row.goal, row.holds.0, core::mem::discriminant(&row.blocker));
                     (engine.told_bits(at), engine.facts(at), engine.order(at), known)
@@ -338,15 +339,6 @@ impl Explorer {
         });
         let world = &self.world;
         let next = Engine::open(world.image, world.geometry, world.capacities, world.memory).ok_or("6: refused")?;
-        let look = |engine: &Engine<'static>| -> Vec<_> {
-            self.ids()
-                .map(|at| {
-                    let row = engine.published(at);
-                    let known = (row.phase, row.goal, row.holds.0, core::mem::discriminant(&row.blocker));
-                    (engine.told_bits(at), engine.facts(at), engine.order(at), known)
-                })
-                .collect()
-        };
         let after = look(&next);
         if before == after { Ok(()) } else { Err(format!("6: {before:x?}\nbecame\n{after:x?}")) }
     }

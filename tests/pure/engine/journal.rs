@@ -1,6 +1,7 @@
 //! The journal: what is in it, that it survives deaths, and that a run can be replayed from it.
 
 use super::world::{World, database};
+use crate::simulate::random::Random;
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::State;
 use pintle::engine::journal::{Cursor, Kind, Record};
@@ -250,11 +251,8 @@ fn a_run_can_be_replayed_from_its_journal() {
     let bytes = database(text);
     for seed in 1..=40_u64 {
         let mut world = World::over(bytes, LARGE);
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut below = |bound: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) as usize % bound
-        };
+        let mut random = Random::new(seed);
+        let mut below = |bound: usize| random.index(bound);
         world.boot("boot");
         let names = ["base", "db", "web", "job", "echo", "rival", "late"];
         let verbs = [

@@ -4,6 +4,7 @@
 //! asks what was, not what is.
 
 use super::world::World;
+use crate::simulate::random::Random;
 use pintle::board::orders::OrderRow;
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::State;
@@ -12,29 +13,12 @@ use pintle::ident::SlotId;
 
 const WORLDS: u64 = 60;
 
-/// Numbers from a seed (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) % count as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
-
 const CONDITIONS: [&str; 5] = ["c0", "c1", "c2", "link IFACE=a", "link IFACE=b"];
 
 /// Service files: a bundle `boot` that wants all of them, and one template.
 fn files(random: &mut Random) -> String {
-    let count = 2 + random.below(8);
-    let names: Vec<String> = (0..count).map(|at| format!("{}{at}", (b'a' + random.below(26) as u8) as char)).collect();
+    let count = 2 + random.index(8);
+    let names: Vec<String> = (0..count).map(|at| format!("{}{at}", (b'a' + random.index(26) as u8) as char)).collect();
     let mut text = format!("boot: type = bundle; wants = {}\n", names.join(" "));
     text += "i@: for-each = link IFACE=*; instance = ${IFACE}\n";
     for (at, name) in names.iter().enumerate() {
@@ -43,7 +27,7 @@ fn files(random: &mut Random) -> String {
         let mut members = Vec::new();
         for other in &names[..at] {
             if random.chance(35) {
-                let list = random.below(if bundle { 5 } else { 4 });
+                let list = random.index(if bundle { 5 } else { 4 });
                 match lists.get_mut(list) {
                     Some((_, list)) => list.push(other.as_str()),
                     None => members.push(other.as_str()),
@@ -68,9 +52,9 @@ fn files(random: &mut Random) -> String {
 }
 
 fn expression(names: &[String], depth: u32, random: &mut Random) -> String {
-    match random.below(if depth < 2 { 8 } else { 4 }) {
-        0 if !names.is_empty() => format!("up({})", names[random.below(names.len())]),
-        0..=3 => ["c0", "c1", "c2", "link IFACE=a"][random.below(4)].to_string(),
+    match random.index(if depth < 2 { 8 } else { 4 }) {
+        0 if !names.is_empty() => format!("up({})", names[random.index(names.len())]),
+        0..=3 => ["c0", "c1", "c2", "link IFACE=a"][random.index(4)].to_string(),
         4 => format!("not ({})", expression(names, depth + 1, random)),
         5 | 6 => format!("({}) and ({})", expression(names, depth + 1, random), expression(names, depth + 1, random)),
         _ => format!("({}) or ({})", expression(names, depth + 1, random), expression(names, depth + 1, random)),
@@ -82,7 +66,7 @@ fn changes(lengths: &[usize], random: &mut Random) -> Vec<(&'static str, bool)> 
     let mut left: Vec<(usize, usize)> = lengths.iter().copied().enumerate().filter(|(_, length)| *length > 0).collect();
     let mut changes = Vec::new();
     while !left.is_empty() {
-        let at = random.below(left.len());
+        let at = random.index(left.len());
         let (condition, rest) = left[at];
         changes.push((CONDITIONS[condition], (lengths[condition] - rest).is_multiple_of(2)));
         left[at].1 -= 1;
@@ -93,13 +77,13 @@ fn changes(lengths: &[usize], random: &mut Random) -> Vec<(&'static str, bool)> 
 
 /// The supervisor does some of what it may.
 fn supervise(world: &mut World, random: &mut Random, most: usize) {
-    for _ in 0..random.below(most + 1) {
+    for _ in 0..random.index(most + 1) {
         let starting = (0..world.geometry.slots()).filter(|at| world.reports[*at as usize].state == State::Starting);
         let slots: Vec<u32> = world.unseen.keys().copied().chain(starting).collect();
         if slots.is_empty() {
             return;
         }
-        let slot = slots[random.below(slots.len())];
+        let slot = slots[random.index(slots.len())];
         let name = world.engine.name(SlotId(slot));
         if world.unseen.contains_key(&slot) {
             world.obey(name.as_str());
@@ -131,14 +115,14 @@ fn shown(world: &World) -> Vec<String> {
 #[test]
 fn the_order_in_which_conditions_change_does_not_matter() {
     for seed in 0..WORLDS {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let text = files(&mut random);
-        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.below(4)).collect();
+        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.index(4)).collect();
         let mut first: Option<Vec<String>> = None;
         for _ in 0..6 {
             let mut world = World::new(&text);
             let changes = changes(&lengths, &mut random);
-            let boots = random.below(changes.len() + 1);
+            let boots = random.index(changes.len() + 1);
             for (at, (fact, on)) in changes.iter().enumerate() {
                 if at == boots {
                     world.boot("boot");
@@ -179,13 +163,13 @@ fn picture(world: &World) -> Vec<Shown> {
 #[test]
 fn an_engine_that_dies_at_any_point_changes_nothing() {
     for seed in 0..WORLDS {
-        let mut random = Random(seed ^ 0xdead);
+        let mut random = Random::new(seed ^ 0xdead);
         let text = files(&mut random);
-        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.below(4)).collect();
+        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.index(4)).collect();
         let changes = changes(&lengths, &mut random);
-        let schedule = random.below(1 << 30) as u64;
-        let run = |dies: usize| {
-            let (mut world, mut random, mut deaths) = (World::new(&text), Random(schedule), Random(seed));
+        let schedule = random.index(1 << 30) as u64;
+        let run = |dies: u64| {
+            let (mut world, mut random, mut deaths) = (World::new(&text), Random::new(schedule), Random::new(seed));
             let mut pictures = Vec::new();
             world.boot("boot");
             for (fact, on) in &changes {
@@ -270,17 +254,17 @@ fn orders_but(log: &[String], but: &str) -> Vec<String> {
 #[test]
 fn a_broken_service_changes_nothing_else() {
     for seed in 0..WORLDS {
-        let mut random = Random(seed ^ 0xb0b);
+        let mut random = Random::new(seed ^ 0xb0b);
         let text = files(&mut random);
-        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.below(4)).collect();
+        let lengths: Vec<usize> = CONDITIONS.iter().map(|_| random.index(4)).collect();
         let changes = changes(&lengths, &mut random);
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.split(':').next())
             .filter(|name| *name != "boot" && *name != "i@")
             .collect();
-        let other = names[random.below(names.len())];
-        let key = ["needs", "binds", "wants", "after"][random.below(4)];
+        let other = names[random.index(names.len())];
+        let key = ["needs", "binds", "wants", "after"][random.index(4)];
         let broken = format!(
             "{}zz: {key} = {other}\n",
             text.replacen("boot: type = bundle; wants =", "boot: type = bundle; wants = zz", 1)

@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU32;
 use std::collections::BTreeSet;
 
 use super::world::{World, database};
+use crate::simulate::random::Random;
 use pintle::board::published::{self, Event, Published, Reasons};
 use pintle::board::reports::{self, Exit, Reports, State};
 use pintle::engine::{Capacities, Input, Sender, Verb};
@@ -97,11 +98,8 @@ fn whatever_it_went_through_each_chain_ends_in_a_cause() {
     let (mut seen, mut longest, mut unknown) = (BTreeSet::new(), 0, Vec::new());
     for seed in 1..=12_u64 {
         let mut world = World::over(bytes, capacities);
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut below = |bound: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) as usize % bound
-        };
+        let mut random = Random::new(seed);
+        let mut below = |bound: usize| random.index(bound);
         world.boot("boot");
         let names = ["base", "db", "web", "job", "echo", "mail", "late", "rival", "boot"];
         let verbs = [

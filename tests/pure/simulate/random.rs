@@ -19,6 +19,11 @@ impl Random {
         if count == 0 { 0 } else { self.next() % count }
     }
 
+    /// The same, for what is counted in memory.
+    pub fn index(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
+    }
+
     /// True so many times in a hundred.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
