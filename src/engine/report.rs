@@ -11,14 +11,14 @@ use crate::ident::SlotId;
 
 impl Engine<'_> {
     /// The facts that a report changes.
-    fn reported(&self, at: SlotId) -> [u32; 5] {
+    fn reported(&self, at: SlotId) -> [u32; 6] {
         let facts = self.memory.facts(at);
-        [slot::STATE, slot::ORDER, slot::ASKED, slot::BEGAN, slot::READY]
+        [slot::STATE, slot::ORDER, slot::ASKED, slot::BEGAN, slot::READY, slot::LIFE]
             .map(|field| facts[field].load(Ordering::Relaxed))
     }
 
     /// For the journal: a report that has changed anything.
-    fn jot_report(&self, at: SlotId, row: &ReportRow, earlier: [u32; 5]) {
+    fn jot_report(&self, at: SlotId, row: &ReportRow, earlier: [u32; 6]) {
         if self.reported(at) == earlier {
             return;
         }
@@ -28,8 +28,10 @@ impl Engine<'_> {
             row.began as u32,
             row.ready as u32,
             row.signalled & 0xf_ffff | row.reloaded << 20,
+            row.life.0,
         ];
-        self.jot_input(Kind::Report, row.state as u32 | row.attempt.min(2) << 4, at, &words, b"");
+        let extra = row.state as u32 | row.attempt.min(2) << 4 | u32::from(row.stuck) << 6;
+        self.jot_input(Kind::Report, extra, at, &words, b"");
     }
 
     /// Takes the report of a slot. News of an earlier order than the newest changes nothing: until the supervisor has

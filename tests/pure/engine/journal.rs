@@ -6,7 +6,7 @@ use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::State;
 use pintle::engine::journal::{Cursor, Kind, Record};
 use pintle::engine::{Capacities, Engine, Input, Sender, Target, Verb};
-use pintle::graph::Phase;
+use pintle::graph::{Goal, Phase};
 use pintle::ident::SlotId;
 use pintle::limits::JOURNAL_BLOCK_WORDS;
 use pintle::time::Instant;
@@ -325,5 +325,29 @@ fn a_run_can_be_replayed_from_its_journal() {
             assert_eq!(of(&world), of(&again), "seed {seed}, {}", world.engine.name(at).as_str());
         }
         assert!((0..world.geometry.slots()).any(|at| world.engine.published(SlotId(at)).phase != Phase::Down));
+    }
+}
+
+#[test]
+fn what_counts_lives_and_what_is_stuck_is_replayed_too() {
+    let bytes = database("a:\nb: start-on = stopped SERVICE=a COUNT=3\nc: needs = d\nd:");
+    let mut world = World::over(bytes, LARGE);
+    world.start("a");
+    world.start("c");
+    world.settle();
+    let at = world.slot("a");
+    world.reports[at.index()].life.0 += 2;
+    world.dies("a");
+    world.stop("c");
+    world.unseen.remove(&world.slot("c").0).expect("ordered");
+    let at = world.slot("c");
+    world.reports[at.index()].order = world.engine.order(at).number;
+    world.reports[at.index()].stuck = true;
+    world.report("c", State::Stopping);
+    let again = replay(&world, bytes, LARGE);
+    assert_eq!(world.goal("b"), Goal::Up);
+    for name in ["a", "b", "c", "d"] {
+        let of = |world: &World| (world.engine.facts(world.slot(name)), world.phase(name), world.goal(name));
+        assert_eq!(of(&world), of(&again), "{name}");
     }
 }
