@@ -19,12 +19,15 @@ fn starts(verb: Verb) -> bool {
 impl Engine<'_> {
     pub(super) fn command(&mut self, verb: Verb, targets: &[Target<'_>]) -> Result<(), Refusal> {
         let mut fresh = 0;
-        for target in targets {
+        for (index, target) in targets.iter().enumerate() {
             match *target {
-                Target::Slot(at) => self.check_slot(verb, at)?,
+                Target::Slot(at) => {
+                    self.check_slot(verb, at)?;
+                    self.memory.insert(Set::Named, at);
+                }
                 Target::New { template, name } => {
                     self.check_new(verb, template, name)?;
-                    fresh += 1;
+                    fresh += u32::from(!targets[..index].contains(target));
                 }
             }
         }
@@ -60,6 +63,7 @@ impl Engine<'_> {
                 Target::New { template, name } => {
                     match self.named_instance(template, name).or_else(|| self.make_instance(template, name)) {
                         Some(at) => at,
+                        // There is room.
                         None => continue,
                     }
                 }

@@ -228,9 +228,9 @@ impl<'a> Engine<'a> {
         self.memory.slot(at, slot::TEMPLATE) == 0 && !self.process(at).active()
     }
 
-    /// Failed and held by nothing: kept for people to look at, until its slot is needed.
+    /// Failed and held by nothing: kept for people to look at, until its slot is needed, but not by what names it, too.
     fn is_spent(&self, at: SlotId) -> bool {
-        self.memory.slot(at, slot::TEMPLATE) != 0 && self.is_idle(at)
+        self.memory.slot(at, slot::TEMPLATE) != 0 && self.is_idle(at) && !self.memory.contains(Set::Named, at)
     }
 
     /// How many instances can be made.

@@ -342,6 +342,7 @@ impl<'a> Engine<'a> {
         self.work_off(Set::STEP);
         while self.memory.pop(Set::Moved).is_some() {}
         while self.memory.pop(Set::Displacing).is_some() {}
+        while self.memory.pop(Set::Named).is_some() {}
     }
 
     /// Until these sets are empty: each time the lowest slot of the first that is not. So every transition is asked for

@@ -53,19 +53,23 @@ impl Engine<'_> {
         self.image.leaves_named(fact.name())
     }
 
-    /// Refuses a fact that would make more instances than there is room for, before anything has changed.
+    /// Refuses a fact that would make more instances than there is room for, before anything has changed. Those that it
+    /// names and that exist are not spent by what it makes.
     pub(super) fn check_room(&self, fact: &Fact, leaves: Range<u32>) -> Result<(), Refusal> {
-        let mut wanted = 0;
+        let (mut wanted, mut last) = (0, SlotId(NONE));
         for index in leaves {
             let (service, role, node) = self.leaf_record(index);
             if !matches!(role, Role::ForEach | Role::StartOn) || !self.is_template(service) {
                 continue;
             }
             if let Some(name) = self.instance_name(service, fact.text())
-                && self.named_instance(service, name.as_bytes()).is_none()
                 && self.leaf_matches(Some(name.as_bytes()), node, fact.text())
             {
-                wanted += 1;
+                match self.named_instance(service, name.as_bytes()) {
+                    Some(at) => self.memory.insert(Set::Named, at),
+                    // The leaves of a service stand together.
+                    None => wanted += u32::from(service != core::mem::replace(&mut last, service)),
+                }
             }
         }
         if wanted > 0 && wanted > self.free_instances() { Err(Refusal::InstancesFull) } else { Ok(()) }
@@ -344,8 +348,9 @@ impl Engine<'_> {
     pub(super) fn take_events(&mut self, at: SlotId) {
         let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
         self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
-        // An instance may have been kept for them alone.
+        // An instance may have been kept for them alone, and is until all are taken.
         self.memory.insert(Set::Tell, at);
+        self.memory.insert(Set::Named, at);
         for (index, name) in DERIVED.iter().enumerate() {
             if bits >> index & 1 == 0 {
                 continue;
@@ -374,11 +379,10 @@ impl Engine<'_> {
             }
             self.add_passed(at, &mut fact);
             let leaves = self.leaves(&fact);
-            // What it would make and there is no room for is not made.
-            if self.check_room(&fact, leaves.clone()).is_ok() {
-                self.jot_of(Kind::Derived, index as u32, at, 0, &[]);
-                self.take_news(&fact, leaves, News::Event);
-            }
+            // What it would make and there is no room for is not made; all else hears it.
+            let _ = self.check_room(&fact, leaves.clone());
+            self.jot_of(Kind::Derived, index as u32, at, 0, &[]);
+            self.take_news(&fact, leaves, News::Event);
         }
     }
 

@@ -124,7 +124,8 @@
 //! and `failed`) in this order, and behind them what was passed to the service.
 //!
 //! An instance lives while it has a hold, a person's mark, a latch, a process or somebody who waits for it; one that failed
-//! keeps its slot until that is needed.
+//! keeps its slot until that is needed by what does not name it, too: a command or fact that names more instances than there
+//! are slots for is refused whole. A derived event cannot be: of what it would make, what there is no slot for is not made.
 //!
 //! # Transactions
 //!

@@ -251,8 +251,10 @@ pub enum Set {
     Timed,
     /// Was needed by what the newest command started, and is no longer held down by a person.
     Lifted,
+    /// Is named by what this step takes: no instance that is made takes its slot.
+    Named,
 }
-const SETS: u32 = 29;
+const SETS: u32 = 30;
 
 impl Set {
     /// Goals only.
@@ -273,7 +275,7 @@ impl Set {
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
-const _: () = assert!(SETS <= 32 && Set::Lifted as u32 + 1 == SETS, "a bit for each in one word");
+const _: () = assert!(SETS <= 32 && Set::Named as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

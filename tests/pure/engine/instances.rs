@@ -180,3 +180,79 @@ fn the_end_of_an_instance_is_told_though_its_slot_is_freed() {
     world.settle();
     assert_eq!(world.phases(), "other down, seen up");
 }
+
+/// A world of `t@` and `u@` in which every slot is taken: by `t@i0`, which has failed, and by what runs.
+fn full(more: &str) -> World {
+    let mut world = World::new(&format!("t@: start-on = disk; instance = ${{DEV}}\nu@: instance = ${{DEV}}; {more}"));
+    for number in 0..world.geometry.instances {
+        world.start(&format!("t@i{number}"));
+        world.settle();
+    }
+    world.fails("t@i0");
+    world.command(Verb::Release, &["t@i0"]).expect("release");
+    assert_eq!(world.phase("t@i0"), Phase::Failed, "it is kept");
+    world.orders();
+    world
+}
+
+#[test]
+fn what_a_command_makes_takes_no_slot_of_what_it_names() {
+    for names in [["t@new", "t@i0"], ["t@i0", "t@new"]] {
+        let mut world = full("start-on = never");
+        let before = world.phases();
+        assert_eq!(world.command(Verb::Start, &names), Err(Refusal::InstancesFull), "{names:?}");
+        assert_eq!((world.orders(), world.phases()), (String::new(), before), "nothing has changed");
+        // With another one that is spent there is room for both.
+        world.fails("t@i1");
+        world.command(Verb::Release, &["t@i1"]).expect("release");
+        world.command(Verb::Start, &names).expect("there is room");
+        world.settle();
+        assert_eq!((world.phase("t@i0"), world.phase("t@new")), (Phase::Up, Phase::Up));
+        assert_eq!(world.command(Verb::Stop, &["t@i1"]), Err(Refusal::NoSuchInstance(world.slot("t@"))));
+    }
+}
+
+#[test]
+fn one_that_is_named_twice_takes_one_slot() {
+    let mut world = full("start-on = never");
+    world.command(Verb::Start, &["t@new", "t@new"]).expect("there is room for one");
+    world.settle();
+    assert_eq!(world.phase("t@new"), Phase::Up);
+    let mut world = full("start-on = usb A=1 or usb B=1");
+    world.emit("usb DEV=x A=1 B=1").expect("there is room for one");
+    world.settle();
+    assert_eq!(world.phase("u@x"), Phase::Up);
+}
+
+#[test]
+fn what_a_fact_makes_takes_no_slot_of_what_it_names() {
+    let mut world = full("start-on = disk");
+    let before = world.phases();
+    assert_eq!(world.emit("disk DEV=i0"), Err(Refusal::InstancesFull));
+    assert_eq!((world.orders(), world.phases()), (String::new(), before), "nothing has changed");
+    let mut world = full("for-each = disk");
+    assert_eq!(world.on("disk DEV=i0"), Err(Refusal::InstancesFull));
+    world.fails("t@i1");
+    world.command(Verb::Release, &["t@i1"]).expect("release");
+    world.on("disk DEV=i0").expect("there is room");
+    world.settle();
+    assert_eq!((world.phase("t@i0"), world.phase("u@i0")), (Phase::Up, Phase::Up));
+}
+
+#[test]
+fn a_derived_event_for_which_there_is_no_room_is_heard_by_what_needs_none() {
+    let mut world = World::new(
+        "t@: start-on = never; instance = ${DEV}
+         u@: start-on = failed; instance = ${SERVICE}
+         seen: start-on = failed INSTANCE=i0",
+    );
+    for number in 0..world.geometry.instances {
+        world.start(&format!("t@i{number}"));
+        world.settle();
+    }
+    world.fails("t@i0");
+    world.settle();
+    assert_eq!(world.phase("seen"), Phase::Up);
+    // It was told of by its name, before its slot could be taken.
+    assert_eq!(world.phase("t@i0"), Phase::Failed);
+}
