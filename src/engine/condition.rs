@@ -149,11 +149,12 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Leases that hold conditions now.
-    pub fn leases(&self) -> impl Iterator<Item = u32> + '_ {
+    /// Leases that hold conditions now, and the process of each.
+    pub fn leases(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let on = (0..self.conditions_used).filter(|index| self.memory.condition(*index, condition::VALUE) != 0);
-        let leases = on.map(|index| self.memory.condition(index, condition::LEASE));
-        leases.filter(|lease| *lease != 0 && *lease != condition::ORPHAN)
+        let field = |index, field| self.memory.condition(index, field);
+        let leases = on.map(move |index| (field(index, condition::LEASE), field(index, condition::PID)));
+        leases.filter(|(lease, _)| *lease != 0 && *lease != condition::ORPHAN)
     }
 
     pub(super) fn lease_gone(&mut self, lease: u32) {

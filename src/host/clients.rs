@@ -19,6 +19,8 @@ use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, mapping, socket};
 const OUTPUT_BYTES: usize = 4096;
 /// Longest line that is sent; longer ones are cut.
 pub const ANSWER_BYTES_MAX: usize = 512;
+/// Copies of the engine's memory that may wait to be received: they are large, and nobody else can end them.
+const COPIES_MAX: usize = 4;
 /// A reader that takes nothing for this long is dropped.
 const STALLED_MS: u32 = 10_000;
 const _: () = assert!(CLIENTS_MAX == 64, "a bit for each place in one word");
@@ -63,6 +65,8 @@ struct Client {
     talk: Talk,
     /// Whether it holds conditions by its life.
     leases: bool,
+    /// Whether it was sent a copy of the engine's memory.
+    copied: bool,
     /// Where what it has sent and nobody has taken begins and ends in its buffer.
     input: (usize, usize),
     /// Where its output begins and ends in its buffer.
@@ -86,9 +90,14 @@ impl Client {
         matches!(self.talk, Talk::Idle)
     }
 
-    /// It waits, follows or holds conditions.
+    /// It waits, follows or holds conditions, or has not received what would outlive its connection.
     fn stays(&self) -> bool {
-        !self.is_idle() || self.leases
+        !self.is_idle() || self.leases || self.has_copy()
+    }
+
+    /// A copy of the engine's memory waits for it.
+    fn has_copy(&self) -> bool {
+        self.copied && socket::has_unread(self.fd.as_fd())
     }
 
     /// Its last request is done, and the answer to the next will have room.
@@ -244,9 +253,9 @@ impl Clients {
         self.watching > 0
     }
 
-    /// Whether anybody reads the journal.
-    pub fn are_reading(&self) -> bool {
-        self.reading > 0
+    /// How many read the journal.
+    pub fn reading(&self) -> usize {
+        self.reading
     }
 
     /// A place that reads the journal has read so far.
@@ -272,6 +281,7 @@ impl Clients {
             trusted,
             talk: Talk::Idle,
             leases: false,
+            copied: false,
             input: (0, 0),
             output: (0, 0),
             ended: false,
@@ -350,7 +360,7 @@ impl Clients {
         let has_line = self.input(at).contains(&b'\n');
         let flood = client.input.1 - client.input.0 == LINE_BYTES_MAX && !has_line;
         let answered = client.is_idle() && client.output.0 == client.output.1;
-        let finished = client.ended && !has_line && (answered || client.deaf);
+        let finished = client.ended && !has_line && (answered || client.deaf) && !client.has_copy();
         flood || finished || now >= client.stalled.plus_ms(STALLED_MS)
     }
 
@@ -414,10 +424,18 @@ impl Clients {
         }
     }
 
-    /// Sends a line with a descriptor. EAGAIN where something is to be read before it.
+    /// Whether a place may have a copy of the engine's memory: one of its own at a time, and few of all together.
+    pub fn may_copy(&self, at: usize) -> bool {
+        let waiting = |client: &&Client| client.has_copy();
+        let own = self.places.get(at).and_then(Option::as_ref);
+        own.is_some_and(|own| !own.has_copy()) && self.places.iter().flatten().filter(waiting).count() < COPIES_MAX
+    }
+
+    /// Sends a line with a copy of the engine's memory. EAGAIN where something is to be read before it.
     pub fn hand_over(&mut self, at: usize, line: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.places.get(at) {
+        match self.places.get_mut(at) {
             Some(Some(client)) if client.output.0 == client.output.1 && !client.deaf => {
+                client.copied = true;
                 socket::send(client.fd.as_fd(), line, &[descriptor])
             }
             _ => Err(Errno::AGAIN),
@@ -467,10 +485,12 @@ impl Clients {
     pub fn update_interest(&mut self, poll: &Poll) {
         for (at, client) in self.places.iter_mut().enumerate() {
             let Some(client) = client else { continue };
+            // Whose copy is received when it has said all is let go then.
+            let edge = client.ended && client.has_copy();
             let interest = Interest {
                 read: !client.ended && client.input.1 - client.input.0 < LINE_BYTES_MAX,
-                write: client.output.0 < client.output.1,
-                edge: false,
+                write: client.output.0 < client.output.1 || edge,
+                edge,
             };
             if interest != client.interest && poll.change(client.fd.as_fd(), TOKENS + at as u64, interest).is_ok() {
                 client.interest = interest;
@@ -510,6 +530,11 @@ impl Clients {
                 *word = 0;
             }
         }
+    }
+
+    /// Whether this process holds conditions by a connection.
+    pub fn holds(&self, pid: u32) -> bool {
+        self.places.iter().flatten().any(|client| client.leases && client.sender.pid == pid)
     }
 
     /// This place's life holds conditions from now on.

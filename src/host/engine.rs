@@ -37,14 +37,18 @@ const STORM: u32 = 16;
 /// How often that is done before the connections have their turn.
 const REPORT_TURNS: usize = 32;
 /// How long the leases of connections that died with an earlier engine are kept for their senders to connect again, also
-/// where a sender has ended meanwhile.
+/// where a sender has ended meanwhile. Behind it, for as long as a sender lives that has not: it may be stopped.
 const LEASE_GRACE_MS: u32 = 2_000;
+/// Lines of the journal that are told in a turn, to all together: a millisecond or two of work.
+const LINES_A_TURN: usize = 1_024;
 
 const TIE: &str = "the engine cannot tie itself to the supervisor";
 const WAIT: &str = "the engine cannot set up waiting";
 
 const TOKEN_DOORBELL: u64 = 0;
 const TOKEN_LISTENING: u64 = 1;
+/// And the number of a lease.
+const TOKEN_HOLDER: u64 = 1 << 32;
 
 /// Everything of the process.
 struct Host {
@@ -66,8 +70,14 @@ struct Host {
     owners: [u32; 2],
     /// Which engine this is, for the numbers of leases.
     life: u32,
-    /// When the leases of earlier engines end.
+    /// When the leases of earlier engines are looked at.
     grace: Instant,
+    /// Those that last as long as the process that holds them, which each has a pidfd of.
+    held: heapless::Vec<(u32, OwnedFd), CLIENTS_MAX>,
+    /// Lines of the journal that may still be told in this turn.
+    lines_left: usize,
+    /// Somebody has not read all of the journal that could.
+    unread: bool,
 }
 
 /// Runs the engine until its supervisor ends it. The descriptors are those of `descriptors.rs`.
@@ -149,6 +159,9 @@ impl Host {
             owners: [process::uid(), supervisor],
             life,
             grace: if life > 1 { clock::now().plus_ms(LEASE_GRACE_MS) } else { Instant::NEVER },
+            held: heapless::Vec::new(),
+            lines_left: LINES_A_TURN,
+            unread: false,
         }))
     }
 
@@ -167,6 +180,7 @@ impl Host {
         self.flush(now);
         loop {
             let mut now = clock::now();
+            self.lines_left = LINES_A_TURN;
             for _ in 0..REPORT_TURNS {
                 if !self.take_reports(now) {
                     break;
@@ -223,15 +237,44 @@ impl Host {
         }
         if self.grace <= now {
             self.grace = Instant::NEVER;
-            while let Some(lease) = self.earlier_lease() {
-                let _ = self.engine.step(now, Input::LeaseGone(lease));
+            let mut next = 0;
+            while let Some((lease, pid)) = self.earlier_lease(next) {
+                next = lease + 1;
+                self.end_or_keep(lease, pid, now);
             }
         }
     }
 
-    /// One that no connection of this engine's holds.
-    fn earlier_lease(&self) -> Option<u32> {
-        self.engine.leases().find(|held| (0..CLIENTS_MAX).all(|place| lease(self.life, place) != *held))
+    /// The first from this number on that no connection of this engine's holds, and the process that did.
+    fn earlier_lease(&self, from: u32) -> Option<(u32, u32)> {
+        let own = |held| (0..CLIENTS_MAX).any(|place| lease(self.life, place) == held);
+        self.engine.leases().filter(|(held, _)| *held >= from && !own(*held)).min()
+    }
+
+    /// Who has connected again has said by now what it still holds; else the lease ends with the process.
+    #[cold]
+    fn end_or_keep(&mut self, lease: u32, pid: u32, now: Instant) {
+        if !self.clients.holds(pid) {
+            if self.held.iter().any(|(held, _)| *held == lease) {
+                return;
+            }
+            if let Ok(process) = signals::pidfd_open(pid)
+                && !self.held.is_full()
+                && self.poll.add(process.as_fd(), TOKEN_HOLDER + u64::from(lease), Interest::READ).is_ok()
+            {
+                let _ = self.held.push((lease, process));
+                return;
+            }
+        }
+        self.end_lease(lease, now);
+    }
+
+    fn end_lease(&mut self, lease: u32, now: Instant) {
+        if let Some(at) = self.held.iter().position(|(held, _)| *held == lease) {
+            let (_, process) = self.held.swap_remove(at);
+            let _ = self.poll.remove(process.as_fd());
+        }
+        let _ = self.engine.step(now, Input::LeaseGone(lease));
     }
 
     /// Ends the connections of which nothing more can come; after `tell`, which may have said their last word.
@@ -281,9 +324,7 @@ impl Host {
                 self.clients.changed(slot, now, &mut |answer| requests::write_phase(&self.view, slot, answer));
             }
         }
-        if self.clients.are_reading() {
-            self.tell_events(now);
-        }
+        self.tell_events(now);
         while let Some((index, condition)) = self.engine.take_condition() {
             self.view.published.write_condition(index, &condition);
         }
@@ -301,6 +342,10 @@ impl Host {
             self.tell(now);
         }
         let all_down = u32::from(shutting_down && self.engine.all_down());
+        while all_down == 1 && self.unread {
+            self.lines_left = LINES_A_TURN;
+            self.tell_events(now);
+        }
         let shutting_down = u32::from(shutting_down);
         let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.words(), at));
         if told != [shutting_down, all_down] {
@@ -343,7 +388,7 @@ impl Host {
     fn sleep(&mut self) {
         let own = self.orders.words();
         words::set_asleep(own, true);
-        let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work();
+        let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work() || self.unread;
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
         let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
         // (Nothing where the machine goes down: nothing will be left.)
@@ -380,6 +425,7 @@ impl Host {
                     self.to_engine.answer();
                 }
                 TOKEN_LISTENING => listening = true,
+                TOKEN_HOLDER.. => self.end_lease((token - TOKEN_HOLDER) as u32, clock::now()),
                 TOKENS.. => {
                     let at = (token - TOKENS) as usize;
                     if !self.clients.news(at, readable, hung_up) {

@@ -161,13 +161,26 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<usize>> {
 /// Who connected (SO_PEERCRED): the credentials at the time of connect. See unix(7).
 pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
     const SO_PEERCRED: usize = if cfg!(target_arch = "powerpc64") { 21 } else { 17 };
-    let mut credentials = [0u32; 3];
-    let mut length = size_of_val(&credentials) as u32;
-    let (at, length_at) = (credentials.as_mut_ptr() as usize, &raw mut length as usize);
-    // SAFETY: the buffer holds struct ucred, and its length is passed.
-    unsafe { raw::call(raw::nr::GETSOCKOPT, fd.as_raw_fd() as usize, SOL_SOCKET, SO_PEERCRED, at, length_at)? };
-    let [pid, uid, gid] = credentials;
+    // struct ucred.
+    let [pid, uid, gid] = option(fd, SO_PEERCRED)?;
     Ok(Peer { pid, uid, gid })
+}
+
+/// Whether something that was sent is still to be read (SO_MEMINFO, SK_MEMINFO_WMEM_ALLOC); no where the kernel does not say.
+pub fn has_unread(fd: BorrowedFd<'_>) -> bool {
+    const SO_MEMINFO: usize = 55;
+    // It counts memory. While it tells us that all was read, the kernel keeps one of it back (sock_wfree).
+    option(fd, SO_MEMINFO).is_ok_and(|[_, _, sent]| sent > 1)
+}
+
+/// The first words of an option.
+fn option(fd: BorrowedFd<'_>, name: usize) -> Result<[u32; 3]> {
+    let mut words = [0u32; 3];
+    let mut length = size_of_val(&words) as u32;
+    let (at, length_at) = (words.as_mut_ptr() as usize, &raw mut length as usize);
+    // SAFETY: the buffer is there, and its length is passed: no more is written.
+    unsafe { raw::call(raw::nr::GETSOCKOPT, fd.as_raw_fd() as usize, SOL_SOCKET, name, at, length_at)? };
+    Ok(words)
 }
 
 /// One message and what came with it.

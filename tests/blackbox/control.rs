@@ -1,8 +1,8 @@
 //! Commands, their exit codes, and clients that misbehave.
 
-use crate::harness::{Folder, Machine, binary, command, lives, pintle};
+use crate::harness::{Folder, Machine, PATIENCE, binary, command, lives, pintle};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
@@ -250,6 +250,95 @@ fn a_condition_gates_and_a_lease_ends_with_its_sender() {
         let ran = machine.run(arguments);
         assert!(ran.code == 100 && ran.err.starts_with(message), "{arguments:?}: {} {}", ran.code, ran.err);
     }
+}
+
+#[test]
+fn a_lease_outlives_the_engine_for_as_long_as_its_stopped_holder_lives() {
+    let machine = small();
+    machine.expect(&["start", "--no-wait", "nic"]);
+    let is_on = |machine: &Machine, name: &str| machine.expect(&["conditions"]).contains(name);
+    let hold = |words: &[&str]| {
+        let child = machine.spawn(&[&["emit", "--hold"], words].concat());
+        machine.wait("it is held", |machine| is_on(machine, words[0]));
+        child
+    };
+    let next_engine = || {
+        let engine = machine.engine();
+        machine.kill(engine, libc::SIGKILL);
+        machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    };
+    let mut holder = hold(&["net-up", "IFACE=eth1"]);
+    machine.wait_phase("nic", "up");
+    let pid = machine.pid("nic");
+    machine.kill(holder.id(), libc::SIGSTOP);
+    for round in 0..2 {
+        // What is left of one that has died meanwhile says when the engine has looked at who is still there.
+        let name = format!("passing-{round}");
+        let mut passing = hold(&[&name]);
+        machine.kill(passing.id(), libc::SIGSTOP);
+        next_engine();
+        passing.kill().expect("it is there");
+        passing.wait().expect("it ends");
+        machine.wait("the engine has looked", |machine| !is_on(machine, &name));
+        assert_eq!((machine.phase("nic").as_str(), machine.pid("nic")), ("up", pid));
+    }
+    // It runs again, and says again what it holds.
+    machine.kill(holder.id(), libc::SIGCONT);
+    let held_by = format!("by process {}", holder.id());
+    machine.wait("it holds by one connection", |machine| {
+        let shown = machine.expect(&["conditions"]);
+        shown.matches(&held_by).count() == 1
+    });
+    assert_eq!((machine.phase("nic").as_str(), machine.pid("nic")), ("up", pid));
+    // One that ends without having run again holds nothing.
+    machine.kill(holder.id(), libc::SIGSTOP);
+    let mut passing = hold(&["passing"]);
+    machine.kill(passing.id(), libc::SIGSTOP);
+    next_engine();
+    passing.kill().expect("it is there");
+    passing.wait().expect("it ends");
+    machine.wait("the engine has looked", |machine| !is_on(machine, "passing"));
+    assert_eq!(machine.phase("nic"), "up");
+    holder.kill().expect("it is there");
+    holder.wait().expect("it ends");
+    machine.wait_phase("nic", "waiting");
+}
+
+#[test]
+fn copies_of_the_engines_memory_that_nobody_receives_do_not_pile_up() {
+    let machine = small();
+    machine.wait_phase("default", "up");
+    const REFUSED: &str = "no copies of the engine's memory wait to be received; receive them first\n";
+    let ask = |stream: &mut std::os::unix::net::UnixStream| {
+        stream.write_all(b"memory\n").expect("sent");
+        let mut poll = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure.
+        assert_eq!(unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis() as i32) }, 1);
+    };
+    let read = |stream: &mut std::os::unix::net::UnixStream| {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("an answer");
+        line
+    };
+    let mut one = machine.connect();
+    one.write_all(b"memory\nmemory\n").expect("sent");
+    let lines: Vec<String> = BufReader::new(one).lines().take(2).map(|line| line.expect("an answer") + "\n").collect();
+    assert_eq!(lines[0], "ok 0\n");
+    assert!(
+        ["ok 0\n", REFUSED].contains(&lines[1].as_str()),
+        "whether the first is received in time or not: {lines:?}"
+    );
+    let mut streams: Vec<_> = (0..5).map(|_| machine.connect()).collect();
+    streams.iter_mut().for_each(ask);
+    assert_eq!(read(&mut streams[4]), REFUSED);
+    // One that has said all is let go when it has received what is its own.
+    streams[0].shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut rest = String::new();
+    streams[0].read_to_string(&mut rest).expect("an end");
+    assert_eq!(rest, "ok 0\n");
+    ask(&mut streams[4]);
+    assert_eq!(read(&mut streams[4]), "ok 0\n");
+    assert_eq!(machine.run(&["start", "--dry-run", "db"]).code, 0);
 }
 
 /// Ready a moment after it has been started.

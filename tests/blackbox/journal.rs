@@ -1,10 +1,12 @@
 //! The journal as people read it: `events`, across deaths of the engine; `await`; who asked, in `why` and `status`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
 
-use super::harness::{Machine, PATIENCE, program};
+use super::harness::{Machine, PATIENCE, command, program};
 
 fn pause(keys: &str) -> String {
     format!("command = {}\n{keys}\n", program("pause"))
@@ -181,4 +183,76 @@ fn why_and_status_say_who_asked_and_in_which_transaction() {
     assert_eq!(chain[0]["chain"][0]["service"], "db");
     assert!(chain[0]["chain"][0]["why"].as_str().expect("text").contains("web no longer needs it (transaction "));
     assert_eq!(chain[0]["chain"][1]["service"], "web");
+}
+
+#[test]
+fn who_reads_all_of_the_journal_holds_up_nobody() {
+    let machine = machine();
+    let mut client = machine.connect();
+    let mut answers = BufReader::new(client.try_clone().expect("a descriptor")).lines();
+    let value = "v".repeat(200);
+    let many: String = (0..250).map(|n| format!("emit nothing-hears-it N={n} V={value}\n")).collect();
+    client.write_all(many.as_bytes()).expect("taken");
+    assert_eq!(
+        answers.by_ref().take(250).filter(|answer| answer.as_ref().is_ok_and(|text| text == "ok 0")).count(),
+        250
+    );
+    let whole = machine.expect(&["events", "--all", "--no-follow"]).len();
+    let engine = machine.engine();
+    machine.wait("a command is answered before all of the journal is told", |machine| {
+        let mut readers: Vec<_> = (0..16).map(|_| machine.connect()).collect();
+        for reader in &mut readers {
+            // The engine has it.
+            reader.write_all(b"\n").expect("sent");
+            reader.read_exact(&mut [0; "bad empty line\n".len()]).expect("answered");
+        }
+        machine.kill(engine, libc::SIGSTOP);
+        readers.iter_mut().for_each(|reader| reader.write_all(b"journal 0\n").expect("sent"));
+        client.write_all(b"on lid-open\n").expect("sent");
+        machine.kill(engine, libc::SIGCONT);
+        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0");
+        // Taken with the next turn, when what the first has left to do is done.
+        client.write_all(b"off lid-open\n").expect("sent");
+        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0");
+        let told: usize = readers.iter().map(waiting).sum();
+        for reader in &mut readers {
+            let mut end = [0; 512];
+            let mut text = Vec::new();
+            while !text.ends_with(b"\nend 0 done\n") {
+                let count = reader.read(&mut end).expect("told to the end");
+                text.extend_from_slice(&end[..count]);
+            }
+        }
+        told < readers.len() * whole / 4
+    });
+}
+
+/// Bytes that wait to be read.
+fn waiting(stream: &std::os::unix::net::UnixStream) -> usize {
+    let mut count = 0;
+    // SAFETY: FIONREAD writes an int.
+    assert_eq!(unsafe { libc::ioctl(stream.as_raw_fd(), libc::FIONREAD, &raw mut count) }, 0);
+    count as usize
+}
+
+#[test]
+fn only_who_may_command_is_told_what_attributes_say() {
+    let machine = machine();
+    machine.expect(&["emit", "--wait", "go", "KEY=value"]);
+    machine.expect(&["emit", "--on", "--wait", "net-up", "IFACE=eth0"]);
+    let own = machine.expect(&["events", "--all", "--no-follow"]);
+    for told in ["start-on fired by go KEY=value (", "event go KEY=value", "condition net-up IFACE=eth0 is on"] {
+        assert!(own.contains(told), "{told}: {own}");
+    }
+    // SAFETY: no memory is involved.
+    if unsafe { libc::getuid() } != 0 {
+        return; // nobody else's user can be taken
+    }
+    let mut other = command();
+    other.args(["events", "--all", "--no-follow"]).env("PINTLE_RUN", machine.run_directory()).uid(65534);
+    let other = String::from_utf8(other.output().expect("the binary runs").stdout).expect("text");
+    for told in ["start-on fired by go KEY=... (", "event go KEY=...\n", "condition net-up IFACE=... is on"] {
+        assert!(other.contains(told), "{told}: {other}");
+    }
+    assert_eq!(other.lines().count(), own.lines().count());
 }

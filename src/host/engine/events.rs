@@ -15,20 +15,33 @@ use super::Host;
 use crate::sys::clock;
 
 impl Host {
-    /// Tells those who read the journal what they have not read.
+    /// Tells those who read the journal what they have not read: of what this turn has left, each as much as the others.
     pub(super) fn tell_events(&mut self, now: Instant) {
+        self.unread = false;
+        let readers = self.clients.reading();
+        if readers == 0 {
+            return;
+        }
+        let share = self.lines_left / readers;
         for at in 0..CLIENTS_MAX {
+            let mut left = share;
+            let trusted = self.clients.who(at).is_some_and(|(_, trusted)| trusted);
             while let Talk::Reading(mut cursor, follows) = self.clients.talk(at) {
                 if !self.clients.has_room(at, now) {
                     break;
                 }
+                if left == 0 {
+                    self.unread = true;
+                    break;
+                }
+                left -= 1;
                 let mut answer = Answer::new();
                 let missed = self.engine.journal_missed(&mut cursor);
                 if missed > 0 {
                     let _ = answer.write_str("missed ");
                     answer.number(missed);
                 } else if let Some(record) = self.engine.journal_next(&mut cursor) {
-                    self.write_event(&record, &mut answer);
+                    self.write_event(&record, trusted, &mut answer);
                 } else if follows {
                     self.clients.go_on_reading(at, cursor);
                     break;
@@ -39,12 +52,14 @@ impl Host {
                 self.clients.say(at, &mut answer);
                 self.clients.go_on_reading(at, cursor);
             }
+            self.lines_left -= share - left;
             self.clients.send(at, now);
         }
     }
 
-    /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line.
-    fn write_event(&self, record: &Record, out: &mut Answer) {
+    /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line. Values of attributes are for
+    /// those who are trusted.
+    fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
         let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
         let ago = clock::now().0.saturating_sub(record.time.0);
         let time = stamp(clock::realtime_ns().saturating_sub(ago));
@@ -58,7 +73,7 @@ impl Host {
         for part in template.as_bytes().split(|byte| *byte == b'$') {
             let rest = match part.split_first() {
                 Some((field, rest)) if is_field => {
-                    self.write_field(record, *field, out);
+                    self.write_field(record, *field, trusted, out);
                     rest
                 }
                 Some(_) | None => part,
@@ -69,7 +84,7 @@ impl Host {
     }
 
     /// A field of the templates below.
-    fn write_field(&self, record: &Record, field: u8, out: &mut Answer) {
+    fn write_field(&self, record: &Record, field: u8, trusted: bool, out: &mut Answer) {
         let (engine, [first, second, ..]) = (&self.engine, record.words);
         let _ = match field {
             b'n' => out.write_str(engine.journal_name(record).as_str()),
@@ -84,11 +99,11 @@ impl Host {
             }
             b'r' => out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" }),
             b'c' => {
-                self.write_cause(record, out);
+                self.write_cause(record, trusted, out);
                 Ok(())
             }
             b'x' => {
-                write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)));
+                write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)), trusted);
                 Ok(())
             }
             b't' => {
@@ -111,7 +126,7 @@ impl Host {
     }
 
     /// What fired a trigger: what was told; a derived event; else the leaf as it is written.
-    fn write_cause(&self, record: &Record, out: &mut Answer) {
+    fn write_cause(&self, record: &Record, trusted: bool, out: &mut Answer) {
         match self.engine.journal_fact(record) {
             Some(fact) if fact.kind == Kind::Derived => {
                 let event = pintle::engine::DERIVED.get(fact.extra as usize).copied().unwrap_or_default();
@@ -120,7 +135,7 @@ impl Host {
                     let _ = out.write_str(part);
                 }
             }
-            Some(fact) => write_fact(out, &self.engine.journal_text(&fact)),
+            Some(fact) => write_fact(out, &self.engine.journal_text(&fact), trusted),
             None => words::write_expression(&self.view.image, out, record.words[0], &|_, _| ()),
         }
     }
@@ -166,13 +181,15 @@ const LINES: [&str; Kind::Shutdown as usize] = [
     " shutdown - everything goes down",
 ];
 
-/// A fact as people write it.
-fn write_fact(out: &mut Answer, text: &Text) {
-    let mut blank = "";
+/// A fact as people write it; `IFACE=...` where values are not told.
+fn write_fact(out: &mut Answer, text: &Text, values: bool) {
+    let (mut blank, mut end) = ("", "");
     for word in text.as_bytes().split(|byte| *byte == 0) {
         let _ = out.write_str(blank);
-        blank = " ";
-        let _ = write_quoted(out, core::str::from_utf8(word).unwrap_or("?"));
+        let length = word.iter().position(|byte| *byte == b'=' && !values).map_or(word.len(), |at| at + 1);
+        let _ = write_quoted(out, core::str::from_utf8(&word[..length]).unwrap_or("?"));
+        let _ = out.write_str(end);
+        (blank, end) = (" ", if values { "" } else { "..." });
     }
 }
 

@@ -12,7 +12,7 @@ use pintle::time::Instant;
 
 use super::super::clients::{Answer, Talk};
 use super::asking::take;
-use super::{Host, lease};
+use super::{Host, LEASE_GRACE_MS, lease};
 use crate::sys::errno::Words;
 use crate::sys::{AsFd, clock, mapping};
 
@@ -135,6 +135,10 @@ impl Host {
         let number = take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), now, answer)?;
         if request.verb == Asked::Hold {
             self.clients.set_leases(at);
+            if !self.held.is_empty() {
+                // Perhaps it is one that was waited for, which says now what it holds.
+                self.grace = now.plus_ms(LEASE_GRACE_MS);
+            }
         }
         answer.accept(number);
         let parent = if request.verb == Asked::Await { self.engine.parent(number) } else { 0 };
@@ -177,6 +181,10 @@ impl Host {
     /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for it.
     #[cold]
     fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+        if !self.clients.may_copy(at) {
+            let _ = answer.write_str("no copies of the engine's memory wait to be received; receive them first");
+            return Err(());
+        }
         let (image, geometry) = (&self.view.image, self.view.reports.geometry());
         let count = words_needed(image, geometry, Capacities::of(image));
         let copy = mapping::copied_words(c"pintle-memory", self.engine.kept(), count);
@@ -251,9 +259,7 @@ impl Host {
                 Talk::Idle | Talk::Reading(..) => {}
             }
         }
-        if self.clients.are_reading() {
-            self.tell_events(now);
-        }
+        self.tell_events(now);
     }
 }
 

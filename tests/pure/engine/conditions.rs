@@ -124,7 +124,7 @@ fn an_owner_may_end_and_come_back_while_it_is_changing() {
     assert_eq!(shown.look(&mut world), "net changing 1");
     hold(&mut world, "net", 8);
     assert_eq!(shown.look(&mut world), "net on 2 leased", "one holder, and it came on anew");
-    assert_eq!(world.engine.leases().collect::<Vec<_>>(), [8]);
+    assert_eq!(world.engine.leases().map(|(lease, _)| lease).collect::<Vec<_>>(), [8]);
     world.step(Input::LeaseGone(8)).expect("lease");
     world.settle();
     assert_eq!(world.phase("a"), Phase::Waiting);
