@@ -14,13 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::exit;
 use super::options::Given;
-use crate::sys::accounts::number;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
 use crate::sys::{Errno, OwnedFd, errno, file, output, process};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
+use pintle::text::small_number as number;
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;

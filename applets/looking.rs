@@ -7,6 +7,7 @@ use pintle::graph::Phase;
 use pintle::lang::definition::{Kind, Log};
 use pintle::nearest::Nearest;
 use pintle::status::{Paint, Row, View, tree, why, write_json_text};
+use pintle::text::cut;
 use pintle::words::write_quoted;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -266,7 +267,7 @@ fn write_condition_json(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow)
     out.bytes(b",\"attributes\":{");
     let mut before: &[u8] = b"";
     for word in words {
-        let (key, value) = text(word).split_once('=').unwrap_or_default();
+        let (key, value) = cut(text(word), b'=').unwrap_or_default();
         out.bytes(before);
         before = b",";
         write_json_text(out, key);

@@ -7,6 +7,8 @@ use core::fmt::Write;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use pintle::text::number;
+
 use super::{Applet, Words, exit};
 use crate::sys::entry::Arguments;
 use crate::sys::output::{self, Shown};
@@ -135,7 +137,7 @@ impl Given {
     /// The value of an option that is a whole number up to `max`.
     pub fn number(&self, option: &str, usual: u64, max: u64) -> u64 {
         let Some(value) = self.value(option) else { return usual };
-        let number = value.to_str().and_then(|digits| digits.parse().ok()).filter(|number| *number <= max);
+        let number = number(value.as_bytes()).filter(|number| *number <= max);
         number.unwrap_or_else(|| self.misuse("not a number that can be meant", value))
     }
 

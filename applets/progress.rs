@@ -2,6 +2,7 @@
 
 use core::fmt::{Display, Write};
 use pintle::graph::Phase;
+use pintle::protocol::cut;
 use pintle::status::{Paint, Painted};
 use pintle::time::Instant;
 
@@ -53,7 +54,7 @@ impl<'a> Progress<'a> {
             let _ = writeln!(output::stdout(), "{name} {phase}{colon}{text}");
             return;
         }
-        let known = self.under_way.iter().position(|line| line.split(' ').next() == Some(name));
+        let known = self.under_way.iter().position(|line| cut(line).0 == name);
         match (known, is(phase.as_bytes(), "waiting starting restarting stopping")) {
             (Some(at), true) => self.under_way[at] = format!("{name} {phase}"),
             (None, true) => self.under_way.push(format!("{name} {phase}")),

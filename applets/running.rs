@@ -4,6 +4,7 @@
 
 use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
+use pintle::text::small_number;
 use pintle::words::write_quoted;
 
 use super::options::Given;
@@ -177,7 +178,8 @@ pub fn wait_for(given: &Given) -> i32 {
     let mut progress = Progress::new(&[]);
     let mut worst = exit::DONE;
     for word in &words {
-        let number = word.parse().unwrap_or_else(|_| given.misuse("no number of a transaction:", word.as_ref()));
+        let number =
+            small_number(word.as_bytes()).unwrap_or_else(|| given.misuse("no number of a transaction:", word.as_ref()));
         worst = worst.max(follow(&mut control, number, false, &mut progress));
     }
     if words.is_empty() {

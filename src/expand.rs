@@ -2,6 +2,8 @@
 //! `${`. Everything else, `$NAME` too, is plain text. Nothing is expanded twice, so what an attribute says is never read
 //! as a placeholder. No allocation.
 
+use crate::text::cut;
+
 /// A part of a string.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Piece<'a> {
@@ -51,10 +53,10 @@ impl<'a> Iterator for Pieces<'a> {
             return Some(Piece::Literal(literal));
         }
         let whole = core::mem::take(&mut self.rest);
-        match whole.find('}') {
-            Some(end) => {
-                self.rest = &whole[end + 1..];
-                Some(Piece::Placeholder(&whole[2..end]))
+        match cut(whole, b'}') {
+            Some((name, rest)) => {
+                self.rest = rest;
+                Some(Piece::Placeholder(&name[2..]))
             }
             None => Some(Piece::Unclosed(whole)),
         }

@@ -29,5 +29,6 @@ pub mod simulation;
 pub mod stamp;
 pub mod status;
 pub mod supervision;
+pub mod text;
 pub mod time;
 pub mod words;

@@ -1,6 +1,7 @@
 //! What a name may look like: services, instances, conditions and events, attributes. No allocation.
 
 use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use crate::text::cut;
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +38,7 @@ pub fn check_service(text: &str) -> Result<(), NameFault> {
     if matches!(text.as_bytes().first(), Some(b'.' | b'-' | b'@')) {
         return Err(NameFault::Start);
     }
-    let (name, instance) = text.split_once('@').unwrap_or((text, ""));
+    let (name, instance) = cut(text, b'@').unwrap_or((text, ""));
     check(name, NAME_BYTES_MAX)?;
     if instance.is_empty() { Ok(()) } else { check_instance(instance) }
 }

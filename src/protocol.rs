@@ -62,6 +62,7 @@
 
 use crate::lang::duration_ms;
 use crate::limits::{CHANGING_MS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};
+use crate::text::{self, ended, small_number};
 use crate::words;
 
 /// Words of one line. A client that has more names to say says them in several lines.
@@ -157,7 +158,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The words behind the verb.
     pub fn words(&self) -> impl Iterator<Item = &'a str> {
-        self.words.split_terminator('\0')
+        ended(self.words, b'\0')
     }
 
     /// The words as a fact, as the engine takes it: name and `KEY=VALUE` divided by NUL.
@@ -224,10 +225,11 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
     let reads = matches!(verb, Verb::Events | Verb::Journal) && behind > 0;
     if verb == Verb::Await || reads {
         let number = if behind == 2 { words.strip_prefix("last\0").unwrap_or_default() } else { words };
-        request.number = number.strip_suffix('\0').unwrap_or_default().parse().map_err(|_| bad(ARGUMENTS))?;
+        request.number =
+            cut_first(number).and_then(|(digits, _)| small_number(digits.as_bytes())).ok_or(bad(ARGUMENTS))?;
     }
     if verb == Verb::Changing {
-        let (time, fact) = words.split_once('\0').ok_or(bad(ARGUMENTS))?;
+        let (time, fact) = cut_first(words).ok_or(bad(ARGUMENTS))?;
         let ms = duration_ms(time).filter(|ms| (1..=CHANGING_MS_MAX.into()).contains(ms));
         request.number = ms.ok_or(Bad(BAD_TIME, time))? as u32;
         request.words = fact;
@@ -244,8 +246,7 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
 
 /// The first word and what is behind its NUL.
 fn cut_first(words: &str) -> Option<(&str, &str)> {
-    let end = words.bytes().position(|byte| byte == 0)?;
-    Some((words.get(..end)?, words.get(end + 1..)?))
+    text::cut(words, 0)
 }
 
 /// One line that the engine sends, as a client reads it.
@@ -288,32 +289,21 @@ impl<'a> Answer<'a> {
     #[inline(never)]
     pub fn parse(line: &'a str) -> Option<Answer<'a>> {
         let (kind, rest) = cut(line);
+        let (first, behind) = cut(rest);
+        let (second, text) = cut(behind);
         match kind {
-            "ok" => {
-                let (number, text) = cut(rest);
-                Some(Answer::Ok(number.parse().ok()?, text))
-            }
-            "no" => Some(Answer::No(rest)),
-            "bad" => Some(Answer::Bad(rest)),
-            "phase" => {
-                let (name, rest) = cut(rest);
-                let (phase, text) = cut(rest);
-                Some(Answer::Phase { name, phase, text })
-            }
-            "result" => {
-                let (name, rest) = cut(rest);
-                let (result, text) = cut(rest);
-                Some(Answer::Result { name, result, text })
-            }
-            "end" => {
-                let (number, result) = cut(rest);
-                Some(Answer::End(number.parse().ok()?, result))
-            }
-            "event" => {
-                let (number, rest) = cut(rest);
-                Some(Answer::Event(number.parse().ok()?, rest))
-            }
-            "missed" => Some(Answer::Missed(rest.parse().ok()?)),
+            "no" => return Some(Answer::No(rest)),
+            "bad" => return Some(Answer::Bad(rest)),
+            "phase" => return Some(Answer::Phase { name: first, phase: second, text }),
+            "result" => return Some(Answer::Result { name: first, result: second, text }),
+            _ => {}
+        }
+        let number = small_number(first.as_bytes())?;
+        match kind {
+            "ok" => Some(Answer::Ok(number, behind)),
+            "end" => Some(Answer::End(number, behind)),
+            "event" => Some(Answer::Event(number, behind)),
+            "missed" => Some(Answer::Missed(number)),
             _ => None,
         }
     }
@@ -322,8 +312,7 @@ impl<'a> Answer<'a> {
 /// The first word and what is behind its blank.
 #[inline(never)]
 pub fn cut(text: &str) -> (&str, &str) {
-    let end = text.bytes().position(|byte| byte == b' ').unwrap_or(text.len());
-    (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default())
+    text::cut(text, b' ').unwrap_or((text, ""))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Signals by name and number: signal(7), the generic numbering of Linux (all architectures but alpha, mips, parisc and
 //! sparc, which pintle does not run on).
 
+use crate::text::{parts, small_number};
+
 /// Names without `SIG`, in the order of their numbers, from 1 on.
 const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN \
                      TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
@@ -10,8 +12,8 @@ pub const SIGNAL_MAX: u32 = 64;
 
 /// The number of `TERM`, `SIGTERM` or `15`; capital letters as signal(7) writes them. `None` if there is no such signal.
 pub fn number(text: &str) -> Option<u32> {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return text.parse().ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
+    if let Some(number) = small_number(text.as_bytes()) {
+        return Some(number).filter(|number| (1..=SIGNAL_MAX).contains(number));
     }
     let name = text.strip_prefix("SIG").unwrap_or(text);
     names().position(|known| known == name).map(|index| index as u32 + 1)
@@ -24,7 +26,7 @@ pub fn name(number: u32) -> Option<&'static str> {
 
 /// All names, for suggestions.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.split(' ')
+    parts(NAMES, b' ')
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! - in `"..."` a backslash takes the meaning from a following `"`, `\`, `$` or `` ` `` and else stands for itself;
 //! - elsewhere a backslash takes the meaning from whatever follows.
 
+use crate::text::parts;
 use core::fmt;
 
 /// Room for numbers and a few short words, without heap. One size for all: each other one is code of its own.
@@ -141,7 +142,7 @@ pub fn write_quoted(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
 /// The same, in single quotes in any case.
 pub fn write_in_quotes(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     out.write_char('\'')?;
-    for (number, part) in text.split('\'').enumerate() {
+    for (number, part) in parts(text, b'\'').enumerate() {
         if number > 0 {
             out.write_str("'\\''")?;
         }

@@ -17,6 +17,7 @@ use super::source::{self, Line};
 use super::{Image, NONE, header, service};
 use crate::graph::Relation;
 use crate::ident::SlotId;
+use crate::text::{cut, ended};
 
 /// What the text of a dump begins with.
 pub const FIRST_LINE: &str = "# pintle dump\n";
@@ -40,9 +41,9 @@ pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let services = if text.starts_with(FIRST_LINE) { text } else { "" };
     let mut rest = next_part(services);
     core::iter::from_fn(move || {
-        let (head, text) = rest?.split_once('\n').unwrap_or((rest?, ""));
+        let (head, text) = cut(rest?, b'\n').unwrap_or((rest?, ""));
         rest = next_part(text);
-        let (name, origin) = head.split_once(' ').unwrap_or((head, ""));
+        let (name, origin) = cut(head, b' ').unwrap_or((head, ""));
         let behind = rest.map_or(0, |rest| rest.len() + PART.len());
         Some(Part { name, origin, text: &text[..text.len() - behind] })
     })
@@ -53,7 +54,7 @@ fn next_part(text: &str) -> Option<&str> {
     let mut rest = text;
     loop {
         match rest.strip_prefix(PART) {
-            None => rest = rest.split_once('\n')?.1,
+            None => rest = cut(rest, b'\n')?.1,
             found => return found,
         }
     }
@@ -108,7 +109,7 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         if !made {
             text.push_str(&own);
         } else if !is_choice {
-            own.split_terminator('\n').for_each(|line| text.extend(["#   ", line, "\n"]));
+            ended(&own, b'\n').for_each(|line| text.extend(["#   ", line, "\n"]));
         }
         out.write_str(&text)?;
         text.clear();

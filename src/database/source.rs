@@ -14,6 +14,7 @@ use crate::ident::SlotId;
 use crate::lang::is_operator;
 use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
 use crate::limits::EXPRESSION_DEPTH_MAX;
+use crate::text::ended;
 use crate::words::write_in_quotes;
 use crate::{names, signals};
 
@@ -194,7 +195,7 @@ impl Source<'_> {
         }
         // The line that ends it is not one of its own (those are indented, but where all of them are blank).
         let blank = plain.bytes().all(|byte| b" \t\n".contains(&byte));
-        for part in plain.split_terminator('\n') {
+        for part in ended(&plain, b'\n') {
             line.out.push_str(if part.is_empty() || blank { "" } else { "    " });
             line.out.extend([part, "\n"]);
         }
@@ -356,7 +357,7 @@ fn text_value(text: &str, line: &mut Line<'_>) {
 /// In single quotes, where it is not made of harmless characters alone.
 fn quote(text: &str, out: &mut String) {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+:,./@%^~*?[]!=".contains(&byte);
-    if !text.is_empty() && !text.starts_with('=') && text.bytes().all(harmless) {
+    if !text.is_empty() && !text.starts_with("=") && text.bytes().all(harmless) {
         out.push_str(text);
     } else {
         let _ = write_in_quotes(out, text);

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::keys::Key;
+use crate::text::parts;
 
 /// Where a text stands: a file (index into the list of sources of this run), a line and a column, both from 1; the
 /// column counts characters.
@@ -128,7 +129,7 @@ impl Word {
 pub fn alternatives(word: &Word) -> Vec<Word> {
     let mut names = Vec::new();
     let mut position = word.position;
-    for name in word.text.split('|') {
+    for name in parts(&word.text, b'|') {
         let length = name.chars().count() as u32;
         // In quotes the whole word is the place.
         if word.plain {

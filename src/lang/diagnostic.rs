@@ -15,6 +15,7 @@ use core::fmt::{self, Write};
 
 use super::definition::Position;
 use super::order::sort;
+use crate::text::write_lossy;
 
 /// Width of the part of a long line that is shown, in columns of a terminal.
 const WINDOW_COLUMNS: usize = 100;
@@ -226,12 +227,7 @@ fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &
     });
     let Some(line) = line else { return Ok(()) };
     let mut text = String::new();
-    for chunk in line.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
+    write_lossy(line, &mut text)?;
     excerpt(&text, position, out)
 }
 

@@ -21,6 +21,7 @@ use super::diagnostic::{Shown, Sink};
 use super::value;
 use crate::limits::{ATTRIBUTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, FACT_BYTES_MAX, TESTS_MAX};
 use crate::names;
+use crate::text::cut;
 
 /// What begins a term.
 const TERM: [&str; 2] = ["a condition or an event, \"not\" or \"(\"", "path, env, kernel, \"not\" or \"(\""];
@@ -35,8 +36,8 @@ pub fn parse(words: &[Word], end: Position, tests: bool, template: bool, sink: &
 
 /// Name, whether it is negated, and glob of an attribute; one for a place has no name.
 pub fn attribute(text: &str) -> (&str, bool, &str) {
-    let (key, glob) = text.split_once('=').unwrap_or((text, ""));
-    match key.strip_suffix('!') {
+    let (key, glob) = cut(text, b'=').unwrap_or((text, ""));
+    match key.strip_suffix("!") {
         Some(key) => (key, true, glob),
         None => (key, false, glob),
     }
@@ -214,9 +215,9 @@ impl<'a> Parser<'a, '_, '_> {
         self.at += 1;
         let found = self.peek().filter(|word| word.token == Token::Text);
         let good = |word: &&Word| match token {
-            Token::Path => word.text.starts_with('/'),
+            Token::Path => word.text.starts_with("/"),
             Token::Env => names::is_variable(value::variable(word)),
-            _ => !word.text.is_empty() && !word.text.starts_with('='),
+            _ => !word.text.is_empty() && !word.text.starts_with("="),
         };
         let Some(word) = found.filter(good) else { return self.expected(what) };
         self.at += 1;

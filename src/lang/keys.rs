@@ -5,6 +5,7 @@
 
 use crate::graph::Relation;
 use crate::nearest::Nearest;
+use crate::text::{cut, parts};
 
 /// Kinds of service that a key applies to: bits.
 pub type Kinds = u8;
@@ -270,7 +271,7 @@ const ALIASES: &str = "\
 
 /// `ALIASES`, word by word.
 fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ALIASES.split(',').filter_map(|pair| pair.split_once('='))
+    parts(ALIASES, b',').filter_map(|pair| cut(pair, b'='))
 }
 
 /// The key with this name.

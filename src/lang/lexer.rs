@@ -122,7 +122,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
             (good, bytes.get(error.valid_up_to()))
         }
     };
-    if text.starts_with('\u{feff}') {
+    if text.starts_with("\u{feff}") {
         let position = Position { line: 1, column: 1, length: 1, ..whole };
         let message = format_args!("a byte order mark");
         sink.error(position, message).help(format_args!("plain UTF-8 has none"));
@@ -172,7 +172,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let number = lines.number;
         let content = trim_start(line);
         let column = (line.len() - content.len()) as u32 + 1;
-        if content.is_empty() || content.starts_with('#') {
+        if content.is_empty() || content.starts_with("#") {
             continue;
         }
         let at = |column, length| Position { file: sink.file, line: number, column, length };
@@ -201,7 +201,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             continue;
         }
         continues = Some(false);
-        if content.starts_with('[') {
+        if content.starts_with("[") {
             let message = format_args!("a service file has no sections");
             let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
             sink.error(at(1, count(trim_end(content))), message).help(help);
@@ -210,7 +210,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let (key, rest) = split_word(content);
         let value = trim_start(rest);
         let equals_column = count(key) + (rest.len() - value.len()) as u32 + 1;
-        let Some(value) = value.strip_prefix('=') else {
+        let Some(value) = value.strip_prefix("=") else {
             let message = format_args!("expected \"=\" behind {}", Shown(key));
             let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
             sink.error(place, message);

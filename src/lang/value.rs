@@ -17,6 +17,7 @@ use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX
 use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::signals;
+use crate::text::cut;
 
 /// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
 const READY_DESCRIPTORS: core::ops::RangeInclusive<u64> = 3..=255;
@@ -74,7 +75,7 @@ impl Filler<'_, '_> {
                 None => return self.bad_word("time", word),
             },
             Value::Integer(min, max, more) => {
-                let (negative, digits) = match word.text.strip_prefix('-') {
+                let (negative, digits) = match word.text.strip_prefix("-") {
                     Some(digits) => (true, digits),
                     None => (false, word.text.as_str()),
                 };
@@ -100,7 +101,7 @@ impl Filler<'_, '_> {
                 given.numbers[0] = bits;
             }
             Value::Limit(_) => {
-                let (soft, hard) = word.text.split_once(':').unwrap_or((&word.text, &word.text));
+                let (soft, hard) = cut(&word.text, b':').unwrap_or((&word.text, &word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
                     return self.bad_word("limit", word);
                 };
@@ -155,7 +156,7 @@ impl Filler<'_, '_> {
             Value::EnvironmentFiles => {
                 self.few(&words)?;
                 for word in &words {
-                    self.path(word, word.text.strip_prefix('-').unwrap_or(&word.text))?;
+                    self.path(word, word.text.strip_prefix("-").unwrap_or(&word.text))?;
                 }
             }
         }
@@ -233,7 +234,7 @@ impl Filler<'_, '_> {
 
     /// An absolute path, which is `path` of `word`.
     fn path(&mut self, word: &Word, path: &str) -> Option<()> {
-        if path.starts_with('/') {
+        if path.starts_with("/") {
             return Some(());
         }
         self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)))
@@ -242,7 +243,7 @@ impl Filler<'_, '_> {
     /// Program and arguments, or a script with what runs it.
     fn command(&mut self, words: &mut Vec<Word>) -> Option<()> {
         if let Some(program) = words.first()
-            && !program.text.starts_with('/')
+            && !program.text.starts_with("/")
         {
             let message = format_args!("the program {} is not an absolute path", Shown(&program.text));
             self.sink
@@ -422,7 +423,7 @@ const fn is_number(value: Value) -> bool {
 
 /// What stands before the `=`.
 pub fn variable(word: &Word) -> &str {
-    word.text.split_once('=').map_or(&word.text, |(name, _)| name)
+    cut(&word.text, b'=').map_or(&word.text, |(name, _)| name)
 }
 
 /// Stands for the first word where a script has none.
@@ -551,7 +552,7 @@ fn limit(text: &str) -> Option<u64> {
 
 /// A name as useradd(8) takes it, or a number below the one that means "none".
 fn is_account(text: &str) -> bool {
-    let name = text.strip_suffix('$').unwrap_or(text);
+    let name = text.strip_suffix("$").unwrap_or(text);
     match unsigned(text) {
         Some(number) => number < u64::from(u32::MAX),
         None => {

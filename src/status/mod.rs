@@ -20,6 +20,7 @@ use crate::graph::{Goal, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::{CONDITIONS_MAX, INSTANCE_BYTES_MAX};
+use crate::text::cut;
 use crate::time::Instant;
 use words::Age;
 
@@ -121,7 +122,8 @@ impl<'a> View<'a> {
         if let Some(slot) = self.image.find_provider(name.as_bytes()) {
             return Some(slot);
         }
-        let (template, instance) = name.split_at(name.find('@')? + 1);
+        let (_, instance) = cut(name, b'@')?;
+        let template = name.strip_suffix(instance)?;
         let template = self.image.find(template.as_bytes())?;
         (self.image.services()..self.slots()).map(SlotId).find(|slot| {
             self.published.read(*slot).is_some_and(|row| row.exists)

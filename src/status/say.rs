@@ -154,7 +154,7 @@ impl View<'_> {
             let mut taken = Width(0);
             Saying { paint: Paint::Plain, ..saying }.say(&mut taken, template);
             // Numbers, which may be missing, stand on the right.
-            let right = template.starts_with('<');
+            let right = template.starts_with("<");
             if !right {
                 saying.say(out, template);
             }

@@ -6,6 +6,7 @@ use crate::board::reports::Exit;
 use crate::database::{Image, TESTS, exec, node, service};
 use crate::ident::SlotId;
 use crate::status::{Row, View};
+use crate::text::cut;
 use crate::words::Short;
 
 /// A duration in seconds, in its two largest units: `3 h 12 min`.
@@ -101,7 +102,7 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Re
     // What does not fit is cut: these are our own short words.
     let (image, definition) = (&view.image, row.definition);
     let _ = (view.words.failure)(row.report.failure, &mut said);
-    let (step, reason) = said.split_once(':').unwrap_or((&said, ""));
+    let (step, reason) = cut(&said, b':').unwrap_or((&said, ""));
     let mut about = "";
     if step == "exec" {
         about = image.text(image.list(image.service(definition, service::COMMAND)).get(0));

@@ -1,6 +1,8 @@
 //! The datagrams of sd_notify(3), as much of them as is understood. Lines of `NAME=VALUE`; what is unknown is passed over,
 //! as the protocol wants.
 
+use crate::text::number;
+
 /// What one datagram says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Notice {
@@ -41,15 +43,6 @@ pub fn parse(datagram: &[u8]) -> Notice {
         }
     }
     notice
-}
-
-#[inline(never)]
-fn number(text: &[u8]) -> Option<u64> {
-    let digits = Some(text).filter(|text| !text.is_empty())?;
-    digits.iter().try_fold(0u64, |number, byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::{Errno, OwnedFd};
 use heapless::Vec;
 use pintle::limits::GROUPS_MAX;
+use pintle::text::small_number;
 use rustix::fs::OFlags;
 
 /// A user as a service needs it.
@@ -62,17 +63,6 @@ fn open(path: &str) -> super::Result<OwnedFd> {
     super::path::open(path.as_bytes(), OFlags::RDONLY, 0)
 }
 
-/// The number that decimal digits, and nothing else, stand for.
-pub fn number(text: &[u8]) -> Option<u32> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u32, |number, byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add((byte - b'0').into()),
-        _ => None,
-    })
-}
-
 #[inline(never)]
 fn user_in(
     name: &[u8],
@@ -80,7 +70,7 @@ fn user_in(
     groups: super::Result<OwnedFd>,
     account: &mut Account,
 ) -> Result<(), Unknown> {
-    let by_number = number(name);
+    let by_number = small_number(name);
     // User and group of the line, and its name; a line of the number counts where none has the name.
     let mut found = by_number.map(|uid| (uid, Some(uid)));
     let (mut member, mut has_line) = (Field::EMPTY, false);
@@ -122,7 +112,7 @@ fn group_in(name: &[u8], groups: super::Result<OwnedFd>) -> Result<u32, Unknown>
         }
         found.is_none()
     });
-    match (found.or(number(name)), read) {
+    match (found.or(small_number(name)), read) {
         (Some(gid), _) => Ok(gid),
         (None, Ok(())) => Err(Unknown::Absent),
         (None, Err(error)) => Err(Unknown::Unreadable(error)),
@@ -161,7 +151,7 @@ impl Field {
     }
 
     fn number(&self) -> Option<u32> {
-        number(self.text())
+        small_number(self.text())
     }
 }
 

@@ -85,13 +85,7 @@ pub struct Shown<'a>(pub &'a OsStr);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.as_bytes().utf8_chunks() {
-            to.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                to.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
+        pintle::text::write_lossy(self.0.as_bytes(), to)
     }
 }
 

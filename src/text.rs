@@ -1,0 +1,123 @@
+//! Small work on texts: cut at a byte, numbers, bytes that may be no text. core's searching by patterns does the same and
+//! much more, with a machine for each kind of pattern. No allocation.
+
+use core::fmt;
+
+/// The number that decimal digits, and nothing else, stand for. `None` for none, and for one above 64 bits.
+#[inline(never)]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// The same, of 32 bits.
+#[inline(never)]
+pub fn small_number(digits: &[u8]) -> Option<u32> {
+    u32::try_from(number(digits)?).ok()
+}
+
+/// What is before the first of these bytes (of ASCII) and what is behind it.
+#[inline(never)]
+pub fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
+/// The parts of a text, see `parts`.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    rest: Option<&'a str>,
+    at: u8,
+}
+
+/// What stands between these bytes (of ASCII): one part more than there are of them.
+pub fn parts(text: &str, at: u8) -> Parts<'_> {
+    Parts { rest: Some(text), at }
+}
+
+/// What each of these bytes ends, and what is behind the last of them, if there is something.
+#[inline(never)]
+pub fn ended(text: &str, at: u8) -> Parts<'_> {
+    let rest = match text.as_bytes().split_last() {
+        None => None,
+        Some((last, before)) if *last == at => text.get(..before.len()),
+        Some(_) => Some(text),
+    };
+    Parts { rest, at }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest?;
+        let (part, rest) = match cut(text, self.at) {
+            Some((part, rest)) => (part, Some(rest)),
+            None => (text, None),
+        };
+        self.rest = rest;
+        Some(part)
+    }
+}
+
+/// Writes bytes as text; what is no UTF-8 becomes U+FFFD.
+#[inline(never)]
+pub fn write_lossy(mut bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {
+    loop {
+        let error = match core::str::from_utf8(bytes) {
+            Ok(text) => return out.write_str(text),
+            Err(error) => error,
+        };
+        let (valid, rest) = bytes.split_at(error.valid_up_to());
+        out.write_str(core::str::from_utf8(valid).unwrap_or_default())?;
+        out.write_char(char::REPLACEMENT_CHARACTER)?;
+        bytes = rest.get(error.error_len().unwrap_or(rest.len())..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn numbers_are_digits_alone() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("018", Some(18)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+1", None),
+            ("1 ", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!((small_number(b"4294967295"), small_number(b"4294967296")), (Some(u32::MAX), None));
+    }
+
+    #[test]
+    fn parts_are_those_of_the_library() {
+        for text in ["", "a", "a,", ",", ",a", "a,b", "a,,b,", "\u{e4},\u{20ac}"] {
+            assert_eq!(parts(text, b',').collect::<Vec<_>>(), text.split(',').collect::<Vec<_>>(), "{text}");
+            assert_eq!(ended(text, b',').collect::<Vec<_>>(), text.split_terminator(',').collect::<Vec<_>>(), "{text}");
+            assert_eq!(cut(text, b','), text.split_once(','), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_as_by_the_library() {
+        for bytes in [&b""[..], b"plain", b"a\xffb", b"\xe2\x82", b"\xe2\x82\xac\xe2\x82x", b"\xf0\x90\x80\xc0\xaf"] {
+            let mut out = String::new();
+            write_lossy(bytes, &mut out).expect("a String takes everything");
+            assert_eq!(out, String::from_utf8_lossy(bytes));
+        }
+    }
+}
