@@ -30,6 +30,7 @@ impl Saying<'_> {
             b'a' => return Said::Age(row.since),
             b'c' => return Said::Clock(row.since),
             b'u' => return Said::Unix(row.since),
+            b'7' => return Said::Clock(report.spawned),
             b'D' => return text(service::DESCRIPTION),
             b'f' => return text(service::ORIGIN),
             b'G' => return Text(self.log),

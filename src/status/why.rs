@@ -6,7 +6,7 @@ use core::fmt::Write;
 use super::{Row, View, words};
 use crate::board::published::{Blocker, Event, Reason, Reasons};
 use crate::board::reports::{Exit, State};
-use crate::database::{NONE, node, service};
+use crate::database::{NONE, node, policy, service};
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
@@ -206,9 +206,16 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
         State::Delayed if kind == Kind::Oneshot => "failed ($E) and is tried again< in $L><, attempt $A of $M>",
         State::Delayed => "died ($E) and starts again< in $L>",
         State::Queued => "is about to be spawned",
-        State::Spawning => "is being executed<, $L left>",
-        State::Starting if kind == Kind::Oneshot => "runs as process $I<, $L left><, attempt $A of $M>",
-        State::Starting => "runs as process $I and is not ready yet<, $L left><: $5>",
+        State::Spawning if kind == Kind::Longrun && view.policy(row.definition, policy::READY) == 0 => {
+            "is being executed<, $L of $S left>"
+        }
+        // The supervisor asks when it has been executed only of those that are up then.
+        State::Spawning | State::Starting if kind == Kind::Oneshot => {
+            "runs as process $I< since $7><, $L of $S left><, attempt $A of $M>"
+        }
+        State::Spawning | State::Starting => {
+            "runs as process $I< since $7> and is not ready yet<, $L of $S left><: $5>"
+        }
         State::Stopping if report.stuck => {
             "<was killed, and process $i|was killed, and its command> is still there<: $5>"
         }
@@ -351,7 +358,7 @@ fn write_other(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     true
 }
 
-/// The test of `only-if` that does not hold, as the file has it.
+/// The part of `only-if` that does not hold, as the file has it.
 fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     let (image, root) = (&view.image, view.image.service(row.definition, service::ONLY_IF));
     if row.report.state != State::Skipped || root == NONE {
@@ -362,9 +369,11 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     let nodes = root..root.saturating_add(EXPRESSION_NODES_MAX as u32);
     let found = nodes.into_iter().find(|at| test != NONE && image.node(*at, node::LEAF) == test);
     let Some(mut at) = found else { return false };
-    let parent = image.node(at, node::PARENT);
-    if parent != NONE && image.node(parent, node::KIND) == node::NOT {
-        at = parent;
+    // What was looked at last decides, with all that stands beside it but by an `and` of the whole. (Parents stand in front.)
+    let mut above = at;
+    while above > root {
+        above = image.node(above, node::PARENT).min(above - 1);
+        at = if image.node(above, node::KIND) == node::AND { at } else { above };
     }
     words::write_expression(image, out, at, &|_, _| {});
     true

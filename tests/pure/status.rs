@@ -155,7 +155,7 @@ fn why_is_a_chain_that_ends_in_a_cause() {
         ..Default::default()
     };
     machine.says("db", Phase::Starting, Goal::Up, NEED, Blocker::Ordered, 18).reports("db", &starting);
-    assert_eq!(machine.why("app"), "app waits for db; db runs as process 42 and is not ready yet, 12 s left");
+    assert_eq!(machine.why("app"), "app waits for db; db runs as process 42 and is not ready yet, 12 s of 30 s left");
 
     machine.says("default", Phase::Up, Goal::Up, BOOT, Blocker::Nothing, 5);
     machine.says("app", Phase::Up, Goal::Up, NEED, Blocker::Nothing, 5);
@@ -283,15 +283,20 @@ fn status_of_a_service_says_all_there_is() {
 
 #[test]
 fn what_is_skipped_says_which_test_does_not_hold() {
-    let tests = "path /a and not (env B=1 or not kernel quiet) and not path '/c d'";
+    let tests = "path /a and (env D or (path /e and env F)) and not (env B=1 or not kernel quiet) and not path '/c d'";
     let machine = Machine::new(&[("web", &format!("command = /bin/web\nonly-if = {tests}\n")), ("other", RUN)]);
     machine.says("web", Phase::Skipped, Goal::Up, BOOT, Blocker::Nothing, 30);
     for (test, says) in [
         (1, "path /a does not hold"),
-        (2, "env B=1 does not hold"),
-        (3, "not kernel quiet does not hold"),
-        (4, "not path /c d does not hold"),
-        (5, "a precondition does not hold"),
+        // Alternatives are told whole: all of them do not hold.
+        (2, "env D or (path /e and env F) does not hold"),
+        (3, "env D or (path /e and env F) does not hold"),
+        (4, "env D or (path /e and env F) does not hold"),
+        // ... or one of them does.
+        (5, "not (env B=1 or not kernel quiet) does not hold"),
+        (6, "not (env B=1 or not kernel quiet) does not hold"),
+        (7, "not path /c d does not hold"),
+        (8, "a precondition does not hold"),
         (0, "a precondition does not hold"),
     ] {
         let failure = 17 << 16 | test;
@@ -311,6 +316,10 @@ fn a_oneshot_says_which_attempt_it_is_at() {
     let report = ReportRow { life, deaths: 1, exit: Exit::Code(1), deadline: Instant::NEVER, ..Default::default() };
     let machine = machine.reports("once", &ReportRow { state: State::Starting, pid: 7, ..report });
     assert_eq!(machine.why("once"), "once runs as process 7, attempt 2 of 4");
+    // Nobody has looked yet whether it was executed, but it began, and has so long.
+    let (spawned, deadline) = (Instant(NOW.0 - 10 * SECOND), Instant(NOW.0 + 50 * SECOND));
+    machine.reports("once", &ReportRow { state: State::Spawning, pid: 7, spawned, deadline, ..report });
+    assert_eq!(machine.why("once"), "once runs as process 7 since 14:29:50Z, 50 s of 5 min left, attempt 2 of 4");
     assert!(machine.status("once").contains("\n  attempt    2 of 4\n"));
     let due = Instant(NOW.0 + SECOND);
     machine.reports("once", &ReportRow { state: State::Delayed, deadline: due, ..report });
