@@ -56,7 +56,7 @@ impl Sources {
         }
         if files.len() > limits::SLOTS_MAX as usize {
             let (count, limit) = (files.len(), limits::SLOTS_MAX);
-            sources.nowhere(format_args!("{count} service files are more than this pintle holds: {limit} (SLOTS_MAX)"));
+            sources.nowhere(format_args!("{count} service files are more than this pintle holds: {limit}"));
             return sources;
         }
         if files.is_empty() && sources.texts.is_empty() {

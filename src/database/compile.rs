@@ -76,14 +76,14 @@ pub fn compile_with(
 /// The bytes, if nothing is wrong.
 fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
     if definitions.len() > limits::SLOTS_MAX as usize {
-        too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "SLOTS_MAX");
+        too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "PINTLE_SLOTS_MAX");
         return None;
     }
     let refused = definitions.iter().any(|definition| definition.refused);
     let mut resolved = resolve(definitions, findings);
     let links = core::mem::take(&mut resolved.links);
     if links.len() > LINKS_MAX {
-        too_many(findings, links.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
+        too_many(findings, links.len(), limits::EDGES_MAX, "relations", "PINTLE_EDGES_MAX");
         return None;
     }
     let is_template = |service: &Service| crate::names::is_template(&service.definition.name);
@@ -91,14 +91,14 @@ fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Dia
     let slots = resolved.services.len() + kept as usize;
     if slots > limits::SLOTS_MAX as usize && !has_errors(findings) {
         let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
-        too_many(findings, slots, limits::SLOTS_MAX, what, "SLOTS_MAX");
+        too_many(findings, slots, limits::SLOTS_MAX, what, "PINTLE_SLOTS_MAX");
     }
     let mut edges = Edges::new(resolved.services.len(), links);
     for (slot, service) in (0..).zip(&resolved.services) {
         edges.put_in_order(slot, &service.alternatives);
     }
     if edges.len() > limits::EDGES_MAX as usize {
-        too_many(findings, edges.len(), limits::EDGES_MAX, "relations", "EDGES_MAX");
+        too_many(findings, edges.len(), limits::EDGES_MAX, "relations", "PINTLE_EDGES_MAX");
     }
     check_edges(&resolved, &edges, sources, findings);
     if refused || has_errors(findings) {
@@ -117,8 +117,10 @@ fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Dia
 #[inline(never)]
 fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str, name: &str) {
     let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
-    let help = format_args!("the limit is {name}; PINTLE_{name} sets it when pintle is built");
-    error(findings, NOWHERE, message).help(help);
+    let found = error(findings, NOWHERE, message);
+    if !name.is_empty() {
+        found.help(format_args!("{name} sets this limit when pintle is built"));
+    }
 }
 
 /// What the relations of all say together.

@@ -4,6 +4,7 @@ use crate::board::reports::ReportRow;
 use crate::database::Image;
 use crate::graph::Phase;
 use crate::ident::SlotId;
+use crate::limits::{ATTRIBUTES_MAX, CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCES_MAX};
 
 /// One input of `Engine::step`.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +140,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// In words, for the answer to whoever asked.
+    /// In words, for the answer to whoever asked; without the number at the end.
     pub const fn text(self) -> &'static str {
         match self {
             Refusal::NoSuchService => "no such service",
@@ -153,11 +154,11 @@ impl Refusal {
             Refusal::ShuttingDown => "the machine is shutting down",
             Refusal::BadFactName => "a condition or event is named by letters, digits, or any of -_.",
             Refusal::BadAttribute => "an attribute is KEY=VALUE, each key once, without control characters",
-            Refusal::TooManyAttributes => "more than 16 attributes (ATTRIBUTES_MAX)",
-            Refusal::FactTooLong => "name and attributes take more than 240 bytes (FACT_BYTES_MAX)",
-            Refusal::ConditionsFull => "as many conditions are on as there is room for (CONDITIONS_MAX)",
+            Refusal::TooManyAttributes => "more than 16 attributes",
+            Refusal::FactTooLong => "name and attributes take more than 240 bytes",
+            Refusal::ConditionsFull => "as many conditions are on as there is room for: ",
             Refusal::NotOn => "this condition is not on",
-            Refusal::InstancesFull => "as many instances exist as there is room for (INSTANCES_MAX)",
+            Refusal::InstancesFull => "as many instances exist as there is room for: ",
             Refusal::TransactionsFull => "as many commands are under way as there is room for; try again",
         }
     }
@@ -175,6 +176,19 @@ impl Refusal {
         }
     }
 }
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        to.write_str(self.text())?;
+        match self {
+            Refusal::ConditionsFull => CONDITIONS_MAX.fmt(to),
+            Refusal::InstancesFull => INSTANCES_MAX.fmt(to),
+            _ => Ok(()),
+        }
+    }
+}
+
+const _: () = assert!(ATTRIBUTES_MAX == 16 && FACT_BYTES_MAX == 240, "the texts say so");
 
 /// What became of one service of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -286,9 +300,9 @@ impl Capacities {
     /// What a machine gets: `limits`. Of the entries an eighth is kept for services that commands name; the rest lets seven
     /// transactions move every slot at once. Memory is touched only as far as it is used.
     pub fn of(image: &Image<'_>) -> Capacities {
-        let slots = image.services() + crate::limits::INSTANCES_MAX;
+        let slots = image.services() + INSTANCES_MAX;
         let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(8 * (slots + 1));
-        Capacities { conditions: crate::limits::CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
+        Capacities { conditions: CONDITIONS_MAX, transactions: crate::limits::TRANSACTIONS_MAX, entries }
     }
 
     /// Words of the journal: a block for two transactions, a power of two of them.
@@ -301,7 +315,7 @@ impl Capacities {
 }
 
 const _: () = {
-    use crate::limits::{CONDITIONS_MAX, SLOTS_MAX, TRANSACTIONS_MAX};
+    use crate::limits::{SLOTS_MAX, TRANSACTIONS_MAX};
     let counts = [SLOTS_MAX, CONDITIONS_MAX, TRANSACTIONS_MAX];
     let mut at = 0;
     while at < counts.len() {

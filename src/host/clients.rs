@@ -232,6 +232,7 @@ impl Clients {
     /// that may only look have a third of that.
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
+        const _: () = assert!(STAYING_MAX == 48, "the refusal says so");
         let Some(Some(own)) = self.places.get(at) else { return false };
         let (mut staying, mut lookers) = (0, 0);
         for client in self.places.iter().flatten() {

@@ -106,7 +106,7 @@ impl<'a> Parser<'a, '_, '_> {
         if self.nodes <= EXPRESSION_NODES_MAX {
             return Some(());
         }
-        let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts (EXPRESSION_NODES_MAX)");
+        let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts");
         self.sink.error(word.position, message);
         None
     }
@@ -122,7 +122,7 @@ impl<'a> Parser<'a, '_, '_> {
             let opens = word.token == Token::Open;
             if opens || operator == Some(Token::Not) {
                 if depth == EXPRESSION_DEPTH_MAX {
-                    let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep (EXPRESSION_DEPTH_MAX)");
+                    let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep");
                     self.sink.error(word.position, message);
                     return None;
                 }
@@ -223,7 +223,7 @@ impl<'a> Parser<'a, '_, '_> {
         self.at += 1;
         self.leaves += 1;
         if self.leaves > TESTS_MAX {
-            self.sink.error(word.position, format_args!("more than {TESTS_MAX} tests (TESTS_MAX)"));
+            self.sink.error(word.position, format_args!("more than {TESTS_MAX} tests"));
             return None;
         }
         self.node(self.made.len(), token, word)
@@ -293,9 +293,7 @@ impl<'a> Parser<'a, '_, '_> {
             attributes += 1;
         }
         if bytes > FACT_BYTES_MAX || attributes > ATTRIBUTES_MAX {
-            let message = format_args!(
-                "more than an event has: {ATTRIBUTES_MAX} attributes (ATTRIBUTES_MAX), {FACT_BYTES_MAX} bytes (FACT_BYTES_MAX)"
-            );
+            let message = format_args!("more than an event has: {ATTRIBUTES_MAX} attributes, {FACT_BYTES_MAX} bytes");
             self.sink.error(name.position, message);
             return None;
         }

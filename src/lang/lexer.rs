@@ -111,7 +111,7 @@ fn control(line: &str) -> Option<usize> {
 pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
-        let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes (SOURCE_BYTES_MAX)");
+        let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes");
         sink.error(whole, message);
         return None;
     }
@@ -133,8 +133,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         (line, last) = (lines.number, text);
         let position = Position { line, column: 1, length: 1, ..whole };
         if text.len() > SOURCE_LINE_BYTES_MAX {
-            let message =
-                format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX} (SOURCE_LINE_BYTES_MAX)", text.len());
+            let message = format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX}", text.len());
             let help = format_args!("a long value goes on in indented lines");
             sink.error(position, message).help(help);
             return None;
@@ -259,10 +258,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             }
             let script = script(&body);
             if script.len() > ARGUMENT_BYTES_MAX {
-                let message = format_args!(
-                    "a script of {} bytes; at most {ARGUMENT_BYTES_MAX} (ARGUMENT_BYTES_MAX)",
-                    script.len()
-                );
+                let message = format_args!("a script of {} bytes; at most {ARGUMENT_BYTES_MAX}", script.len());
                 sink.error(start, message);
             }
             entry.script = Some(script);

@@ -179,8 +179,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let leaves = given.words.iter().filter(|word| leaf(word.token)).count();
         if leaves > LATCHES_MAX && matches!(given.key.value, Value::Expression(Relation::Listens)) {
             let name = given.key.name;
-            let message =
-                format_args!("{leaves} conditions and events in \"{name}\", more than {LATCHES_MAX} (LATCHES_MAX)");
+            let message = format_args!("{leaves} conditions and events in \"{name}\", more than {LATCHES_MAX}");
             sink.error(given.position, message);
         }
     }

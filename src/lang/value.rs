@@ -208,7 +208,7 @@ impl Filler<'_, '_> {
     /// At most ARGUMENTS_MAX words.
     fn few(&mut self, words: &[Word]) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
-        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words (ARGUMENTS_MAX)", self.key.name);
+        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words", self.key.name);
         self.sink.error(word.position, message);
         None
     }
@@ -300,7 +300,7 @@ impl Filler<'_, '_> {
     /// Names of other services; those that are none become empty.
     fn services(&mut self, words: &mut [Word]) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
-            let message = format_args!("more names than there can be services: {SLOTS_MAX} (SLOTS_MAX)");
+            let message = format_args!("more names than there can be services: {SLOTS_MAX}");
             self.sink.error(word.position, message);
             return None;
         }
@@ -466,11 +466,11 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
     match fault {
         NameFault::Empty => finding(format_args!("{text} cannot be the name of a {what}: it is empty")),
         NameFault::TooLong => {
-            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes (NAME_BYTES_MAX)"));
+            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes"));
         }
-        NameFault::InstanceTooLong => finding(format_args!(
-            "the instance of {text} is longer than {INSTANCE_BYTES_MAX} bytes (INSTANCE_BYTES_MAX)"
-        )),
+        NameFault::InstanceTooLong => {
+            finding(format_args!("the instance of {text} is longer than {INSTANCE_BYTES_MAX} bytes"))
+        }
         NameFault::Start => finding(format_args!("{text} cannot be the name of a {what}: it begins with a sign")),
         NameFault::Character(character) => {
             let mut buffer = [0; 4];

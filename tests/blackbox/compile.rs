@@ -107,7 +107,6 @@ fn a_hundred_thousand_services_are_too_many() {
     let ran = compile(&folder, &["services"]);
     assert_eq!(ran.code, 100);
     assert!(ran.err.starts_with("pintle: 100000 service files are more than this pintle holds: "), "{}", ran.err);
-    assert!(ran.err.contains("SLOTS_MAX"), "{}", ran.err);
 }
 
 #[test]
@@ -233,9 +232,9 @@ fn what_is_wrong_with_alternatives_is_said() {
         "again.svc:2:9: once|a may choose once, which is never up: it has remain = no",
         "link.svc:2:11: \"dhcp@\" is a template, not a service",
         "set.svc:2:12: contains of set names \"mta\", which 2 services provide",
-        "many00.svc:2:12: \"crowd\" has 25, more than 24 alternatives (ALTERNATIVES_MAX)",
+        "many00.svc:2:12: \"crowd\" has 25, more than 24 alternatives",
         "few.svc:2:9: ",
-        " has 170, more than 159 bytes (NAME_BYTES_MAX, INSTANCE_BYTES_MAX)",
+        " has 170, more than 159 bytes",
         "few.svc:3:9: ",
         "more than 24 alternatives",
     ] {

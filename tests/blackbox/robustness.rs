@@ -336,11 +336,13 @@ fn however_many_wait_or_hold_a_command_is_taken() {
         }
         let taken = answers.iter().filter(|(answer, _)| answer.starts_with("ok ")).count();
         assert_eq!(taken, CLIENTS_MAX - CLIENTS_KEPT, "{requests:?}");
-        let refused = |answer: &str| answer == "no too many clients wait, follow or hold (CLIENTS_MAX)\n";
+        let refused = |answer: &str| {
+            answer == "no 48 clients wait, follow or hold, or 16 of users who may only look: no more may\n"
+        };
         assert!(answers.iter().skip(taken).all(|(answer, _)| refused(answer)), "{requests:?}");
         machine.expect(&["start", "--no-wait", "quick"]);
         let waits = machine.run(&["start", "--wait", "quick"]);
-        assert_eq!((waits.code, waits.err.starts_with("pintle: too many clients")), (1, true), "{waits:?}");
+        assert_eq!((waits.code, waits.err.starts_with("pintle: 48 clients")), (1, true), "{waits:?}");
         drop(answers);
         // Their places are free again.
         machine.expect(&["stop", "--no-wait", "quick"]);

@@ -252,3 +252,17 @@ fn a_source_file_has_one_job() {
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
+
+/// Limits are told to people as numbers; what they are called in `limits.rs` says nothing to them.
+#[test]
+fn no_message_shows_the_name_of_a_limit() {
+    for (path, text) in all(&["src", "applets"]) {
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let named = line.split(" (").skip(1).any(|rest| {
+                let (name, _) = rest.split_once([')', ',']).unwrap_or_default();
+                name.ends_with("_MAX") && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            });
+            assert!(!named || !line.contains('"'), "{path}: {line}");
+        }
+    }
+}

@@ -115,7 +115,7 @@ impl Writer<'_> {
         let accounts = known.all();
         if accounts.len() > limits::ACCOUNTS_MAX {
             let what = "different users and groups";
-            too_many(findings, accounts.len(), limits::ACCOUNTS_MAX as u32, what, "ACCOUNTS_MAX");
+            too_many(findings, accounts.len(), limits::ACCOUNTS_MAX as u32, what, "");
             return None;
         }
         let order = order(accounts.len(), &|a, b| accounts[a].as_bytes().cmp(accounts[b].as_bytes()));

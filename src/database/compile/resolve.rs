@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
                 let message =
                     format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
                 error(self.findings, position, message)
-                    .help(format_args!("the limit is SLOTS_MAX; PINTLE_SLOTS_MAX sets it when pintle is built"));
+                    .help(format_args!("PINTLE_SLOTS_MAX sets this limit when pintle is built"));
             }
             return;
         }

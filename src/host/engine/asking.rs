@@ -93,8 +93,8 @@ fn step(engine: &mut Engine<'_>, input: Input<'_>, now: Instant, answer: &mut dy
             | Refusal::TransactionsFull => "no",
         };
         let _ = match refusal.slot() {
-            Some(slot) => write!(answer, "{kind} {}: {}", engine.name(slot).as_str(), refusal.text()),
-            None => write!(answer, "{kind} {}", refusal.text()),
+            Some(slot) => write!(answer, "{kind} {}: {}", engine.name(slot).as_str(), refusal),
+            None => write!(answer, "{kind} {refusal}"),
         };
     })
 }

@@ -116,7 +116,7 @@ impl Host {
                 Ok(())
             }
             b's' => out.write_str(record.standing().name()),
-            b'e' => out.write_str(record.refusal().text()),
+            b'e' => write!(out, "{}", record.refusal()),
             b'k' => {
                 self.write_command(record, out);
                 Ok(())

@@ -123,7 +123,8 @@ impl Host {
         }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
-            let _ = answer.write_str("no too many clients wait, follow or hold (CLIENTS_MAX)");
+            let _ =
+                answer.write_str("no 48 clients wait, follow or hold, or 16 of users who may only look: no more may");
             return Err(());
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {

@@ -86,10 +86,10 @@ impl Resolver<'_> {
         }
         let position = found[0].1;
         if found.len() > ALTERNATIVES_MAX {
-            too_many(self.findings, position, name, found.len(), ALTERNATIVES_MAX, "alternatives (ALTERNATIVES_MAX)");
+            too_many(self.findings, position, name, found.len(), ALTERNATIVES_MAX, "alternatives");
         }
         if name.len() > NAME_MAX {
-            too_many(self.findings, position, name, name.len(), NAME_MAX, "bytes (NAME_BYTES_MAX, INSTANCE_BYTES_MAX)");
+            too_many(self.findings, position, name, name.len(), NAME_MAX, "bytes");
         }
         let mut definition = Definition::new(name, NOWHERE);
         definition.kind = Kind::Bundle;
