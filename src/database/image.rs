@@ -96,13 +96,25 @@ impl<'a> Image<'a> {
 
     /// All fields of a policy record; zeros where there is none.
     pub fn policy_record(&self, index: u32) -> [u32; POLICY_WORDS] {
-        let first = (index as usize).saturating_mul(POLICY_WORDS * 4);
         let mut record = [0; POLICY_WORDS];
-        let bytes = self.section(Section::Policies).get(first..).and_then(|rest| rest.get(..POLICY_WORDS * 4));
+        self.record(Section::Policies, index, &mut record);
+        record
+    }
+
+    /// All fields of an exec record; zeros where there is none.
+    pub fn exec_record(&self, index: u32) -> [u32; EXEC_WORDS] {
+        let mut record = [0; EXEC_WORDS];
+        self.record(Section::Execs, index, &mut record);
+        record
+    }
+
+    #[inline(never)]
+    fn record(&self, section: Section, index: u32, record: &mut [u32]) {
+        let first = (index as usize).saturating_mul(record.len() * 4);
+        let bytes = self.section(section).get(first..).and_then(|rest| rest.get(..record.len() * 4));
         for (word, four) in record.iter_mut().zip(bytes.unwrap_or_default().chunks_exact(4)) {
             *word = word_at(four, 0);
         }
-        record
     }
 
     /// Field of an expression node (`node::*`).

@@ -78,42 +78,28 @@ fn is_known<T>(answer: &Option<Result<T, accounts::Unknown>>) -> bool {
 pub struct Accounts {
     files: Files,
     seen: [Identity; 2],
+    /// One for each name that is kept; the last is for any other, and forgotten with the next.
     entries: std::vec::Vec<Entry>,
-    /// For a name that is not kept.
-    other: Entry,
     /// What was resolved last.
     account: Account,
 }
 
-impl Default for Accounts {
-    fn default() -> Accounts {
-        Accounts::over(FILES)
-    }
-}
-
 impl Accounts {
-    /// Over these two files.
-    pub fn over(files: Files) -> Accounts {
-        Accounts {
-            files,
-            seen: [Identity::default(); 2],
-            entries: std::vec::Vec::new(),
-            other: Entry::default(),
-            account: Account::default(),
-        }
-    }
-
-    /// Takes the names of a database (again): makes room for them, the only time that it allocates. Nothing is read yet.
-    pub fn take(&mut self, image: &Image<'static>) {
-        let image = *image;
+    /// For the names of a database. Makes room for them, the only time that it allocates; nothing is read yet.
+    pub fn of(image: &Image<'static>) -> Accounts {
         let names = image.list(image.header(header::ACCOUNTS));
-        self.take_names(names.iter().map(|name| image.bytes_of(name)));
+        Accounts::over(FILES, names.len(), &|at| image.bytes_of(names.get(at)))
     }
 
-    fn take_names(&mut self, names: impl Iterator<Item = &'static [u8]>) {
-        self.entries.clear();
-        // Beyond the table: looked up each time.
-        self.entries.extend(names.take(ACCOUNTS_MAX).map(|name| Entry { name, ..Entry::default() }));
+    /// Over these two files, for so many names. What is beyond the table is looked up each time.
+    fn over(files: Files, names: usize, name: &dyn Fn(usize) -> &'static [u8]) -> Accounts {
+        let kept = names.min(ACCOUNTS_MAX);
+        let mut entries = std::vec::Vec::new();
+        entries.resize_with(kept + 1, Entry::default);
+        for (at, entry) in entries.iter_mut().take(kept).enumerate() {
+            entry.name = name(at);
+        }
+        Accounts { files, seen: [Identity::default(); 2], entries, account: Account::default() }
     }
 
     /// As whom to run for `user` and `group` of a service, each a name, a decimal number, or empty (unchanged; of the
@@ -128,9 +114,9 @@ impl Accounts {
             return Ok(&mut self.account);
         }
         self.forget_if_changed();
-        let Accounts { files, entries, other, account, .. } = self;
+        let Accounts { files, entries, account, .. } = self;
         if !user.is_empty() {
-            let entry = entry(entries, other, user);
+            let entry = entry(entries, user);
             if !is_known(&entry.user) {
                 entry.user = Some(accounts::user_of(files, user, &mut entry.account));
             }
@@ -139,7 +125,7 @@ impl Accounts {
             let _ = account.groups.extend_from_slice(&entry.account.groups); // as long, and empty
         }
         if !group.is_empty() {
-            let entry = entry(entries, other, group);
+            let entry = entry(entries, group);
             if !is_known(&entry.group) {
                 entry.group = Some(accounts::group_of(files, group));
             }
@@ -170,14 +156,14 @@ impl Accounts {
 
 /// What is kept of a name, or a place for it that is forgotten with the next.
 #[inline(never)]
-fn entry<'a>(entries: &'a mut [Entry], other: &'a mut Entry, name: &[u8]) -> &'a mut Entry {
-    match entries.iter_mut().find(|entry| entry.name == name) {
-        Some(entry) => entry,
-        None => {
-            (other.user, other.group) = (None, None);
-            other
-        }
+fn entry<'a>(entries: &'a mut [Entry], name: &[u8]) -> &'a mut Entry {
+    let other = entries.len() - 1;
+    let at = entries.iter().position(|entry| entry.name == name).unwrap_or(other);
+    let entry = &mut entries[at];
+    if at == other {
+        (entry.user, entry.group) = (None, None);
     }
+    entry
 }
 
 #[cfg(test)]
@@ -198,8 +184,9 @@ mod tests {
             let directory = std::env::temp_dir().join(format!("pintle-accounts-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&directory).expect("a directory can be made");
             let path = |file| -> &'static str { directory.join(file).to_str().expect("text").to_string().leak() };
-            let files =
-                Machine { accounts: Accounts::over(Files { users: path("passwd"), groups: path("group") }), directory };
+            let files = Files { users: path("passwd"), groups: path("group") };
+            let names = [&b"www"[..], b"log", b"late"];
+            let files = Machine { accounts: Accounts::over(files, names.len(), &|at| names[at]), directory };
             files.write("passwd", PASSWD);
             files.write("group", GROUP);
             files
@@ -212,9 +199,6 @@ mod tests {
         }
 
         fn resolve(&mut self, user: &str, group: &str) -> Result<Account, Unknown> {
-            if self.accounts.entries.is_empty() {
-                self.accounts.take_names([&b"www"[..], b"log", b"late"].into_iter());
-            }
             self.accounts.resolve(user.as_bytes(), group.as_bytes()).cloned()
         }
     }

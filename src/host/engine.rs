@@ -95,7 +95,7 @@ fn take(number: i32) -> OwnedFd {
 impl Host {
     /// Ends the process, and says why, where it cannot be made.
     #[inline(never)]
-    fn new() -> &'static mut Host {
+    fn new() -> Host {
         process::die_with_parent().or_refuse(TIE);
         let [database, orders_fd, reports_fd, published_fd, state_fd, listening, to_supervisor, to_engine] =
             descriptors::ALL.map(take);
@@ -134,7 +134,7 @@ impl Host {
         // The supervisor made the reports, so their owner is its user.
         let supervisor = rustix::fs::fstat(&reports_fd).map_or(0, |stat| stat.st_uid);
         let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
-        Box::leak(Box::new(Host {
+        Host {
             engine,
             orders,
             view: View {
@@ -162,7 +162,7 @@ impl Host {
             held: heapless::Vec::new(),
             lines_left: LINES_A_TURN,
             unread: false,
-        }))
+        }
     }
 
     fn run(&mut self) -> i32 {

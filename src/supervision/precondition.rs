@@ -47,31 +47,38 @@ pub fn after(image: &Image<'_>, mut at: u32, mut holds: bool) -> Next {
     Next::End(false) // nothing that `Image::open` accepts is as deep
 }
 
-/// Whether a word, `NAME` or `NAME=VALUE`, is what these parts together ask for: the same, or its name.
-pub fn says(word: &mut dyn Iterator<Item = u8>, parts: &[&[u8]]) -> bool {
+/// Whether a word, `NAME` or `NAME=VALUE`, is what these parts together ask for: the same, or its name. Bytes of it that
+/// are `ignored` are no part of it.
+#[inline(never)]
+pub fn says(word: &[u8], ignored: Option<u8>, parts: &[&[u8]]) -> bool {
+    let mut word = word.iter().filter(|byte| Some(**byte) != ignored);
     let mut with_value = false;
     for part in parts {
         for byte in *part {
-            if word.next() != Some(*byte) {
+            if word.next() != Some(byte) {
                 return false;
             }
             with_value |= *byte == b'=';
         }
     }
-    match word.next() {
-        None => true,
-        Some(byte) => byte == b'=' && !with_value,
-    }
+    word.next().is_none_or(|byte| *byte == b'=' && !with_value)
 }
 
 /// Whether the kernel's command line (bootparam(7)) has such a word. Blanks stand in double quotes, which are no part of it.
 pub fn kernel_says(line: &[u8], parts: &[&[u8]]) -> bool {
-    let mut quoted = false;
-    let mut words = line.split(|byte| {
-        quoted ^= *byte == b'"';
-        byte.is_ascii_whitespace() && !quoted
-    });
-    words.any(|word| !word.is_empty() && says(&mut word.iter().copied().filter(|byte| *byte != b'"'), parts))
+    let (mut quoted, mut start) = (false, 0);
+    for at in 0..=line.len() {
+        let byte = line.get(at).copied();
+        quoted ^= byte == Some(b'"');
+        if byte.is_none_or(|byte| byte.is_ascii_whitespace() && !quoted) {
+            let word = line.get(start..at).unwrap_or_default();
+            if !word.is_empty() && says(word, Some(b'"'), parts) {
+                return true;
+            }
+            start = at + 1;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

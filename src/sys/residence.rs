@@ -49,7 +49,7 @@ pub fn release() {
     let page = page_bytes();
     let top = ((&raw const here) as usize).saturating_sub(STACK_KEPT) & !(page - 1);
     // A page at a time from the top, since what the stack never came to is not mapped, and ends it.
-    for below in 1..=STACK_REACH / page {
+    for below in 1..STACK_REACH / page {
         if !give(top - below * page, page) {
             break;
         }

@@ -420,11 +420,6 @@ impl Supervisor {
         self.feed(slot, Input::Ended(exit));
     }
 
-    /// Room for `flights` at the start.
-    pub fn no_flights() -> Vec<Option<Flight>> {
-        (0..FLIGHTS).map(|_| None).collect()
-    }
-
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
         self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())

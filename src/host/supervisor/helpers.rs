@@ -1,6 +1,7 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
 use super::Supervisor;
+use super::launch::before;
 use super::pids::Owner;
 use crate::host::descriptors;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};
@@ -86,8 +87,8 @@ impl Supervisor {
     #[inline(never)]
     fn start_engine(&mut self) {
         let mut passes = [Pass { source: process::standard_input(), target: 0 }; descriptors::ALL.len()];
-        for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(descriptors::ALL)) {
-            *place = Pass { source: given.0.as_fd(), target: given.1 };
+        for (place, given) in passes.iter_mut().zip(self.engine_descriptors.iter().zip(&descriptors::ALL)) {
+            *place = Pass { source: given.0.as_fd(), target: *given.1 };
         }
         let account = self.engine_account.as_ref();
         let plan = Plan {
@@ -179,7 +180,7 @@ impl Supervisor {
             if slot.0 < services {
                 return Some(Source { name: [image.name(slot).as_bytes(), b""], pipe: pipe.as_fd() });
             }
-            let instance = instances.get((slot.0 - services) as usize)?.split(|byte| *byte == 0).next()?;
+            let instance = before(instances.get((slot.0 - services) as usize)?, 0);
             Some(Source { name: [image.name(SlotId(private.template)).as_bytes(), instance], pipe: pipe.as_fd() })
         });
         // What could not be told for want of memory is told in another round.

@@ -9,7 +9,7 @@ use crate::sys::{BorrowedFd, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::PASS_BYTES_MAX;
 use pintle::database::image::List;
-use pintle::database::{EXEC_WORDS, Image, NONE, exec, header, node, service};
+use pintle::database::{Image, NONE, exec, header, node, service};
 use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
@@ -98,7 +98,7 @@ impl Variables {
 
     /// The instance's name; empty for none.
     pub fn instance(&self) -> &[u8] {
-        self.instance.split(|byte| *byte == 0).next().unwrap_or_default()
+        before(&self.instance, 0)
     }
 
     /// Whether the name is one (or there is none).
@@ -111,7 +111,10 @@ impl Variables {
     /// `at` is where it begins in `pass`, and then where the one behind it does.
     fn next_passed(&self, allowed: &List<'_>, image: &Image<'static>, at: &mut usize) -> Option<&[u8]> {
         loop {
-            let text = self.pass.get(*at..)?.split(|byte| *byte == 0).next().filter(|text| !text.is_empty())?;
+            let text = before(self.pass.get(*at..)?, 0);
+            if text.is_empty() {
+                return None;
+            }
             *at += text.len() + 1;
             let name = name_of(text);
             if name.len() < text.len() && has_name(allowed, image, name) {
@@ -133,13 +136,19 @@ impl Variables {
 }
 
 fn name_of(variable: &[u8]) -> &[u8] {
-    variable.split(|byte| *byte == b'=').next().unwrap_or_default()
+    before(variable, b'=')
+}
+
+/// What stands before this byte; all where there is none.
+#[inline(never)]
+pub fn before(text: &[u8], end: u8) -> &[u8] {
+    text.split(|byte| *byte == end).next().unwrap_or_default()
 }
 
 /// Whether one of these names, or variables, has this name.
 #[inline(never)]
 fn has_name(list: &List<'_>, image: &Image<'static>, name: &[u8]) -> bool {
-    list.iter().any(|one| name_of(image.bytes_of(one)) == name)
+    (0..list.len()).any(|at| name_of(image.bytes_of(list.get(at))) == name)
 }
 
 /// Starts it.
@@ -148,7 +157,7 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
     let image = &common.image;
     let definition = child.definition;
     let index = image.service(definition, service::EXEC);
-    let record: [u32; EXEC_WORDS] = core::array::from_fn(|field| image.exec(index, field));
+    let record = image.exec_record(index);
     let allowed = image.list(image.service(definition, service::PASS));
     let is_template = image.flags(definition) & service::flags::TEMPLATE != 0;
     let mut launch = Launch { draft, image, child, allowed, is_template };
@@ -166,8 +175,8 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         Err(unknown) => {
             // It counts only where the looks let it go on, and never goes on then.
             let fails = FAILS | Failure::from(unknown).behind_looks();
-            for to in looks.iter_mut().flat_map(|look| &mut look.then).filter(|to| **to == GOES_ON) {
-                *to = fails;
+            for look in &mut looks {
+                look.then = look.then.map(|to| if to == GOES_ON { fails } else { to });
             }
             &mut nobody
         }
@@ -197,8 +206,9 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         let number = exec_plan::status_target(child.ready.map(|(_, number)| number));
         let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
         exec_plan::begin(&mut launch.draft, number, score, directory, account);
-        for path in image.list(record[exec::ENV_FILES]).iter() {
-            let path = launch.text(path);
+        let files = image.list(record[exec::ENV_FILES]);
+        for at in 0..files.len() {
+            let path = launch.text(files.get(at));
             exec_plan::environment_file(&mut launch.draft, path);
         }
         exec_plan::end(&mut launch.draft);
@@ -220,17 +230,19 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
     let written = image.list(record[exec::LIMITS]);
     const RLIMIT_NOFILE: u32 = 7;
     let mut descriptor_limit = common.descriptor_limit;
+    let mut add = |soft, hard, resource| {
+        let _ = limits.push(Limit { soft, hard, resource }); // 16 exist in all
+    };
     for at in 0..written.len() / 5 {
         let [resource, soft, soft_high, hard, hard_high] =
             core::array::from_fn(|word| u64::from(written.get(at * 5 + word)));
-        let limit = Limit { resource: resource as u32, soft: soft | soft_high << 32, hard: hard | hard_high << 32 };
-        if limit.resource == RLIMIT_NOFILE {
+        if resource as u32 == RLIMIT_NOFILE {
             descriptor_limit = None;
         }
-        let _ = limits.push(limit); // 16 exist in all
+        add(soft | soft_high << 32, hard | hard_high << 32, resource as u32);
     }
     if let Some((soft, hard)) = descriptor_limit {
-        let _ = limits.push(Limit { resource: RLIMIT_NOFILE, soft, hard }); // it was not among them
+        add(soft, hard, RLIMIT_NOFILE); // it was not among them
     }
 
     let mut passes: heapless::Vec<Pass<'_>, 4> = heapless::Vec::new();
@@ -332,7 +344,7 @@ impl<'a> Launch<'a, '_> {
             return if start == GOES_ON { Ok(()) } else { Err(Failure::unmet((start & !FAILS) - 1)) };
         }
         // The first look is where it begins: what stands before it is not looked at.
-        for at in nodes.iter().skip(start as usize) {
+        for at in nodes.get(start as usize..).unwrap_or_default() {
             let path = self.text(image.node(*at, node::A));
             let then = [false, true].map(|there| {
                 let next = self.lead(precondition::after(image, *at, there), *at, kernel, &nodes);
@@ -357,8 +369,7 @@ impl<'a> Launch<'a, '_> {
             }
             let parts = self.parts(image.node(at, node::A));
             let holds = match image.node(at, node::KIND) {
-                node::ENV => entry::environment()
-                    .any(|variable| precondition::says(&mut variable.as_bytes().iter().copied(), &parts)),
+                node::ENV => entry::environment().any(|variable| precondition::says(variable.as_bytes(), None, &parts)),
                 _ => precondition::kernel_says(kernel, &parts),
             };
             (before, next) = (at, precondition::after(image, at, holds));
@@ -393,18 +404,17 @@ impl<'a> Launch<'a, '_> {
         let Launch { image, child, allowed, is_template, .. } = *self;
         let own = image.list(own);
         let variables = child.variables;
-        for (offset, of_database) in image
-            .list(image.header(header::ENVIRONMENT))
-            .iter()
-            .map(|offset| (offset, true))
-            .chain(own.iter().map(|offset| (offset, false)))
-        {
-            let name = name_of(image.bytes_of(offset));
-            if variables.passed(&allowed, image, name).is_some() || of_database && has_name(&own, image, name) {
-                continue;
+        let database = image.list(image.header(header::ENVIRONMENT));
+        for (list, of_database) in [(&database, true), (&own, false)] {
+            for at in 0..list.len() {
+                let offset = list.get(at);
+                let name = name_of(image.bytes_of(offset));
+                if variables.passed(&allowed, image, name).is_some() || of_database && has_name(&own, image, name) {
+                    continue;
+                }
+                let variable = if of_database { Text::lasting(image.cstr(offset)) } else { self.text(offset) };
+                self.draft.variable(variable);
             }
-            let variable = if of_database { Text::lasting(image.cstr(offset)) } else { self.text(offset) };
-            self.draft.variable(variable);
         }
         let mut at = 0;
         while let Some(variable) = variables.next_passed(&allowed, image, &mut at) {
@@ -416,13 +426,16 @@ impl<'a> Launch<'a, '_> {
         if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) = child.command {
             let _ = core::fmt::write(&mut digits, format_args!("{pid}")); // ten digits at most
         }
-        let instance = self.instance();
-        for (name, value) in
-            [(&b"INSTANCE="[..], instance), (b"NOTIFY_SOCKET=", child.notify), (b"MAINPID=", digits.as_bytes())]
-        {
-            if !value.is_empty() {
-                self.put(name, value, b"");
-            }
+        self.put_value(b"INSTANCE=", self.instance());
+        self.put_value(b"NOTIFY_SOCKET=", child.notify);
+        self.put_value(b"MAINPID=", digits.as_bytes());
+    }
+
+    /// A variable of our own, if it has a value.
+    #[inline(never)]
+    fn put_value(&mut self, name: &[u8], value: &[u8]) {
+        if !value.is_empty() {
+            self.put(name, value, b"");
         }
     }
 

@@ -89,7 +89,6 @@ pub struct Supervisor {
     log_full: bool,
     queue: Queue,
     orders: Orders<'static>,
-    flights: Vec<Option<Flight>>,
     poll: Poll,
     pids: Pids,
     engine: Helper,
@@ -102,7 +101,7 @@ pub struct Supervisor {
     link: Option<LogLink>,
     common: Common,
     /// Of each instance slot: its name, NUL behind it.
-    instances: Vec<[u8; INSTANCE_BYTES_MAX + 1]>,
+    instances: &'static mut [[u8; INSTANCE_BYTES_MAX + 1]],
     /// See `orders::own::RESTS`: what it was when memory was last given back.
     rests: u32,
     signals: OwnedFd,
@@ -123,6 +122,7 @@ pub struct Supervisor {
     spawner: Spawner,
     /// As whom the engine runs, if not as we do.
     engine_account: Option<Account>,
+    flights: [Option<Flight>; FLIGHTS],
 }
 
 /// What an epoll token stands for.

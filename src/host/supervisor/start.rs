@@ -8,7 +8,7 @@ use super::launch::{Common, UMASK};
 use super::pids::Pids;
 use super::shutdown::Progress;
 use super::survivors::{self, Survivors};
-use super::{Private, Source, Supervisor};
+use super::{FLIGHTS, Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_link::LogLink;
@@ -72,7 +72,8 @@ pub fn first_acts() {
 
 /// Makes the supervisor, or ends the process and says why. `first_acts` have been done, and nothing but descriptors 0 to 2
 /// and `options.ready` is open.
-pub fn start(options: Options) -> &'static mut Supervisor {
+#[inline(never)]
+pub fn start(options: Options) -> Supervisor {
     keep_numbers();
     let place = run_directory::make(options.run).unwrap_or_else(|problem| refuse_text(problem));
     let lock = lock(&place);
@@ -109,16 +110,14 @@ pub fn start(options: Options) -> &'static mut Supervisor {
     let control = socket::listen(&address, 0o660).or_refuse("cannot listen on the control socket");
     let (bell, to_supervisor) = Doorbell::pair().or_refuse("cannot make a doorbell");
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse("cannot make a doorbell");
-    let engine_descriptors = [
-        moved_to(database, descriptors::DATABASE),
-        moved_to(orders_fd, descriptors::ORDERS),
-        moved_to(reports_fd, descriptors::REPORTS),
-        moved_to(published_fd, descriptors::PUBLISHED),
-        moved_to(state_fd, descriptors::STATE),
-        moved_to(control, descriptors::CONTROL),
-        moved_to(to_supervisor.into(), descriptors::TO_SUPERVISOR),
-        moved_to(engines_bell.into(), descriptors::TO_ENGINE),
-    ];
+    // In the order of `descriptors::ALL`.
+    let mut engine_descriptors =
+        [database, orders_fd, reports_fd, published_fd, state_fd, control, to_supervisor.into(), engines_bell.into()];
+    for (fd, number) in engine_descriptors.iter_mut().zip(&descriptors::ALL) {
+        // `keep_numbers` has kept it.
+        let moved = process::place_at(fd.as_fd(), *number, false).and_then(|()| process::take_inherited(*number));
+        *fd = moved.or_refuse("cannot place a descriptor");
+    }
 
     // Descriptors that services will take.
     let wanted = descriptors_wanted(&image, geometry);
@@ -133,32 +132,31 @@ pub fn start(options: Options) -> &'static mut Supervisor {
 
     let log_dir = log_directory(&options, &place);
     let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
-    let link = (has_logs && log_dir.is_some())
-        .then(|| LogLink::new(geometry.slots()).or_refuse("cannot make the way to the logger"));
     let poll = Poll::new().or_refuse("cannot make an epoll");
     let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse("cannot make a signalfd");
     let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse("cannot poll");
     watch(signals.as_fd(), Source::Signals, Interest::READ);
     watch(bell.as_fd(), Source::Orders, Interest::READ);
-    if let Some(link) = &link {
-        watch(link.socket(), Source::Logger, Interest::NONE);
+    let mut link = None;
+    if has_logs && log_dir.is_some() {
+        let made = LogLink::new(geometry.slots()).or_refuse("cannot make the way to the logger");
+        watch(made.socket(), Source::Logger, Interest::NONE);
+        link = Some(made);
     }
     if process::pid() != 1 {
         process::become_subreaper().or_refuse("cannot adopt orphans");
     }
-    let mut known = Accounts::default();
-    known.take(&image);
-
-    let (mut slots, mut instances) = (Vec::new(), Vec::new());
+    let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
-    instances.resize_with(geometry.instances as usize, || [0; INSTANCE_BYTES_MAX + 1]);
+    let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
+    let instances = mapping::private_bytes(instances).or_refuse("cannot make room for instances");
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse("cannot enter /");
     let supervisor = Supervisor {
         common: Common {
+            accounts: Accounts::of(&image),
             image,
-            accounts: known,
             program: process::own_program(),
             uid: process::uid(),
             gid: process::gid(),
@@ -173,7 +171,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
-        flights: Supervisor::no_flights(),
+        flights: [const { None }; FLIGHTS],
         flying: 0,
         spawner,
         more_deaths: false,
@@ -187,7 +185,7 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         to_engine,
         link,
         log_full: false,
-        instances,
+        instances: instances.as_chunks_mut().0,
         engine_descriptors,
         engine_account,
         log_dir,
@@ -201,19 +199,11 @@ pub fn start(options: Options) -> &'static mut Supervisor {
         shutdown_timeout_ms: options.shutdown_timeout_ms,
         _lock: lock,
     };
-    let supervisor = Box::leak(Box::new(supervisor));
     if let Some(ready) = options.ready {
         let _ = output::write_all(ready.as_fd(), b"\n"); // who asked may be gone
     }
     alloc::freeze();
     supervisor
-}
-
-/// Moves a descriptor to a number that `keep_numbers` has kept.
-#[inline(never)]
-fn moved_to(fd: OwnedFd, number: i32) -> OwnedFd {
-    let moved = process::place_at(fd.as_fd(), number, false).and_then(|()| process::take_inherited(number));
-    moved.or_refuse("cannot place a descriptor")
 }
 
 /// The kernel's command line, which never changes; empty where /proc is not there.

@@ -149,7 +149,7 @@ impl<'s> Draft<'s> {
     pub fn text(&mut self, parts: &[&[u8]]) -> Text {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         let Some(start) = self.reserve(length.saturating_add(1), 1) else { return Text::lasting(c"") };
-        let mut to = start;
+        let mut to = start.as_ptr();
         for part in parts {
             // SAFETY: `reserve` gave room for all parts and the NUL.
             unsafe {
@@ -159,7 +159,7 @@ impl<'s> Draft<'s> {
         }
         // SAFETY: as above.
         unsafe { to.write(0) };
-        NonNull::new(start).map_or(Text::lasting(c""), Text)
+        Text(start)
     }
 
     /// Adds the next argument, beginning with argument 0.
@@ -225,7 +225,7 @@ impl<'s> Draft<'s> {
         }
         // Our end of the child's pipe closes here; the low one, if there is one, when the child has its own table.
         drop(status_of_child);
-        Ok(Pending { pid: answer?, status, low: self.index.zip(ticket) })
+        Ok(Pending { pid: answer?, status, low: self.index.map(|stack| stack as u32).zip(ticket) })
     }
 
     /// Copies the plan to the child's stack and makes the child.
@@ -238,34 +238,26 @@ impl<'s> Draft<'s> {
         shares: bool,
         pid_word: &AtomicU32,
     ) -> Result<u32> {
-        let groups = plan.groups.unwrap_or_default();
-        let groups = (self.copy(groups)?, groups.len());
-        let limits = (self.copy(plan.limits)?, plan.limits.len());
-        let looks = (self.copy(plan.looks)?, plan.looks.len());
-        let moves = (self.copy(moves)?, moves.len());
-        let plan = self.copy(slice::from_ref(plan))?;
-        // SAFETY: all of it was just copied, and stays until the child is gone.
-        let plan = unsafe {
-            (*plan).limits = slice::from_raw_parts(limits.0, limits.1);
-            (*plan).looks = slice::from_raw_parts(looks.0, looks.1);
-            (*plan).groups = (*plan).groups.map(|_| slice::from_raw_parts(groups.0, groups.1));
-            &*plan
-        };
-        let task = Task {
-            plan,
+        let mut task = Task {
+            plan: *plan,
             arguments: self.vector,
             // SAFETY: within the vector.
             environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
-            moves: moves.0,
-            move_count: moves.1,
+            moves: self.copy(moves).as_mut_ptr(),
+            move_count: moves.len(),
             status,
             unshare_from: if shares { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
-        let task: *const Task<'_> = self.copy(slice::from_ref(&task))?;
+        task.plan.limits = self.copy(plan.limits);
+        task.plan.looks = self.copy(plan.looks);
+        task.plan.groups = plan.groups.map(|groups| &*self.copy(groups));
+        let task = self.copy(slice::from_ref(&task));
         let top = self.low as usize & !63;
-        // SAFETY: just written, in the area, which nobody else touches until the child is gone.
-        self.spawner.start(self.index, unsafe { &*task }, top, pid_word)
+        match (task.first(), self.refused) {
+            (Some(task), None) => self.spawner.start(self.index, task, top, pid_word),
+            _ => Err(Errno::TOOBIG),
+        }
     }
 
     fn release_low(&mut self) {
@@ -289,7 +281,7 @@ impl<'s> Draft<'s> {
         self.count += 1;
     }
 
-    fn reserve(&mut self, bytes: usize, align: usize) -> Option<*mut u8> {
+    fn reserve(&mut self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let room = self.low as usize - self.floor as usize;
         let waste = (self.low as usize).wrapping_sub(bytes) % align;
         if bytes > room || bytes + waste > room {
@@ -298,18 +290,22 @@ impl<'s> Draft<'s> {
         }
         // SAFETY: that many bytes are free between `floor` and `low`.
         self.low = unsafe { self.low.sub(bytes + waste) };
-        Some(self.low)
+        NonNull::new(self.low)
     }
 
-    fn copy<T: Copy>(&mut self, items: &[T]) -> Result<*mut T> {
-        self.copy_bytes(items.as_ptr().cast(), size_of_val(items), align_of::<T>()).map(<*mut u8>::cast)
+    /// A copy in the area, which nobody else touches until the child is gone; empty, and the draft refused, where there is
+    /// no room.
+    fn copy<'c, T: Copy>(&mut self, items: &[T]) -> &'c mut [T] {
+        let to = self.copy_bytes(items.as_ptr().cast(), size_of_val(items), align_of::<T>());
+        // SAFETY: aligned, so many, and just written.
+        to.map_or(&mut [], |to| unsafe { slice::from_raw_parts_mut(to.cast().as_ptr(), items.len()) })
     }
 
     #[inline(never)]
-    fn copy_bytes(&mut self, from: *const u8, bytes: usize, align: usize) -> Result<*mut u8> {
-        let to = self.reserve(bytes, align).ok_or(Errno::TOOBIG)?;
+    fn copy_bytes(&mut self, from: *const u8, bytes: usize, align: usize) -> Option<NonNull<u8>> {
+        let to = self.reserve(bytes, align)?;
         // SAFETY: `reserve` gave the room, aligned; `copy` has so many bytes of plain data there.
-        unsafe { ptr::copy_nonoverlapping(from, to, bytes) };
-        Ok(to)
+        unsafe { ptr::copy_nonoverlapping(from, to.as_ptr(), bytes) };
+        Some(to)
     }
 }

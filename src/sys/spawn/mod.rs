@@ -63,7 +63,7 @@ pub struct Pending {
     /// Readable when there is something for [`Spawner::news`]. Nonblocking, close-on-exec.
     pub status: OwnedFd,
     /// Stack and ticket, while our side may hold its descriptors in low numbers.
-    low: Option<(usize, u32)>,
+    low: Option<(u32, u32)>,
 }
 
 impl AsFd for Pending {
@@ -153,9 +153,10 @@ impl Spawner {
                     let [a, b, c, d, e, f, g, h] = record;
                     let errno = errno::from_number(i32::from_ne_bytes([e, f, g, h]));
                     match Step::from_number(u32::from_ne_bytes([a, b, c, d])) {
-                        Some(Step::Unshared) => {
-                            pending.low.into_iter().for_each(|(stack, ticket)| self.release_low(stack, Some(ticket)))
-                        }
+                        Some(Step::Unshared) => pending
+                            .low
+                            .into_iter()
+                            .for_each(|(stack, ticket)| self.release_low(stack as usize, Some(ticket))),
                         Some(step) => return News::Failed(step, errno),
                         None => return News::Executed, // no child of ours writes such a record
                     }

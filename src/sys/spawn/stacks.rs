@@ -30,7 +30,7 @@ impl Stacks {
         let base: *mut u8 = unsafe {
             let base =
                 mmap_anonymous(ptr::null_mut(), length, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?;
-            for index in 0..=STACKS {
+            for index in 0..STACKS + 1 {
                 let area = base.byte_add(index * STRIDE + STRIDE - AREA_BYTES);
                 mprotect(area, AREA_BYTES, MprotectFlags::READ | MprotectFlags::WRITE)?;
             }
