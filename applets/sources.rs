@@ -34,6 +34,7 @@ pub struct Sources {
 impl Sources {
     /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
     /// a directory, and hidden ones, are left alone; directories in it are not entered.
+    #[inline(never)]
     pub fn read(given: &[&OsStr]) -> Sources {
         let mut sources = Sources::default();
         let mut files = Vec::new();
@@ -69,6 +70,7 @@ impl Sources {
     }
 
     /// Writes all findings to standard error; gives the number of errors.
+    #[inline(never)]
     pub fn report(&self) -> usize {
         let mut text = String::new();
         let mut errors = 0;
@@ -82,6 +84,7 @@ impl Sources {
         errors
     }
 
+    #[inline(never)]
     fn directory(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
         match whole::names(path) {
             Ok(mut names) => {
@@ -97,6 +100,7 @@ impl Sources {
     }
 
     /// The services of a dump, as if their files stood where they did.
+    #[inline(never)]
     fn dumped(&mut self, path: &Path) {
         let Some(bytes) = self.load(path, u32::MAX as usize) else { return };
         match str::from_utf8(&bytes) {
@@ -113,6 +117,7 @@ impl Sources {
         }
     }
 
+    #[inline(never)]
     fn file(&mut self, path: &Path) {
         let stem = whole::split(path).1.as_bytes();
         let name = Shown(OsStr::from_bytes(stem.strip_suffix(SUFFIX).unwrap_or(stem))).to_string();
@@ -123,7 +128,7 @@ impl Sources {
                 self.parse(file, &name);
             }
             None => {
-                let refused = Definition::new(&name, Position::default());
+                let refused = Definition::new(name.leak(), Position::default());
                 self.definitions.push(Definition { refused: true, ..refused });
             }
         }

@@ -74,6 +74,7 @@ pub fn compile_with(
 }
 
 /// The bytes, if nothing is wrong.
+#[inline(never)]
 fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
     if definitions.len() > limits::SLOTS_MAX as usize {
         too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "PINTLE_SLOTS_MAX");
@@ -86,17 +87,14 @@ fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Dia
         too_many(findings, links.len(), limits::EDGES_MAX, "relations", "PINTLE_EDGES_MAX");
         return None;
     }
-    let is_template = |service: &Service| crate::names::is_template(&service.definition.name);
+    let is_template = |service: &Service| crate::names::is_template(service.definition.name);
     let kept = if resolved.services.iter().any(is_template) { limits::INSTANCES_MAX } else { 0 };
     let slots = resolved.services.len() + kept as usize;
     if slots > limits::SLOTS_MAX as usize && !has_errors(findings) {
         let what = if kept > 0 { "services, with the slots that are kept for instances," } else { "services" };
         too_many(findings, slots, limits::SLOTS_MAX, what, "PINTLE_SLOTS_MAX");
     }
-    let mut edges = Edges::new(resolved.services.len(), links);
-    for (slot, service) in (0..).zip(&resolved.services) {
-        edges.put_in_order(slot, &service.alternatives);
-    }
+    let edges = Edges::new(resolved.services.len(), links);
     if edges.len() > limits::EDGES_MAX as usize {
         too_many(findings, edges.len(), limits::EDGES_MAX, "relations", "PINTLE_EDGES_MAX");
     }
@@ -124,8 +122,9 @@ fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str
 }
 
 /// What the relations of all say together.
+#[inline(never)]
 fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings: &mut Vec<Diagnostic>) {
-    let name = |slot: u32| resolved.services[slot as usize].definition.name.as_str();
+    let name = |slot: u32| resolved.services[slot as usize].definition.name;
     for link in edges.all() {
         let (source, target) =
             (&resolved.services[link.source as usize].definition, &resolved.services[link.target as usize].definition);

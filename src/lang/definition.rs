@@ -1,6 +1,8 @@
 //! What one service file says, key by key. `keys.rs` is the one table that says what a value is.
+//!
+//! Texts and words stay to the end of the program (`leak`): who reads service files says what they mean, and ends. So all
+//! of a definition is plain values, to be copied as they are.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::keys::Key;
@@ -106,10 +108,10 @@ pub enum Token {
 }
 
 /// One word of a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Word {
     /// The text without quotes, in the form of `crate::expand`: a `${` that was quoted by `'..'` or a backslash is `$${`.
-    pub text: String,
+    pub text: &'static str,
     /// Where it stands, quotes included.
     pub position: Position,
     /// True if it was written without any quotes.
@@ -120,7 +122,7 @@ pub struct Word {
 
 impl Word {
     /// A word that stands at this place.
-    pub fn new(text: String, position: Position) -> Word {
+    pub const fn new(text: &'static str, position: Position) -> Word {
         Word { text, position, plain: false, token: Token::Text }
     }
 }
@@ -129,13 +131,13 @@ impl Word {
 pub fn alternatives(word: &Word) -> Vec<Word> {
     let mut names = Vec::new();
     let mut position = word.position;
-    for name in parts(&word.text, b'|') {
+    for name in parts(word.text, b'|') {
         let length = name.chars().count() as u32;
         // In quotes the whole word is the place.
         if word.plain {
             position.length = length.max(1);
         }
-        names.push(Word { text: String::from(name), position, plain: word.plain, token: word.token });
+        names.push(Word { text: name, position, ..*word });
         if word.plain {
             position.column += length + 1;
         }
@@ -143,8 +145,18 @@ pub fn alternatives(word: &Word) -> Vec<Word> {
     names
 }
 
+/// These words with other texts.
+#[inline(never)]
+pub fn with_texts(words: &[Word], text: &dyn Fn(&Word) -> &'static str) -> &'static [Word] {
+    let mut words = Vec::from(words);
+    for word in &mut words {
+        word.text = text(word);
+    }
+    words.leak()
+}
+
 /// What a service says for one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Given {
     /// The key.
     pub key: &'static Key,
@@ -154,14 +166,14 @@ pub struct Given {
     pub numbers: [u64; 2],
     /// The value where it is words: the only one, all of them, or an expression, each node before what is below it (and a
     /// fact before its attributes). None where the value was refused.
-    pub words: Vec<Word>,
+    pub words: &'static [Word],
 }
 
 /// One service of one file, all defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Definition {
     /// Name without `.svc`; a template's ends in `@`; an instance made by the compiler is `NAME@INSTANCE`.
-    pub name: String,
+    pub name: &'static str,
     /// Where the file begins.
     pub origin: Position,
     /// `type`.
@@ -178,8 +190,7 @@ pub struct Definition {
 
 impl Definition {
     /// Says nothing yet.
-    pub fn new(name: &str, origin: Position) -> Definition {
-        let name = String::from(name);
+    pub const fn new(name: &'static str, origin: Position) -> Definition {
         Definition { name, origin, kind: Kind::Longrun, given: Vec::new(), expands: false, refused: false }
     }
 
@@ -190,8 +201,8 @@ impl Definition {
     }
 
     /// The words that it says for this key.
-    pub fn words(&self, name: &str) -> &[Word] {
-        self.given(name).map_or(&[], |given| &given.words)
+    pub fn words(&self, name: &str) -> &'static [Word] {
+        self.given(name).map_or(&[], |given| given.words)
     }
 
     /// The first number that it says for this key; 0 where it says nothing.

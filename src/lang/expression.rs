@@ -45,7 +45,7 @@ pub fn attribute(text: &str) -> (&str, bool, &str) {
 
 /// The operator that a word is. Quoted, it is none.
 fn operator(word: &Word) -> Option<Token> {
-    match word.text.as_str() {
+    match word.text {
         _ if !word.plain || word.token != Token::Text => None,
         "and" => Some(Token::And),
         "or" => Some(Token::Or),
@@ -93,7 +93,7 @@ impl<'a> Parser<'a, '_, '_> {
     /// A finding at the next word; `None` to return.
     fn expected(&mut self, what: &str) -> Option<()> {
         match self.peek() {
-            Some(word) => self.sink.error(word.position, format_args!("expected {what}, found {}", Shown(&word.text))),
+            Some(word) => self.sink.error(word.position, format_args!("expected {what}, found {}", Shown(word.text))),
             None => self.sink.error(self.end, format_args!("expected {what}, found the end of the value")),
         };
         None
@@ -102,7 +102,7 @@ impl<'a> Parser<'a, '_, '_> {
     /// Adds a node, which is at this place of what is made; a finding if there are too many.
     fn node(&mut self, at: usize, token: Token, word: &Word) -> Option<()> {
         self.nodes += 1;
-        self.made.insert(at, Word { token, ..word.clone() });
+        self.made.insert(at, Word { token, ..*word });
         if self.nodes <= EXPRESSION_NODES_MAX {
             return Some(());
         }
@@ -206,7 +206,7 @@ impl<'a> Parser<'a, '_, '_> {
 
     /// `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`; the next word is the first of these.
     fn test(&mut self, kind: &Word, term: &str) -> Option<()> {
-        let (token, what) = match kind.text.as_str() {
+        let (token, what) = match kind.text {
             "path" => (Token::Path, "an absolute path"),
             "env" => (Token::Env, "a variable: NAME or NAME=VALUE"),
             "kernel" => (Token::Kernel, "a word of the kernel's command line: WORD or KEY=VALUE"),
@@ -231,11 +231,11 @@ impl<'a> Parser<'a, '_, '_> {
 
     /// `up(SERVICE)`, `failed(SERVICE)`; the next word is the `(`.
     fn function(&mut self, name: &Word, opened: Position) -> Option<()> {
-        let token = match name.text.as_str() {
+        let token = match name.text {
             "up" => Token::Up,
             "failed" => Token::Failed,
             _ => {
-                let message = format_args!("no function is called {}", Shown(&name.text));
+                let message = format_args!("no function is called {}", Shown(name.text));
                 self.sink.error(name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
                 return None;
             }
@@ -259,24 +259,24 @@ impl<'a> Parser<'a, '_, '_> {
 
     /// A name, read already, and its attributes.
     fn fact(&mut self, name: &Word) -> Option<()> {
-        if let Err(fault) = names::check_fact(&name.text) {
-            value::name_finding("condition or event", &name.text, name.position, fault, self.sink);
+        if let Err(fault) = names::check_fact(name.text) {
+            value::name_finding("condition or event", name.text, name.position, fault, self.sink);
             return None;
         }
         self.node(self.made.len(), Token::Fact, name)?;
         // A test of `only-if` is likely meant by these.
-        let mut named = matches!(&*name.text, "path" | "env" | "kernel");
+        let mut named = matches!(name.text, "path" | "env" | "kernel");
         let (mut attributes, mut bytes) = (0, name.text.len());
         while let Some(word) = self.peek() {
             if word.token != Token::Text || operator(word).is_some() {
                 break;
             }
             let behind = word.text.bytes().position(|byte| byte == b'=').map(|equals| equals + 1);
-            if word.plain && is_operator(&word.text) || named && behind.is_none() {
+            if word.plain && is_operator(word.text) || named && behind.is_none() {
                 return self.expected(if named { "KEY=GLOB, \"and\" or \"or\"" } else { "a value, \"and\" or \"or\"" });
             }
             named |= behind.is_some();
-            let (key, _, _) = attribute(&word.text);
+            let (key, _, _) = attribute(word.text);
             if behind.is_some() && !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
                 self.sink
@@ -286,8 +286,8 @@ impl<'a> Parser<'a, '_, '_> {
             }
             let (head, glob) = word.text.split_at(behind.unwrap_or(0));
             let mut text = String::from(if named { head } else { "=" });
-            text.push_str(&value::glob_text(glob, self.template, word.position, self.sink)?);
-            self.made.push(Word { text, token: Token::Attribute, ..*word });
+            text.push_str(value::glob_text(glob, self.template, word.position, self.sink)?);
+            self.made.push(Word { text: text.leak(), token: Token::Attribute, ..*word });
             self.at += 1;
             bytes += 1 + word.text.len();
             attributes += 1;

@@ -40,7 +40,7 @@ pub struct Entry<'a> {
     /// The value, line by line; never empty texts.
     pub segments: Vec<Segment<'a>>,
     /// The lines of a here-document, their common indentation taken away; then `segments` are what follows `<<END`.
-    pub script: Option<String>,
+    pub script: Option<&'a str>,
 }
 
 /// Characters as a count that fits a position.
@@ -161,7 +161,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
 
 /// The entries of a file in order. What cannot be one is a finding and left out.
 /// `is_key` says whether a word is a key, to find one that was indented by mistake.
-pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>) -> Vec<Entry<'a>> {
+pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>) -> &'a mut [Entry<'a>] {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     // Whether an indented line has something to continue; `Some(false)` behind a line that was refused, so that what
     // continues it is not a second finding.
@@ -238,7 +238,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
                 sink.error(start, message);
                 entry.segments.clear();
-                entry.script = Some(String::new());
+                entry.script = Some("");
                 entries.push(entry);
                 continue;
             }
@@ -268,11 +268,11 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         }
         entries.push(entry);
     }
-    entries
+    entries.leak()
 }
 
 /// The lines of a here-document as one text: what blanks all of them (but empty ones) begin with is taken away.
-fn script(lines: &[&str]) -> String {
+fn script(lines: &[&str]) -> &'static str {
     let mut common: Option<&str> = None;
     for line in lines {
         let content = trim_start(line);
@@ -291,7 +291,7 @@ fn script(lines: &[&str]) -> String {
         script.push_str(line.get(width..).unwrap_or(""));
         script.push('\n');
     }
-    script
+    script.leak()
 }
 
 /// The words of an entry. `None` if a quote is wrong, which is then a finding.
@@ -352,7 +352,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
             let written = segment.text.get(start..at).unwrap_or("");
             position.length = count(written);
             // Quotes and delimiters are ASCII, so whole characters went in.
-            let text = String::from_utf8(text).unwrap_or_default();
+            let text = str::from_utf8(text.leak()).unwrap_or_default();
             let plain = !written.bytes().any(|byte| matches!(byte, b'\'' | b'"' | b'\\'));
             found.push(Word { text, position, plain, token });
             position.column += position.length;
@@ -383,7 +383,7 @@ pub fn text(entry: &Entry<'_>) -> Vec<Word> {
     }
     let mut words = Vec::new();
     if !joined.is_empty() {
-        words.push(Word::new(joined, entry.value_at));
+        words.push(Word::new(joined.leak(), entry.value_at));
     }
     words
 }

@@ -16,11 +16,11 @@ mod value;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::expand::{Piece, pieces};
+use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
 use crate::limits::LATCHES_MAX;
 use crate::names;
-use definition::{Definition, Given, Kind, Position, Token};
+use definition::{Definition, Given, Kind, Position, Token, with_texts};
 use diagnostic::{Diagnostic, Meant, Shown, Sink};
 use keys::{BUNDLE, CHOICES, DEFAULTS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
 use lexer::Entry;
@@ -40,10 +40,11 @@ pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic
     if let Err(fault) = names::check_service(name) {
         value::name_finding("service", name, whole, fault, &mut sink);
     }
-    let mut definition = Definition::new(name, Position { line: 1, column: 1, length: 1, ..whole });
+    let mut definition =
+        Definition::new(String::from(name).leak(), Position { line: 1, column: 1, length: 1, ..whole });
     if let Some(text) = lexer::check_text(text, &mut sink) {
         let entries = lexer::entries(text, |word| keys::find(word).is_some(), &mut sink);
-        service(&entries, &mut definition, &mut sink);
+        service(entries, &mut definition, &mut sink);
     }
     definition.refused = sink.failed();
     sink.finish();
@@ -83,7 +84,7 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
                 if applies(key, entry, definition, type_entry, sink) {
                     value::fill(key, entry, definition, sink);
                 } else {
-                    definition.put(Given { key, position: entry.position, numbers: [0; 2], words: Vec::new() });
+                    definition.put(Given { key, position: entry.position, numbers: [0; 2], words: &[] });
                 }
             }
         }
@@ -91,7 +92,7 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
     // A set without its type misses that, not a command.
     command_meant |= definition.given("contains").is_some() && type_entry.is_none();
     together(definition, command_meant, sink);
-    for entry in &mut lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
+    for entry in lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
         if let (Some(key), None) = (keys::find(entry.key), definition.given(entry.key)) {
             entry.position = sink.whole();
             value::fill(key, entry, definition, sink);
@@ -114,7 +115,7 @@ fn applies(
 ) -> bool {
     // Bits in the order of the kinds.
     if key.kinds >> definition.kind as u32 & 1 != 0 {
-        if key.kinds != TEMPLATE || names::is_template(&definition.name) {
+        if key.kinds != TEMPLATE || names::is_template(definition.name) {
             return true;
         }
         let message = format_args!("\"{}\" is for templates, and this is none", key.name);
@@ -160,7 +161,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     if let (Some(given), false, false) = (definition.given("within"), there("start-on"), there("stop-on")) {
         sink.error(given.position, format_args!("\"within\" without \"start-on\" or \"stop-on\""));
     }
-    if names::is_template(&definition.name) {
+    if names::is_template(definition.name) {
         match (definition.given("for-each"), definition.given("instance")) {
             (Some(given), None) => {
                 sink.error(given.position, format_args!("\"for-each\" without \"instance\""))
@@ -206,57 +207,55 @@ fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
 
 /// Checks the names in placeholders. Without any, makes the strings what they are.
 fn expansion(definition: &mut Definition, sink: &mut Sink<'_>) {
-    let template = names::is_template(&definition.name);
+    let template = names::is_template(definition.name);
     let pass = definition.words("pass");
-    let mut expands = false;
-    for word in definition.given.iter().filter(|given| given.key.value.expands()).flat_map(|given| &given.words) {
-        for piece in pieces(&word.text) {
-            let position = word.position;
-            match piece {
-                Piece::Literal(_) => continue,
-                Piece::Placeholder("INSTANCE") if template => {}
-                Piece::Placeholder("INSTANCE") => {
-                    sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
+    let mut escapes = false;
+    for given in &definition.given {
+        let expanding = if given.key.value.expands() { given.words } else { &[] };
+        for word in expanding {
+            escapes |= placeholder_at(word.text).is_some();
+            for piece in pieces(word.text) {
+                let position = word.position;
+                match piece {
+                    Piece::Literal(_) => continue,
+                    Piece::Placeholder("INSTANCE") if template => {}
+                    Piece::Placeholder("INSTANCE") => {
+                        sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
+                    }
+                    Piece::Placeholder(name) if pass.iter().any(|passed| passed.text == name) => {}
+                    Piece::Placeholder(name) if names::is_variable(name) => {
+                        let help = format_args!(
+                            "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
+                        );
+                        sink.error(position, format_args!("nothing is known as ${{{name}}}")).help(help);
+                    }
+                    Piece::Placeholder(name) => {
+                        let message = format_args!("{} cannot be the name of an attribute", Shown(name));
+                        sink.error(position, message).help(format_args!("{ITSELF}"));
+                    }
+                    Piece::Unclosed(_) => {
+                        let message = format_args!("a \"${{\" without its \"}}\"");
+                        sink.error(position, message).help(format_args!("{ITSELF}"));
+                    }
                 }
-                Piece::Placeholder(name) if pass.iter().any(|passed| passed.text == name) => {}
-                Piece::Placeholder(name) if names::is_variable(name) => {
-                    let help = format_args!(
-                        "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
-                    );
-                    sink.error(position, format_args!("nothing is known as ${{{name}}}")).help(help);
-                }
-                Piece::Placeholder(name) => {
-                    let message = format_args!("{} cannot be the name of an attribute", Shown(name));
-                    sink.error(position, message).help(format_args!("{ITSELF}"));
-                }
-                Piece::Unclosed(_) => {
-                    let message = format_args!("a \"${{\" without its \"}}\"");
-                    sink.error(position, message).help(format_args!("{ITSELF}"));
-                }
+                definition.expands = true;
             }
-            expands = true;
         }
     }
-    definition.expands = expands;
-    if expands {
+    if definition.expands || !escapes {
         return;
     }
-    each_text(definition, &mut |text| {
-        let mut plain = String::new();
-        for piece in pieces(text) {
-            match piece {
-                Piece::Literal(part) | Piece::Placeholder(part) | Piece::Unclosed(part) => plain.push_str(part),
-            }
-        }
-        *text = plain;
-    });
-}
-
-/// The strings of a definition in which placeholders expand.
-pub(crate) fn each_text(definition: &mut Definition, with: &mut dyn FnMut(&mut String)) {
     for given in &mut definition.given {
         if given.key.value.expands() {
-            given.words.iter_mut().for_each(|word| with(&mut word.text));
+            given.words = with_texts(given.words, &|word| {
+                let mut plain = String::new();
+                for piece in pieces(word.text) {
+                    match piece {
+                        Piece::Literal(part) | Piece::Placeholder(part) | Piece::Unclosed(part) => plain.push_str(part),
+                    }
+                }
+                plain.leak()
+            });
         }
     }
 }

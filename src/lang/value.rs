@@ -24,7 +24,7 @@ const READY_DESCRIPTORS: core::ops::RangeInclusive<u64> = 3..=255;
 
 /// Says in the definition what `entry` says for `key`; nothing, with findings, where that is no value of it.
 pub fn fill(key: &'static Key, entry: &Entry<'_>, definition: &mut Definition, sink: &mut Sink<'_>) {
-    let mut given = Given { key, position: entry.position, numbers: [0; 2], words: Vec::new() };
+    let mut given = Given { key, position: entry.position, numbers: [0; 2], words: &[] };
     // Whatever is wrong has been said where `None` comes from.
     let _ = Filler { key, entry, definition, sink }.fill(&mut given);
     definition.put(given);
@@ -62,12 +62,12 @@ impl Filler<'_, '_> {
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
         let word = words.first().unwrap_or(&EMPTY);
-        let template = names::is_template(&self.definition.name);
+        let template = names::is_template(self.definition.name);
         match key.value {
             Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
             Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
             Value::Ready => given.numbers = self.ready(&words)?,
-            Value::Duration(min) => match duration_ms(&word.text) {
+            Value::Duration(min) => match duration_ms(word.text) {
                 Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
                 Some(_) => {
                     return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", TIME_MS_MAX / 86_400_000));
@@ -77,7 +77,7 @@ impl Filler<'_, '_> {
             Value::Integer(min, max, more) => {
                 let (negative, digits) = match word.text.strip_prefix("-") {
                     Some(digits) => (true, digits),
-                    None => (false, word.text.as_str()),
+                    None => (false, word.text),
                 };
                 let Some(number) = unsigned(digits) else { return self.bad_word("number", word) };
                 let number = number.min(i32::MAX as u64) as i32;
@@ -101,7 +101,7 @@ impl Filler<'_, '_> {
                 given.numbers[0] = bits;
             }
             Value::Limit(_) => {
-                let (soft, hard) = cut(&word.text, b':').unwrap_or((&word.text, &word.text));
+                let (soft, hard) = cut(word.text, b':').unwrap_or((word.text, word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
                     return self.bad_word("limit", word);
                 };
@@ -132,18 +132,18 @@ impl Filler<'_, '_> {
             Value::Pass => {
                 self.few(&words)?;
                 for word in &words {
-                    if !names::is_variable(&word.text) || word.text == "INSTANCE" {
-                        return self.bad(word.position, format_args!("{} cannot be passed", Shown(&word.text)));
+                    if !names::is_variable(word.text) || word.text == "INSTANCE" {
+                        return self.bad(word.position, format_args!("{} cannot be passed", Shown(word.text)));
                     }
                 }
-                self.distinct(&words, &|word| &word.text)?;
+                self.distinct(&words, &|word| word.text)?;
             }
             Value::Account => {
-                if !is_account(&word.text) {
+                if !is_account(word.text) {
                     return self.bad_word("name or number", word);
                 }
             }
-            Value::Directory => self.path(word, &word.text)?,
+            Value::Directory => self.path(word, word.text)?,
             Value::Environment => {
                 self.few(&words)?;
                 for word in &words {
@@ -156,13 +156,13 @@ impl Filler<'_, '_> {
             Value::EnvironmentFiles => {
                 self.few(&words)?;
                 for word in &words {
-                    self.path(word, word.text.strip_prefix("-").unwrap_or(&word.text))?;
+                    self.path(word, word.text.strip_prefix("-").unwrap_or(word.text))?;
                 }
             }
         }
         // Of a number nothing more is needed, and there are many of them.
         if !is_number(key.value) {
-            given.words = words;
+            given.words = words.leak();
         }
         Some(())
     }
@@ -176,12 +176,12 @@ impl Filler<'_, '_> {
 
     #[inline(never)]
     fn bad_word<T>(&mut self, what: &str, word: &Word) -> Option<T> {
-        self.bad(word.position, format_args!("bad {what} {}", Shown(&word.text)))
+        self.bad(word.position, format_args!("bad {what} {}", Shown(word.text)))
     }
 
     #[inline(never)]
     fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
-        let message = format_args!("{} is out of bounds", Shown(&word.text));
+        let message = format_args!("{} is out of bounds", Shown(word.text));
         self.sink.error(word.position, message).help(help);
         None
     }
@@ -192,8 +192,8 @@ impl Filler<'_, '_> {
         if let Some(index) = choices.iter().position(|choice| *choice == word.text) {
             return Some(index as u64);
         }
-        let meant = Meant(nearest::among(&word.text, &mut choices.iter().copied()));
-        let message = format_args!("bad {} {}{meant}", self.key.name, Shown(&word.text));
+        let meant = Meant(nearest::among(word.text, &mut choices.iter().copied()));
+        let message = format_args!("bad {} {}{meant}", self.key.name, Shown(word.text));
         let help = &mut self.sink.error(word.position, message).help;
         help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
@@ -214,7 +214,7 @@ impl Filler<'_, '_> {
     }
 
     /// No two words of the same name.
-    fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &str) -> Option<()> {
+    fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &'static str) -> Option<()> {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
         let name = |at: usize| text(&words[at]).as_bytes();
         let sorted = order(words.len(), &|a, b| name(a).cmp(name(b)));
@@ -245,24 +245,24 @@ impl Filler<'_, '_> {
         if let Some(program) = words.first()
             && !program.text.starts_with("/")
         {
-            let message = format_args!("the program {} is not an absolute path", Shown(&program.text));
+            let message = format_args!("the program {} is not an absolute path", Shown(program.text));
             self.sink
                 .error(program.position, message)
                 .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
-        let Some(script) = &self.entry.script else { return self.few(words) };
+        let Some(script) = self.entry.script else { return self.few(words) };
         for missing in ["/bin/sh", "-c"].into_iter().skip(words.len()) {
-            words.push(Word::new(String::from(missing), self.entry.position));
+            words.push(Word::new(missing, self.entry.position));
         }
         // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
-        let (mut escaped, mut rest) = (String::new(), script.as_str());
+        let (mut escaped, mut rest) = (String::new(), script);
         while let Some(at) = placeholder_at(rest) {
             escaped.extend([&rest[..at], "$${"]);
             rest = &rest[at + 2..];
         }
         escaped.push_str(rest);
-        words.push(Word::new(escaped, self.entry.position));
+        words.push(Word::new(escaped.leak(), self.entry.position));
         self.few(words)
     }
 
@@ -282,9 +282,9 @@ impl Filler<'_, '_> {
             return self.bad(end, format_args!("expected the name of a signal"));
         }
         for word in words.iter() {
-            if signals::number(&word.text).is_none() {
-                let text = Shown(&word.text);
-                let name = word.text.strip_prefix("SIG").unwrap_or(&word.text);
+            if signals::number(word.text).is_none() {
+                let text = Shown(word.text);
+                let name = word.text.strip_prefix("SIG").unwrap_or(word.text);
                 let meant = Meant(nearest::among(name, &mut signals::names()));
                 return self.bad(word.position, format_args!("no signal is called {text}{meant}"));
             }
@@ -304,12 +304,12 @@ impl Filler<'_, '_> {
             self.sink.error(word.position, message);
             return None;
         }
-        let distinct = self.distinct(words, &|word| &word.text);
+        let distinct = self.distinct(words, &|word| word.text);
         for word in words.iter_mut() {
             // Each name has its own finding.
             let good = if word.text.as_bytes().contains(&b'|') { self.any_of(word) } else { self.service(word) };
             if good.is_none() {
-                word.text.clear();
+                word.text = "";
             }
         }
         distinct
@@ -334,17 +334,17 @@ impl Filler<'_, '_> {
             _ => true,
         };
         if !takes {
-            let message = format_args!("\"{key}\" is for all that it names, not for one of {}", Shown(&word.text));
+            let message = format_args!("\"{key}\" is for all that it names, not for one of {}", Shown(word.text));
             self.sink.error(word.position, message).help(format_args!("names are parted by blanks"));
             return None;
         }
         let names = alternatives(word);
         if let Some(name) = names.iter().find(|name| name.text.is_empty()) {
-            let message = format_args!("a name is missing in {}", Shown(&word.text));
+            let message = format_args!("a name is missing in {}", Shown(word.text));
             self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
             return None;
         }
-        let distinct = self.distinct(&names, &|name| &name.text);
+        let distinct = self.distinct(&names, &|name| name.text);
         // Each name has its own finding.
         names.iter().fold(distinct, |good, name| self.service(name).and(good))
     }
@@ -354,20 +354,20 @@ impl Filler<'_, '_> {
         self.few(words)?;
         for word in words {
             if word.text == self.definition.name {
-                return self.bad(word.position, format_args!("it has the name {} already", Shown(&word.text)));
+                return self.bad(word.position, format_args!("it has the name {} already", Shown(word.text)));
             }
-            if let Err(fault) = names::check_fact(&word.text) {
-                name_finding("service", &word.text, word.position, fault, self.sink);
+            if let Err(fault) = names::check_fact(word.text) {
+                name_finding("service", word.text, word.position, fault, self.sink);
                 return None;
             }
         }
-        self.distinct(words, &|word| &word.text)
+        self.distinct(words, &|word| word.text)
     }
 
     /// The text of `instance`: attributes, and characters that a name may have.
     fn instance(&mut self, word: &Word) -> Option<()> {
         let (mut found, mut bytes) = (false, 0);
-        for piece in pieces(&word.text) {
+        for piece in pieces(word.text) {
             match piece {
                 Piece::Placeholder(name) if names::is_variable(name) && name != "INSTANCE" => found = true,
                 Piece::Literal(text) if names::check_instance(text).is_ok() => bytes += text.len(),
@@ -380,7 +380,7 @@ impl Filler<'_, '_> {
             return self.bad_word("name of an instance", word);
         }
         if !found {
-            return self.bad(word.position, format_args!("{} names every instance the same", Shown(&word.text)));
+            return self.bad(word.position, format_args!("{} names every instance the same", Shown(word.text)));
         }
         Some(())
     }
@@ -391,7 +391,7 @@ impl Filler<'_, '_> {
             [word] if word.text == "none" => return Some([0, 0]),
             [word] if word.text == "notify" => return Some([2, 0]),
             [word, _, third, ..] if word.text == "fd" => ("word", third),
-            [word, number] if word.text == "fd" => match unsigned(&number.text) {
+            [word, number] if word.text == "fd" => match unsigned(number.text) {
                 Some(found) if READY_DESCRIPTORS.contains(&found) => return Some([1, found]),
                 _ => ("descriptor", number),
             },
@@ -422,17 +422,12 @@ const fn is_number(value: Value) -> bool {
 }
 
 /// What stands before the `=`.
-pub fn variable(word: &Word) -> &str {
-    cut(&word.text, b'=').map_or(&word.text, |(name, _)| name)
+pub fn variable(word: &Word) -> &'static str {
+    cut(word.text, b'=').map_or(word.text, |(name, _)| name)
 }
 
 /// Stands for the first word where a script has none.
-static EMPTY: Word = Word {
-    text: String::new(),
-    position: Position { file: 0, line: 0, column: 0, length: 0 },
-    plain: false,
-    token: Token::Text,
-};
+static EMPTY: Word = Word::new("", Position { file: 0, line: 0, column: 0, length: 0 });
 
 /// Just behind the last word.
 fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
@@ -445,12 +440,12 @@ fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
 
 /// A finding where this is not the name of a service (a template is none).
 pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<()> {
-    if let Err(fault) = names::check_service(&word.text) {
-        name_finding("service", &word.text, word.position, fault, sink);
+    if let Err(fault) = names::check_service(word.text) {
+        name_finding("service", word.text, word.position, fault, sink);
         return None;
     }
-    if names::is_template(&word.text) {
-        let message = format_args!("{} is a template, not a service", Shown(&word.text));
+    if names::is_template(word.text) {
+        let message = format_args!("{} is a template, not a service", Shown(word.text));
         sink.error(word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
         return None;
     }
@@ -488,10 +483,10 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
 
 /// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere nothing
 /// expands. A finding if it has another.
-pub fn glob_text(text: &str, template: bool, position: Position, sink: &mut Sink<'_>) -> Option<String> {
+pub fn glob_text(text: &'static str, template: bool, position: Position, sink: &mut Sink<'_>) -> Option<&'static str> {
     let known = |piece| matches!(piece, Piece::Literal(_) | Piece::Placeholder("INSTANCE"));
     if template && pieces(text).all(known) {
-        return Some(String::from(text));
+        return Some(text);
     }
     let mut plain = String::new();
     for piece in pieces(text) {
@@ -504,7 +499,7 @@ pub fn glob_text(text: &str, template: bool, position: Position, sink: &mut Sink
             }
         }
     }
-    Some(plain)
+    Some(plain.leak())
 }
 
 /// Decimal digits alone; saturates.

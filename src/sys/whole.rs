@@ -111,6 +111,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8
 }
 
 /// The names in a directory, in no order; `.` and `..` too.
+#[inline(never)]
 pub fn names(path: &Path) -> Result<Vec<OsString>> {
     let directory = path::open(path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
@@ -123,6 +124,7 @@ pub fn names(path: &Path) -> Result<Vec<OsString>> {
 
 /// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
 /// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
+#[inline(never)]
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     let target = followed(target)?;
     let (directory, name) = split(&target);
@@ -155,6 +157,7 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
 }
 
 /// What a link leads to in the end; the path itself where it is none, or leads nowhere.
+#[inline(never)]
 fn followed(target: &Path) -> Result<PathBuf> {
     let mut path = target.to_path_buf();
     for _ in 0..LINKS_MAX {

@@ -247,7 +247,7 @@ fn too_many_services_are_one_finding() {
     let count = pintle::limits::SLOTS_MAX as usize + 1;
     let files = Files::new(&[("s", RUN)]);
     let one = files.definitions().remove(0);
-    let many = (0..count).map(|n| Definition { name: format!("s{n}"), ..one.clone() }).collect();
+    let many = (0..count).map(|n| Definition { name: format!("s{n}").leak(), ..one.clone() }).collect();
     let found = compile(many, &files.sources).expect_err("too many");
     let said = files.shown(&found);
     assert!(found.len() == 1 && said.contains(&format!("{count} services")) && said.contains("SLOTS_MAX"), "{said}");

@@ -29,7 +29,7 @@ fn good(name: &str, text: &str) -> Definition {
 
 /// The words that a definition says for a key.
 fn texts<'d>(definition: &'d Definition, key: &str) -> Vec<&'d str> {
-    definition.words(key).iter().map(|word| word.text.as_str()).collect()
+    definition.words(key).iter().map(|word| word.text).collect()
 }
 
 /// The numbers that a definition says for these keys.
@@ -197,7 +197,7 @@ fn whole(words: &mut &[Word]) -> String {
         Token::Or => format!("({} or {})", whole(words), whole(words)),
         Token::Not => format!("not {}", whole(words)),
         Token::Fact => {
-            let mut text = node.text.clone();
+            let mut text = node.text.to_string();
             while let [Word { token: Token::Attribute, text: asked, .. }, rest @ ..] = *words {
                 *words = rest;
                 let (key, negated, glob) = attribute(asked);

@@ -49,7 +49,7 @@ fn action(expands: bool) -> impl Strategy<Value = (u64, Vec<String>)> {
 }
 
 fn word(token: Token, text: String) -> Word {
-    Word { token, ..Word::new(text, Position::default()) }
+    Word { token, ..Word::new(text.leak(), Position::default()) }
 }
 
 /// An expression, each node before what is below it.
@@ -101,7 +101,7 @@ fn joined(leaf: BoxedStrategy<Vec<Word>>) -> impl Strategy<Value = Vec<Word>> {
 /// Says this for a key.
 fn say(definition: &mut Definition, name: &str, numbers: [u64; 2], words: Vec<Word>) {
     let key = keys::find(name).expect("a key");
-    definition.put(Given { key, position: Position::default(), numbers, words });
+    definition.put(Given { key, position: Position::default(), numbers, words: words.leak() });
 }
 
 fn say_texts(definition: &mut Definition, name: &str, texts: Vec<String>) {

@@ -21,6 +21,7 @@ const SEARCH_EDGES_MAX: usize = 4_000_000;
 
 /// One cycle for each strongly connected component of the order graph, each a path of edges that ends where it begins;
 /// the shortest one, in a component of moderate size. It begins with its service of the lowest number.
+#[inline(never)]
 pub fn find(edges: &Edges, found: &mut dyn FnMut(&[Link])) {
     let nodes = components(edges);
     // For each component the length of the shortest cycle that is known, and where it begins. The starts go up, and a cycle
@@ -64,6 +65,7 @@ struct Node {
 }
 
 /// Tarjan's strongly connected components (1972) with the stack of calls as a vector.
+#[inline(never)]
 fn components(edges: &Edges) -> Vec<Node> {
     let mut nodes = alloc::vec![Node { number: NONE, low: 0, component: NONE, next: 0 }; edges.services()];
     let (mut open, mut calls): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
@@ -174,6 +176,7 @@ impl<'a> Search<'a> {
 
 /// Each pair of a service and a conflict of its own with something that it requires, over however many steps: the path of
 /// edges to that one, and the conflict. Each pair once, from its lower end first.
+#[inline(never)]
 pub fn contradictions(edges: &Edges, found: &mut dyn FnMut(&[Link], &Link)) {
     let mut search = Search::new(edges);
     for service in 0..edges.services() as u32 {

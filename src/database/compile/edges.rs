@@ -30,7 +30,7 @@ impl Link {
     }
 }
 
-/// All edges, by source, then by relation and target; each once.
+/// All edges, by source, then by relation and target (those of a choice as they were given); each once.
 pub struct Edges {
     /// For each source the index of its first link, and one more: the number of links.
     first: Vec<u32>,
@@ -40,11 +40,16 @@ pub struct Edges {
 impl Edges {
     /// Sorts and merges: to each target the strongest of those that imply one another, and each other one once. What is
     /// written at both ends counts as written at the target's. The links' ends are below `services`.
+    #[inline(never)]
     pub fn new(services: usize, mut links: Vec<Link>) -> Edges {
         let rank = |link: &Link| strength(link.relation).unwrap_or(5 + link.relation as u32);
         // Slots have 28 bits.
         let ends = |link: &Link| u64::from(link.source) << 28 | u64::from(link.target);
-        let key = |link: &Link| ends(link) << 8 | u64::from(rank(link) << 1) | u64::from(!link.turned);
+        let key = |link: &Link| {
+            // A choice has no others, and they are distinct.
+            let place = if link.relation == Relation::Alternative { u64::from(link.source) << 28 } else { ends(link) };
+            place << 8 | u64::from(rank(link) << 1) | u64::from(!link.turned)
+        };
         sort(&mut links, &|a, b| key(a).cmp(&key(b)));
         let mut kept = 0;
         for at in 0..links.len() {
@@ -59,20 +64,10 @@ impl Edges {
             }
         }
         links.truncate(kept);
-        let key = |link: &Link| u64::from(link.source) << 32 | u64::from(link.word());
+        let word = |link: &Link| if link.relation == Relation::Alternative { 0 } else { link.word() };
+        let key = |link: &Link| u64::from(link.source) << 32 | u64::from(word(link));
         sort(&mut links, &|a, b| key(a).cmp(&key(b)));
         Edges { first: starts(services, &links, &|link| link.source), links }
-    }
-
-    /// Puts the edges of a choice in the order of its alternatives.
-    pub fn put_in_order(&mut self, source: u32, targets: &[u32]) {
-        let own = self.range(source);
-        for (at, target) in targets.iter().enumerate() {
-            let links = &mut self.links[own.clone()];
-            if let Some(place) = links.iter().position(|link| link.target == *target) {
-                links.swap(at, place);
-            }
-        }
     }
 
     /// Number of edges.

@@ -3,51 +3,45 @@
 use alloc::string::String;
 
 use crate::expand::{Piece, pieces};
-use crate::lang::definition::{Definition, Given, Token, Word};
-use crate::lang::each_text;
+use crate::lang::definition::{Definition, Given, Token, Word, with_texts};
 use crate::lang::keys;
 
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
 
-/// The definition of `template` (its name ends in `@`) for this instance.
+/// The definition of `template` (its name ends in `@`) for the instance of this name, of which `instance` is the part behind
+/// the `@`.
 ///
 /// `for-each` makes instances at run time and is left behind: a condition finds this one by its name. An event that names
 /// another instance (`instance =`) touches none of the leaves of this one.
-pub fn instance_of(template: &Definition, instance: &str) -> Definition {
-    let mut made = template.clone();
-    made.name.push_str(instance);
-    if made.expands {
-        expand_strings(&mut made, instance);
-    }
-    // Globs of a template have no other placeholders.
-    for word in made.given.iter_mut().flat_map(|given| &mut given.words) {
-        if word.token == Token::Attribute {
-            word.text = expanded(&word.text, instance, false);
+#[inline(never)]
+pub fn instance_of(template: &Definition, name: &'static str, instance: &'static str) -> Definition {
+    let mut made = Definition { name, expands: false, ..template.clone() };
+    let expands = |given: &Given| template.expands && given.key.value.expands();
+    // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none do,
+    // the strings become plain.
+    for given in made.given.iter().filter(|given| expands(given)) {
+        for piece in given.words.iter().flat_map(|word| pieces(word.text)) {
+            made.expands |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
         }
+    }
+    for given in &mut made.given {
+        let (expands, later) = (expands(given), made.expands);
+        given.words = with_texts(given.words, &|word| {
+            // Globs of a template have no other placeholders.
+            let glob = word.token == Token::Attribute;
+            if expands || glob { expanded(word.text, instance, later && !glob) } else { word.text }
+        });
     }
     made.take_back("for-each");
     let key = keys::find("instance").expect("it is in the table");
-    let word = Word::new(String::from(instance), made.origin);
-    made.put(Given { key, position: made.origin, numbers: [0; 2], words: alloc::vec![word] });
+    let words = alloc::vec![Word::new(instance, made.origin)].leak();
+    made.put(Given { key, position: made.origin, numbers: [0; 2], words });
     made
 }
 
-/// Expands what the supervisor would. Where other placeholders remain (`pass`), it still expands those, so `$${` stays as
-/// it is; where none do, the strings become plain.
-fn expand_strings(made: &mut Definition, instance: &str) {
-    let mut others = false;
-    each_text(made, &mut |text| {
-        for piece in pieces(text) {
-            others |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
-        }
-    });
-    each_text(made, &mut |text| *text = expanded(text, instance, others));
-    made.expands = others;
-}
-
 /// `${INSTANCE}` expanded; `$${` as it was where other placeholders are expanded later, else made plain.
-fn expanded(text: &str, instance: &str, later: bool) -> String {
+fn expanded(text: &str, instance: &str, later: bool) -> &'static str {
     let mut out = String::new();
     let mut after_literal = false;
     for piece in pieces(text) {
@@ -63,7 +57,7 @@ fn expanded(text: &str, instance: &str, later: bool) -> String {
             Piece::Literal(part) | Piece::Unclosed(part) => out.push_str(part),
         }
     }
-    out
+    out.leak()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::lang::order::order;
 use crate::{limits, names, signals};
 
 /// The bytes of the database, or a finding if something does not fit.
+#[inline(never)]
 pub fn write(
     resolved: &Resolved,
     edges: &Edges,
@@ -47,7 +48,7 @@ pub fn write(
         record[service::REVERSE] = first_reverse[slot];
         record[service::REVERSE_COUNT] = first_reverse[slot + 1] - first_reverse[slot];
         writer.pool(Section::Services).add(&record);
-        head[header::TEMPLATES] += u32::from(names::is_template(&service.definition.name));
+        head[header::TEMPLATES] += u32::from(names::is_template(service.definition.name));
     }
     for link in edges.all() {
         writer.pool(Section::Edges).add(&[link.word()]);
@@ -105,10 +106,10 @@ impl Writer<'_> {
         let mut known = Names::new();
         for service in &self.resolved.services {
             for given in &service.definition.given {
-                if let (Value::Account, [name]) = (given.key.value, &given.words[..])
-                    && known.find(&name.text).is_none()
+                if let (Value::Account, [name]) = (given.key.value, given.words)
+                    && known.find(name.text).is_none()
                 {
-                    known.add(&name.text);
+                    known.add(name.text, 0);
                 }
             }
         }
@@ -118,8 +119,8 @@ impl Writer<'_> {
             too_many(findings, accounts.len(), limits::ACCOUNTS_MAX as u32, what, "");
             return None;
         }
-        let order = order(accounts.len(), &|a, b| accounts[a].as_bytes().cmp(accounts[b].as_bytes()));
-        Some(self.texts(&mut order.into_iter().map(|at| accounts[at as usize].as_str())))
+        let order = order(accounts.len(), &|a, b| accounts[a].0.as_bytes().cmp(accounts[b].0.as_bytes()));
+        Some(self.texts(&mut order.into_iter().map(|at| accounts[at as usize].0)))
     }
 
     /// Offset of a list; its first word is kept for its length.
@@ -167,7 +168,7 @@ impl Writer<'_> {
             }
         }
         self.said = Crc32::default();
-        record[service::NAME] = self.text(&definition.name);
+        record[service::NAME] = self.text(definition.name);
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
         record[service::TEMPLATE] = of.template;
         record[POLICY + policy::RESTART] = Restart::Never as u32;
@@ -177,7 +178,7 @@ impl Writer<'_> {
                 self.number(u32::from(given.key.number));
             }
             let place = usize::from(PLACES[usize::from(given.key.number)]);
-            let words = &given.words;
+            let words = given.words;
             let numbers = given.numbers.map(|number| number as u32);
             match given.key.value {
                 // In the flags.
@@ -198,7 +199,7 @@ impl Writer<'_> {
                 }
                 Value::Text | Value::Instance | Value::Account | Value::Directory => {
                     for word in words {
-                        record[place] = self.text(&word.text);
+                        record[place] = self.text(word.text);
                     }
                 }
                 Value::Command | Value::Pass | Value::Provides | Value::Environment | Value::EnvironmentFiles => {
@@ -211,7 +212,7 @@ impl Writer<'_> {
                         record[place] = self.words(list, words);
                     } else {
                         for word in words {
-                            list.push(self.number(signals::number(&word.text).unwrap_or_default()));
+                            list.push(self.number(signals::number(word.text).unwrap_or_default()));
                         }
                         record[place] = self.list(list);
                     }
@@ -225,7 +226,7 @@ impl Writer<'_> {
                 Value::Inverse(relation) => {
                     for at in order(words.len(), &|a, b| words[a].text.as_bytes().cmp(words[b].text.as_bytes())) {
                         written.push(relation as u32);
-                        written.push(self.text(&words[at as usize].text));
+                        written.push(self.text(words[at as usize].text));
                     }
                 }
             }
@@ -234,7 +235,7 @@ impl Writer<'_> {
             // What was written in another's file counts there; a conflict is both's.
             if !link.turned || link.relation == Relation::Conflicts {
                 self.number(link.relation as u32);
-                self.text(&self.resolved.services[link.target as usize].definition.name);
+                self.text(self.resolved.services[link.target as usize].definition.name);
             }
         }
         record[service::WRITTEN] = self.list_some(written);
@@ -254,7 +255,7 @@ impl Writer<'_> {
     fn words(&mut self, mut list: Vec<u32>, words: &[Word]) -> u32 {
         self.number(words.len() as u32);
         for word in words {
-            list.push(self.text(&word.text));
+            list.push(self.text(word.text));
         }
         self.list(list)
     }
@@ -292,9 +293,9 @@ impl Writer<'_> {
                     record[node::LEAF] = latch;
                     latch += 1;
                     let named = matches!(word.token, Token::Up | Token::Failed);
-                    let service = named.then(|| self.slot(&word.text));
-                    let name = service.map(|slot| &self.resolved.services[slot as usize].definition.name);
-                    let text = self.text(name.unwrap_or(&word.text));
+                    let service = named.then(|| self.slot(word.text));
+                    let name = service.map(|slot| self.resolved.services[slot as usize].definition.name);
+                    let text = self.text(name.unwrap_or(word.text));
                     record[node::A] = service.unwrap_or(text);
                 }
             }
@@ -331,7 +332,7 @@ fn kind_flags(of: &Service) -> u32 {
         flags |= flag(definition.given(name).is_some_and(|given| (given.numbers[0] == 0) == *no), *bit);
     }
     flags
-        | flag(names::is_template(&definition.name), TEMPLATE)
+        | flag(names::is_template(definition.name), TEMPLATE)
         | flag(definition.expands, EXPANDS)
         | flag(!of.alternatives.is_empty(), CHOICE)
 }

@@ -10,7 +10,7 @@ use super::edges::Link;
 use super::instance::instance_of;
 use super::strings::Names;
 use crate::graph::Relation;
-use crate::lang::definition::{Definition, Given, Position, Token, Word, alternatives};
+use crate::lang::definition::{Definition, Position, Token, Word, alternatives};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
 use crate::lang::keys::Value;
 use crate::lang::order::{arrange, order};
@@ -26,8 +26,8 @@ pub struct Service {
     pub definition: Definition,
     /// The template that a static instance was made from, or `NONE`.
     pub template: u32,
-    /// Of a choice: what it may choose, in this order. Of others none.
-    pub alternatives: Vec<u32>,
+    /// Of a choice: the numbers of what it may choose, in this order. Of others none.
+    pub alternatives: &'static [u32],
 }
 
 /// All services sorted by name, and the edges between them.
@@ -37,8 +37,6 @@ pub struct Resolved {
     /// Ends are slots.
     pub links: Vec<Link>,
     names: Names,
-    provided: Names,
-    standing_for: Vec<u32>,
     /// Slot of each number.
     slots: Vec<u32>,
 }
@@ -46,20 +44,18 @@ pub struct Resolved {
 impl Resolved {
     /// The slot that this name stands for.
     pub fn slot(&self, name: &str) -> Option<u32> {
-        let provider = || self.provided.find(name).map(|at| self.standing_for[at as usize]);
-        self.names.find(name).or_else(provider).map(|number| self.slots[number as usize])
+        self.names.find(name).map(|number| self.slots[number as usize])
     }
 }
 
 /// Looks up all names. Relations that cannot be resolved are reported and left out. Of refused definitions nothing is made,
 /// but names in them that are missing are reported, and their own names are not missing.
+#[inline(never)]
 pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> Resolved {
     let mut resolver = Resolver {
         services: Vec::new(),
         links: Vec::new(),
         names: Names::new(),
-        provided: Names::new(),
-        standing_for: Vec::new(),
         refused: Names::new(),
         findings,
         suggestions: 0,
@@ -68,9 +64,9 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
     let mut refused = Vec::new();
     for definition in definitions {
         if definition.refused {
-            resolver.refused.add(&definition.name);
+            resolver.refused.add(definition.name, NONE);
             for word in definition.words("provides") {
-                resolver.refused.add(&word.text);
+                resolver.refused.add(word.text, NONE);
             }
             refused.push(definition);
         } else {
@@ -80,7 +76,7 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
     // Instances are added at the end while this goes on.
     let mut number = 0;
     while number < resolver.services.len() {
-        resolver.instances(number as u32);
+        resolver.instances(number);
         number += 1;
     }
     resolver.provided();
@@ -97,49 +93,39 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
 struct Resolver<'a> {
     services: Vec<Service>,
     links: Vec<Link>,
+    /// The numbers of services, by their names and, where one alone provides a name, by that.
     names: Names,
-    /// Names that are provided, and the service or the choice that each stands for.
-    provided: Names,
-    standing_for: Vec<u32>,
     refused: Names,
     findings: &'a mut Vec<Diagnostic>,
     suggestions: usize,
     full: bool,
 }
 
-/// Who names a service, in which key.
-struct Asker<'a> {
-    number: u32,
-    key: &'a str,
-}
-
-impl<'a> Resolver<'a> {
-    fn add(&mut self, definition: Definition, template: u32) -> u32 {
-        if let Some(first) = self.names.find(&definition.name) {
-            let message = format_args!("a second definition of {}", Shown(&definition.name));
+impl Resolver<'_> {
+    fn add(&mut self, definition: Definition, template: u32) {
+        if let Some(first) = self.names.find(definition.name) {
+            let message = format_args!("a second definition of {}", Shown(definition.name));
             error(self.findings, definition.origin, message)
                 .related(self.services[first as usize].definition.origin, "the first is here");
-            return first;
+            return;
         }
-        let number = self.names.add(&definition.name);
-        self.services.push(Service { definition, template, alternatives: Vec::new() });
-        number
+        self.names.add(definition.name, self.services.len() as u32);
+        self.services.push(Service { definition, template, alternatives: &[] });
     }
 
     #[inline(never)]
     fn relations(&mut self, number: u32) {
-        let definition = &mut self.services[number as usize].definition;
-        let template = names::is_template(&definition.name);
-        let given = core::mem::take(&mut definition.given);
+        let definition = &self.services[number as usize].definition;
+        let template = names::is_template(definition.name);
         let mut found = Vec::new();
-        for Asked { relation, key, turned, name } in asked(&given) {
-            let asker = Asker { number, key };
+        for asked in asked(definition) {
+            let Asked { relation, turned, name, .. } = asked;
             // There may be very many that mean one service.
             let plain = !name.text.as_bytes().contains(&b'|') && relation != Relation::Conflicts;
-            let plain = plain && !names::is_template(&name.text);
-            match self.names.find(&name.text).filter(|_| plain) {
+            let plain = plain && !names::is_template(name.text);
+            match self.names.find(name.text).filter(|_| plain) {
                 Some(one) if self.services[one as usize].alternatives.is_empty() => found.push(one),
-                _ => self.meant(&asker, relation, turned, name, &mut found),
+                _ => self.meant(number, &asked, &mut found),
             }
             for found in found.drain(..) {
                 match turned {
@@ -151,7 +137,6 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        self.services[number as usize].definition.given = given;
     }
 
     fn link(&mut self, source: u32, relation: Relation, target: u32, turned: bool, position: Position) {
@@ -163,40 +148,29 @@ impl<'a> Resolver<'a> {
 
     /// Reports what is missing for a definition that has findings already.
     fn look_into(&mut self, definition: &Definition) {
-        for Asked { key, name, .. } in asked(&definition.given) {
-            for name in alternatives(name).iter().filter(|name| !name.text.is_empty()) {
-                if !self.names.has(&name.text) && self.provided.find(&name.text).is_none() {
-                    self.missing(&definition.name, key, name);
+        for asked in asked(definition) {
+            for name in alternatives(asked.name) {
+                if !name.text.is_empty() && !self.names.has(name.text) {
+                    self.missing(&asked, &name);
                 }
             }
         }
     }
 
     /// The service of this name, or what stands for it.
-    fn lookup(&mut self, asker: &Asker<'_>, name: &Word) -> Option<u32> {
-        if names::is_template(&name.text) {
-            if self.names.find(&name.text).is_some() {
-                let who = &self.services[asker.number as usize].definition.name;
-                let message =
-                    format_args!("{} of {who} names a template without its instance: {}", asker.key, Shown(&name.text));
-                error(self.findings, name.position, message)
-                    .help(format_args!("write which one, as in {}eth0", name.text));
-            } else {
-                self.missing_for(asker, name);
-            }
+    fn lookup(&mut self, asked: &Asked, name: &Word) -> Option<u32> {
+        let known = self.names.find(name.text);
+        if known.is_some() && names::is_template(name.text) {
+            let (key, who) = (asked.key, asked.who);
+            let message = format_args!("{key} of {who} names a template without its instance: {}", Shown(name.text));
+            error(self.findings, name.position, message).help(format_args!("write which one, as in {}eth0", name.text));
             return None;
         }
-        if let Some(number) = self.names.find(&name.text) {
-            return Some(number);
-        }
-        if let Some(at) = self.provided.find(&name.text) {
-            return Some(self.standing_for[at as usize]);
-        }
         // An instance that there could be has been refused already.
-        if self.template_of(&name.text).is_none() {
-            self.missing_for(asker, name);
+        if known.is_none() && self.template_of(name.text).is_none() {
+            self.missing(asked, name);
         }
-        None
+        known
     }
 
     /// The template of an instance's name, if there is one.
@@ -205,45 +179,54 @@ impl<'a> Resolver<'a> {
         self.names.find(template).filter(|_| names::check_instance(instance).is_ok())
     }
 
-    /// Makes the instance of this name, where there is a template for it and it is not there yet.
-    fn instance_of_name(&mut self, name: &Word) {
-        if self.names.find(&name.text).is_none()
-            && let Some(template) = self.template_of(&name.text)
-        {
-            self.instance(template, parted(&name.text).1, name.position);
+    /// Makes the instances of templates that a service names and that are not there yet.
+    fn instances(&mut self, number: usize) {
+        for asked in asked(&self.services[number].definition) {
+            if !asked.name.text.as_bytes().contains(&b'@') {
+                continue;
+            }
+            for name in alternatives(asked.name) {
+                if self.names.find(name.text).is_none()
+                    && let Some(template) = self.template_of(name.text)
+                {
+                    self.instance(template, name);
+                }
+            }
         }
     }
 
-    fn instance(&mut self, template: u32, instance: &str, position: Position) {
+    #[inline(never)]
+    fn instance(&mut self, template: u32, name: Word) {
         if self.services.len() >= limits::SLOTS_MAX as usize {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
                     format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
-                error(self.findings, position, message)
+                error(self.findings, name.position, message)
                     .help(format_args!("PINTLE_SLOTS_MAX sets this limit when pintle is built"));
             }
             return;
         }
-        let made = instance_of(&self.services[template as usize].definition, instance);
+        let made = instance_of(&self.services[template as usize].definition, name.text, parted(name.text).1);
         self.add(made, template);
     }
 
-    fn missing_for(&mut self, asker: &Asker<'_>, name: &Word) {
-        let who = self.services[asker.number as usize].definition.name.clone();
-        self.missing(&who, asker.key, name);
-    }
-
     /// Reports a name, unless it is that of a service whose file was refused, or of an instance of one.
-    fn missing(&mut self, who: &str, key: &str, name: &Word) {
-        if self.refused.has(&name.text) {
+    #[inline(never)]
+    fn missing(&mut self, asked: &Asked, name: &Word) {
+        if self.refused.has(name.text) {
             return;
         }
-        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(&name.text));
+        let (key, who) = (asked.key, asked.who);
+        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(name.text));
         let finding = error(self.findings, name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
-            let mut near = Nearest::to(&name.text);
-            self.names.all().iter().filter(|name| !names::is_template(name)).for_each(|name| near.offer(name));
+            let mut near = Nearest::to(name.text);
+            for (name, _) in self.names.all() {
+                if !names::is_template(name) {
+                    near.offer(name);
+                }
+            }
             if let Some(near) = near.found() {
                 finding.help(format_args!("did you mean {}?", Shown(near)));
             }
@@ -251,26 +234,26 @@ impl<'a> Resolver<'a> {
     }
 
     /// Numbers become slots: the order of names.
-    fn sorted(mut self) -> Resolved {
-        let names = self.names.all();
-        let order = order(names.len(), &|a, b| names[a].as_bytes().cmp(names[b].as_bytes()));
+    #[inline(never)]
+    fn sorted(self) -> Resolved {
+        let Resolver { mut services, mut links, names, .. } = self;
+        let name = |number: usize| services[number].definition.name.as_bytes();
+        let order = order(services.len(), &|a, b| name(a).cmp(name(b)));
         let mut slots = alloc::vec![NONE; order.len()];
         for (slot, &number) in order.iter().enumerate() {
             slots[number as usize] = slot as u32;
         }
-        arrange(order, &mut |a, b| self.services.swap(a, b));
-        for service in &mut self.services {
+        arrange(order, &mut |a, b| services.swap(a, b));
+        for service in &mut services {
             if service.template != NONE {
                 service.template = slots[service.template as usize];
             }
-            service.alternatives.iter_mut().for_each(|one| *one = slots[*one as usize]);
         }
-        for link in &mut self.links {
+        for link in &mut links {
             link.source = slots[link.source as usize];
             link.target = slots[link.target as usize];
         }
-        let Resolver { services, links, names, provided, standing_for, .. } = self;
-        Resolved { services, links, names, provided, standing_for, slots }
+        Resolved { services, links, names, slots }
     }
 }
 
@@ -290,27 +273,30 @@ impl Names {
 }
 
 /// A service that a definition names.
-struct Asked<'a> {
-    relation: Relation,
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The name of the one that names it.
+    who: &'static str,
     key: &'static str,
+    relation: Relation,
     /// Asked of the named one, not of the one that names it.
     turned: bool,
-    name: &'a Word,
+    name: &'static Word,
 }
 
 /// All services that a definition names, in relations and expressions.
-fn asked(given: &[Given]) -> Vec<Asked<'_>> {
+fn asked(definition: &Definition) -> Vec<Asked> {
     let mut asked = Vec::new();
-    for given in given {
+    for given in &definition.given {
         let (relation, turned) = match given.key.value {
             Value::Relation(relation) | Value::Expression(relation) => (relation, false),
             Value::Inverse(relation) => (relation, true),
             _ => continue,
         };
-        for name in &given.words {
+        for name in given.words {
             // In a relation all are texts, those of bad names empty; in an expression the others are no services.
             if !name.text.is_empty() && matches!(name.token, Token::Text | Token::Up | Token::Failed) {
-                asked.push(Asked { relation, key: given.key.name, turned, name });
+                asked.push(Asked { who: definition.name, key: given.key.name, relation, turned, name });
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Pools: each string, each list of words, each record stored once. And the hash table under them.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::super::NONE;
@@ -138,9 +137,9 @@ fn put_words(bytes: &mut Vec<u8>, words: &[u32]) {
     }
 }
 
-/// Services by name, numbered in the order in which they were added.
+/// Numbers by name.
 pub struct Names {
-    names: Vec<String>,
+    names: Vec<(&'static str, u32)>,
     table: Table,
 }
 
@@ -151,20 +150,21 @@ impl Names {
     }
 
     /// The number of this name.
+    #[inline(never)]
     pub fn find(&self, name: &str) -> Option<u32> {
-        self.table.find(hash(name.as_bytes()), &|at| self.names[at as usize] == name)
+        let at = self.table.find(hash(name.as_bytes()), &|at| self.names[at as usize].0 == name)?;
+        Some(self.names[at as usize].1)
     }
 
-    /// Adds a name that is not in it yet and gives its number.
-    pub fn add(&mut self, name: &str) -> u32 {
-        let at = self.names.len() as u32;
-        self.names.push(String::from(name));
-        self.table.insert(hash(name.as_bytes()), at);
-        at
+    /// Adds a name that is not in it yet.
+    #[inline(never)]
+    pub fn add(&mut self, name: &'static str, number: u32) {
+        self.table.insert(hash(name.as_bytes()), self.names.len() as u32);
+        self.names.push((name, number));
     }
 
-    /// All names in the order of their numbers.
-    pub fn all(&self) -> &[String] {
+    /// All names, in the order in which they were added.
+    pub fn all(&self) -> &[(&'static str, u32)] {
         &self.names
     }
 }

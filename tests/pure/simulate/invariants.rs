@@ -299,13 +299,13 @@ impl<'a> Judge<'a> {
                 Value::Changing => Value::Changing,
                 Value::On => Value::Off,
             },
-            Token::Up => match phase(&node.text) {
+            Token::Up => match phase(node.text) {
                 Some(Phase::Up) => Value::On,
                 Some(Phase::Restarting) => Value::Changing,
                 _ => Value::Off,
             },
             Token::Failed => {
-                if phase(&node.text) == Some(Phase::Failed) {
+                if phase(node.text) == Some(Phase::Failed) {
                     Value::On
                 } else {
                     Value::Off
@@ -319,7 +319,7 @@ impl<'a> Judge<'a> {
                 }
                 let value = |(fact, _): &(String, u32)| {
                     let mut words = fact.split(' ');
-                    let named = words.next() == Some(node.text.as_str());
+                    let named = words.next() == Some(node.text);
                     let words: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
                     let mut asked = asked.iter().enumerate();
                     let matches = named

@@ -73,7 +73,7 @@ impl Plan {
         for (at, service) in self.services.iter().enumerate() {
             definitions.extend(parse(at as u32, &service.name, &sources[at].text, &mut findings));
         }
-        let by_name = definitions.iter().map(|one| (one.name.clone(), one.clone())).collect();
+        let by_name = definitions.iter().map(|one| (one.name.to_string(), one.clone())).collect();
         match compile(definitions, &sources) {
             Ok(bytes) if !has_errors(&findings) => Ok(Compiled { bytes, definitions: by_name }),
             made => {

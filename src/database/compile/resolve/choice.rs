@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::super::NONE;
 use super::super::NOWHERE;
 use super::super::edges::Link;
-use super::{Asked, Asker, Resolver, Service, asked};
+use super::{Asked, Resolver, Service};
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Kind, Position, Word, alternatives};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
@@ -35,52 +35,45 @@ const fn chooses(relation: Relation, turned: bool) -> bool {
 }
 
 impl Resolver<'_> {
-    /// Makes the instances of templates that a service names.
-    pub(super) fn instances(&mut self, number: u32) {
-        let mut named = Vec::new();
-        for Asked { name, .. } in asked(&self.services[number as usize].definition.given) {
-            if name.text.as_bytes().contains(&b'@') {
-                named.append(&mut alternatives(name));
-            }
-        }
-        named.iter().for_each(|name| self.instance_of_name(name));
-    }
-
     /// What the names stand for that services provide.
     #[inline(never)]
     pub(super) fn provided(&mut self) {
         let name = |at: usize| self.services[at].definition.name.as_bytes();
-        let mut providers: Vec<Vec<Alternative>> = Vec::new();
+        let mut provided: Vec<(&Word, u32)> = Vec::new();
         for number in order(self.services.len(), &|a, b| name(a).cmp(name(b))) {
             let definition = &self.services[number as usize].definition;
             for word in definition.words("provides") {
-                if let Some(other) = self.names.find(&word.text) {
-                    let (who, text) = (&definition.name, Shown(&word.text));
+                if let Some(other) = self.names.find(word.text) {
+                    let (who, text) = (definition.name, Shown(word.text));
                     error(self.findings, word.position, format_args!("{who} provides {text}, which is a service"))
                         .related(self.services[other as usize].definition.origin, "that is here");
-                } else if !names::is_template(&definition.name) {
-                    let at = self.provided.find(&word.text).unwrap_or_else(|| {
-                        providers.push(Vec::new());
-                        self.provided.add(&word.text)
-                    });
-                    providers[at as usize].push((number, word.position));
+                } else if !names::is_template(definition.name) {
+                    provided.push((word, number));
                 }
             }
         }
-        for (at, several) in providers.iter().enumerate() {
-            let number = match several[..] {
-                [(only, _)] => only,
-                _ => {
-                    let name = self.provided.all()[at].clone();
-                    self.choice(&name, several)
-                }
-            };
-            self.standing_for.push(number);
+        // Those of one name, one behind the other.
+        let mut several = Vec::new();
+        let text = |at: usize| provided[at].0.text.as_bytes();
+        let sorted = order(provided.len(), &|a, b| text(a).cmp(text(b)));
+        for (at, &place) in sorted.iter().enumerate() {
+            let (word, number) = provided[place as usize];
+            several.push((number, word.position));
+            if sorted.get(at + 1).is_some_and(|next| text(*next as usize) == word.text.as_bytes()) {
+                continue;
+            }
+            if several.len() > 1 {
+                self.choice(word.text, &several);
+            } else {
+                self.names.add(word.text, number);
+            }
+            several.clear();
         }
     }
 
     /// The choice of this name, made where it is not there yet.
-    fn choice(&mut self, name: &str, found: &[Alternative]) -> u32 {
+    #[inline(never)]
+    fn choice(&mut self, name: &'static str, found: &[Alternative]) -> u32 {
         if let Some(number) = self.names.find(name) {
             return number;
         }
@@ -91,60 +84,51 @@ impl Resolver<'_> {
         if name.len() > NAME_MAX {
             too_many(self.findings, position, name, name.len(), NAME_MAX, "bytes");
         }
-        let mut definition = Definition::new(name, NOWHERE);
-        definition.kind = Kind::Bundle;
-        let source = self.names.add(name);
+        let source = self.services.len() as u32;
         let mut alternatives = Vec::new();
         for &(target, position) in found {
             self.links.push(Link { source, target, relation: Relation::Alternative, turned: false, position });
             alternatives.push(target);
         }
-        self.services.push(Service { definition, template: NONE, alternatives });
+        self.names.add(name, source);
+        let definition = Definition { kind: Kind::Bundle, ..Definition::new(name, NOWHERE) };
+        self.services.push(Service { definition, template: NONE, alternatives: alternatives.leak() });
         source
     }
 
     /// The services that a word means to who names it: several only where all of them are meant.
     #[inline(never)]
-    pub(super) fn meant(
-        &mut self,
-        asker: &Asker<'_>,
-        relation: Relation,
-        turned: bool,
-        word: &Word,
-        meant: &mut Vec<u32>,
-    ) {
+    pub(super) fn meant(&mut self, who: u32, asked: &Asked, meant: &mut Vec<u32>) {
         let (mut found, mut missing): (Vec<Alternative>, bool) = (Vec::new(), false);
-        let mut add = |number: u32, position: Position| {
-            // What conflicts with a name that it provides itself conflicts with the others.
-            let itself = relation == Relation::Conflicts && number == asker.number;
-            if !itself && found.iter().all(|(known, _)| *known != number) {
-                found.push((number, position));
-            }
-        };
-        for name in alternatives(word) {
-            match self.lookup(asker, &name) {
-                None => missing = true,
-                Some(number) => match &self.services[number as usize].alternatives[..] {
-                    [] => add(number, name.position),
-                    its => its.iter().for_each(|one| add(*one, name.position)),
-                },
+        for name in alternatives(asked.name) {
+            let Some(number) = self.lookup(asked, &name) else {
+                missing = true;
+                continue;
+            };
+            let itself = [number];
+            let its = match self.services[number as usize].alternatives {
+                [] => &itself,
+                its => its,
+            };
+            for &number in its {
+                // What conflicts with a name that it provides itself conflicts with the others.
+                let itself = asked.relation == Relation::Conflicts && number == who;
+                if !itself && found.iter().all(|(known, _)| *known != number) {
+                    found.push((number, name.position));
+                }
             }
         }
-        let all = found.len() < 2 || !chooses(relation, turned);
+        let all = found.len() < 2 || !chooses(asked.relation, asked.turned);
         if missing {
         } else if all {
             meant.extend(found.iter().map(|(number, _)| *number));
-        } else if relation == Relation::Contains {
-            let who = &self.services[asker.number as usize].definition.name;
-            let (text, key, count) = (Shown(&word.text), asker.key, found.len());
-            error(
-                self.findings,
-                word.position,
-                format_args!("{key} of {who} names {text}, which {count} services provide"),
-            )
-            .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
+        } else if asked.relation == Relation::Contains {
+            let (text, key, who, count) = (Shown(asked.name.text), asked.key, asked.who, found.len());
+            let message = format_args!("{key} of {who} names {text}, which {count} services provide");
+            error(self.findings, asked.name.position, message)
+                .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
         } else {
-            meant.push(self.choice(&word.text, &found));
+            meant.push(self.choice(asked.name.text, &found));
         }
     }
 }
