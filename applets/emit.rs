@@ -56,7 +56,7 @@ pub fn run(given: &Given) -> i32 {
         return dry_run::show(&[line]);
     }
     if !holds {
-        return running::run(&[line], wait, &[]);
+        return running::run(&[line], wait, false, &[]);
     }
     match &given.behind {
         Some(command) => hold_for(given, &line, command.clone()),

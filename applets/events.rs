@@ -16,7 +16,10 @@ pub fn run(given: &Given) -> i32 {
     let (names, json) = (given.texts(), given.has("--json"));
     let verb = if given.has("--no-follow") { "journal " } else { "events " };
     let count = given.number("--lines", 10, u32::MAX.into());
-    let mut line = if given.has("--all") { format!("{verb}0") } else { format!("{verb}last {count}") };
+    // The last lines about somebody are found here, among all that there are.
+    let mut seeks = !names.is_empty() && !given.has("--all");
+    let mut line = if seeks || given.has("--all") { format!("{verb}0") } else { format!("{verb}last {count}") };
+    let (mut held, mut ends) = (Vec::new(), false);
     let mut control = connect();
     loop {
         let next = ask(&mut control, &line);
@@ -30,19 +33,31 @@ pub fn run(given: &Given) -> i32 {
                 Next::Nothing => continue,
                 Next::Ended => break,
             };
+            let mut sought = seeks;
             let shown = match Answer::parse(&answer) {
                 Some(Answer::Event(number, _)) => {
                     go_on(&mut line, verb, number.wrapping_add(1));
+                    sought &= number < next;
+                    seeks &= number.wrapping_add(1) < next;
                     is_about(&answer, &names)
                 }
                 Some(Answer::Missed(_)) => true,
-                Some(Answer::End(..)) => return exit::DONE,
+                Some(Answer::End(..)) => {
+                    (seeks, ends) = (false, true);
+                    false
+                }
                 Some(
                     Answer::Ok(..) | Answer::No(_) | Answer::Bad(_) | Answer::Phase { .. } | Answer::Result { .. },
                 )
                 | None => false,
             };
-            if shown && !show(&answer, json) {
+            if shown {
+                held.push(answer);
+            }
+            if sought && held.len() > count as usize {
+                held.remove(0);
+            }
+            if !seeks && !held.drain(..).all(|line| show(&line, json)) || ends {
                 return exit::DONE;
             }
         }

@@ -2,6 +2,7 @@
 //! to the engine and, where it is waited for, what the engine tells until the end. An engine that dies meanwhile is
 //! waited for.
 
+use core::fmt::Write;
 use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::text::small_number;
@@ -9,7 +10,7 @@ use pintle::words::write_quoted;
 
 use super::options::Given;
 use super::progress::Progress;
-use super::{dry_run, exit};
+use super::{dry_run, exit, finish};
 use crate::host::control::{Control, Next, complain};
 use crate::host::refuse::refuse;
 use crate::sys::{clock, output};
@@ -40,7 +41,8 @@ pub fn services(given: &Given) -> i32 {
     if given.has("--dry-run") {
         return dry_run::show(&lines);
     }
-    run(&lines, wait, names)
+    let prints = given.last(&["--wait", "--no-wait"]) == Some("--no-wait");
+    run(&lines, wait, prints, names)
 }
 
 /// Requests that fit a line each.
@@ -91,9 +93,9 @@ pub fn connect() -> Control {
     Control::connect().unwrap_or_else(|message| refuse(exit::SYSTEM as u8, format_args!("{message}")))
 }
 
-/// Sends requests, waits for their transactions where that is asked, and gives the exit code. `named` are those whose
-/// results are told even if all is well.
-pub fn run(lines: &[String], wait: bool, named: &[&str]) -> i32 {
+/// Sends requests, waits for their transactions or prints their numbers where that is asked, and gives the exit code.
+/// `named` are those whose results are told even if all is well.
+pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
     let mut control = connect();
     let mut numbers = Vec::new();
     // One request reports its own transaction from its beginning; several are waited for one after the other.
@@ -103,7 +105,11 @@ pub fn run(lines: &[String], wait: bool, named: &[&str]) -> i32 {
         numbers.push(ask(&mut control, if single { &told } else { line }));
     }
     if !wait {
-        return exit::DONE;
+        let mut out = output::stdout();
+        for number in numbers.iter().filter(|number| prints && **number != 0) {
+            let _ = writeln!(out, "{number}");
+        }
+        return finish(out);
     }
     let mut progress = Progress::new(named);
     let mut worst = exit::DONE;

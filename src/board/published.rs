@@ -14,7 +14,7 @@ use crate::time::Instant;
 /// "PNTP".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Header words of its own.
 pub mod own {
@@ -96,6 +96,9 @@ impl Event {
     ];
 }
 
+/// Nanoseconds of an eighth of a second.
+pub const EIGHTH_NS: u64 = 125_000_000;
+
 /// One of them, with where and when it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reason {
@@ -105,8 +108,8 @@ pub struct Reason {
     pub of: u32,
     /// The transaction; 0 for none.
     pub transaction: u32,
-    /// When, in seconds of `time::Instant`.
-    pub second: u32,
+    /// When, in eighths of a second of `time::Instant`: there are 17 years of them.
+    pub eighths: u32,
 }
 
 impl Reason {
@@ -115,13 +118,13 @@ impl Reason {
 
     /// In words.
     pub const fn to_words(self) -> [u32; Reason::WORDS] {
-        [(self.event as u32) << 24 | self.of & 0xff_ffff, self.transaction, self.second]
+        [(self.event as u32) << 24 | self.of & 0xff_ffff, self.transaction, self.eighths]
     }
 
     /// See `to_words`.
     pub fn from_words(words: [u32; Reason::WORDS]) -> Reason {
         let event = Event::ALL.get((words[0] >> 24) as usize).copied().unwrap_or_default();
-        Reason { event, of: words[0] & 0xff_ffff, transaction: words[1], second: words[2] }
+        Reason { event, of: words[0] & 0xff_ffff, transaction: words[1], eighths: words[2] }
     }
 }
 

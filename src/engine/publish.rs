@@ -6,7 +6,7 @@ use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, state, to
 use super::transaction::Cause;
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
-use crate::board::published::{Blocker, ConditionRow, Event, PublishedRow, Reason, Reasons};
+use crate::board::published::{Blocker, ConditionRow, EIGHTH_NS, Event, PublishedRow, Reason, Reasons};
 use crate::database::image::Edges;
 use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
@@ -44,8 +44,8 @@ impl Engine<'_> {
 
     /// Something has made the slot's goal what it is from now on, or may have: one of the places of `Reasons`.
     pub(super) fn note_reason(&self, at: SlotId, place: usize, event: Event, of: u32) {
-        let second = (self.now.0 / 1_000_000_000) as u32;
-        let reason = Reason { event, of, transaction: self.transaction_here(at), second };
+        let eighths = (self.now.0 / EIGHTH_NS) as u32;
+        let reason = Reason { event, of, transaction: self.transaction_here(at), eighths };
         for (word, value) in reason.to_words().into_iter().enumerate() {
             self.memory.put(Table::Reasons, at.0, reasons::FIRST + place * Reason::WORDS + word, value);
         }

@@ -142,7 +142,7 @@ impl Host {
                 reports,
                 published,
                 now: Instant::default(),
-                wall: 0,
+                wall_ns: 0,
                 supervisor_alive: true,
                 engine_alive: true,
                 words: reading::SYSTEM_WORDS,
@@ -320,7 +320,7 @@ impl Host {
                 ring = true;
             }
             if dirty.phase && self.clients.are_watching() {
-                self.look(now);
+                self.look();
                 self.clients.changed(slot, now, &mut |answer| requests::write_phase(&self.view, slot, answer));
             }
         }
@@ -378,9 +378,8 @@ impl Host {
     }
 
     /// Something is to be told now.
-    fn look(&mut self, now: Instant) {
-        self.view.now = now;
-        self.view.wall = clock::realtime_seconds() as i64;
+    fn look(&mut self) {
+        (self.view.now, self.view.wall_ns) = (clock::now(), clock::realtime_ns());
     }
 
     /// Sleeps until there is news or something is due, then takes in what the sockets brought.

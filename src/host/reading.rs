@@ -55,7 +55,7 @@ pub fn look() -> (View<'static>, &'static Path) {
     let database = database.unwrap_or_else(|error| directory.refuse("read", run_directory::DATABASE, error)).leak();
     let image = Image::open(database).unwrap_or_else(|error| cannot_use(run_directory::DATABASE, &error));
     let geometry = Geometry::of(&image);
-    let now = clock::now();
+    let (now, wall_ns) = (clock::now(), clock::realtime_ns());
     let reports = or_end(open(run_directory::REPORTS));
     let reports = rows(&reports, reports::words(&geometry), reports::ROW, &geometry).leak();
     let is_of = |words: &[AtomicU32], magic| {
@@ -76,7 +76,7 @@ pub fn look() -> (View<'static>, &'static Path) {
         reports: Reports::new(reports, geometry),
         published: Published::new(published, geometry),
         now,
-        wall: clock::realtime_seconds() as i64,
+        wall_ns,
         supervisor_alive,
         engine_alive: supervisor_alive && word(reports::own::ENGINE_PID) != 0 && !published.is_empty(),
         words: SYSTEM_WORDS,

@@ -133,7 +133,15 @@ impl Saying<'_> {
                 };
                 name.write(out);
             }
-            b'd' => return Text(if view.shuts_down() { "; shutting down" } else { "" }),
+            b'd' => {
+                return Text(match (view.has_shut_down(), view.shuts_down()) {
+                    (true, _) => "; shut down",
+                    (false, true) => "; shutting down",
+                    (false, false) => "",
+                });
+            }
+            b'x' if view.has_shut_down() => return Text(": everything was shut down"),
+            b'X' if !view.has_shut_down() => return Text("; services run on"),
             b'D' => return flag(view.shuts_down()),
             b'n' => return Number(view.counts().iter().sum::<u32>().into()),
             b's' | b'S' => self.write_counts(out, field == b's'),

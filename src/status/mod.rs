@@ -12,7 +12,7 @@ pub mod words;
 
 use core::fmt::{self, Write};
 
-use crate::board::published::{Blocker, ConditionRow, Published, PublishedRow};
+use crate::board::published::{Blocker, ConditionRow, EIGHTH_NS, Published, PublishedRow};
 use crate::board::reports::{self, ReportRow, Reports, State};
 use crate::board::{published, words as shared};
 use crate::database::{Image, NONE, exec, service};
@@ -42,8 +42,8 @@ pub struct View<'a> {
     pub published: Published<'a>,
     /// When the copies were made.
     pub now: Instant,
-    /// The wall clock then: seconds since 1970, UTC.
-    pub wall: i64,
+    /// The wall clock then: nanoseconds since 1970, UTC.
+    pub wall_ns: u64,
     /// Whether the supervisor of the reports runs.
     pub supervisor_alive: bool,
     /// Whether the engine runs: else its phases are old and the reports count.
@@ -307,6 +307,11 @@ impl<'a> View<'a> {
         (deadline != Instant::NEVER && deadline > self.now).then(|| deadline.ms_since(self.now))
     }
 
+    /// Whether everything has been taken down.
+    fn has_shut_down(&self) -> bool {
+        shared::load(self.reports.words(), reports::own::SHUTDOWN) == 3
+    }
+
     /// Whether everything is being taken down.
     fn shuts_down(&self) -> bool {
         shared::load(self.published.words(), published::own::SHUTDOWN) == 1
@@ -318,10 +323,12 @@ impl<'a> View<'a> {
         Age(self.now.ms_since(instant) / 1000)
     }
 
-    /// When, on the wall clock.
+    /// When, on the wall clock. Instants count in eighths of a second, as those of reasons do, so that each look tells the same.
     pub fn clock(&self, instant: Instant) -> words::Clock {
-        let ago = (self.now.ms_since(instant) / 1000) as i64;
-        words::Clock { at: self.wall - ago, now: self.wall }
+        const SECOND_NS: i64 = 1_000_000_000;
+        let ago = self.now.0.saturating_sub(instant.0 - instant.0 % EIGHTH_NS);
+        let at = (self.wall_ns as i64).saturating_sub(ago as i64);
+        words::Clock { at: at.div_euclid(SECOND_NS), now: self.wall_ns as i64 / SECOND_NS }
     }
 
     /// How many services are in each phase, by the phase's number.

@@ -38,9 +38,9 @@ const MACHINE: &str = "\
     boot        <$0no bundle was booted><$1: under way for $A><$2: $G, $a after start, at $c>$d\n\
     <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
-    supervisor  <process $v for $A|not running; this is what it reported last>; $r recoveries, \
+    supervisor  <process $v for $A|not running$x; this is what it reported last>; $r recoveries, \
     $m allocations after start\n\
-    engine      <process $e|not running; services run on>; $l so far, $k allocations after start\n\
+    engine      <process $e|not running$X>; $l so far, $k allocations after start\n\
     <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>";
 
 /// The same for programs.

@@ -4,7 +4,7 @@
 use core::fmt::Write;
 
 use super::{Row, View, words};
-use crate::board::published::{Blocker, Event, Reason, Reasons};
+use crate::board::published::{Blocker, EIGHTH_NS, Event, Reason, Reasons};
 use crate::board::reports::{Exit, State};
 use crate::database::{NONE, node, policy, service};
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
@@ -341,7 +341,7 @@ fn write_reason(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
 
 /// ` (transaction 17, 14:02:11Z)`.
 fn write_when(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
-    let clock = view.clock(Instant(u64::from(reason.second) * 1_000_000_000));
+    let clock = view.clock(Instant(u64::from(reason.eighths) * EIGHTH_NS));
     let _ = match reason.transaction {
         0 => write!(out, " ({clock})"),
         number => write!(out, " (transaction {number}, {clock})"),

@@ -44,11 +44,6 @@ pub fn since_boot() -> Instant {
     Instant(ns(CLOCK_BOOTTIME))
 }
 
-/// Seconds since 1970 (CLOCK_REALTIME), 0 before that.
-pub fn realtime_seconds() -> u64 {
-    u64::try_from(read(CLOCK_REALTIME).0).unwrap_or(0)
-}
-
 /// Nanoseconds since 1970 (CLOCK_REALTIME), 0 before that.
 pub fn realtime_ns() -> u64 {
     ns(CLOCK_REALTIME)

@@ -403,6 +403,19 @@ fn an_event_is_done_when_the_chain_that_it_started_is() {
 }
 
 #[test]
+fn what_is_not_waited_for_prints_the_number_to_wait_for() {
+    let machine = Machine::new(&[("a", READY), ("b", READY)]);
+    let first = machine.expect(&["start", "--no-wait", "a"]);
+    let second = machine.expect(&["start", "--no-wait", "b"]);
+    let numbers = [&first, &second].map(|text| text.trim_end().parse::<u32>().expect("a number"));
+    assert_eq!(numbers[1], numbers[0] + 1);
+    machine.expect(&["await", first.trim_end(), second.trim_end()]);
+    assert_eq!((machine.phase("a").as_str(), machine.phase("b").as_str()), ("up", "up"));
+    assert_eq!(machine.expect(&["emit", "nothing-hears-it"]), "");
+    assert_eq!(machine.expect(&["stop", "a"]), "", "no number unless asked for");
+}
+
+#[test]
 fn of_two_signals_at_once_none_is_lost_unsaid() {
     let folder = Folder::new();
     let path = |name: &str| folder.0.join(name).display().to_string();
@@ -665,7 +678,12 @@ fn shutdown_takes_everything_down_and_the_supervisor_with_it() {
     assert!(!pids.into_iter().any(lives));
     assert_eq!(machine.run(&["start", "db"]).code, 111);
     let status = machine.run(&["status"]);
-    assert!(status.code == 1 && status.out.contains("not running"), "{status:?}");
+    assert_eq!(status.code, 1, "{status:?}");
+    for told in
+        ["; shut down\n", "supervisor  not running: everything was shut down; ", "engine      not running; 1 so far"]
+    {
+        assert!(status.out.contains(told), "{told}: {status:?}");
+    }
 }
 
 #[test]

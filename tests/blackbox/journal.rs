@@ -84,6 +84,22 @@ fn the_journal_says_what_happened_and_what_came_of_it() {
         text.lines().all(|line| line.contains(" second: ")) && text.contains(" second: starting -> up (transaction 2)")
     );
     assert_eq!(machine.expect(&["events", "-n", "3", "--no-follow"]).lines().count(), 3);
+    // The last lines about it, whatever else there was since.
+    let last = |count: usize| {
+        text.lines().skip(text.lines().count() - count).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    for count in [0, 1, 2] {
+        let shown = machine.expect(&["events", "-n", &count.to_string(), "--no-follow", "second"]);
+        assert_eq!(shown, last(count));
+    }
+    let mut reader = machine.spawn(&["events", "-n", "1", "second"]);
+    let mut lines = BufReader::new(reader.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    assert_eq!(lines.next().map(|line| line + "\n"), Some(last(1)));
+    machine.expect(&["emit", "nothing-hears-it"]);
+    machine.expect(&["stop", "second"]);
+    assert!(lines.next().is_some_and(|line| line.contains(" stop second")));
+    reader.kill().expect("killed");
+    reader.wait().expect("ended");
     // A child can be waited for, too, and a number that never was is not known.
     machine.expect(&["await", "1", "2"]);
     assert_eq!(machine.run(&["await", "99"]).code, 1);

@@ -1,7 +1,7 @@
 //! What readers are told: the words of `status`, `list`, `why` and `tree` over a machine that is made up.
 
 use core::sync::atomic::AtomicU32;
-use pintle::board::published::{self, Blocker, ConditionRow, Published, PublishedRow};
+use pintle::board::published::{self, Blocker, ConditionRow, Event, Published, PublishedRow, Reason};
 use pintle::board::reports::{self, Exit, ReportRow, Reports, State};
 use pintle::board::{Geometry, words};
 use pintle::database::{Image, compile};
@@ -61,7 +61,7 @@ impl Machine {
             reports: Reports::new(&self.reports, geometry),
             published: Published::new(&self.published, geometry),
             now: NOW,
-            wall: 14 * 3600 + 30 * 60,
+            wall_ns: (14 * 3600 + 30 * 60) * SECOND,
             supervisor_alive: true,
             engine_alive: self.engine_alive,
             words: SystemWords {
@@ -454,4 +454,32 @@ fn a_choice_says_what_it_has_chosen_or_why_it_has_nothing() {
         "d waits for a|b; a|b finds nothing to choose: a is held down by an administrator since 14:29:55Z, \
          b has failed: exit 3 since 14:29:55Z"
     );
+}
+
+#[test]
+fn each_look_tells_the_same_time_of_the_same_instant() {
+    let machine = Machine::new(&[("web", "command = /bin/web\n")]);
+    // Clocks whose seconds do not begin together.
+    let wall_ns = |now: Instant| 14 * 3600 * SECOND + 700_000_000 + now.0;
+    let instant = Instant(5_000 * SECOND + 400_000_000);
+    let slot = pintle::ident::SlotId(0);
+    let (phase, holds) = (Phase::Up, Holds(Hold::Admin as u32));
+    let row = PublishedRow { phase, goal: Goal::Up, holds, since: instant, exists: true, ..Default::default() };
+    machine.view().published.write(slot, &row);
+    let eighths = (instant.0 / published::EIGHTH_NS) as u32;
+    let person = Reason { event: Event::Started, of: 0, transaction: 3, eighths };
+    let [a, b, c] = person.to_words();
+    machine.view().published.write_reasons(slot, &[a, b, c, 0, 0, 0, 0, 0, 0, 0]);
+    for later_ms in [0, 1, 299, 300, 301, 599, 600, 601, 999, 1_000, 3_599_950] {
+        let now = instant.plus_ms(later_ms);
+        let view = View { now, wall_ns: wall_ns(now), ..machine.view() };
+        let row = view.row(slot).expect("there");
+        let mut status = String::new();
+        view.write_service(&mut status, &row, Paint::Plain);
+        assert!(status.contains(", since 15:23:21Z\n"), "{later_ms}: {status}");
+        assert!(status.contains("started it (transaction 3, 15:23:21Z)\n"), "{later_ms}: {status}");
+        let mut json = String::new();
+        view.write_service_json(&mut json, &row, "");
+        assert!(json.contains(&format!("\"since\":{},", 15 * 3600 + 23 * 60 + 21)), "{later_ms}: {json}");
+    }
 }

@@ -197,7 +197,7 @@ impl Host {
 
     /// The transaction that a place waits for has ended: from now on it is told the results.
     pub(super) fn finish_waiting(&mut self, at: usize, number: u32, now: Instant) {
-        self.look(now);
+        self.look();
         // Phases that it has not read yet: what does not fit now is told by the results.
         let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
         self.clients.set_talk(at, Talk::Telling(number, 0));
@@ -245,7 +245,7 @@ impl Host {
         if self.clients.is_empty() {
             return;
         }
-        self.look(now);
+        self.look();
         for at in 0..CLIENTS_MAX {
             self.clients.send(at, now);
             match self.clients.talk(at) {

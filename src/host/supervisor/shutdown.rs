@@ -100,6 +100,9 @@ impl Supervisor {
             Stage::GivenUp => Some(1),
         }?;
         self.finish();
+        if !live {
+            words::store(self.reports.words(), reports::own::SHUTDOWN, 3);
+        }
         Some(code)
     }
 

@@ -47,7 +47,7 @@ impl Board {
             reports: Reports::new(&self.reports, world.geometry),
             published: Published::new(&self.published, world.geometry),
             now: Instant(world.now),
-            wall: 1_000_000,
+            wall_ns: 1_000_000_000_000_000 + world.now,
             supervisor_alive: true,
             engine_alive: true,
             words: SystemWords { failure: |_, to| to.write_str("exec: No such file or directory") },
