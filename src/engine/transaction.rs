@@ -12,6 +12,7 @@ use super::{Engine, Outcome, Standing, UNFOLLOWED};
 use crate::graph::{Goal, Phase};
 use crate::ident::SlotId;
 use crate::limits::TRANSACTION_ENTRIES_MAX;
+use crate::time::Instant;
 
 /// What of a service was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +114,11 @@ impl Engine<'_> {
             Some(row) => self.memory.transaction(row, transaction::NUMBER),
             None => self.transaction_of(at),
         }
+    }
+
+    /// When a transaction ended that has: what its services have been for longer, they were then.
+    pub fn end_of(&self, number: u32) -> Instant {
+        self.row_of(number).map_or(Instant(0), |row| self.memory.time(Table::Transactions, row, transaction::ENDED))
     }
 
     /// The row of this number; 0 is that of free rows.
@@ -493,6 +499,7 @@ impl Engine<'_> {
             (false, false) => Standing::Done,
         };
         self.memory.put_transaction(row, transaction::STANDING, standing as u32);
+        self.memory.put_time(Table::Transactions, row, transaction::ENDED, self.now);
         self.memory.ended().insert(row);
         let number = self.memory.transaction(row, transaction::NUMBER);
         self.jot_within(number);

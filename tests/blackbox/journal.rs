@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
 
-use super::harness::{Machine, PATIENCE, command, program};
+use super::harness::{Folder, Machine, PATIENCE, command, program};
 
 fn pause(keys: &str) -> String {
     format!("command = {}\n{keys}\n", program("pause"))
@@ -271,4 +271,28 @@ fn only_who_may_command_is_told_what_attributes_say() {
         assert!(other.contains(told), "{told}: {other}");
     }
     assert_eq!(other.lines().count(), own.lines().count());
+}
+
+#[test]
+fn what_is_awaited_after_its_end_is_told_with_no_reason_of_later() {
+    let folder = Folder::new();
+    let flag = folder.0.join("flag");
+    let machine = Machine::new(&[
+        ("default", "type = bundle\n"),
+        ("once", &format!("type = oneshot\ncommand = /bin/ls {}\nlog = null\n", flag.display())),
+        ("user", &format!("command = {}\nneeds = once\n", program("pause"))),
+    ]);
+    machine.wait_phase("default", "up");
+    let ran = machine.run(&["start", "--wait", "user"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let number = machine.service("user")["transaction"].to_string();
+    let then = machine.run(&["await", &number]);
+    assert_eq!(then.code, 1, "{then:?}");
+    let told = |text: &str| then.err.contains(text) || then.out.contains(text);
+    assert!(told("exit 2") && told("waits for once"), "so it is still: {then:?}");
+    std::fs::write(&flag, "").expect("a file");
+    machine.expect(&["start", "--wait", "user"]);
+    let now = machine.run(&["await", &number]);
+    assert_eq!(now.code, 1, "{now:?}");
+    assert_eq!(format!("{}{}", now.out, now.err), "pintle: once: failed\npintle: user: waiting\n");
 }

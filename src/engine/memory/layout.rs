@@ -131,7 +131,7 @@ pub mod condition {
 /// Facts about transactions.
 pub mod transaction {
     /// Words.
-    pub const ROW: usize = 6;
+    pub const ROW: usize = 8;
     /// Its number; 0 is free.
     pub const NUMBER: usize = 1;
     /// `Standing`.
@@ -142,6 +142,8 @@ pub mod transaction {
     pub const PENDING: usize = 4;
     /// Number of the transaction whose child it is; 0 for none.
     pub const PARENT: usize = 5;
+    /// Two words: when it ended.
+    pub const ENDED: usize = 6;
 }
 
 /// Facts about a service in a transaction.

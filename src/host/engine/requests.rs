@@ -223,7 +223,9 @@ impl Host {
                         Outcome::Waiting | Outcome::Pending => " $w",
                         Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => "",
                     };
-                    if let Some(row) = self.view.row(slot) {
+                    // The reasons of now are those of then for what has not moved since.
+                    let row = self.view.row(slot).filter(|row| row.since <= self.engine.end_of(number));
+                    if let Some(row) = row {
                         self.view.say(&mut answer, &row, template);
                     }
                     Talk::Telling(number, cursor)
