@@ -132,16 +132,26 @@ impl<'a> Image<'a> {
         self.count(Section::Leaves, LEAF_WORDS)
     }
 
-    /// The leaves that name this fact.
+    /// The leaves that name this fact. What all names between two others have in common is not compared again.
     pub fn leaves_named(&self, name: &[u8]) -> core::ops::Range<u32> {
         let (leaves, strings) = (self.section(Section::Leaves), self.section(Section::Strings));
-        let compare = |at: u32| {
-            let offset = word_at(leaves, at as usize * LEAF_WORDS + super::leaf::NAME);
-            order_of(strings.get(offset as usize..).unwrap_or_default(), name)
+        let compare = |at: u32, same: usize| {
+            let offset = word_at(leaves, at as usize * LEAF_WORDS + super::leaf::NAME) as usize;
+            order_of(strings.get(offset..).unwrap_or_default(), name, same)
         };
-        let first = partition(self.leaves(), |at| compare(at).is_lt());
+        let (mut first, mut behind) = (0, self.leaves());
+        let (mut same_before, mut same_behind) = (0, 0);
+        while first < behind {
+            let middle = first + (behind - first) / 2;
+            let (order, same) = compare(middle, same_before.min(same_behind));
+            if order.is_lt() {
+                (first, same_before) = (middle + 1, same);
+            } else {
+                (behind, same_behind) = (middle, same);
+            }
+        }
         let mut last = first;
-        while last < self.leaves() && compare(last).is_eq() {
+        while last < self.leaves() && compare(last, 0).0.is_eq() {
             last += 1;
         }
         first..last
@@ -190,7 +200,7 @@ impl<'a> Image<'a> {
     /// Whether the string at this offset is this one, which has no NUL.
     pub fn is_string(&self, offset: u32, text: &[u8]) -> bool {
         let behind = self.section(Section::Strings).get(offset as usize..);
-        behind.is_some_and(|behind| order_of(behind, text).is_eq())
+        behind.is_some_and(|behind| order_of(behind, text, 0).0.is_eq())
     }
 
     /// The string at this offset as text.
@@ -331,16 +341,16 @@ pub(super) fn search(count: u32, before: &dyn Fn(u32) -> bool) -> u32 {
     partition(count, before)
 }
 
-/// The order of the string that these bytes begin with and of a text without NUL: found where they differ, without a look
-/// for the string's end.
-fn order_of(string: &[u8], text: &[u8]) -> Ordering {
-    for (at, byte) in text.iter().enumerate() {
-        let order = string.get(at).unwrap_or(&0).cmp(byte);
-        if order.is_ne() {
-            return order;
+/// The order of the string that these bytes begin with and of a text without NUL, and how many bytes are the same: found
+/// where they differ, without a look for the string's end. The first `same` of them are known to be.
+fn order_of(string: &[u8], text: &[u8], mut same: usize) -> (Ordering, usize) {
+    loop {
+        let (own, other) = (string.get(same).unwrap_or(&0), text.get(same).unwrap_or(&0));
+        if own != other || *own == 0 {
+            return (own.cmp(other), same);
         }
+        same += 1;
     }
-    string.get(text.len()).unwrap_or(&0).cmp(&0)
 }
 
 /// Word `index` of these bytes; 0 behind their end.
