@@ -26,8 +26,8 @@ const NAMES_MAX: u32 = 8;
 pub fn show(lines: &[String]) -> i32 {
     const CANNOT: &str = "cannot use the copy of the engine's memory";
     let mut control = connect();
-    let (answer, memory) = control.memory().unwrap_or_else(|error| failed(CANNOT, error));
-    understand(&answer);
+    let memory = control.memory().unwrap_or_else(|error| failed(CANNOT, error));
+    understand(control.line());
     let (view, _) = reading::look();
     let (image, geometry) = (view.image, view.reports.geometry());
     let capacities = Capacities::of(&image);

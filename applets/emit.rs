@@ -89,7 +89,7 @@ fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> i32 {
             }
         }
         // A line would be news of something that was not asked: it is dropped. The end: the engine is dead.
-        if ended && matches!(control.next(Some(clock::now())), Next::Ended) {
+        if ended && control.next(Some(clock::now())) == Next::Ended {
             control = running::reconnect();
             ask(&mut control, line);
         }

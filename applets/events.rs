@@ -27,19 +27,15 @@ pub fn run(given: &Given) -> i32 {
             // Where nothing is there to be shown first.
             go_on(&mut line, verb, next);
         }
-        loop {
-            let answer = match control.next(None) {
-                Next::Line(answer) => answer,
-                Next::Nothing => continue,
-                Next::Ended => break,
-            };
+        while control.next(None) == Next::Line {
+            let answer = control.line();
             let mut sought = seeks;
-            let shown = match Answer::parse(&answer) {
+            let shown = match Answer::parse(answer) {
                 Some(Answer::Event(number, _)) => {
                     go_on(&mut line, verb, number.wrapping_add(1));
                     sought &= number < next;
                     seeks &= number.wrapping_add(1) < next;
-                    is_about(&answer, &names)
+                    is_about(answer, &names)
                 }
                 Some(Answer::Missed(_)) => true,
                 Some(Answer::End(..)) => {
@@ -52,7 +48,7 @@ pub fn run(given: &Given) -> i32 {
                 | None => false,
             };
             if shown {
-                held.push(answer);
+                held.push(String::from(answer));
             }
             if sought && held.len() > count as usize {
                 held.remove(0);

@@ -8,6 +8,7 @@
 
 use core::ffi::CStr;
 use core::fmt::Write;
+use core::mem::ManuallyDrop;
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +18,7 @@ use super::options::Given;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, errno, file, output, process};
+use crate::sys::{Errno, OwnedFd, errno, file, output, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::text::small_number as number;
@@ -28,44 +29,41 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 /// What could not be done, and why. What an errno cannot say has been written to standard error.
 type Failure = (Step, Errno);
 
-/// The options: each a letter and a value, up to `--`.
-#[derive(Clone)]
-struct Options(Arguments);
+/// What is done with the value of each letter, in this order.
+const ACTS: [(u8, Step); 6] = [
+    (b'o', Step::OomScore),
+    (b'e', Step::EnvironmentFile),
+    (b'd', Step::Directory),
+    (b'G', Step::Groups),
+    (b'g', Step::Group),
+    (b'u', Step::User),
+];
 
-impl Options {
-    /// Goes over them; none if they are not as they should be.
-    fn read(arguments: &mut Arguments) -> Option<Options> {
-        let options = Options(arguments.clone());
-        loop {
-            match *arguments.next_c_str()?.to_bytes() {
-                [b'-', b'-'] => return Some(options),
-                [b'-', b'o' | b'e' | b'd' | b'g' | b'u' | b'G'] => {
-                    arguments.next_c_str()?;
-                }
-                _ => return None,
-            }
+/// The next value of this letter among the options, each of which is a letter and a value, up to `--`.
+fn next_of(options: &mut Arguments, letter: u8) -> Option<&'static CStr> {
+    loop {
+        let option = options.next_c_str()?.to_bytes();
+        if option == b"--" {
+            return None;
+        }
+        let value = options.next_c_str()?;
+        if option == [b'-', letter] {
+            return Some(value);
         }
     }
+}
 
-    /// The next value of this letter.
-    fn next(&mut self, letter: u8) -> Option<&'static CStr> {
-        loop {
-            match *self.0.next_c_str()?.to_bytes() {
-                [_, b'-'] => return None,
-                [_, found] if found == letter => return self.0.next_c_str(),
-                _ => self.0.next_c_str()?,
-            };
+/// Goes over the options; `false` if they are not as they should be.
+fn pass(arguments: &mut Arguments) -> bool {
+    loop {
+        match arguments.next_c_str().map(CStr::to_bytes) {
+            Some(b"--") => return true,
+            Some([b'-', letter]) if ACTS.iter().any(|(known, _)| known == letter) => {}
+            Some(_) | None => return false,
         }
-    }
-
-    /// The last one.
-    #[inline(never)]
-    fn last(&self, letter: u8) -> Option<&'static CStr> {
-        let (mut options, mut last) = (self.clone(), None);
-        while let Some(value) = options.next(letter) {
-            last = Some(value);
+        if arguments.next_c_str().is_none() {
+            return false;
         }
-        last
     }
 }
 
@@ -75,31 +73,39 @@ pub fn run(given: &Given) -> i32 {
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
         given.misuse("STATUS is not an open descriptor", "".as_ref());
     };
-    let failure = match Options::read(&mut arguments) {
-        Some(options) => {
-            let (Ok(failure) | Err(failure)) = become_it(options, arguments);
-            failure
-        }
-        None => {
-            complain(&"it was not called as it should be");
-            (Step::Execute, Errno::INVAL)
-        }
+    let options = arguments.clone();
+    let failure = if pass(&mut arguments) {
+        become_it(options, arguments)
+    } else {
+        complain(&"it was not called as it should be");
+        (Step::Execute, Errno::INVAL)
     };
     tell(&status, failure)
 }
 
-/// Returns only with what went wrong, either way.
-fn become_it(options: Options, arguments: Arguments) -> Result<Failure, Failure> {
-    if let Some(score) = options.last(b'o') {
-        set_score(score).map_err(|errno| (Step::OomScore, errno))?;
+/// Returns only with what went wrong.
+fn become_it(options: Arguments, arguments: Arguments) -> Failure {
+    // Nothing is given back: it is all gone at the exec.
+    let mut variables = ManuallyDrop::new(all(entry::environment()));
+    let mut late = None;
+    for (letter, step) in ACTS {
+        let mut values = options.clone();
+        while let Some(value) = next_of(&mut values, letter) {
+            match act(letter, value, &mut variables) {
+                Ok(()) => {}
+                // Perhaps the user may.
+                Err(Errno::ACCESS) if letter == b'd' && next_of(&mut options.clone(), b'u').is_some() => {
+                    late = Some(value)
+                }
+                Err(errno) => return (step, errno),
+            }
+        }
     }
-    let mut variables = all(entry::environment());
-    let mut files = options.clone();
-    while let Some(path) = files.next(b'e') {
-        read_file(path.to_bytes(), &mut variables).map_err(|errno| (Step::EnvironmentFile, errno))?;
+    if let Some(Err(errno)) = late.map(process::set_directory) {
+        return (Step::Directory, errno);
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
-    let mut environment = Vec::new();
+    let mut environment = ManuallyDrop::new(Vec::new());
     for (at, variable) in variables.iter().enumerate() {
         let later = &variables[at + 1..];
         if !later.iter().any(|later| name_of(later) == name_of(variable)) {
@@ -107,32 +113,28 @@ fn become_it(options: Options, arguments: Arguments) -> Result<Failure, Failure>
         }
     }
     if environment.len() >= VARIABLES_MAX {
-        return Err((Step::EnvironmentFile, Errno::TOOBIG));
+        return (Step::EnvironmentFile, Errno::TOOBIG);
     }
-    let (directory, user) = (options.last(b'd'), options.last(b'u'));
-    let enter = || directory.map_or(Ok(()), process::set_directory).map_err(|errno| (Step::Directory, errno));
-    let entered = match enter() {
-        Err((_, Errno::ACCESS)) if user.is_some() => false,
-        entered => entered.map(|()| true)?,
+    let arguments = ManuallyDrop::new(all(arguments));
+    let errno = match arguments.first() {
+        None => Errno::INVAL,
+        Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
+        Some(program) => process::execute(program, &arguments, Some(&environment)),
     };
-    if let Some(list) = options.last(b'G') {
-        set_groups(list).map_err(|errno| (Step::Groups, errno))?;
+    (Step::Execute, errno)
+}
+
+fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
+    let identity = || number(value.to_bytes()).ok_or(Errno::INVAL);
+    match letter {
+        // See proc_pid_oom_score_adj(5).
+        b'o' => file::write_value(c"/proc/self/oom_score_adj", value.to_bytes()),
+        b'e' => read_file(value.to_bytes(), variables),
+        b'd' => process::set_directory(value),
+        b'G' => set_groups(value),
+        b'g' => process::set_group(identity()?),
+        _ => process::set_user(identity()?),
     }
-    if let Some(gid) = options.last(b'g') {
-        identity(gid).and_then(process::set_group).map_err(|errno| (Step::Group, errno))?;
-    }
-    if let Some(uid) = user {
-        identity(uid).and_then(process::set_user).map_err(|errno| (Step::User, errno))?;
-    }
-    if !entered {
-        enter()?;
-    }
-    let arguments = all(arguments);
-    let Some(program) = arguments.first() else { return Err((Step::Execute, Errno::INVAL)) };
-    if arguments.len() > ARGUMENTS_MAX {
-        return Err((Step::Execute, Errno::TOOBIG));
-    }
-    Ok((Step::Execute, process::execute(program, &arguments, Some(&environment))))
 }
 
 #[inline(never)]
@@ -142,11 +144,6 @@ fn all(mut texts: Arguments) -> Vec<&'static CStr> {
         all.push(text);
     }
     all
-}
-
-/// See proc_pid_oom_score_adj(5).
-fn set_score(score: &CStr) -> Result<(), Errno> {
-    file::write_value(c"/proc/self/oom_score_adj", score.to_bytes())
 }
 
 /// `GID,GID...`, which may be empty.
@@ -160,52 +157,31 @@ fn set_groups(list: &CStr) -> Result<(), Errno> {
     process::set_groups(&groups) // EINVAL for too many
 }
 
-fn identity(text: &CStr) -> Result<u32, Errno> {
-    number(text.to_bytes()).ok_or(Errno::INVAL)
-}
-
 /// Adds the variables of a file.
 fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
     let (path, may_be_missing) = path.strip_prefix(b"-").map_or((path, false), |path| (path, true));
     let shown = Shown(OsStr::from_bytes(path));
-    let text = match read_whole(path) {
-        Ok(text) => text,
+    let mut text = Vec::new();
+    match read_whole(path, &mut text) {
+        Ok(()) => {}
         Err(Errno::NOENT) if may_be_missing => return Ok(()),
         Err(errno) => {
             complain(&format_args!("cannot read {shown}: {}", errno::Words(errno)));
             return Err(errno);
         }
-    };
+    }
     let mut room = vec![0; text.len()];
-    let read = env_file::parse(&text, &mut room, &mut |variable| {
-        // It lives as long as this process, until the exec. The parser lets no NUL through.
-        let mut text = variable.to_vec();
-        text.push(0);
-        if let Ok(text) = CStr::from_bytes_until_nul(text.leak()) {
-            variables.push(text);
-        }
-    });
+    // They live as long as this process, until the exec. The parser lets no NUL through.
+    let read = env_file::parse(&text, &mut room, &mut |variable| variables.push(whole::lasting(variable.to_vec())));
     read.map_err(|problem| {
         complain(&format_args!("{shown}:{}: {}", problem.line, problem.what));
         Errno::INVAL
     })
 }
 
-fn read_whole(path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let file = file::open_read(path)?;
-    let mut text = Vec::new();
-    loop {
-        let filled = text.len();
-        text.resize(filled + 4096, 0);
-        let count = file::read(&file, &mut text[filled..])?;
-        text.truncate(filled + count);
-        if count == 0 {
-            return Ok(text);
-        }
-        if text.len() > SOURCE_BYTES_MAX {
-            return Err(Errno::FBIG);
-        }
-    }
+fn read_whole(path: &[u8], to: &mut Vec<u8>) -> Result<(), Errno> {
+    whole::all(&file::open_read(path)?, 0, SOURCE_BYTES_MAX + 1, to)?;
+    if to.len() > SOURCE_BYTES_MAX { Err(Errno::FBIG) } else { Ok(()) }
 }
 
 fn name_of(variable: &CStr) -> &[u8] {

@@ -5,10 +5,9 @@ use core::fmt::Write;
 use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
 use pintle::lang::definition::{Kind, Log};
+use pintle::lang::diagnostic::Meant;
 use pintle::nearest::Nearest;
-use pintle::status::{Paint, Row, View, tree, why, write_json_text};
-use pintle::text::cut;
-use pintle::words::write_quoted;
+use pintle::status::{Paint, Row, View, tree, why};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -42,8 +41,7 @@ fn named<'a>(view: &View<'a>, given: &Given) -> Vec<Row<'a>> {
             for slot in 0..view.image.services() {
                 nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
             }
-            let (guess, near, end) = nearest.found().map_or(("", "", ""), |near| (", did you mean \"", near, "\"?"));
-            refuse(exit::MISUSE as u8, format_args!("no service \"{name}\"{guess}{near}{end}"));
+            refuse(exit::MISUSE as u8, format_args!("no service \"{name}\"{}", Meant(nearest.found())));
         };
         rows.push(row);
     }
@@ -84,14 +82,43 @@ pub fn status(given: &Given) -> i32 {
     })
 }
 
-fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
-    let mut before = "[";
-    for row in rows {
-        let _ = out.write_str(before);
-        view.write_service_json(out, row, &log_of(view, &log_files::directory(run), row).0);
-        before = ",";
+/// What makes an array of JSON of what is written, if that is wanted.
+struct Array {
+    json: bool,
+    /// What stands before the next one.
+    before: &'static [u8],
+}
+
+impl Array {
+    fn new(json: bool) -> Array {
+        Array { json, before: b"[" }
     }
-    out.bytes(if rows.is_empty() { b"[]\n" } else { b"]\n" });
+
+    /// Before each of its elements.
+    #[inline(never)]
+    fn next(&mut self, out: &mut Text<'_>) {
+        if self.json {
+            out.bytes(self.before);
+            self.before = b",";
+        }
+    }
+
+    /// Behind the last one.
+    #[inline(never)]
+    fn end(&mut self, out: &mut Text<'_>) {
+        if self.json {
+            out.bytes(if self.before == b"[" { b"[]\n" } else { b"]\n" });
+        }
+    }
+}
+
+fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
+    let mut array = Array::new(true);
+    for row in rows {
+        array.next(out);
+        view.write_service_json(out, row, &log_of(view, &log_files::directory(run), row).0);
+    }
+    array.end(out);
 }
 
 fn name_of(row: &Row<'_>) -> String {
@@ -148,16 +175,14 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
 }
 
 pub fn list(given: &Given) -> i32 {
-    let phase = given.value("--phase");
-    if let Some(phase) = phase
-        && !Phase::ALL.iter().any(|known| *phase == *known.name())
-    {
-        given.misuse("no phase", phase);
-    }
+    let phase = given.value("--phase").map(|name| {
+        let known = name.to_str().and_then(Phase::named);
+        known.unwrap_or_else(|| given.misuse("no phase", name))
+    });
     look(&|view, run, out| {
         let mut rows = Vec::new();
         for row in view.rows(given.has("--all")) {
-            if phase.is_none_or(|phase| *phase == *row.phase.name()) {
+            if phase.is_none_or(|phase| phase == row.phase) {
                 rows.push(row);
             }
         }
@@ -197,20 +222,17 @@ pub fn why_command(given: &Given) -> i32 {
     }
     look(&|view, _, out| {
         let json = given.has("--json");
-        let mut before: &[u8] = b"[";
+        let mut array = Array::new(json);
         for row in named(view, given) {
+            array.next(out);
             if json {
-                out.bytes(before);
-                before = b",";
                 why::write_json(view, out, &row);
             } else {
                 why::write(view, out, &row);
                 out.bytes(b"\n");
             }
         }
-        if json {
-            out.bytes(b"]\n");
-        }
+        array.end(out);
         exit::DONE
     })
 }
@@ -218,81 +240,14 @@ pub fn why_command(given: &Given) -> i32 {
 pub fn conditions(given: &Given) -> i32 {
     let json = given.has("--json");
     look(&|view, _, out| {
-        let mut before = "[";
+        let mut array = Array::new(json);
         view.conditions(&mut |row| {
-            if json {
-                let _ = out.write_str(before);
-                before = ",";
-                write_condition_json(view, out, row);
-            } else {
-                write_condition(view, out, row);
-            }
+            array.next(out);
+            view.write_condition(out, row, &program_of(row).unwrap_or_default(), json);
         });
-        if json {
-            let _ = out.write_str(if before == "[" { "[]\n" } else { "]\n" });
-        }
+        array.end(out);
         exit::DONE
     })
-}
-
-/// The value of a condition that is not off.
-fn value_of(row: &ConditionRow) -> &'static str {
-    if row.value == 2 { "changing" } else { "on" }
-}
-
-#[inline(never)]
-fn write_condition(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
-    let mut blank: &[u8] = b"";
-    // As the protocol takes them.
-    for word in row.words() {
-        out.bytes(blank);
-        blank = b" ";
-        let _ = write_quoted(out, &Shown(OsStr::from_bytes(word)).to_string());
-    }
-    let (value, age, clock) = (value_of(row), view.age(row.since), view.clock(row.since));
-    let (pid, uid, generation) = (row.pid, row.uid, row.generation);
-    let _ = write!(out, "  {value} for {age}, since {clock}, by process {pid}");
-    if let Some(program) = program_of(row) {
-        let _ = write!(out, " ({program})");
-    }
-    let lives = if row.leased { ", while it lives" } else { "" };
-    let _ = writeln!(out, " of uid {uid}{lives}; generation {generation}");
-}
-
-#[inline(never)]
-fn write_condition_json(view: &View<'_>, out: &mut Text<'_>, row: &ConditionRow) {
-    let mut words = row.words();
-    out.bytes(b"{\"name\":");
-    write_json_text(out, text(words.next().unwrap_or_default()));
-    out.bytes(b",\"attributes\":{");
-    let mut before: &[u8] = b"";
-    for word in words {
-        let (key, value) = cut(text(word), b'=').unwrap_or_default();
-        out.bytes(before);
-        before = b",";
-        write_json_text(out, key);
-        out.bytes(b":");
-        write_json_text(out, value);
-    }
-    out.bytes(b"},\"value\":");
-    write_json_text(out, value_of(row));
-    let since = view.clock(row.since).at;
-    let numbers =
-        [("since", since), ("generation", row.generation.into()), ("pid", row.pid.into()), ("uid", row.uid.into())];
-    for (name, number) in numbers {
-        let _ = write!(out, ",\"{name}\":{number}");
-    }
-    let _ = write!(out, ",\"leased\":{},\"program\":", row.leased);
-    match program_of(row) {
-        Some(program) => write_json_text(out, &program),
-        None => out.bytes(b"null"),
-    }
-    out.bytes(b"}");
-}
-
-/// A copy that is garbled may be no text.
-fn text(bytes: &[u8]) -> &str {
-    core::str::from_utf8(bytes).unwrap_or("?")
 }
 
 /// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing is

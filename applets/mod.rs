@@ -21,7 +21,9 @@ mod sources;
 mod supervise;
 
 use core::fmt::Write;
-use pintle::nearest::Nearest;
+use pintle::lang::diagnostic::Meant;
+use pintle::nearest::among;
+use pintle::text::ended;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -43,16 +45,6 @@ pub mod exit {
     pub const SYSTEM: i32 = 111;
 }
 
-/// One command.
-pub struct Applet {
-    /// `NAME` of `pintle NAME` and `pintle-NAME`.
-    pub name: &'static str,
-    /// What it takes beside options.
-    pub words: Words,
-    /// Does it; gives the exit code, where it does not end the process itself.
-    pub run: fn(&Given) -> i32,
-}
-
 /// What a command takes beside options.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Words {
@@ -68,33 +60,42 @@ pub enum Words {
     Raw,
 }
 
-/// The list, in the order of the pages of help. A new command is a line here, and a page there.
-#[rustfmt::skip] // A line each, so that two additions do not meet.
-static APPLETS: [Applet; 23] = [
-    Applet { name: "start", words: Words::Any, run: running::services },
-    Applet { name: "stop", words: Words::Any, run: running::services },
-    Applet { name: "restart", words: Words::Any, run: running::services },
-    Applet { name: "reload", words: Words::Any, run: running::services },
-    Applet { name: "signal", words: Words::Any, run: running::services },
-    Applet { name: "reset", words: Words::Any, run: running::services },
-    Applet { name: "release", words: Words::Any, run: running::services },
-    Applet { name: "switch", words: Words::One, run: running::services },
-    Applet { name: "await", words: Words::Any, run: running::wait_for },
-    Applet { name: "status", words: Words::Any, run: looking::status },
-    Applet { name: "list", words: Words::None, run: looking::list },
-    Applet { name: "tree", words: Words::Any, run: looking::tree_command },
-    Applet { name: "why", words: Words::Any, run: looking::why_command },
-    Applet { name: "log", words: Words::One, run: log::run },
-    Applet { name: "compile", words: Words::Any, run: compile::run },
-    Applet { name: "dump", words: Words::One, run: dump::run },
-    Applet { name: "emit", words: Words::AndCommand, run: emit::run },
-    Applet { name: "conditions", words: Words::None, run: looking::conditions },
-    Applet { name: "events", words: Words::Any, run: events::run },
-    Applet { name: "supervise", words: Words::One, run: supervise::run },
-    Applet { name: "shutdown", words: Words::None, run: running::shutdown },
-    Applet { name: "engine", words: Words::Raw, run: engine::run },
-    Applet { name: "exec", words: Words::Raw, run: exec::run },
-];
+/// Names, a blank behind each; what each takes; what does it, and gives the exit code where it does not end the process
+/// itself. Apart, since a row of all three would be three times as long.
+macro_rules! applets {
+    ($($name:literal $words:ident $run:path;)*) => {
+        const NAMES: &str = concat!($($name, " "),*);
+        static WORDS: &[Words] = &[$(Words::$words),*];
+        static RUN: &[fn(&Given) -> i32] = &[$($run),*];
+    };
+}
+
+// The list, in the order of the pages of help. A new command is a line here, and a page there.
+applets! {
+    "start" Any running::services;
+    "stop" Any running::services;
+    "restart" Any running::services;
+    "reload" Any running::services;
+    "signal" Any running::services;
+    "reset" Any running::services;
+    "release" Any running::services;
+    "switch" One running::services;
+    "await" Any running::wait_for;
+    "status" Any looking::status;
+    "list" None looking::list;
+    "tree" Any looking::tree_command;
+    "why" Any looking::why_command;
+    "log" One log::run;
+    "compile" Any compile::run;
+    "dump" One dump::run;
+    "emit" AndCommand emit::run;
+    "conditions" None looking::conditions;
+    "events" Any events::run;
+    "supervise" One supervise::run;
+    "shutdown" None running::shutdown;
+    "engine" Raw engine::run;
+    "exec" Raw exec::run;
+}
 
 /// The program: finds the command by the name it was called by, or by the first argument.
 pub fn main(mut arguments: Arguments) -> i32 {
@@ -103,36 +104,34 @@ pub fn main(mut arguments: Arguments) -> i32 {
     let name = match base.strip_prefix(b"pintle-") {
         Some(name) => name,
         None => match arguments.next().map(OsStr::as_bytes) {
-            None => return show(&help::page(0)),
-            Some(first) if is(first, HELP) => return show(&help::page(0)),
+            None => return show(help::page(0)),
+            Some(first) if is(first, HELP) => return show(help::page(0)),
             Some(first) if is(first, "--version -V") => return version(),
             Some(first) if is(first, "--links") => return links(),
             Some(name) => name,
         },
     };
-    match APPLETS.iter().position(|applet| applet.name.as_bytes() == name) {
-        Some(number) => run(number, arguments),
+    match ended(NAMES, b' ').enumerate().find(|(_, known)| known.as_bytes() == name) {
+        Some((number, name)) => run(number, name, arguments),
         None => unknown(OsStr::from_bytes(name)),
     }
 }
 
-fn run(number: usize, arguments: Arguments) -> i32 {
-    let applet = &APPLETS[number];
-    let page = || help::page(number + 1);
-    let raw = applet.words == Words::Raw;
+fn run(number: usize, name: &'static str, arguments: Arguments) -> i32 {
+    let (page, words) = (help::page(number + 1), WORDS[number]);
     for argument in arguments.clone() {
         let argument = argument.as_bytes();
         if is(argument, HELP) {
-            return show(&page());
+            return show(page);
         }
         if is(argument, "--version") {
             return version();
         }
-        if raw || is(argument, "--") {
+        if words == Words::Raw || is(argument, "--") {
             break;
         }
     }
-    (applet.run)(&Given::read(applet, page(), arguments))
+    RUN[number](&Given::read(name, words, page, arguments))
 }
 
 const HELP: &str = "--help -h";
@@ -143,36 +142,28 @@ pub fn is(word: &[u8], words: &str) -> bool {
     words.as_bytes().split(|byte| *byte == b' ').any(|known| known == word)
 }
 
-fn unknown(name: &OsStr) -> i32 {
-    let mut nearest = Nearest::to(name.to_str().unwrap_or_default());
-    for applet in &APPLETS {
-        nearest.offer(applet.name);
-    }
-    let mut out = output::stderr();
-    let _ = write!(out, "pintle: no command \"{}\"", Shown(name));
-    let _ = match nearest.found() {
-        Some(near) => writeln!(out, ", did you mean \"{near}\"?"),
-        None => writeln!(out, "; pintle --help lists them"),
-    };
-    exit::MISUSE
+fn unknown(name: &OsStr) -> ! {
+    let near = among(name.to_str().unwrap_or_default(), &mut ended(NAMES, b' '));
+    let hint = if near.is_some() { "" } else { "; pintle --help lists them" };
+    refuse(exit::MISUSE as u8, format_args!("no command \"{}\"{}{hint}", Shown(name), Meant(near)))
 }
 
 /// Writes a text that is all there is to say.
-fn show(text: &[u8]) -> i32 {
+fn show(text: &str) -> i32 {
     let mut out = output::stdout();
-    out.bytes(text);
+    out.bytes(text.as_bytes());
     finish(out)
 }
 
 fn version() -> i32 {
-    show(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
+    show(concat!("pintle ", env!("CARGO_PKG_VERSION"), "\n"))
 }
 
 /// Names that `make install` links to the one file.
 fn links() -> i32 {
     let mut out = output::stdout();
-    for applet in &APPLETS {
-        let _ = writeln!(out, "pintle-{}", applet.name);
+    for name in ended(NAMES, b' ') {
+        let _ = writeln!(out, "pintle-{name}");
     }
     finish(out)
 }

@@ -7,9 +7,9 @@ use core::fmt::Write;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use pintle::text::number;
+use pintle::text::{number, parts};
 
-use super::{Applet, Words, exit};
+use super::{Words, exit};
 use crate::sys::entry::Arguments;
 use crate::sys::output::{self, Shown};
 use crate::sys::process;
@@ -24,16 +24,16 @@ pub struct Given {
     pub behind: Option<Arguments>,
     /// Its page of help. A line with an option has how that is written, `-n, --lines LINES`, with the value that it takes
     /// last, and two blanks behind.
-    page: Vec<u8>,
+    page: &'static str,
     /// Lines of the page and values, in the order in which they were given.
     options: Vec<(usize, &'static OsStr)>,
 }
 
 impl Given {
     /// Reads what this command takes. Ends the process where it does not take that.
-    pub fn read(applet: &Applet, page: Vec<u8>, mut arguments: Arguments) -> Given {
-        let mut given = Given { command: applet.name, words: Vec::new(), behind: None, page, options: Vec::new() };
-        if applet.words == Words::Raw {
+    pub fn read(command: &'static str, takes: Words, page: &'static str, mut arguments: Arguments) -> Given {
+        let mut given = Given { command, words: Vec::new(), behind: None, page, options: Vec::new() };
+        if takes == Words::Raw {
             given.behind = Some(arguments);
             return given;
         }
@@ -42,11 +42,11 @@ impl Given {
             match bytes {
                 b"--" => {
                     given.behind = Some(arguments.clone());
-                    if applet.words == Words::AndCommand {
+                    if takes == Words::AndCommand {
                         break;
                     }
                     for word in arguments.by_ref() {
-                        given.word(applet, word);
+                        given.word(takes, word);
                     }
                 }
                 [b'-', b'-', ..] => {
@@ -61,14 +61,14 @@ impl Given {
                         letters = if took { &[] } else { value };
                     }
                 }
-                _ => given.word(applet, argument),
+                _ => given.word(takes, argument),
             }
         }
         given
     }
 
-    fn word(&mut self, applet: &Applet, word: &'static OsStr) {
-        if applet.words == Words::None || applet.words == Words::One && !self.words.is_empty() {
+    fn word(&mut self, takes: Words, word: &'static OsStr) {
+        if takes == Words::None || takes == Words::One && !self.words.is_empty() {
             self.misuse("unexpected argument", word);
         }
         self.words.push(word);
@@ -92,14 +92,17 @@ impl Given {
 
     /// The line of the page with this option, `-n` or `--name`, and whether it takes a value.
     fn line(&self, name: &[u8]) -> Option<(usize, bool)> {
-        for (at, line) in self.page.split(|byte| *byte == b'\n').enumerate() {
+        for (at, line) in parts(self.page, b'\n').enumerate() {
             let (mut found, mut takes) = (false, true);
-            for part in line.split(|byte| *byte == b' ').take_while(|part| !part.is_empty()) {
-                let part = part.strip_suffix(b",").unwrap_or(part);
-                found |= part == name;
-                takes = !part.starts_with(b"-");
+            for part in parts(line, b' ') {
+                // What an option means is behind two blanks.
+                if part.is_empty() || !line.starts_with("-") {
+                    break;
+                }
+                found |= part.strip_suffix(",").unwrap_or(part).as_bytes() == name;
+                takes = !part.starts_with("-");
             }
-            if found && line.starts_with(b"-") {
+            if found {
                 return Some((at, takes));
             }
         }

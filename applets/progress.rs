@@ -1,13 +1,14 @@
 //! What a command shows while it waits: one line that is rewritten on a terminal, plain lines elsewhere.
 
-use core::fmt::{Display, Write};
+use core::fmt::Write;
 use pintle::graph::Phase;
-use pintle::protocol::cut;
+use pintle::protocol::{Answer, cut};
 use pintle::status::{Paint, Painted};
 use pintle::time::Instant;
 
 use super::is;
 use super::looking::paint;
+use crate::host::control::{Control, Next};
 use crate::sys::{clock, output};
 
 /// Least time between two drawings, milliseconds.
@@ -22,12 +23,10 @@ pub struct Progress<'a> {
     /// Services that are under way with their phases, `web starting`, oldest first.
     under_way: Vec<String>,
     finished: u32,
-    /// Results that are told if the whole ends badly.
+    /// Lines with results that are told if the whole ends badly; those that were named, even if it ends well.
     doubtful: Vec<String>,
-    /// Those of them that are told even if it ends well.
-    told: Vec<String>,
     /// Something has changed that is not drawn; when it may be.
-    pub draws: Option<Instant>,
+    draws: Option<Instant>,
     drawn: bool,
 }
 
@@ -41,34 +40,60 @@ impl<'a> Progress<'a> {
             under_way: Vec::new(),
             finished: 0,
             doubtful: Vec::new(),
-            told: Vec::new(),
             draws: None,
             drawn: false,
         }
     }
 
+    /// Goes on to the next line that is neither a phase nor a result, which are shown; `false` where the engine has ended.
+    pub fn next(&mut self, control: &mut Control) -> bool {
+        loop {
+            match control.next(self.draws) {
+                Next::Nothing => self.draw(),
+                Next::Ended => return false,
+                Next::Line => match Answer::parse(control.line()) {
+                    Some(Answer::Phase { name, phase, text }) => self.phase(name, phase, text),
+                    Some(Answer::Result { .. }) => self.result(control.line()),
+                    Some(
+                        Answer::Ok(..)
+                        | Answer::No(_)
+                        | Answer::Bad(_)
+                        | Answer::End(..)
+                        | Answer::Event(..)
+                        | Answer::Missed(_),
+                    )
+                    | None => return true,
+                },
+            }
+        }
+    }
+
     /// A service has changed its phase.
-    pub fn phase(&mut self, name: &str, phase: &str, text: &str) {
+    fn phase(&mut self, name: &str, phase: &str, text: &str) {
         if !self.live {
             let colon = if text.is_empty() { "" } else { ": " };
             let _ = writeln!(output::stdout(), "{name} {phase}{colon}{text}");
             return;
         }
         let known = self.under_way.iter().position(|line| cut(line).0 == name);
-        match (known, is(phase.as_bytes(), "waiting starting restarting stopping")) {
-            (Some(at), true) => self.under_way[at] = format!("{name} {phase}"),
-            (None, true) => self.under_way.push(format!("{name} {phase}")),
-            (Some(at), false) => {
-                self.under_way.remove(at);
-                self.finished += 1;
+        let at = known.unwrap_or(self.under_way.len());
+        if is(phase.as_bytes(), "waiting starting restarting stopping") {
+            if known.is_none() {
+                self.under_way.push(String::new());
             }
-            (None, false) => self.finished += 1,
+            self.under_way[at].clear();
+            self.under_way[at].extend([name, " ", phase]);
+        } else {
+            if known.is_some() {
+                self.under_way.remove(at);
+            }
+            self.finished += 1;
         }
         self.draws = self.draws.or_else(|| Some(clock::now().plus_ms(DRAW_EVERY_MS)));
     }
 
     /// Rewrites the line.
-    pub fn draw(&mut self) {
+    fn draw(&mut self) {
         self.draws = None;
         if !self.live {
             return;
@@ -101,42 +126,46 @@ impl<'a> Progress<'a> {
 
     /// The end of one service. Those that were not named are told where something is wrong, which the end of the whole
     /// says: what is not up may be just what was asked for, as after a condition went off.
-    pub fn result(&mut self, name: &str, result: &str, text: &str) {
-        let well = is(result.as_bytes(), "up down done skipped");
-        let colon = if text.is_empty() { "" } else { ": " };
-        let phase = Phase::ALL.iter().find(|phase| well && phase.name() == result);
-        let painted = phase.map(|phase| Painted(*phase, self.paint));
-        let result: &dyn Display = painted.as_ref().map_or(&result, |painted| painted);
-        let line = format!("{name}: {result}{colon}{text}");
-        let told = self.live && self.named.contains(&name);
-        if well && told {
-            self.clear();
-            let _ = writeln!(output::stdout(), "{line}");
-        } else if !well {
-            if told {
-                self.told.push(line.clone());
-            }
-            self.doubtful.push(line);
+    fn result(&mut self, line: &str) {
+        let (name, result) = cut(cut(line).1);
+        if !is(cut(result).0.as_bytes(), "up down done skipped") {
+            self.doubtful.push(String::from(line));
+        } else if self.is_named(name) {
+            self.tell(line, true);
         }
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.live && self.named.contains(&name)
     }
 
     /// The end of the whole, `well` or not.
     pub fn results(&mut self, well: bool) {
-        self.clear();
-        let lines = if well { &self.told } else { &self.doubtful };
-        for line in lines {
-            if well {
-                let _ = writeln!(output::stdout(), "{line}");
-            } else {
-                crate::host::control::complain(line);
+        for line in core::mem::take(&mut self.doubtful) {
+            if !well || self.is_named(cut(cut(&line).1).0) {
+                self.tell(&line, well);
             }
         }
-        self.forget_results();
+    }
+
+    /// Shows a result, or complains of it.
+    #[inline(never)]
+    fn tell(&mut self, line: &str, well: bool) {
+        self.clear();
+        let (name, rest) = cut(cut(line).1);
+        let (result, text) = cut(rest);
+        let (mut out, before) = if well { (output::stdout(), "") } else { (output::stderr(), "pintle: ") };
+        let _ = write!(out, "{before}{name}: ");
+        match Phase::named(result).filter(|_| well) {
+            Some(phase) => Painted(phase, self.paint).write(&mut out),
+            None => out.bytes(result.as_bytes()),
+        }
+        let colon = if text.is_empty() { "" } else { ": " };
+        let _ = writeln!(out, "{colon}{text}");
     }
 
     /// All that was told of results is told again.
     pub fn forget_results(&mut self) {
         self.doubtful.clear();
-        self.told.clear();
     }
 }

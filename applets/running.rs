@@ -35,7 +35,7 @@ pub fn services(given: &Given) -> i32 {
     };
     if given.command == "switch" && *names == ["shutdown"] {
         // Whether there is a bundle of that name or not.
-        return go_down(given);
+        return shutdown(given);
     }
     let lines = lines(given, head, names);
     if given.has("--dry-run") {
@@ -124,25 +124,14 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
 /// before it has answered is asked again, if asking twice is no harm.
 #[inline(never)]
 pub fn ask(control: &mut Control, line: &str) -> u32 {
-    loop {
-        let next = match control.send(line) {
-            Ok(()) => control.next(None),
-            Err(_) => Next::Ended,
-        };
-        let answer = match next {
-            Next::Line(answer) => answer,
-            Next::Nothing => continue,
-            Next::Ended if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) => {
-                let unknown = "the engine ended before it answered: it is not known whether this was done";
-                refuse(exit::SYSTEM as u8, format_args!("{unknown}"))
-            }
-            Next::Ended => {
-                *control = reconnect();
-                continue;
-            }
-        };
-        return understand(&answer);
+    while control.send(line).is_err() || control.next(None) != Next::Line {
+        if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) {
+            let unknown = "the engine ended before it answered: it is not known whether this was done";
+            refuse(exit::SYSTEM as u8, format_args!("{unknown}"))
+        }
+        *control = reconnect();
     }
+    understand(control.line())
 }
 
 /// The number of an `ok`; ends the process with what else was answered.
@@ -205,29 +194,13 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
             ask(control, &format!("await {number}"));
             told = true;
         }
-        let line = match control.next(progress.draws) {
-            Next::Nothing => {
-                progress.draw();
-                continue;
-            }
-            Next::Ended => {
-                progress.forget_results();
-                *control = reconnect();
-                told = false;
-                continue;
-            }
-            Next::Line(line) => line,
-        };
-        let message = match Answer::parse(&line) {
-            Some(Answer::Phase { name, phase, text }) => {
-                progress.phase(name, phase, text);
-                continue;
-            }
-            Some(Answer::Result { name, result, text }) => {
-                progress.result(name, result, text);
-                continue;
-            }
-            Some(Answer::Ok(..) | Answer::Event(..) | Answer::Missed(_)) | None => continue,
+        if !progress.next(control) {
+            progress.forget_results();
+            *control = reconnect();
+            told = false;
+            continue;
+        }
+        let message = match Answer::parse(control.line()) {
             Some(Answer::End(_, how)) => {
                 progress.results(how == "done");
                 match how {
@@ -239,6 +212,10 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
                 }
             }
             Some(Answer::No(text) | Answer::Bad(text)) => text,
+            Some(
+                Answer::Ok(..) | Answer::Event(..) | Answer::Missed(_) | Answer::Phase { .. } | Answer::Result { .. },
+            )
+            | None => continue,
         };
         progress.clear();
         complain(&message);
@@ -247,10 +224,6 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
 }
 
 pub fn shutdown(given: &Given) -> i32 {
-    go_down(given)
-}
-
-fn go_down(given: &Given) -> i32 {
     let line = "shutdown";
     if given.has("--dry-run") {
         return dry_run::show(&[String::from(line)]);
@@ -264,18 +237,8 @@ fn go_down(given: &Given) -> i32 {
     loop {
         // It is over when the supervisor is gone; until then every change is of interest.
         let _ = control.send("follow");
-        loop {
-            match control.next(progress.draws) {
-                Next::Nothing => progress.draw(),
-                Next::Line(line) => {
-                    // The last line is no end: then the supervisor ends, and with it this connection.
-                    if let Some(Answer::Phase { name, phase, text }) = Answer::parse(&line) {
-                        progress.phase(name, phase, text);
-                    }
-                }
-                Next::Ended => break,
-            }
-        }
+        // Its last line is no end: then the supervisor ends, and with it this connection.
+        while progress.next(&mut control) {}
         // Perhaps only the engine has ended. Where nobody listens any more, the supervisor has, too.
         match Control::connect() {
             Ok(again) => control = again,

@@ -65,6 +65,12 @@ impl Phase {
         }
     }
 
+    /// The phase of this name.
+    #[inline(never)]
+    pub fn named(name: &str) -> Option<Phase> {
+        Phase::ALL.iter().copied().find(|phase| phase.name() == name)
+    }
+
     /// The phase with this number; `Down` where there is none (a reader of a shared page must not fail).
     pub const fn from_number(number: u32) -> Phase {
         if number < Phase::ALL.len() as u32 { Phase::ALL[number as usize] } else { Phase::Down }

@@ -4,12 +4,10 @@
 use pintle::limits::LINE_BYTES_MAX;
 
 use super::run_directory;
-use crate::sys::output::Shown;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, output, process, socket};
+use pintle::text::write_lossy;
 use pintle::time::Instant;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 /// A connection to the engine.
 pub struct Control {
@@ -18,12 +16,14 @@ pub struct Control {
     buffer: Vec<u8>,
     /// Where the next line begins.
     start: usize,
+    line: String,
 }
 
 /// What `next` brings.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// A line, without its newline.
-    Line(String),
+    /// A line: see `Control::line`.
+    Line,
     /// Nothing until the deadline.
     Nothing,
     /// The engine is gone, or it has dropped this connection.
@@ -57,7 +57,7 @@ impl Control {
         }
         let poll = Poll::new()?;
         poll.add(fd.as_fd(), 0, Interest::READ)?;
-        Ok(Control { fd, poll, buffer: Vec::new(), start: 0 })
+        Ok(Control { fd, poll, buffer: Vec::new(), start: 0, line: String::new() })
     }
 
     /// Sends one line; `line` has no newline.
@@ -79,9 +79,11 @@ impl Control {
     pub fn next(&mut self, deadline: Option<Instant>) -> Next {
         loop {
             if let Some(length) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
-                let line = Shown(OsStr::from_bytes(&self.buffer[self.start..self.start + length])).to_string();
-                self.start += length + 1;
-                return Next::Line(line);
+                let end = self.start + length;
+                self.line.clear();
+                let _ = write_lossy(&self.buffer[self.start..end], &mut self.line); // a String takes everything
+                self.start = end + 1;
+                return Next::Line;
             }
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -100,15 +102,20 @@ impl Control {
         }
     }
 
-    /// Asks for a copy of the engine's memory: the answer, and what came along.
-    pub fn memory(&mut self) -> Result<(String, Option<OwnedFd>), Errno> {
+    /// The line that `next` has brought, without its newline.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// Asks for a copy of the engine's memory: the answer is the next line, and this what came along.
+    pub fn memory(&mut self) -> Result<Option<OwnedFd>, Errno> {
         self.send("memory")?;
         self.poll.wait(None);
         let mut chunk = [0; LINE_BYTES_MAX];
         let mut received = socket::receive(self.fd.as_fd(), &mut chunk)?.ok_or(Errno::AGAIN)?;
         self.buffer.extend_from_slice(chunk.get(..received.length).unwrap_or_default());
         match self.next(None) {
-            Next::Line(answer) => Ok((answer, received.descriptors.pop())),
+            Next::Line => Ok(received.descriptors.pop()),
             Next::Nothing | Next::Ended => Err(Errno::PIPE),
         }
     }

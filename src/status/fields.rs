@@ -4,14 +4,16 @@ use core::fmt::Write;
 
 use super::say::Said::{self, Count, Done, Number, Seconds, Text};
 use super::say::Saying;
-use super::{Painted, Row, why, words};
-use crate::board::published::{self, Blocker};
+use super::{Painted, Row, why, words, write_json_text};
+use crate::board::published::{self, Blocker, ConditionRow};
 use crate::board::reports::{self, Exit, ReportRow};
 use crate::board::words as shared;
 use crate::database::{policy, service};
 use crate::graph::{Goal, Phase};
 use crate::lang::definition::Kind;
+use crate::text::cut;
 use crate::time::Instant;
+use crate::words::write_quoted;
 
 impl Saying<'_> {
     /// A field of a service.
@@ -33,7 +35,7 @@ impl Saying<'_> {
             b'7' => return Said::Clock(report.spawned),
             b'D' => return text(service::DESCRIPTION),
             b'f' => return text(service::ORIGIN),
-            b'G' => return Text(self.log),
+            b'G' => return Text(self.known),
             b'i' => return Count(report.pid),
             b'I' => return Number(report.pid.into()),
             b'x' => return Count(report.auxiliary),
@@ -165,6 +167,26 @@ impl Saying<'_> {
         Done(true)
     }
 
+    /// A field of a condition.
+    pub(super) fn of_condition<'s>(&'s self, out: &mut dyn Write, row: &'s ConditionRow, field: u8) -> Said<'s> {
+        match field {
+            // The fact as the protocol takes it; its name; its attributes for programs.
+            b'f' | b'n' | b'A' => write_fact(out, row, field),
+            b'v' => return Text(if row.value == 2 { "changing" } else { "on" }),
+            b'a' => return Said::Age(row.since),
+            b'c' => return Said::Clock(row.since),
+            b'u' => return Said::Unix(row.since),
+            b'i' => return Number(row.pid.into()),
+            b'o' => return Number(row.uid.into()),
+            b'g' => return Number(row.generation.into()),
+            b'P' => return Text(self.known),
+            b'l' => return Done(row.leased),
+            b'L' => return flag(row.leased),
+            _ => return Done(false),
+        }
+        Done(true)
+    }
+
     /// Services that have failed, each as the template says.
     fn write_failed(&self, out: &mut dyn Write, between: &str, template: &str) {
         let mut before = "";
@@ -232,6 +254,25 @@ const NUMBERS: [(u8, usize); 9] = [
     (b'l', reports::own::ENGINE_LIVES),
     (b'P', reports::own::PARALLEL),
 ];
+
+fn write_fact(out: &mut dyn Write, row: &ConditionRow, field: u8) {
+    for (at, word) in row.words().enumerate() {
+        // A copy that is garbled may be no text.
+        let word = core::str::from_utf8(word).unwrap_or("?");
+        if field == b'A' && at > 0 {
+            let (key, value) = cut(word, b'=').unwrap_or_default();
+            let _ = out.write_str(if at > 1 { "," } else { "" });
+            write_json_text(out, key);
+            let _ = out.write_char(':');
+            write_json_text(out, value);
+        } else if field == b'n' && at == 0 {
+            let _ = out.write_str(word);
+        } else if field == b'f' {
+            let _ = out.write_str(if at > 0 { " " } else { "" });
+            let _ = write_quoted(out, word);
+        }
+    }
+}
 
 /// Words that need no escapes, as elements of an array.
 fn write_list(out: &mut dyn Write, words: &mut dyn Iterator<Item = &'static str>) {

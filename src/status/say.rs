@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 
 use super::words::{Age, Span};
 use super::{Paint, Row, View};
+use crate::board::published::ConditionRow;
 use crate::time::Instant;
 
 /// Everything about one service, without the lines of its log.
@@ -50,17 +51,36 @@ const MACHINE_JSON: &str = "{\
     \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
     \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
 
+/// A condition that is on or changing.
+const CONDITION: &str = "$f  $v for $a, since $c, by process $i< ($P)> of uid $o<$l, while it lives>; generation $g\n";
+
+/// The same for programs.
+const CONDITION_JSON: &str = "{\
+    \"name\":%n,\"attributes\":{$A},\"value\":%v,\"since\":$u,\"generation\":$g,\"pid\":$i,\"uid\":$o,\
+    \"leased\":$L,\"program\":<%P|null>}";
+
 /// What a template is about.
 #[derive(Clone, Copy)]
 pub struct Saying<'v> {
     /// All there is to look at.
     pub view: &'v View<'v>,
-    /// The service; none: the machine.
-    pub row: Option<&'v Row<'v>>,
+    /// What is looked at.
+    pub about: About<'v>,
     /// Whether phases are coloured.
     pub paint: Paint,
-    /// Where the service's log is.
-    pub log: &'v str,
+    /// What the view does not know: where the service's log is, the name of the program that holds the condition.
+    pub known: &'v str,
+}
+
+/// What fields belong to.
+#[derive(Clone, Copy)]
+pub enum About<'v> {
+    /// The machine.
+    Machine,
+    /// A service.
+    Service(&'v Row<'v>),
+    /// A condition.
+    Condition(&'v ConditionRow),
 }
 
 /// What a field has to say.
@@ -122,17 +142,17 @@ impl View<'_> {
     /// Says a template about a service. What `out` refuses is `out`'s to remember, here and in the next ones.
     #[inline(never)]
     pub fn say(&self, out: &mut dyn Write, row: &Row<'_>, template: &str) {
-        Saying { view: self, row: Some(row), paint: Paint::Plain, log: "" }.say(out, template);
+        Saying { view: self, about: About::Service(row), paint: Paint::Plain, known: "" }.say(out, template);
     }
 
     /// Everything about one service, without the lines of its log.
     pub fn write_service(&self, out: &mut dyn Write, row: &Row<'_>, paint: Paint) {
-        Saying { view: self, row: Some(row), paint, log: "" }.say(out, SERVICE);
+        Saying { view: self, about: About::Service(row), paint, known: "" }.say(out, SERVICE);
     }
 
     /// The same for programs, an object of JSON. `log` is where its log is.
     pub fn write_service_json(&self, out: &mut dyn Write, row: &Row<'_>, log: &str) {
-        Saying { view: self, row: Some(row), paint: Paint::Plain, log }.say(out, SERVICE_JSON);
+        Saying { view: self, about: About::Service(row), paint: Paint::Plain, known: log }.say(out, SERVICE_JSON);
     }
 
     /// One line a service: name, phase, age, process, and why it is not up.
@@ -149,7 +169,7 @@ impl View<'_> {
     }
 
     fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
-        let saying = Saying { view: self, row: Some(row), paint, log: "" };
+        let saying = Saying { view: self, about: About::Service(row), paint, known: "" };
         for (template, width) in &[("$n", width), ("  $p", 2 + 10), ("<  $a>", 2 + 12), ("<  $i>", 2 + 7)] {
             let mut taken = Width(0);
             Saying { paint: Paint::Plain, ..saying }.say(&mut taken, template);
@@ -170,12 +190,19 @@ impl View<'_> {
 
     /// The machine at a glance.
     pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) {
-        Saying { view: self, row: None, paint, log: "" }.say(out, MACHINE);
+        Saying { view: self, about: About::Machine, paint, known: "" }.say(out, MACHINE);
     }
 
     /// The same for programs, an object of JSON.
     pub fn write_machine_json(&self, out: &mut dyn Write) {
-        Saying { view: self, row: None, paint: Paint::Plain, log: "" }.say(out, MACHINE_JSON);
+        Saying { view: self, about: About::Machine, paint: Paint::Plain, known: "" }.say(out, MACHINE_JSON);
+    }
+
+    /// A condition, as a line for people or as an object of JSON. `program` is the name of the program that holds it, empty
+    /// where that is not known.
+    pub fn write_condition(&self, out: &mut dyn Write, row: &ConditionRow, program: &str, json: bool) {
+        let template = if json { CONDITION_JSON } else { CONDITION };
+        Saying { view: self, about: About::Condition(row), paint: Paint::Plain, known: program }.say(out, template);
     }
 }
 
@@ -225,9 +252,10 @@ impl Saying<'_> {
     /// Says a field; gives whether it has something to say.
     fn field(&self, out: &mut dyn Write, field: u8) -> bool {
         let view = self.view;
-        let said = match self.row {
-            Some(row) => self.of_service(out, row, field),
-            None => self.of_machine(out, field),
+        let said = match self.about {
+            About::Service(row) => self.of_service(out, row, field),
+            About::Machine => self.of_machine(out, field),
+            About::Condition(row) => self.of_condition(out, row, field),
         };
         let there = match said {
             Done(there) => there,

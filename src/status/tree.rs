@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use super::say::Saying;
+use super::say::{About, Saying};
 use super::{Paint, Row, View};
 use crate::graph::Relation;
 use crate::ident::SlotId;
@@ -85,7 +85,7 @@ fn mark(shown: &mut [bool], slot: SlotId) {
 }
 
 fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, below: Option<(Relation, bool)>, paint: Paint) {
-    let saying = Saying { view, row: Some(row), paint, log: "" };
+    let saying = Saying { view, about: About::Service(row), paint, known: "" };
     saying.say(out, "$n $p< $i>< by $Y>");
     match below {
         Some((Relation::Needs | Relation::Contains, _)) | None => {}

@@ -4,7 +4,7 @@
 //! programmers into the binary: more than all of this file.
 
 use super::path::{self, AsPath, PATH_MAX, Room};
-use super::{AsFd, Errno, Result, file, raw};
+use super::{AsFd, Errno, OwnedFd, Result, file, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
@@ -98,14 +98,20 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8
     // One byte more than there should be: its end is then seen without growing.
     let expected = usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1);
     let mut bytes = Vec::new();
+    all(&from, expected, bytes_max, &mut bytes).map(|()| Ok(bytes))
+}
+
+/// Adds all that can be read there, at most so much of it.
+#[inline(never)]
+pub fn all(from: &OwnedFd, expected: usize, bytes_max: usize, to: &mut Vec<u8>) -> Result<()> {
     loop {
-        let filled = bytes.len();
+        let filled = to.len();
         let room = expected.saturating_sub(filled).max(512);
-        bytes.resize(filled.saturating_add(room).min(bytes_max), 0);
-        let count = file::read(&from, bytes.get_mut(filled..).unwrap_or_default())?;
-        bytes.truncate(filled + count);
+        to.resize(filled.saturating_add(room).min(bytes_max), 0);
+        let count = file::read(from, to.get_mut(filled..).unwrap_or_default())?;
+        to.truncate(filled + count);
         if count == 0 {
-            return Ok(Ok(bytes));
+            return Ok(());
         }
     }
 }
