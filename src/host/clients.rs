@@ -56,10 +56,48 @@ pub enum Room {
     None,
 }
 
-/// One place.
-#[derive(Debug)]
+/// Bytes on their way.
+struct Buffer {
+    bytes: &'static mut [u8],
+    /// Where what waits begins and ends.
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// What nobody has taken yet.
+    #[inline(never)]
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn length(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    /// The room behind it, at least so many bytes if there are as many.
+    #[inline(never)]
+    fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if self.bytes.len() - self.end < wanted {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.length());
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+}
+
+/// One place. A free one is as one of which nothing can be said.
 struct Client {
-    fd: OwnedFd,
+    /// None: the place is free.
+    fd: Option<OwnedFd>,
     sender: Sender,
     trusted: bool,
     talk: Talk,
@@ -67,10 +105,10 @@ struct Client {
     leases: bool,
     /// Whether it was sent a copy of the engine's memory.
     copied: bool,
-    /// Where what it has sent and nobody has taken begins and ends in its buffer.
-    input: (usize, usize),
-    /// Where its output begins and ends in its buffer.
-    output: (usize, usize),
+    /// What it has sent, `LINE_BYTES_MAX` at most.
+    input: Buffer,
+    /// What it is to be sent, `OUTPUT_BYTES` at most.
+    output: Buffer,
     /// The end of its input has been read.
     ended: bool,
     /// Nobody reads what it is sent.
@@ -82,6 +120,8 @@ struct Client {
     /// Slots of which it has to be told.
     behind: bool,
     interest: Interest,
+    /// A bit for each slot: those that it waits for, then those that it has to be told of.
+    sets: [&'static mut [u32]; 2],
 }
 
 impl Client {
@@ -97,24 +137,68 @@ impl Client {
 
     /// A copy of the engine's memory waits for it.
     fn has_copy(&self) -> bool {
-        self.copied && socket::has_unread(self.fd.as_fd())
+        self.copied && self.fd.as_ref().is_some_and(|fd| socket::has_unread(fd.as_fd()))
     }
 
     /// Its last request is done, and the answer to the next will have room.
     fn may_ask(&self) -> bool {
-        self.is_idle() && OUTPUT_BYTES - (self.output.1 - self.output.0) >= 2 * ANSWER_BYTES_MAX
+        self.is_idle() && OUTPUT_BYTES - self.output.length() >= 2 * ANSWER_BYTES_MAX
+    }
+
+    fn has_line(&self) -> bool {
+        self.input.waiting().contains(&b'\n')
+    }
+
+    /// One more line fits.
+    fn has_room(&self) -> bool {
+        OUTPUT_BYTES - self.output.length() >= ANSWER_BYTES_MAX
+    }
+
+    /// Reads what there is. `false`: it is to be ended.
+    fn read(&mut self) -> bool {
+        // What is left of earlier lines is short, unless its client does not read the answers.
+        let room = self.input.room(LINE_BYTES_MAX);
+        let Some(fd) = self.fd.as_ref().filter(|_| !room.is_empty() && !self.ended) else { return true };
+        match socket::read(fd.as_fd(), room) {
+            Ok(count) => {
+                self.ended = count == Some(0);
+                self.input.end += count.unwrap_or(0);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Sends what waits, as much as goes. `false`: nobody reads it.
+    fn send(&mut self, now: Instant) -> bool {
+        while let (false, Some(fd)) = (self.output.is_empty(), &self.fd) {
+            match socket::write(fd.as_fd(), self.output.waiting()) {
+                Ok(Some(count)) => {
+                    self.output.start += count;
+                    self.stalled = Instant::NEVER;
+                }
+                Ok(None) => {
+                    self.stalled = self.stalled.min(now);
+                    return true;
+                }
+                Err(_) => return false,
+            }
+        }
+        self.output.clear();
+        self.stalled = Instant::NEVER;
+        true
+    }
+
+    /// The word and the bit of a slot in one of its sets.
+    fn bit(&mut self, set: usize, slot: SlotId) -> Option<(&mut u32, u32)> {
+        let word = self.sets[set].get_mut((slot.0 / 32) as usize)?;
+        Some((word, 1 << (slot.0 % 32)))
     }
 }
 
 /// All places.
 pub struct Clients {
-    places: [Option<Client>; CLIENTS_MAX],
-    /// For each place: input, then output.
-    buffers: &'static mut [u8],
-    /// For each place: the slots that it waits for, then those that it has to be told of.
-    bits: &'static mut [u32],
-    /// Words of one of those sets.
-    set_words: usize,
+    places: [Client; CLIENTS_MAX],
     requests: u64,
     /// Places that are taken.
     count: usize,
@@ -191,11 +275,36 @@ impl Clients {
     pub fn new(slots: u32) -> Clients {
         const ROOM: &str = "the engine cannot make room for connections";
         let set_words = slots.div_ceil(32) as usize;
+        let mut bytes = mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES)).or_refuse(ROOM);
+        let mut words = mapping::private_words(CLIENTS_MAX * 2 * set_words).or_refuse(ROOM);
+        let mut buffer = |length| {
+            let (taken, rest) = core::mem::take(&mut bytes).split_at_mut(length);
+            bytes = rest;
+            Buffer { bytes: taken, start: 0, end: 0 }
+        };
+        let mut set = || {
+            let (taken, rest) = core::mem::take(&mut words).split_at_mut(set_words);
+            words = rest;
+            taken
+        };
         Clients {
-            places: [const { None }; CLIENTS_MAX],
-            buffers: mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES)).or_refuse(ROOM),
-            bits: mapping::private_words(CLIENTS_MAX * 2 * set_words).or_refuse(ROOM),
-            set_words,
+            places: core::array::from_fn(|_| Client {
+                fd: None,
+                sender: Sender::default(),
+                trusted: true,
+                talk: Talk::Idle,
+                leases: false,
+                copied: false,
+                input: buffer(LINE_BYTES_MAX),
+                output: buffer(OUTPUT_BYTES),
+                ended: false,
+                deaf: false,
+                stalled: Instant::NEVER,
+                used: 0,
+                behind: false,
+                interest: Interest::READ,
+                sets: [set(), set()],
+            }),
             requests: 0,
             count: 0,
             watching: 0,
@@ -204,20 +313,24 @@ impl Clients {
         }
     }
 
+    /// The connection in a place.
+    #[inline(never)]
+    fn client(&mut self, at: usize) -> Option<&mut Client> {
+        self.places.get_mut(at).filter(|client| client.fd.is_some())
+    }
+
     /// What makes room for one more connection. Those that may only look never have more than half of the places, so
     /// that they keep nobody out who may do more.
     pub fn room(&self, trusted: bool) -> Room {
-        let (mut taken, mut lookers, mut idle) = (0, 0, None);
+        let (mut lookers, mut idle) = (0, None);
         for (at, client) in self.places.iter().enumerate() {
-            let Some(client) = client else { continue };
-            taken += 1;
             lookers += usize::from(!client.trusted);
-            let may_end = !client.stays() && (trusted || !client.trusted);
+            let may_end = client.fd.is_some() && !client.stays() && (trusted || !client.trusted);
             if may_end && idle.is_none_or(|(used, _)| client.used < used) {
                 idle = Some((client.used, at));
             }
         }
-        if taken < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
+        if self.count < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
             return Room::Free;
         }
         idle.map_or(Room::None, |(_, at)| Room::Ending(at))
@@ -233,13 +346,11 @@ impl Clients {
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
         const _: () = assert!(STAYING_MAX == 48, "the refusal says so");
-        let Some(Some(own)) = self.places.get(at) else { return false };
+        let Some(own) = self.places.get(at) else { return false };
         let (mut staying, mut lookers) = (0, 0);
-        for client in self.places.iter().flatten() {
-            if client.stays() {
-                staying += 1;
-                lookers += usize::from(!client.trusted);
-            }
+        for client in self.places.iter().filter(|client| client.stays()) {
+            staying += 1;
+            lookers += usize::from(!client.trusted);
         }
         own.stays() || (staying < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
     }
@@ -261,133 +372,88 @@ impl Clients {
 
     /// A place that reads the journal has read so far.
     pub fn go_on_reading(&mut self, at: usize, cursor: Cursor) {
-        if let Some(Some(client)) = self.places.get_mut(at)
-            && let Talk::Reading(_, follows) = client.talk
+        if let Some(client) = self.places.get_mut(at)
+            && let Talk::Reading(place, _) = &mut client.talk
         {
-            client.talk = Talk::Reading(cursor, follows);
+            *place = cursor;
         }
     }
 
     /// Puts a connection into the lowest free place.
     pub fn add(&mut self, poll: &Poll, fd: OwnedFd, trusted: bool, sender: Sender) {
-        let Some(at) = self.places.iter().position(Option::is_none) else { return };
+        let Some(at) = self.places.iter().position(|client| client.fd.is_none()) else { return };
         if poll.add(fd.as_fd(), TOKENS + at as u64, Interest::READ).is_err() {
             return; // the connection is closed
         }
         self.requests += 1;
         self.count += 1;
-        self.places[at] = Some(Client {
-            fd,
-            sender,
-            trusted,
-            talk: Talk::Idle,
-            leases: false,
-            copied: false,
-            input: (0, 0),
-            output: (0, 0),
-            ended: false,
-            deaf: false,
-            stalled: Instant::NEVER,
-            used: self.requests,
-            behind: false,
-            interest: Interest::READ,
-        });
+        let client = &mut self.places[at];
+        (client.fd, client.trusted, client.sender) = (Some(fd), trusted, sender);
+        (client.used, client.interest) = (self.requests, Interest::READ);
     }
 
     /// Ends a connection. Gives whether it held conditions: its lease is over.
     pub fn end(&mut self, at: usize) -> bool {
         self.set_talk(at, Talk::Idle);
-        let ended = self.places.get_mut(at).and_then(Option::take);
-        self.count -= usize::from(ended.is_some());
-        ended.is_some_and(|client| client.leases)
+        let Some(client) = self.client(at) else { return false };
+        (client.fd, client.trusted, client.copied) = (None, true, false);
+        (client.ended, client.deaf, client.stalled) = (false, false, Instant::NEVER);
+        client.input.clear();
+        client.output.clear();
+        let held = core::mem::take(&mut client.leases);
+        self.count -= 1;
+        held
     }
 
     /// News of the connection in this place: reads what there is. `false`: it is to be ended.
     pub fn news(&mut self, at: usize, readable: bool, hung_up: bool) -> bool {
-        let Some(Some(client)) = self.places.get_mut(at) else { return true };
         if hung_up {
-            // Nobody is told any more, but what was asked before still counts.
-            client.deaf = true;
-            client.output = (0, 0);
-            self.set_talk(at, Talk::Idle);
+            self.deafen(at); // what was asked before still counts
         }
-        if readable || hung_up { self.read(at) } else { true }
+        !(readable || hung_up) || self.client(at).is_none_or(Client::read)
     }
 
-    fn read(&mut self, at: usize) -> bool {
-        let Some(Some(client)) = self.places.get_mut(at) else { return true };
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        let Some(buffer) = self.buffers.get_mut(start..start + LINE_BYTES_MAX) else { return false };
-        // What is left of earlier lines is short, unless its client does not read the answers.
-        buffer.copy_within(client.input.0..client.input.1, 0);
-        client.input = (0, client.input.1 - client.input.0);
-        let Some(room) = buffer.get_mut(client.input.1..) else { return false };
-        if room.is_empty() || client.ended {
-            return true;
-        }
-        match socket::read(client.fd.as_fd(), room) {
-            Ok(None) => true,
-            Ok(Some(0)) => {
-                client.ended = true;
-                true
-            }
-            Ok(Some(count)) => {
-                client.input.1 += count;
-                true
-            }
-            Err(_) => false,
+    /// Nobody is told any more.
+    fn deafen(&mut self, at: usize) {
+        if let Some(client) = self.client(at) {
+            client.deaf = true;
+            client.output.clear();
+            self.set_talk(at, Talk::Idle);
         }
     }
 
     /// Takes the next line of a place, without its newline. `None`: there is no whole line, the one before is not done yet, or
     /// its answer would have no room.
     pub fn next_line(&mut self, at: usize) -> Option<&[u8]> {
-        let Some(Some(client)) = self.places.get_mut(at) else { return None };
-        if !client.may_ask() {
-            return None;
-        }
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        let input = self.buffers.get(start + client.input.0..start + client.input.1)?;
-        let length = input.iter().position(|byte| *byte == b'\n')?;
-        client.input.0 += length + 1;
+        let client = self.places.get_mut(at).filter(|client| client.may_ask())?;
+        let start = client.input.start;
+        let length = client.input.waiting().iter().position(|byte| *byte == b'\n')?;
+        client.input.start += length + 1;
         self.requests += 1;
         client.used = self.requests;
-        input.get(..length)
+        client.input.bytes.get(start..start + length)
     }
 
     /// Whether nothing more can come of this connection, or it has broken the rules.
     pub fn is_over(&self, at: usize, now: Instant) -> bool {
-        let Some(Some(client)) = self.places.get(at) else { return false };
-        let has_line = self.input(at).contains(&b'\n');
-        let flood = client.input.1 - client.input.0 == LINE_BYTES_MAX && !has_line;
-        let answered = client.is_idle() && client.output.0 == client.output.1;
+        let Some(client) = self.places.get(at) else { return false };
+        let has_line = client.has_line();
+        let flood = client.input.length() == LINE_BYTES_MAX && !has_line;
+        let answered = client.is_idle() && client.output.is_empty();
         let finished = client.ended && !has_line && (answered || client.deaf) && !client.has_copy();
         flood || finished || now >= client.stalled.plus_ms(STALLED_MS)
     }
 
-    /// What a place has sent and nobody has read.
-    fn input(&self, at: usize) -> &[u8] {
-        let Some(Some(client)) = self.places.get(at) else { return &[] };
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES);
-        self.buffers.get(start + client.input.0..start + client.input.1).unwrap_or_default()
-    }
-
-    /// Whether a place has a line that can be taken now.
-    pub fn has_line(&self, at: usize) -> bool {
-        matches!(self.places.get(at), Some(Some(client)) if client.may_ask()) && self.input(at).contains(&b'\n')
-    }
-
-    /// Whether any has.
+    /// Whether any place has a line that can be taken now.
     pub fn has_work(&self) -> bool {
-        !self.is_empty() && (0..CLIENTS_MAX).any(|at| self.has_line(at))
+        !self.is_empty() && self.places.iter().any(|client| client.may_ask() && client.has_line())
     }
 
     /// The places that have sent something, a bit each.
     pub fn asking(&self) -> u64 {
         let mut asking = 0;
         for (at, client) in self.places.iter().enumerate() {
-            let has_input = client.as_ref().is_some_and(|client| client.input.0 < client.input.1);
-            asking |= u64::from(has_input) << at;
+            asking |= u64::from(!client.input.is_empty()) << at;
         }
         asking
     }
@@ -403,41 +469,34 @@ impl Clients {
 
     /// Who is in a place, and whether everything may be asked by it.
     pub fn who(&self, at: usize) -> Option<(Sender, bool)> {
-        self.places.get(at)?.as_ref().map(|client| (client.sender, client.trusted))
+        self.places.get(at).filter(|client| client.fd.is_some()).map(|client| (client.sender, client.trusted))
     }
 
     /// Puts a line into the output of a place; nothing where nothing is said. One that has no room is dropped: see `has_room`.
     pub fn say(&mut self, at: usize, answer: &mut Answer) {
-        let Some(Some(client)) = self.places.get_mut(at) else { return };
+        let Some(client) = self.client(at) else { return };
         if client.deaf || answer.length == 0 {
             return;
         }
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES) + LINE_BYTES_MAX;
-        let Some(buffer) = self.buffers.get_mut(start..start + OUTPUT_BYTES) else { return };
         let line = answer.line();
-        if buffer.len() - client.output.1 < line.len() {
-            buffer.copy_within(client.output.0..client.output.1, 0);
-            client.output = (0, client.output.1 - client.output.0);
-        }
-        if let Some(place) = buffer.get_mut(client.output.1..client.output.1 + line.len()) {
+        if let Some(place) = client.output.room(line.len()).get_mut(..line.len()) {
             place.copy_from_slice(line);
-            client.output.1 += line.len();
+            client.output.end += line.len();
         }
     }
 
     /// Whether a place may have a copy of the engine's memory: one of its own at a time, and few of all together.
     pub fn may_copy(&self, at: usize) -> bool {
-        let waiting = |client: &&Client| client.has_copy();
-        let own = self.places.get(at).and_then(Option::as_ref);
-        own.is_some_and(|own| !own.has_copy()) && self.places.iter().flatten().filter(waiting).count() < COPIES_MAX
+        let own = self.places.get(at).is_some_and(Client::has_copy);
+        !own && self.places.iter().filter(|client| client.has_copy()).count() < COPIES_MAX
     }
 
     /// Sends a line with a copy of the engine's memory. EAGAIN where something is to be read before it.
     pub fn hand_over(&mut self, at: usize, line: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.places.get_mut(at) {
-            Some(Some(client)) if client.output.0 == client.output.1 && !client.deaf => {
-                client.copied = true;
-                socket::send(client.fd.as_fd(), line, &[descriptor])
+        match self.client(at) {
+            Some(Client { fd: Some(fd), output, deaf: false, copied, .. }) if output.is_empty() => {
+                *copied = true;
+                socket::send(fd.as_fd(), line, &[descriptor])
             }
             _ => Err(Errno::AGAIN),
         }
@@ -445,55 +504,31 @@ impl Clients {
 
     /// Whether one more line fits, after an attempt to send what is there.
     pub fn has_room(&mut self, at: usize, now: Instant) -> bool {
-        let full = |client: &Client| OUTPUT_BYTES - (client.output.1 - client.output.0) < ANSWER_BYTES_MAX;
-        match self.places.get(at) {
-            Some(Some(client)) if full(client) => {}
-            Some(Some(_)) => return true,
-            _ => return false,
+        if self.client(at).is_some_and(|client| !client.has_room()) {
+            self.send(at, now);
         }
-        self.send(at, now);
-        matches!(self.places.get(at), Some(Some(client)) if !full(client))
+        self.client(at).is_some_and(|client| client.has_room())
     }
 
     /// Sends what waits in a place, as much as goes.
     pub fn send(&mut self, at: usize, now: Instant) {
-        let Some(Some(client)) = self.places.get_mut(at) else { return };
-        let start = at * (LINE_BYTES_MAX + OUTPUT_BYTES) + LINE_BYTES_MAX;
-        while client.output.0 < client.output.1 {
-            let Some(waiting) = self.buffers.get(start + client.output.0..start + client.output.1) else { return };
-            match socket::write(client.fd.as_fd(), waiting) {
-                Ok(Some(count)) => {
-                    client.output.0 += count;
-                    client.stalled = Instant::NEVER;
-                }
-                Ok(None) => {
-                    client.stalled = client.stalled.min(now);
-                    return;
-                }
-                Err(_) => {
-                    client.deaf = true;
-                    client.output = (0, 0);
-                    self.set_talk(at, Talk::Idle);
-                    return;
-                }
-            }
+        if self.client(at).is_some_and(|client| !client.send(now)) {
+            self.deafen(at);
         }
-        client.output = (0, 0);
-        client.stalled = Instant::NEVER;
     }
 
     /// Asks epoll for what each place needs now.
     pub fn update_interest(&mut self, poll: &Poll) {
         for (at, client) in self.places.iter_mut().enumerate() {
-            let Some(client) = client else { continue };
+            let Some(fd) = &client.fd else { continue };
             // Whose copy is received when it has said all is let go then.
             let edge = client.ended && client.has_copy();
             let interest = Interest {
-                read: !client.ended && client.input.1 - client.input.0 < LINE_BYTES_MAX,
-                write: client.output.0 < client.output.1 || edge,
+                read: !client.ended && client.input.length() < LINE_BYTES_MAX,
+                write: !client.output.is_empty() || edge,
                 edge,
             };
-            if interest != client.interest && poll.change(client.fd.as_fd(), TOKENS + at as u64, interest).is_ok() {
+            if interest != client.interest && poll.change(fd, TOKENS + at as u64, interest).is_ok() {
                 client.interest = interest;
             }
         }
@@ -502,7 +537,7 @@ impl Clients {
     /// When the next stalled reader is to be dropped.
     pub fn next_deadline(&self) -> Instant {
         let mut next = Instant::NEVER;
-        for client in self.places.iter().flatten() {
+        for client in &self.places {
             next = next.min(client.stalled.plus_ms(STALLED_MS));
         }
         next
@@ -510,68 +545,60 @@ impl Clients {
 
     /// What a place is at.
     pub fn talk(&self, at: usize) -> Talk {
-        self.places.get(at).and_then(Option::as_ref).map_or(Talk::Idle, |client| client.talk)
+        self.places.get(at).map_or(Talk::Idle, |client| client.talk)
     }
 
     /// Sets what a place is at. What it watches is empty again.
     pub fn set_talk(&mut self, at: usize, talk: Talk) {
-        let Some(Some(client)) = self.places.get_mut(at) else { return };
-        let watches = |talk| matches!(talk, Talk::Waiting(_) | Talk::Following);
-        self.watching -= usize::from(watches(client.talk));
-        self.watching += usize::from(watches(talk) && !client.deaf);
-        let reads = |talk| matches!(talk, Talk::Reading(..));
-        self.reading -= usize::from(reads(client.talk));
-        self.reading += usize::from(reads(talk) && !client.deaf);
-        client.talk = if client.deaf { Talk::Idle } else { talk };
+        let Some(client) = self.places.get_mut(at) else { return };
+        let talk = if client.deaf { Talk::Idle } else { talk };
+        let watches = |talk| usize::from(matches!(talk, Talk::Waiting(_) | Talk::Following));
+        let reads = |talk| usize::from(matches!(talk, Talk::Reading(..)));
+        self.watching = self.watching + watches(talk) - watches(client.talk);
+        self.reading = self.reading + reads(talk) - reads(client.talk);
+        client.talk = talk;
         client.behind = false;
-        let start = at * 2 * self.set_words;
-        if let Some(sets) = self.bits.get_mut(start..start + 2 * self.set_words) {
-            // Only what was written is touched again: untouched pages stay unused.
-            for word in sets.iter_mut().filter(|word| **word != 0) {
-                *word = 0;
+        // Only what was written is touched again: untouched pages stay unused.
+        for set in &mut client.sets {
+            for word in set.iter_mut() {
+                if *word != 0 {
+                    *word = 0;
+                }
             }
         }
     }
 
     /// Whether this process holds conditions by a connection.
     pub fn holds(&self, pid: u32) -> bool {
-        self.places.iter().flatten().any(|client| client.leases && client.sender.pid == pid)
+        self.places.iter().any(|client| client.leases && client.sender.pid == pid)
     }
 
     /// This place's life holds conditions from now on.
     pub fn set_leases(&mut self, at: usize) {
-        if let Some(Some(client)) = self.places.get_mut(at) {
+        if let Some(client) = self.client(at) {
             client.leases = true;
         }
-    }
-
-    fn bit(&mut self, at: usize, set: usize, slot: SlotId) -> Option<(&mut u32, u32)> {
-        let word = (slot.0 / 32) as usize;
-        (word < self.set_words).then_some(())?;
-        let place = self.bits.get_mut((at * 2 + set) * self.set_words + word)?;
-        Some((place, 1 << (slot.0 % 32)))
     }
 
     /// A waiting place is told of the phases of this slot and of all that `neighbours` lead to from it. The set of those
     /// that it has to be told of, which is empty now, serves as the list of what is still to be looked at.
     pub fn watch(&mut self, at: usize, slot: SlotId, neighbours: Neighbours<'_>) {
+        let Some(client) = self.client(at) else { return };
         let mut next = Some(slot);
         while let Some(slot) = next {
-            if let Some((word, bit)) = self.bit(at, 0, slot) {
+            if let Some((word, bit)) = client.bit(0, slot) {
                 *word |= bit;
             }
-            if let Some((word, bit)) = self.bit(at, 1, slot) {
+            if let Some((word, bit)) = client.bit(1, slot) {
                 *word &= !bit;
             }
             neighbours(slot, &mut |other| {
-                let known = self.bit(at, 0, other).is_none_or(|(word, bit)| *word & bit != 0);
-                if let Some((word, bit)) = self.bit(at, 1, other).filter(|_| !known) {
+                let known = client.bit(0, other).is_none_or(|(word, bit)| *word & bit != 0);
+                if let Some((word, bit)) = client.bit(1, other).filter(|_| !known) {
                     *word |= bit;
                 }
             });
-            let start = (at * 2 + 1) * self.set_words;
-            let todo = self.bits.get(start..start + self.set_words).unwrap_or_default();
-            let first = todo.iter().enumerate().find(|(_, word)| **word != 0);
+            let first = client.sets[1].iter().enumerate().find(|(_, word)| **word != 0);
             next = first.map(|(at, word)| SlotId(at as u32 * 32 + word.trailing_zeros()));
         }
     }
@@ -584,50 +611,53 @@ impl Clients {
         }
         let mut answer = Answer::new();
         for at in 0..CLIENTS_MAX {
-            let told = match self.talk(at) {
+            let client = &mut self.places[at];
+            let told = match client.talk {
                 Talk::Following => true,
-                Talk::Waiting(_) => self.bit(at, 0, slot).is_some_and(|(word, bit)| *word & bit != 0),
+                Talk::Waiting(_) => client.bit(0, slot).is_some_and(|(word, bit)| *word & bit != 0),
                 Talk::Idle | Talk::Telling(..) | Talk::Reading(..) => false,
             };
             if !told {
                 continue;
             }
-            let behind = self.places.get(at).and_then(Option::as_ref).is_some_and(|client| client.behind);
-            if !behind && self.has_room(at, now) {
+            if !client.behind && self.has_room(at, now) {
                 if answer.length == 0 {
                     line(&mut answer);
                 }
                 self.say(at, &mut answer);
-            } else if let Some((word, bit)) = self.bit(at, 1, slot) {
+                continue;
+            }
+            let client = &mut self.places[at];
+            if let Some((word, bit)) = client.bit(1, slot) {
                 *word |= bit;
-                if let Some(Some(client)) = self.places.get_mut(at) {
-                    client.behind = true;
-                }
+                client.behind = true;
             }
         }
     }
 
     /// Tells a place that was behind what it has missed, as far as there is room. `true`: it is behind no more.
     pub fn catch_up(&mut self, at: usize, now: Instant, line: &mut dyn FnMut(SlotId, &mut Answer)) -> bool {
-        if !self.places.get(at).and_then(Option::as_ref).is_some_and(|client| client.behind) {
-            return true;
-        }
-        for word in 0..self.set_words {
-            let index = (at * 2 + 1) * self.set_words + word;
-            while let Some(bits) = self.bits.get(index).copied().filter(|bits| *bits != 0) {
-                if !self.has_room(at, now) {
-                    return false;
-                }
-                let mut answer = Answer::new();
-                line(SlotId(word as u32 * 32 + bits.trailing_zeros()), &mut answer);
-                self.say(at, &mut answer);
-                if let Some(place) = self.bits.get_mut(index) {
-                    *place = bits & (bits - 1);
-                }
+        let mut word = 0;
+        while let Some(client) = self.client(at).filter(|client| client.behind) {
+            let Some(bits) = client.sets[1].get_mut(word) else {
+                client.behind = false;
+                break;
+            };
+            if *bits == 0 {
+                word += 1;
+                continue;
             }
-        }
-        if let Some(Some(client)) = self.places.get_mut(at) {
-            client.behind = false;
+            let slot = SlotId(word as u32 * 32 + bits.trailing_zeros());
+            let bit = *bits & bits.wrapping_neg();
+            if !self.has_room(at, now) {
+                return false;
+            }
+            let mut answer = Answer::new();
+            line(slot, &mut answer);
+            self.say(at, &mut answer);
+            if let Some(bits) = self.client(at).and_then(|client| client.sets[1].get_mut(word)) {
+                *bits &= !bit;
+            }
         }
         true
     }
