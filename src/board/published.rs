@@ -104,7 +104,7 @@ pub const EIGHTH_NS: u64 = 125_000_000;
 pub struct Reason {
     /// What.
     pub event: Event,
-    /// What it is of, below 2^24: a slot, or a node of an expression.
+    /// What it is of, below 2^24: a slot, or a node of an expression; of what a person said, the user id, or `NOBODY`.
     pub of: u32,
     /// The transaction; 0 for none.
     pub transaction: u32,
@@ -115,6 +115,8 @@ pub struct Reason {
 impl Reason {
     /// Words of one.
     pub const WORDS: usize = 3;
+    /// The user id of nobody that is known; greater ones have no room.
+    pub const NOBODY: u32 = 0xff_ffff;
 
     /// In words.
     pub const fn to_words(self) -> [u32; Reason::WORDS] {
@@ -236,6 +238,8 @@ pub struct PublishedRow {
     pub exists: bool,
     /// Latches of its `start-on` that are set, a bit for each leaf.
     pub latches: u32,
+    /// Whether another run follows the one that is under way.
+    pub queued: bool,
 }
 
 /// A condition as readers see it.
@@ -314,6 +318,7 @@ impl<'a> Published<'a> {
             since: Instant(u64::from(row[3]) | u64::from(row[4]) << 32),
             blocker: Blocker::from_words(row[5], row[6]),
             latches: row[7],
+            queued: row[1] >> 10 & 1 == 1,
         })
     }
 
@@ -323,7 +328,10 @@ impl<'a> Published<'a> {
             return;
         }
         let (code, on) = published.blocker.to_words();
-        let is = published.phase as u32 | (published.goal as u32) << 8 | u32::from(published.exists) << 9;
+        let is = published.phase as u32
+            | (published.goal as u32) << 8
+            | u32::from(published.exists) << 9
+            | u32::from(published.queued) << 10;
         let since = published.since.0;
         let row = [is, published.holds.0, since as u32, (since >> 32) as u32, code, on, published.latches];
         words::write_row(self.words, ROWS + slot.index() * ROW, &row);

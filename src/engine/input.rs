@@ -19,6 +19,8 @@ pub enum Input<'i> {
         verb: Verb,
         /// To what, as `Engine::target` found it. All or none: if one is refused, nothing changes.
         targets: &'i [Target<'i>],
+        /// User id of who asks, or `NOBODY`.
+        uid: u32,
     },
     /// A condition comes on.
     On {
@@ -48,11 +50,14 @@ pub enum Input<'i> {
     },
     /// The connection of this lease has ended: what it held goes off. 0 is none.
     LeaseGone(u32),
-    /// Everything is to go down in order.
-    Shutdown,
+    /// Everything is to go down in order, by this user id, or `NOBODY`.
+    Shutdown(u32),
     /// Nothing but the time: whatever `next_deadline` was for.
     Tick,
 }
+
+/// No user id: of whom nothing is known. The kernel has none that is this.
+pub const NOBODY: u32 = u32::MAX;
 
 /// What a person can ask of services.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -260,9 +260,9 @@ impl<'a> Engine<'a> {
     pub(super) fn jot_told(&self, input: &Input<'_>) {
         let text = |fact: &[u8]| fact.len().min(FACT_BYTES_MAX + 4);
         match *input {
-            Input::Report(..) | Input::Boot(_) | Input::Shutdown | Input::LeaseGone(_) | Input::Tick => {}
-            Input::Command { verb, targets } => {
-                self.jot_input(Kind::Command, number_of(verb), NOBODY, &[], b"");
+            Input::Report(..) | Input::Boot(_) | Input::Shutdown(_) | Input::LeaseGone(_) | Input::Tick => {}
+            Input::Command { verb, targets, uid } => {
+                self.jot_input(Kind::Command, number_of(verb), NOBODY, &[uid], b"");
                 for target in targets {
                     match *target {
                         Target::Slot(at) if self.instance(at).is_some() => {

@@ -37,7 +37,7 @@ mod slot;
 mod transaction;
 mod trigger;
 
-pub use input::{Capacities, Dirty, Input, Outcome, Refusal, Sender, Standing, Target, Verb};
+pub use input::{Capacities, Dirty, Input, NOBODY, Outcome, Refusal, Sender, Standing, Target, Verb};
 pub use trigger::DERIVED;
 
 use core::sync::atomic::AtomicU32;
@@ -158,6 +158,8 @@ pub struct Engine<'a> {
     open: Option<u32>,
     /// The transactions that cause what moves now.
     cause: Cause,
+    /// Who has given the last command.
+    asker: u32,
     /// Once derived events are taken: what this step's own transaction was. And whose children are opened by them.
     number: u32,
     parent: u32,
@@ -206,6 +208,7 @@ impl<'a> Engine<'a> {
             unfollowed: false,
             open: None,
             cause: Cause::Nothing,
+            asker: NOBODY,
             number: 0,
             parent: 0,
             heard: 0,
@@ -277,7 +280,10 @@ impl<'a> Engine<'a> {
         match input {
             Input::Report(at, row) => self.report(at, row),
             Input::Boot(at) => self.boot_into(at),
-            Input::Command { verb, targets } => self.command(verb, targets),
+            Input::Command { verb, targets, uid } => {
+                self.asker = uid;
+                self.command(verb, targets)
+            }
             Input::On { fact, sender, lease } => {
                 self.cause = Cause::Fact;
                 self.condition_on(fact, sender, lease)
@@ -298,9 +304,9 @@ impl<'a> Engine<'a> {
                 self.lease_gone(lease);
                 Ok(())
             }
-            Input::Shutdown => {
+            Input::Shutdown(uid) => {
                 if !self.shutting_down() {
-                    self.jot_input(Kind::Shutdown, 0, SlotId(0), &[], b"");
+                    self.jot_input(Kind::Shutdown, 0, SlotId(0), &[uid], b"");
                 }
                 self.shut_down();
                 Ok(())

@@ -32,6 +32,7 @@ impl Engine<'_> {
                 }
                 _ => {
                     self.memory.put_state(at, self.memory.state(at) | state::QUEUED);
+                    self.mark_published(at);
                     (table, field, wanted) = (Table::Queued, queued::PASS, Wanted::Next);
                 }
             }
@@ -49,7 +50,8 @@ impl Engine<'_> {
         self.tell_phase(at, phase);
         self.end_run(at, Outcome::of_phase(phase));
         self.drop_holds_of_done(at, Hold::Trigger as u32);
-        self.memory.put_state(at, self.memory.state(at) & !state::QUEUED | state::FORGIVEN);
+        self.drop_queued(at);
+        self.memory.put_state(at, self.memory.state(at) | state::FORGIVEN);
         if let Some(row) = self.text_row(at) {
             for word in 0..PASS_BYTES_MAX / 4 {
                 let value = self.memory.word(Table::Queued, row, queued::PASS + word);
@@ -61,5 +63,6 @@ impl Engine<'_> {
     /// Whatever was queued is not wanted any more.
     pub(super) fn drop_queued(&self, at: SlotId) {
         self.memory.put_state(at, self.memory.state(at) & !state::QUEUED);
+        self.mark_published(at);
     }
 }

@@ -44,6 +44,7 @@ impl Engine<'_> {
 
     /// Something has made the slot's goal what it is from now on, or may have: one of the places of `Reasons`.
     pub(super) fn note_reason(&self, at: SlotId, place: usize, event: Event, of: u32) {
+        let of = if place == Reasons::PERSON { self.asker.min(Reason::NOBODY) } else { of };
         let eighths = (self.now.0 / EIGHTH_NS) as u32;
         let reason = Reason { event, of, transaction: self.transaction_here(at), eighths };
         for (word, value) in reason.to_words().into_iter().enumerate() {
@@ -146,6 +147,7 @@ impl Engine<'_> {
             blocker: self.known_blocker(at),
             exists: self.lives(at) || self.is_template(at),
             latches: self.memory.slot(at, slot::LATCH_START),
+            queued: self.memory.state(at) & state::QUEUED != 0,
         }
     }
 

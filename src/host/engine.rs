@@ -17,7 +17,7 @@ use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, NONE};
-use pintle::engine::{Capacities, Engine, Input, Sender};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, Sender};
 use pintle::ident::SlotId;
 use pintle::limits::CLIENTS_MAX;
 use pintle::status::View;
@@ -227,7 +227,7 @@ impl Host {
     fn take_shutdown(&mut self, now: Instant) {
         let asked = words::load(self.view.reports.words(), reports::own::SHUTDOWN) != 0;
         if asked && !self.engine.shutting_down() {
-            let _ = self.engine.step(now, Input::Shutdown);
+            let _ = self.engine.step(now, Input::Shutdown(NOBODY));
         }
     }
 

@@ -32,6 +32,8 @@ impl Saying<'_> {
             b'a' => return Said::Age(row.since),
             b'c' => return Said::Clock(row.since),
             b'u' => return Said::Unix(row.since),
+            b'8' => return Text(if row.queued { "one more run" } else { "" }),
+            b'9' => return flag(row.queued),
             b'7' => return Said::Clock(report.spawned),
             b'D' => return text(service::DESCRIPTION),
             b'f' => return text(service::ORIGIN),

@@ -97,6 +97,8 @@ pub struct Row<'a> {
     pub blocker: Blocker,
     /// Latches of its `start-on` that are set.
     pub latches: u32,
+    /// Another run follows the one that is under way.
+    pub queued: bool,
     /// What the supervisor says.
     pub report: ReportRow,
     /// What is asked of it is not why it is not up, but why it is wished up: by way of what it pulls up.
@@ -160,6 +162,7 @@ impl<'a> View<'a> {
             since,
             blocker,
             latches: said.latches,
+            queued: said.queued,
             report,
             wished: false,
         })

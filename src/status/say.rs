@@ -23,6 +23,7 @@ const SERVICE: &str = "\
     <\n  deadline   in $l>\
     <\n  last exit  $e>\
     <\n  attempt    $A of $M>\
+    <\n  queued     $8>\
     <\n  cleanup    $O>\
     <\n  restarts   $r><; $d of $M deaths within $W>\
     <$B\n  limits     start $S, stop $T>\
@@ -31,7 +32,7 @@ const SERVICE: &str = "\
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: &str = "{\
     \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
-    \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
+    \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"queued\":$9,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
     \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
 
 /// The machine at a glance.

@@ -284,8 +284,8 @@ fn write_asked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -
     );
     match field {
         b'Q' if row.holds.0 & Holds::MARK_ADMIN == 0 || person.event != Event::Stopped => true,
-        b'Q' if row.since == Instant::default() => write_when(view, out, person),
-        b'Q' => person.transaction == 0 || write!(out, " (transaction {})", person.transaction).is_ok(),
+        b'Q' if row.since == Instant::default() => write_when(view, out, person, true),
+        b'Q' => write_when(view, out, person, false),
         b'6' => write_reason(view, out, newest),
         b'4' => takes && write_reason(view, out, newest),
         _ if row.phase == Phase::Restarting && person.event == Event::Restarted => write_reason(view, out, person),
@@ -336,17 +336,26 @@ fn write_reason(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
         Event::Ended => "it ended for good",
     };
     let _ = out.write_str(text);
-    write_when(view, out, reason)
+    write_when(view, out, reason, true)
 }
 
-/// ` (transaction 17, 14:02:11Z)`.
-fn write_when(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
-    let clock = view.clock(Instant(u64::from(reason.eighths) * EIGHTH_NS));
-    let _ = match reason.transaction {
-        0 => write!(out, " ({clock})"),
-        number => write!(out, " (transaction {number}, {clock})"),
-    };
-    true
+/// ` (transaction 17, 14:02:11Z, uid 1000)`, of what is known; the time only if it is `timed`.
+fn write_when(view: &View<'_>, out: &mut dyn Write, reason: Reason, timed: bool) -> bool {
+    let mut before = " (";
+    if reason.transaction != 0 {
+        let _ = write!(out, "{before}transaction {}", reason.transaction);
+        before = ", ";
+    }
+    if timed {
+        let _ = write!(out, "{before}{}", view.clock(Instant(u64::from(reason.eighths) * EIGHTH_NS)));
+        before = ", ";
+    }
+    let by_person = matches!(reason.event, Event::Started | Event::Stopped | Event::Released | Event::Restarted);
+    if by_person && reason.of != Reason::NOBODY {
+        let _ = write!(out, "{before}uid {}", reason.of);
+        before = ", ";
+    }
+    before == " (" || out.write_char(')').is_ok()
 }
 
 /// The name of the service that it waits for.
@@ -403,7 +412,7 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
         };
         if name == "boot" && view.current() == Some(row.slot) && view.boot().is_none_or(|(of, _)| !row.name.is(of)) {
             let _ = out.write_str("the machine was switched to it");
-            known.map(|reason| write_when(view, out, reason));
+            known.map(|reason| write_when(view, out, reason, true));
             continue;
         }
         if known.is_some_and(|reason| write_reason(view, out, reason)) {

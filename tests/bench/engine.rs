@@ -7,7 +7,7 @@ use pintle::board::Geometry;
 use pintle::board::orders::Wish;
 use pintle::board::reports::{ReportRow, State};
 use pintle::database::Image;
-use pintle::engine::{Capacities, Engine, Input, words_needed};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, words_needed};
 use pintle::ident::SlotId;
 use pintle::time::Instant;
 use std::collections::VecDeque;
@@ -107,7 +107,7 @@ fn measure(layers: usize, width: usize, newest_first: bool) -> [f64; 3] {
             world.reports[one.index()] = row;
         }
         let begin = cpu_ns();
-        world.step(Input::Shutdown);
+        world.step(Input::Shutdown(NOBODY));
         world.obey();
         spent[1].push(cpu_ns() - begin);
         assert!(world.engine.all_down());

@@ -275,3 +275,26 @@ fn an_expression_nested_a_thousand_deep_is_a_finding_and_the_old_database_stays(
         assert_eq!(std::fs::read(path("boot.db")).expect("a database"), old);
     }
 }
+
+#[test]
+fn a_run_that_is_queued_is_shown() {
+    let gate = Folder::new();
+    let script = format!("/bin/sh -c 'until [ -e {}/open ]; do sleep 0.01; done'", gate.0.display());
+    let machine = Machine::new(&[(
+        "job",
+        &format!("type = oneshot\nremain = no\nstart-on = go\ncommand = {script}\nlog = null\n"),
+    )]);
+    let shown = |machine: &Machine| {
+        let text = machine.run(&["status", "job"]).out;
+        assert_eq!(text.contains("\n  queued     one more run\n"), machine.service("job")["queued"] == true);
+        text.contains("queued")
+    };
+    machine.expect(&["emit", "go"]);
+    machine.wait_phase("job", "starting");
+    assert!(!shown(&machine));
+    machine.expect(&["emit", "go"]);
+    machine.wait("another run is queued", shown);
+    gate.write("open", "");
+    machine.wait_phase("job", "done");
+    assert!(!shown(&machine));
+}

@@ -51,6 +51,8 @@ fn the_journal_says_what_happened_and_what_came_of_it() {
         .iter()
         .map(|line| format!("{} {}", line["service"].as_str().unwrap_or("-"), line["text"].as_str().expect("a text")))
         .collect();
+    // SAFETY: asks for a number.
+    let uid = unsafe { libc::getuid() };
     let mut from = 0;
     for expected in [
         "default the machine is booted into it",
@@ -68,9 +70,9 @@ fn the_journal_says_what_happened_and_what_came_of_it() {
         "- condition net-up IFACE=eth0 is on",
         "dhcp@eth0 held by condition",
         "dhcp@eth0 starting -> up",
-        "- reload web",
+        &format!("- reload web (uid {uid})"),
         "- refused: its file has no reload",
-        "- stop db",
+        &format!("- stop db (uid {uid})"),
         "db mark laid: admin",
         "web up -> stopping",
         "db stopping -> down",
@@ -193,6 +195,8 @@ fn why_and_status_say_who_asked_and_in_which_transaction() {
     machine.expect(&["stop", "--wait", "first"]);
     let why = machine.expect(&["why", "first"]);
     assert!(why.starts_with("first is held down by an administrator since ") && why.contains("(transaction "), "{why}");
+    // SAFETY: asks for a number.
+    assert!(why.contains(&format!(", uid {})", unsafe { libc::getuid() })), "{why}");
     assert!(machine.run(&["status", "first"]).out.contains("\n  since      an administrator stopped it (transaction "));
     machine.expect(&["stop", "--wait", "web"]);
     let chain: Value = serde_json::from_str(&machine.expect(&["why", "--json", "db"])).expect("an array");

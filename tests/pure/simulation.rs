@@ -12,7 +12,7 @@ use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports, State};
 use pintle::board::words::store_u64;
 use pintle::database::service;
-use pintle::engine::{Capacities, Engine, Input, Refusal, Sender, Standing, Target, Verb};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, Refusal, Sender, Standing, Target, Verb};
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::simulation::{Change, Program, Simulation, Transition};
@@ -52,12 +52,12 @@ impl Act {
             Act::Command(verb, names) => {
                 let targets: Result<Vec<Target<'_>>, Refusal> =
                     names.iter().map(|name| engine.target(name.as_bytes()).ok_or(Refusal::NoSuchService)).collect();
-                engine.step(now, Input::Command { verb: *verb, targets: &targets? })
+                engine.step(now, Input::Command { verb: *verb, targets: &targets?, uid: NOBODY })
             }
             Act::On(fact) => engine.step(now, Input::On { fact: &words(fact), sender: Sender::default(), lease: 0 }),
             Act::Off(fact) => engine.step(now, Input::Off { fact: &words(fact) }),
             Act::Emit(fact) => engine.step(now, Input::Event { fact: &words(fact) }),
-            Act::Shutdown => engine.step(now, Input::Shutdown),
+            Act::Shutdown => engine.step(now, Input::Shutdown(NOBODY)),
         }
     }
 }

@@ -82,8 +82,10 @@ impl Machine {
         let view = self.view();
         let slot = view.find(name).unwrap_or_else(|| panic!("no {name}"));
         let since = Instant(NOW.0 - ago * SECOND);
-        view.published
-            .write(slot, &PublishedRow { phase, goal, holds: Holds(holds), since, blocker, exists: true, latches: 0 });
+        view.published.write(
+            slot,
+            &PublishedRow { phase, goal, holds: Holds(holds), since, blocker, exists: true, ..Default::default() },
+        );
         self
     }
 
@@ -467,7 +469,7 @@ fn each_look_tells_the_same_time_of_the_same_instant() {
     let row = PublishedRow { phase, goal: Goal::Up, holds, since: instant, exists: true, ..Default::default() };
     machine.view().published.write(slot, &row);
     let eighths = (instant.0 / published::EIGHTH_NS) as u32;
-    let person = Reason { event: Event::Started, of: 0, transaction: 3, eighths };
+    let person = Reason { event: Event::Started, of: 1000, transaction: 3, eighths };
     let [a, b, c] = person.to_words();
     machine.view().published.write_reasons(slot, &[a, b, c, 0, 0, 0, 0, 0, 0, 0]);
     for later_ms in [0, 1, 299, 300, 301, 599, 600, 601, 999, 1_000, 3_599_950] {
@@ -477,7 +479,7 @@ fn each_look_tells_the_same_time_of_the_same_instant() {
         let mut status = String::new();
         view.write_service(&mut status, &row, Paint::Plain);
         assert!(status.contains(", since 15:23:21Z\n"), "{later_ms}: {status}");
-        assert!(status.contains("started it (transaction 3, 15:23:21Z)\n"), "{later_ms}: {status}");
+        assert!(status.contains("started it (transaction 3, 15:23:21Z, uid 1000)\n"), "{later_ms}: {status}");
         let mut json = String::new();
         view.write_service_json(&mut json, &row, "");
         assert!(json.contains(&format!("\"since\":{},", 15 * 3600 + 23 * 60 + 21)), "{later_ms}: {json}");

@@ -35,11 +35,11 @@ pub enum Kind {
     Ended,
     /// The input was refused: `extra` is the `Refusal`'s number.
     Refused,
-    /// Input: a command, `Record::verb`; its targets follow as records.
+    /// Input: a command, `Record::verb`, word 0 the user id; its targets follow as records.
     Command,
     /// Input: booted into the slot.
     Boot,
-    /// Input: the machine goes down.
+    /// Input: the machine goes down; word 0 is the user id.
     Shutdown,
     /// Input: a report, `Record::report`.
     Report,
@@ -82,9 +82,9 @@ pub(super) const KINDS: [(Kind, u8, bool); 27] = [
     (Kind::Begun, 2, false),
     (Kind::Ended, 1, false),
     (Kind::Refused, 0, false),
-    (Kind::Command, 2, false),
+    (Kind::Command, 3, false),
     (Kind::Boot, 2, false),
-    (Kind::Shutdown, 2, false),
+    (Kind::Shutdown, 3, false),
     (Kind::Report, 8, false),
     (Kind::On, 5, true),
     (Kind::Changing, 3, true),

@@ -43,10 +43,10 @@ pub fn take(
         Asked::Off => return step(engine, Input::Off { fact }, now, answer),
         Asked::Changing => return step(engine, Input::Changing { fact, for_ms: request.number }, now, answer),
         Asked::Emit => return step(engine, Input::Event { fact }, now, answer),
-        Asked::Shutdown => return step(engine, Input::Shutdown, now, answer),
+        Asked::Shutdown => return step(engine, Input::Shutdown(sender.uid), now, answer),
         Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
     };
-    command(engine, image, verb, request, now, answer)
+    command(engine, image, verb, request, sender.uid, now, answer)
 }
 
 /// A command about services. For a signal, the first word is that.
@@ -56,6 +56,7 @@ fn command(
     image: &Image<'_>,
     verb: Verb,
     request: &Request<'_>,
+    uid: u32,
     now: Instant,
     answer: &mut dyn Write,
 ) -> Result<u32, ()> {
@@ -68,7 +69,7 @@ fn command(
         // As many as a line has words: there is always room.
         let _ = targets.push(target);
     }
-    step(engine, Input::Command { verb, targets: &targets }, now, answer)
+    step(engine, Input::Command { verb, targets: &targets, uid }, now, answer)
 }
 
 fn step(engine: &mut Engine<'_>, input: Input<'_>, now: Instant, answer: &mut dyn Write) -> Result<u32, ()> {

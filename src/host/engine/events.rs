@@ -1,8 +1,8 @@
 //! The journal for those who read it: each line in words, from the engine's ring to whoever asked, as fast as that one reads.
 
 use core::fmt::Write;
-use pintle::engine::Verb;
 use pintle::engine::journal::{Kind, Record, Text};
+use pintle::engine::{NOBODY, Verb};
 use pintle::graph::{Holds, write_change};
 use pintle::limits::CLIENTS_MAX;
 use pintle::stamp::stamp;
@@ -110,6 +110,7 @@ impl Host {
                 out.number(first);
                 Ok(())
             }
+            b'u' if first != NOBODY => write!(out, " (uid {first})"),
             b'p' if second != 0 => {
                 let _ = out.write_str(", set in motion by transaction ");
                 out.number(second);
@@ -176,9 +177,9 @@ const LINES: [&str; Kind::Shutdown as usize] = [
     " begin - transaction $t begins$p",
     " end - transaction $t ends: $s",
     " refused - refused: $e",
-    " command - $k",
+    " command - $k$u",
     " boot $n the machine is booted into it",
-    " shutdown - everything goes down",
+    " shutdown - everything goes down$u",
 ];
 
 /// A fact as people write it; `IFACE=...` where values are not told.

@@ -2,7 +2,7 @@
 
 use super::world::{World, compiles};
 use pintle::board::reports::State;
-use pintle::engine::{Input, Standing, Verb};
+use pintle::engine::{Input, NOBODY, Standing, Verb};
 use pintle::graph::{Goal, Hold, Phase};
 
 const PAIR: &str = "a:\nb:\nd: needs = a|b";
@@ -442,7 +442,7 @@ fn the_dependent_stops_before_the_chosen_one_when_all_is_released() {
 fn a_shutdown_takes_the_dependent_before_the_chosen_one() {
     let mut world = World::booted("a:\nb:\nd: needs = a|b\nboot: type = bundle; contains = d");
     world.orders();
-    world.step(Input::Shutdown).expect("shutdown");
+    world.step(Input::Shutdown(NOBODY)).expect("shutdown");
     world.settle();
     assert_eq!(world.orders(), "-d -a");
     assert!(world.engine.all_down());

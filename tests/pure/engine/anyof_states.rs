@@ -9,7 +9,7 @@ use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::published::Blocker;
 use pintle::board::reports::{ReportRow, State};
 use pintle::database::service::flags;
-use pintle::engine::{Capacities, Engine, Input, Target, Verb};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, Target, Verb};
 use pintle::graph::{Goal, Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::ALTERNATIVES_MAX;
@@ -141,7 +141,7 @@ impl Explorer {
     fn with_input(&mut self, next: Move, act: &mut dyn FnMut(&mut Engine<'static>, Input<'_>)) {
         let engine = &mut self.world.engine;
         match next {
-            Move::Command(verb, at) => act(engine, Input::Command { verb, targets: &[Target::Slot(at)] }),
+            Move::Command(verb, at) => act(engine, Input::Command { verb, targets: &[Target::Slot(at)], uid: NOBODY }),
             Move::Obey(at) | Move::Next(at) | Move::Die(at) | Move::Fail(at) => {
                 act(engine, Input::Report(at, &self.world.reports[at.index()]));
             }

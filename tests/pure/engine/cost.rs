@@ -3,7 +3,7 @@
 use super::world::World;
 use pintle::board::orders::Wish;
 use pintle::board::reports::State;
-use pintle::engine::{Capacities, Input, Standing};
+use pintle::engine::{Capacities, Input, NOBODY, Standing};
 use pintle::ident::SlotId;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ fn measure(depth: usize, width: usize, fan: usize, followed: bool) {
     world.tell(one);
     let nothing = begun.elapsed();
     let begun = Instant::now();
-    world.step(Input::Shutdown).expect("a shutdown is never refused");
+    world.step(Input::Shutdown(NOBODY)).expect("a shutdown is never refused");
     let down = begun.elapsed() + obey_all(&mut world);
     assert!(world.engine.all_down());
     let how = if followed { "start, followed" } else { "boot" };

@@ -2,7 +2,7 @@
 
 use super::world::{World, compiles};
 use pintle::board::reports::State;
-use pintle::engine::{Engine, Input, Refusal, Standing, Target, Verb};
+use pintle::engine::{Engine, Input, NOBODY, Refusal, Standing, Target, Verb};
 use pintle::graph::{Goal, Hold, Phase};
 use pintle::limits::INSTANCES_MAX;
 use pintle::time::Instant;
@@ -528,7 +528,10 @@ fn a_choice_of_nothing_has_nothing_to_leave_unneeded() {
     world.settle();
     let at = world.slot("d");
     let now = Instant(world.now + 1);
-    world.engine.clone().step_and_die(now, Input::Command { verb: Verb::Stop, targets: &[Target::Slot(at)] });
+    world
+        .engine
+        .clone()
+        .step_and_die(now, Input::Command { verb: Verb::Stop, targets: &[Target::Slot(at)], uid: NOBODY });
     world.engine = Engine::open(world.image, world.geometry, world.capacities, world.memory).expect("its own memory");
     assert_eq!((world.goal("d"), world.phase("x")), (Goal::Up, Phase::Up), "the step is undone, whole");
     world.stop("d");

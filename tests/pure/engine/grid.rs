@@ -6,7 +6,7 @@
 
 use super::world::World;
 use pintle::board::reports::State;
-use pintle::engine::{Input, Verb};
+use pintle::engine::{Input, NOBODY, Verb};
 use pintle::graph::Goal;
 use pintle::time::Instant;
 
@@ -135,7 +135,7 @@ const INPUTS: [Act; 30] = [
         let _ = world.emit("halt");
     }),
     ("shutdown", |world| {
-        let _ = world.step(Input::Shutdown);
+        let _ = world.step(Input::Shutdown(NOBODY));
     }),
     ("tick", |world| {
         let _ = world.step(Input::Tick);

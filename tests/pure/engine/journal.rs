@@ -5,7 +5,7 @@ use crate::simulate::random::Random;
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::State;
 use pintle::engine::journal::{Cursor, Kind, Record};
-use pintle::engine::{Capacities, Engine, Input, Sender, Target, Verb};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, Sender, Target, Verb};
 use pintle::graph::{Goal, Phase};
 use pintle::ident::SlotId;
 use pintle::limits::JOURNAL_BLOCK_WORDS;
@@ -143,9 +143,9 @@ fn a_step_that_dies_leaves_what_was_before_but_for_what_it_overwrote() {
         let at = world.slot("c");
         let targets = [Target::Slot(at)];
         let input = match round % 3 {
-            0 => Input::Command { verb: Verb::Restart, targets: &targets },
+            0 => Input::Command { verb: Verb::Restart, targets: &targets, uid: NOBODY },
             1 => Input::On { fact: b"some\0A=value that takes room\0B=and more", sender: Sender::default(), lease: 0 },
-            _ => Input::Command { verb: Verb::Release, targets: &targets },
+            _ => Input::Command { verb: Verb::Release, targets: &targets, uid: NOBODY },
         };
         world.engine.clone().step_and_die(Instant(world.now + 1), input);
         reopen(&mut world);
@@ -192,7 +192,7 @@ fn replay(of: &World, bytes: &'static [u8], capacities: Capacities) -> World {
             Kind::Off => step(&mut fresh, Input::Off { fact }),
             Kind::Event => step(&mut fresh, Input::Event { fact }),
             Kind::LeaseGone => step(&mut fresh, Input::LeaseGone(record.words[0])),
-            Kind::Shutdown => step(&mut fresh, Input::Shutdown),
+            Kind::Shutdown => step(&mut fresh, Input::Shutdown(record.words[0])),
             Kind::Tick => step(&mut fresh, Input::Tick),
             Kind::Command => {
                 let names = targets_of(engine, cursor);
@@ -203,7 +203,10 @@ fn replay(of: &World, bytes: &'static [u8], capacities: Capacities) -> World {
                         Some(name) => Target::New { template: *slot, name },
                     })
                     .collect();
-                step(&mut fresh, Input::Command { verb: record.verb().expect("a verb"), targets: &targets });
+                step(
+                    &mut fresh,
+                    Input::Command { verb: record.verb().expect("a verb"), targets: &targets, uid: record.words[0] },
+                );
             }
             Kind::Rest
             | Kind::Phase

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use pintle::board::reports::{Exit, State};
-use pintle::engine::{Input, Standing, Verb};
+use pintle::engine::{Input, NOBODY, Standing, Verb};
 use pintle::graph::Phase;
 
 const FIVE: &str = "a:\nb:\nc:\nd:\ne:\nboot: type = bundle; contains = a b c d e";
@@ -150,7 +150,7 @@ fn a_shutdown_empties_the_line() {
     world.boot("boot");
     world.obey("a");
     let _ = world.orders();
-    world.step(Input::Shutdown).expect("taken");
+    world.step(Input::Shutdown(NOBODY)).expect("taken");
     assert_eq!(world.orders(), "-a");
     world.settle();
     assert!(world.engine.all_down() && world.engine.starting() == 0);

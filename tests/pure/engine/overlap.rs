@@ -2,7 +2,7 @@
 
 use super::world::World;
 use pintle::board::reports::State;
-use pintle::engine::{Input, Standing, Verb};
+use pintle::engine::{Input, NOBODY, Standing, Verb};
 use pintle::graph::{Goal, Phase};
 
 fn world(overlap: &str) -> World {
@@ -238,7 +238,7 @@ fn a_switch_drops_what_is_queued_and_so_does_a_shutdown() {
         world.obey("a");
         world.emit("go N=2").expect("taken");
         if shutdown {
-            world.step(Input::Shutdown).expect("taken");
+            world.step(Input::Shutdown(NOBODY)).expect("taken");
         } else {
             world.command(Verb::Switch, &["b"]).expect("taken");
         }
@@ -251,4 +251,22 @@ fn a_switch_drops_what_is_queued_and_so_does_a_shutdown() {
         }
         assert_ne!(world.phase("a"), Phase::Starting);
     }
+}
+
+#[test]
+fn what_is_queued_is_shown_for_as_long_as_it_is() {
+    let mut world = world("");
+    let shown = |world: &World| world.row("a").queued;
+    world.emit("go N=1").expect("taken");
+    world.obey("a");
+    assert!(!shown(&world));
+    world.emit("go N=2").expect("taken");
+    assert!(shown(&world));
+    world.report("a", State::Done);
+    assert!(!shown(&world), "it is the run now");
+    world.obey("a");
+    world.emit("go N=3").expect("taken");
+    assert!(shown(&world));
+    world.stop("a");
+    assert!(!shown(&world));
 }

@@ -446,7 +446,7 @@ fn a_shutdown_takes_everything_down_in_order() {
     let mut world = World::booted("a:\nb: needs = a\nboot: type = bundle; contains = b");
     world.orders();
     assert_eq!(world.engine.boot().state, 2);
-    world.step(pintle::engine::Input::Shutdown).expect("shutdown");
+    world.step(pintle::engine::Input::Shutdown(pintle::engine::NOBODY)).expect("shutdown");
     assert_eq!(world.orders(), "-b");
     assert!(!world.engine.all_down());
     world.settle();

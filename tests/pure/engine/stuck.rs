@@ -2,7 +2,7 @@
 
 use super::world::World;
 use pintle::board::reports::State;
-use pintle::engine::{Input, Standing, Verb};
+use pintle::engine::{Input, NOBODY, Standing, Verb};
 use pintle::graph::{Goal, Phase};
 
 /// It was told to stop, was killed, and is still there.
@@ -124,7 +124,7 @@ fn it_is_ordered_down_when_nothing_wishes_it_up_any_more() {
 #[test]
 fn all_else_is_down_for_a_shutdown() {
     let mut world = up("a: needs = b\nb:", "a");
-    world.step(Input::Shutdown).expect("taken");
+    world.step(Input::Shutdown(NOBODY)).expect("taken");
     sticks(&mut world, "a");
     world.settle();
     assert_eq!((world.phase("a"), world.phase("b")), (Phase::Stopping, Phase::Down));

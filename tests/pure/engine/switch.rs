@@ -1,7 +1,7 @@
 //! `switch`: this service and nothing else. And restarts that take dependents along.
 
 use super::world::World;
-use pintle::engine::{Input, Refusal, Standing, Verb};
+use pintle::engine::{Input, NOBODY, Refusal, Standing, Verb};
 use pintle::graph::Phase;
 
 const TWO: &str = "db:\nweb: needs = db\nrepair:\nboot: type = bundle; contains = web\n\
@@ -191,7 +191,7 @@ fn a_shutdown_is_a_switch_after_which_nothing_else_is_held() {
         if by_name {
             assert_eq!(switch(&mut world, "shutdown"), 0, "nobody will be there to wait for it");
         } else {
-            world.step(Input::Shutdown).expect("a shutdown is never refused");
+            world.step(Input::Shutdown(NOBODY)).expect("a shutdown is never refused");
         }
         assert_eq!(world.orders(), "-a +disk -late");
         assert!(world.engine.shutting_down() && !world.engine.all_down());

@@ -7,7 +7,7 @@ use super::world::{World, database};
 use crate::simulate::random::Random;
 use pintle::board::published::{self, Event, Published, Reasons};
 use pintle::board::reports::{self, Exit, Reports, State};
-use pintle::engine::{Capacities, Input, Sender, Verb};
+use pintle::engine::{Capacities, Input, NOBODY, Sender, Target, Verb};
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
 use pintle::status::{SystemWords, View, why};
@@ -150,7 +150,7 @@ fn whatever_it_went_through_each_chain_ends_in_a_cause() {
                 }
             }
             if round == 99 && seed % 3 == 0 {
-                let _ = world.step(Input::Shutdown);
+                let _ = world.step(Input::Shutdown(NOBODY));
             }
             let board = Board::of(&world);
             let view = board.view(&world);
@@ -216,6 +216,23 @@ fn up_and_down_say_who_asked_when_and_in_which_transaction() {
     );
     world.settle();
     assert!(why(&world, "t").contains(&format!("nothing wants it up: halt fired its stop-on (transaction {number}, ")));
+}
+
+#[test]
+fn a_command_is_told_with_the_user_who_gave_it() {
+    let mut world = World::new("a:");
+    let targets = [Target::Slot(world.slot("a"))];
+    for (verb, uid, said) in [
+        (Verb::Start, 1000, ", uid 1000)"),
+        (Verb::Restart, 0, ", uid 0)"),
+        (Verb::Stop, 65_534, ", uid 65534)"),
+        (Verb::Start, NOBODY, "Z)"),
+        (Verb::Start, 1 << 24, "Z)"),
+    ] {
+        world.step(Input::Command { verb, targets: &targets, uid }).expect("taken");
+        world.settle();
+        assert!(why(&world, "a").ends_with(said), "{verb:?} {uid}: {}", why(&world, "a"));
+    }
 }
 
 #[test]

@@ -9,7 +9,9 @@ use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::database::{Image, compile, service};
-use pintle::engine::{Capacities, Engine, Input, Outcome, Refusal, Sender, Standing, Target, Verb, words_needed};
+use pintle::engine::{
+    Capacities, Engine, Input, NOBODY, Outcome, Refusal, Sender, Standing, Target, Verb, words_needed,
+};
 use pintle::graph::{Goal, Phase};
 use pintle::ident::SlotId;
 use pintle::lang::diagnostic::{Source, has_errors, render};
@@ -291,7 +293,7 @@ impl World {
             .iter()
             .map(|name| self.engine.target(name.as_bytes()).ok_or(Refusal::NoSuchService))
             .collect::<Result<_, _>>()?;
-        self.step(Input::Command { verb, targets: &targets })
+        self.step(Input::Command { verb, targets: &targets, uid: NOBODY })
     }
 
     pub fn start(&mut self, name: &str) -> u32 {

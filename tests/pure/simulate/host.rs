@@ -10,7 +10,7 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, Change, Follower};
 use pintle::board::{Geometry, orders::OrderRow};
 use pintle::database::Image;
-use pintle::engine::{Capacities, Engine, Input, Refusal, Sender, Target, Verb};
+use pintle::engine::{Capacities, Engine, Input, NOBODY, Refusal, Sender, Target, Verb};
 use pintle::ident::SlotId;
 use pintle::time::Instant;
 
@@ -219,7 +219,7 @@ impl<'a> Host<'a> {
                 if asked && self.engine.as_ref().is_some_and(|engine| !engine.shutting_down()) {
                     let to = self.image.find(b"shutdown").map(|at| self.image.name(at).to_string());
                     judge.expected = to.map(|to| Expected::Command(Verb::Switch, vec![to]));
-                    let _ = self.step(now, Input::Shutdown, "shutdown", judge, random, trace)?;
+                    let _ = self.step(now, Input::Shutdown(NOBODY), "shutdown", judge, random, trace)?;
                 }
             }
             At::Requests => {
@@ -374,7 +374,7 @@ impl<'a> Host<'a> {
             let named = if verb == Verb::Switch { &names[..1] } else { &names[..] };
             let targets = &targets[..named.len()];
             judge.expected = Some(Expected::Command(verb, named.iter().map(|name| name.to_string()).collect()));
-            self.step(now, Input::Command { verb, targets }, request, judge, random, trace)?
+            self.step(now, Input::Command { verb, targets, uid: NOBODY }, request, judge, random, trace)?
         } else {
             let (lease, text) = match (verb, rest.split_once(' ')) {
                 ("hold" | "changing", Some((number, text))) => (number.parse().unwrap_or(1), text),

@@ -2,7 +2,7 @@
 
 use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::reports::{Exit, ReportRow, State};
-use pintle::engine::{Engine, Input, Sender, Target, Verb};
+use pintle::engine::{Engine, Input, NOBODY, Sender, Target, Verb};
 use pintle::graph::Phase;
 use pintle::ident::{Order, SlotId};
 
@@ -245,7 +245,7 @@ pub fn with_input<R>(next: Move, rows: &[Row], act: impl FnOnce(Input<'_>) -> R)
         return act(Input::Report(SlotId(u32::from(at)), &rows[usize::from(at)].report()));
     }
     let command = |verb, at: u8, act: &mut dyn FnMut(Input<'_>)| {
-        act(Input::Command { verb, targets: &[Target::Slot(SlotId(u32::from(at)))] });
+        act(Input::Command { verb, targets: &[Target::Slot(SlotId(u32::from(at)))], uid: NOBODY });
     };
     let mut act = Some(act);
     let mut result = None;
@@ -261,7 +261,7 @@ pub fn with_input<R>(next: Move, rows: &[Row], act: impl FnOnce(Input<'_>) -> R)
         Move::Boot(at) => call(Input::Boot(SlotId(u32::from(at)))),
         Move::On => call(Input::On { fact: b"net", sender: Sender::default(), lease: 0 }),
         Move::Off => call(Input::Off { fact: b"net" }),
-        Move::Shutdown => call(Input::Shutdown),
+        Move::Shutdown => call(Input::Shutdown(NOBODY)),
         _ => call(Input::Tick),
     }
     result.expect("called once")
