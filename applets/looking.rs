@@ -4,9 +4,9 @@
 use core::fmt::Write;
 use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
+use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
 use pintle::lang::diagnostic::Meant;
-use pintle::nearest::Nearest;
 use pintle::status::{Paint, Row, View, tree, why};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -32,20 +32,16 @@ fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> i32) -> i32 {
     }
 }
 
-/// The rows of the services that were named; or a message and the exit code.
-fn named<'a>(view: &View<'a>, given: &Given) -> Vec<Row<'a>> {
-    let mut rows = Vec::new();
+/// The services that were named; or a message and the exit code.
+fn named(view: &View<'_>, given: &Given) -> Vec<SlotId> {
+    let mut slots = Vec::new();
     for name in given.texts() {
-        let Some(row) = view.find(name).and_then(|slot| view.row(slot)) else {
-            let mut nearest = Nearest::to(name);
-            for slot in 0..view.image.services() {
-                nearest.offer(view.image.name(pintle::ident::SlotId(slot)));
-            }
-            refuse(exit::MISUSE as u8, format_args!("no service \"{name}\"{}", Meant(nearest.found())));
+        let Some(slot) = view.find(name).filter(|slot| view.row(*slot).is_some()) else {
+            refuse(exit::MISUSE as u8, format_args!("no service \"{name}\"{}", Meant(view.image.nearest(name))));
         };
-        rows.push(row);
+        slots.push(slot);
     }
-    rows
+    slots
 }
 
 /// Colours on a terminal, unless NO_COLOR says no (https://no-color.org).
@@ -69,16 +65,21 @@ pub fn status(given: &Given) -> i32 {
             }
             return if view.supervisor_alive { exit::DONE } else { exit::NO };
         }
-        let rows = named(view, given);
+        let slots = named(view, given);
         if json {
-            write_json(view, run, out, &rows);
-        } else {
-            for row in &rows {
-                view.write_service(out, row, paint());
-                write_log(view, run, out, row, lines);
+            write_json(view, run, out, &slots);
+        }
+        let mut code = exit::DONE;
+        for row in slots.iter().filter_map(|slot| view.row(*slot)) {
+            if row.phase != Phase::Up {
+                code = exit::NO;
+            }
+            if !json {
+                view.write_service(out, &row, paint());
+                write_log(view, run, out, &row, lines);
             }
         }
-        if rows.iter().all(|row| row.phase == Phase::Up) { exit::DONE } else { exit::NO }
+        code
     })
 }
 
@@ -112,11 +113,12 @@ impl Array {
     }
 }
 
-fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, rows: &[Row<'_>]) {
+fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, slots: &[SlotId]) {
     let mut array = Array::new(true);
-    for row in rows {
+    let logs = log_files::directory(run);
+    for row in slots.iter().filter_map(|slot| view.row(*slot)) {
         array.next(out);
-        view.write_service_json(out, row, &log_of(view, &log_files::directory(run), row).0);
+        view.write_service_json(out, &row, &log_of(view, &logs, &row).0);
     }
     array.end(out);
 }
@@ -180,16 +182,16 @@ pub fn list(given: &Given) -> i32 {
         known.unwrap_or_else(|| given.misuse("no phase", name))
     });
     look(&|view, run, out| {
-        let mut rows = Vec::new();
+        let mut slots = Vec::new();
         for row in view.rows(given.has("--all")) {
             if phase.is_none_or(|phase| phase == row.phase) {
-                rows.push(row);
+                slots.push(row.slot);
             }
         }
         if given.has("--json") {
-            write_json(view, run, out, &rows);
+            write_json(view, run, out, &slots);
         } else {
-            view.write_lines(out, &rows, paint());
+            view.write_lines(out, &slots, paint());
         }
         exit::DONE
     })
@@ -223,7 +225,7 @@ pub fn why_command(given: &Given) -> i32 {
     look(&|view, _, out| {
         let json = given.has("--json");
         let mut array = Array::new(json);
-        for row in named(view, given) {
+        for row in named(view, given).iter().filter_map(|slot| view.row(*slot)) {
             array.next(out);
             if json {
                 why::write_json(view, out, &row);

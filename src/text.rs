@@ -66,6 +66,13 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// One of the parts of a list, counted from 0; empty where there are not so many. Names of a dozen things take a third of
+/// the room so that a table of texts would.
+#[inline(never)]
+pub fn nth(list: &'static str, at: u8, number: usize) -> &'static str {
+    parts(list, at).nth(number).unwrap_or_default()
+}
+
 /// Writes bytes as text; what is no UTF-8 becomes U+FFFD.
 #[inline(never)]
 pub fn write_lossy(mut bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {

@@ -17,7 +17,7 @@ use super::source::{self, Line};
 use super::{Image, NONE, header, service};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::text::{cut, ended};
+use crate::text::{cut, ended, nth};
 
 /// What the text of a dump begins with.
 pub const FIRST_LINE: &str = "# pintle dump\n";
@@ -118,17 +118,8 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
 }
 
 /// How a relation is called from the target's end.
-const fn of_others(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Needs => "needed by",
-        Relation::Binds => "bound by",
-        Relation::NeedsToStart => "needed to start by",
-        Relation::Wants => "wanted by",
-        Relation::After => "before",
-        Relation::Conflicts => "in conflict with",
-        Relation::Contains => "member of",
-        Relation::Observes => "in while of",
-        Relation::Listens => "in start-on or stop-on of",
-        Relation::Alternative => "alternative of",
-    }
+fn of_others(relation: Relation) -> &'static str {
+    const WORDS: &str = "needed by,bound by,needed to start by,wanted by,before,in conflict with,member of,in while of,\
+                         in start-on or stop-on of,alternative of";
+    nth(WORDS, b',', relation as usize)
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
+use crate::nearest::among;
 
 /// A database in memory. Copy it freely; it is a view.
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +166,13 @@ impl<'a> Image<'a> {
     /// A service's name.
     pub fn name(&self, slot: SlotId) -> &'a str {
         self.text(self.service(slot, service::NAME))
+    }
+
+    /// The name that was likely meant by one that no service has.
+    #[inline(never)]
+    pub fn nearest(&self, name: &str) -> Option<&'a str> {
+        let image = *self;
+        among(name, &mut (0..self.services()).map(|slot| image.name(SlotId(slot))))
     }
 
     /// The service of this name.

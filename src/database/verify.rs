@@ -19,6 +19,7 @@ use crate::graph::relation::Edge;
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits;
+use crate::text::nth;
 
 /// Why a file is not a database that can be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,18 +83,9 @@ impl Section {
     ];
 
     /// The word for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Section::Services => "services",
-            Section::Execs => "execs",
-            Section::Policies => "policies",
-            Section::Edges => "edges",
-            Section::Reverse => "reverse edges",
-            Section::Nodes => "expression nodes",
-            Section::Leaves => "leaves",
-            Section::Lists => "lists",
-            Section::Strings => "strings",
-        }
+    pub fn name(self) -> &'static str {
+        const NAMES: &str = "services,execs,policies,edges,reverse edges,expression nodes,leaves,lists,strings";
+        nth(NAMES, b',', self as usize)
     }
 
     /// Bytes of one record of it.

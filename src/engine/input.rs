@@ -5,6 +5,7 @@ use crate::database::Image;
 use crate::graph::Phase;
 use crate::ident::SlotId;
 use crate::limits::{ATTRIBUTES_MAX, CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCES_MAX};
+use crate::text::nth;
 
 /// One input of `Engine::step`.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +147,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// In words, for the answer to whoever asked; without the number at the end.
+    #[inline(never)]
     pub const fn text(self) -> &'static str {
         match self {
             Refusal::NoSuchService => "no such service",
@@ -220,17 +222,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// The word of the protocol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Outcome::Pending => "pending",
-            Outcome::Up => "up",
-            Outcome::Down => "down",
-            Outcome::Done => "done",
-            Outcome::Skipped => "skipped",
-            Outcome::Failed => "failed",
-            Outcome::Waiting => "waiting",
-            Outcome::Superseded => "superseded",
-        }
+    pub fn name(self) -> &'static str {
+        nth("pending up down done skipped failed waiting superseded", b' ', self as usize)
     }
 
     pub(super) const fn from_number(number: u32) -> Outcome {
@@ -278,15 +271,8 @@ pub enum Standing {
 
 impl Standing {
     /// The word of the protocol; `Running` has none there.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Standing::Running => "running",
-            Standing::Done => "done",
-            Standing::Failed => "failed",
-            Standing::Superseded => "superseded",
-            Standing::Full => "full",
-            Standing::Unknown => "unknown",
-        }
+    pub fn name(self) -> &'static str {
+        nth("running done failed superseded full unknown", b' ', self as usize)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The relations between two services, as they stand in a database: all written from the end that needs.
 
 use crate::ident::SlotId;
+use crate::text::nth;
 
 /// What the source of an edge asks of its target.
 /// `needed-by`, `wanted-by` and `before` are the same edges written from the other end; the compiler turns them round.
@@ -78,19 +79,9 @@ impl Relation {
     }
 
     /// The key that writes it in a service file; `provides` writes an alternative too.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Relation::Needs => "needs",
-            Relation::Binds => "binds",
-            Relation::NeedsToStart => "needs-to-start",
-            Relation::Wants => "wants",
-            Relation::After => "after",
-            Relation::Conflicts => "conflicts",
-            Relation::Contains => "contains",
-            Relation::Observes => "while",
-            Relation::Listens => "start-on",
-            Relation::Alternative => "alternative",
-        }
+    pub fn name(self) -> &'static str {
+        const NAMES: &str = "needs binds needs-to-start wants after conflicts contains while start-on alternative";
+        nth(NAMES, b' ', self as usize)
     }
 }
 

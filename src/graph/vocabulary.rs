@@ -1,5 +1,7 @@
 //! Goals, phases and holds, with their names for people.
 
+use crate::text::{nth, parts};
+
 /// What is wished for a service now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u32)]
@@ -36,6 +38,9 @@ pub enum Phase {
     Done = 8,
 }
 
+/// In the order of their numbers.
+const PHASES: &str = "down waiting starting up restarting stopping failed skipped done";
+
 impl Phase {
     /// All phases, in the order of their numbers.
     pub const ALL: [Phase; 9] = [
@@ -51,24 +56,15 @@ impl Phase {
     ];
 
     /// The word people read.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Phase::Down => "down",
-            Phase::Waiting => "waiting",
-            Phase::Starting => "starting",
-            Phase::Up => "up",
-            Phase::Restarting => "restarting",
-            Phase::Stopping => "stopping",
-            Phase::Failed => "failed",
-            Phase::Skipped => "skipped",
-            Phase::Done => "done",
-        }
+    pub fn name(self) -> &'static str {
+        nth(PHASES, b' ', self as usize)
     }
 
     /// The phase of this name.
     #[inline(never)]
     pub fn named(name: &str) -> Option<Phase> {
-        Phase::ALL.iter().copied().find(|phase| phase.name() == name)
+        let number = parts(PHASES, b' ').position(|known| known == name)?;
+        Phase::ALL.get(number).copied()
     }
 
     /// The phase with this number; `Down` where there is none (a reader of a shared page must not fail).

@@ -20,7 +20,7 @@ use crate::graph::{Goal, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::{CONDITIONS_MAX, INSTANCE_BYTES_MAX};
-use crate::text::cut;
+use crate::text::{cut, nth};
 use crate::time::Instant;
 use words::Age;
 
@@ -416,13 +416,11 @@ impl Painted {
 
 impl fmt::Display for Painted {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colour = match self.0 {
-            _ if self.1 == Paint::Plain => return to.write_str(self.0.name()),
-            Phase::Up | Phase::Done => "32",
-            Phase::Failed => "31",
-            Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => "33",
-            Phase::Down | Phase::Skipped => "2",
-        };
+        if self.1 == Paint::Plain {
+            return to.write_str(self.0.name());
+        }
+        // By the phase's number: what is not there is faint, what is under way yellow, what is well green.
+        let colour = nth("2 33 33 32 33 33 31 2 32", b' ', self.0 as usize);
         write!(to, "\x1b[{colour}m{}\x1b[0m", self.0.name())
     }
 }

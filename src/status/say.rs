@@ -9,6 +9,7 @@ use core::fmt::{self, Write};
 use super::words::{Age, Span};
 use super::{Paint, Row, View};
 use crate::board::published::ConditionRow;
+use crate::ident::SlotId;
 use crate::time::Instant;
 
 /// Everything about one service, without the lines of its log.
@@ -51,6 +52,9 @@ const MACHINE_JSON: &str = "{\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
     \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
+
+/// The first columns of a line of `list`, each with its width; 0 is that of the longest name.
+const COLUMNS: [(&str, usize); 4] = [("$n", 0), ("  $p", 2 + 10), ("<  $a>", 2 + 12), ("<  $i>", 2 + 7)];
 
 /// A condition that is on or changing.
 const CONDITION: &str = "$f  $v for $a, since $c, by process $i< ($P)> of uid $o<$l, while it lives>; generation $g\n";
@@ -157,36 +161,34 @@ impl View<'_> {
     }
 
     /// One line a service: name, phase, age, process, and why it is not up.
-    pub fn write_lines(&self, out: &mut dyn Write, rows: &[Row<'_>], paint: Paint) {
-        let mut longest = Width(0);
-        for row in rows {
-            let mut name = Width(0);
-            row.name.write(&mut name);
-            longest.0 = longest.0.max(name.0);
+    pub fn write_lines(&self, out: &mut dyn Write, slots: &[SlotId], paint: Paint) {
+        let mut longest = 0;
+        for (_, name) in slots.iter().filter_map(|slot| self.name(*slot)) {
+            let mut width = Width(0);
+            name.write(&mut width);
+            longest = longest.max(width.0);
         }
-        for row in rows {
-            self.write_line(out, row, longest.0, paint);
+        for row in slots.iter().filter_map(|slot| self.row(*slot)) {
+            let mut saying = Saying { view: self, about: About::Service(&row), paint, known: "" };
+            for (template, width) in COLUMNS {
+                saying.paint = Paint::Plain;
+                let mut taken = Width(0);
+                saying.say(&mut taken, template);
+                saying.paint = paint;
+                // Numbers, which may be missing, stand on the right.
+                let right = template.starts_with("<");
+                if !right {
+                    saying.say(out, template);
+                }
+                for _ in taken.0..width.max(longest * usize::from(width == 0)) {
+                    let _ = out.write_char(' ');
+                }
+                if right {
+                    saying.say(out, template);
+                }
+            }
+            saying.say(out, "<  $X><  $Z><  by $Y>\n");
         }
-    }
-
-    fn write_line(&self, out: &mut dyn Write, row: &Row<'_>, width: usize, paint: Paint) {
-        let saying = Saying { view: self, about: About::Service(row), paint, known: "" };
-        for (template, width) in &[("$n", width), ("  $p", 2 + 10), ("<  $a>", 2 + 12), ("<  $i>", 2 + 7)] {
-            let mut taken = Width(0);
-            Saying { paint: Paint::Plain, ..saying }.say(&mut taken, template);
-            // Numbers, which may be missing, stand on the right.
-            let right = template.starts_with("<");
-            if !right {
-                saying.say(out, template);
-            }
-            for _ in taken.0..*width {
-                let _ = out.write_char(' ');
-            }
-            if right {
-                saying.say(out, template);
-            }
-        }
-        saying.say(out, "<  $X><  $Z><  by $Y>\n");
     }
 
     /// The machine at a glance.

@@ -304,7 +304,7 @@ fn asked(definition: &Definition) -> Vec<Asked> {
 }
 
 /// The key that writes a relation from the other end.
-pub const fn turned_name(relation: Relation) -> &'static str {
+pub fn turned_name(relation: Relation) -> &'static str {
     match relation {
         Relation::Needs => "needed-by",
         Relation::Wants => "wanted-by",

@@ -4,8 +4,7 @@
 use core::fmt::Write;
 use pintle::database::Image;
 use pintle::engine::{Engine, Input, Refusal, Sender, Target, Verb};
-use pintle::ident::SlotId;
-use pintle::nearest::Nearest;
+use pintle::lang::diagnostic::Meant;
 use pintle::protocol::{Request, Verb as Asked, WORDS_MAX};
 use pintle::time::Instant;
 
@@ -101,12 +100,5 @@ fn step(engine: &mut Engine<'_>, input: Input<'_>, now: Instant, answer: &mut dy
 }
 
 fn unknown(image: &Image<'_>, name: &str, answer: &mut dyn Write) {
-    let mut nearest = Nearest::to(name);
-    for slot in 0..image.services() {
-        nearest.offer(image.name(SlotId(slot)));
-    }
-    let _ = write!(answer, "bad no service \"{name}\"");
-    if let Some(near) = nearest.found() {
-        let _ = write!(answer, ", did you mean \"{near}\"?");
-    }
+    let _ = write!(answer, "bad no service \"{name}\"{}", Meant(image.nearest(name)));
 }

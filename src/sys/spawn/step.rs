@@ -1,5 +1,7 @@
 //! What a child does before its program runs, by name: so that a failure can say where.
 
+use pintle::text::nth;
+
 /// The steps, in the order in which a child takes them. The numbers go through the status pipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -54,24 +56,10 @@ impl Step {
     }
 
     /// As it stands in a message: `nginx: chdir /srv/www: No such file or directory`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Step::Unshared | Step::Unshare => "close_range",
-            Step::Session => "setsid",
-            Step::Descriptors => "dup",
-            Step::Terminal => "terminal",
-            Step::Limits => "setrlimit",
-            Step::Nice => "nice",
-            Step::Root => "chroot",
-            Step::Directory => "chdir",
-            Step::NoNewPrivileges => "no-new-privileges",
-            Step::Groups => "setgroups",
-            Step::Group => "setgid",
-            Step::User => "setuid",
-            Step::Execute => "exec",
-            Step::OomScore => "oom-score-adj",
-            Step::EnvironmentFile => "env-file",
-            Step::Look => "only-if",
-        }
+    pub fn name(self) -> &'static str {
+        // In the order of their numbers, which begin with 1.
+        const NAMES: &str = "close_range close_range setsid dup terminal setrlimit nice chroot chdir no-new-privileges \
+                             setgroups setgid setuid exec oom-score-adj env-file only-if";
+        nth(NAMES, b' ', self as usize - 1)
     }
 }
