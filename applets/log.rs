@@ -98,14 +98,15 @@ fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
 /// Goes on with what is written, over to the next file when this one is turned over.
 #[inline(never)]
 fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> i32 {
-    let path = LogPath::new(directory, name, 0).unwrap_or_else(|error| failed("cannot read the log", error));
+    let mut room = LogPath::new();
+    let path = room.of(directory, name, 0).unwrap_or_else(|error| failed("cannot read the log", error));
     let cannot_watch = |error| -> ! { failed("cannot watch the log", error) };
     let watcher = file::watcher().unwrap_or_else(|error| cannot_watch(error));
     file::watch(watcher.as_fd(), directory, true).unwrap_or_else(|error| cannot_watch(error));
     let mut events = [0; 4096];
     loop {
         // Watched before it is looked at, so that nothing is missed.
-        let _ = file::watch(watcher.as_fd(), path.as_c_str(), false);
+        let _ = file::watch(watcher.as_fd(), path, false);
         let mut out = output::stdout();
         loop {
             let mut own = Identity::default();
@@ -116,11 +117,11 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
                 *told = end;
             }
             // Another file by this name: the one before has been told to its end.
-            let now = Identity::of_path(path.as_c_str());
+            let now = Identity::of_path(path);
             if (own.device, own.inode) == (now.device, now.inode) || now == Identity::default() {
                 break;
             }
-            match file::open_read(path.as_c_str()) {
+            match file::open_read(path) {
                 Ok(next) => shown = Some((next, 0)),
                 Err(_) => break,
             }

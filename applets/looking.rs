@@ -135,8 +135,8 @@ fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
         _ if view.kind(row.definition) == Kind::Bundle => "none",
         log if log == Log::Console as u32 => "console",
         log if log == Log::Null as u32 => "null",
-        _ => match LogPath::new(logs.as_bytes(), name_of(row).as_bytes(), 0) {
-            Ok(path) => return (Shown(OsStr::from_bytes(path.as_c_str().to_bytes())).to_string(), true),
+        _ => match LogPath::new().of(logs.as_bytes(), name_of(row).as_bytes(), 0) {
+            Ok(path) => return (Shown(OsStr::from_bytes(path)).to_string(), true),
             Err(_) => "file",
         },
     };

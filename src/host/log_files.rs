@@ -4,8 +4,7 @@
 //! escaped so that it is always one plain file name: letters, digits and `_ - . @ : + , =` stand for themselves (but a
 //! leading `.`), everything else becomes `%XX`.
 
-use crate::sys::{Errno, OwnedFd, Result, entry, file};
-use core::ffi::CStr;
+use crate::sys::{AsFd, Errno, OwnedFd, Result, entry, file};
 use core::fmt::Write;
 use heapless::Vec;
 use pintle::crc32::crc32;
@@ -30,30 +29,27 @@ pub fn directory(run: &Path) -> OsString {
     }
 }
 
-/// A path, ended by NUL.
-#[derive(Clone, Default)]
-pub struct LogPath {
-    bytes: Vec<u8, PATH_BYTES_MAX>,
-}
+/// Room for the path of a log.
+pub struct LogPath(Vec<u8, PATH_BYTES_MAX>);
 
 impl LogPath {
-    /// The log of a service in a directory: the current one for `number` 0, else the numbered one.
-    pub fn new(directory: &[u8], name: &[u8], number: u32) -> Result<LogPath> {
+    pub const fn new() -> LogPath {
+        LogPath(Vec::new())
+    }
+
+    /// Of a service's log in a directory: of the current one for `number` 0, else of the numbered one.
+    #[inline(never)]
+    pub fn of(&mut self, directory: &[u8], name: &[u8], number: u32) -> Result<&[u8]> {
         let mut suffix = Short::new();
         let _ = suffix.push_str(".log");
         if number > 0 {
             let _ = write!(suffix, ".{number}"); // a point and ten digits at most
         }
-        let mut path = LogPath::default();
-        for part in [directory, b"/", &escaped(name), suffix.as_bytes(), b"\0"] {
-            path.bytes.extend_from_slice(part).map_err(|_| Errno::NAMETOOLONG)?;
+        self.0.clear();
+        for part in [directory, b"/", &escaped(name), suffix.as_bytes()] {
+            self.0.extend_from_slice(part).map_err(|_| Errno::NAMETOOLONG)?;
         }
-        Ok(path)
-    }
-
-    /// As system calls take it.
-    pub fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        Ok(&self.0)
     }
 }
 
@@ -91,21 +87,24 @@ pub fn tail(
     lines: usize,
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<(OwnedFd, u64)>> {
-    let open = |number| match file::open_read(LogPath::new(directory, name, number)?.as_c_str()) {
-        Ok(file) => Ok(Some(file)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error),
-    };
+    let open = |number| file::open_read(LogPath::new().of(directory, name, number)?);
     // The names move up by one when the logger turns them over meanwhile: at worst some lines come twice.
-    let Some(current) = open(0)? else { return Ok(None) };
-    let end = file::Identity::of_file(&current)?.bytes;
+    let current = match open(0) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other?,
+    };
+    let end = file::length(current.as_fd())?;
     let (start, found) = start_of_tail(&current, end, lines)?;
-    if found < lines
-        && let Some(before) = open(1)?
-    {
-        let end = file::Identity::of_file(&before)?.bytes;
-        let (start, _) = start_of_tail(&before, end, lines - found)?;
-        copy(&before, start, end, each)?;
+    if found < lines {
+        match open(1) {
+            Err(Errno::NOENT) => {}
+            before => {
+                let before = before?;
+                let end = file::length(before.as_fd())?;
+                let (start, _) = start_of_tail(&before, end, lines - found)?;
+                copy(&before, start, end, each)?;
+            }
+        }
     }
     copy(&current, start, end, each)?;
     Ok(Some((current, end)))
@@ -158,8 +157,9 @@ mod tests {
     #[test]
     fn every_name_is_one_plain_file_name() {
         let path = |name: &str| {
-            let path = LogPath::new(b"/log", name.as_bytes(), 0).expect("short");
-            path.as_c_str().to_str().expect("text").to_string()
+            let mut room = LogPath::new();
+            let path = room.of(b"/log", name.as_bytes(), 0).expect("short");
+            core::str::from_utf8(path).expect("text").to_string()
         };
         assert_eq!(path("nginx"), "/log/nginx.log");
         assert_eq!(path("dhcp@eth0.1"), "/log/dhcp@eth0.1.log");
@@ -167,8 +167,8 @@ mod tests {
         assert_eq!(path("../x"), "/log/%2E.%2Fx.log");
         let (one, other) = ("/".repeat(100) + "a", "/".repeat(100) + "b");
         assert!(path(&one).len() < 250 && path(&one) != path(&other));
-        assert_eq!(LogPath::new(b"/log", b"x", 3).expect("short").as_c_str(), c"/log/x.log.3");
-        assert_eq!(LogPath::new(&[b'd'; 2000], b"x", 0).err(), Some(Errno::NAMETOOLONG));
+        assert_eq!(LogPath::new().of(b"/log", b"x", 3), Ok(&b"/log/x.log.3"[..]));
+        assert_eq!(LogPath::new().of(&[b'd'; 2000], b"x", 0), Err(Errno::NAMETOOLONG));
     }
 
     #[test]

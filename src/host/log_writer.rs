@@ -7,7 +7,7 @@
 use super::log_files::LogPath;
 use super::log_link::LOG_NAME_BYTES_MAX;
 use crate::sys::errno::Words;
-use crate::sys::{Errno, OwnedFd, Result, file};
+use crate::sys::{AsFd, Errno, OwnedFd, Result, file};
 use core::fmt::Write;
 use heapless::Vec;
 use pintle::stamp::STAMP_BYTES;
@@ -63,6 +63,7 @@ impl<'a> Output<'a> {
 }
 
 /// The log of one service.
+#[derive(Default)]
 pub struct Writer {
     name: Vec<u8, LOG_NAME_BYTES_MAX>,
     file: Option<OwnedFd>,
@@ -85,18 +86,9 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(name: &[u8], continues: bool) -> Writer {
-        Writer {
-            name: name.iter().copied().take(LOG_NAME_BYTES_MAX).collect(),
-            file: None,
-            bytes: 0,
-            line: None,
-            torn: false,
-            continues,
-            lost: 0,
-            lost_errno: None,
-            telling: false,
-            used: 0,
-        }
+        let mut writer = Writer { continues, ..Writer::default() };
+        let _ = writer.name.extend_from_slice(&name[..name.len().min(LOG_NAME_BYTES_MAX)]); // there is room
+        writer
     }
 
     pub fn name(&self) -> &[u8] {
@@ -180,16 +172,16 @@ impl Writer {
             return Ok(());
         }
         let directory = output.settings.directory;
-        let path = LogPath::new(directory, &self.name, 0)?;
-        let opened = match file::open_append(path.as_c_str(), 0o640) {
+        let mut room = LogPath::new();
+        let path = room.of(directory, &self.name, 0)?;
+        let mut opened = file::open_append(path, 0o640);
+        if let Err(Errno::NOENT) = opened {
             // The directory went away, or was never there.
-            Err(Errno::NOENT) => {
-                file::make_directories(directory, 0o755)?;
-                file::open_append(path.as_c_str(), 0o640)?
-            }
-            other => other?,
-        };
-        self.bytes = file::Identity::of_file(&opened)?.bytes;
+            file::make_directories(directory, 0o755)?;
+            opened = file::open_append(path, 0o640);
+        }
+        let opened = opened?;
+        self.bytes = file::length(opened.as_fd())?;
         let mut last = [b'\n'];
         if self.bytes > 0 && self.line.is_none() {
             file::read_at(&opened, self.bytes - 1, &mut last)?;
@@ -275,10 +267,13 @@ impl Writer {
     /// NAME.log.2 to .3, .1 to .2, NAME.log to .1. A step that fails leaves that file where it is; if it is the last
     /// step, the current file just goes on.
     fn turn_over(&mut self, output: &mut Output<'_>) {
-        let path = |number| LogPath::new(output.settings.directory, &self.name, number);
+        let (mut from, mut to) = (LogPath::new(), LogPath::new());
+        let directory = output.settings.directory;
         for number in (0..output.settings.keep).rev() {
-            if let (Ok(from), Ok(to)) = (path(number), path(number + 1)) {
-                let _ = file::rename(from.as_c_str(), to.as_c_str());
+            if let (Ok(from), Ok(to)) =
+                (from.of(directory, &self.name, number), to.of(directory, &self.name, number + 1))
+            {
+                let _ = file::rename(from, to);
             }
         }
         self.close(output);

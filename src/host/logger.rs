@@ -39,6 +39,7 @@ const SOCKET: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 
 /// A pipe and where its lines go.
+#[derive(Default)]
 struct Source {
     pipe: Option<OwnedFd>,
     slot: u32,
@@ -198,11 +199,10 @@ impl<'a> Logger<'a> {
             return;
         }
         let writer = Writer::new(record.name, record.flags & CONTINUES != 0);
-        let source = Source { pipe: Some(pipe), slot: record.slot, writer };
-        match self.sources.get_mut(index) {
-            Some(place) => *place = source,
-            None => self.sources.push(source), // within the capacity: asked above
+        if unused.is_none() {
+            self.sources.push(Source::default()); // within the capacity: asked above
         }
+        self.sources[index] = Source { pipe: Some(pipe), slot: record.slot, writer };
         self.pipes += 1;
         if let Some(place) = self.by_slot.get_mut(record.slot as usize) {
             *place = index as u32 + 1;

@@ -16,7 +16,7 @@ use std::path::Path;
 use super::control::Control;
 use super::failure::Failure;
 use super::refuse::{refuse, refuse_text};
-use super::run_directory::{self, Place};
+use super::run_directory::{self, DATABASE, PUBLISHED, Place, REPORTS, RunDirectory};
 use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, Target};
@@ -45,30 +45,20 @@ pub fn look() -> (View<'static>, &'static Path) {
         ),
         Err(problem) => refuse_text(problem),
     };
-    let cannot_use = |name: &str, why: &dyn Display| -> ! {
-        refuse(111, format_args!("{}: {why}", Shown(OsStr::from_bytes(&directory.file(name)))))
-    };
-    let open = |name| directory.open(name).map(FileView::new);
-    let or_end = |file: Result<FileView, String>| file.unwrap_or_else(|problem| refuse_text(problem));
-
-    let database = or_end(open(run_directory::DATABASE)).read_all();
-    let database = database.unwrap_or_else(|error| directory.refuse("read", run_directory::DATABASE, error)).leak();
-    let image = Image::open(database).unwrap_or_else(|error| cannot_use(run_directory::DATABASE, &error));
-    let geometry = Geometry::of(&image);
     let (now, wall_ns) = (clock::now(), clock::realtime_ns());
-    let reports = or_end(open(run_directory::REPORTS));
-    let reports = rows(&reports, reports::words(&geometry), reports::ROW, &geometry).leak();
-    let is_of = |words: &[AtomicU32], magic| {
-        [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
-            == [magic, geometry.services, geometry.instances]
-    };
-    if !is_of(reports, reports::MAGIC) {
-        cannot_use(run_directory::REPORTS, &"these are not the reports of this database");
-    }
+    let (database, reports) = copies(&directory, true).unwrap_or_default();
+    let image = Image::open_copy(database.leak()).unwrap_or_else(|error| cannot_use(&directory, DATABASE, &error));
+    let reports = &*reports.leak();
+    let geometry = Geometry::of(&image);
     // An engine that has never run has published nothing.
-    let published = open(run_directory::PUBLISHED)
-        .map_or(Vec::new(), |file| rows(&file, published::words(&geometry), published::ROW, &geometry));
-    let published = if is_of(&published, published::MAGIC) { published.leak() } else { &mut [] };
+    let mut published = Vec::new();
+    if let Ok(file) = directory.open(PUBLISHED) {
+        published = rows(&FileView::new(file), published::words(&geometry), published::ROW, &geometry);
+        if !is_of(&published, published::MAGIC, &geometry) {
+            published.clear();
+        }
+    }
+    let published = &*published.leak();
     let word = |at| words::load(reports, at);
     let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
     let view = View {
@@ -82,6 +72,57 @@ pub fn look() -> (View<'static>, &'static Path) {
         words: SYSTEM_WORDS,
     };
     (view, directory.path())
+}
+
+/// Copies of the database and of the reports of this run directory, which belong together. Where there are none it ends the
+/// process with the reason, or gives nothing.
+#[inline(never)]
+pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<AtomicU32>)> {
+    let read = |name| {
+        let file = directory.open(name).map(FileView::new);
+        file.inspect_err(|error| {
+            if ends {
+                directory.refuse("open", name, *error)
+            }
+        })
+        .ok()
+    };
+    let database = read(DATABASE)?.read_all();
+    let database = database
+        .inspect_err(|error| {
+            if ends {
+                directory.refuse("read", DATABASE, *error)
+            }
+        })
+        .ok()?;
+    let image = Image::open(&database);
+    let image = image
+        .inspect_err(|error| {
+            if ends {
+                cannot_use(directory, DATABASE, error)
+            }
+        })
+        .ok()?;
+    let geometry = Geometry::of(&image);
+    let reports = rows(&read(REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
+    if !is_of(&reports, reports::MAGIC, &geometry) {
+        if ends {
+            cannot_use(directory, REPORTS, &"these are not the reports of this database");
+        }
+        return None;
+    }
+    Some((database, reports))
+}
+
+#[cold]
+fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
+    refuse(111, format_args!("{}: {why}", Shown(OsStr::from_bytes(&directory.file(name)))))
+}
+
+/// Whether these words begin as those of such a board do.
+fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
+    [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
+        == [magic, geometry.services, geometry.instances]
 }
 
 /// The words of this system, for `pintle::status`.
@@ -120,7 +161,7 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
 
 /// `count` words from word `at` on, zeros behind the end of the file.
 #[inline(never)]
-pub fn read_words(file: &FileView, at: usize, count: usize) -> Vec<AtomicU32> {
+fn read_words(file: &FileView, at: usize, count: usize) -> Vec<AtomicU32> {
     let mut bytes = vec![0; count * 4];
     let got = file.read_at(at as u64 * 4, &mut bytes).unwrap_or(0);
     if let Some(rest) = bytes.get_mut(got / 4 * 4..) {

@@ -102,9 +102,9 @@ impl RunDirectory {
         [path, b"/", name.as_bytes()].concat()
     }
 
-    /// Opens a file of it to read, never through a symbolic link. The error is for people.
-    pub fn open(&self, name: &str) -> Result<OwnedFd, String> {
-        self.directory.open_file(name).map_err(|errno| problem("open", &self.file(name), errno))
+    /// Opens a file of it to read, never through a symbolic link.
+    pub fn open(&self, name: &str) -> Result<OwnedFd, Errno> {
+        self.directory.open_file(name)
     }
 
     /// Makes a file of it anew, empty, to read and write; an old one of the name goes away but stays valid for those

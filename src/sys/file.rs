@@ -94,6 +94,13 @@ fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// Reads as much of the beginning of the file at this path as the kernel gives at once: of its own small ones, all.
+#[inline(never)]
+pub fn read_start<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let count = read(open_read(path)?, buffer)?;
+    Ok(buffer.get(..count).unwrap_or_default())
+}
+
 /// Writes once; gives how much of it.
 pub fn write(file: impl AsFd, bytes: &[u8]) -> Result<usize> {
     write_once(file.as_fd(), bytes)
@@ -116,7 +123,8 @@ pub(super) fn status(file: BorrowedFd<'_>) -> Result<Stat> {
 }
 
 /// How long an open file is now, in bytes.
-pub(super) fn length(file: BorrowedFd<'_>) -> Result<u64> {
+#[inline(never)]
+pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
     status(file).map(|stat| stat.st_size as u64)
 }
 

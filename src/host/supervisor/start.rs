@@ -280,7 +280,7 @@ fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
             let filled = mapping::preallocate(&written, bytes.len() as u64);
             let filled = filled.and_then(|()| output::write_all(written.as_fd(), &bytes));
             filled.unwrap_or_else(|error| run.refuse("make room for", DATABASE, error));
-            run.open(DATABASE).unwrap_or_else(|problem| refuse_text(problem))
+            run.open(DATABASE).unwrap_or_else(|error| run.refuse("open", DATABASE, error))
         }
         // Whoever gets it, the engine above all, can only read it.
         Place::Abstract(_) => mapping::frozen_memory(c"pintle-database", &bytes).or_refuse(COPY),
@@ -314,7 +314,7 @@ fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
         Place::Directory(run) => {
             let written = shared_file(place, REPORTS, words);
             let mapped = mapping::shared_words(written.as_fd(), words).or_refuse(MAKE);
-            (run.open(REPORTS).unwrap_or_else(|problem| refuse_text(problem)), mapped)
+            (run.open(REPORTS).unwrap_or_else(|error| run.refuse("open", REPORTS, error)), mapped)
         }
         Place::Abstract(_) => mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE),
     }

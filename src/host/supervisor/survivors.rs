@@ -2,14 +2,13 @@
 //! is started, so that no service ever has two copies. Only what is surely one of its processes is touched: the same boot
 //! and pid namespace, a session of its own, and its mark or the time at which it began.
 
-use crate::host::reading::read_words;
+use crate::host::reading::copies;
 use crate::host::refuse::refuse;
-use crate::host::run_directory::{DATABASE, REPORTS, RunDirectory};
-use crate::sys::mapping::FileView;
+use crate::host::run_directory::RunDirectory;
 use crate::sys::signals::{self, Target};
 use crate::sys::{clock, file, output, whole};
 use core::fmt::Write;
-use pintle::board::words::{self, header};
+use pintle::board::words;
 use pintle::board::{Geometry, reports};
 use pintle::crc32::Crc32;
 use pintle::database::Image;
@@ -32,15 +31,11 @@ impl Survivors {
     /// Those of the run directory's last supervisor, which is gone: we hold its lock. `None`: there are none.
     #[inline(never)]
     pub fn find(run: &RunDirectory) -> Option<Survivors> {
-        let bytes = FileView::new(run.open(DATABASE).ok()?).read_all().ok()?;
-        let image = Image::open(&bytes).ok()?;
+        let (database, copy) = copies(run, false)?;
+        let image = Image::open_copy(&database).ok()?;
         let geometry = Geometry::of(&image);
-        let copy = read_words(&FileView::new(run.open(REPORTS).ok()?), 0, reports::words(&geometry));
-        let said = |at| words::load(&copy, at);
-        let whole = said(header::MAGIC) == reports::MAGIC
-            && said(header::SERVICES) == geometry.services
-            && said(header::INSTANCES) == geometry.instances;
-        if !whole || said(reports::own::SPACE) == 0 || said(reports::own::SPACE) != space() {
+        let said = words::load(&copy, reports::own::SPACE);
+        if said == 0 || said != space() {
             return None;
         }
         let rows = reports::Reports::new(&copy, geometry);
@@ -102,9 +97,9 @@ impl Survivors {
 /// A checksum of this boot and our pid namespace; 0 where /proc does not tell.
 pub fn space() -> u32 {
     let mut boot = [0; 64];
-    let read = file::open_read("/proc/sys/kernel/random/boot_id").and_then(|file| file::read(&file, &mut boot));
+    let there = file::read_start("/proc/sys/kernel/random/boot_id", &mut boot).is_ok_and(|text| !text.is_empty());
     let inode = file::Identity::of_path("/proc/self/ns/pid").inode;
-    if !matches!(read, Ok(1..)) || inode == 0 {
+    if !there || inode == 0 {
         return 0;
     }
     let mut sum = Crc32::default();
@@ -118,8 +113,7 @@ pub fn space() -> u32 {
 #[inline(never)]
 fn look(pid: u32) -> Option<(u32, u64)> {
     let mut bytes = [0; 1024];
-    let count = file::read(&file::open_read(path_of(pid, "stat").as_str()).ok()?, &mut bytes).ok()?;
-    let text = bytes.get(..count)?;
+    let text = file::read_start(path_of(pid, "stat").as_str(), &mut bytes).ok()?;
     // The name, in parentheses, may hold anything.
     let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
     let (mut session, mut began) = (0, None);
