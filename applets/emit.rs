@@ -16,6 +16,7 @@ use crate::sys::poll::{Interest, Poll};
 use crate::sys::process;
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::limits::ARGUMENTS_MAX;
+use pintle::time::Instant;
 
 pub fn run(given: &Given) -> i32 {
     let misuse = |what: &str| -> ! { given.misuse(what, "".as_ref()) };
@@ -82,14 +83,14 @@ fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> i32 {
         });
         let mut poll = poll.unwrap_or_else(|error| failed("cannot wait", error));
         let mut ended = false;
-        for at in 0..poll.wait(None) {
+        for at in 0..poll.wait(Instant::NEVER) {
             match poll.news(at).token {
                 1 => return exit::DONE,
                 _ => ended = true,
             }
         }
         // A line would be news of something that was not asked: it is dropped. The end: the engine is dead.
-        if ended && control.next(Some(clock::now())) == Next::Ended {
+        if ended && control.next(clock::now()) == Next::Ended {
             control = running::reconnect();
             ask(&mut control, line);
         }

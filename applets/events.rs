@@ -4,6 +4,7 @@
 use core::fmt::Write;
 use pintle::protocol::{Answer, cut};
 use pintle::status::write_json_text;
+use pintle::time::Instant;
 
 use super::options::Given;
 use super::running::{ask, connect, reconnect};
@@ -27,7 +28,7 @@ pub fn run(given: &Given) -> i32 {
             // Where nothing is there to be shown first.
             go_on(&mut line, verb, next);
         }
-        while control.next(None) == Next::Line {
+        while control.next(Instant::NEVER) == Next::Line {
             let answer = control.line();
             let mut sought = seeks;
             let shown = match Answer::parse(answer) {

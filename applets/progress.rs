@@ -26,7 +26,7 @@ pub struct Progress<'a> {
     /// Lines with results that are told if the whole ends badly; those that were named, even if it ends well.
     doubtful: Vec<String>,
     /// Something has changed that is not drawn; when it may be.
-    draws: Option<Instant>,
+    draws: Instant,
     drawn: bool,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Progress<'a> {
             under_way: Vec::new(),
             finished: 0,
             doubtful: Vec::new(),
-            draws: None,
+            draws: Instant::NEVER,
             drawn: false,
         }
     }
@@ -89,12 +89,12 @@ impl<'a> Progress<'a> {
             }
             self.finished += 1;
         }
-        self.draws = self.draws.or_else(|| Some(clock::now().plus_ms(DRAW_EVERY_MS)));
+        self.draws = self.draws.min(clock::now().plus_ms(DRAW_EVERY_MS));
     }
 
     /// Rewrites the line.
     fn draw(&mut self) {
-        self.draws = None;
+        self.draws = Instant::NEVER;
         if !self.live {
             return;
         }

@@ -6,6 +6,7 @@ use core::fmt::Write;
 use pintle::limits::LINE_BYTES_MAX;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::text::small_number;
+use pintle::time::Instant;
 use pintle::words::write_quoted;
 
 use super::options::Given;
@@ -124,7 +125,7 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
 /// before it has answered is asked again, if asking twice is no harm.
 #[inline(never)]
 pub fn ask(control: &mut Control, line: &str) -> u32 {
-    while control.send(line).is_err() || control.next(None) != Next::Line {
+    while control.send(line).is_err() || control.next(Instant::NEVER) != Next::Line {
         if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) {
             let unknown = "the engine ended before it answered: it is not known whether this was done";
             refuse(exit::SYSTEM as u8, format_args!("{unknown}"))

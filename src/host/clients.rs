@@ -521,13 +521,17 @@ impl Clients {
     pub fn update_interest(&mut self, poll: &Poll) {
         for (at, client) in self.places.iter_mut().enumerate() {
             let Some(fd) = &client.fd else { continue };
+            let mut interest = Interest::NONE;
+            if !client.ended && client.input.length() < LINE_BYTES_MAX {
+                interest = Interest::READ;
+            }
+            if !client.output.is_empty() {
+                interest = interest.and(Interest::WRITE);
+            }
             // Whose copy is received when it has said all is let go then.
-            let edge = client.ended && client.has_copy();
-            let interest = Interest {
-                read: !client.ended && client.input.length() < LINE_BYTES_MAX,
-                write: !client.output.is_empty() || edge,
-                edge,
-            };
+            if client.ended && client.has_copy() {
+                interest = interest.and(Interest::WRITE).and(Interest::EDGE);
+            }
             if interest != client.interest && poll.change(fd, TOKENS + at as u64, interest).is_ok() {
                 client.interest = interest;
             }

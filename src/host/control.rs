@@ -75,8 +75,8 @@ impl Control {
         Ok(())
     }
 
-    /// The next line, waiting for it until `deadline` (`None`: without end).
-    pub fn next(&mut self, deadline: Option<Instant>) -> Next {
+    /// The next line, waiting for it until `deadline` (`NEVER`: without end).
+    pub fn next(&mut self, deadline: Instant) -> Next {
         loop {
             if let Some(length) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
                 let end = self.start + length;
@@ -87,8 +87,8 @@ impl Control {
             }
             self.buffer.drain(..self.start);
             self.start = 0;
-            if deadline.is_some() && self.poll.wait(deadline) == 0 {
-                if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            if deadline != Instant::NEVER && self.poll.wait(deadline) == 0 {
+                if clock::now() >= deadline {
                     return Next::Nothing;
                 }
                 continue;
@@ -110,11 +110,11 @@ impl Control {
     /// Asks for a copy of the engine's memory: the answer is the next line, and this what came along.
     pub fn memory(&mut self) -> Result<Option<OwnedFd>, Errno> {
         self.send("memory")?;
-        self.poll.wait(None);
+        self.poll.wait(Instant::NEVER);
         let mut chunk = [0; LINE_BYTES_MAX];
         let mut received = socket::receive(self.fd.as_fd(), &mut chunk)?.ok_or(Errno::AGAIN)?;
         self.buffer.extend_from_slice(chunk.get(..received.length).unwrap_or_default());
-        match self.next(None) {
+        match self.next(Instant::NEVER) {
             Next::Line => Ok(received.descriptors.pop()),
             Next::Nothing | Next::Ended => Err(Errno::PIPE),
         }

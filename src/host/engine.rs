@@ -389,7 +389,7 @@ impl Host {
         words::set_asleep(own, true);
         let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work() || self.unread;
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
-        let deadline = if busy { Some(Instant::default()) } else { Some(deadline) };
+        let deadline = if busy { Instant::default() } else { deadline };
         // (Nothing where the machine goes down: nothing will be left.)
         if !busy
             && self.busy_for >= STORM

@@ -104,7 +104,7 @@ impl<'a> Logger<'a> {
                     break;
                 }
             }
-            let news = self.poll.wait(self.ending.then_some(Instant(0)));
+            let news = self.poll.wait(if self.ending { Instant(0) } else { Instant::NEVER });
             if news == 0 && self.ending {
                 break;
             }

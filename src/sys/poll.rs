@@ -10,27 +10,20 @@ use rustix::pipe::PipeFlags;
 /// How many news one `wait` can bring; the rest comes with the next call.
 pub const BATCH: usize = 64;
 
-/// What to be woken for. Hang-up and error always wake. With `edge`, only a change wakes.
+/// What to be woken for. Hang-up and error always wake. With `EDGE`, only a change wakes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Interest {
-    pub read: bool,
-    pub write: bool,
-    pub edge: bool,
-}
+pub struct Interest(EventFlags);
 
 impl Interest {
-    pub const READ: Interest = Interest { read: true, write: false, edge: false };
-    pub const WRITE: Interest = Interest { read: false, write: true, edge: false };
-    pub const BOTH: Interest = Interest { read: true, write: true, edge: false };
+    pub const READ: Interest = Interest(EventFlags::IN);
+    pub const WRITE: Interest = Interest(EventFlags::OUT);
+    pub const EDGE: Interest = Interest(EventFlags::ET);
     /// Hang-up and error only.
-    pub const NONE: Interest = Interest { read: false, write: false, edge: false };
+    pub const NONE: Interest = Interest(EventFlags::empty());
 
-    fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, self.read);
-        flags.set(EventFlags::OUT, self.write);
-        flags.set(EventFlags::ET, self.edge);
-        flags
+    /// Both.
+    pub const fn and(self, other: Interest) -> Interest {
+        Interest(self.0.union(other.0))
     }
 }
 
@@ -79,19 +72,13 @@ impl Poll {
 
     #[inline(never)]
     fn set(&self, source: BorrowedFd<'_>, token: u64, interest: Interest, new: bool) -> Result<()> {
-        let (data, flags) = (EventData::new_u64(token), interest.flags());
+        let (data, flags) = (EventData::new_u64(token), interest.0);
         if new { epoll::add(&self.fd, source, data, flags) } else { epoll::modify(&self.fd, source, data, flags) }
     }
 
     /// Watches it no more.
     pub fn remove(&self, source: impl AsFd) -> Result<()> {
         epoll::delete(&self.fd, source)
-    }
-
-    /// Waits for news or until `deadline` (`None`: without end; one in the past: only looks); gives how many there are.
-    /// None means that the deadline is past or that a signal came.
-    pub fn wait(&mut self, deadline: Option<Instant>) -> usize {
-        self.wait_count(deadline).min(BATCH)
     }
 
     /// One of the news that the last `wait` has counted. They stay until the next.
@@ -111,28 +98,34 @@ impl Poll {
         self.tidy = true;
     }
 
-    fn wait_count(&mut self, deadline: Option<Instant>) -> usize {
+    /// Waits for news or until `deadline` (`NEVER`: without end; one in the past: only looks); gives how many there are.
+    /// None means that the deadline is past or that a signal came.
+    pub fn wait(&mut self, deadline: Instant) -> usize {
+        let ends = deadline != Instant::NEVER;
+        let left_ns = if ends { deadline.0.saturating_sub(clock::now().0) } else { u64::MAX };
         // struct __kernel_timespec: two 64-bit numbers everywhere.
-        let left = deadline.filter(|at| *at != Instant::NEVER).map(|at| at.0.saturating_sub(clock::now().0));
-        let spec = left.map(|ns| [(ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64]);
-        let at = spec.as_ref().map_or(0, |spec| spec.as_ptr() as usize);
+        let spec = [(left_ns / 1_000_000_000) as i64, (left_ns % 1_000_000_000) as i64];
+        let at = if ends { spec.as_ptr() as usize } else { 0 };
         let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
         if core::mem::take(&mut self.tidy) {
             residence::release();
         }
         // SAFETY: BATCH events fit; the time is null or valid; the mask is null (its size, the sixth, is then unread).
         let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
-        match raw::answer(answer) {
+        let count = match raw::answer(answer) {
             Ok(count) => count,
             // Some sandboxes do not know epoll_pwait2: milliseconds then, rounded up so that a deadline is past when due.
-            Err(Errno::NOSYS | Errno::PERM) => self.wait_count_ms(left),
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let left_ms = left_ns.div_ceil(1_000_000).min(i32::MAX as u64);
+                self.wait_ms(if ends { left_ms as usize } else { usize::MAX })
+            }
             Err(_) => 0,
-        }
+        };
+        count.min(BATCH)
     }
 
     #[cold]
-    fn wait_count_ms(&mut self, left_ns: Option<u64>) -> usize {
-        let ms = left_ns.map_or(usize::MAX, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as usize);
+    fn wait_ms(&mut self, ms: usize) -> usize {
         let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
         // SAFETY: as above.
         raw::answer(unsafe { raw::syscall(raw::nr::EPOLL_PWAIT, fd, events, BATCH, ms, 0) }).unwrap_or(0)
@@ -143,7 +136,7 @@ impl Poll {
 /// time is past or a signal has come; says whether it can. For a moment in which nothing else counts.
 #[inline(never)]
 pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool {
-    let flags = if interest.write { PollFlags::OUT } else { PollFlags::IN };
+    let flags = PollFlags::from_bits_retain(interest.0.bits() as u16); // the same bits
     let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(rustix::stdio::stdin()), flags)];
     let asked = if fd.is_some() { &mut asked[..] } else { &mut [] };
     let time = Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: (ms % 1000 * 1_000_000).into() };
@@ -209,15 +202,15 @@ mod tests {
         let mut poll = Poll::new().expect("a descriptor");
         let (bell, button) = Doorbell::pair().expect("descriptors");
         poll.add(&bell, u64::MAX - 1, Interest::READ).expect("new");
-        assert_eq!(poll.wait(Some(Instant(0))), 0);
+        assert_eq!(poll.wait(Instant(0)), 0);
         button.ring();
         button.ring();
         let news = News { token: u64::MAX - 1, readable: true, writable: false, hung_up: false };
-        assert_eq!((poll.wait(None), poll.news(0)), (1, news));
+        assert_eq!((poll.wait(Instant::NEVER), poll.news(0)), (1, news));
         assert!(bell.answer() && !bell.answer());
         poll.remove(&bell).expect("added");
         button.ring();
-        assert_eq!(poll.wait(Some(Instant(0))), 0);
+        assert_eq!(poll.wait(Instant(0)), 0);
     }
 
     #[test]
@@ -240,11 +233,11 @@ mod tests {
         let mut poll = Poll::new().expect("a descriptor");
         for ms in [1, 20] {
             let deadline = clock::now().plus_ms(ms);
-            assert_eq!(poll.wait(Some(deadline)), 0);
+            assert_eq!(poll.wait(deadline), 0);
             assert!(clock::now() >= deadline);
         }
         let deadline = clock::now().plus_ms(3);
-        assert_eq!(poll.wait_count_ms(Some(3_000_000)), 0);
+        assert_eq!(poll.wait_ms(3), 0);
         assert!(clock::now() >= deadline);
     }
 
@@ -254,8 +247,8 @@ mod tests {
         let (read, write) = rustix::pipe::pipe().expect("a pipe can be made");
         poll.add(&read, 1, Interest::NONE).expect("new");
         poll.add(&write, 2, Interest::WRITE).expect("new");
-        assert_eq!((poll.wait(None), poll.news(0).token, poll.news(0).writable), (1, 2, true));
+        assert_eq!((poll.wait(Instant::NEVER), poll.news(0).token, poll.news(0).writable), (1, 2, true));
         drop(write);
-        assert_eq!((poll.wait(None), poll.news(0).token, poll.news(0).hung_up), (1, 1, true));
+        assert_eq!((poll.wait(Instant::NEVER), poll.news(0).token, poll.news(0).hung_up), (1, 1, true));
     }
 }

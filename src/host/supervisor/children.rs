@@ -2,7 +2,7 @@
 
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
-use super::{FLIGHTS, Private, SPAWNS, Source, Supervisor, kill_rest};
+use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
@@ -28,7 +28,7 @@ const DEATHS: usize = 256;
 
 /// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
 /// watched for that moment, and its hang-up would wake us over and over.
-const EDGE: Interest = Interest { read: true, write: false, edge: true };
+const EDGE: Interest = Interest::READ.and(Interest::EDGE);
 
 /// A child between clone and exec.
 pub struct Flight {
@@ -49,10 +49,12 @@ pub struct Queue {
 }
 
 impl Supervisor {
-    /// Puts a slot at the end of the queue, if it is not in it.
-    pub(super) fn enqueue(&mut self, slot: SlotId, change: impl FnOnce(&mut Private)) {
+    /// Puts a slot at the end of the queue, if it is not in it: for its main process, or for a command.
+    #[inline(never)]
+    pub(super) fn enqueue(&mut self, slot: SlotId, main: bool) {
         let Some(private) = self.slots.get_mut(slot.index()) else { return };
-        change(private);
+        private.wants_main |= main;
+        private.wants_auxiliary |= !main;
         if core::mem::replace(&mut private.queued, true) {
             return;
         }
@@ -79,23 +81,23 @@ impl Supervisor {
     pub fn spawn_some(&mut self) -> bool {
         for _ in 0..SPAWNS {
             if self.queue.first == 0 {
-                self.stuck = None;
+                self.stuck = Instant::NEVER;
                 return false;
             }
             if !self.flights_have_room() {
-                self.stuck = None; // it is not for want of a stack
+                self.stuck = Instant::NEVER; // it is not for want of a stack
                 return false; // the next news makes room
             }
             let mut forked = false;
-            if self.spawner.free_stacks() == 0 {
+            if !self.spawner.has_free_stack() {
                 // Children hang in a terminal or a network file system. Their news may come; if not, it goes without a stack.
-                let since = *self.stuck.get_or_insert(self.now);
-                if self.now < since.plus_ms(STUCK_MS) {
+                self.stuck = self.stuck.min(self.now.plus_ms(STUCK_MS));
+                if self.now < self.stuck {
                     return false;
                 }
                 forked = true;
             } else {
-                self.stuck = None;
+                self.stuck = Instant::NEVER;
             }
             let Some(slot) = self.take_first() else { return false };
             let Some(private) = self.slots.get_mut(slot.index()) else { continue };
@@ -239,12 +241,12 @@ impl Supervisor {
 
     /// Before a sleep. With more to spawn and no stack free, it is a short one; else awaited children are watched, and
     /// where there are so many that no more can be made, all are.
-    pub fn before_sleep(&mut self) -> Option<Instant> {
+    pub fn before_sleep(&mut self) -> Instant {
         let more = self.queue.first != 0;
         if more && self.flights_have_room() {
-            return Some(Instant(clock::now().0.saturating_add(STACKS_US * 1000)));
+            return Instant(clock::now().0.saturating_add(STACKS_US * 1000));
         }
-        let mut retry = None;
+        let mut retry = Instant::NEVER;
         if self.flying == 0 {
             return retry;
         }
@@ -253,7 +255,7 @@ impl Supervisor {
                 let token = Source::Flight(at as u32).token();
                 flight.watched = self.poll.add(&flight.pending.status, token, EDGE).is_ok();
                 if !flight.watched {
-                    retry = Some(self.now.plus_ms(STUCK_MS)); // no memory for now
+                    retry = self.now.plus_ms(STUCK_MS); // no memory for now
                 }
             }
         }
@@ -423,11 +425,6 @@ impl Supervisor {
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
         self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
-    }
-
-    /// See `STUCK_MS`.
-    pub fn due_of_stuck(&self) -> Option<Instant> {
-        self.stuck.map(|since| since.plus_ms(STUCK_MS))
     }
 }
 

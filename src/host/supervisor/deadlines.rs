@@ -21,18 +21,19 @@ impl Deadlines {
         Deadlines { heap: vec![0; slots], count: 0, due: vec![0; slots], place: vec![0; slots] }
     }
 
-    /// The earliest.
-    pub fn first(&self) -> Option<Instant> {
-        (self.count > 0).then(|| self.due(self.heap[0]))
+    /// The earliest; `NEVER` where there is none.
+    pub fn first(&self) -> Instant {
+        if self.count > 0 { self.due(self.heap[0]) } else { Instant::NEVER }
     }
 
     /// Takes out a slot whose deadline is past.
     pub fn take_due(&mut self, now: Instant) -> Option<SlotId> {
-        let slot = *self.heap.first().filter(|_| self.count > 0)?;
-        (self.due(slot) <= now).then(|| {
-            self.set(SlotId(slot), Instant::NEVER);
-            SlotId(slot)
-        })
+        if self.first() > now {
+            return None;
+        }
+        let slot = SlotId(self.heap[0]);
+        self.set(slot, Instant::NEVER);
+        Some(slot)
     }
 
     /// Sets, moves or (`NEVER`) removes the deadline of a slot.
@@ -131,8 +132,7 @@ mod tests {
                 deadlines.set(SlotId(slot), due);
                 expected[slot as usize] = due;
             }
-            let earliest = expected.iter().copied().min().filter(|due| *due != Instant::NEVER);
-            assert_eq!(deadlines.first(), earliest);
+            assert_eq!(Some(deadlines.first()), expected.iter().copied().min());
             if random >> 20 & 3 == 0 {
                 let now = Instant(u64::from(random >> 12 & 0x3f));
                 while let Some(slot) = deadlines.take_due(now) {

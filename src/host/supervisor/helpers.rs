@@ -24,12 +24,11 @@ const DELAY_MS_MAX: u32 = 5000;
 const ENGINE_AGAIN_MS: u32 = 100;
 
 /// A process of pintle's own.
-#[derive(Default)]
 pub struct Helper {
     pid: u32,
     began: Instant,
-    /// When to start it, if it is to be started.
-    due: Option<Instant>,
+    /// When to start it; `NEVER` if it is not to be started.
+    due: Instant,
     /// Deaths in a row that came young.
     young: u32,
     lives: u32,
@@ -44,23 +43,23 @@ impl Helper {
         self.pid
     }
 
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Instant {
         self.due
     }
 
-    /// To be started in the next round.
-    pub fn start_now() -> Helper {
-        Helper { due: Some(Instant(0)), ..Helper::default() }
+    /// To be started then.
+    pub fn new(due: Instant) -> Helper {
+        Helper { pid: 0, began: Instant(0), due, young: 0, lives: 0 }
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.pid == 0 && self.due.is_some_and(|due| due <= now)
+        self.pid == 0 && self.due <= now
     }
 
     fn ended(&mut self, now: Instant, again: Instant) {
         self.pid = 0;
         self.young = if now.ms_since(self.began) < YOUNG_MS { self.young.saturating_add(1) } else { 0 };
-        self.due = Some(again.max(now));
+        self.due = again.max(now);
     }
 }
 
@@ -115,7 +114,7 @@ impl Supervisor {
         match pid {
             Some(pid) => {
                 helper.pid = pid;
-                helper.due = None;
+                helper.due = Instant::NEVER;
                 helper.lives += 1;
             }
             None => helper.ended(now, now.plus_ms(again_ms)),
@@ -129,7 +128,7 @@ impl Supervisor {
 
     pub fn engine_ended(&mut self) {
         self.engine.ended(self.now, self.now);
-        self.engine.due = Some(self.now.plus_ms(delay_ms(self.engine.young)));
+        self.engine.due = self.now.plus_ms(delay_ms(self.engine.young));
         self.report_engine();
     }
 
@@ -137,8 +136,8 @@ impl Supervisor {
 
     /// There is something to log: it is started if it does not run.
     pub fn logger_is_needed(&mut self) {
-        if !self.logger.is_alive() && self.logger.due.is_none() {
-            self.logger.due = Some(self.now);
+        if !self.logger.is_alive() && self.logger.due == Instant::NEVER {
+            self.logger.due = self.now;
         }
     }
 
@@ -149,7 +148,7 @@ impl Supervisor {
     #[inline(never)]
     fn start_logger(&mut self) {
         let (Some(link), Some(directory)) = (&mut self.link, self.log_dir) else {
-            self.logger.due = None;
+            self.logger.due = Instant::NEVER;
             return;
         };
         link.restart();

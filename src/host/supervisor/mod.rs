@@ -93,8 +93,8 @@ pub struct Supervisor {
     pids: Pids,
     engine: Helper,
     logger: Helper,
-    /// Since when no stack has been free for what is queued.
-    stuck: Option<Instant>,
+    /// No stack has been free for what is queued: when it goes without. `NEVER` else.
+    stuck: Instant,
     shutdown: shutdown::Progress,
     deadlines: Deadlines,
     /// None: there is nowhere to log to.
@@ -178,8 +178,8 @@ impl Supervisor {
             if let Some(code) = self.ended() {
                 return code;
             }
-            let soon = if more { Some(Instant(0)) } else { self.before_sleep() };
-            let until = earliest(&[soon, bell, self.next_deadline()]);
+            let soon = if more { Instant(0) } else { self.before_sleep() };
+            let until = soon.min(bell).min(self.next_deadline());
             if !more {
                 words::set_asleep(self.reports.words(), true);
             }
@@ -190,7 +190,7 @@ impl Supervisor {
                 self.spawner.release_memory();
                 self.poll.tidy_first();
             }
-            let news = self.poll.wait(if late { Some(Instant(0)) } else { until });
+            let news = self.poll.wait(if late { Instant(0) } else { until });
             if !more {
                 words::set_asleep(self.reports.words(), false);
             }
@@ -238,25 +238,25 @@ impl Supervisor {
         self.mind_shutdown();
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        let stuck = self.due_of_stuck();
-        earliest(&[self.deadlines.first(), self.engine.due(), self.logger.due(), self.shutdown.due(), stuck])
+    fn next_deadline(&self) -> Instant {
+        let helpers = self.engine.due().min(self.logger.due());
+        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was told
-    /// a moment ago it waits for a moment, since more is likely to come: gives the end of that moment.
-    fn ring(&mut self) -> Option<Instant> {
+    /// a moment ago it waits for a moment, since more is likely to come: gives the end of that moment, else `NEVER`.
+    fn ring(&mut self) -> Instant {
         words::store(self.reports.words(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
         if self.dirty && words::is_asleep(self.orders.words()) {
             let due = Instant(self.rung.0.saturating_add(BELL_PAUSE_NS));
             if self.now < due {
-                return Some(due);
+                return due;
             }
             self.rung = self.now;
             self.to_engine.ring();
         }
         self.dirty = false;
-        None
+        Instant::NEVER
     }
 
     // Orders.
@@ -405,10 +405,10 @@ impl Supervisor {
             kill_group(auxiliary);
         }
         if spawn {
-            self.enqueue(slot, |private| private.wants_main = true);
+            self.enqueue(slot, true);
         }
         if spawn_auxiliary.is_some() {
-            self.enqueue(slot, |private| private.wants_auxiliary = true);
+            self.enqueue(slot, false);
         }
     }
 
@@ -430,12 +430,6 @@ impl Supervisor {
         let (instance, pass) = variables.buffers();
         self.orders.read_text(row, instance, pass)
     }
-}
-
-/// The first of those that there are.
-#[inline(never)]
-fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
-    times.iter().flatten().min().copied()
 }
 
 /// SIGKILL to what is left of the group of a process that is dead and not reaped yet.

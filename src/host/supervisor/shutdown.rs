@@ -34,12 +34,12 @@ enum Stage {
 /// See `Stage`.
 pub struct Progress {
     stage: Stage,
-    due: Option<Instant>,
+    due: Instant,
 }
 
 impl Progress {
     pub const fn new() -> Progress {
-        Progress { stage: Stage::Running, due: None }
+        Progress { stage: Stage::Running, due: Instant::NEVER }
     }
 
     /// An interrupt has come before: the next one kills.
@@ -52,7 +52,7 @@ impl Progress {
         matches!(self.stage, Stage::Killing | Stage::GivenUp)
     }
 
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Instant {
         self.due
     }
 }
@@ -63,14 +63,14 @@ impl Supervisor {
         if self.shutdown.stage != Stage::Running {
             return;
         }
-        self.shutdown = Progress { stage: Stage::Wanted, due: Some(self.now.plus_ms(self.shutdown_timeout_ms)) };
+        self.shutdown = Progress { stage: Stage::Wanted, due: self.now.plus_ms(self.shutdown_timeout_ms) };
         words::store(self.reports.words(), reports::own::SHUTDOWN, 1);
         self.to_engine.ring();
     }
 
     /// Everything is to be gone now.
     pub fn kill_everything(&mut self) {
-        self.shutdown = Progress { stage: Stage::Killing, due: Some(self.now.plus_ms(GRACE_MS)) };
+        self.shutdown = Progress { stage: Stage::Killing, due: self.now.plus_ms(GRACE_MS) };
         words::store(self.reports.words(), reports::own::SHUTDOWN, 2);
         for slot in 0..self.reports.geometry().slots() {
             self.feed(SlotId(slot), Input::Kill);
@@ -79,13 +79,13 @@ impl Supervisor {
     }
 
     pub fn mind_shutdown(&mut self) {
-        if self.shutdown.due.is_none_or(|due| due > self.now) {
+        if self.shutdown.due > self.now {
             return;
         }
         match self.shutdown.stage {
-            Stage::Running | Stage::GivenUp => self.shutdown.due = None,
+            Stage::Running | Stage::GivenUp => self.shutdown.due = Instant::NEVER,
             Stage::Wanted => self.kill_everything(),
-            Stage::Killing => self.shutdown = Progress { stage: Stage::GivenUp, due: None },
+            Stage::Killing => self.shutdown = Progress { stage: Stage::GivenUp, due: Instant::NEVER },
         }
     }
 

@@ -106,15 +106,20 @@ impl Spawner {
         Ok(())
     }
 
-    /// How many stacks are free now.
-    pub fn free_stacks(&self) -> usize {
-        (0..STACKS).filter(|index| self.stacks.is_free(*index)).count()
+    /// Whether a stack is free now.
+    pub fn has_free_stack(&self) -> bool {
+        (0..STACKS).any(|index| self.stacks.is_free(index))
+    }
+
+    /// Whether all are: no child is between clone and exec.
+    pub fn is_unused(&self) -> bool {
+        (0..STACKS).all(|index| self.stacks.is_free(index))
     }
 
     /// Gives the memory of the stacks back to the kernel if no child is on any: after a storm of spawns, for the next
     /// use of each costs a few page faults.
     pub fn release_memory(&mut self) {
-        if self.free_stacks() == STACKS {
+        if self.is_unused() {
             self.stacks.release_pages();
         }
     }
