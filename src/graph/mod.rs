@@ -169,7 +169,7 @@
 //! # Causes
 //!
 //! Beyond the journal each slot remembers three things, with time and transaction: what a person asked of it last (start,
-//! stop, release, restart), which leaf fired one of its triggers last, and what else took its goal from it last (what pulled
+//! stop, release, restart; with the person's user id), which leaf fired one of its triggers last, and what else took its goal from it last (what pulled
 //! it up no longer does, its condition went off, it ended for good). Marks and holds say what counts now; these say since when
 //! and by whom.
 
