@@ -67,7 +67,7 @@ fn the_journal_says_what_happened_and_what_came_of_it() {
         "- transaction 2 begins, set in motion by transaction 1",
         "second start-on fired by started SERVICE=first",
         "second starting -> up",
-        "- condition net-up IFACE=eth0 is on",
+        &format!("- condition net-up IFACE=eth0 is on (uid {uid})"),
         "dhcp@eth0 held by condition",
         "dhcp@eth0 starting -> up",
         &format!("- reload web (uid {uid})"),

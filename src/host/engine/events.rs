@@ -111,6 +111,11 @@ impl Host {
                 Ok(())
             }
             b'u' if first != NOBODY => write!(out, " (uid {first})"),
+            // Who said so, if somebody did in this step.
+            b'w' => match engine.journal_fact(record) {
+                Some(fact) if fact.kind == Kind::On => write!(out, " (uid {})", fact.words[1]),
+                Some(_) | None => Ok(()),
+            },
             b'p' if second != 0 => {
                 let _ = out.write_str(", set in motion by transaction ");
                 out.number(second);
@@ -170,7 +175,7 @@ const LINES: [&str; Kind::Shutdown as usize] = [
     " phase $n $m",
     " holds $n $h",
     " fired $n $r fired by $c",
-    " on - condition $x is on",
+    " on - condition $x is on$w",
     " off - condition $x is off",
     " changing - condition $x is changing",
     " event - event $x",
