@@ -1,7 +1,7 @@
 //! Reports: what each slot's processes are. Written by the supervisor alone, in a file of the run directory that everyone
 //! may read; the engine maps it read-only.
 
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::Geometry;
 use super::words::{self, ROWS};
@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Header words of its own.
 pub mod own {
@@ -59,7 +59,8 @@ const LIFE: usize = 3;
 pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
-const AUXILIARY: usize = 6;
+/// The same for its stop, reload or cleanup command.
+pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
 const FAILURE: usize = 8;
 const RESTARTS: usize = 9;
@@ -76,8 +77,20 @@ pub const SIGNALLED: usize = 22;
 const DELAY: usize = 23;
 const STUCK: usize = 24;
 const CLEANUP: usize = 25;
-/// Words of a row that mean something.
+/// Words of a row that mean something to others.
 pub const USED: usize = 26;
+/// The rest of a row: what the supervisor keeps of a slot for itself, and for its successor if it crashes. Nobody else reads it.
+pub const KEPT: usize = USED;
+/// The template that an instance slot was last ordered with.
+pub const TEMPLATE: usize = 29;
+/// The text row of that order plus one, 0 for none.
+pub const TEXT: usize = 30;
+/// The process that the service named as its main one; 0 for none.
+pub const HEIR: usize = 31;
+
+/// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change and may
+/// not be done yet; the row as it is to be.
+const CHANGE: usize = 2 + ROW;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -259,9 +272,13 @@ impl ReportRow {
         }
     }
 
-    /// As it stands in a row, behind the counter.
-    pub fn words(&self) -> [u32; USED] {
-        let mut row = [0; USED];
+    /// The same of a whole row.
+    pub fn of_words(row: &[u32; ROW]) -> ReportRow {
+        row.first_chunk().map(ReportRow::of).unwrap_or_default()
+    }
+
+    /// Puts it into a row, behind the counter.
+    pub fn put(&self, row: &mut [u32; ROW]) {
         row[STATE] = self.state as u32;
         row[ORDER] = self.order.0;
         row[LIFE] = self.life.0;
@@ -283,13 +300,12 @@ impl ReportRow {
         wide(SINCE, self.since.0);
         wide(SPAWNED, self.spawned.0);
         wide(DEADLINE, self.deadline.0);
-        row
     }
 }
 
 /// Words that reports take.
 pub const fn words(geometry: &Geometry) -> usize {
-    ROWS + geometry.slots() as usize * ROW
+    ROWS + geometry.slots() as usize * ROW + CHANGE
 }
 
 /// The reports, whoever looks. Only the supervisor calls what writes.
@@ -320,46 +336,96 @@ impl<'a> Reports<'a> {
         self.geometry
     }
 
-    /// The word that clone writes the pid of this slot's main process into.
-    pub fn pid_word(&self, slot: SlotId) -> Option<&'a AtomicU32> {
-        self.words.get(ROWS + slot.index() * ROW + PID)
+    /// The word that clone writes the pid of this slot's main process (`PID`) or command (`AUXILIARY`) into.
+    pub fn pid_word(&self, slot: SlotId, word: usize) -> Option<&'a AtomicU32> {
+        self.words.get(ROWS + slot.index() * ROW + word)
     }
 
     /// The row of a slot; `None` while it is being written, or behind the last slot.
     pub fn read(&self, slot: SlotId) -> Option<ReportRow> {
         let mut row = [0; USED];
-        self.read_words(slot, &mut row).then(|| ReportRow::of(&row))
+        let read = slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, &mut row);
+        read.then(|| ReportRow::of(&row))
     }
 
-    /// The same as the words that `ReportRow::of` understands; false for `None`.
-    pub fn read_words(&self, slot: SlotId, row: &mut [u32; USED]) -> bool {
+    /// The whole row, for its one writer.
+    pub fn read_words(&self, slot: SlotId, row: &mut [u32; ROW]) -> bool {
         slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, row)
     }
 
     /// Writes the row of a slot, its pid included, and says so in the ring. The doorbell is the caller's.
     pub fn write(&self, slot: SlotId, report: &ReportRow) {
-        self.write_words(slot, &report.words(), true);
+        self.write_public(slot, report, true);
     }
 
     /// The same without a word in the ring: for what only lookers see, such as the moment between clone and exec.
     pub fn write_quietly(&self, slot: SlotId, report: &ReportRow) {
-        self.write_words(slot, &report.words(), false);
+        self.write_public(slot, report, false);
     }
 
-    /// The one or the other, from the words of a row.
-    pub fn write_words(&self, slot: SlotId, row: &[u32; USED], says_so: bool) {
+    fn write_public(&self, slot: SlotId, report: &ReportRow, says_so: bool) {
+        let mut row = [0; ROW];
+        for (at, word) in row.iter_mut().enumerate().skip(KEPT) {
+            *word = self.word(slot, at);
+        }
+        report.put(&mut row);
+        self.write_words(slot, &row, says_so, 0);
+        self.done();
+    }
+
+    /// Writes a whole row. Until `done`, whoever takes over after a crash finds what is `owed` for it; see `unfinished`.
+    pub fn write_words(&self, slot: SlotId, row: &[u32; ROW], says_so: bool, owed: u32) {
         if slot.0 >= self.geometry.slots() {
             return;
         }
+        let change = self.change();
+        words::store(self.words, change + 1, owed);
+        for (at, word) in row.iter().enumerate() {
+            words::store(self.words, change + 2 + at, *word);
+        }
+        compiler_fence(Ordering::SeqCst);
+        words::store(self.words, change, slot.0 + 1);
+        compiler_fence(Ordering::SeqCst);
         words::write_row(self.words, ROWS + slot.index() * ROW, &row[1..]);
         if says_so {
             words::push_change(self.words, slot);
         }
     }
 
+    /// What followed from the row written last has been done.
+    pub fn done(&self) {
+        compiler_fence(Ordering::SeqCst);
+        words::store(self.words, self.change(), 0);
+    }
+
+    /// For a writer that takes over: finishes the row that the one before was writing, if it was, and gives its slot and what
+    /// was owed for it. The followers of the ring are to look at everything. `done` when that is done.
+    pub fn take_over(&self) -> Option<(SlotId, u32)> {
+        let change = self.change();
+        let slot = SlotId(words::load(self.words, change).checked_sub(1)?);
+        let owed = words::load(self.words, change + 1);
+        let mut row = [0; ROW];
+        for (at, word) in row.iter_mut().enumerate() {
+            *word = words::load(self.words, change + 2 + at);
+        }
+        if slot.0 < self.geometry.slots() {
+            words::write_row(self.words, ROWS + slot.index() * ROW, &row[1..]);
+        }
+        Some((slot, owed))
+    }
+
+    fn change(&self) -> usize {
+        ROWS + self.geometry.slots() as usize * ROW
+    }
+
     /// One word of a row (`ORDER` and so on); 0 where there is none. It is whole only for the one writer.
     pub fn word(&self, slot: SlotId, word: usize) -> u32 {
         words::load(self.words, ROWS + slot.index() * ROW + word)
+    }
+
+    /// Sets one of the words that only the supervisor reads (`TEMPLATE` and so on).
+    pub fn keep(&self, slot: SlotId, word: usize, value: u32) {
+        words::store(self.words, ROWS + slot.index() * ROW + word, value);
     }
 
     /// The next stamp.

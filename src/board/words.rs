@@ -115,6 +115,14 @@ pub fn push_change(words: &[AtomicU32], slot: SlotId) {
     }
 }
 
+/// Says that every slot may have changed.
+pub fn push_all(words: &[AtomicU32]) {
+    let head = load(words, header::RING_HEAD);
+    if let Some(word) = words.get(header::RING_HEAD) {
+        word.store(head.wrapping_add(RING_ENTRIES), Ordering::SeqCst);
+    }
+}
+
 /// Says whether the writer is about to sleep. To be followed by one more `Follower::behind`.
 pub fn set_asleep(words: &[AtomicU32], asleep: bool) {
     if let Some(word) = words.get(header::ASLEEP) {

@@ -34,12 +34,19 @@
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
 //!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
 //!   (no such program, user or directory), it has failed.
+//! - **A crash of the supervisor** loses nothing: a slot's row has all that is remembered of it (`Record`), it changes whole
+//!   or not at all, and what follows from a change is owed until it is done, so that it is done once more rather than never.
+//!   `recover` goes on from the row: what was to be spawned is, a child that was cloned and not noted is noted, one that is
+//!   gone without a death (another had reaped it) has ended as `Unknown`. Whether a child had come to its program when the
+//!   supervisor crashed is not known: it counts as executed.
 
+mod kept;
 mod machine;
 pub mod notify;
 mod policy;
 pub mod precondition;
 
+pub use kept::{Found, recover};
 pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
 pub use policy::{KILL_GRACE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 

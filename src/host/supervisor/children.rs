@@ -8,13 +8,13 @@ use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
 use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
-use pintle::supervision::{Input, Means, Policy, Ready, Requests, Role};
+use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role};
 use pintle::time::Instant;
 
 /// How long a spawn waits for a free stack before it goes the slow way. Milliseconds.
@@ -122,9 +122,7 @@ impl Supervisor {
         if self.reports.read(slot).is_none_or(|row| row.state != State::Queued) {
             return;
         }
-        if let Some(private) = self.slots.get_mut(slot.index()) {
-            private.other_main = 0; // of an earlier life
-        }
+        self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
         let input = match self.spawn(slot, Command::Main, forked) {
             Ok(pid) => Input::Cloned(pid),
             Err(failure) => Input::Refused(failure.0, failure.trouble()),
@@ -133,7 +131,7 @@ impl Supervisor {
     }
 
     fn spawn_auxiliary(&mut self, slot: SlotId, forked: bool) {
-        let role = self.slots.get(slot.index()).and_then(|private| private.record.role);
+        let role = self.record(slot).role;
         let pid = self.reports.read(slot).map_or(0, |row| row.pid);
         let command = match role {
             Some(Role::Stop) => Command::Stop(pid),
@@ -188,11 +186,11 @@ impl Supervisor {
             true => spawner.draft_forked(),
             false => spawner.draft().ok_or(Failure::of_clone(crate::sys::Errno::AGAIN))?,
         };
-        let scratch: &AtomicU32 = pid_word;
         let (word, owner) = match command {
-            Command::Main => (reports.pid_word(slot).unwrap_or(scratch), Owner::Main(slot)),
-            Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (scratch, Owner::Auxiliary(slot)),
+            Command::Main => (reports::PID, Owner::Main(slot)),
+            Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
+        let word = reports.pid_word(slot, word).unwrap_or(pid_word);
         let result = launch(common, draft, &child, word);
         match result {
             Ok(pending) => Ok(self.watch(owner, pending)),
@@ -395,22 +393,9 @@ impl Supervisor {
         self.read_notices(slot);
         let Some(private) = self.slots.get_mut(slot.index()) else { return };
         private.ready = None;
-        let (other, killed) = (core::mem::take(&mut private.other_main), private.record.killed);
-        if other != 0 && self.pids.get(other).is_none() && reap::look(other) == reap::Child::Alive {
-            // It had handed over to another process, which is ours now.
-            if let Some(mut row) = self.reports.read(slot) {
-                row.pid = other;
-                self.reports.write(slot, &row);
-                self.dirty = true;
-                self.pids.insert(other, Owner::Main(slot));
-                if row.state == State::Stopping {
-                    // What was meant for the one before is meant for this one.
-                    let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
-                    let again = Requests { stop_signals: signals && !killed, kill: killed, ..Requests::default() };
-                    self.perform(slot, &again, other, 0);
-                }
-                return;
-            }
+        let heir = self.reports.word(slot, reports::HEIR);
+        if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
+            return self.hand_over(slot, heir);
         }
         let is_oneshot = |at| self.common.image.flags(at) & 0xff == Kind::Oneshot as u32;
         if exit != Exit::Code(0) || !self.definition(slot).is_some_and(is_oneshot) {
@@ -420,6 +405,26 @@ impl Supervisor {
             link.ended(slot);
         }
         self.feed(slot, Input::Ended(exit));
+    }
+
+    /// The main process had named another one, which is ours now, and has ended.
+    #[inline(never)]
+    fn hand_over(&mut self, slot: SlotId, heir: u32) {
+        let mut before = [0; reports::ROW];
+        if !self.reports.read_words(slot, &mut before) {
+            return;
+        }
+        let mut fresh = before;
+        (fresh[reports::PID], fresh[reports::HEIR]) = (heir, 0);
+        self.pids.insert(heir, Owner::Main(slot));
+        let mut again = Requests::default();
+        if State::from_number(fresh[reports::STATE]) == State::Stopping {
+            // What was meant for the one before is meant for this one.
+            let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
+            again.kill = Record::of_words(&fresh).killed;
+            again.stop_signals = signals && !again.kill;
+        }
+        self.write(slot, &before, &fresh, &again, true);
     }
 
     /// For the shutdown: whether a service's process lives.

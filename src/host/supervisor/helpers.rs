@@ -167,7 +167,9 @@ impl Supervisor {
 
     /// Tells the logger what it has to know.
     pub fn flush_log(&mut self) {
-        let Supervisor { link: Some(link), slots, common, instances, poll, log_full, .. } = self else { return };
+        let Supervisor { link: Some(link), slots, reports, common, instances, poll, log_full, .. } = self else {
+            return;
+        };
         if !self.logger.is_alive() {
             return;
         }
@@ -180,7 +182,8 @@ impl Supervisor {
                 return Some(Source { name: [image.name(slot).as_bytes(), b""], pipe: pipe.as_fd() });
             }
             let instance = before(instances.get((slot.0 - services) as usize)?, 0);
-            Some(Source { name: [image.name(SlotId(private.template)).as_bytes(), instance], pipe: pipe.as_fd() })
+            let template = SlotId(reports.word(slot, reports::TEMPLATE));
+            Some(Source { name: [image.name(template).as_bytes(), instance], pipe: pipe.as_fd() })
         });
         // What could not be told for want of memory is told in another round.
         let wants = link.wants_write() || result.is_err_and(|error| error != Errno::PIPE);

@@ -50,19 +50,12 @@ const FLIGHTS: usize = 128;
 /// What is kept of a slot beside its report.
 #[derive(Default)]
 struct Private {
-    record: Record,
     /// Where the service tells that it is ready, while it has not.
     ready: Option<OwnedFd>,
     /// Its notify socket, once it has had one.
     notify: Option<OwnedFd>,
     /// Its log pipe, reading and writing end.
     log: Option<(OwnedFd, OwnedFd)>,
-    /// Of an instance slot: its template.
-    template: u32,
-    /// Text row of the order plus one, 0 for none.
-    text: u32,
-    /// The process that it named as its main one; 0 for none.
-    other_main: u32,
     /// The next slot of the queue plus one.
     next: u32,
     queued: bool,
@@ -294,10 +287,11 @@ impl Supervisor {
             if !State::from_number(acted_on(reports::STATE)).has_process()
                 && let Some(private) = self.slots.get_mut(slot.index())
             {
-                if core::mem::replace(&mut private.template, order.service) != order.service {
+                if acted_on(reports::TEMPLATE) != order.service {
                     private.notify = None; // it belongs to the user of the template before
                 }
-                private.text = order.text;
+                self.reports.keep(slot, reports::TEMPLATE, order.service);
+                self.reports.keep(slot, reports::TEXT, order.text);
             }
             let definition = self.definition(slot);
             if definition.is_some_and(|at| Policy::is_there(&self.common.image, at)) {
@@ -329,7 +323,7 @@ impl Supervisor {
         if slot.0 < image.services() {
             return (!is_template(slot)).then_some(slot);
         }
-        let template = SlotId(self.slots.get(slot.index())?.template);
+        let template = SlotId(self.reports.word(slot, reports::TEMPLATE));
         (template.0 < image.services() && is_template(template)).then_some(template)
     }
 
@@ -344,17 +338,15 @@ impl Supervisor {
     /// Takes one input for a slot, writes what is now, does what follows.
     #[inline(never)]
     fn feed_and(&mut self, slot: SlotId, input: Input, change: &dyn Fn(&mut reports::ReportRow)) {
-        let mut words_before = [0; reports::USED];
-        let (true, Some(policy), Some(private)) =
-            (self.reports.read_words(slot, &mut words_before), self.policy(slot), self.slots.get_mut(slot.index()))
-        else {
+        let mut words_before = [0; reports::ROW];
+        let (true, Some(policy)) = (self.reports.read_words(slot, &mut words_before), self.policy(slot)) else {
             return;
         };
-        let before = reports::ReportRow::of(&words_before);
+        let before = reports::ReportRow::of_words(&words_before);
         let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
         let mut taken = Slot {
             row: before,
-            record: private.record,
+            record: Record::of_words(&words_before),
             policy: &policy,
             now: self.now,
             stamp,
@@ -363,7 +355,6 @@ impl Supervisor {
         };
         step(&mut taken, input);
         change(&mut taken.row);
-        private.record = taken.record;
         if taken.stamp != stamp {
             words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
         }
@@ -371,15 +362,40 @@ impl Supervisor {
         if row.deadline != before.deadline || input == Input::Deadline {
             self.deadlines.set(slot, row.deadline);
         }
-        let fresh = row.words();
-        if fresh[1..] != words_before[1..] {
-            let is_news = !is_on_the_way(&before, row, input);
-            self.reports.write_words(slot, &fresh, is_news);
-            self.dirty |= is_news;
+        let is_news = !is_on_the_way(&before, row, input);
+        let mut fresh = words_before;
+        row.put(&mut fresh);
+        taken.record.put(&mut fresh);
+        self.write(slot, &words_before, &fresh, &taken.requests, is_news);
+    }
+
+    /// Writes what a slot is now, where that has changed, and does what follows from it.
+    fn write(
+        &mut self,
+        slot: SlotId,
+        before: &[u32; reports::ROW],
+        fresh: &[u32; reports::ROW],
+        requests: &Requests,
+        is_news: bool,
+    ) {
+        let owed = requests.to_word();
+        if fresh[1..] == before[1..] && owed == 0 {
+            return;
         }
-        if taken.requests != Requests::default() {
-            self.perform(slot, &taken.requests, row.pid, row.auxiliary);
+        let is_news = is_news && fresh[1..reports::KEPT] != before[1..reports::KEPT];
+        self.reports.write_words(slot, fresh, is_news, owed);
+        self.dirty |= is_news;
+        if owed != 0 {
+            self.perform(slot, requests, fresh[reports::PID], fresh[reports::AUXILIARY]);
         }
+        self.reports.done();
+    }
+
+    /// What is remembered of a slot.
+    fn record(&self, slot: SlotId) -> Record {
+        let mut row = [0; reports::ROW];
+        self.reports.read_words(slot, &mut row); // we alone write it: it can be read
+        Record::of_words(&row)
     }
 
     fn perform(&mut self, slot: SlotId, requests: &Requests, pid: u32, auxiliary: u32) {
@@ -425,7 +441,7 @@ impl Supervisor {
 
     /// Reads the texts of the slot's order. False while they are being written: the order that they are for is on its way.
     fn read_variables(&self, slot: SlotId, variables: &mut Variables) -> bool {
-        let text = self.slots.get(slot.index()).map_or(0, |private| private.text);
+        let text = self.reports.word(slot, reports::TEXT);
         let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };
         let (instance, pass) = variables.buffers();
         self.orders.read_text(row, instance, pass)

@@ -8,6 +8,7 @@ use crate::sys::poll::Interest;
 use crate::sys::socket::Address;
 use crate::sys::{AsFd, Errno, directory, file, process, socket};
 use core::fmt::Write;
+use pintle::board::reports;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::supervision::{Input, notify};
@@ -114,11 +115,9 @@ impl Supervisor {
             let notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // It will be signalled: nobody names one that is not theirs to signal.
             let trusted = sender == 0 || sender == self.common.uid;
-            if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender))
-                && let Some(private) = self.slots.get_mut(slot.index())
-            {
-                let current = self.reports.read(slot).map_or(0, |row| row.pid);
-                private.other_main = if pid == current { 0 } else { pid };
+            if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
+                let current = self.reports.word(slot, reports::PID);
+                self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
             }
             if let Some(ms) = notice.extend_ms {
                 self.feed(slot, Input::Extend(ms));

@@ -44,7 +44,8 @@ impl Survivors {
         for slot in (0..geometry.slots()).map(SlotId) {
             let row = rows.read(slot).unwrap_or_default();
             // The kernel writes this word; the row may not have been written any more.
-            let pid = rows.pid_word(slot).map_or(0, |word| word.load(core::sync::atomic::Ordering::Relaxed));
+            let pid =
+                rows.pid_word(slot, reports::PID).map_or(0, |word| word.load(core::sync::atomic::Ordering::Relaxed));
             for pid in &[pid, row.auxiliary] {
                 if let 2.. = *pid
                     && let Some((session, began_ns)) = look(*pid)

@@ -20,6 +20,7 @@ fn every_bug_made_on_purpose_is_found() {
         Mutant::OrderTwice,
         Mutant::ReadyEarly,
         Mutant::MemoryLost,
+        Mutant::OwedForgotten,
         Mutant::EdgeForgotten("needs"),
         Mutant::EdgeForgotten("binds"),
         Mutant::EdgeForgotten("needs-to-start"),

@@ -9,7 +9,9 @@ use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::lang::definition::Kind;
-use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, is_on_the_way, step};
+use pintle::supervision::{
+    Found, Input, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, is_on_the_way, recover, step,
+};
 use pintle::time::Instant;
 
 use super::kernel::{Kernel, Status};
@@ -31,10 +33,9 @@ pub enum At {
     News,
 }
 
+/// What goes with a crash, but for the judge's.
 #[derive(Default)]
 struct Private {
-    record: Record,
-    template: u32,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
@@ -68,7 +69,13 @@ pub struct Supervisor<'a> {
     pub rings: bool,
     /// The reports of lives that nobody may see twice, for the mutants.
     pub mutant: Option<Mutant>,
+    /// It crashes at the so manyth place from here where it may; 0: not.
+    pub crashes_in: u32,
+    pub crashes: u64,
 }
+
+/// What a crash looks like to those who called.
+const CRASHED: &str = "the supervisor has crashed";
 
 impl<'a> Supervisor<'a> {
     pub fn new(image: Image<'a>, plan: &'a Plan, orders: Orders<'a>, reports: Reports<'a>) -> Supervisor<'a> {
@@ -87,6 +94,8 @@ impl<'a> Supervisor<'a> {
             dirty: false,
             rings: false,
             mutant: None,
+            crashes_in: 0,
+            crashes: 0,
         }
     }
 
@@ -107,8 +116,81 @@ impl<'a> Supervisor<'a> {
         self.rings = true;
     }
 
-    /// One small piece of its loop.
+    /// One small piece of its loop. Where it crashes, it goes on at once: nobody else sees that it was away.
     pub fn run(&mut self, kernel: &mut Kernel, random: &mut Random, trace: &mut Trace) -> Result<(), Broken> {
+        let mut done = self.piece(kernel, random, trace);
+        while done.as_ref().is_err_and(|broken| broken.0 == CRASHED) {
+            self.crashes += 1;
+            trace.say(kernel.now, || "supervisor: crashes".to_string());
+            if random.chance(30) {
+                self.crashes_in = 1 + random.below(6) as u32; // soon again
+            }
+            done = self.recover(kernel, trace);
+        }
+        done
+    }
+
+    /// A place at which it may crash.
+    fn may_crash(&mut self) -> Result<(), Broken> {
+        if self.crashes_in > 0 {
+            self.crashes_in -= 1;
+            if self.crashes_in == 0 {
+                return Err(Broken(CRASHED.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// See `Supervisor::recover` of the host.
+    fn recover(&mut self, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        self.queue.clear();
+        for private in &mut self.slots {
+            let Private { spawns, ended, owed, .. } = *private;
+            *private = Private { spawns, ended, owed, ..Private::default() };
+        }
+        // Pipes between clone and exec went with it.
+        for process in kernel.processes.values_mut() {
+            process.status = None;
+        }
+        (self.at, self.rings, self.rung) = (At::Orders, true, true);
+        words::set_asleep(self.reports.words(), false);
+        if let Some((slot, owed)) = self.reports.take_over() {
+            let row = self.reports.read(slot).unwrap_or_default();
+            let definition = self.policy(slot);
+            if definition.is_some() && self.mutant != Some(Mutant::OwedForgotten) {
+                self.perform(slot, &Requests::of(owed), &row, kernel)?;
+            }
+            self.reports.done();
+        }
+        // The dead that no row knows any more are in nobody's way from here on.
+        kernel.processes.retain(|pid, process| {
+            let row = self.reports.read(process.slot).unwrap_or_default();
+            process.is_alive() || [row.pid, row.auxiliary].contains(pid)
+        });
+        words::push_all(self.reports.words());
+        self.follower = Follower::at_head(self.orders.words());
+        for slot in (0..self.reports.geometry().slots()).map(SlotId) {
+            self.may_crash()?;
+            let Some(policy) = self.policy(slot) else { continue };
+            let mut before = [0; reports::ROW];
+            if !self.reports.read_words(slot, &mut before) {
+                return Err(Broken(format!("slot {} cannot be read after a crash", slot.0)));
+            }
+            let mut taken = self.taken(&before, &policy, slot, kernel);
+            let found = |pid: u32| if kernel.processes.contains_key(&pid) { Found::There } else { Found::Gone };
+            let (main, command) = (found(taken.row.pid), found(taken.row.auxiliary));
+            recover(&mut taken, main, command);
+            self.slots[slot.index()].deadline = (taken.row.deadline != Instant::NEVER).then_some(taken.row.deadline);
+            self.write(slot, &before, &taken, true, kernel)?;
+        }
+        for slot in (0..self.reports.geometry().slots()).map(SlotId) {
+            self.look_at(slot, kernel, trace)?;
+        }
+        Ok(())
+    }
+
+    /// One small piece of its loop.
+    fn piece(&mut self, kernel: &mut Kernel, random: &mut Random, trace: &mut Trace) -> Result<(), Broken> {
         let own = self.reports.words();
         match self.at {
             At::Orders => match self.follower.next(self.orders.words()) {
@@ -221,13 +303,17 @@ impl<'a> Supervisor<'a> {
     fn read_ready(&mut self, pid: u32, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
         let Some(process) = kernel.processes.get_mut(&pid) else { return Ok(()) };
         let slot = process.slot;
-        let (ready, extend) = (core::mem::take(&mut process.ready_unread), process.extend_unread.take());
+        let (ready, extend) = (process.ready_unread, process.extend_unread);
         let listens = self.policy(slot).map(|policy| policy.ready);
         if let (Some(ms), Some(Ready::Notify)) = (extend, listens) {
             self.feed(slot, Input::Extend(ms), kernel, trace)?;
         }
         if ready && matches!(listens, Some(Ready::Descriptor(_) | Ready::Notify)) {
             self.feed(slot, Input::Ready, kernel, trace)?;
+        }
+        // Only now is it read: after a crash it is heard once more.
+        if let Some(process) = kernel.processes.get_mut(&pid) {
+            (process.ready_unread, process.extend_unread) = (false, None);
         }
         Ok(())
     }
@@ -243,6 +329,12 @@ impl<'a> Supervisor<'a> {
         if process.status.is_some() {
             self.read_status(pid, kernel, trace)?;
         }
+        // Whose it was before a crash that came behind the row is nobody's.
+        let row = self.reports.read(slot).unwrap_or_default();
+        if pid != if command == Command::Main { row.pid } else { row.auxiliary } {
+            kernel.processes.remove(&pid);
+            return Ok(());
+        }
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
         if command == Command::Main {
             let cleans = self.policy(slot).is_some_and(|policy| policy.cleanup);
@@ -256,6 +348,7 @@ impl<'a> Supervisor<'a> {
         } else {
             self.feed(slot, Input::AuxiliaryEnded(exit), kernel, trace)?;
         }
+        self.may_crash()?;
         // Only now is its number free.
         kernel.processes.remove(&pid);
         Ok(())
@@ -263,19 +356,28 @@ impl<'a> Supervisor<'a> {
 
     /// See `Supervisor::main_ended` of the host: whether another process is the main one now.
     fn hand_over(&mut self, slot: SlotId, pid: u32, kernel: &mut Kernel, trace: &mut Trace) -> Result<bool, Broken> {
-        let (Some(mut row), Some(policy)) = (self.reports.read(slot), self.policy(slot)) else { return Ok(false) };
-        let heir = if policy.ready == Ready::Notify { kernel.heir(pid) } else { None };
+        let Some(policy) = self.policy(slot) else { return Ok(false) };
+        // What it had named is remembered over a crash.
+        let named = self.reports.word(slot, reports::HEIR);
+        let heir = match policy.ready {
+            Ready::Notify if named != 0 => Some(named),
+            Ready::Notify => kernel.heir(pid),
+            Ready::Executed | Ready::Descriptor(_) => None,
+        };
         let Some(heir) = heir else { return Ok(false) };
+        self.reports.keep(slot, reports::HEIR, heir);
         trace.say(kernel.now, || format!("supervisor: {} goes on with {heir}", slot.0));
-        row.pid = heir;
-        self.reports.write(slot, &row);
-        self.dirty = true;
-        if row.state == State::Stopping && self.mutant != Some(Mutant::HeirForgotten) {
-            let killed = self.slots[slot.index()].record.killed;
+        let mut before = [0; reports::ROW];
+        self.reports.read_words(slot, &mut before);
+        let mut taken = self.taken(&before, &policy, slot, kernel);
+        taken.row.pid = heir;
+        if taken.row.state == State::Stopping && self.mutant != Some(Mutant::HeirForgotten) {
+            let killed = taken.record.killed;
             let signals = policy.stop == Means::Signals && !killed;
-            let again = Requests { stop_signals: signals, kill: killed, ..Requests::default() };
-            self.perform(slot, &again, &row, kernel)?;
+            taken.requests = Requests { stop_signals: signals, kill: killed, ..Requests::default() };
         }
+        self.write(slot, &before, &taken, true, kernel)?;
+        self.reports.keep(slot, reports::HEIR, 0);
         Ok(true)
     }
 
@@ -285,7 +387,7 @@ impl<'a> Supervisor<'a> {
         let again = self.mutant == Some(Mutant::OrderTwice);
         if (order.number != row.order || again) && order.number != Order(0) {
             if !row.state.has_process() {
-                self.slots[slot.index()].template = order.service;
+                self.reports.keep(slot, reports::TEMPLATE, order.service);
             }
             if self.policy(slot).is_none() {
                 return Err(Broken(format!("an order for slot {} which has no definition", slot.0)));
@@ -303,7 +405,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn definition(&self, slot: SlotId) -> SlotId {
-        if slot.0 < self.image.services() { slot } else { SlotId(self.slots[slot.index()].template) }
+        if slot.0 < self.image.services() { slot } else { SlotId(self.reports.word(slot, reports::TEMPLATE)) }
     }
 
     fn policy(&self, slot: SlotId) -> Option<Policy> {
@@ -323,46 +425,82 @@ impl<'a> Supervisor<'a> {
         trace: &mut Trace,
         change: impl FnOnce(&mut ReportRow),
     ) -> Result<(), Broken> {
-        let (Some(before), Some(policy)) = (self.reports.read(slot), self.policy(slot)) else {
+        let mut words_before = [0; reports::ROW];
+        let (true, Some(policy)) = (self.reports.read_words(slot, &mut words_before), self.policy(slot)) else {
             return Err(Broken(format!("slot {} cannot be read by its own writer", slot.0)));
         };
-        let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
-        let private = &mut self.slots[slot.index()];
-        let mut taken = Slot {
-            row: before,
-            record: private.record,
-            policy: &policy,
-            now: Instant(kernel.now),
-            stamp,
-            salt: slot.0,
-            requests: Requests::default(),
-        };
+        let mut taken = self.taken(&words_before, &policy, slot, kernel);
+        let (before, record) = (taken.row, taken.record);
         step(&mut taken, input);
         change(&mut taken.row);
         if self.mutant == Some(Mutant::ReadyEarly) && input == Input::Executed && policy.kind == Kind::Longrun {
             taken.row.state = State::Up;
         }
-        if gives_up_cleanup(&private.record, &before, &taken) {
+        let private = &mut self.slots[slot.index()];
+        if gives_up_cleanup(&record, &before, &taken) {
             private.owed = false; // it was in the queue for all of its time
         }
-        private.record = taken.record;
         words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
-        let (row, requests) = (taken.row, taken.requests);
+        let row = taken.row;
         trace.say(kernel.now, || {
             format!("supervisor: {} {input:?}: {:?} -> {:?}, order {}", slot.0, before.state, row.state, row.order.0)
         });
         if row.deadline != before.deadline || input == Input::Deadline {
             private.deadline = (row.deadline != Instant::NEVER).then_some(row.deadline);
         }
-        if row != before {
-            if is_on_the_way(&before, &row, input) {
-                self.reports.write_quietly(slot, &row);
-            } else {
-                self.reports.write(slot, &row);
-                self.dirty = true;
-            }
+        self.write(slot, &words_before, &taken, !is_on_the_way(&before, &row, input), kernel)
+    }
+
+    fn taken<'p>(&self, before: &[u32; reports::ROW], policy: &'p Policy, slot: SlotId, kernel: &Kernel) -> Slot<'p> {
+        Slot {
+            row: ReportRow::of_words(before),
+            record: Record::of_words(before),
+            policy,
+            now: Instant(kernel.now),
+            stamp: words::load_u64(self.reports.words(), reports::own::STAMP),
+            salt: slot.0,
+            requests: Requests::default(),
         }
-        self.perform(slot, &requests, &row, kernel)
+    }
+
+    /// See `Supervisor::write` of the host.
+    fn write(
+        &mut self,
+        slot: SlotId,
+        before: &[u32; reports::ROW],
+        taken: &Slot<'_>,
+        is_news: bool,
+        kernel: &mut Kernel,
+    ) -> Result<(), Broken> {
+        let mut fresh = *before;
+        taken.row.put(&mut fresh);
+        taken.record.put(&mut fresh);
+        let owed = taken.requests.to_word();
+        if fresh[1..] == before[1..] && owed == 0 {
+            return Ok(());
+        }
+        self.may_crash()?;
+        let is_news = is_news && fresh[1..reports::KEPT] != before[1..reports::KEPT];
+        self.reports.write_words(slot, &fresh, is_news, owed);
+        if self.crashes_in == 1 {
+            self.tear(slot, before);
+        }
+        self.may_crash()?;
+        self.dirty |= is_news;
+        self.perform(slot, &taken.requests, &taken.row, kernel)?;
+        self.may_crash()?;
+        self.reports.done();
+        Ok(())
+    }
+
+    /// A row that was being written: its counter is odd, and its second half is that of before.
+    fn tear(&self, slot: SlotId, before: &[u32; reports::ROW]) {
+        let at = words::ROWS + slot.index() * reports::ROW;
+        let own = self.reports.words();
+        words::store(own, at, words::load(own, at).wrapping_sub(1));
+        for (word, value) in before.iter().enumerate().skip(reports::ROW / 2) {
+            words::store(own, at + word, *value);
+        }
     }
 
     fn perform(
@@ -424,7 +562,9 @@ impl<'a> Supervisor<'a> {
         private.queued = false;
         let main = std::mem::take(&mut private.wants_main);
         let auxiliary = std::mem::take(&mut private.wants_auxiliary);
-        if auxiliary && let Some(role) = private.record.role {
+        let mut row = [0; reports::ROW];
+        self.reports.read_words(slot, &mut row);
+        if auxiliary && let Some(role) = Record::of_words(&row).role {
             let command = match role {
                 Role::Stop => Command::Stop,
                 Role::Reload => Command::Reload,
@@ -490,13 +630,18 @@ impl<'a> Supervisor<'a> {
             return Ok(Err(trouble));
         }
         let pid = kernel.spawn(slot, command, program);
+        let word = if command == Command::Main { reports::PID } else { reports::AUXILIARY };
+        self.reports.keep(slot, word, pid);
         trace.say(kernel.now, || format!("kernel: {name} ({}) {command:?} is {pid}: {program:?}", slot.0));
+        self.may_crash()?;
         Ok(Ok(pid))
     }
 
     /// Of what the newest order wishes, for the judge.
     pub fn wish(&self, slot: SlotId) -> Wish {
-        self.slots[slot.index()].record.wish
+        let mut row = [0; reports::ROW];
+        self.reports.read_words(slot, &mut row);
+        Record::of_words(&row).wish
     }
 
     /// Whether it should have been cleaned up after, and was not.

@@ -58,6 +58,8 @@ pub enum Mutant {
     ReadyEarly,
     /// A killed engine's memory is lost.
     MemoryLost,
+    /// What a crashed supervisor had still to do for a slot is never done.
+    OwedForgotten,
     /// The engine's database lacks a relation.
     EdgeForgotten(&'static str),
 }
@@ -81,6 +83,7 @@ pub struct Stats {
     pub pieces: u64,
     pub spawns: u64,
     pub deaths_of_the_engine: u64,
+    pub crashes_of_the_supervisor: u64,
 }
 
 /// Pieces after which it will never come to rest, and as many more for each slot. Most worlds take some ten thousands.
@@ -166,7 +169,8 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, trace: &mut Trace) -> Result<Sta
     world.engine.rereads = plan.has("spurious");
     let result = world.life();
     *trace = world.trace;
-    result.map(|()| Stats { steps: world.engine.steps, ..world.stats })
+    let crashes_of_the_supervisor = world.supervisor.crashes;
+    result.map(|()| Stats { steps: world.engine.steps, crashes_of_the_supervisor, ..world.stats })
 }
 
 impl World<'_> {
@@ -304,6 +308,9 @@ impl World<'_> {
             }
             1 => {
                 let before = self.kernel.processes.len();
+                if self.calm_since.is_none() && self.plan.has("crash") && self.is_rare(150) {
+                    self.supervisor.crashes_in = 1 + self.random.below(8) as u32;
+                }
                 self.supervisor.run(&mut self.kernel, &mut self.random, &mut self.trace)?;
                 if self.kernel.processes.len() > before {
                     self.stats.spawns += 1;

@@ -1,0 +1,134 @@
+//! What a slot's row keeps for the supervisor itself, and how another one goes on from it.
+
+use super::{Cause, Input, Record, Requests, Role, Slot, Trouble, step};
+use crate::board::orders::Wish;
+use crate::board::reports::{Exit, KEPT, ROW, State};
+use crate::time::Instant;
+
+const ROLES: [Option<Role>; 4] = [None, Some(Role::Stop), Some(Role::Reload), Some(Role::Cleanup)];
+const CAUSES: [Cause; 4] = [Cause::Ordered, Cause::TimedOut, Cause::Died, Cause::Ordered];
+const TROUBLES: [Option<Trouble>; 4] = [None, Some(Trouble::Lasting), Some(Trouble::Passing), Some(Trouble::Unmet)];
+
+/// The number of one of these, which is among them.
+fn place<T: PartialEq>(all: &[T; 4], one: &T) -> u32 {
+    all.iter().position(|other| other == one).unwrap_or_default() as u32
+}
+
+impl Record {
+    /// Puts it into a row.
+    pub fn put(&self, row: &mut [u32; ROW]) {
+        let flags = u32::from(self.in_a_row)
+            | u32::from(self.wish == Wish::Up) << 16
+            | place(&CAUSES, &self.cause) << 17
+            | place(&ROLES, &self.role) << 19
+            | place(&TROUBLES, &self.trouble) << 21
+            | u32::from(self.killed) << 23
+            | u32::from(self.dirty) << 24
+            | u32::from(self.reload_again) << 25;
+        let words = [self.window.0 as u32, (self.window.0 >> 32) as u32, flags];
+        row[KEPT..KEPT + words.len()].copy_from_slice(&words);
+    }
+
+    /// As it stands in a row.
+    pub fn of_words(row: &[u32; ROW]) -> Record {
+        let (low, high, flags) = (row[KEPT], row[KEPT + 1], row[KEPT + 2]);
+        let (is, of) = (|bit: u32| flags >> bit & 1 == 1, |bit: u32| (flags >> bit & 3) as usize);
+        Record {
+            window: Instant(u64::from(low) | u64::from(high) << 32),
+            in_a_row: flags as u16,
+            wish: if is(16) { Wish::Up } else { Wish::Down },
+            cause: CAUSES[of(17)],
+            role: ROLES[of(19)],
+            trouble: TROUBLES[of(21)],
+            killed: is(23),
+            dirty: is(24),
+            reload_again: is(25),
+        }
+    }
+}
+
+impl Requests {
+    /// In one word; 0 is none.
+    pub fn to_word(&self) -> u32 {
+        u32::from(self.signal)
+            | u32::from(self.cancel) << 8
+            | u32::from(self.stop_signals) << 9
+            | u32::from(self.reload_signals) << 10
+            | u32::from(self.kill) << 11
+            | u32::from(self.kill_auxiliary) << 12
+            | u32::from(self.spawn) << 13
+            | place(&ROLES, &self.spawn_auxiliary) << 14
+    }
+
+    /// See `to_word`.
+    pub fn of(word: u32) -> Requests {
+        let is = |bit: u32| word >> bit & 1 == 1;
+        Requests {
+            signal: word as u8,
+            cancel: is(8),
+            stop_signals: is(9),
+            reload_signals: is(10),
+            kill: is(11),
+            kill_auxiliary: is(12),
+            spawn: is(13),
+            spawn_auxiliary: ROLES[(word >> 14 & 3) as usize],
+        }
+    }
+}
+
+/// What became of a process that a row names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// It is there, or its death waits to be taken.
+    There,
+    /// It is nobody's child any more.
+    Gone,
+}
+
+/// Goes on with a slot whose supervisor has crashed. `row` is as it stands on the board, with the pids that clone wrote;
+/// `main` and `command` are what became of these. What was owed (`Reports::take_over`) is done by itself.
+pub fn recover(slot: &mut Slot<'_>, main: Found, command: Found) {
+    if slot.row.state == State::Queued && slot.row.pid != 0 {
+        step(slot, Input::Cloned(slot.row.pid));
+    }
+    // Whatever its status pipe has said went with its reader.
+    step(slot, Input::Executed);
+    if slot.row.pid != 0 && main == Found::Gone {
+        step(slot, Input::Ended(Exit::Unknown));
+    }
+    if slot.row.auxiliary != 0 && command == Found::Gone {
+        step(slot, Input::AuxiliaryEnded(Exit::Unknown));
+    }
+    // The queue went, too.
+    slot.requests.spawn = slot.row.state == State::Queued;
+    slot.requests.spawn_auxiliary = slot.record.role.filter(|_| slot.row.auxiliary == 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_kept_comes_back() {
+        for number in 0..1u32 << 10 {
+            let record = Record {
+                window: Instant(u64::from(number) << 31 | 7),
+                in_a_row: number as u16 * 37,
+                wish: if number & 1 == 0 { Wish::Down } else { Wish::Up },
+                cause: CAUSES[(number as usize >> 1 & 3) % 3],
+                role: ROLES[number as usize >> 3 & 3],
+                trouble: TROUBLES[number as usize >> 5 & 3],
+                killed: number >> 7 & 1 == 1,
+                dirty: number >> 8 & 1 == 1,
+                reload_again: number >> 9 & 1 == 1,
+            };
+            let mut row = [0; ROW];
+            record.put(&mut row);
+            assert_eq!(Record::of_words(&row), record);
+        }
+        for word in 0..1 << 16 {
+            assert_eq!(Requests::of(word).to_word(), word);
+        }
+        assert_eq!(Record::of_words(&[0; ROW]), Record::default());
+    }
+}
