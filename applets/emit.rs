@@ -130,6 +130,7 @@ fn null_input_and_output() -> Result<(), Errno> {
 }
 
 /// Becomes the program, which is looked for along PATH as a shell does.
+#[inline(never)]
 fn execute(program: &CStr, arguments: &[&CStr]) -> Errno {
     let become_it = |program: &CStr| process::execute(program, arguments, None);
     if program.to_bytes().contains(&b'/') {

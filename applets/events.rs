@@ -81,6 +81,7 @@ fn parts(line: &str) -> [&str; 6] {
 }
 
 /// Whether a line is about one of these services, if any are named.
+#[inline(never)]
 fn is_about(line: &str, names: &[&str]) -> bool {
     let [_, _, _, kind, name, text] = parts(line);
     let named = |wanted: &str| name == wanted || kind == "command" && is(wanted.as_bytes(), text);
@@ -88,6 +89,7 @@ fn is_about(line: &str, names: &[&str]) -> bool {
 }
 
 /// Shows one line. Gives `false` when nobody reads any more.
+#[inline(never)]
 fn show(line: &str, json: bool) -> bool {
     let mut parts = parts(line);
     let mut out = output::stdout();

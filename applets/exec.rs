@@ -54,6 +54,7 @@ fn next_of(options: &mut Arguments, letter: u8) -> Option<&'static CStr> {
 }
 
 /// Goes over the options; `false` if they are not as they should be.
+#[inline(never)]
 fn pass(arguments: &mut Arguments) -> bool {
     loop {
         match arguments.next_c_str().map(CStr::to_bytes) {
@@ -84,6 +85,7 @@ pub fn run(given: &Given) -> i32 {
 }
 
 /// Returns only with what went wrong.
+#[inline(never)]
 fn become_it(options: Arguments, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
     let mut variables = ManuallyDrop::new(all(entry::environment()));
@@ -124,6 +126,7 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
     (Step::Execute, errno)
 }
 
+#[inline(never)]
 fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
     let identity = || number(value.to_bytes()).ok_or(Errno::INVAL);
     match letter {
@@ -147,6 +150,7 @@ fn all(mut texts: Arguments) -> Vec<&'static CStr> {
 }
 
 /// `GID,GID...`, which may be empty.
+#[inline(never)]
 fn set_groups(list: &CStr) -> Result<(), Errno> {
     let mut groups = Vec::new();
     for digits in list.to_bytes().split(|byte| *byte == b',') {
@@ -158,6 +162,7 @@ fn set_groups(list: &CStr) -> Result<(), Errno> {
 }
 
 /// Adds the variables of a file.
+#[inline(never)]
 fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
     let (path, may_be_missing) = path.strip_prefix(b"-").map_or((path, false), |path| (path, true));
     let shown = Shown(OsStr::from_bytes(path));
@@ -179,6 +184,7 @@ fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errn
     })
 }
 
+#[inline(never)]
 fn read_whole(path: &[u8], to: &mut Vec<u8>) -> Result<(), Errno> {
     whole::all(&file::open_read(path)?, 0, SOURCE_BYTES_MAX + 1, to)?;
     if to.len() > SOURCE_BYTES_MAX { Err(Errno::FBIG) } else { Ok(()) }
@@ -194,6 +200,7 @@ fn complain(what: &dyn core::fmt::Display) {
 }
 
 /// Tells the supervisor, in the machine's byte order, and gives the exit status of a spawn that failed.
+#[inline(never)]
 fn tell(status: &OwnedFd, (step, errno): Failure) -> i32 {
     let mut record = [0; 8];
     let (number, code) = record.split_at_mut(4);

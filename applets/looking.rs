@@ -143,6 +143,7 @@ fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
     (word.to_string(), false)
 }
 
+#[inline(never)]
 fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lines: usize) {
     if view.kind(row.definition) == Kind::Bundle {
         return;
@@ -207,6 +208,7 @@ pub fn tree_command(given: &Given) -> i32 {
 }
 
 /// Whether the locale's character set is UTF-8, by the first of its variables that is set (locale(7)).
+#[inline(never)]
 fn speaks_utf8() -> bool {
     let mut locale = &b""[..];
     for name in &[&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"] {

@@ -31,6 +31,7 @@ pub struct Given {
 
 impl Given {
     /// Reads what this command takes. Ends the process where it does not take that.
+    #[inline(never)]
     pub fn read(command: &'static str, takes: Words, page: &'static str, mut arguments: Arguments) -> Given {
         let mut given = Given { command, words: Vec::new(), behind: None, page, options: Vec::new() };
         if takes == Words::Raw {

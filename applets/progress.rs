@@ -69,6 +69,7 @@ impl<'a> Progress<'a> {
     }
 
     /// A service has changed its phase.
+    #[inline(never)]
     fn phase(&mut self, name: &str, phase: &str, text: &str) {
         if !self.live {
             let colon = if text.is_empty() { "" } else { ": " };
@@ -93,6 +94,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Rewrites the line.
+    #[inline(never)]
     fn draw(&mut self) {
         self.draws = Instant::NEVER;
         if !self.live {
@@ -126,6 +128,7 @@ impl<'a> Progress<'a> {
 
     /// The end of one service. Those that were not named are told where something is wrong, which the end of the whole
     /// says: what is not up may be just what was asked for, as after a condition went off.
+    #[inline(never)]
     fn result(&mut self, line: &str) {
         let (name, result) = cut(cut(line).1);
         if !is(cut(result).0.as_bytes(), "up down done skipped") {

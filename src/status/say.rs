@@ -161,6 +161,7 @@ impl View<'_> {
     }
 
     /// One line a service: name, phase, age, process, and why it is not up.
+    #[inline(never)]
     pub fn write_lines(&self, out: &mut dyn Write, slots: &[SlotId], paint: Paint) {
         let mut longest = 0;
         for (_, name) in slots.iter().filter_map(|slot| self.name(*slot)) {

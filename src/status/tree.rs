@@ -17,6 +17,7 @@ pub const LINES: Strokes = ["\u{251c}\u{2500} ", "\u{2514}\u{2500} ", "\u{2502} 
 pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 
 /// Writes what `roots` depend on, each service with its own dependencies once; where it comes again, `...` stands.
+#[inline(never)]
 pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) {
     let mut shown = vec![false; view.slots() as usize];
     let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
@@ -62,6 +63,7 @@ struct Stamps {
 
 impl Stamps {
     /// Adds what a service depends on, last first, each once by its strongest relation.
+    #[inline(never)]
     fn members(&mut self, view: &View<'_>, of: SlotId, members: &mut Vec<Member>) {
         self.last += 1;
         let begin = members.len();
@@ -89,6 +91,7 @@ fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, by: Relation,
 }
 
 /// Where trees begin: what is booted or switched to, and whatever nothing depends on.
+#[inline(never)]
 pub fn roots(view: &View<'_>) -> Vec<SlotId> {
     let mut roots = Vec::new();
     let current = view.current();

@@ -129,23 +129,28 @@ pub fn new_session() -> Result<()> {
 
 /// Our supplementary groups. This thread's: for programs of one thread. EPERM: only root may.
 pub fn set_groups(groups: &[u32]) -> Result<()> {
-    let mut all: heapless::Vec<rustix::process::Gid, { pintle::limits::GROUPS_MAX }> = heapless::Vec::new();
-    for group in groups {
-        all.push(rustix::process::Gid::from_raw(*group)).map_err(|_| Errno::INVAL)?;
-    }
-    rustix::thread::set_thread_groups(&all)
+    // SAFETY: the kernel reads so many numbers there. (rustix's are of a type that is as large, but is none.)
+    unsafe { raw::call(raw::nr::SETGROUPS, groups.len(), groups.as_ptr() as usize, 0, 0, 0) }.map(drop)
 }
 
 /// Our real, effective and saved group, for ever unless we are root. As `set_groups`.
 pub fn set_group(gid: u32) -> Result<()> {
-    let gid = rustix::process::Gid::from_raw(gid);
-    rustix::thread::set_thread_res_gid(gid, gid, gid)
+    set_identity(raw::nr::SETRESGID, gid)
 }
 
 /// Our real, effective and saved user, for ever. As `set_groups`.
 pub fn set_user(uid: u32) -> Result<()> {
-    let uid = rustix::process::Uid::from_raw(uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid)
+    set_identity(raw::nr::SETRESUID, uid)
+}
+
+fn set_identity(number: usize, id: u32) -> Result<()> {
+    // Of all numbers this one means "as before".
+    if id == u32::MAX {
+        return Err(Errno::INVAL);
+    }
+    let id = id as usize;
+    // SAFETY: no memory is involved.
+    unsafe { raw::call(number, id, id, id, 0, 0) }.map(drop)
 }
 
 /// Where relative paths begin.
