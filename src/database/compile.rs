@@ -58,7 +58,7 @@ pub fn compile_with(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Vec<u8>> {
     let first = findings.len();
-    let made = make(definitions, sources, findings);
+    let made = make(definitions.leak(), sources, findings);
     let path = |of: &Diagnostic| sources.get(of.position.file as usize).map_or("", |source| source.path.as_str());
     let place = |of: &Diagnostic| (of.position.line, of.position.column);
     sort(&mut findings[first..], &|a, b| {
@@ -75,7 +75,7 @@ pub fn compile_with(
 
 /// The bytes, if nothing is wrong.
 #[inline(never)]
-fn make(definitions: Vec<Definition>, sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
+fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
     if definitions.len() > limits::SLOTS_MAX as usize {
         too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "PINTLE_SLOTS_MAX");
         return None;

@@ -128,7 +128,11 @@ impl Word {
 }
 
 /// The names of `a|b`, each with its place; of any other word itself.
-pub fn alternatives(word: &Word) -> Vec<Word> {
+#[inline(never)]
+pub fn alternatives(word: &Word) -> &[Word] {
+    if !word.text.as_bytes().contains(&b'|') {
+        return core::slice::from_ref(word);
+    }
     let mut names = Vec::new();
     let mut position = word.position;
     for name in parts(word.text, b'|') {
@@ -142,7 +146,7 @@ pub fn alternatives(word: &Word) -> Vec<Word> {
             position.column += length + 1;
         }
     }
-    names
+    names.leak()
 }
 
 /// These words with other texts.

@@ -344,7 +344,7 @@ impl Filler<'_, '_> {
             self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
             return None;
         }
-        let distinct = self.distinct(&names, &|name| name.text);
+        let distinct = self.distinct(names, &|name| name.text);
         // Each name has its own finding.
         names.iter().fold(distinct, |good, name| self.service(name).and(good))
     }

@@ -1,5 +1,6 @@
 //! Static instances: what a template says, said for one instance that some file names.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::expand::{Piece, pieces};
@@ -15,8 +16,8 @@ const INSTANCE: &str = "INSTANCE";
 /// `for-each` makes instances at run time and is left behind: a condition finds this one by its name. An event that names
 /// another instance (`instance =`) touches none of the leaves of this one.
 #[inline(never)]
-pub fn instance_of(template: &Definition, name: &'static str, instance: &'static str) -> Definition {
-    let mut made = Definition { name, expands: false, ..template.clone() };
+pub fn instance_of(template: &Definition, name: &'static str, instance: &'static str) -> &'static Definition {
+    let made = Box::leak(Box::new(Definition { name, expands: false, ..template.clone() }));
     let expands = |given: &Given| template.expands && given.key.value.expands();
     // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none do,
     // the strings become plain.

@@ -57,7 +57,7 @@ pub fn write(
     // The rest of the record follows the name in the order of the words.
     let strings = writer.pool(Section::Strings);
     let key = |at: usize| (strings.text_at(leaves[at][leaf::NAME]), &leaves[at][1..]);
-    for at in order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
+    for &at in &order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
         writer.pool(Section::Leaves).add(&leaves[at as usize]);
     }
 
@@ -224,7 +224,7 @@ impl Writer<'_> {
                 // What is left of them is in the edges.
                 Value::Relation(_) => {}
                 Value::Inverse(relation) => {
-                    for at in order(words.len(), &|a, b| words[a].text.as_bytes().cmp(words[b].text.as_bytes())) {
+                    for &at in &order(words.len(), &|a, b| words[a].text.as_bytes().cmp(words[b].text.as_bytes())) {
                         written.push(relation as u32);
                         written.push(self.text(words[at as usize].text));
                     }

@@ -10,7 +10,7 @@ use super::edges::Link;
 use super::instance::instance_of;
 use super::strings::Names;
 use crate::graph::Relation;
-use crate::lang::definition::{Definition, Position, Token, Word, alternatives};
+use crate::lang::definition::{Definition, Token, Word, alternatives};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
 use crate::lang::keys::Value;
 use crate::lang::order::{arrange, order};
@@ -21,9 +21,10 @@ use crate::{limits, names};
 const SUGGESTIONS_MAX: usize = 20;
 
 /// A service with what resolving found out about it.
+#[derive(Clone, Copy)]
 pub struct Service {
     /// What it says; its relations are in the links, too.
-    pub definition: Definition,
+    pub definition: &'static Definition,
     /// The template that a static instance was made from, or `NONE`.
     pub template: u32,
     /// Of a choice: the numbers of what it may choose, in this order. Of others none.
@@ -51,12 +52,13 @@ impl Resolved {
 /// Looks up all names. Relations that cannot be resolved are reported and left out. Of refused definitions nothing is made,
 /// but names in them that are missing are reported, and their own names are not missing.
 #[inline(never)]
-pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> Resolved {
+pub fn resolve(definitions: &'static [Definition], findings: &mut Vec<Diagnostic>) -> Resolved {
     let mut resolver = Resolver {
         services: Vec::new(),
         links: Vec::new(),
         names: Names::new(),
         refused: Names::new(),
+        asked: Vec::new(),
         findings,
         suggestions: 0,
         full: false,
@@ -68,24 +70,23 @@ pub fn resolve(definitions: Vec<Definition>, findings: &mut Vec<Diagnostic>) -> 
             for word in definition.words("provides") {
                 resolver.refused.add(word.text, NONE);
             }
-            refused.push(definition);
+            ask(definition, NONE, &mut refused);
         } else {
             resolver.add(definition, NONE);
         }
     }
-    // Instances are added at the end while this goes on.
-    let mut number = 0;
-    while number < resolver.services.len() {
-        resolver.instances(number);
-        number += 1;
+    // Instances, and what they ask, are added at the end while this goes on.
+    let mut at = 0;
+    while let Some(asked) = resolver.asked.get(at) {
+        resolver.instances(asked.name);
+        at += 1;
     }
     resolver.provided();
-    for definition in &refused {
-        resolver.look_into(definition);
+    for asked in &refused {
+        resolver.look_into(asked);
     }
-    // Choices are, and they name nothing.
-    for number in 0..number as u32 {
-        resolver.relations(number);
+    for asked in core::mem::take(&mut resolver.asked).leak() {
+        resolver.relate(asked);
     }
     resolver.sorted()
 }
@@ -96,50 +97,50 @@ struct Resolver<'a> {
     /// The numbers of services, by their names and, where one alone provides a name, by that.
     names: Names,
     refused: Names,
+    /// What all services ask.
+    asked: Vec<Asked>,
     findings: &'a mut Vec<Diagnostic>,
     suggestions: usize,
     full: bool,
 }
 
 impl Resolver<'_> {
-    fn add(&mut self, definition: Definition, template: u32) {
+    #[inline(never)]
+    fn add(&mut self, definition: &'static Definition, template: u32) {
         if let Some(first) = self.names.find(definition.name) {
             let message = format_args!("a second definition of {}", Shown(definition.name));
             error(self.findings, definition.origin, message)
                 .related(self.services[first as usize].definition.origin, "the first is here");
             return;
         }
-        self.names.add(definition.name, self.services.len() as u32);
+        let number = self.services.len() as u32;
+        self.names.add(definition.name, number);
         self.services.push(Service { definition, template, alternatives: &[] });
+        ask(definition, number, &mut self.asked);
     }
 
+    /// Makes links of what is asked.
     #[inline(never)]
-    fn relations(&mut self, number: u32) {
-        let definition = &self.services[number as usize].definition;
-        let template = names::is_template(definition.name);
-        let mut found = Vec::new();
-        for asked in asked(definition) {
-            let Asked { relation, turned, name, .. } = asked;
-            // There may be very many that mean one service.
-            let plain = !name.text.as_bytes().contains(&b'|') && relation != Relation::Conflicts;
-            let plain = plain && !names::is_template(name.text);
-            match self.names.find(name.text).filter(|_| plain) {
-                Some(one) if self.services[one as usize].alternatives.is_empty() => found.push(one),
-                _ => self.meant(number, &asked, &mut found),
-            }
-            for found in found.drain(..) {
-                match turned {
-                    // A template is never up, so nobody can need or want it; but to come after it is harmless, and its
-                    // instances of the run time are ordered by it.
-                    true if template && relation != Relation::After => {}
-                    true => self.link(found, relation, number, true, name.position),
-                    false => self.link(number, relation, found, false, name.position),
-                }
-            }
+    fn relate(&mut self, asked: &Asked) {
+        let Asked { relation, name, .. } = *asked;
+        // There may be very many that mean one service.
+        let plain = !name.text.as_bytes().contains(&b'|') && relation != Relation::Conflicts;
+        let plain = plain && !names::is_template(name.text);
+        match self.names.find(name.text).filter(|_| plain) {
+            Some(one) if self.services[one as usize].alternatives.is_empty() => self.link(asked, one),
+            _ => self.meant(asked),
         }
     }
 
-    fn link(&mut self, source: u32, relation: Relation, target: u32, turned: bool, position: Position) {
+    #[inline(never)]
+    fn link(&mut self, asked: &Asked, other: u32) {
+        let Asked { number, relation, turned, name: &Word { position, .. }, .. } = *asked;
+        // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances of the
+        // run time are ordered by it.
+        if turned && relation != Relation::After && names::is_template(asked.who) {
+            return;
+        }
+        let (source, target) = if turned { (other, number) } else { (number, other) };
         self.links.push(Link { source, target, relation, turned, position });
         if relation == Relation::Conflicts {
             self.links.push(Link { source: target, target: source, relation, turned: true, position });
@@ -147,12 +148,10 @@ impl Resolver<'_> {
     }
 
     /// Reports what is missing for a definition that has findings already.
-    fn look_into(&mut self, definition: &Definition) {
-        for asked in asked(definition) {
-            for name in alternatives(asked.name) {
-                if !name.text.is_empty() && !self.names.has(name.text) {
-                    self.missing(&asked, &name);
-                }
+    fn look_into(&mut self, asked: &Asked) {
+        for name in alternatives(asked.name) {
+            if !name.text.is_empty() && !self.names.has(name.text) {
+                self.missing(asked, name);
             }
         }
     }
@@ -179,24 +178,20 @@ impl Resolver<'_> {
         self.names.find(template).filter(|_| names::check_instance(instance).is_ok())
     }
 
-    /// Makes the instances of templates that a service names and that are not there yet.
-    fn instances(&mut self, number: usize) {
-        for asked in asked(&self.services[number].definition) {
-            if !asked.name.text.as_bytes().contains(&b'@') {
-                continue;
-            }
-            for name in alternatives(asked.name) {
-                if self.names.find(name.text).is_none()
-                    && let Some(template) = self.template_of(name.text)
-                {
-                    self.instance(template, name);
-                }
+    /// Makes the instances of templates that a word names and that are not there yet.
+    fn instances(&mut self, word: &'static Word) {
+        for name in alternatives(word) {
+            if name.text.as_bytes().contains(&b'@')
+                && self.names.find(name.text).is_none()
+                && let Some(template) = self.template_of(name.text)
+            {
+                self.instance(template, name);
             }
         }
     }
 
     #[inline(never)]
-    fn instance(&mut self, template: u32, name: Word) {
+    fn instance(&mut self, template: u32, name: &Word) {
         if self.services.len() >= limits::SLOTS_MAX as usize {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
@@ -206,7 +201,7 @@ impl Resolver<'_> {
             }
             return;
         }
-        let made = instance_of(&self.services[template as usize].definition, name.text, parted(name.text).1);
+        let made = instance_of(self.services[template as usize].definition, name.text, parted(name.text).1);
         self.add(made, template);
     }
 
@@ -273,9 +268,9 @@ impl Names {
 }
 
 /// A service that a definition names.
-#[derive(Clone, Copy)]
 struct Asked {
-    /// The name of the one that names it.
+    /// Who names it: number and name.
+    number: u32,
     who: &'static str,
     key: &'static str,
     relation: Relation,
@@ -284,9 +279,9 @@ struct Asked {
     name: &'static Word,
 }
 
-/// All services that a definition names, in relations and expressions.
-fn asked(definition: &Definition) -> Vec<Asked> {
-    let mut asked = Vec::new();
+/// Adds all services that a definition names, in relations and expressions.
+#[inline(never)]
+fn ask(definition: &Definition, number: u32, asked: &mut Vec<Asked>) {
     for given in &definition.given {
         let (relation, turned) = match given.key.value {
             Value::Relation(relation) | Value::Expression(relation) => (relation, false),
@@ -296,11 +291,10 @@ fn asked(definition: &Definition) -> Vec<Asked> {
         for name in given.words {
             // In a relation all are texts, those of bad names empty; in an expression the others are no services.
             if !name.text.is_empty() && matches!(name.token, Token::Text | Token::Up | Token::Failed) {
-                asked.push(Asked { who: definition.name, key: given.key.name, relation, turned, name });
+                asked.push(Asked { number, who: definition.name, key: given.key.name, relation, turned, name });
             }
         }
     }
-    asked
 }
 
 /// The key that writes a relation from the other end.

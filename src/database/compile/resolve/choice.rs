@@ -1,6 +1,7 @@
 //! Choices: a slot for each list `a|b` and for each name that several services provide; a name that one service provides is
 //! that service.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::super::super::NONE;
@@ -40,8 +41,8 @@ impl Resolver<'_> {
     pub(super) fn provided(&mut self) {
         let name = |at: usize| self.services[at].definition.name.as_bytes();
         let mut provided: Vec<(&Word, u32)> = Vec::new();
-        for number in order(self.services.len(), &|a, b| name(a).cmp(name(b))) {
-            let definition = &self.services[number as usize].definition;
+        for &number in &order(self.services.len(), &|a, b| name(a).cmp(name(b))) {
+            let definition = self.services[number as usize].definition;
             for word in definition.words("provides") {
                 if let Some(other) = self.names.find(word.text) {
                     let (who, text) = (definition.name, Shown(word.text));
@@ -92,16 +93,17 @@ impl Resolver<'_> {
         }
         self.names.add(name, source);
         let definition = Definition { kind: Kind::Bundle, ..Definition::new(name, NOWHERE) };
+        let definition = Box::leak(Box::new(definition));
         self.services.push(Service { definition, template: NONE, alternatives: alternatives.leak() });
         source
     }
 
-    /// The services that a word means to who names it: several only where all of them are meant.
+    /// Links to the services that a word means: to several only where all of them are meant.
     #[inline(never)]
-    pub(super) fn meant(&mut self, who: u32, asked: &Asked, meant: &mut Vec<u32>) {
+    pub(super) fn meant(&mut self, asked: &Asked) {
         let (mut found, mut missing): (Vec<Alternative>, bool) = (Vec::new(), false);
         for name in alternatives(asked.name) {
-            let Some(number) = self.lookup(asked, &name) else {
+            let Some(number) = self.lookup(asked, name) else {
                 missing = true;
                 continue;
             };
@@ -112,7 +114,7 @@ impl Resolver<'_> {
             };
             for &number in its {
                 // What conflicts with a name that it provides itself conflicts with the others.
-                let itself = asked.relation == Relation::Conflicts && number == who;
+                let itself = asked.relation == Relation::Conflicts && number == asked.number;
                 if !itself && found.iter().all(|(known, _)| *known != number) {
                     found.push((number, name.position));
                 }
@@ -121,14 +123,17 @@ impl Resolver<'_> {
         let all = found.len() < 2 || !chooses(asked.relation, asked.turned);
         if missing {
         } else if all {
-            meant.extend(found.iter().map(|(number, _)| *number));
+            for &(number, _) in &found {
+                self.link(asked, number);
+            }
         } else if asked.relation == Relation::Contains {
             let (text, key, who, count) = (Shown(asked.name.text), asked.key, asked.who, found.len());
             let message = format_args!("{key} of {who} names {text}, which {count} services provide");
             error(self.findings, asked.name.position, message)
                 .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
         } else {
-            meant.push(self.choice(asked.name.text, &found));
+            let choice = self.choice(asked.name.text, &found);
+            self.link(asked, choice);
         }
     }
 }
