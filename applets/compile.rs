@@ -1,7 +1,6 @@
 //! `pintle compile`: service files to a database, wholly or not at all.
 
 use std::fmt::Write as _;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use pintle::database::compile_with;
@@ -26,11 +25,9 @@ pub fn run(given: &Given) -> i32 {
         let _ = writeln!(output::stderr(), "pintle: {name} is not a file that can be replaced");
         return exit::MISUSE;
     }
-    // The program ends before anybody could use the memory.
-    let mut sources = ManuallyDrop::new(Sources::read(&given.words));
+    let sources = Sources::read(&given.words);
     let definitions = std::mem::take(&mut sources.definitions);
-    let Sources { texts, findings, .. } = &mut *sources;
-    let made = compile_with(definitions, texts, findings);
+    let made = compile_with(definitions, &sources.texts, &mut sources.findings);
     let errors = sources.report();
     let Some(bytes) = made else {
         let plural = if errors == 1 { "" } else { "s" };

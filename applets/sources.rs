@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
@@ -35,11 +35,12 @@ impl Sources {
     /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
     /// a directory, and hidden ones, are left alone; directories in it are not entered.
     #[inline(never)]
-    pub fn read(given: &[&OsStr]) -> Sources {
-        let mut sources = Sources::default();
+    pub fn read(given: &[&'static OsStr]) -> &'static mut Sources {
+        let sources = Box::leak(Box::<Sources>::default());
         let mut files = Vec::new();
         let mut directories: Vec<((u64, u64), &Path)> = Vec::new();
-        for path in given.iter().map(Path::new) {
+        for path in given {
+            let path = Path::new(*path);
             match whole::look(path) {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
@@ -51,7 +52,7 @@ impl Sources {
                     }
                 }
                 Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
-                Ok(_) => files.push(path.to_path_buf()),
+                Ok(_) => files.push(path),
                 Err(error) => sources.refuse(path, format_args!("cannot open: {}", Words(error))),
             }
         }
@@ -85,13 +86,13 @@ impl Sources {
     }
 
     #[inline(never)]
-    fn directory(&mut self, path: &Path, files: &mut Vec<PathBuf>) {
+    fn directory(&mut self, path: &Path, files: &mut Vec<&Path>) {
         match whole::names(path) {
             Ok(mut names) => {
-                sort(&mut names, &|a, b| a.as_bytes().cmp(b.as_bytes()));
-                for name in names {
-                    if name.as_bytes().ends_with(SUFFIX) && !name.as_bytes().starts_with(b".") {
-                        files.push(path.join(name));
+                sort(&mut names, &|a, b| a.cmp(b));
+                for name in &names {
+                    if name.ends_with(SUFFIX) && !name.starts_with(b".") {
+                        files.push(whole::joined(path, name));
                     }
                 }
             }

@@ -39,23 +39,27 @@ pub struct Part<'a> {
 /// does: what is not a key or a comment of ours is indented.
 pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let services = if text.starts_with(FIRST_LINE) { text } else { "" };
-    let mut rest = next_part(services);
+    let (_, mut rest) = next_part(services);
     core::iter::from_fn(move || {
-        let (head, text) = cut(rest?, b'\n').unwrap_or((rest?, ""));
-        rest = next_part(text);
+        let (head, behind) = cut(rest?, b'\n').unwrap_or((rest?, ""));
         let (name, origin) = cut(head, b' ').unwrap_or((head, ""));
-        let behind = rest.map_or(0, |rest| rest.len() + PART.len());
-        Some(Part { name, origin, text: &text[..text.len() - behind] })
+        let text;
+        (text, rest) = next_part(behind);
+        Some(Part { name, origin, text })
     })
 }
 
-/// The text behind the first `PART` that stands at the start of a line.
-fn next_part(text: &str) -> Option<&str> {
+/// The text up to the first `PART` that stands at the start of a line, and what is behind that.
+#[inline(never)]
+fn next_part(text: &str) -> (&str, Option<&str>) {
     let mut rest = text;
     loop {
-        match rest.strip_prefix(PART) {
-            None => rest = cut(rest, b'\n')?.1,
-            found => return found,
+        if let Some(behind) = rest.strip_prefix(PART) {
+            return (&text[..text.len() - rest.len()], Some(behind));
+        }
+        match cut(rest, b'\n') {
+            Some((_, next)) => rest = next,
+            None => return (text, None),
         }
     }
 }

@@ -8,9 +8,9 @@ use super::{AsFd, Errno, OwnedFd, Result, file, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Links that are followed one after the other, as many as the kernel would.
 const LINKS_MAX: u32 = 40;
@@ -116,14 +116,28 @@ pub fn all(from: &OwnedFd, expected: usize, bytes_max: usize, to: &mut Vec<u8>) 
     }
 }
 
-/// The names in a directory, in no order; `.` and `..` too.
+/// What a name, or a path from there on, is in a directory. It stays for ever.
 #[inline(never)]
-pub fn names(path: &Path) -> Result<Vec<OsString>> {
+pub fn joined(directory: &Path, name: &[u8]) -> &'static Path {
+    let mut path = Vec::new();
+    if !name.starts_with(b"/") {
+        path.extend_from_slice(directory.as_os_str().as_bytes());
+        if !path.is_empty() && !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+    }
+    path.extend_from_slice(name);
+    Path::new(OsStr::from_bytes(path.leak()))
+}
+
+/// The names in a directory, in no order; `.` and `..` too. They stay for ever.
+#[inline(never)]
+pub fn names(path: &Path) -> Result<Vec<&'static [u8]>> {
     let directory = path::open(path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let (mut entries, mut names) = (RawDir::new(directory, &mut buffer), Vec::new());
     while let Some(entry) = entries.next() {
-        names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+        names.push(Vec::from(entry?.file_name().to_bytes()).leak() as &[u8]);
     }
     Ok(names)
 }
@@ -133,22 +147,22 @@ pub fn names(path: &Path) -> Result<Vec<OsString>> {
 #[inline(never)]
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     let target = followed(target)?;
-    let (directory, name) = split(&target);
+    let (directory, name) = split(target);
     if name.is_empty() {
         return Err(Errno::ISDIR);
     }
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let mut fresh = OsString::from(".");
-    fresh.push(name);
-    fresh.push(format!(".{}", std::process::id()));
-    let fresh = directory.join(fresh);
-    let written = write(&fresh, bytes).and_then(|()| {
-        path::rename(fresh.as_path().path(), target.as_path().path())?;
+    let mut fresh = Vec::from(b".");
+    fresh.extend_from_slice(name.as_bytes());
+    fresh.extend_from_slice(format!(".{}", std::process::id()).as_bytes());
+    let fresh = joined(directory, &fresh);
+    let written = write(fresh, bytes).and_then(|()| {
+        path::rename(fresh.path(), target.path())?;
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         rustix::fs::fsync(file::open_read(directory)?)
     });
     if written.is_err() {
         // After the rename it is gone already.
-        let _ = path::remove(CWD, fresh.as_path().path());
+        let _ = path::remove(CWD, fresh.path());
     }
     written
 }
@@ -164,14 +178,14 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
 
 /// What a link leads to in the end; the path itself where it is none, or leads nowhere.
 #[inline(never)]
-fn followed(target: &Path) -> Result<PathBuf> {
-    let mut path = target.to_path_buf();
+fn followed(target: &Path) -> Result<&Path> {
+    let mut path = target;
     for _ in 0..LINKS_MAX {
         let mut to = [0; PATH_MAX];
-        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path.as_path().path())?, &mut to) {
-            Ok(length) => path = split(&path).0.join(OsStr::from_bytes(to.get(..length).unwrap_or_default())),
+        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path.path())?, &mut to) {
+            Ok(length) => path = joined(split(path).0, to.get(..length).unwrap_or_default()),
             Err(Errno::INVAL) => return Ok(path),
-            Err(Errno::NOENT) => return Ok(target.to_path_buf()),
+            Err(Errno::NOENT) => return Ok(target),
             Err(error) => return Err(error),
         }
     }
