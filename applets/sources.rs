@@ -157,11 +157,11 @@ impl Sources {
 
     fn refuse(&mut self, path: &Path, message: fmt::Arguments<'_>) {
         let file = self.add(path, Vec::new());
-        error(&mut self.findings, Position { file, ..Position::default() }, message);
+        error(&mut self.findings, &Position { file, ..Position::default() }, message);
     }
 
     fn nowhere(&mut self, message: fmt::Arguments<'_>) {
         let position = Position { file: u32::MAX, ..Position::default() };
-        error(&mut self.findings, position, message);
+        error(&mut self.findings, &position, message);
     }
 }

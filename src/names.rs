@@ -68,6 +68,7 @@ pub fn is_variable(text: &str) -> bool {
 }
 
 /// True for a template's name, `NAME@`.
+#[inline(never)]
 pub fn is_template(name: &str) -> bool {
     name.as_bytes().last() == Some(&b'@')
 }

@@ -68,7 +68,7 @@ pub fn compile_with(
     let found = findings.len() - first;
     if found > FINDINGS_MAX {
         findings.truncate(first + FINDINGS_MAX);
-        error(findings, NOWHERE, format_args!("there are {} more findings", found - FINDINGS_MAX));
+        error(findings, &NOWHERE, format_args!("there are {} more findings", found - FINDINGS_MAX));
     }
     made
 }
@@ -106,7 +106,7 @@ fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut V
     // What a definition that `lang` took cannot cause. Better refused here than by process 1.
     if let Err(fault) = Image::open(&bytes) {
         let message = format_args!("these definitions make a database that would be refused: {fault}");
-        error(findings, NOWHERE, message);
+        error(findings, &NOWHERE, message);
         return None;
     }
     Some(bytes)
@@ -115,7 +115,7 @@ fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut V
 #[inline(never)]
 fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str, name: &str) {
     let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
-    let found = error(findings, NOWHERE, message);
+    let found = error(findings, &NOWHERE, message);
     if !name.is_empty() {
         found.help(format_args!("{name} sets this limit when pintle is built"));
     }
@@ -133,26 +133,26 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
             Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
                 if target.kind == Kind::Oneshot && target.number("remain") == 0 {
                     let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
-                    error(findings, link.position, message)
+                    error(findings, &link.position, message)
                         .help(format_args!("only start it (wants, after), or let it remain"));
                 }
             }
             Relation::Contains => {
                 if source.kind != Kind::Bundle {
                     let message = format_args!("{from} contains {to}, but is no bundle");
-                    error(findings, link.position, message);
+                    error(findings, &link.position, message);
                 }
             }
             Relation::Conflicts => {
                 if link.source == link.target {
                     let message = format_args!("{from} conflicts with itself");
-                    error(findings, link.position, message);
+                    error(findings, &link.position, message);
                 }
             }
             Relation::Alternative => {
                 if target.kind == Kind::Oneshot && target.number("remain") == 0 {
                     let message = format_args!("{from} may choose {to}, which is never up: it has remain = no");
-                    error(findings, link.position, message).help(format_args!("let it remain, or take it out"));
+                    error(findings, &link.position, message).help(format_args!("let it remain, or take it out"));
                 }
             }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
@@ -161,7 +161,7 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
     cycles::find(edges, &mut |cycle| {
         let mut text = String::from("dependency cycle: ");
         write_path(cycle, &name, sources, &mut text);
-        error(findings, cycle[0].position, format_args!("{text}"))
+        error(findings, &cycle[0].position, format_args!("{text}"))
             .help(format_args!("none of them could ever start; take away one of these relations"));
     });
     cycles::contradictions(edges, &mut |path, conflict| {
@@ -173,8 +173,8 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
         let what =
             if may { "conflicts with what it may choose" } else { "can never start, it conflicts with what it needs" };
         let message = format_args!("{from} {what}: {text}");
-        error(findings, path[0].position, message)
-            .related(conflict.position, &alloc::format!("here {from} conflicts with {to}"));
+        error(findings, &path[0].position, message)
+            .related(&conflict.position, &alloc::format!("here {from} conflicts with {to}"));
     });
 }
 

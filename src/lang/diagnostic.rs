@@ -68,8 +68,8 @@ impl Diagnostic {
 
     /// Names another place.
     #[inline(never)]
-    pub fn related(&mut self, position: Position, text: &str) -> &mut Diagnostic {
-        self.related = Some((position, String::from(text)));
+    pub fn related(&mut self, position: &Position, text: &str) -> &mut Diagnostic {
+        self.related = Some((*position, String::from(text)));
         self
     }
 }
@@ -78,12 +78,12 @@ impl Diagnostic {
 #[inline(never)]
 pub fn error<'a>(
     findings: &'a mut Vec<Diagnostic>,
-    position: Position,
+    position: &Position,
     message: fmt::Arguments<'_>,
 ) -> &'a mut Diagnostic {
     findings.push(Diagnostic {
         severity: Severity::Error,
-        position,
+        position: *position,
         message: alloc::fmt::format(message),
         help: String::new(),
         related: None,
@@ -143,19 +143,19 @@ impl<'a> Sink<'a> {
 
     /// Adds an error, to say more in.
     #[inline(never)]
-    pub fn error(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    pub fn error(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
         self.failed = true;
         self.add(position, message)
     }
 
     /// Adds a warning.
-    pub fn warning(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    pub fn warning(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
         let added = self.add(position, message);
         added.severity = Severity::Warning;
         added
     }
 
-    fn add(&mut self, position: Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    fn add(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
         // The last one says that there are more.
         self.diagnostics.truncate(self.first + DIAGNOSTICS_PER_FILE_MAX);
         error(self.diagnostics, position, message)
@@ -186,7 +186,7 @@ impl<'a> Sink<'a> {
         if kept < own.len() {
             self.diagnostics.pop();
             let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");
-            error(self.diagnostics, whole, message);
+            error(self.diagnostics, &whole, message);
         }
     }
 }
@@ -197,20 +197,20 @@ pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut dyn Write) 
         Severity::Error => "",
         Severity::Warning => "warning: ",
     };
-    place(diagnostic.position, label, &diagnostic.message, sources, out)?;
+    place(&diagnostic.position, label, &diagnostic.message, sources, out)?;
     if !diagnostic.help.is_empty() {
         out.write_str("    ")?;
         write_printable(&diagnostic.help, out)?;
         out.write_char('\n')?;
     }
     if let Some((position, text)) = &diagnostic.related {
-        place(*position, "note: ", text, sources, out)?;
+        place(position, "note: ", text, sources, out)?;
     }
     Ok(())
 }
 
 /// Writes position, label and text, then the line with its underline.
-fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
+fn place(position: &Position, label: &str, text: &str, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
     let source = sources.get(position.file as usize);
     // What is about all files together begins as every message of a command does.
     write_printable(source.map_or("pintle", |source| &source.path), out)?;
@@ -232,7 +232,7 @@ fn place(position: Position, label: &str, text: &str, sources: &[Source], out: &
 }
 
 /// Writes a line, or the part of a long one around the position, and the underline below it.
-fn excerpt(line: &str, position: Position, out: &mut dyn Write) -> fmt::Result {
+fn excerpt(line: &str, position: &Position, out: &mut dyn Write) -> fmt::Result {
     let first = position.column.max(1) as usize - 1;
     let behind = first.saturating_add(position.length.max(1) as usize);
     let (mut all, mut before) = (0, 0);
@@ -316,7 +316,7 @@ mod tests {
 
     fn shown(line: &str, column: u32, length: u32) -> String {
         let mut out = String::new();
-        excerpt(line, Position { file: 0, line: 1, column, length }, &mut out).expect("a String takes everything");
+        excerpt(line, &Position { file: 0, line: 1, column, length }, &mut out).expect("a String takes everything");
         out
     }
 

@@ -93,8 +93,8 @@ impl<'a> Parser<'a, '_, '_> {
     /// A finding at the next word; `None` to return.
     fn expected(&mut self, what: &str) -> Option<()> {
         match self.peek() {
-            Some(word) => self.sink.error(word.position, format_args!("expected {what}, found {}", Shown(word.text))),
-            None => self.sink.error(self.end, format_args!("expected {what}, found the end of the value")),
+            Some(word) => self.sink.error(&word.position, format_args!("expected {what}, found {}", Shown(word.text))),
+            None => self.sink.error(&self.end, format_args!("expected {what}, found the end of the value")),
         };
         None
     }
@@ -107,7 +107,7 @@ impl<'a> Parser<'a, '_, '_> {
             return Some(());
         }
         let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts");
-        self.sink.error(word.position, message);
+        self.sink.error(&word.position, message);
         None
     }
 
@@ -123,7 +123,7 @@ impl<'a> Parser<'a, '_, '_> {
             if opens || operator == Some(Token::Not) {
                 if depth == EXPRESSION_DEPTH_MAX {
                     let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep");
-                    self.sink.error(word.position, message);
+                    self.sink.error(&word.position, message);
                     return None;
                 }
                 depth += 1;
@@ -149,7 +149,7 @@ impl<'a> Parser<'a, '_, '_> {
             }
             self.at += 1;
             match self.peek() {
-                Some(next) if next.token == Token::Open => self.function(word, next.position)?,
+                Some(next) if next.token == Token::Open => self.function(word, &next.position)?,
                 _ => self.fact(word)?,
             }
             if self.behind_term(&mut groups)? {
@@ -166,7 +166,7 @@ impl<'a> Parser<'a, '_, '_> {
             let group = groups.last_mut()?;
             let found = match self.peek() {
                 None if inside => {
-                    self.sink.error(group.opened, format_args!("this \"(\" is not closed"));
+                    self.sink.error(&group.opened, format_args!("this \"(\" is not closed"));
                     return None;
                 }
                 None => return Some(true),
@@ -176,7 +176,7 @@ impl<'a> Parser<'a, '_, '_> {
                     continue;
                 }
                 Some(word) if word.token == Token::Close => {
-                    self.sink.error(word.position, format_args!("a \")\" without its \"(\""));
+                    self.sink.error(&word.position, format_args!("a \")\" without its \"(\""));
                     return None;
                 }
                 Some(word) => word,
@@ -194,9 +194,9 @@ impl<'a> Parser<'a, '_, '_> {
             } else if let Some(or_at) = group.or_at.take() {
                 let message = format_args!("\"and\" behind \"or\" is taken from left to right: (... or ...) and ...");
                 self.sink
-                    .warning(found.position, message)
+                    .warning(&found.position, message)
                     .help(format_args!("parentheses make it plain"))
-                    .related(or_at, "taken first");
+                    .related(&or_at, "taken first");
             }
             // From left to right: all of the group so far is its left side.
             self.node(group.start, token, found)?;
@@ -223,20 +223,20 @@ impl<'a> Parser<'a, '_, '_> {
         self.at += 1;
         self.leaves += 1;
         if self.leaves > TESTS_MAX {
-            self.sink.error(word.position, format_args!("more than {TESTS_MAX} tests"));
+            self.sink.error(&word.position, format_args!("more than {TESTS_MAX} tests"));
             return None;
         }
         self.node(self.made.len(), token, word)
     }
 
     /// `up(SERVICE)`, `failed(SERVICE)`; the next word is the `(`.
-    fn function(&mut self, name: &Word, opened: Position) -> Option<()> {
+    fn function(&mut self, name: &Word, opened: &Position) -> Option<()> {
         let token = match name.text {
             "up" => Token::Up,
             "failed" => Token::Failed,
             _ => {
                 let message = format_args!("no function is called {}", Shown(name.text));
-                self.sink.error(name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
+                self.sink.error(&name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
                 return None;
             }
         };
@@ -260,7 +260,7 @@ impl<'a> Parser<'a, '_, '_> {
     /// A name, read already, and its attributes.
     fn fact(&mut self, name: &Word) -> Option<()> {
         if let Err(fault) = names::check_fact(name.text) {
-            value::name_finding("condition or event", name.text, name.position, fault, self.sink);
+            value::name_finding("condition or event", name.text, &name.position, fault, self.sink);
             return None;
         }
         self.node(self.made.len(), Token::Fact, name)?;
@@ -280,13 +280,13 @@ impl<'a> Parser<'a, '_, '_> {
             if behind.is_some() && !names::is_variable(key) {
                 let message = format_args!("{} cannot be the name of an attribute", Shown(key));
                 self.sink
-                    .error(word.position, message)
+                    .error(&word.position, message)
                     .help(format_args!("expected letters, digits and \"_\", no digit first"));
                 return None;
             }
             let (head, glob) = word.text.split_at(behind.unwrap_or(0));
             let mut text = String::from(if named { head } else { "=" });
-            text.push_str(value::glob_text(glob, self.template, word.position, self.sink)?);
+            text.push_str(value::glob_text(glob, self.template, &word.position, self.sink)?);
             self.made.push(Word { text: text.leak(), token: Token::Attribute, ..*word });
             self.at += 1;
             bytes += 1 + word.text.len();
@@ -294,7 +294,7 @@ impl<'a> Parser<'a, '_, '_> {
         }
         if bytes > FACT_BYTES_MAX || attributes > ATTRIBUTES_MAX {
             let message = format_args!("more than an event has: {ATTRIBUTES_MAX} attributes, {FACT_BYTES_MAX} bytes");
-            self.sink.error(name.position, message);
+            self.sink.error(&name.position, message);
             return None;
         }
         Some(())

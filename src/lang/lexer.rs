@@ -112,7 +112,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
         let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes");
-        sink.error(whole, message);
+        sink.error(&whole, message);
         return None;
     }
     let (text, bad) = match str::from_utf8(bytes) {
@@ -125,7 +125,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     if text.starts_with("\u{feff}") {
         let position = Position { line: 1, column: 1, length: 1, ..whole };
         let message = format_args!("a byte order mark");
-        sink.error(position, message).help(format_args!("plain UTF-8 has none"));
+        sink.error(&position, message).help(format_args!("plain UTF-8 has none"));
     }
     let mut lines = Lines::of(text);
     let (mut line, mut last) = (0, "");
@@ -135,7 +135,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         if text.len() > SOURCE_LINE_BYTES_MAX {
             let message = format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX}", text.len());
             let help = format_args!("a long value goes on in indented lines");
-            sink.error(position, message).help(help);
+            sink.error(&position, message).help(help);
             return None;
         }
         // One is enough to say what kind of file this is.
@@ -147,14 +147,14 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
                 0 => ("a NUL byte: this is not a text", ""),
                 _ => ("a control character: this is not a text", ""),
             };
-            sink.error(position, format_args!("{what}")).help(format_args!("{help}"));
+            sink.error(&position, format_args!("{what}")).help(format_args!("{help}"));
             return None;
         }
     }
     if let Some(byte) = bad {
         let position = Position { line, column: count(last) + 1, length: 1, ..whole };
         let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
-        sink.error(position, message);
+        sink.error(&position, message);
     }
     if sink.failed() { None } else { Some(text) }
 }
@@ -185,7 +185,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                         let help = format_args!(
                             "a key begins in the first column; quote the \"=\" if it belongs to the value"
                         );
-                        sink.error(at(column, count(key)), message).help(help);
+                        sink.error(&at(column, count(key)), message).help(help);
                         continue;
                     }
                     entry.segments.push(Segment { text: content, line: number, column });
@@ -193,7 +193,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                 (Some(false), _) => {}
                 _ => {
                     let message = format_args!("an indented line continues a value, and none is above it");
-                    sink.error(at(column, count(trim_end(content))), message);
+                    sink.error(&at(column, count(trim_end(content))), message);
                     continues = Some(false);
                 }
             }
@@ -203,7 +203,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         if content.starts_with("[") {
             let message = format_args!("a service file has no sections");
             let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
-            sink.error(at(1, count(trim_end(content))), message).help(help);
+            sink.error(&at(1, count(trim_end(content))), message).help(help);
             continue;
         }
         let (key, rest) = split_word(content);
@@ -212,11 +212,11 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let Some(value) = value.strip_prefix("=") else {
             let message = format_args!("expected \"=\" behind {}", Shown(key));
             let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
-            sink.error(place, message);
+            sink.error(&place, message);
             continue;
         };
         if key.is_empty() {
-            sink.error(at(1, 1), format_args!("expected a key before \"=\""));
+            sink.error(&at(1, 1), format_args!("expected a key before \"=\""));
             continue;
         }
         continues = Some(true);
@@ -236,7 +236,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             continues = Some(false);
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
-                sink.error(start, message);
+                sink.error(&start, message);
                 entry.segments.clear();
                 entry.script = Some("");
                 entries.push(entry);
@@ -254,12 +254,12 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             if !closed {
                 let message = format_args!("this here-document has no end");
                 let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
-                sink.error(start, message).help(help);
+                sink.error(&start, message).help(help);
             }
             let script = script(&body);
             if script.len() > ARGUMENT_BYTES_MAX {
                 let message = format_args!("a script of {} bytes; at most {ARGUMENT_BYTES_MAX}", script.len());
-                sink.error(start, message);
+                sink.error(&start, message);
             }
             entry.script = Some(script);
             continues = None;
@@ -341,7 +341,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                     let before = segment.text.get(start..opened).unwrap_or("");
                     let open = segment.text.get(opened..).map_or(1, |open| count(trim_end(open)));
                     let place = Position { column: position.column + count(before), length: open, ..position };
-                    let finding = sink.error(place, format_args!("{}", fault.text()));
+                    let finding = sink.error(&place, format_args!("{}", fault.text()));
                     if fault == words::Fault::TrailingBackslash {
                         finding.help(format_args!("a long value goes on in indented lines, without it"));
                     }
@@ -374,16 +374,16 @@ pub fn text(entry: &Entry<'_>) -> Vec<Word> {
         }
         joined.push_str(part);
     }
-    if let [first @ (b'"' | b'\''), inner @ .., last] = joined.as_bytes()
-        && first == last
-        && !inner.contains(first)
-    {
-        joined.pop();
-        joined.remove(0);
-    }
+    let joined: &'static str = joined.leak();
+    let text = match joined.as_bytes() {
+        [first @ (b'"' | b'\''), inner @ .., last] if first == last && !inner.contains(first) => {
+            joined.get(1..=inner.len()).unwrap_or_default()
+        }
+        _ => joined,
+    };
     let mut words = Vec::new();
-    if !joined.is_empty() {
-        words.push(Word::new(joined.leak(), entry.value_at));
+    if !text.is_empty() {
+        words.push(Word::new(text, entry.value_at));
     }
     words
 }

@@ -38,7 +38,7 @@ pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic
     let mut sink = Sink::new(file, diagnostics);
     let whole = sink.whole();
     if let Err(fault) = names::check_service(name) {
-        value::name_finding("service", name, whole, fault, &mut sink);
+        value::name_finding("service", name, &whole, fault, &mut sink);
     }
     let mut definition =
         Definition::new(String::from(name).leak(), Position { line: 1, column: 1, length: 1, ..whole });
@@ -70,14 +70,14 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
             let meant = if sink.full() { None } else { keys::meant(entry.key) };
             command_meant |= meant == Some("command");
             let meant = Meant(meant);
-            sink.error(entry.position, format_args!("unknown key {text}{meant}"));
+            sink.error(&entry.position, format_args!("unknown key {text}{meant}"));
             continue;
         };
         match definition.given(key.name) {
             Some(first) if first.position != entry.position => {
                 let message = format_args!("the key \"{}\" stands here for a second time", key.name);
                 let help = format_args!("a long value goes on in indented lines");
-                sink.error(entry.position, message).help(help).related(first.position, "first here");
+                sink.error(&entry.position, message).help(help).related(&first.position, "first here");
             }
             Some(_) => {}
             None => {
@@ -119,12 +119,12 @@ fn applies(
             return true;
         }
         let message = format_args!("\"{}\" is for templates, and this is none", key.name);
-        sink.error(entry.position, message).help(format_args!("a template's file is called NAME@.svc"));
+        sink.error(&entry.position, message).help(format_args!("a template's file is called NAME@.svc"));
         return false;
     }
     let kinds = &CHOICES[0];
     let message = format_args!("\"{}\" is not for a {}", key.name, kinds[definition.kind as usize]);
-    let finding = sink.error(entry.position, message);
+    let finding = sink.error(&entry.position, message);
     let only = match key.kinds {
         LONGRUN => kinds[0],
         ONESHOT => kinds[1],
@@ -137,7 +137,7 @@ fn applies(
         finding.help(format_args!("it is for a {only} alone{help}{added}"));
     }
     if let Some(at) = type_entry {
-        finding.related(at.position, "its type");
+        finding.related(&at.position, "its type");
     }
     false
 }
@@ -149,28 +149,28 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let whole = sink.whole();
         let message = format_args!("there is no \"command\"");
         let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
-        sink.error(whole, message).help(help);
+        sink.error(&whole, message).help(help);
     }
     if let Some(given) = definition.given("overlap")
         && definition.kind == Kind::Oneshot
         && definition.given("remain").is_none_or(|remain| remain.numbers[0] != 0)
     {
         let help = format_args!("it says what a trigger does while the command runs; add remain = no");
-        sink.error(given.position, format_args!("\"overlap\" without \"remain = no\"")).help(help);
+        sink.error(&given.position, format_args!("\"overlap\" without \"remain = no\"")).help(help);
     }
     if let (Some(given), false, false) = (definition.given("within"), there("start-on"), there("stop-on")) {
-        sink.error(given.position, format_args!("\"within\" without \"start-on\" or \"stop-on\""));
+        sink.error(&given.position, format_args!("\"within\" without \"start-on\" or \"stop-on\""));
     }
     if names::is_template(definition.name) {
         match (definition.given("for-each"), definition.given("instance")) {
             (Some(given), None) => {
-                sink.error(given.position, format_args!("\"for-each\" without \"instance\""))
+                sink.error(&given.position, format_args!("\"for-each\" without \"instance\""))
                     .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
             }
             (None, Some(given)) if !there("start-on") => {
                 let message =
                     format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
-                sink.error(given.position, message);
+                sink.error(&given.position, message);
             }
             _ => {}
         }
@@ -181,7 +181,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         if leaves > LATCHES_MAX && matches!(given.key.value, Value::Expression(Relation::Listens)) {
             let name = given.key.name;
             let message = format_args!("{leaves} conditions and events in \"{name}\", more than {LATCHES_MAX}");
-            sink.error(given.position, message);
+            sink.error(&given.position, message);
         }
     }
 }
@@ -200,7 +200,7 @@ fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
         (0, _) => given[least].numbers = given[most].numbers,
         _ => {
             let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-            sink.error(given[least].position, message).related(given[most].position, "the greatest delay");
+            sink.error(&given[least].position, message).related(&given[most].position, "the greatest delay");
         }
     }
 }
@@ -215,7 +215,7 @@ fn expansion(definition: &mut Definition, sink: &mut Sink<'_>) {
         for word in expanding {
             escapes |= placeholder_at(word.text).is_some();
             for piece in pieces(word.text) {
-                let position = word.position;
+                let position = &word.position;
                 match piece {
                     Piece::Literal(_) => continue,
                     Piece::Placeholder("INSTANCE") if template => {}

@@ -51,13 +51,13 @@ impl Filler<'_, '_> {
             }
         };
         if script && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
-            return self.bad(entry.value_at, format_args!("\"{}\" takes no script", key.name));
+            return self.bad(&entry.value_at, format_args!("\"{}\" takes no script", key.name));
         }
         if words.is_empty() && !script {
-            return self.bad(entry.value_at, format_args!("\"{}\" has no value", key.name));
+            return self.bad(&entry.value_at, format_args!("\"{}\" has no value", key.name));
         }
         if let (true, Some(second)) = (takes_one(key.value), words.get(1)) {
-            return self.bad(second.position, format_args!("\"{}\" takes one word, this is a second", key.name));
+            return self.bad(&second.position, format_args!("\"{}\" takes one word, this is a second", key.name));
         }
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
@@ -66,7 +66,7 @@ impl Filler<'_, '_> {
         match key.value {
             Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
             Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
-            Value::Ready => given.numbers = self.ready(&words)?,
+            Value::Ready => self.ready(&words, &mut given.numbers)?,
             Value::Duration(min) => match duration_ms(word.text) {
                 Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
                 Some(_) => {
@@ -106,59 +106,49 @@ impl Filler<'_, '_> {
                     return self.bad_word("limit", word);
                 };
                 if soft > hard {
-                    return self.bad(word.position, format_args!("the soft limit is above the hard one"));
+                    return self.bad(&word.position, format_args!("the soft limit is above the hard one"));
                 }
                 given.numbers = [soft, hard];
             }
             Value::Text => {}
             Value::Command => self.command(&mut words)?,
-            Value::Stop | Value::Reload => given.numbers[0] = self.action(&mut words, end)?,
+            Value::Stop | Value::Reload => self.action(&mut words, &end, given)?,
             Value::Relation(_) | Value::Inverse(_) => self.services(&mut words)?,
-            Value::Provides => self.provided(&words)?,
-            Value::Expression(_) => words = expression::parse(&words, end, false, template, self.sink)?,
-            Value::Tests => words = expression::parse(&words, end, true, template, self.sink)?,
-            Value::ForEach => {
-                let found = expression::parse(&words, end, false, template, self.sink)?;
-                if found.first()?.token != Token::Fact {
-                    let mut whole = word.position;
-                    if whole.line == end.line {
-                        whole.length = end.column - whole.column;
+            Value::Provides => self.each(&words, Some(&whole), &mut |filler, word| filler.provided(word))?,
+            Value::Expression(_) | Value::Tests | Value::ForEach => {
+                let tests = matches!(key.value, Value::Tests);
+                let mut all = word.position;
+                words = expression::parse(&words, end, tests, template, self.sink)?;
+                if matches!(key.value, Value::ForEach) && words.first()?.token != Token::Fact {
+                    if all.line == end.line {
+                        all.length = end.column - all.column;
                     }
-                    return self.bad(whole, format_args!("\"for-each\" takes one condition alone"));
+                    return self.bad(&all, format_args!("\"for-each\" takes one condition alone"));
                 }
-                words = found;
             }
             Value::Instance => self.instance(word)?,
-            Value::Pass => {
-                self.few(&words)?;
-                for word in &words {
-                    if !names::is_variable(word.text) || word.text == "INSTANCE" {
-                        return self.bad(word.position, format_args!("{} cannot be passed", Shown(word.text)));
-                    }
+            Value::Pass => self.each(&words, Some(&whole), &mut |filler, word| {
+                if names::is_variable(word.text) && word.text != "INSTANCE" {
+                    return Some(());
                 }
-                self.distinct(&words, &|word| word.text)?;
-            }
+                filler.bad(&word.position, format_args!("{} cannot be passed", Shown(word.text)))
+            })?,
             Value::Account => {
                 if !is_account(word.text) {
                     return self.bad_word("name or number", word);
                 }
             }
             Value::Directory => self.path(word, word.text)?,
-            Value::Environment => {
-                self.few(&words)?;
-                for word in &words {
-                    if !word.text.contains('=') || !names::is_variable(variable(word)) {
-                        return self.bad_word("variable", word);
-                    }
+            Value::Environment => self.each(&words, Some(&variable), &mut |filler, word| {
+                let name = variable(word);
+                if name.len() < word.text.len() && names::is_variable(name) {
+                    return Some(());
                 }
-                self.distinct(&words, &variable)?;
-            }
-            Value::EnvironmentFiles => {
-                self.few(&words)?;
-                for word in &words {
-                    self.path(word, word.text.strip_prefix("-").unwrap_or(word.text))?;
-                }
-            }
+                filler.bad_word("variable", word)
+            })?,
+            Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
+                filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
+            })?,
         }
         // Of a number nothing more is needed, and there are many of them.
         if !is_number(key.value) {
@@ -169,20 +159,20 @@ impl Filler<'_, '_> {
 
     /// A finding with what the key expects; nothing, to return.
     #[inline(never)]
-    fn bad<T>(&mut self, position: Position, message: fmt::Arguments<'_>) -> Option<T> {
+    fn bad(&mut self, position: &Position, message: fmt::Arguments<'_>) -> Option<()> {
         self.sink.error(position, message).help(format_args!("expected {}", self.key.value.expected()));
         None
     }
 
     #[inline(never)]
-    fn bad_word<T>(&mut self, what: &str, word: &Word) -> Option<T> {
-        self.bad(word.position, format_args!("bad {what} {}", Shown(word.text)))
+    fn bad_word(&mut self, what: &str, word: &Word) -> Option<()> {
+        self.bad(&word.position, format_args!("bad {what} {}", Shown(word.text)))
     }
 
     #[inline(never)]
     fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
         let message = format_args!("{} is out of bounds", Shown(word.text));
-        self.sink.error(word.position, message).help(help);
+        self.sink.error(&word.position, message).help(help);
         None
     }
 
@@ -194,7 +184,7 @@ impl Filler<'_, '_> {
         }
         let meant = Meant(nearest::among(word.text, &mut choices.iter().copied()));
         let message = format_args!("bad {} {}{meant}", self.key.name, Shown(word.text));
-        let help = &mut self.sink.error(word.position, message).help;
+        let help = &mut self.sink.error(&word.position, message).help;
         help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
             if index > 0 {
@@ -209,11 +199,30 @@ impl Filler<'_, '_> {
     fn few(&mut self, words: &[Word]) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
         let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words", self.key.name);
-        self.sink.error(word.position, message);
+        self.sink.error(&word.position, message);
         None
     }
 
+    /// Not too many words, each of them good, and no two of the same name, where they have one.
+    #[inline(never)]
+    fn each(
+        &mut self,
+        words: &[Word],
+        name: Option<&dyn Fn(&Word) -> &'static str>,
+        good: &mut dyn FnMut(&mut Self, &Word) -> Option<()>,
+    ) -> Option<()> {
+        self.few(words)?;
+        for word in words {
+            good(self, word)?;
+        }
+        match name {
+            Some(name) => self.distinct(words, name),
+            None => Some(()),
+        }
+    }
+
     /// No two words of the same name.
+    #[inline(never)]
     fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &'static str) -> Option<()> {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
         let name = |at: usize| text(&words[at]).as_bytes();
@@ -228,7 +237,7 @@ impl Filler<'_, '_> {
         let Some((first, second)) = twice else { return Some(()) };
         let text = Shown(text(&words[first]));
         let message = format_args!("{text} stands twice in \"{}\"", self.key.name);
-        self.sink.error(words[second].position, message).related(words[first].position, "first here");
+        self.sink.error(&words[second].position, message).related(&words[first].position, "first here");
         None
     }
 
@@ -237,7 +246,7 @@ impl Filler<'_, '_> {
         if path.starts_with("/") {
             return Some(());
         }
-        self.bad(word.position, format_args!("{} is not an absolute path", Shown(path)))
+        self.bad(&word.position, format_args!("{} is not an absolute path", Shown(path)))
     }
 
     /// Program and arguments, or a script with what runs it.
@@ -247,7 +256,7 @@ impl Filler<'_, '_> {
         {
             let message = format_args!("the program {} is not an absolute path", Shown(program.text));
             self.sink
-                .error(program.position, message)
+                .error(&program.position, message)
                 .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
             return None;
         }
@@ -267,14 +276,15 @@ impl Filler<'_, '_> {
     }
 
     /// `signal NAME...`, of which the names are left, or a command, which is 1.
-    fn action(&mut self, words: &mut Vec<Word>, end: Position) -> Option<u64> {
+    #[inline(never)]
+    fn action(&mut self, words: &mut Vec<Word>, end: &Position, given: &mut Given) -> Option<()> {
         let Some(first) = words.first().filter(|first| first.plain && first.text == "signal") else {
-            self.command(words)?;
-            return Some(1);
+            given.numbers[0] = 1;
+            return self.command(words);
         };
         if self.definition.kind == Kind::Oneshot {
             let message = format_args!("a oneshot has no process to send a signal to");
-            self.sink.error(first.position, message).help(format_args!("expected a command by its absolute path"));
+            self.sink.error(&first.position, message).help(format_args!("expected a command by its absolute path"));
             return None;
         }
         words.remove(0);
@@ -286,14 +296,14 @@ impl Filler<'_, '_> {
                 let text = Shown(word.text);
                 let name = word.text.strip_prefix("SIG").unwrap_or(word.text);
                 let meant = Meant(nearest::among(name, &mut signals::names()));
-                return self.bad(word.position, format_args!("no signal is called {text}{meant}"));
+                return self.bad(&word.position, format_args!("no signal is called {text}{meant}"));
             }
         }
         match words.get(1) {
             Some(second) if matches!(self.key.value, Value::Reload) => {
-                self.bad(second.position, format_args!("\"reload\" sends one signal"))
+                self.bad(&second.position, format_args!("\"reload\" sends one signal"))
             }
-            _ => Some(0),
+            _ => Some(()),
         }
     }
 
@@ -301,10 +311,10 @@ impl Filler<'_, '_> {
     fn services(&mut self, words: &mut [Word]) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX}");
-            self.sink.error(word.position, message);
+            self.sink.error(&word.position, message);
             return None;
         }
-        let distinct = self.distinct(words, &|word| word.text);
+        let distinct = self.distinct(words, &whole);
         for word in words.iter_mut() {
             // Each name has its own finding.
             let good = if word.text.as_bytes().contains(&b'|') { self.any_of(word) } else { self.service(word) };
@@ -319,7 +329,7 @@ impl Filler<'_, '_> {
     fn service(&mut self, word: &Word) -> Option<()> {
         if word.text == self.definition.name {
             let message = format_args!("\"{}\" names this service itself", self.key.name);
-            self.sink.error(word.position, message);
+            self.sink.error(&word.position, message);
         }
         service_name(word, self.sink)
     }
@@ -335,33 +345,30 @@ impl Filler<'_, '_> {
         };
         if !takes {
             let message = format_args!("\"{key}\" is for all that it names, not for one of {}", Shown(word.text));
-            self.sink.error(word.position, message).help(format_args!("names are parted by blanks"));
+            self.sink.error(&word.position, message).help(format_args!("names are parted by blanks"));
             return None;
         }
         let names = alternatives(word);
         if let Some(name) = names.iter().find(|name| name.text.is_empty()) {
             let message = format_args!("a name is missing in {}", Shown(word.text));
-            self.sink.error(name.position, message).help(format_args!("expected alternatives as: a|b"));
+            self.sink.error(&name.position, message).help(format_args!("expected alternatives as: a|b"));
             return None;
         }
-        let distinct = self.distinct(names, &|name| name.text);
+        let distinct = self.distinct(names, &whole);
         // Each name has its own finding.
         names.iter().fold(distinct, |good, name| self.service(name).and(good))
     }
 
-    /// Names that are not those of services.
-    fn provided(&mut self, words: &[Word]) -> Option<()> {
-        self.few(words)?;
-        for word in words {
-            if word.text == self.definition.name {
-                return self.bad(word.position, format_args!("it has the name {} already", Shown(word.text)));
-            }
-            if let Err(fault) = names::check_fact(word.text) {
-                name_finding("service", word.text, word.position, fault, self.sink);
-                return None;
-            }
+    /// A name that is not that of a service.
+    fn provided(&mut self, word: &Word) -> Option<()> {
+        if word.text == self.definition.name {
+            return self.bad(&word.position, format_args!("it has the name {} already", Shown(word.text)));
         }
-        self.distinct(words, &|word| word.text)
+        if let Err(fault) = names::check_fact(word.text) {
+            name_finding("service", word.text, &word.position, fault, self.sink);
+            return None;
+        }
+        Some(())
     }
 
     /// The text of `instance`: attributes, and characters that a name may have.
@@ -380,19 +387,26 @@ impl Filler<'_, '_> {
             return self.bad_word("name of an instance", word);
         }
         if !found {
-            return self.bad(word.position, format_args!("{} names every instance the same", Shown(word.text)));
+            return self.bad(&word.position, format_args!("{} names every instance the same", Shown(word.text)));
         }
         Some(())
     }
 
     /// The numbers of `Value::Ready`.
-    fn ready(&mut self, words: &[Word]) -> Option<[u64; 2]> {
+    #[inline(never)]
+    fn ready(&mut self, words: &[Word], numbers: &mut [u64; 2]) -> Option<()> {
         let (what, word) = match words {
-            [word] if word.text == "none" => return Some([0, 0]),
-            [word] if word.text == "notify" => return Some([2, 0]),
+            [word] if word.text == "none" => return Some(()),
+            [word] if word.text == "notify" => {
+                numbers[0] = 2;
+                return Some(());
+            }
             [word, _, third, ..] if word.text == "fd" => ("word", third),
             [word, number] if word.text == "fd" => match unsigned(number.text) {
-                Some(found) if READY_DESCRIPTORS.contains(&found) => return Some([1, found]),
+                Some(found) if READY_DESCRIPTORS.contains(&found) => {
+                    *numbers = [1, found];
+                    return Some(());
+                }
                 _ => ("descriptor", number),
             },
             _ => ("readiness", words.first()?),
@@ -421,6 +435,11 @@ const fn is_number(value: Value) -> bool {
     )
 }
 
+/// The whole word.
+fn whole(word: &Word) -> &'static str {
+    word.text
+}
+
 /// What stands before the `=`.
 pub fn variable(word: &Word) -> &'static str {
     cut(word.text, b'=').map_or(word.text, |(name, _)| name)
@@ -441,19 +460,19 @@ fn end_of(words: &[Word], entry: &Entry<'_>) -> Position {
 /// A finding where this is not the name of a service (a template is none).
 pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<()> {
     if let Err(fault) = names::check_service(word.text) {
-        name_finding("service", word.text, word.position, fault, sink);
+        name_finding("service", word.text, &word.position, fault, sink);
         return None;
     }
     if names::is_template(word.text) {
         let message = format_args!("{} is a template, not a service", Shown(word.text));
-        sink.error(word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
+        sink.error(&word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
         return None;
     }
     Some(())
 }
 
 /// The finding for a bad name of a `what`.
-pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault, sink: &mut Sink<'_>) {
+pub fn name_finding(what: &str, name: &str, position: &Position, fault: NameFault, sink: &mut Sink<'_>) {
     let text = Shown(name);
     let mut finding = |message: fmt::Arguments<'_>| {
         sink.error(position, message);
@@ -483,7 +502,7 @@ pub fn name_finding(what: &str, name: &str, position: Position, fault: NameFault
 
 /// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere nothing
 /// expands. A finding if it has another.
-pub fn glob_text(text: &'static str, template: bool, position: Position, sink: &mut Sink<'_>) -> Option<&'static str> {
+pub fn glob_text(text: &'static str, template: bool, position: &Position, sink: &mut Sink<'_>) -> Option<&'static str> {
     let known = |piece| matches!(piece, Piece::Literal(_) | Piece::Placeholder("INSTANCE"));
     if template && pieces(text).all(known) {
         return Some(text);

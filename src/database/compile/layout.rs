@@ -73,7 +73,7 @@ pub fn write(
     }
     if bytes.len() > u32::MAX as usize {
         let message = format_args!("the database would have {} bytes, more than 4 GiB", bytes.len());
-        error(findings, NOWHERE, message);
+        error(findings, &NOWHERE, message);
         return None;
     }
     head[header::LENGTH] = bytes.len() as u32;

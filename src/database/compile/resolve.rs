@@ -109,8 +109,8 @@ impl Resolver<'_> {
     fn add(&mut self, definition: &'static Definition, template: u32) {
         if let Some(first) = self.names.find(definition.name) {
             let message = format_args!("a second definition of {}", Shown(definition.name));
-            error(self.findings, definition.origin, message)
-                .related(self.services[first as usize].definition.origin, "the first is here");
+            error(self.findings, &definition.origin, message)
+                .related(&self.services[first as usize].definition.origin, "the first is here");
             return;
         }
         let number = self.services.len() as u32;
@@ -162,7 +162,8 @@ impl Resolver<'_> {
         if known.is_some() && names::is_template(name.text) {
             let (key, who) = (asked.key, asked.who);
             let message = format_args!("{key} of {who} names a template without its instance: {}", Shown(name.text));
-            error(self.findings, name.position, message).help(format_args!("write which one, as in {}eth0", name.text));
+            error(self.findings, &name.position, message)
+                .help(format_args!("write which one, as in {}eth0", name.text));
             return None;
         }
         // An instance that there could be has been refused already.
@@ -196,7 +197,7 @@ impl Resolver<'_> {
             if !core::mem::replace(&mut self.full, true) {
                 let message =
                     format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
-                error(self.findings, name.position, message)
+                error(self.findings, &name.position, message)
                     .help(format_args!("PINTLE_SLOTS_MAX sets this limit when pintle is built"));
             }
             return;
@@ -213,7 +214,7 @@ impl Resolver<'_> {
         }
         let (key, who) = (asked.key, asked.who);
         let message = format_args!("there is no service {}, which {who} names in {key}", Shown(name.text));
-        let finding = error(self.findings, name.position, message);
+        let finding = error(self.findings, &name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
             let mut near = Nearest::to(name.text);

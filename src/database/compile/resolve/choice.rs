@@ -46,8 +46,8 @@ impl Resolver<'_> {
             for word in definition.words("provides") {
                 if let Some(other) = self.names.find(word.text) {
                     let (who, text) = (definition.name, Shown(word.text));
-                    error(self.findings, word.position, format_args!("{who} provides {text}, which is a service"))
-                        .related(self.services[other as usize].definition.origin, "that is here");
+                    error(self.findings, &word.position, format_args!("{who} provides {text}, which is a service"))
+                        .related(&self.services[other as usize].definition.origin, "that is here");
                 } else if !names::is_template(definition.name) {
                     provided.push((word, number));
                 }
@@ -78,12 +78,11 @@ impl Resolver<'_> {
         if let Some(number) = self.names.find(name) {
             return number;
         }
-        let position = found[0].1;
         if found.len() > ALTERNATIVES_MAX {
-            too_many(self.findings, position, name, found.len(), ALTERNATIVES_MAX, "alternatives");
+            too_many(self.findings, &found[0].1, name, found.len(), ALTERNATIVES_MAX, "alternatives");
         }
         if name.len() > NAME_MAX {
-            too_many(self.findings, position, name, name.len(), NAME_MAX, "bytes");
+            too_many(self.findings, &found[0].1, name, name.len(), NAME_MAX, "bytes");
         }
         let source = self.services.len() as u32;
         let mut alternatives = Vec::new();
@@ -129,7 +128,7 @@ impl Resolver<'_> {
         } else if asked.relation == Relation::Contains {
             let (text, key, who, count) = (Shown(asked.name.text), asked.key, asked.who, found.len());
             let message = format_args!("{key} of {who} names {text}, which {count} services provide");
-            error(self.findings, asked.name.position, message)
+            error(self.findings, &asked.name.position, message)
                 .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
         } else {
             let choice = self.choice(asked.name.text, &found);
@@ -139,6 +138,6 @@ impl Resolver<'_> {
 }
 
 #[inline(never)]
-fn too_many(findings: &mut Vec<Diagnostic>, position: Position, name: &str, count: usize, limit: usize, what: &str) {
+fn too_many(findings: &mut Vec<Diagnostic>, position: &Position, name: &str, count: usize, limit: usize, what: &str) {
     error(findings, position, format_args!("{} has {count}, more than {limit} {what}", Shown(name)));
 }
