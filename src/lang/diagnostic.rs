@@ -177,6 +177,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Puts the findings into the order of the text.
+    #[inline(never)]
     pub fn finish(self) {
         let whole = self.whole();
         let own = &mut self.diagnostics[self.first..];

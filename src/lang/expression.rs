@@ -28,6 +28,7 @@ const TERM: [&str; 2] = ["a condition or an event, \"not\" or \"(\"", "path, env
 
 /// Reads an expression and gives it as `Given::words` has it; `end` is where a missing word would stand. `None` after a
 /// finding.
+#[inline(never)]
 pub fn parse(words: &[Word], end: Position, tests: bool, template: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
     let mut parser = Parser { words, at: 0, nodes: 0, leaves: 0, end, tests, template, made: Vec::new(), sink };
     parser.terms()?;

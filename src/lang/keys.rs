@@ -280,6 +280,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// The key that is likely meant by a word that is none.
+#[inline(never)]
 pub fn meant(word: &str) -> Option<&'static str> {
     let mut near = Nearest::to(word);
     for key in KEYS {

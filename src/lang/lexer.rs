@@ -108,6 +108,7 @@ fn control(line: &str) -> Option<usize> {
 }
 
 /// The text of a file if it is text, not too long, and without what never belongs into it.
+#[inline(never)]
 pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
@@ -272,6 +273,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
 }
 
 /// The lines of a here-document as one text: what blanks all of them (but empty ones) begin with is taken away.
+#[inline(never)]
 fn script(lines: &[&str]) -> &'static str {
     let mut common: Option<&str> = None;
     for line in lines {
@@ -296,6 +298,7 @@ fn script(lines: &[&str]) -> &'static str {
 
 /// The words of an entry. `None` if a quote is wrong, which is then a finding.
 /// With `parentheses`, `(` and `)` outside quotes are words of their own.
+#[inline(never)]
 pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Option<Vec<Word>> {
     let delimiters: &[u8] = if parentheses { b"()" } else { b"" };
     let mut found = Vec::new();
@@ -363,6 +366,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
 
 /// The value as one text for people, as a word: comments taken away, lines joined by a blank, one pair of quotes around it
 /// dropped. No word where nothing is left.
+#[inline(never)]
 pub fn text(entry: &Entry<'_>) -> Vec<Word> {
     let mut joined = String::new();
     for segment in &entry.segments {

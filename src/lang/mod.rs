@@ -143,6 +143,7 @@ fn applies(
 }
 
 /// What only the keys together can tell.
+#[inline(never)]
 fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     let there = |name: &str| definition.given(name).is_some();
     if definition.kind != Kind::Bundle && !there("command") && !command_meant {
@@ -206,6 +207,7 @@ fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
 }
 
 /// Checks the names in placeholders. Without any, makes the strings what they are.
+#[inline(never)]
 fn expansion(definition: &mut Definition, sink: &mut Sink<'_>) {
     let template = names::is_template(definition.name);
     let pass = definition.words("pass");

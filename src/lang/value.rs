@@ -308,6 +308,7 @@ impl Filler<'_, '_> {
     }
 
     /// Names of other services; those that are none become empty.
+    #[inline(never)]
     fn services(&mut self, words: &mut [Word]) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
             let message = format_args!("more names than there can be services: {SLOTS_MAX}");
@@ -372,6 +373,7 @@ impl Filler<'_, '_> {
     }
 
     /// The text of `instance`: attributes, and characters that a name may have.
+    #[inline(never)]
     fn instance(&mut self, word: &Word) -> Option<()> {
         let (mut found, mut bytes) = (false, 0);
         for piece in pieces(word.text) {
@@ -565,6 +567,7 @@ fn limit(text: &str) -> Option<u64> {
 }
 
 /// A name as useradd(8) takes it, or a number below the one that means "none".
+#[inline(never)]
 fn is_account(text: &str) -> bool {
     let name = text.strip_suffix("$").unwrap_or(text);
     match unsigned(text) {
