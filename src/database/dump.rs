@@ -68,6 +68,7 @@ fn next_part(text: &str) -> (&str, Option<&str>) {
 ///
 /// # Errors
 /// Those of `out`.
+#[inline(never)]
 pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
     let [format, crc] = [header::VERSION, header::CRC].map(|word| image.header(word));
     let (services, templates, bytes) = (image.services(), image.header(header::TEMPLATES), image.bytes().len());

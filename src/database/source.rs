@@ -25,6 +25,7 @@ const COLUMNS: usize = 100;
 static UNITS: [(u32, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
 
 /// Adds the text of this service's file.
+#[inline(never)]
 pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
     let flags = image.flags(slot);
     let source = Source { image, slot, expands: flags & service::flags::EXPANDS != 0 };
@@ -52,6 +53,7 @@ impl Source<'_> {
         self.image.service(self.slot, field)
     }
 
+#[inline(never)]
     fn key(&self, key: &Key, out: &mut String) {
         let place = usize::from(PLACES[usize::from(key.number)]);
         let value = match place {
@@ -129,6 +131,7 @@ impl Source<'_> {
 
     /// The edges that the service's own file has, or could have: not those that are written from the other end, nor those
     /// of its expressions.
+#[inline(never)]
     fn relation(&self, relation: Relation, line: &mut Line<'_>) {
         for edge in self.image.edges(self.slot).filter(|edge| edge.relation == relation) {
             let written = self.image.list(self.image.service(edge.slot, service::WRITTEN));
@@ -155,6 +158,7 @@ impl Source<'_> {
         }
     }
 
+#[inline(never)]
     fn action(&self, list: List<'_>, line: &mut Line<'_>) {
         match list.get(0) {
             _ if list.is_empty() => {}
@@ -338,6 +342,7 @@ fn is_chain(kind: u32) -> bool {
 }
 
 /// A description. Quotes are written only where the blanks at its ends, or its own quotes, would be lost without.
+#[inline(never)]
 fn text_value(text: &str, line: &mut Line<'_>) {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let bytes = text.as_bytes();
