@@ -150,12 +150,11 @@ pub(super) fn sums(bytes: &[u8]) -> Result<(), ImageError> {
     use super::header::{CRC, HEADER_CRC};
     begins(bytes)?;
     let behind = bytes.get(HEADER_WORDS * 4..).unwrap_or_default();
-    for (expected, found) in [(word_at(bytes, HEADER_CRC), header_crc(bytes)), (word_at(bytes, CRC), crc32(behind))] {
-        if expected != found {
-            return Err(ImageError::Checksum { expected, found });
-        }
+    let (mut expected, mut found) = (word_at(bytes, HEADER_CRC), header_crc(bytes));
+    if expected == found {
+        (expected, found) = (word_at(bytes, CRC), crc32(behind));
     }
-    Ok(())
+    if expected == found { Ok(()) } else { Err(ImageError::Checksum { expected, found }) }
 }
 
 /// Checks magic, version and length; gives the length.
@@ -331,7 +330,9 @@ impl Check<'_> {
         self.at.set((Section::Lists, accounts));
         self.list(accounts, &[Rule::Text], limits::ACCOUNTS_MAX)?;
         let mut before: &[u8] = &[];
-        for account in image.list(accounts).iter().map(|at| image.bytes_of(at)) {
+        let accounts = image.list(accounts);
+        for at in 0..accounts.len() {
+            let account = image.bytes_of(accounts.get(at));
             holds(account > before)?;
             before = account;
         }
@@ -395,7 +396,10 @@ impl Check<'_> {
                 let of = if list.get(0) == action::COMMAND { Rule::Text } else { Rule::Number(1, 64) };
                 self.list(word, &[Rule::Any], limits::ARGUMENTS_MAX + 1)?;
                 holds(list.len() > 1 && list.get(0) <= action::COMMAND)?;
-                list.iter().skip(1).try_for_each(|word| self.word(of, word))
+                for at in 1..list.len() {
+                    self.word(of, list.get(at))?;
+                }
+                Some(())
             }
         }
     }
@@ -406,8 +410,8 @@ impl Check<'_> {
         let list = self.image.list(offset);
         holds(list.len() <= limit && list.len() < (self.lists - offset) as usize)?;
         holds(list.len().is_multiple_of(rules.len()))?;
-        for (word, rule) in list.iter().zip(rules.iter().cycle()) {
-            self.word(*rule, word)?;
+        for at in 0..list.len() {
+            self.word(rules[at % rules.len()], list.get(at))?;
         }
         Some(())
     }

@@ -1,10 +1,8 @@
 //! Checks the expression trees and the index of their leaves.
 
 use super::{Check, NODE_WORDS, NONE, Rule, Section, holds};
-use crate::database::image::search;
 use crate::database::{leaf, node, service};
 use crate::graph::Relation;
-use crate::graph::relation::Edge;
 use crate::ident::SlotId;
 use crate::limits::{EXPRESSION_NODES_MAX, TESTS_MAX};
 
@@ -114,12 +112,8 @@ impl Tree<'_> {
     fn phase(&self, target: u32, b: u32) -> Option<()> {
         holds(target < self.check.services && b == NONE)?;
         let relation = if self.role == 0 { Relation::Observes } else { Relation::Listens };
-        let wanted = Edge { relation, slot: SlotId(target) }.to_word();
-        let field = |field| self.check.image.service(self.slot, field);
-        let edge = |at: u32| self.check.image.word(Section::Edges, (field(service::EDGES) + at) as usize);
-        let count = field(service::EDGES_COUNT);
-        let at = search(count, &|at| edge(at) < wanted);
-        holds(at < count && edge(at) == wanted)
+        // Only such terms have edges of these relations, so there are few.
+        holds(self.check.image.edges(self.slot).only(relation).any(|edge| edge.slot == SlotId(target)))
     }
 }
 
