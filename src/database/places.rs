@@ -66,7 +66,7 @@ pub static PLACES: [u8; KEYS.len()] = {
     while at < places.len() {
         let mut row = 0;
         while row < WORDS.len() {
-            let name = if let Value::Limit(_) = KEYS[at].value { "limit-" } else { KEYS[at].name };
+            let name = if let Value::Limit(_) = KEYS[at].value { "limit-" } else { KEYS[at].name() };
             if same(name.as_bytes(), WORDS[row].0.as_bytes()) {
                 places[at] = WORDS[row].1 as u8;
             }
@@ -96,7 +96,7 @@ mod tests {
     fn every_key_has_a_place_and_every_place_a_key() {
         for (key, place) in KEYS.iter().zip(PLACES) {
             let flag = matches!(key.value, Value::Relation(_) | Value::Switch | Value::Choice(0));
-            assert_eq!(usize::from(place) == service::KIND_FLAGS, flag, "{}", key.name);
+            assert_eq!(usize::from(place) == service::KIND_FLAGS, flag, "{}", key.name());
         }
         for (name, place) in WORDS {
             assert!(PLACES.contains(&(place as u8)), "{name}");

@@ -53,7 +53,7 @@ impl Source<'_> {
         self.image.service(self.slot, field)
     }
 
-#[inline(never)]
+    #[inline(never)]
     fn key(&self, key: &Key, out: &mut String) {
         let place = usize::from(PLACES[usize::from(key.number)]);
         let value = match place {
@@ -61,7 +61,7 @@ impl Source<'_> {
             EXEC..POLICY => self.image.exec(self.field(service::EXEC), place - EXEC),
             _ => self.image.policy(self.field(service::POLICY), place - POLICY),
         };
-        let mut line = Line::new(out, "", key.name, " =");
+        let mut line = Line::new(out, "", key.name(), " =");
         match key.value {
             Value::Text => text_value(self.image.text(value), &mut line),
             // Of what remains it says nothing.
@@ -106,8 +106,10 @@ impl Source<'_> {
                 line.pending.push_str(name);
             }
             Value::Switch => {
-                for (_, flag, no) in SWITCHES.iter().filter(|(name, ..)| *name == key.name) {
-                    line.word(if (value & flag == 0) == *no { "yes" } else { "no" });
+                for (name, flag, no) in &SWITCHES {
+                    if *name == key.name() {
+                        line.word(if (value & flag == 0) == *no { "yes" } else { "no" });
+                    }
                 }
             }
             Value::Directory if self.image.text(value).is_empty() => {}
@@ -131,7 +133,7 @@ impl Source<'_> {
 
     /// The edges that the service's own file has, or could have: not those that are written from the other end, nor those
     /// of its expressions.
-#[inline(never)]
+    #[inline(never)]
     fn relation(&self, relation: Relation, line: &mut Line<'_>) {
         for edge in self.image.edges(self.slot).filter(|edge| edge.relation == relation) {
             let written = self.image.list(self.image.service(edge.slot, service::WRITTEN));
@@ -158,7 +160,7 @@ impl Source<'_> {
         }
     }
 
-#[inline(never)]
+    #[inline(never)]
     fn action(&self, list: List<'_>, line: &mut Line<'_>) {
         match list.get(0) {
             _ if list.is_empty() => {}

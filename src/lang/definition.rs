@@ -198,10 +198,16 @@ impl Definition {
         Definition { name, origin, kind: Kind::Longrun, given: Vec::new(), expands: false, refused: false }
     }
 
+    /// Where in `given` this key is; behind all where it says nothing for it.
+    #[inline(never)]
+    pub(super) fn place(&self, name: &str) -> usize {
+        self.given.iter().position(|given| given.key.name() == name).unwrap_or(self.given.len())
+    }
+
     /// What it says for this key.
     #[inline(never)]
     pub fn given(&self, name: &str) -> Option<&Given> {
-        self.given.iter().find(|given| given.key.name == name)
+        self.given.get(self.place(name))
     }
 
     /// The words that it says for this key.
@@ -215,9 +221,9 @@ impl Definition {
     }
 
     /// Says nothing for this key.
-    #[inline(never)]
     pub fn take_back(&mut self, name: &str) {
-        if let Some(at) = self.given.iter().position(|given| given.key.name == name) {
+        let at = self.place(name);
+        if at < self.given.len() {
             self.given.remove(at);
         }
     }

@@ -3,6 +3,8 @@
 //! To add a key: a line here, its place in a database (`database::source`), and, if its values are of a new kind, an arm in
 //! `value.rs`.
 
+use core::fmt;
+
 use crate::graph::Relation;
 use crate::nearest::Nearest;
 use crate::text::{cut, parts};
@@ -94,8 +96,9 @@ pub static DEFAULTS: [&str; 3] = [
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// As it is written.
-    pub name: &'static str,
+    /// Where its name begins in `NAMES`, and its length. (A `&str` would be twice as much as all of the rest.)
+    name_at: u16,
+    name_bytes: u8,
     /// What its value is.
     pub value: Value,
     /// What it applies to.
@@ -104,11 +107,25 @@ pub struct Key {
     pub number: u8,
 }
 
-/// A key and one sentence about it.
-type Line = (Key, &'static str);
+impl Key {
+    /// As it is written.
+    #[inline(never)]
+    pub const fn name(&self) -> &'static str {
+        NAMES.split_at(self.name_at as usize).1.split_at(self.name_bytes as usize).0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// A key: its name, what it applies to, its value, and one sentence about it.
+type Line = (&'static str, Kinds, Value, &'static str);
 
 const fn key(name: &'static str, kinds: Kinds, value: Value, doc: &'static str) -> Line {
-    (Key { name, value, kinds, number: 0 }, doc)
+    (name, kinds, value, doc)
 }
 
 const fn limit(name: &'static str, resource: u8, doc: &'static str) -> Line {
@@ -237,20 +254,52 @@ const TABLE: [Line; 64] = [
 
 /// All keys, in the order in which people should read about them.
 pub static KEYS: &[Key] = &{
-    let (mut keys, mut at) = ([TABLE[0].0; TABLE.len()], 0);
+    let first = Key { name_at: 0, name_bytes: 0, value: Value::Text, kinds: ALL, number: 0 };
+    let (mut keys, mut at, mut name_at) = ([first; TABLE.len()], 0, 0);
     while at < keys.len() {
-        keys[at] = TABLE[at].0;
-        keys[at].number = at as u8;
+        let (name, kinds, value, _) = TABLE[at];
+        keys[at] = Key { name_at, name_bytes: name.len() as u8, value, kinds, number: at as u8 };
+        name_at += name.len() as u16;
         at += 1;
     }
     keys
 };
 
+/// All names, one behind the other.
+const NAMES: &str = {
+    const BYTES: [u8; names_bytes()] = {
+        let (mut bytes, mut at, mut row) = ([0; names_bytes()], 0, 0);
+        while row < TABLE.len() {
+            let name = TABLE[row].0.as_bytes();
+            let mut from = 0;
+            while from < name.len() {
+                bytes[at] = name[from];
+                (at, from) = (at + 1, from + 1);
+            }
+            row += 1;
+        }
+        bytes
+    };
+    match core::str::from_utf8(&BYTES) {
+        Ok(names) => names,
+        Err(_) => panic!("names are texts"),
+    }
+};
+
+const fn names_bytes() -> usize {
+    let (mut bytes, mut row) = (0, 0);
+    while row < TABLE.len() {
+        bytes += TABLE[row].0.len();
+        row += 1;
+    }
+    bytes
+}
+
 /// The sentences about them, in the same order: for the manual page. The program says nothing of them and has none.
 pub static DOCS: &[&str] = &{
     let (mut docs, mut at) = ([""; TABLE.len()], 0);
     while at < docs.len() {
-        docs[at] = TABLE[at].1;
+        docs[at] = TABLE[at].3;
         at += 1;
     }
     docs
@@ -276,7 +325,7 @@ fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The key with this name.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    KEYS.iter().find(|key| key.name() == name)
 }
 
 /// The key that is likely meant by a word that is none.
@@ -284,7 +333,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 pub fn meant(word: &str) -> Option<&'static str> {
     let mut near = Nearest::to(word);
     for key in KEYS {
-        near.offer(key.name);
+        near.offer(key.name());
     }
     for (alias, _) in aliases() {
         near.offer(alias);
@@ -361,9 +410,9 @@ mod tests {
     #[test]
     fn keys_are_distinct_and_documented() {
         for (index, (key, doc)) in KEYS.iter().zip(DOCS).enumerate() {
-            assert!(KEYS[..index].iter().all(|other| other.name != key.name), "{}", key.name);
-            assert!(doc.ends_with('.') && key.kinds & ALL != 0, "{}", key.name);
-            assert!(key.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", key.name);
+            assert!(KEYS[..index].iter().all(|other| other.name() != key.name()), "{}", key.name());
+            assert!(doc.ends_with('.') && key.kinds & ALL != 0, "{}", key.name());
+            assert!(key.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", key.name());
         }
     }
 

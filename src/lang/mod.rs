@@ -73,9 +73,9 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
             sink.error(&entry.position, format_args!("unknown key {text}{meant}"));
             continue;
         };
-        match definition.given(key.name) {
+        match definition.given(key.name()) {
             Some(first) if first.position != entry.position => {
-                let message = format_args!("the key \"{}\" stands here for a second time", key.name);
+                let message = format_args!("the key \"{}\" stands here for a second time", *key);
                 let help = format_args!("a long value goes on in indented lines");
                 sink.error(&entry.position, message).help(help).related(&first.position, "first here");
             }
@@ -118,12 +118,12 @@ fn applies(
         if key.kinds != TEMPLATE || names::is_template(definition.name) {
             return true;
         }
-        let message = format_args!("\"{}\" is for templates, and this is none", key.name);
+        let message = format_args!("\"{}\" is for templates, and this is none", *key);
         sink.error(&entry.position, message).help(format_args!("a template's file is called NAME@.svc"));
         return false;
     }
     let kinds = &CHOICES[0];
-    let message = format_args!("\"{}\" is not for a {}", key.name, kinds[definition.kind as usize]);
+    let message = format_args!("\"{}\" is not for a {}", *key, kinds[definition.kind as usize]);
     let finding = sink.error(&entry.position, message);
     let only = match key.kinds {
         LONGRUN => kinds[0],
@@ -180,8 +180,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let leaf = |token: Token| matches!(token, Token::Fact | Token::Up | Token::Failed);
         let leaves = given.words.iter().filter(|word| leaf(word.token)).count();
         if leaves > LATCHES_MAX && matches!(given.key.value, Value::Expression(Relation::Listens)) {
-            let name = given.key.name;
-            let message = format_args!("{leaves} conditions and events in \"{name}\", more than {LATCHES_MAX}");
+            let message = format_args!("{leaves} conditions and events in \"{}\", more than {LATCHES_MAX}", *given.key);
             sink.error(&given.position, message);
         }
     }
@@ -189,19 +188,19 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
 
 /// The least delay between two starts is not above the greatest: where only one is given, the other follows it.
 fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
-    let place = |name: &str| definition.given.iter().position(|given| given.key.name == name);
-    let (Some(least), Some(most)) = (place("restart-delay"), place("restart-delay-max")) else { return };
+    let (least, most) = (definition.place("restart-delay"), definition.place("restart-delay-max"));
     let given = &mut definition.given;
-    if given[least].numbers <= given[most].numbers {
+    let (Some(low), Some(high)) = (given.get(least), given.get(most)) else { return };
+    let (low, high) = (*low, *high);
+    if low.numbers[0] <= high.numbers[0] {
         return;
     }
-    let line = |at: usize| given[at].position.line;
-    match (line(least), line(most)) {
-        (_, 0) => given[most].numbers = given[least].numbers,
-        (0, _) => given[least].numbers = given[most].numbers,
+    match (low.position.line, high.position.line) {
+        (_, 0) => given[most].numbers = low.numbers,
+        (0, _) => given[least].numbers = high.numbers,
         _ => {
             let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-            sink.error(&given[least].position, message).related(&given[most].position, "the greatest delay");
+            sink.error(&low.position, message).related(&high.position, "the greatest delay");
         }
     }
 }

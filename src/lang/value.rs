@@ -51,13 +51,13 @@ impl Filler<'_, '_> {
             }
         };
         if script && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
-            return self.bad(&entry.value_at, format_args!("\"{}\" takes no script", key.name));
+            return self.bad(&entry.value_at, format_args!("\"{}\" takes no script", *key));
         }
         if words.is_empty() && !script {
-            return self.bad(&entry.value_at, format_args!("\"{}\" has no value", key.name));
+            return self.bad(&entry.value_at, format_args!("\"{}\" has no value", *key));
         }
         if let (true, Some(second)) = (takes_one(key.value), words.get(1)) {
-            return self.bad(&second.position, format_args!("\"{}\" takes one word, this is a second", key.name));
+            return self.bad(&second.position, format_args!("\"{}\" takes one word, this is a second", *key));
         }
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
@@ -183,7 +183,7 @@ impl Filler<'_, '_> {
             return Some(index as u64);
         }
         let meant = Meant(nearest::among(word.text, &mut choices.iter().copied()));
-        let message = format_args!("bad {} {}{meant}", self.key.name, Shown(word.text));
+        let message = format_args!("bad {} {}{meant}", *self.key, Shown(word.text));
         let help = &mut self.sink.error(&word.position, message).help;
         help.push_str("expected ");
         for (index, choice) in choices.iter().enumerate() {
@@ -198,7 +198,7 @@ impl Filler<'_, '_> {
     /// At most ARGUMENTS_MAX words.
     fn few(&mut self, words: &[Word]) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
-        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words", self.key.name);
+        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words", *self.key);
         self.sink.error(&word.position, message);
         None
     }
@@ -236,7 +236,7 @@ impl Filler<'_, '_> {
         }
         let Some((first, second)) = twice else { return Some(()) };
         let text = Shown(text(&words[first]));
-        let message = format_args!("{text} stands twice in \"{}\"", self.key.name);
+        let message = format_args!("{text} stands twice in \"{}\"", *self.key);
         self.sink.error(&words[second].position, message).related(&words[first].position, "first here");
         None
     }
@@ -329,7 +329,7 @@ impl Filler<'_, '_> {
     /// The name of another service.
     fn service(&mut self, word: &Word) -> Option<()> {
         if word.text == self.definition.name {
-            let message = format_args!("\"{}\" names this service itself", self.key.name);
+            let message = format_args!("\"{}\" names this service itself", *self.key);
             self.sink.error(&word.position, message);
         }
         service_name(word, self.sink)
@@ -338,14 +338,14 @@ impl Filler<'_, '_> {
     /// `a|b`.
     #[inline(never)]
     fn any_of(&mut self, word: &Word) -> Option<()> {
-        let key = self.key.name;
         let takes = match self.key.value {
             Value::Relation(Relation::Conflicts | Relation::Contains) => false,
             Value::Inverse(relation) => relation == Relation::After,
             _ => true,
         };
         if !takes {
-            let message = format_args!("\"{key}\" is for all that it names, not for one of {}", Shown(word.text));
+            let message =
+                format_args!("\"{}\" is for all that it names, not for one of {}", *self.key, Shown(word.text));
             self.sink.error(&word.position, message).help(format_args!("names are parted by blanks"));
             return None;
         }

@@ -28,8 +28,8 @@ fn troff(text: &str) -> String {
 /// The value of a key that the file of a service of this kind does not give; none for a kind that it is not for.
 fn default(key: &Key, kind: Kind) -> Option<&'static str> {
     // What decides of the kind is the same for all.
-    let kind = if key.name == "type" { Kind::default() } else { kind };
-    let line = |line: &'static str| line.split_once(" = ").filter(|(name, _)| *name == key.name);
+    let kind = if key.name() == "type" { Kind::default() } else { kind };
+    let line = |line: &'static str| line.split_once(" = ").filter(|(name, _)| *name == key.name());
     let (_, value) = DEFAULTS[kind as usize].lines().find_map(line).unwrap_or_default();
     (key.kinds >> kind as u32 & 1 != 0).then_some(value)
 }
@@ -42,7 +42,7 @@ fn entry((key, doc): (&Key, &&str)) -> String {
         PROCESS => " (longrun, oneshot)",
         TEMPLATE => " (template)",
         ALL => "",
-        other => panic!("{}: kinds {other} have no words", key.name),
+        other => panic!("{}: kinds {other} have no words", key.name()),
     };
     let longrun = default(key, Kind::Longrun).or(default(key, Kind::Oneshot)).unwrap_or_default();
     let default = match (longrun, default(key, Kind::Oneshot).unwrap_or(longrun)) {
@@ -51,7 +51,7 @@ fn entry((key, doc): (&Key, &&str)) -> String {
         (longrun, "") => format!(" Default of a longrun: `{longrun}`."),
         (longrun, oneshot) => format!(" Default: `{longrun}`, of a oneshot `{oneshot}`."),
     };
-    format!(".TP\n\\fB{}\\fR{}\n{}\n", troff(key.name), troff(what), troff(&format!("{doc}{default}")))
+    format!(".TP\n\\fB{}\\fR{}\n{}\n", troff(key.name()), troff(what), troff(&format!("{doc}{default}")))
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             say_texts(&mut made, "env", env.into_iter().enumerate().map(|(n, text)| format!("V{n}={text}")).collect());
             for (at, a, b) in limits {
                 let key = keys::KEYS.iter().filter(|key| matches!(key.value, keys::Value::Limit(_))).nth(at);
-                say(&mut made, key.expect("there are as many").name, [a.min(b), a.max(b)], Vec::new());
+                say(&mut made, key.expect("there are as many").name(), [a.min(b), a.max(b)], Vec::new());
             }
             for (key, number) in [("nice", nice), ("oom-score-adj", oom), ("umask", Some(umask)), ("log", Some(log))] {
                 if let Some(number) = number {

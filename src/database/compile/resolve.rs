@@ -12,7 +12,7 @@ use super::strings::Names;
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Token, Word, alternatives};
 use crate::lang::diagnostic::{Diagnostic, Shown, error};
-use crate::lang::keys::Value;
+use crate::lang::keys::{Key, Value};
 use crate::lang::order::{arrange, order};
 use crate::nearest::Nearest;
 use crate::{limits, names};
@@ -160,8 +160,8 @@ impl Resolver<'_> {
     fn lookup(&mut self, asked: &Asked, name: &Word) -> Option<u32> {
         let known = self.names.find(name.text);
         if known.is_some() && names::is_template(name.text) {
-            let (key, who) = (asked.key, asked.who);
-            let message = format_args!("{key} of {who} names a template without its instance: {}", Shown(name.text));
+            let (key, who, text) = (*asked.key, asked.who, Shown(name.text));
+            let message = format_args!("{key} of {who} names a template without its instance: {text}");
             error(self.findings, &name.position, message)
                 .help(format_args!("write which one, as in {}eth0", name.text));
             return None;
@@ -212,8 +212,8 @@ impl Resolver<'_> {
         if self.refused.has(name.text) {
             return;
         }
-        let (key, who) = (asked.key, asked.who);
-        let message = format_args!("there is no service {}, which {who} names in {key}", Shown(name.text));
+        let (key, who, text) = (*asked.key, asked.who, Shown(name.text));
+        let message = format_args!("there is no service {text}, which {who} names in {key}");
         let finding = error(self.findings, &name.position, message);
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
@@ -273,7 +273,7 @@ struct Asked {
     /// Who names it: number and name.
     number: u32,
     who: &'static str,
-    key: &'static str,
+    key: &'static Key,
     relation: Relation,
     /// Asked of the named one, not of the one that names it.
     turned: bool,
@@ -292,7 +292,7 @@ fn ask(definition: &Definition, number: u32, asked: &mut Vec<Asked>) {
         for name in given.words {
             // In a relation all are texts, those of bad names empty; in an expression the others are no services.
             if !name.text.is_empty() && matches!(name.token, Token::Text | Token::Up | Token::Failed) {
-                asked.push(Asked { number, who: definition.name, key: given.key.name, relation, turned, name });
+                asked.push(Asked { number, who: definition.name, key: given.key, relation, turned, name });
             }
         }
     }

@@ -126,7 +126,7 @@ impl Resolver<'_> {
                 self.link(asked, number);
             }
         } else if asked.relation == Relation::Contains {
-            let (text, key, who, count) = (Shown(asked.name.text), asked.key, asked.who, found.len());
+            let (text, key, who, count) = (Shown(asked.name.text), *asked.key, asked.who, found.len());
             let message = format_args!("{key} of {who} names {text}, which {count} services provide");
             error(self.findings, &asked.name.position, message)
                 .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
