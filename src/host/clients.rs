@@ -41,8 +41,8 @@ pub enum Talk {
     Telling(u32, u32),
     /// Is told every change of a phase.
     Following,
-    /// Reads the journal from there; whether it goes on with what comes, or ends where the journal does.
-    Reading(Cursor, bool),
+    /// Reads the journal from `Clients::cursor` on; whether it goes on with what comes, or ends where the journal does.
+    Reading(bool),
 }
 
 /// See `Clients::room`.
@@ -101,6 +101,8 @@ struct Client {
     sender: Sender,
     trusted: bool,
     talk: Talk,
+    /// Where it reads the journal.
+    cursor: Cursor,
     /// Whether it holds conditions by its life.
     leases: bool,
     /// Whether it was sent a copy of the engine's memory.
@@ -293,6 +295,7 @@ impl Clients {
                 sender: Sender::default(),
                 trusted: true,
                 talk: Talk::Idle,
+                cursor: Cursor::default(),
                 leases: false,
                 copied: false,
                 input: buffer(LINE_BYTES_MAX),
@@ -370,13 +373,9 @@ impl Clients {
         self.reading
     }
 
-    /// A place that reads the journal has read so far.
-    pub fn go_on_reading(&mut self, at: usize, cursor: Cursor) {
-        if let Some(client) = self.places.get_mut(at)
-            && let Talk::Reading(place, _) = &mut client.talk
-        {
-            *place = cursor;
-        }
+    /// Where a place reads the journal.
+    pub fn cursor(&mut self, at: usize) -> &mut Cursor {
+        &mut self.places[at].cursor
     }
 
     /// Puts a connection into the lowest free place.
@@ -557,7 +556,7 @@ impl Clients {
         let Some(client) = self.places.get_mut(at) else { return };
         let talk = if client.deaf { Talk::Idle } else { talk };
         let watches = |talk| usize::from(matches!(talk, Talk::Waiting(_) | Talk::Following));
-        let reads = |talk| usize::from(matches!(talk, Talk::Reading(..)));
+        let reads = |talk| usize::from(matches!(talk, Talk::Reading(_)));
         self.watching = self.watching + watches(talk) - watches(client.talk);
         self.reading = self.reading + reads(talk) - reads(client.talk);
         client.talk = talk;
@@ -619,7 +618,7 @@ impl Clients {
             let told = match client.talk {
                 Talk::Following => true,
                 Talk::Waiting(_) => client.bit(0, slot).is_some_and(|(word, bit)| *word & bit != 0),
-                Talk::Idle | Talk::Telling(..) | Talk::Reading(..) => false,
+                Talk::Idle | Talk::Telling(..) | Talk::Reading(_) => false,
             };
             if !told {
                 continue;

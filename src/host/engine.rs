@@ -477,6 +477,7 @@ fn open_engine(
 
 /// The number of the lease of a place in one engine's life: no two of the last lives' are the same. Never 0, nor the greatest,
 /// which is that of none that lives.
+#[inline(never)]
 fn lease(life: u32, place: usize) -> u32 {
     life.wrapping_mul(CLIENTS_MAX as u32).wrapping_add(place as u32).wrapping_add(1).clamp(1, u32::MAX - 1)
 }

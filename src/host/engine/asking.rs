@@ -20,6 +20,38 @@ pub fn take(
     answer: &mut dyn Write,
 ) -> Result<u32, ()> {
     let fact = request.fact();
+    let input = match request.verb {
+        Asked::On => Input::On { fact, sender, lease: 0 },
+        Asked::Hold => Input::On { fact, sender, lease },
+        Asked::Off => Input::Off { fact },
+        Asked::Changing => Input::Changing { fact, for_ms: request.number },
+        Asked::Emit => Input::Event { fact },
+        Asked::Shutdown => Input::Shutdown(sender.uid),
+        Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
+        Asked::Start
+        | Asked::Stop
+        | Asked::Restart
+        | Asked::RestartWithDependents
+        | Asked::Switch
+        | Asked::Reload
+        | Asked::Reset
+        | Asked::Release
+        | Asked::Signal => return command(engine, image, request, sender.uid, now, answer),
+    };
+    step(engine, input, now, answer)
+}
+
+/// A command about services. For a signal, the first word is that.
+#[inline(never)]
+fn command(
+    engine: &mut Engine<'_>,
+    image: &Image<'_>,
+    request: &Request<'_>,
+    uid: u32,
+    now: Instant,
+    answer: &mut dyn Write,
+) -> Result<u32, ()> {
+    let mut words = request.words();
     let verb = match request.verb {
         Asked::Start => Verb::Start,
         Asked::Stop => Verb::Stop,
@@ -29,40 +61,19 @@ pub fn take(
         Asked::Reload => Verb::Reload,
         Asked::Reset => Verb::Reset,
         Asked::Release => Verb::Release,
-        Asked::Signal => {
-            let word = request.words().next().unwrap_or_default();
+        _ => {
+            let word = words.next().unwrap_or_default();
             let Some(signal) = pintle::signals::number(word) else {
                 let _ = write!(answer, "bad no signal \"{word}\"");
                 return Err(());
             };
             Verb::Signal(signal as u8)
         }
-        Asked::On => return step(engine, Input::On { fact, sender, lease: 0 }, now, answer),
-        Asked::Hold => return step(engine, Input::On { fact, sender, lease }, now, answer),
-        Asked::Off => return step(engine, Input::Off { fact }, now, answer),
-        Asked::Changing => return step(engine, Input::Changing { fact, for_ms: request.number }, now, answer),
-        Asked::Emit => return step(engine, Input::Event { fact }, now, answer),
-        Asked::Shutdown => return step(engine, Input::Shutdown(sender.uid), now, answer),
-        Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
     };
-    command(engine, image, verb, request, sender.uid, now, answer)
-}
-
-/// A command about services. For a signal, the first word is that.
-#[inline(never)]
-fn command(
-    engine: &mut Engine<'_>,
-    image: &Image<'_>,
-    verb: Verb,
-    request: &Request<'_>,
-    uid: u32,
-    now: Instant,
-    answer: &mut dyn Write,
-) -> Result<u32, ()> {
     let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
-    for name in request.words().skip(usize::from(matches!(verb, Verb::Signal(_)))) {
+    for name in words {
         let Some(target) = engine.target(name.as_bytes()) else {
-            unknown(image, name, answer);
+            let _ = write!(answer, "bad no service \"{name}\"{}", Meant(image.nearest(name)));
             return Err(());
         };
         // As many as a line has words: there is always room.
@@ -71,6 +82,7 @@ fn command(
     step(engine, Input::Command { verb, targets: &targets, uid }, now, answer)
 }
 
+#[inline(never)]
 fn step(engine: &mut Engine<'_>, input: Input<'_>, now: Instant, answer: &mut dyn Write) -> Result<u32, ()> {
     engine.step(now, input).map_err(|refusal| {
         let kind = match refusal {
@@ -97,8 +109,4 @@ fn step(engine: &mut Engine<'_>, input: Input<'_>, now: Instant, answer: &mut dy
             None => write!(answer, "{kind} {refusal}"),
         };
     })
-}
-
-fn unknown(image: &Image<'_>, name: &str, answer: &mut dyn Write) {
-    let _ = write!(answer, "bad no service \"{name}\"{}", Meant(image.nearest(name)));
 }

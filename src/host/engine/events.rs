@@ -26,7 +26,8 @@ impl Host {
         for at in 0..CLIENTS_MAX {
             let mut left = share;
             let trusted = self.clients.who(at).is_some_and(|(_, trusted)| trusted);
-            while let Talk::Reading(mut cursor, follows) = self.clients.talk(at) {
+            while let Talk::Reading(follows) = self.clients.talk(at) {
+                let mut cursor = *self.clients.cursor(at);
                 if !self.clients.has_room(at, now) {
                     break;
                 }
@@ -43,14 +44,14 @@ impl Host {
                 } else if let Some(record) = self.engine.journal_next(&mut cursor) {
                     self.write_event(&record, trusted, &mut answer);
                 } else if follows {
-                    self.clients.go_on_reading(at, cursor);
+                    *self.clients.cursor(at) = cursor;
                     break;
                 } else {
                     let _ = answer.write_str("end 0 done");
                     self.clients.set_talk(at, Talk::Idle);
                 }
                 self.clients.say(at, &mut answer);
-                self.clients.go_on_reading(at, cursor);
+                *self.clients.cursor(at) = cursor;
             }
             self.lines_left -= share - left;
             self.clients.send(at, now);

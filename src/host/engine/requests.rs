@@ -58,7 +58,7 @@ impl Host {
     #[inline(never)]
     fn take_request(&mut self, at: usize, request: Result<Request<'_>, Bad<'_>>, now: Instant, answer: &mut Answer) {
         answer.clear();
-        let waited = self.answer(at, request, now, answer).unwrap_or_default();
+        let waited = self.answer(at, request, now, answer);
         self.clients.say(at, answer);
         match waited {
             None => {}
@@ -103,7 +103,7 @@ impl Host {
         });
     }
 
-    /// Writes the answer to a request; gives what the connection is at from now on. The error only cuts the way short.
+    /// Writes the answer to a request; gives what the connection is at from now on, if that is something.
     #[inline(never)]
     fn answer(
         &mut self,
@@ -111,29 +111,35 @@ impl Host {
         request: Result<Request<'_>, Bad<'_>>,
         now: Instant,
         answer: &mut Answer,
-    ) -> Result<Option<Talk>, ()> {
-        let request = request.map_err(|bad| {
-            let _ = write!(answer, "bad {bad}");
-        })?;
-        let Some((sender, trusted)) = self.clients.who(at) else { return Err(()) };
+    ) -> Option<Talk> {
+        let request = match request {
+            Ok(request) => request,
+            Err(bad) => {
+                let _ = write!(answer, "bad {bad}");
+                return None;
+            }
+        };
+        let (sender, trusted) = self.clients.who(at)?;
         let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
         if !trusted && !looks {
             let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
-            return Err(());
+            return None;
         }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
             let _ =
                 answer.write_str("no 48 clients wait, follow or hold, or 16 of users who may only look: no more may");
-            return Err(());
+            return None;
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {
-            return Ok(Some(self.read_journal(&request, answer)));
+            return Some(self.read_journal(at, &request, answer));
         }
         if request.verb == Asked::Memory {
-            return self.hand_over_memory(at, now, answer);
+            self.hand_over_memory(at, now, answer);
+            return None;
         }
-        let number = take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), now, answer)?;
+        let number =
+            take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), now, answer).ok()?;
         if request.verb == Asked::Hold {
             self.clients.set_leases(at);
             if !self.held.is_empty() {
@@ -158,15 +164,15 @@ impl Host {
             let _ = answer.write_str(self.engine.name(slot).as_str()); // what does not fit is cut
             before = ", ";
         }
-        Ok(match request.verb {
+        match request.verb {
             Asked::Follow => Some(Talk::Following),
             verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
-        })
+        }
     }
 
     /// Where somebody begins to read the journal; the answer is the number of the next line to come.
     #[inline(never)]
-    fn read_journal(&self, request: &Request<'_>, answer: &mut Answer) -> Talk {
+    fn read_journal(&mut self, at: usize, request: &Request<'_>, answer: &mut Answer) -> Talk {
         let next = self.engine.journal_number();
         answer.accept(next);
         let (follows, first) = (request.verb == Asked::Events, request.words().next());
@@ -175,24 +181,24 @@ impl Host {
             Some("last") => next.saturating_sub(request.number).max(self.engine.journal_at(0).number()),
             Some(_) | None => request.number,
         };
-        let cursor = self.engine.journal_at(number);
-        Talk::Reading(cursor, follows)
+        *self.clients.cursor(at) = self.engine.journal_at(number);
+        Talk::Reading(follows)
     }
 
     /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for it.
     #[cold]
-    fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) -> Result<Option<Talk>, ()> {
+    fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) {
         if !self.clients.may_copy(at) {
             let _ = answer.write_str("no copies of the engine's memory wait to be received; receive them first");
-            return Err(());
+            return;
         }
         let (image, geometry) = (&self.view.image, self.view.reports.geometry());
         let count = words_needed(image, geometry, Capacities::of(image));
         let copy = mapping::copied_words(c"pintle-memory", self.engine.kept(), count);
         self.clients.send(at, now);
-        copy.and_then(|copy| self.clients.hand_over(at, b"ok 0\n", copy.as_fd())).map(|()| None).map_err(|error| {
+        if let Err(error) = copy.and_then(|copy| self.clients.hand_over(at, b"ok 0\n", copy.as_fd())) {
             let _ = write!(answer, "no the engine cannot hand over a copy of its memory: {}", Words(error));
-        })
+        }
     }
 
     /// The transaction that a place waits for has ended: from now on it is told the results.
@@ -259,7 +265,7 @@ impl Host {
                     self.tell_results(at, now);
                     self.clients.send(at, now);
                 }
-                Talk::Idle | Talk::Reading(..) => {}
+                Talk::Idle | Talk::Reading(_) => {}
             }
         }
         self.tell_events(now);
