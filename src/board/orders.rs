@@ -42,6 +42,8 @@ const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
 const TEXT_PASS: usize = 64;
 /// Bytes of the attributes with their NULs.
 pub const PASS_BYTES_MAX: usize = TEXT_PASS * 4;
+/// Bytes of both.
+pub const TEXT_BYTES: usize = (TEXT_NAME + TEXT_PASS) * 4;
 
 /// What the engine wishes of a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -166,31 +168,20 @@ impl<'a> Orders<'a> {
         ROWS + self.geometry.slots() as usize * ROW + text as usize * TEXT_ROW
     }
 
-    /// Copies a text row: the instance's name into `instance`, the attributes (`KEY=VALUE` NUL ...) into `pass`. What the
-    /// engine wrote there is not trusted: lengths are bounded here, contents are the caller's to check. `false` while it is
-    /// being written, or where there is none.
-    pub fn read_text(
-        &self,
-        text: u32,
-        instance: &mut [u8; INSTANCE_BYTES_MAX + 1],
-        pass: &mut [u8; PASS_BYTES_MAX],
-    ) -> bool {
-        if text >= self.geometry.texts {
-            return false;
-        }
+    /// Copies a text row: the instance's name, and `INSTANCE_BYTES_MAX + 1` bytes from where it began the attributes
+    /// (`KEY=VALUE` NUL ...). What the engine wrote there is not trusted: lengths are bounded here, contents are the
+    /// caller's to check. `false` while it is being written, or where there is none.
+    pub fn read_text(&self, text: u32, to: &mut [u8; TEXT_BYTES]) -> bool {
         let mut row = [0; TEXT_ROW];
-        if !words::read_row(self.words, self.text_at(text), &mut row) {
+        if text >= self.geometry.texts || !words::read_row(self.words, self.text_at(text), &mut row) {
             return false;
         }
-        let mut from = row.iter().skip(1);
-        for place in [&mut instance[..], pass] {
-            for (to, word) in place.chunks_exact_mut(4).zip(&mut from) {
-                to.copy_from_slice(&word.to_le_bytes());
-            }
+        for (to, word) in to.chunks_exact_mut(4).zip(&row[1..]) {
+            to.copy_from_slice(&word.to_le_bytes());
         }
-        instance[INSTANCE_BYTES_MAX] = 0;
-        pass[PASS_BYTES_MAX - 1] = 0;
-        pass[PASS_BYTES_MAX - 2] = 0;
+        for end in [INSTANCE_BYTES_MAX, TEXT_BYTES - 2, TEXT_BYTES - 1] {
+            to[end] = 0;
+        }
         true
     }
 }
@@ -214,17 +205,18 @@ mod tests {
         let geometry = Geometry { services: 1, instances: 2, texts: 2, timed: 0 };
         let memory: Vec<AtomicU32> = (0..words(&geometry)).map(|_| AtomicU32::new(0)).collect();
         let orders = Orders::new(&memory, geometry);
-        let (mut instance, mut pass) = ([1; INSTANCE_BYTES_MAX + 1], [1; PASS_BYTES_MAX]);
+        let mut read = [1; TEXT_BYTES];
         for name in [&b"eth0"[..], b"wl", &[b'x'; 100]] {
             orders.write_text(1, name, &[b'v'; PASS_BYTES_MAX]);
-            assert!(orders.read_text(1, &mut instance, &mut pass));
+            assert!(orders.read_text(1, &mut read));
+            let (instance, pass) = read.split_at(INSTANCE_BYTES_MAX + 1);
             let length = name.len().min(INSTANCE_BYTES_MAX);
             assert_eq!((&instance[..length], instance[length]), (&name[..length], 0));
             assert_eq!(pass.iter().position(|byte| *byte == 0), Some(PASS_BYTES_MAX - 2));
         }
         let counter = orders.text_at(1);
         words::store(&memory, counter, words::load(&memory, counter) | 1);
-        assert!(!orders.read_text(1, &mut instance, &mut pass), "it is being written");
-        assert!(!orders.read_text(2, &mut instance, &mut pass), "there is none");
+        assert!(!orders.read_text(1, &mut read), "it is being written");
+        assert!(!orders.read_text(2, &mut read), "there is none");
     }
 }

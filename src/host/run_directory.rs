@@ -121,19 +121,17 @@ impl RunDirectory {
     }
 
     /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was named by
-    /// somebody who does. The error: what could not be done.
-    fn at(path: &'static Path, makes: bool, named: bool) -> Result<RunDirectory, (&'static str, Errno)> {
-        let opened = if makes { Directory::make(path, 0o755) } else { Directory::open(path) };
-        let directory = opened.map_err(|errno| (if makes { "create" } else { "open" }, errno))?;
-        if makes || !named {
-            match directory.is_trusted() {
-                Ok(true) => {}
-                Ok(false) => return Err((TRUST, Errno::PERM)),
-                Err(errno) => return Err(("open", errno)),
-            }
+    /// somebody who does. Where it fails, `verb` is what could not be done.
+    fn at(path: &'static Path, makes: bool, named: bool, verb: &mut &'static str) -> Result<RunDirectory, Errno> {
+        *verb = if makes { "create" } else { "open" };
+        let directory = if makes { Directory::make(path, 0o755)? } else { Directory::open(path)? };
+        if (makes || !named) && !directory.is_trusted() {
+            *verb = TRUST;
+            return Err(Errno::PERM);
         }
         if makes {
-            directory.check_writable().map_err(|errno| ("write in", errno))?;
+            *verb = "write in";
+            directory.check_writable()?;
         }
         Ok(RunDirectory { directory, path })
     }
@@ -154,23 +152,27 @@ pub fn make(given: Option<&'static OsStr>) -> Result<Place, String> {
 
 #[inline(never)]
 fn place(given: Option<&'static OsStr>, makes: bool) -> Result<Place, String> {
+    let mut verb = "";
     let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty()).map(OsStr::from_bytes);
     if let Some(named) = given.or_else(variable) {
         // Services and the logger, elsewhere at home, get it as well.
         let path = if makes { lasting(whole::absolute(named.as_bytes())) } else { Path::new(named) };
-        let opened = RunDirectory::at(path, makes, true);
-        return opened.map(Place::Directory).map_err(|(verb, errno)| problem(verb, path.as_os_str().as_bytes(), errno));
+        return match RunDirectory::at(path, makes, true, &mut verb) {
+            Ok(found) => Ok(Place::Directory(found)),
+            Err(errno) => Err(problem(verb, path.as_os_str().as_bytes(), errno)),
+        };
     }
-    let uid = process::uid();
-    for path in [Path::new("/run/pintle"), lasting(format!("/dev/shm/pintle-{uid}").into_bytes())] {
+    const SHARED: &str = "/dev/shm/";
+    let own = format!("{SHARED}pintle-{}", process::uid()).leak();
+    for path in ["/run/pintle", own] {
         // One that is not pintle's, or not ours to believe in: the next.
-        if let Ok(found) = RunDirectory::at(path, makes, false)
+        if let Ok(found) = RunDirectory::at(Path::new(path), makes, false, &mut verb)
             && (makes || found.directory.has(CONTROL))
         {
             return Ok(Place::Directory(found));
         }
     }
-    Ok(Place::Abstract(format!("pintle-{uid}").leak().as_bytes()))
+    Ok(Place::Abstract(&own.as_bytes()[SHARED.len()..]))
 }
 
 fn lasting(path: Vec<u8>) -> &'static Path {

@@ -4,6 +4,7 @@
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
+use core::ffi::CStr;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -12,34 +13,39 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 /// Its size is final, and these are its seals.
 const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
+/// A memfd of `bytes` bytes that begins with this content and has these seals; with `whole`, all allocated.
 #[inline(never)]
-fn memory(name: &core::ffi::CStr) -> Result<OwnedFd> {
-    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+fn memory(name: &CStr, bytes: usize, whole: bool, content: &[u8], seals: SealFlags) -> Result<OwnedFd> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    if whole {
+        preallocate(&fd, bytes as u64)?
+    } else {
+        rustix::fs::ftruncate(&fd, bytes as u64)?
+    }
+    super::output::write_all(fd.as_fd(), content)?;
+    rustix::fs::fcntl_add_seals(&fd, seals)?;
+    Ok(fd)
 }
 
-/// A memfd of `bytes` bytes, all allocated, that can be neither shrunk nor grown, and whose seals are final.
+fn bytes_of(words: usize) -> Result<usize> {
+    words.checked_mul(4).ok_or(Errno::OVERFLOW)
+}
+
+/// A memfd of `words` words, all allocated, that can be neither shrunk nor grown, and whose seals are final.
 /// Close-on-exec. `name` shows in /proc/PID/maps.
-pub fn sealed_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
-    let fd = memory(name)?;
-    preallocate(&fd, bytes)?;
-    rustix::fs::fcntl_add_seals(&fd, FIXED)?;
-    Ok(fd)
+pub fn sealed_memory(name: &CStr, words: usize) -> Result<OwnedFd> {
+    memory(name, bytes_of(words)?, true, b"", FIXED)
 }
 
 /// The same with this content, which nobody can change any more.
-pub fn frozen_memory(name: &core::ffi::CStr, content: &[u8]) -> Result<OwnedFd> {
-    let fd = memory(name)?;
-    preallocate(&fd, content.len() as u64)?;
-    super::output::write_all(fd.as_fd(), content)?;
-    rustix::fs::fcntl_add_seals(&fd, FIXED | SealFlags::WRITE)?;
-    Ok(fd)
+pub fn frozen_memory(name: &CStr, content: &[u8]) -> Result<OwnedFd> {
+    memory(name, content.len(), true, content, FIXED.union(SealFlags::WRITE))
 }
 
 /// The same, mapped to write by us alone: whoever gets the descriptor can only read. (Kernels before 5.1 do not know
 /// that; there everyone who has it can write.)
-pub fn own_memory(name: &core::ffi::CStr, words: usize) -> Result<(OwnedFd, &'static [AtomicU32])> {
-    let fd = memory(name)?;
-    preallocate(&fd, words.checked_mul(4).ok_or(Errno::OVERFLOW)? as u64)?;
+pub fn own_memory(name: &CStr, words: usize) -> Result<(OwnedFd, &'static [AtomicU32])> {
+    let fd = memory(name, bytes_of(words)?, true, b"", SealFlags::empty())?;
     let mapped = shared_words(fd.as_fd(), words)?;
     let _ = rustix::fs::fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE);
     rustix::fs::fcntl_add_seals(&fd, FIXED)?;
@@ -47,20 +53,15 @@ pub fn own_memory(name: &core::ffi::CStr, words: usize) -> Result<(OwnedFd, &'st
 }
 
 /// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller does not map.
-pub fn sparse_memory(name: &core::ffi::CStr, bytes: u64) -> Result<OwnedFd> {
-    let fd = memory(name)?;
-    rustix::fs::ftruncate(&fd, bytes)?;
-    rustix::fs::fcntl_add_seals(&fd, FIXED)?;
-    Ok(fd)
+pub fn sparse_memory(name: &CStr, words: usize) -> Result<OwnedFd> {
+    memory(name, bytes_of(words)?, false, b"", FIXED)
 }
 
 /// A memfd of `count` words that begins with a copy of these, which nobody else writes meanwhile; zeros behind.
-pub fn copied_words(name: &core::ffi::CStr, words: &[AtomicU32], count: usize) -> Result<OwnedFd> {
-    let fd = sparse_memory(name, count.checked_mul(4).ok_or(Errno::OVERFLOW)? as u64)?;
+pub fn copied_words(name: &CStr, words: &[AtomicU32], count: usize) -> Result<OwnedFd> {
     // SAFETY: plain words, seen as bytes.
-    let bytes = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) };
-    super::output::write_all(fd.as_fd(), bytes)?;
-    Ok(fd)
+    let content = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) };
+    memory(name, bytes_of(count)?, false, content, FIXED)
 }
 
 /// Whether this is memory that nobody can shrink: what has to hold before another's memfd is mapped.
@@ -91,7 +92,7 @@ pub fn shared_words_read_only(fd: BorrowedFd<'_>, words: usize) -> Result<&'stat
 }
 
 fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'static [AtomicU32]> {
-    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    let bytes = bytes_of(words)?;
     let base = map(fd, bytes, access, MapFlags::SHARED)?;
     // SAFETY: a mapping of that many bytes, page-aligned, never unmapped; every 32 bits are a valid word.
     Ok(unsafe { core::slice::from_raw_parts(base.cast(), words) })
@@ -99,7 +100,7 @@ fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'st
 
 /// Fresh zeroed words for this process alone. Pages come into being when they are touched.
 pub fn private_words(words: usize) -> Result<&'static mut [u32]> {
-    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    let bytes = bytes_of(words)?;
     if bytes == 0 {
         return Ok(&mut []);
     }
@@ -119,7 +120,7 @@ pub fn private_bytes(bytes: usize) -> Result<&'static mut [u8]> {
 
 /// Shared words that belong to no file: for this process and what it forks.
 pub fn anonymous_shared_words(words: usize) -> Result<&'static [AtomicU32]> {
-    let bytes = words.checked_mul(4).ok_or(Errno::OVERFLOW)?;
+    let bytes = bytes_of(words)?;
     // SAFETY: a fresh mapping, never unmapped, all zero.
     unsafe {
         let base = mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)?;
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn two_mappings_of_sealed_memory_are_one_and_nobody_can_shrink_it() {
-        let fd = sealed_memory(c"test", 8192).expect("memory");
+        let fd = sealed_memory(c"test", 2048).expect("memory");
         assert!(is_sealed(fd.as_fd(), 8192) && !is_sealed(fd.as_fd(), 8193));
         let write = shared_words(fd.as_fd(), 2048).expect("memory");
         let read = shared_words_read_only(fd.as_fd(), 2048).expect("memory");

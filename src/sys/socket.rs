@@ -77,25 +77,31 @@ fn socket(kind: SocketType, flags: SocketFlags) -> Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, kind, flags | SocketFlags::CLOEXEC, None)
 }
 
-/// Binds, replacing a socket that an earlier process left at the path, and gives the file its permissions.
-fn bind(fd: &OwnedFd, address: &Address, mode: u32) -> Result<()> {
-    let path = address.file();
-    match (rustix::net::bind(fd, address), path) {
-        (Err(Errno::ADDRINUSE), Some(path)) => {
-            rustix::fs::unlink(path)?;
-            rustix::net::bind(fd, address)?;
-        }
-        (other, _) => other?,
+/// A socket that is bound, nonblocking. It replaces one that an earlier process left at the path, and the file gets its
+/// permissions.
+#[inline(never)]
+fn bound(kind: SocketType, address: &Address, mode: u32) -> Result<OwnedFd> {
+    let fd = socket(kind, SocketFlags::NONBLOCK)?;
+    if kind == SocketType::DGRAM {
+        rustix::net::sockopt::set_socket_passcred(&fd, true)?;
     }
-    // Nobody can connect before `listen`, so there is no moment of looser permissions. Abstract ones have none.
-    path.map_or(Ok(()), |path| rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()))
+    let path = address.file();
+    let mut left = path;
+    while let Err(error) = rustix::net::bind(&fd, address) {
+        let old = left.take().filter(|_| error == Errno::ADDRINUSE).ok_or(error)?;
+        rustix::fs::unlink(old)?;
+    }
+    if let Some(path) = path {
+        // Nobody can connect before `listen`, so there is no moment of looser permissions. Abstract ones have none.
+        rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())?;
+    }
+    Ok(fd)
 }
 
 /// A listening stream socket, nonblocking. A socket file that is already at the path is replaced: hold the lock of the
 /// directory. `mode` as 0o666.
 pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
-    let fd = socket(SocketType::STREAM, SocketFlags::NONBLOCK)?;
-    bind(&fd, address, mode)?;
+    let fd = bound(SocketType::STREAM, address, mode)?;
     rustix::net::listen(&fd, 128)?;
     Ok(fd)
 }
@@ -121,10 +127,7 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
 
 /// A socket that datagrams (as of sd_notify) come to, nonblocking; each message brings its sender's credentials.
 pub fn bind_datagrams(address: &Address, mode: u32) -> Result<OwnedFd> {
-    let fd = socket(SocketType::DGRAM, SocketFlags::NONBLOCK)?;
-    rustix::net::sockopt::set_socket_passcred(&fd, true)?;
-    bind(&fd, address, mode)?;
-    Ok(fd)
+    bound(SocketType::DGRAM, address, mode)
 }
 
 /// A socket that sends datagrams to an address, blocking.

@@ -270,7 +270,11 @@ impl Supervisor {
         };
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
         let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get_mut(at as usize));
-        let renamed = instance.is_some_and(|name| core::mem::replace(name, *variables.name()) != *variables.name());
+        let renamed = instance.is_some_and(|name| {
+            let is_other = name != variables.name();
+            name.copy_from_slice(variables.name());
+            is_other
+        });
         if renamed && private.log.take().is_some() {
             // The slot is another instance's now. What the last one left is read to its end.
             if let Some(link) = &mut self.link {

@@ -1,10 +1,11 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
 use super::Supervisor;
-use super::launch::before;
+use super::launch::{Common, before};
 use super::pids::Owner;
 use crate::host::descriptors;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};
+use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, process};
@@ -90,18 +91,7 @@ impl Supervisor {
             *place = Pass { source: given.0.as_fd(), target: *given.1 };
         }
         let account = self.engine_account.as_ref();
-        let plan = Plan {
-            program: Some(Text::lasting(self.common.program)),
-            directory: Some(Text::lasting(c"/")),
-            descriptors: &passes,
-            uid: account.map(|account| account.uid),
-            gid: account.map(|account| account.gid),
-            groups: account.map(|account| account.groups.as_slice()),
-            // Another user's process has no capability; this keeps it so.
-            no_new_privileges: true,
-            ..Plan::default()
-        };
-        let started = spawn(&mut self.spawner, &[c"pintle-engine"], &plan, self.pid_word);
+        let started = spawn(&mut self.spawner, &self.common, &[c"pintle-engine"], &passes, account, self.pid_word);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
     }
 
@@ -153,15 +143,8 @@ impl Supervisor {
         };
         link.restart();
         let passes = [Pass { source: link.logger_end(), target: 3 }];
-        let plan = Plan {
-            program: Some(Text::lasting(self.common.program)),
-            descriptors: &passes,
-            umask: Some(0o027),
-            directory: Some(Text::lasting(c"/")),
-            ..Plan::default()
-        };
         let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
-        let started = spawn(&mut self.spawner, &arguments, &plan, self.pid_word);
+        let started = spawn(&mut self.spawner, &self.common, &arguments, &passes, None, self.pid_word);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
     }
 
@@ -202,11 +185,30 @@ impl Supervisor {
 }
 
 /// None: no process can be made now.
-fn spawn(spawner: &mut Spawner, arguments: &[&CStr], plan: &Plan<'_>, pid: &AtomicU32) -> Option<Pending> {
+#[inline(never)]
+fn spawn(
+    spawner: &mut Spawner,
+    common: &Common,
+    arguments: &[&CStr],
+    passes: &[Pass<'_>],
+    account: Option<&Account>,
+    pid: &AtomicU32,
+) -> Option<Pending> {
     let mut draft = spawner.draft_or_fork();
     for argument in arguments {
         let text = draft.text(&[argument.to_bytes()]);
         draft.argument(text);
     }
-    draft.spawn(plan, pid).ok()
+    let plan = Plan {
+        program: Some(Text::lasting(common.program)),
+        directory: Some(Text::lasting(c"/")),
+        descriptors: passes,
+        uid: account.map(|account| account.uid),
+        gid: account.map(|account| account.gid),
+        groups: account.map(|account| account.groups.as_slice()),
+        // Another user's process has no capability; this keeps it so.
+        no_new_privileges: true,
+        ..Plan::default()
+    };
+    draft.spawn(&plan, pid).ok()
 }

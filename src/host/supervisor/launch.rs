@@ -7,7 +7,7 @@ use crate::host::failure::Failure;
 use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Text};
 use crate::sys::{BorrowedFd, entry, process};
 use core::sync::atomic::AtomicU32;
-use pintle::board::orders::PASS_BYTES_MAX;
+use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
 use pintle::database::{Image, NONE, exec, header, node, service};
 use pintle::expand::{Piece, pieces};
@@ -78,27 +78,24 @@ pub struct Child<'a> {
 }
 
 /// The instance's name and the attributes to pass, as far as they are believed.
-pub struct Variables {
-    instance: [u8; INSTANCE_BYTES_MAX + 1],
-    pass: [u8; PASS_BYTES_MAX],
-}
+pub struct Variables([u8; TEXT_BYTES]);
 
 impl Variables {
-    pub const NONE: Variables = Variables { instance: [0; INSTANCE_BYTES_MAX + 1], pass: [0; PASS_BYTES_MAX] };
+    pub const NONE: Variables = Variables([0; TEXT_BYTES]);
 
     /// For `Orders::read_text` to fill in.
-    pub fn buffers(&mut self) -> (&mut [u8; INSTANCE_BYTES_MAX + 1], &mut [u8; PASS_BYTES_MAX]) {
-        (&mut self.instance, &mut self.pass)
+    pub fn text(&mut self) -> &mut [u8; TEXT_BYTES] {
+        &mut self.0
     }
 
-    /// The instance's name as it came, NUL behind it.
-    pub fn name(&self) -> &[u8; INSTANCE_BYTES_MAX + 1] {
-        &self.instance
+    /// The instance's name as it came, `INSTANCE_BYTES_MAX` bytes with NULs behind it and one more.
+    pub fn name(&self) -> &[u8] {
+        &self.0[..=INSTANCE_BYTES_MAX]
     }
 
     /// The instance's name; empty for none.
     pub fn instance(&self) -> &[u8] {
-        before(&self.instance, 0)
+        before(&self.0, 0)
     }
 
     /// Whether the name is one (or there is none).
@@ -108,10 +105,10 @@ impl Variables {
     }
 
     /// The next of the attributes that a definition lets pass, as `KEY=VALUE`: the engine's word is not enough for others.
-    /// `at` is where it begins in `pass`, and then where the one behind it does.
+    /// `at` is where it begins among them, and then where the one behind it does.
     fn next_passed(&self, allowed: &List<'_>, image: &Image<'static>, at: &mut usize) -> Option<&[u8]> {
         loop {
-            let text = before(self.pass.get(*at..)?, 0);
+            let text = before(self.0.get(INSTANCE_BYTES_MAX + 1 + *at..)?, 0);
             if text.is_empty() {
                 return None;
             }

@@ -443,8 +443,7 @@ impl Supervisor {
     fn read_variables(&self, slot: SlotId, variables: &mut Variables) -> bool {
         let text = self.reports.word(slot, reports::TEXT);
         let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };
-        let (instance, pass) = variables.buffers();
-        self.orders.read_text(row, instance, pass)
+        self.orders.read_text(row, variables.text())
     }
 }
 

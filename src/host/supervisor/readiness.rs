@@ -6,7 +6,7 @@ use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
 use crate::sys::poll::Interest;
 use crate::sys::socket::Address;
-use crate::sys::{AsFd, Errno, directory, file, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, directory, file, process, socket};
 use core::fmt::Write;
 use pintle::board::reports;
 use pintle::database::{exec, service};
@@ -80,19 +80,15 @@ impl Supervisor {
         }
         let mut buffer = [0; PATH_BYTES];
         let path = self.notify_path(slot, &mut buffer);
-        let address = match path.strip_prefix(b"@") {
-            Some(name) => Address::abstract_name(name),
-            None if path.is_empty() => Err(Errno::NAMETOOLONG),
-            None => Address::path(path),
-        };
-        let bound = address.and_then(|address| socket::bind_datagrams(&address, 0o600)).map_err(Failure::of_notify)?;
+        let mut owner = None;
         if !path.starts_with(b"@") && process::uid() == 0 {
             let image = self.common.image;
             let record = image.service(definition, service::EXEC);
-            let [user, group] = [exec::USER, exec::GROUP].map(|field| image.bytes_of(image.exec(record, field)));
-            let account = self.common.accounts.resolve(user, group)?;
-            directory::give(path, account.uid, account.gid).map_err(Failure::of_notify)?;
+            let name = |field| image.bytes_of(image.exec(record, field));
+            let account = self.common.accounts.resolve(name(exec::USER), name(exec::GROUP))?;
+            owner = Some((account.uid, account.gid));
         }
+        let bound = bind(path, owner).map_err(Failure::of_notify)?;
         self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
         if let Some(private) = self.slots.get_mut(slot.index()) {
             private.notify = Some(bound);
@@ -127,6 +123,20 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// A socket for notices; its file, if it has one, is this user's and group's.
+fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedFd, Errno> {
+    let address = match path.strip_prefix(b"@") {
+        Some(name) => Address::abstract_name(name)?,
+        None if path.is_empty() => return Err(Errno::NAMETOOLONG),
+        None => Address::path(path)?,
+    };
+    let socket = socket::bind_datagrams(&address, 0o600)?;
+    if let Some((uid, gid)) = owner {
+        directory::give(path, uid, gid)?;
+    }
+    Ok(socket)
 }
 
 /// Whether a process is this user's, by the word of proc(5): /proc/PID belongs to its effective user, or to root.

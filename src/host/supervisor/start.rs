@@ -93,9 +93,9 @@ pub fn start(options: Options) -> Supervisor {
     let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry));
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let orders_words = orders::words(&geometry);
-    let orders_fd = mapping::sealed_memory(c"pintle-orders", bytes(orders_words)).or_refuse("cannot make the orders");
+    let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse("cannot make the orders");
     let state = words_needed(&image, geometry, Capacities::of(&image));
-    let state_fd = mapping::sparse_memory(c"pintle-engine", bytes(state)).or_refuse("cannot make the engine's state");
+    let state_fd = mapping::sparse_memory(c"pintle-engine", state).or_refuse("cannot make the engine's state");
     let orders = mapping::shared_words_read_only(orders_fd.as_fd(), orders_words).or_refuse("cannot map the orders");
     let orders = orders::Orders::new(orders, geometry);
     let reports = reports::Reports::new(report_words, geometry);
@@ -214,11 +214,6 @@ fn kernel_line() -> &'static [u8] {
     }
 }
 
-/// Of so many words.
-fn bytes(words: usize) -> u64 {
-    words as u64 * 4
-}
-
 /// Takes the numbers that the engine's descriptors and the stacks will have, so that nothing else gets them.
 fn keep_numbers() {
     make_input_null();
@@ -297,11 +292,12 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
     match place {
         Place::Directory(run) => {
             let fd = run.create(name, 0o644);
-            mapping::preallocate(&fd, bytes(words)).unwrap_or_else(|error| run.refuse("make room for", name, error));
+            mapping::preallocate(&fd, words as u64 * 4)
+                .unwrap_or_else(|error| run.refuse("make room for", name, error));
             fd
         }
         Place::Abstract(_) => {
-            mapping::sealed_memory(c"pintle-board", bytes(words)).or_refuse("cannot make memory for the board")
+            mapping::sealed_memory(c"pintle-board", words).or_refuse("cannot make memory for the board")
         }
     }
 }
