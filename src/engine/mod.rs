@@ -420,6 +420,7 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The phase when it was last told.
     fn told_phase(&self, at: SlotId) -> Phase {
         Phase::from_number((self.memory.state(at) & state::PHASE) >> state::PHASE_SHIFT)
     }

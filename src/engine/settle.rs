@@ -34,8 +34,9 @@ impl Engine<'_> {
         }
         match (goal_up, self.memory.counter(at, Counter::MembersLeaving) > 0) {
             (true, _) => Phase::Waiting,
-            (false, true) => Phase::Stopping,
-            (false, false) => Phase::Down,
+            // One that is down already has no part in what others have let go of.
+            (false, true) if self.told_phase(at) != Phase::Down => Phase::Stopping,
+            (false, _) => Phase::Down,
         }
     }
 

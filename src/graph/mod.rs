@@ -48,7 +48,8 @@
 //! *Restart in place* is neither a start nor a stop: what needs the service stays. What binds to it (for a oneshot: all that
 //! needs it) goes down first and comes back after it; so does all that needs it where it was asked to restart *with its
 //! dependents*. A bundle has no process: it is up when all its members are, restarting while one of them is, and going down
-//! while members that nothing else holds are. Restarting it restarts its members.
+//! while members that nothing else holds are; once down it stays so, whoever lets go of its members. Restarting it restarts
+//! its members.
 //!
 //! *Done* drops the admin, trigger, demand and schedule holds. `failed`, `skipped` and `done` are left by start, reset or a
 //! new trigger, the first two also by a goal that rises again.

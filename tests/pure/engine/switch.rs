@@ -257,3 +257,18 @@ fn what_a_choice_pulls_again_by_the_same_switch_does_not_fall_before() {
     switch(&mut world, "boot");
     assert_eq!((world.orders().as_str(), world.phase("second")), ("+mid", Phase::Waiting));
 }
+
+#[test]
+fn a_bundle_that_is_down_takes_no_part_when_others_let_go_of_its_members() {
+    let mut world = World::booted(&format!("{TWO}\nextra: type = bundle; contains = web repair"));
+    let since = world.row("extra").since;
+    for name in ["rescue", "boot", "rescue"] {
+        switch(&mut world, name);
+        assert_eq!((world.phase("extra"), world.row("extra").since), (Phase::Down, since), "{name}");
+        let left = if name == "boot" { "rescue" } else { "boot" };
+        assert_eq!(world.phase(left), Phase::Stopping);
+        world.restart_engine();
+        world.settle();
+        assert_eq!((world.phase(left), world.phase("extra")), (Phase::Down, Phase::Down));
+    }
+}

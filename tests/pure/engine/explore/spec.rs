@@ -40,6 +40,8 @@ pub struct Seen {
     keep_ok: bool,
     under_way: bool,
     up_bundle: bool,
+    /// A bundle that was told as down: what becomes of its members does not concern it.
+    was_down: bool,
     broken: bool,
     /// Skipped and wished: to a bundle as good as up.
     skipped: bool,
@@ -77,6 +79,7 @@ const WITH_DEPENDENTS: u32 = 1 << 17;
 const FORGIVEN: u32 = 1 << 9;
 const STUCK: u32 = 1 << 19;
 const VIRTUAL_UP: u32 = 1 << 14;
+const PHASE_SHIFT: u32 = 10;
 const WAS_SKIPPED: u32 = 1 << 20;
 
 /// What neighbours are told: see `Engine::told_bits`.
@@ -103,6 +106,7 @@ impl<'s> Spec<'s> {
             keep_ok: false,
             under_way: false,
             up_bundle: false,
+            was_down: false,
             broken: false,
             skipped: false,
             was_skipped: false,
@@ -159,6 +163,7 @@ impl<'s> Spec<'s> {
         let seen = &mut self.seen[at];
         if self.edges.kinds[at] == Kind::Bundle {
             seen.up_bundle = facts & VIRTUAL_UP != 0;
+            seen.was_down = facts >> PHASE_SHIFT & 0xf == Phase::Down as u32;
             seen.active = seen.up_bundle;
             return;
         }
@@ -210,7 +215,7 @@ impl<'s> Spec<'s> {
                 if whole { Phase::Up } else { Phase::Restarting }
             } else if seen.goal {
                 Phase::Waiting
-            } else if leaving {
+            } else if leaving && !seen.was_down {
                 Phase::Stopping
             } else {
                 Phase::Down
