@@ -141,7 +141,8 @@
 //! `stopped` begins may take an hour, or go round for ever. Each derived event opens its own, if it moves anything; children
 //! leave a quarter of the rows to commands and facts.
 //!
-//! A service is decided when it is not moving: up, down, done, skipped, failed, or waiting for what does not move either. It
+//! A service is decided when it is not moving: up, down, done, skipped, failed, or waiting for what does not move either (also
+//! where its first life has ended and policy begins another: of that nobody knows the end, so the answer is of the first). It
 //! is *reached* where it is what was wanted. Up is wanted of what was started or restarted, of what heard its `start-on`, of
 //! what a restart takes down with it; down of what was stopped, or loses its goal by a switch. Of all else nothing is wanted
 //! but that it does not fail. What is only pulled up may even fail (it may be only a `wants`), but then nothing in the transaction may be left waiting.

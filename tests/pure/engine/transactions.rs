@@ -411,3 +411,27 @@ fn seven_commands_over_everything_are_followed_at_once() {
     assert_eq!(world.standing(numbers[5]), Standing::Unknown);
     assert_eq!(world.standing(numbers[6]), Standing::Done);
 }
+
+#[test]
+fn a_first_life_that_ends_is_the_answer_though_policy_begins_another() {
+    let mut world = World::new("a:\nb: needs = a");
+    let number = world.start("b");
+    world.obey("a");
+    // It may have been up in between; nobody has looked.
+    world.dies("a");
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Failed, "a waiting, b waiting"));
+    assert_eq!(world.blocker("b"), "needs a");
+    world.lives_again("a");
+    world.settle();
+    assert_eq!((world.phase("b"), world.standing(number)), (pintle::graph::Phase::Up, Standing::Failed));
+    // Where it was seen up, b begins, and stays while a restarts.
+    let mut world = World::new("a:\nb: needs = a");
+    let number = world.start("b");
+    world.obey("a");
+    world.report("a", State::Up);
+    world.dies("a");
+    assert_eq!(world.standing(number), Standing::Running, "b starts");
+    world.obey("b");
+    world.report("b", State::Up);
+    assert_eq!((world.standing(number), world.results(number).as_str()), (Standing::Done, "a up, b up"));
+}
