@@ -17,6 +17,7 @@ fn starts(verb: Verb) -> bool {
 }
 
 impl Engine<'_> {
+    #[inline(never)]
     pub(super) fn command(&mut self, verb: Verb, targets: &[Target<'_>]) -> Result<(), Refusal> {
         let mut fresh = 0;
         for (index, target) in targets.iter().enumerate() {
@@ -73,6 +74,7 @@ impl Engine<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn check_slot(&self, verb: Verb, at: SlotId) -> Result<(), Refusal> {
         if at.0 >= self.memory.layout.geometry.slots() {
             return Err(Refusal::NoSuchService);
@@ -105,6 +107,7 @@ impl Engine<'_> {
         }
     }
 
+    #[inline(never)]
     fn check_new(&self, verb: Verb, template: SlotId, name: &[u8]) -> Result<(), Refusal> {
         if !self.is_template(template) {
             return Err(Refusal::NoSuchService);
@@ -119,6 +122,7 @@ impl Engine<'_> {
         }
     }
 
+    #[inline(never)]
     fn obey(&mut self, verb: Verb, at: SlotId) {
         match verb {
             Verb::Start => {
@@ -176,6 +180,7 @@ impl Engine<'_> {
     }
 
     /// A start lays the hold, and lifts marks and resets failures on the service and on its hard dependencies.
+    #[inline(never)]
     fn start(&mut self, at: SlotId, hold: Hold) {
         self.walk(at, true, &mut |engine, at| {
             if engine.memory.slot(at, slot::HOLDS) & Holds::MARK_ADMIN != 0 {
@@ -247,6 +252,7 @@ impl Engine<'_> {
     }
 
     /// A restart in place; of a bundle: of its members.
+    #[inline(never)]
     fn ask_restart(&mut self, at: SlotId, with_dependents: bool) {
         let asked = state::RESTART_WANTED | if with_dependents { state::WITH_DEPENDENTS } else { 0 };
         self.walk(at, false, &mut |engine, at| {

@@ -12,10 +12,10 @@ use crate::limits::FACT_BYTES_MAX;
 use crate::time::Instant;
 
 impl Engine<'_> {
-    pub(super) fn condition_on(&mut self, text: &[u8], sender: Sender, lease: u32) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
+    #[inline(never)]
+    pub(super) fn condition_on(&mut self, fact: &Fact, sender: Sender, lease: u32) -> Result<(), Refusal> {
         let (mut own, mut orphan, mut others, mut was, mut next) = (None, None, false, None, 0);
-        while let Some(index) = self.next_holder(&fact, &mut next) {
+        while let Some(index) = self.next_holder(fact, &mut next) {
             was = Some(index);
             match self.memory.condition(index, condition::LEASE) {
                 condition::ORPHAN => orphan = was,
@@ -33,19 +33,18 @@ impl Engine<'_> {
         let restores = others && !was_on && lease == 0 && own.is_none();
         let index = if restores { was } else { own.or(orphan).or_else(|| free(self)) };
         let index = index.ok_or(Refusal::ConditionsFull)?;
-        let leaves = self.leaves(&fact);
+        let leaves = self.leaves(fact);
         if !was_on {
-            self.check_room(&fact, leaves.clone())?;
+            self.check_room(fact, leaves.clone())?;
         }
         // All who hold it have the same text and generation.
         let mut generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
-        if let Some(was) = was {
-            fact = Fact::of_padded(&self.memory.condition_text(was));
-            if was_on {
-                generation = self.memory.condition(was, condition::GENERATION);
-            } else {
-                self.settle_changing(&fact, generation);
-            }
+        let known = was.map(|was| self.memory.condition_fact(was));
+        let fact = known.as_ref().unwrap_or(fact);
+        match was {
+            Some(was) if was_on => generation = self.memory.condition(was, condition::GENERATION),
+            Some(_) => self.settle_changing(fact, generation),
+            None => {}
         }
         if !was_on {
             self.memory.put_machine(machine::GENERATION, generation);
@@ -64,16 +63,17 @@ impl Engine<'_> {
             }
             self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
             self.conditions_used = self.conditions_used.max(index + 1);
-            self.memory.dirty_conditions().insert(index);
+            self.mark_condition(index);
         }
         if !was_on {
-            self.jot_news(Kind::CameOn, &fact);
-            self.take_news(&fact, leaves, News::On);
+            self.jot_news(Kind::CameOn, fact);
+            self.take_news(fact, leaves, News::On);
         }
         Ok(())
     }
 
     /// What was changing is on again, for all who held it, but for those that have ended.
+    #[inline(never)]
     fn settle_changing(&mut self, fact: &Fact, generation: u32) {
         let mut next = 0;
         while let Some(index) = self.next_holder(fact, &mut next) {
@@ -84,24 +84,24 @@ impl Engine<'_> {
             self.memory.put_condition(index, condition::VALUE, Value::On as u32);
             self.memory.put_condition(index, condition::GENERATION, generation);
             self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-            self.memory.dirty_conditions().insert(index);
+            self.mark_condition(index);
         }
     }
 
     /// The owner of what is on changes it, for so long at most.
-    pub(super) fn condition_changing(&mut self, text: &[u8], for_ms: u32) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
+    #[inline(never)]
+    pub(super) fn condition_changing(&mut self, fact: &Fact, for_ms: u32) -> Result<(), Refusal> {
         let (mut was, mut next) = (None, 0);
-        while let Some(index) = self.next_holder(&fact, &mut next) {
+        while let Some(index) = self.next_holder(fact, &mut next) {
             was = Some(index);
             if self.memory.condition(index, condition::VALUE) == Value::On as u32 {
                 self.memory.put_condition(index, condition::VALUE, Value::Changing as u32);
                 self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-                self.memory.dirty_conditions().insert(index);
+                self.mark_condition(index);
             }
             self.memory.put_time(Table::Conditions, index, condition::UNTIL, self.now.plus_ms(for_ms));
         }
-        fact = Fact::of_padded(&self.memory.condition_text(was.ok_or(Refusal::NotOn)?));
+        let fact = self.memory.condition_fact(was.ok_or(Refusal::NotOn)?);
         self.changing = true;
         self.jot_news(Kind::Changes, &fact);
         self.take_news(&fact, self.leaves(&fact), News::Changing);
@@ -122,12 +122,13 @@ impl Engine<'_> {
     }
 
     /// Puts off what has been changing for too long, each as if that were said by nobody.
+    #[inline(never)]
     pub(super) fn end_changing(&mut self) {
         let mut first = self.first_changing();
         while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
-            let text = self.memory.condition_text(index);
+            let fact = self.memory.condition_fact(index);
             self.cause = Cause::Fact;
-            let _ = self.condition_off(Fact::of_padded(&text).text()); // it was taken once
+            self.condition_off(&fact);
             self.work_off(Set::STEP);
             self.close_transaction();
             first = self.first_changing();
@@ -135,18 +136,18 @@ impl Engine<'_> {
         self.changing = first.is_some();
     }
 
-    pub(super) fn condition_off(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let mut fact = Fact::parse(text)?;
+    #[inline(never)]
+    pub(super) fn condition_off(&mut self, fact: &Fact) {
         let mut next = 0;
-        while let Some(index) = self.next_holder(&fact, &mut next) {
-            fact = Fact::of_padded(&self.memory.condition_text(index));
+        let mut holder = self.next_holder(fact, &mut next);
+        let Some(first) = holder else { return };
+        let fact = self.memory.condition_fact(first);
+        while let Some(index) = holder {
             self.clear_condition(index);
+            holder = self.next_holder(&fact, &mut next);
         }
-        if next > 0 {
-            self.jot_news(Kind::WentOff, &fact);
-            self.take_news(&fact, self.leaves(&fact), News::Off);
-        }
-        Ok(())
+        self.jot_news(Kind::WentOff, &fact);
+        self.take_news(&fact, self.leaves(&fact), News::Off);
     }
 
     /// Leases that hold conditions now, and the process of each.
@@ -157,6 +158,7 @@ impl Engine<'_> {
         leases.filter(|(lease, _)| *lease != 0 && *lease != condition::ORPHAN)
     }
 
+    #[inline(never)]
     pub(super) fn lease_gone(&mut self, lease: u32) {
         if lease == 0 {
             return;
@@ -173,7 +175,7 @@ impl Engine<'_> {
             if !core::mem::replace(&mut told, true) {
                 self.jot_input(Kind::LeaseGone, 0, SlotId(0), &[lease], b"");
             }
-            self.memory.dirty_conditions().insert(index);
+            self.mark_condition(index);
             if self.memory.condition(index, condition::VALUE) == Value::Changing as u32 {
                 // Perhaps it ends to come back: there is a time for that.
                 self.memory.put_condition(index, condition::LEASE, condition::ORPHAN);
@@ -187,7 +189,7 @@ impl Engine<'_> {
                 if !is_of(self, index, false) {
                     continue;
                 }
-                let fact = Fact::of_padded(&self.memory.condition_text(index));
+                let fact = self.memory.condition_fact(index);
                 if self.next_holder(&fact, &mut 0).is_none() {
                     if turn.is_none() {
                         self.jot_news(Kind::WentOff, &fact);
@@ -206,7 +208,7 @@ impl Engine<'_> {
     fn clear_condition(&mut self, index: u32) {
         self.memory.put_condition(index, condition::VALUE, 0);
         self.memory.put_condition(index, condition::LEASE, 0);
-        self.memory.dirty_conditions().insert(index);
+        self.mark_condition(index);
         while self.conditions_used > 0 && self.memory.condition(self.conditions_used - 1, condition::VALUE) == 0 {
             self.conditions_used -= 1;
         }
@@ -216,12 +218,26 @@ impl Engine<'_> {
     #[inline(never)]
     fn next_holder(&self, fact: &Fact, next: &mut u32) -> Option<u32> {
         let hash = fact::hash(fact.name());
-        let found = (*next..self.conditions_used).find(|index| {
-            self.memory.condition(*index, condition::VALUE) != 0
-                && self.memory.condition(*index, condition::HASH) == hash
-                && fact.is(&self.memory.condition_text(*index))
-        })?;
-        *next = found + 1;
-        Some(found)
+        while let Some(index) = self.next_condition(hash, next) {
+            if fact.is(&self.memory.condition_fact(index)) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The next row, from this one on, that is on or changing and has a name with this hash.
+    #[inline(never)]
+    pub(super) fn next_condition(&self, hash: u32, next: &mut u32) -> Option<u32> {
+        while *next < self.conditions_used {
+            let index = *next;
+            *next += 1;
+            if self.memory.condition(index, condition::VALUE) != 0
+                && self.memory.condition(index, condition::HASH) == hash
+            {
+                return Some(index);
+            }
+        }
+        None
     }
 }

@@ -1,9 +1,9 @@
 //! Expressions of `while`, `start-on`, `stop-on`, `for-each`: three values, leaves that match facts, and the firing rule.
 
-use super::Engine;
-use super::fact;
+use super::fact::{self, Fact};
 use super::memory::{Table, condition, latch, slot};
 use super::slot::told;
+use super::{Engine, Name};
 use crate::database::{NONE, leaf, node, service};
 use crate::ident::SlotId;
 use crate::limits::{EXPRESSION_NODES_MAX, LATCHES_MAX};
@@ -91,20 +91,20 @@ impl Engine<'_> {
         if depth > EXPRESSION_NODES_MAX {
             return Value::Off;
         }
-        let child = |field| self.value(slot, role, self.image.node(at, field), depth + 1);
-        match self.image.node(at, node::KIND) {
-            node::AND => child(node::A).min(child(node::B)),
-            node::OR => child(node::A).max(child(node::B)),
-            node::NOT => child(node::A).not(),
+        let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| self.image.node(at, field));
+        let bits = || self.memory.told(SlotId(a));
+        match kind {
+            node::AND | node::OR | node::NOT => {
+                let a = self.value(slot, role, a, depth + 1);
+                if kind == node::NOT {
+                    return a.not();
+                }
+                let b = self.value(slot, role, b, depth + 1);
+                if kind == node::AND { a.min(b) } else { a.max(b) }
+            }
             node::FACT => self.fact_value(slot, role, at),
-            node::UP => {
-                let bits = self.memory.told(SlotId(self.image.node(at, node::A)));
-                Value::from_number((bits & told::UP) >> told::UP_SHIFT)
-            }
-            node::FAILED => {
-                let failed = self.memory.is_told(SlotId(self.image.node(at, node::A)), told::FAILED);
-                if failed { Value::On } else { Value::Off }
-            }
+            node::UP => Value::from_number((bits() & told::UP) >> told::UP_SHIFT),
+            node::FAILED if bits() & told::FAILED != 0 => Value::On,
             _ => Value::Off,
         }
     }
@@ -118,20 +118,12 @@ impl Engine<'_> {
             return Value::Off;
         }
         let name = self.image.bytes_of(self.image.node(at, node::A));
-        let hash = fact::hash(name);
-        let instance = self.instance(slot).map(|(_, name)| name);
-        let mut value = Value::Off;
-        for index in 0..self.conditions_used {
-            let on = self.memory.condition(index, condition::VALUE);
-            if on == 0 || self.memory.condition(index, condition::HASH) != hash {
-                continue;
-            }
-            let text = self.memory.condition_text(index);
-            if self.leaf_matches(instance.as_ref().map(|name| name.as_bytes()), at, &text) {
-                value = value.max(Value::from_number(on));
-            }
-            if value == Value::On {
-                break;
+        let (mut value, mut next) = (Value::Off, 0);
+        while let Some(index) = self.next_condition(fact::hash(name), &mut next)
+            && value != Value::On
+        {
+            if self.slot_matches(slot, at, &self.memory.condition_fact(index)) {
+                value = value.max(Value::from_number(self.memory.condition(index, condition::VALUE)));
             }
         }
         value
@@ -152,9 +144,16 @@ impl Engine<'_> {
         counts
     }
 
-    /// See `Image::leaf_matches`.
-    pub(super) fn leaf_matches(&self, instance: Option<&[u8]>, at: u32, text: &[u8]) -> bool {
-        self.image.leaf_matches(at, instance, text)
+    /// See `Image::leaf_matches`; the name is empty where there is no instance.
+    #[inline(never)]
+    pub(super) fn leaf_matches(&self, instance: &Name, at: u32, fact: &Fact) -> bool {
+        let name = Some(instance.as_bytes()).filter(|name| !name.is_empty());
+        self.image.leaf_matches(at, name, fact.text())
+    }
+
+    #[inline(never)]
+    pub(super) fn slot_matches(&self, at: SlotId, node: u32, fact: &Fact) -> bool {
+        self.leaf_matches(&self.instance_part(at), node, fact)
     }
 
     /// The firing rule: the expression is true through this leaf. Its value goes up to the root unchanged by what stands
@@ -162,24 +161,19 @@ impl Engine<'_> {
     pub(super) fn fires(&self, slot: SlotId, role: Role, leaf: u32) -> bool {
         let mut value = self.value(slot, role, leaf, 0);
         let mut at = leaf;
-        for _ in 0..=EXPRESSION_NODES_MAX + 1 {
+        for _ in 0..EXPRESSION_NODES_MAX + 2 {
             let parent = self.image.node(at, node::PARENT);
             if parent == NONE {
                 return value == Value::On;
             }
-            let field = |field| self.image.node(parent, field);
-            let beside = if field(node::A) == at { field(node::B) } else { field(node::A) };
-            let beside = |engine: &Self| engine.value(slot, role, beside, 0);
-            let goes_up = match field(node::KIND) {
-                node::NOT => {
-                    value = value.not();
-                    true
+            let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| self.image.node(parent, field));
+            if kind == node::NOT {
+                value = value.not();
+            } else {
+                let beside = self.value(slot, role, if a == at { b } else { a }, 0);
+                if beside != value && (beside > value) != (kind == node::AND) {
+                    return false;
                 }
-                node::AND => beside(self) >= value,
-                _ => beside(self) <= value,
-            };
-            if !goes_up {
-                return false;
             }
             at = parent;
         }
@@ -189,7 +183,7 @@ impl Engine<'_> {
     /// Nodes of the expression under `root`: they stand together, in preorder.
     pub(super) fn last_node(&self, root: u32) -> u32 {
         let mut at = root;
-        for _ in 0..=EXPRESSION_NODES_MAX + 1 {
+        for _ in 0..EXPRESSION_NODES_MAX + 2 {
             at = match self.image.node(at, node::KIND) {
                 node::AND | node::OR => self.image.node(at, node::B),
                 node::NOT => self.image.node(at, node::A),

@@ -7,12 +7,9 @@ use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
 use crate::names;
 
 /// A fact that was checked, zeros behind its end.
-#[derive(Clone, Copy)]
 pub struct Fact {
     bytes: [u8; FACT_BYTES_MAX],
     length: usize,
-    /// Bytes of its name.
-    name: usize,
 }
 
 impl Fact {
@@ -34,22 +31,22 @@ impl Fact {
             }
             at += 1 + part.len();
         }
-        Ok(Fact::copy_of(text, name.len()))
+        Ok(Fact::named(text))
     }
 
-    /// A fact without attributes; of a name that is known to be good.
+    /// Of a name (or more) that is known to be good.
+    #[inline(never)]
     pub fn named(name: &[u8]) -> Fact {
-        Fact::copy_of(name, name.len())
+        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: name.len().min(FACT_BYTES_MAX) };
+        fact.bytes[..fact.length].copy_from_slice(&name[..fact.length]);
+        fact
     }
 
-    /// Of a condition row's text.
-    pub fn of_padded(bytes: &[u8; FACT_BYTES_MAX]) -> Fact {
-        Fact { bytes: *bytes, length: end_of(bytes), name: name(bytes).len() }
-    }
-
-    fn copy_of(text: &[u8], name: usize) -> Fact {
-        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: text.len().min(FACT_BYTES_MAX), name };
-        fact.bytes[..fact.length].copy_from_slice(&text[..fact.length]);
+    /// Of a text that is written into zeros, and good. No word of it is empty.
+    pub fn written(write: impl FnOnce(&mut [u8; FACT_BYTES_MAX])) -> Fact {
+        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: 0 };
+        write(&mut fact.bytes);
+        fact.length = fact.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         fact
     }
 
@@ -65,6 +62,7 @@ impl Fact {
         self.length = at + value.len();
     }
 
+    #[inline(never)]
     pub fn text(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -75,27 +73,18 @@ impl Fact {
     }
 
     pub fn name(&self) -> &[u8] {
-        &self.bytes[..self.name]
+        name(&self.bytes)
     }
 
-    /// Whether it is the same as that of a condition row, in whatever order the attributes stand there. No attribute comes
-    /// twice in either, so a row that is as long, and has no words but these, has all of them.
-    pub fn is(&self, row: &[u8; FACT_BYTES_MAX]) -> bool {
-        let (own, its) = (self.text(), &row[..end_of(row)]);
+    /// Whether another one is the same, in whatever order the attributes stand there. No attribute comes twice in either, so
+    /// one that is as long, and has no words but these, has all of them.
+    pub fn is(&self, other: &Fact) -> bool {
+        let (own, its) = (self.text(), other.text());
         own == its
             || own.len() == its.len()
-                && name(its) == self.name()
+                && other.name() == self.name()
                 && words(its).skip(1).all(|word| words(own).any(|own| own == word))
     }
-}
-
-/// Where a row's text ends: no word of it is empty.
-fn end_of(row: &[u8]) -> usize {
-    let mut end = 0;
-    while row.get(end..).is_some_and(|rest| !matches!(rest, [] | [0] | [0, 0, ..])) {
-        end += 1;
-    }
-    end
 }
 
 /// `KEY=VALUE` without control characters.
@@ -139,8 +128,8 @@ mod tests {
             ("net-dn A=b IFACE=eth0", false),
         ];
         for (other, same) in table {
-            assert_eq!(fact(other).is(one.padded()), same, "{other}");
-            assert_eq!(one.is(fact(other).padded()), same, "{other}");
+            assert_eq!(fact(other).is(&one), same, "{other}");
+            assert_eq!(one.is(&fact(other)), same, "{other}");
         }
     }
 

@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 
 use super::expression::Role;
-use super::fact;
+use super::fact::{self, Fact};
 use super::memory::{Set, Table, derived, slot, text};
 use super::slot::{Counter, OF_TARGETS, Recount, state, told};
 use super::{Engine, Name, Target};
@@ -151,21 +151,34 @@ impl<'a> Engine<'a> {
 
     /// Template and instance name (the part behind `@`) of a run-time instance that exists.
     pub fn instance(&self, at: SlotId) -> Option<(SlotId, Name)> {
-        let index = at.0.checked_sub(self.services())?;
-        if at.0 >= self.memory.layout.geometry.slots() || self.memory.slot(at, slot::TEMPLATE) == 0 {
-            return None;
-        }
+        self.is_instance(at).then(|| (self.record(at), self.instance_part(at)))
+    }
+
+    pub(super) fn is_instance(&self, at: SlotId) -> bool {
+        (self.services()..self.memory.layout.geometry.slots()).contains(&at.0)
+            && self.memory.slot(at, slot::TEMPLATE) != 0
+    }
+
+    /// The instance's part of the name of a run-time instance; empty for all else.
+    #[inline(never)]
+    pub(super) fn instance_part(&self, at: SlotId) -> Name {
         let mut bytes = [0; INSTANCE_BYTES_MAX + 1];
-        self.memory.read_bytes(self.memory.row(Table::Texts, index) + text::NAME, &mut bytes);
-        Some((self.record(at), Name::joined(&[fact::name(&bytes)])))
+        if self.is_instance(at) {
+            let row = self.memory.row(Table::Texts, at.0 - self.services());
+            self.memory.read_bytes(row + text::NAME, &mut bytes);
+        }
+        Name::joined(&[fact::name(&bytes)])
     }
 
     /// The whole name of a slot, `NAME@INSTANCE` for an instance.
     pub fn name(&self, at: SlotId) -> Name {
-        match self.instance(at) {
-            Some((template, name)) => Name::joined(&[self.image.name(template).as_bytes(), name.as_bytes()]),
-            None => Name::joined(&[self.image.name(at).as_bytes()]),
-        }
+        let template = if self.is_instance(at) { self.record(at) } else { at };
+        self.instance_of_name(template, self.instance_part(at).as_bytes())
+    }
+
+    /// The name of a template (or service) and of an instance, together.
+    pub(super) fn instance_of_name(&self, template: SlotId, instance: &[u8]) -> Name {
+        Name::joined(&[self.image.name(template).as_bytes(), instance])
     }
 
     /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives `Target::New`
@@ -184,8 +197,8 @@ impl<'a> Engine<'a> {
     }
 
     /// The run-time instance of this name.
-    pub(super) fn runtime_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
-        self.find_live(template, &|at| self.instance(at).is_some_and(|(_, found)| found.as_bytes() == name))
+    fn runtime_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
+        self.find_live(template, &|at| self.instance_part(at).as_bytes() == name)
     }
 
     /// The instance of this name, static or not.
@@ -195,33 +208,40 @@ impl<'a> Engine<'a> {
 
     /// The static instance of this name.
     fn static_instance(&self, template: SlotId, name: &[u8]) -> Option<SlotId> {
-        self.image.find(Name::joined(&[self.image.name(template).as_bytes(), name]).as_bytes())
+        self.image.find(self.instance_of_name(template, name).as_bytes())
     }
 
-    /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. `None` if one is
+    /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. Empty if one is
     /// missing, or the result is not a name.
-    pub(super) fn instance_name(&self, template: SlotId, fact: &[u8]) -> Option<Name> {
-        let name = self.said_name(template, fact)?;
-        names::check_instance(name.as_str()).ok().map(|()| name)
+    #[inline(never)]
+    pub(super) fn instance_name(&self, template: SlotId, fact: &Fact) -> Name {
+        let mut name = Name::default();
+        if !self.write_name(template, fact, &mut name) || names::check_instance(name.as_str()).is_err() {
+            name = Name::default();
+        }
+        name
     }
 
-    /// Whether a fact has all attributes that name an instance of this template, and they give no valid name.
-    pub(super) fn says_bad_name(&self, template: SlotId, fact: &[u8]) -> bool {
-        let named = self.image.service(template, service::INSTANCE) != NONE;
-        named && self.said_name(template, fact).is_some() && self.instance_name(template, fact).is_none()
+    /// Whether a fact has all attributes that are to name an instance of this template, valid or not.
+    pub(super) fn says_name(&self, template: SlotId, fact: &Fact) -> bool {
+        self.image.service(template, service::INSTANCE) != NONE && self.write_name(template, fact, &mut Name::default())
     }
 
-    /// What `instance` of the template gives, valid or not.
-    fn said_name(&self, template: SlotId, fact: &[u8]) -> Option<Name> {
-        let mut name = Name::joined(&[]);
+    /// What `instance` of the template gives, valid or not. False if an attribute is missing.
+    #[inline(never)]
+    fn write_name(&self, template: SlotId, fact: &Fact, name: &mut Name) -> bool {
         for piece in pieces(self.image.text(self.image.service(template, service::INSTANCE))) {
-            match piece {
-                Piece::Literal(literal) => name.push(literal.as_bytes()),
-                Piece::Placeholder(key) => name.push(fact::attribute(fact, key.as_bytes())?),
-                Piece::Unclosed(_) => return None,
+            let part = match piece {
+                Piece::Literal(literal) => Some(literal.as_bytes()),
+                Piece::Placeholder(key) => fact::attribute(fact.text(), key.as_bytes()),
+                Piece::Unclosed(_) => None,
+            };
+            match part {
+                Some(part) => name.push(part),
+                None => return false,
             }
         }
-        Some(name)
+        true
     }
 
     fn is_free(&self, at: SlotId) -> bool {

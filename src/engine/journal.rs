@@ -54,6 +54,7 @@ impl Writer {
 
 impl<'a> Engine<'a> {
     /// Goes on where the last finished step ended.
+    #[inline(never)]
     pub(super) fn open_journal(&mut self) {
         let newest = self.memory.newest_seal();
         self.journal.newest.set(newest);
@@ -228,10 +229,8 @@ impl<'a> Engine<'a> {
         // In one block with what it refers to.
         self.begin_jot(2 + 2 + INSTANCE_BYTES_MAX.div_ceil(4) as u32 + 1 + words.len() as u32);
         self.jot_within(transaction);
-        if self.journal.named.get() != slot.0 + 1
-            && let Some((template, name)) = self.instance(slot)
-        {
-            self.jot(Kind::Named, 0, slot, &[template.0], name.as_bytes());
+        if self.journal.named.get() != slot.0 + 1 && self.is_instance(slot) {
+            self.jot(Kind::Named, 0, slot, &[self.record(slot).0], self.instance_part(slot).as_bytes());
             self.journal.named.set(slot.0 + 1);
         }
         self.jot(kind, extra, slot, words, b"");
@@ -257,15 +256,15 @@ impl<'a> Engine<'a> {
     }
 
     /// An input as it comes, before anything is done about it. A report is recorded when it is known what it changes.
+    #[inline(never)]
     pub(super) fn jot_told(&self, input: &Input<'_>) {
-        let text = |fact: &[u8]| fact.len().min(FACT_BYTES_MAX + 4);
-        match *input {
-            Input::Report(..) | Input::Boot(_) | Input::Shutdown(_) | Input::LeaseGone(_) | Input::Tick => {}
+        let (kind, words, fact): (Kind, &[u32], &[u8]) = match *input {
+            Input::Report(..) | Input::Boot(_) | Input::Shutdown(_) | Input::LeaseGone(_) | Input::Tick => return,
             Input::Command { verb, targets, uid } => {
                 self.jot_input(Kind::Command, number_of(verb), NOBODY, &[uid], b"");
                 for target in targets {
                     match *target {
-                        Target::Slot(at) if self.instance(at).is_some() => {
+                        Target::Slot(at) if self.is_instance(at) => {
                             self.jot_of(Kind::Target, 0, at, 0, &[]);
                         }
                         Target::Slot(at) => self.jot(Kind::Target, 0, at, &[], b""),
@@ -275,19 +274,17 @@ impl<'a> Engine<'a> {
                         }
                     }
                 }
+                return;
             }
-            Input::On { fact, sender, lease } => {
-                let words = [sender.pid, sender.uid, lease];
-                self.jot_input(Kind::On, 0, NOBODY, &words, &fact[..text(fact)]);
-            }
-            Input::Changing { fact, for_ms } => {
-                self.jot_input(Kind::Changing, 0, NOBODY, &[for_ms], &fact[..text(fact)]);
-            }
-            Input::Off { fact } => self.jot_input(Kind::Off, 0, NOBODY, &[], &fact[..text(fact)]),
-            Input::Event { fact } => self.jot_input(Kind::Event, 0, NOBODY, &[], &fact[..text(fact)]),
-        }
+            Input::On { fact, sender, lease } => (Kind::On, &[sender.pid, sender.uid, lease], fact),
+            Input::Changing { fact, for_ms } => (Kind::Changing, &[for_ms], fact),
+            Input::Off { fact } => (Kind::Off, &[], fact),
+            Input::Event { fact } => (Kind::Event, &[], fact),
+        };
+        self.jot_input(kind, 0, NOBODY, words, &fact[..fact.len().min(FACT_BYTES_MAX + 4)]);
     }
 
+    #[inline(never)]
     pub(super) fn jot_refusal(&self, refusal: Refusal) {
         self.jot(Kind::Refused, number_of_refusal(refusal), NOBODY, &[], b"");
     }
@@ -435,7 +432,7 @@ impl<'a> Engine<'a> {
             Some(named) if named.kind == Kind::Named && named.slot == record.slot => {
                 let text = self.journal_text(&named);
                 let template = SlotId(named.words[0].min(self.services().saturating_sub(1)));
-                Name::joined(&[self.image.name(template).as_bytes(), text.as_bytes()])
+                self.instance_of_name(template, text.as_bytes())
             }
             Some(_) | None if record.slot.0 < self.services() => self.name(record.slot),
             Some(_) | None => Name::joined(&[b"?"]),

@@ -16,16 +16,16 @@ pub use layout::{
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::bits::Bits;
+use super::fact::Fact;
 use crate::database::{Image, header};
 use crate::ident::SlotId;
-use crate::limits::FACT_BYTES_MAX;
 use crate::time::Instant;
 use layout::{HEADER, LOG_LENGTH, ROWS};
 
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 11;
+const VERSION: u32 = 12;
 
 /// The memory with its layout.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub struct Memory<'a> {
     /// The tables that are read most.
     slots: &'a [[AtomicU32; slot::ROW]],
     derived: &'a [Derived],
+    /// The row of these that stands for all slots that do not exist.
+    no_slot: usize,
     /// The first set; the others lie behind it.
     sets: Bits<'a>,
     /// The journal's ring: a power of two of words, or none.
@@ -55,13 +57,15 @@ pub fn next_word(text: &mut &[u8]) -> u32 {
 impl<'a> Memory<'a> {
     /// `None` if it is too small or belongs to something else. Puts back what an unfinished step changed, and clears what
     /// is derived. Says whether there was a predecessor.
+    #[inline(never)]
     pub fn open(image: &Image<'_>, layout: Layout, words: &'a [AtomicU32]) -> Option<(Memory<'a>, bool)> {
         let words = words.get(..layout.end())?;
         let table =
             |table: Table| words.get(layout.start(table)..layout.starts[table as usize + 1]).unwrap_or_default();
         let (slots, derived) = (table(Table::Slots).as_chunks().0, table(Table::Derived).as_chunks().0);
-        let sets = Bits::new(table(Table::Sets).get(1..).unwrap_or_default(), layout.geometry.slots());
-        let memory = Memory { words, slots, derived, sets, ring: table(Table::Journal), layout };
+        let sets = Bits::new(table(Table::Sets).get(1..).unwrap_or_default(), layout.members);
+        let no_slot = layout.geometry.slots() as usize;
+        let memory = Memory { words, slots, derived, no_slot, sets, ring: table(Table::Journal), layout };
         let belongs = [
             VERSION,
             image.header(header::CRC),
@@ -207,6 +211,7 @@ impl<'a> Memory<'a> {
         }
     }
 
+    #[inline(never)]
     fn clear_stamps(&self) {
         for (table, words) in ROWS.iter().enumerate().take(Table::Log as usize) {
             if table == Table::Journal as usize {
@@ -221,6 +226,7 @@ impl<'a> Memory<'a> {
     }
 
     /// A fact about the machine.
+    #[inline(never)]
     pub fn machine(&self, field: usize) -> u32 {
         self.get(HEADER + field)
     }
@@ -238,7 +244,7 @@ impl<'a> Memory<'a> {
     /// The facts about a slot.
     #[inline(always)]
     pub fn facts(&self, at: SlotId) -> &'a [AtomicU32; slot::ROW] {
-        &self.slots[at.index().min(self.slots.len() - 1)]
+        &self.slots[at.index().min(self.no_slot)]
     }
 
     pub fn put_slot(&self, at: SlotId, field: usize, value: u32) {
@@ -286,7 +292,7 @@ impl<'a> Memory<'a> {
     /// All that is derived of a slot.
     #[inline(always)]
     pub fn near(&self, at: SlotId) -> &'a Derived {
-        &self.derived[at.index().min(self.derived.len() - 1)]
+        &self.derived[at.index().min(self.no_slot)]
     }
 
     /// Two words of a row as a time, the low one first.
@@ -304,10 +310,8 @@ impl<'a> Memory<'a> {
 
     /// The text of a condition.
     #[inline(never)]
-    pub fn condition_text(&self, index: u32) -> [u8; FACT_BYTES_MAX] {
-        let mut text = [0; FACT_BYTES_MAX];
-        self.read_bytes(self.row(Table::Conditions, index) + condition::TEXT, &mut text);
-        text
+    pub fn condition_fact(&self, index: u32) -> Fact {
+        Fact::written(|text| self.read_bytes(self.row(Table::Conditions, index) + condition::TEXT, text))
     }
 
     /// Copies bytes out of words, little-endian: as many as whole words have.
@@ -332,7 +336,7 @@ impl<'a> Memory<'a> {
     }
 
     #[inline(always)]
-    fn bits(&self, set: u32) -> Bits<'a> {
+    pub fn bits(&self, set: u32) -> Bits<'a> {
         self.sets.behind(set as usize * self.layout.set_words as usize)
     }
 
@@ -404,19 +408,5 @@ impl<'a> Memory<'a> {
     /// How many are below this one.
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
         self.bits(set as u32).rank(slot.0)
-    }
-
-    pub fn dirty_conditions(&self) -> Bits<'a> {
-        self.bits_at(self.layout.start(Table::DirtyConditions), self.layout.capacities.conditions)
-    }
-
-    /// Rows of transactions that ended and were not taken yet.
-    pub fn ended(&self) -> Bits<'a> {
-        self.bits_at(self.layout.start(Table::Ended), self.layout.capacities.transactions)
-    }
-
-    #[inline(always)]
-    fn bits_at(&self, start: usize, count: u32) -> Bits<'a> {
-        Bits::new(self.words.get(start..).unwrap_or_default(), count)
     }
 }

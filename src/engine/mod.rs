@@ -50,6 +50,7 @@ use crate::graph::{Goal, Hold, Phase};
 use crate::ident::SlotId;
 use crate::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Instant;
+use fact::Fact;
 use journal::Kind;
 use memory::{Layout, Memory, Set, Table, machine};
 use slot::{Process, state, told};
@@ -62,16 +63,14 @@ pub const UNFOLLOWED: u32 = u32::MAX;
 pub const FULL_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 
 /// A name of a slot, or the instance's part of one.
-#[derive(Clone, Copy, Debug)]
-pub struct Name {
-    bytes: [u8; FULL_NAME_BYTES_MAX],
-    length: usize,
-}
+#[derive(Clone, Debug, Default)]
+pub struct Name(heapless::Vec<u8, FULL_NAME_BYTES_MAX>);
 
 impl Name {
     /// The name.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        &self.0
     }
 
     /// The name as text.
@@ -89,8 +88,14 @@ impl Name {
         }
     }
 
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline(never)]
     fn joined(parts: &[&[u8]]) -> Name {
-        let mut name = Name { bytes: [0; FULL_NAME_BYTES_MAX], length: 0 };
+        let mut name = Name::default();
         for part in parts {
             name.push(part);
         }
@@ -99,9 +104,8 @@ impl Name {
 
     /// Adds bytes, as many as there is room for.
     fn push(&mut self, bytes: &[u8]) {
-        let count = bytes.len().min(self.bytes.len() - self.length);
-        self.bytes[self.length..self.length + count].copy_from_slice(&bytes[..count]);
-        self.length += count;
+        let room = self.0.capacity() - self.0.len();
+        let _ = self.0.extend_from_slice(&bytes[..bytes.len().min(room)]); // it fits
     }
 }
 
@@ -265,6 +269,7 @@ impl<'a> Engine<'a> {
         self.seal_journal();
     }
 
+    #[inline(never)]
     fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
         self.jot_told(&input);
         let taken = self.obey_input(input);
@@ -276,6 +281,7 @@ impl<'a> Engine<'a> {
         taken
     }
 
+    #[inline(never)]
     fn obey_input(&mut self, input: Input<'_>) -> Result<(), Refusal> {
         match input {
             Input::Report(at, row) => self.report(at, row),
@@ -284,21 +290,16 @@ impl<'a> Engine<'a> {
                 self.asker = uid;
                 self.command(verb, targets)
             }
-            Input::On { fact, sender, lease } => {
+            Input::On { fact, .. } | Input::Off { fact } | Input::Changing { fact, .. } | Input::Event { fact } => {
                 self.cause = Cause::Fact;
-                self.condition_on(fact, sender, lease)
-            }
-            Input::Off { fact } => {
-                self.cause = Cause::Fact;
-                self.condition_off(fact)
-            }
-            Input::Changing { fact, for_ms } => {
-                self.cause = Cause::Fact;
-                self.condition_changing(fact, for_ms)
-            }
-            Input::Event { fact } => {
-                self.cause = Cause::Fact;
-                self.event(fact)
+                let fact = Fact::parse(fact)?;
+                match input {
+                    Input::On { sender, lease, .. } => return self.condition_on(&fact, sender, lease),
+                    Input::Changing { for_ms, .. } => return self.condition_changing(&fact, for_ms),
+                    Input::Event { .. } => return self.event(&fact),
+                    _ => self.condition_off(&fact),
+                }
+                Ok(())
             }
             Input::LeaseGone(lease) => {
                 self.lease_gone(lease);
@@ -429,6 +430,7 @@ impl<'a> Engine<'a> {
         Process { bits: self.memory.state(at) }
     }
 
+    #[inline(never)]
     fn boot_into(&mut self, at: SlotId) -> Result<(), Refusal> {
         if at.0 >= self.services() || self.is_template(at) {
             return Err(Refusal::NoSuchService);

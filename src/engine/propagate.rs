@@ -16,9 +16,9 @@ impl Engine<'_> {
     /// Whether something holds it up and no mark but that of a conflict keeps it down.
     fn wished(&self, at: SlotId) -> bool {
         let holds = self.memory.slot(at, slot::HOLDS);
-        let pulled = self.memory.counter(at, Counter::Pulls) > 0;
-        let counting = if self.shutting_down() { Hold::Boot as u32 } else { u32::MAX };
-        (Holds(holds & counting).held() || pulled) && holds & Holds::MARK_ADMIN == 0
+        // In a shutdown no hold counts but that of the boot.
+        let held = || Holds(holds).held() && (holds & Hold::Boot as u32 != 0 || !self.shutting_down());
+        holds & Holds::MARK_ADMIN == 0 && (self.memory.counter(at, Counter::Pulls) > 0 || held())
     }
 
     fn wants_up(&self, at: SlotId) -> bool {
@@ -50,6 +50,7 @@ impl Engine<'_> {
     }
 
     /// A goal that may have changed.
+    #[inline(never)]
     pub(super) fn look_at_goal(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
         let wished = bits & told::LIVES != 0 && self.wished(at);
@@ -76,6 +77,7 @@ impl Engine<'_> {
     }
 
     /// A goal that has changed in this step, perhaps back again.
+    #[inline(never)]
     pub(super) fn look_at_turned(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
         let (now, before) = (bits & told::GOAL != 0, bits & told::GOAL_BEFORE != 0);
@@ -127,6 +129,7 @@ impl Engine<'_> {
     }
 
     /// The goal of this one rose or fell: what conflicts with it is marked, or not any more.
+    #[inline(never)]
     fn mark_rivals(&self, at: SlotId, up: bool) {
         self.find_rival(at, &|rival| {
             self.memory.insert(Set::Tell, rival);
@@ -141,6 +144,7 @@ impl Engine<'_> {
 
     /// Whether what rises by anything but a person's start may displace all that conflicts with it: none of these is there
     /// for a person, and none rose in this step. Once a step: by way of a choice it may be pulled by what it displaces.
+    #[inline(never)]
     fn may_displace(&self, at: SlotId) -> bool {
         if self.memory.contains(Set::Displacing, at) {
             return false;
@@ -153,6 +157,7 @@ impl Engine<'_> {
     }
 
     /// Whether a person's start holds it, or holds something that pulls it.
+    #[inline(never)]
     fn is_there_for_a_person(&self, at: SlotId) -> bool {
         self.memory.insert(Set::Ahead, at);
         let mut found = false;

@@ -23,6 +23,10 @@ impl Engine<'_> {
         self.memory.insert(Set::DirtyOrder, at);
     }
 
+    pub(super) fn mark_condition(&self, index: u32) {
+        self.memory.insert(Set::DirtyCondition, SlotId(index));
+    }
+
     /// The next slot of which something is to be written, each once.
     pub fn take_dirty(&mut self) -> Option<Dirty> {
         let (first, at) = self.memory.pop_first(Set::DIRTY)?;
@@ -81,15 +85,16 @@ impl Engine<'_> {
 
     /// Whether an order or a phase has changed, or a transaction has ended, that was not taken yet.
     pub fn has_moved(&self) -> bool {
-        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPhase as u32;
-        self.memory.has_any(MOVED) || !self.memory.ended().is_empty()
+        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPhase as u32 | 1 << Set::Ended as u32;
+        self.memory.has_any(MOVED)
     }
 
     /// The next condition row that is to be written.
     pub fn take_condition(&mut self) -> Option<(u32, ConditionRow)> {
-        let index = self.memory.dirty_conditions().pop()?;
+        let SlotId(index) = self.memory.pop(Set::DirtyCondition)?;
         let get = |field| self.memory.condition(index, field);
-        let text = if get(condition::VALUE) == 0 { [0; FACT_BYTES_MAX] } else { self.memory.condition_text(index) };
+        let is_free = get(condition::VALUE) == 0;
+        let text = if is_free { [0; FACT_BYTES_MAX] } else { *self.memory.condition_fact(index).padded() };
         let row = ConditionRow {
             // The board's numbers: 1 on, 2 changing.
             value: match get(condition::VALUE) {

@@ -12,6 +12,7 @@ use crate::time::Instant;
 
 impl Engine<'_> {
     /// `everything`: somebody was here before, so all that is shown is to be shown again.
+    #[inline(never)]
     pub(super) fn rebuild(&mut self, everything: bool) {
         let layout = self.memory.layout;
         let slots = || (0..layout.geometry.slots()).map(SlotId);
@@ -37,7 +38,7 @@ impl Engine<'_> {
                 self.conditions_used = index + 1;
             }
             if everything {
-                self.memory.dirty_conditions().insert(index);
+                self.mark_condition(index);
             }
         }
         self.rebuild_entries();
@@ -79,6 +80,7 @@ impl Engine<'_> {
         }
     }
 
+    #[inline(never)]
     fn rebuild_entries(&mut self) {
         let used = self.memory.machine(machine::ENTRIES);
         self.free_entries = self.memory.layout.capacities.entries - used;

@@ -18,6 +18,7 @@ impl Engine<'_> {
     }
 
     /// For the journal: a report that has changed anything.
+    #[inline(never)]
     fn jot_report(&self, at: SlotId, row: &ReportRow, earlier: [u32; 6]) {
         if self.reported(at) == earlier {
             return;
@@ -36,6 +37,7 @@ impl Engine<'_> {
 
     /// Takes the report of a slot. News of an earlier order than the newest changes nothing: until the supervisor has
     /// seen the newest one, the slot counts as not down and as not up.
+    #[inline(never)]
     pub(super) fn report(&mut self, at: SlotId, row: &ReportRow) -> Result<(), Refusal> {
         if at.0 >= self.memory.layout.geometry.slots() {
             return Err(Refusal::NoSuchService);

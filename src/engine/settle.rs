@@ -129,6 +129,7 @@ impl Engine<'_> {
     }
 
     /// Tells the neighbours what has changed of this slot.
+    #[inline(never)]
     pub(super) fn refresh(&mut self, at: SlotId) {
         let old = self.memory.told(at);
         let new = old & !told::COMPUTED | self.compute(at);
@@ -293,6 +294,7 @@ impl Engine<'_> {
     }
 
     /// This slot became ready anew without its neighbours having seen it go: what binds to it has to look.
+    #[inline(never)]
     pub(super) fn tell_new_life(&mut self, at: SlotId) {
         self.find_source(at, &|relation, source| {
             if relation == Relation::Binds {
@@ -314,6 +316,7 @@ impl Engine<'_> {
         newer
     }
 
+    #[inline(never)]
     pub(super) fn try_stop(&mut self, at: SlotId) {
         let bits = self.memory.told(at);
         if bits & told::MUST_STOP == 0 {
@@ -357,6 +360,7 @@ impl Engine<'_> {
         self.find_source(at, &follows)
     }
 
+    #[inline(never)]
     pub(super) fn try_start(&mut self, at: SlotId) {
         if !self.may_start(at) {
             self.leave_line(at);

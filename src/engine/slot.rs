@@ -219,7 +219,7 @@ pub struct Recount<'t> {
     deltas: heapless::Vec<Delta, { derived::TOLD }>,
 }
 
-/// What to add to a word of two counters, and which of them it changes.
+/// What to add to a word of two counters, and the highest bits of those that it changes.
 #[derive(Clone, Copy)]
 pub struct Delta {
     word: usize,
@@ -228,13 +228,20 @@ pub struct Delta {
 }
 
 const LOW: u32 = 0xffff;
-const HIGH: u32 = !LOW;
+/// The highest bit of each counter.
+const HIGHEST: u32 = 0x8000_8000;
+
+/// The highest bit of each of the two counters in a word that is not zero.
+#[inline(always)]
+const fn above_zero(word: u32) -> u32 {
+    (((word & !HIGHEST) + !HIGHEST) | word) & HIGHEST
+}
 
 impl Delta {
     /// One up or down.
     pub fn of(counter: Counter, up: bool) -> Delta {
-        let (one, counters) = if (counter as u32).is_multiple_of(2) { (1, LOW) } else { (LOW + 1, HIGH) };
-        Delta { word: counter as usize / 2, add: if up { one } else { one.wrapping_neg() }, counters }
+        let one = if (counter as u32).is_multiple_of(2) { 1 } else { LOW + 1 };
+        Delta { word: counter as usize / 2, add: if up { one } else { one.wrapping_neg() }, counters: one << 15 }
     }
 
     /// Says whether a counter became or left zero.
@@ -244,8 +251,7 @@ impl Delta {
         let after = before.wrapping_add(self.add);
         row[self.word].store(after, Ordering::Relaxed);
         // Of a counter that does not change both are or are not zero, and that is no news.
-        let (low, high) = (self.counters & LOW != 0, self.counters & HIGH != 0);
-        low && (before & LOW == 0 || after & LOW == 0) || high && (before & HIGH == 0 || after & HIGH == 0)
+        self.counters & !(above_zero(before) & above_zero(after)) != 0
     }
 }
 

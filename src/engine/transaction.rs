@@ -162,7 +162,8 @@ impl Engine<'_> {
             }
         }
         let remembered = TRANSACTION_ENTRIES_MAX.max(self.memory.layout.geometry.slots());
-        while self.memory.layout.capacities.entries - self.free_entries > remembered && self.memory.ended().is_empty() {
+        while self.memory.layout.capacities.entries - self.free_entries > remembered && self.memory.is_empty(Set::Ended)
+        {
             if !self.forget_oldest() {
                 break;
             }
@@ -173,14 +174,14 @@ impl Engine<'_> {
     /// Forgets the oldest that has ended, if any has; one of which the end was not taken yet only when there is no other: who
     /// waits for it would never be told.
     fn forget_oldest(&mut self) -> bool {
-        let newest = self.newest_transaction();
+        let (newest, ended) = (self.newest_transaction(), self.memory.bits(Set::Ended as u32));
         let mut oldest = None;
         for row in 0..self.memory.layout.capacities.transactions {
             let number = self.memory.transaction(row, transaction::NUMBER);
-            let age = (!self.memory.ended().contains(row), newest.wrapping_sub(number));
+            let age = (!ended.contains(row), newest.wrapping_sub(number));
             if number != 0
-                && self.memory.transaction(row, transaction::STANDING) != Standing::Running as u32
                 && oldest.is_none_or(|(most, _)| age > most)
+                && self.memory.transaction(row, transaction::STANDING) != Standing::Running as u32
             {
                 oldest = Some((age, row));
             }
@@ -223,7 +224,7 @@ impl Engine<'_> {
         }
         self.memory.put_transaction(row, transaction::FIRST, 0);
         self.memory.put_transaction(row, transaction::NUMBER, 0);
-        self.memory.ended().remove(row);
+        self.memory.remove(Set::Ended, SlotId(row));
     }
 
     /// Opens a transaction, if there is room for one; it is added to until `close_transaction`.
@@ -500,7 +501,7 @@ impl Engine<'_> {
         };
         self.memory.put_transaction(row, transaction::STANDING, standing as u32);
         self.memory.put_time(Table::Transactions, row, transaction::ENDED, self.now);
-        self.memory.ended().insert(row);
+        self.memory.insert(Set::Ended, SlotId(row));
         let number = self.memory.transaction(row, transaction::NUMBER);
         self.jot_within(number);
         self.jot(Kind::Ended, standing as u32, SlotId(0), &[number], b"");
@@ -508,7 +509,7 @@ impl Engine<'_> {
 
     /// The next transaction that ended since it was last asked: its number.
     pub fn take_ended(&mut self) -> Option<u32> {
-        let row = self.memory.ended().pop()?;
+        let SlotId(row) = self.memory.pop(Set::Ended)?;
         Some(self.memory.transaction(row, transaction::NUMBER))
     }
 

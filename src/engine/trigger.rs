@@ -10,7 +10,7 @@ use super::journal::Kind;
 use super::memory::{Set, Table, condition, slot, text};
 use super::slot::told;
 use super::transaction::Wanted;
-use super::{Engine, Refusal};
+use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
@@ -34,12 +34,12 @@ pub enum News {
 }
 
 impl Engine<'_> {
-    pub(super) fn event(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let fact = Fact::parse(text)?;
-        let leaves = self.leaves(&fact);
-        self.check_room(&fact, leaves.clone())?;
-        self.jot_news(Kind::Happened, &fact);
-        self.take_news(&fact, leaves, News::Event);
+    #[inline(never)]
+    pub(super) fn event(&mut self, fact: &Fact) -> Result<(), Refusal> {
+        let leaves = self.leaves(fact);
+        self.check_room(fact, leaves.clone())?;
+        self.jot_news(Kind::Happened, fact);
+        self.take_news(fact, leaves, News::Event);
         Ok(())
     }
 
@@ -62,14 +62,14 @@ impl Engine<'_> {
             if !matches!(role, Role::ForEach | Role::StartOn) || !self.is_template(service) {
                 continue;
             }
-            if let Some(name) = self.instance_name(service, fact.text())
-                && self.leaf_matches(Some(name.as_bytes()), node, fact.text())
-            {
-                match self.named_instance(service, name.as_bytes()) {
-                    Some(at) => self.memory.insert(Set::Named, at),
-                    // The leaves of a service stand together.
-                    None => wanted += u32::from(service != core::mem::replace(&mut last, service)),
-                }
+            let name = self.instance_name(service, fact);
+            if name.is_empty() || !self.leaf_matches(&name, node, fact) {
+                continue;
+            }
+            match self.named_instance(service, name.as_bytes()) {
+                Some(at) => self.memory.insert(Set::Named, at),
+                // The leaves of a service stand together.
+                None => wanted += u32::from(service != core::mem::replace(&mut last, service)),
             }
         }
         if wanted > 0 && wanted > self.free_instances() { Err(Refusal::InstancesFull) } else { Ok(()) }
@@ -104,6 +104,7 @@ impl Engine<'_> {
     }
 
     /// A condition changed that the `while` of a service, or of instances of it, looks at.
+    #[inline(never)]
     fn look_at_gates(&mut self, service: SlotId, node: u32, fact: &Fact) {
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
@@ -116,40 +117,34 @@ impl Engine<'_> {
         }
     }
 
-    fn slot_matches(&self, at: SlotId, node: u32, fact: &Fact) -> bool {
-        let instance = self.instance(at).map(|(_, name)| name);
-        self.leaf_matches(instance.as_ref().map(|name| name.as_bytes()), node, fact.text())
-    }
-
     /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
     /// `start-on` asks for it; a fact that does not name one touches all there are. What names another touches no static one.
     fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
-        let makes = news != News::Off && role == Role::StartOn && self.is_template(service);
-        let named = if self.is_template(service) { self.instance_name(service, fact.text()) } else { None };
-        if let Some(name) = named {
-            let name = name.as_bytes();
-            let mut found = self.named_instance(service, name);
+        let is_template = self.is_template(service);
+        let makes = news != News::Off && role == Role::StartOn && is_template;
+        // Of a static instance its template says what the fact names.
+        let template = if is_template { service } else { SlotId(self.image.service(service, service::TEMPLATE)) };
+        let name = if template.0 == NONE { Name::default() } else { self.instance_name(template, fact) };
+        if name.is_empty() {
+            if makes && self.says_name(service, fact) && self.leaf_matches(&name, node, fact) {
+                self.nameless = Some(service);
+            }
+        } else if is_template {
+            let mut found = self.named_instance(service, name.as_bytes());
             // A static instance has leaves of its own.
-            if found.is_some_and(|at| at.0 < self.services()) || !self.leaf_matches(Some(name), node, fact.text()) {
+            if found.is_some_and(|at| at.0 < self.services()) || !self.leaf_matches(&name, node, fact) {
                 return;
             }
             if found.is_none() && makes {
-                found = self.make_instance(service, name);
+                found = self.make_instance(service, name.as_bytes());
             }
             if let Some(at) = found {
                 self.latch_or_touch(at, role, node, fact, news, latches);
                 self.memory.insert(Set::Tell, at);
             }
             return;
-        }
-        let template = SlotId(self.image.service(service, service::TEMPLATE));
-        let own = self.image.bytes_of(self.image.service(service, service::INSTANCE));
-        if template.0 != NONE && self.instance_name(template, fact.text()).is_some_and(|other| other.as_bytes() != own)
-        {
+        } else if name.as_bytes() != self.image.bytes_of(self.image.service(service, service::INSTANCE)) {
             return;
-        }
-        if makes && self.says_bad_name(service, fact.text()) && self.leaf_matches(None, node, fact.text()) {
-            self.nameless = Some(service);
         }
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
@@ -210,29 +205,26 @@ impl Engine<'_> {
         self.put_holds(at, if stops { 0 } else { hold }, if stops { hold } else { 0 });
     }
 
+    #[inline(never)]
     fn for_each(&mut self, template: SlotId, node: u32, fact: &Fact, news: News) {
-        let Some(name) = self.instance_name(template, fact.text()) else {
-            if news == News::On && self.is_template(template) && self.leaf_matches(None, node, fact.text()) {
+        let name = self.instance_name(template, fact);
+        if !self.is_template(template) || !self.leaf_matches(&name, node, fact) {
+            return;
+        }
+        if name.is_empty() {
+            if news == News::On {
                 self.nameless = Some(template);
             }
             return;
-        };
-        let name = name.as_bytes();
-        if !self.is_template(template) || !self.leaf_matches(Some(name), node, fact.text()) {
-            return;
         }
-        let found = self.named_instance(template, name);
+        let found = self.named_instance(template, name.as_bytes());
         if news == News::On {
-            let at = match found {
-                Some(at) => Some(at),
-                None => self.make_instance(template, name),
-            };
-            if let Some(at) = at {
+            if let Some(at) = found.or_else(|| self.make_instance(template, name.as_bytes())) {
                 self.note(at, Wanted::Up);
                 self.put_holds(at, Hold::Condition as u32, Holds::MARK_ASIDE);
             }
         } else if let Some(at) = found
-            && self.oldest_of(template, node, name).is_none()
+            && self.oldest_of(template, node, &name).is_none()
         {
             self.note(at, Wanted::Any);
             self.put_holds(at, 0, Hold::Condition as u32 | Holds::MARK_ASIDE);
@@ -240,21 +232,20 @@ impl Engine<'_> {
     }
 
     /// The oldest condition that is on and makes the instance of this name: its row.
-    fn oldest_of(&self, template: SlotId, node: u32, name: &[u8]) -> Option<u32> {
-        let mut oldest: Option<(u32, u32)> = None;
-        for index in 0..self.conditions_used {
-            if self.memory.condition(index, condition::VALUE) == 0 {
-                continue;
-            }
-            let bytes = self.memory.condition_text(index);
-            let makes = self.leaf_matches(Some(name), node, &bytes)
-                && self.instance_name(template, &bytes).is_some_and(|made| made.as_bytes() == name);
+    fn oldest_of(&self, template: SlotId, node: u32, name: &Name) -> Option<u32> {
+        let (mut oldest, mut least, mut next) = (None, 0, 0);
+        let hash = fact::hash(self.image.bytes_of(self.image.node(node, node::A)));
+        while let Some(index) = self.next_condition(hash, &mut next) {
+            let fact = self.memory.condition_fact(index);
             let generation = self.memory.condition(index, condition::GENERATION);
-            if makes && oldest.is_none_or(|(least, _)| generation < least) {
-                oldest = Some((generation, index));
+            if (oldest.is_none() || generation < least)
+                && self.leaf_matches(name, node, &fact)
+                && self.instance_name(template, &fact).as_bytes() == name.as_bytes()
+            {
+                (oldest, least) = (Some(index), generation);
             }
         }
-        oldest.map(|(_, index)| index)
+        oldest
     }
 
     /// The text that goes with a start: an instance made by `for-each` takes the oldest condition's attributes.
@@ -264,13 +255,13 @@ impl Engine<'_> {
         }
         let record = self.record(at);
         let template = match self.image.service(record, service::TEMPLATE) {
-            crate::database::NONE => record,
+            NONE => record,
             template => SlotId(template),
         };
-        let (Some(root), name) = (self.root(template, Role::ForEach), self.name(at)) else { return };
-        if let Some(index) = self.oldest_of(template, root, name.parts().1.unwrap_or(b"")) {
-            let bytes = self.memory.condition_text(index);
-            self.keep_pass(at, &bytes, Table::Texts, text::PASS);
+        let Some(root) = self.root(template, Role::ForEach) else { return };
+        let name = Name::joined(&[self.name(at).parts().1.unwrap_or(b"")]);
+        if let Some(index) = self.oldest_of(template, root, &name) {
+            self.keep_pass(at, self.memory.condition_fact(index).text(), Table::Texts, text::PASS);
         }
     }
 
@@ -295,6 +286,7 @@ impl Engine<'_> {
     }
 
     /// What was passed to a service is in its events, too, where its key is not taken: `starting rc RUNLEVEL=2`.
+    #[inline(never)]
     fn add_passed(&self, at: SlotId, fact: &mut Fact) {
         let Some(row) = self.text_row(at) else { return };
         let mut pass = [0; PASS_BYTES_MAX];
@@ -307,6 +299,7 @@ impl Engine<'_> {
     }
 
     /// `up()` or `failed()` of something changed that this one's triggers listen to.
+    #[inline(never)]
     pub(super) fn listen(&mut self, at: SlotId) {
         for role in [Role::StopOn, Role::StartOn] {
             let Some(root) = self.root(at, role) else { continue };
@@ -345,6 +338,7 @@ impl Engine<'_> {
     }
 
     /// Takes the derived events of a slot.
+    #[inline(never)]
     pub(super) fn take_events(&mut self, at: SlotId) {
         let bits = (self.memory.told(at) & told::EVENTS) >> told::EVENT_SHIFT;
         self.memory.set_told(at, self.memory.told(at) & !told::EVENTS);
@@ -387,6 +381,7 @@ impl Engine<'_> {
     }
 
     /// Which derived events any leaf names.
+    #[inline(never)]
     pub(super) fn heard_events(&self) -> u32 {
         let mut heard = 0;
         for (index, name) in DERIVED.iter().enumerate() {

@@ -190,8 +190,8 @@ pub mod derived {
     pub const HEAD: usize = 9;
 }
 
-/// Sets of slots: what is to be looked at, and what is to be written. Those that a step works off come first, in the order
-/// in which it does: see `Memory::pop_first`.
+/// Sets of slots, and of rows by their index: what is to be looked at, and what is to be written. Those that a step works
+/// off come first, in the order in which it does: see `Memory::pop_first`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Set {
@@ -255,8 +255,12 @@ pub enum Set {
     Lifted,
     /// Is named by what this step takes: no instance that is made takes its slot.
     Named,
+    /// Rows of conditions that are to be written.
+    DirtyCondition,
+    /// Rows of transactions that ended and were not taken yet.
+    Ended,
 }
-const SETS: u32 = 30;
+const SETS: u32 = 32;
 
 impl Set {
     /// Goals only.
@@ -277,7 +281,7 @@ impl Set {
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
-const _: () = assert!(SETS <= 32 && Set::Named as u32 + 1 == SETS, "a bit for each in one word");
+const _: () = assert!(SETS <= 32 && Set::Ended as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -302,13 +306,11 @@ pub enum Table {
     InstanceNext,
     /// A bit for each set that may have members, then the sets.
     Sets,
-    DirtyConditions,
-    Ended,
     /// For each entry of a transaction under way the slot's next one plus one, for each free one the next free one. Last,
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 18;
+const TABLES: usize = 16;
 /// Words of a row of each.
 pub const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
@@ -327,8 +329,6 @@ pub const ROWS: [u8; TABLES] = [
     1,
     1,
     1,
-    1,
-    1,
 ];
 
 /// Where everything lies. A function of geometry and capacities.
@@ -338,12 +338,16 @@ pub struct Layout {
     pub capacities: Capacities,
     /// Of each table, and the end.
     pub starts: [usize; TABLES + 1],
+    /// Members of a set are below this; what it takes.
+    pub members: u32,
     pub set_words: u32,
 }
 
 impl Layout {
     pub fn of(geometry: Geometry, capacities: Capacities) -> Layout {
         let slots = geometry.slots();
+        let members = slots.max(capacities.conditions).max(capacities.transactions);
+        let set_words = Bits::words(members);
         // Behind the last slot there is a row that stands for all that do not exist.
         let counts = [
             1,
@@ -360,9 +364,7 @@ impl Layout {
             0,
             slots + 1,
             geometry.instances,
-            1 + SETS * Bits::words(slots),
-            Bits::words(capacities.conditions),
-            Bits::words(capacities.transactions),
+            1 + SETS * set_words,
             capacities.entries,
         ];
         let mut starts = [HEADER; TABLES + 1];
@@ -375,7 +377,7 @@ impl Layout {
             }
             starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
-        Layout { geometry, capacities, starts, set_words: Bits::words(slots) }
+        Layout { geometry, capacities, starts, members, set_words }
     }
 
     /// First word of a table.
