@@ -325,7 +325,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn row(&self, slot: SlotId) -> ReportRow {
-        self.reports.read(slot).unwrap_or_default()
+        self.reports.get(slot)
     }
 
     fn ends(&self, slot: SlotId) -> Instant {

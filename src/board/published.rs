@@ -322,6 +322,12 @@ impl<'a> Published<'a> {
         })
     }
 
+    /// The same; a free row for `None`.
+    #[inline(never)]
+    pub fn get(&self, slot: SlotId) -> PublishedRow {
+        self.read(slot).unwrap_or_default()
+    }
+
     /// Writes the row of a slot.
     pub fn write(&self, slot: SlotId, published: &PublishedRow) {
         if slot.0 >= self.geometry.slots() {

@@ -348,6 +348,12 @@ impl<'a> Reports<'a> {
         read.then(|| ReportRow::of(&row))
     }
 
+    /// The same; a fresh row for `None`.
+    #[inline(never)]
+    pub fn get(&self, slot: SlotId) -> ReportRow {
+        self.read(slot).unwrap_or_default()
+    }
+
     /// The whole row, for its one writer.
     pub fn read_words(&self, slot: SlotId, row: &mut [u32; ROW]) -> bool {
         slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, row)

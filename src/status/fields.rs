@@ -2,11 +2,12 @@
 
 use core::fmt::Write;
 
-use super::say::Said::{self, Count, Done, Number, Seconds, Text};
-use super::say::Saying;
+use super::say::Said::{self, Done, Text, Value};
+use super::say::{How, Saying};
+use super::words::put;
 use super::{Painted, Row, why, words, write_json_text};
 use crate::board::published::{self, Blocker, ConditionRow};
-use crate::board::reports::{self, Exit, ReportRow};
+use crate::board::reports::{self, Exit};
 use crate::board::words as shared;
 use crate::database::{policy, service};
 use crate::graph::{Goal, Phase};
@@ -17,104 +18,115 @@ use crate::words::write_quoted;
 
 impl Saying<'_> {
     /// A field of a service.
+    #[inline(never)]
     pub(super) fn of_service<'s>(&'s self, out: &mut dyn Write, row: &'s Row<'s>, field: u8) -> Said<'s> {
         let (view, report, definition) = (self.view, &row.report, row.definition);
         let kind = view.kind(definition);
         let policy = |field| view.policy(definition, field);
         let text = |field| Text(view.image.text(view.image.service(definition, field)));
-        let (limit, left) = (policy(policy::LIMIT), view.left_ms(row));
-        match field {
-            b'n' => row.name.write(out),
+        let limit = policy(policy::LIMIT);
+        if let Some((_, how, at)) = POLICY.iter().find(|(letter, ..)| *letter == field) {
+            return Value(*how, policy((*at).into()).into());
+        }
+        let (how, value) = match field {
             b'k' => return Text(if view.is_choice(definition) { "choice" } else { kind_name(kind) }),
-            // The phase, painted and plain.
-            b'p' => Painted(row.phase, self.paint).write(out),
             b'P' => return Text(row.phase.name()),
-            b'a' => return Said::Age(row.since),
-            b'c' => return Said::Clock(row.since),
-            b'u' => return Said::Unix(row.since),
+            b'a' => (How::Age, row.since.0),
+            b'c' => (How::Clock, row.since.0),
+            b'u' => (How::Unix, row.since.0),
             b'8' => return Text(if row.queued { "one more run" } else { "" }),
             b'9' => return flag(row.queued),
-            b'7' => return Said::Clock(report.spawned),
+            b'7' => (How::Clock, report.spawned.0),
             b'D' => return text(service::DESCRIPTION),
             b'f' => return text(service::ORIGIN),
             b'G' => return Text(self.known),
-            b'i' => return Count(report.pid),
-            b'I' => return Number(report.pid.into()),
-            b'x' => return Count(report.auxiliary),
+            b'i' => (How::Count, report.pid.into()),
+            b'I' => (How::Number, report.pid.into()),
+            b'x' => (How::Count, report.auxiliary.into()),
             b'g' => return Text(goal_name(row.goal)),
-            // Holds and marks for people; holds, marks for programs.
-            b'h' => self.write_holds(out, row),
-            b'H' => write_list(out, &mut row.holds.names()),
-            b'm' => write_list(out, &mut row.marks().map(|(_, name, _)| *name)),
             // Why it is what it is: where that cannot be seen; in any case; one link of it.
             b'b' if row.phase == Phase::Up => return Done(false),
             b'b' if row.blocker == Blocker::Nothing && !matches!(row.phase, Phase::Failed | Phase::Skipped) => {
                 return Done(false);
             }
-            b'3' => return Count(view.published.read_reasons(row.slot).newest().transaction),
-            b'b' | b'w' => why::write(view, out, row),
-            b's' => why::write_step(view, out, row),
-            b'o' | b'V' | b'q' | b't' | b'v' | b'z' | b'C' | b'J' | b'Y' | b'Q' | b'4' | b'5' | b'6' => {
-                return Done(why::field(view, out, row, field));
-            }
+            b'3' => (How::Count, view.published.read_reasons(row.slot).newest().transaction.into()),
             // For a list: how it failed; why it is not up, if it is to be.
             b'X' if row.phase != Phase::Failed => return Done(false),
-            b'Z' => match row.phase {
-                Phase::Waiting | Phase::Stopping | Phase::Restarting | Phase::Starting | Phase::Skipped => {
-                    why::write_step(view, out, row);
-                }
-                Phase::Down if row.holds.marked() => why::write_step(view, out, row),
-                Phase::Down | Phase::Failed | Phase::Up | Phase::Done => return Done(false),
-            },
+            b'Z' if matches!(row.phase, Phase::Failed | Phase::Up | Phase::Done)
+                || row.phase == Phase::Down && !row.holds.marked() =>
+            {
+                return Done(false);
+            }
             // The time to the deadline: rounded down and up; in milliseconds.
-            b'l' => return left.map_or(Done(false), |ms| Seconds(ms / 1000)),
-            b'L' => return left.map_or(Done(false), |ms| Seconds(ms.div_ceil(1000))),
-            b'j' => return left.map_or(Done(false), |ms| Number(ms as i64)),
+            b'l' | b'L' | b'j' => {
+                let Some(left) = view.left_ms(row) else { return Done(false) };
+                match field {
+                    b'l' => (How::Seconds, left / 1000),
+                    b'L' => (How::Seconds, left.div_ceil(1000)),
+                    _ => (How::Number, left),
+                }
+            }
             // How it ended: if it has; in any case; for programs.
             b'e' | b'K' if report.exit == Exit::None => return Done(false),
-            b'e' | b'E' | b'X' => words::write_exit(view, out, row),
-            b'K' => write_exit_kind(out, report.exit),
             b'r' if kind != Kind::Longrun => return Done(false),
-            b'r' | b'R' => return Number(report.restarts.into()),
-            b'N' => return Number(shared::load(view.reports.words(), reports::own::PARALLEL).into()),
-            b'y' => return Number(report.life.0.into()),
+            b'r' | b'R' => (How::Number, report.restarts.into()),
+            b'N' => (How::Number, shared::load(view.reports.words(), reports::own::PARALLEL).into()),
+            b'y' => (How::Number, report.life.0.into()),
             // Deaths: where they are counted; where they were too many.
             b'd' if kind != Kind::Longrun || limit == 0 => return Done(false),
             // Of a oneshot, attempts: the one that runs, ran last, or comes next; how many have failed in the end.
             b'A' | b'U' if kind != Kind::Oneshot || limit < 2 || report.life.0 == 0 => return Done(false),
-            b'A' => return Number(i64::from(report.deaths + 1).min(limit.into())),
-            b'U' => return Number(report.deaths.into()),
+            b'A' => (How::Number, (report.deaths + 1).min(limit).into()),
+            b'U' => (How::Number, report.deaths.into()),
             // A cleanup that did not end well.
             b'O' => match report.cleanup {
                 Exit::None | Exit::Code(0) => return Done(false),
                 Exit::NotSpawned => return Text("could not be spawned"),
-                exit => words::write_exit(view, out, &Row { report: ReportRow { exit, ..*report }, ..*row }),
+                exit => {
+                    words::write_exit(view, out, row, exit);
+                    return Done(true);
+                }
             },
             b'F' if kind != Kind::Longrun || limit == 0 || report.deaths < limit || report.exit == Exit::NotSpawned => {
                 return Done(false);
             }
-            b'd' | b'F' => return Number(report.deaths.into()),
-            b'M' => return Number(limit.into()),
-            b'W' => return Said::Span(policy(policy::WINDOW_MS)),
+            b'd' | b'F' => (How::Number, report.deaths.into()),
             b'B' => return Done(kind != Kind::Bundle),
-            b'S' => return Said::Span(policy(policy::START_TIMEOUT_MS)),
-            b'T' => return Said::Span(policy(policy::STOP_TIMEOUT_MS)),
-            b'1' => return Number(policy(policy::START_TIMEOUT_MS).into()),
-            b'2' => return Number(policy(policy::STOP_TIMEOUT_MS).into()),
-            _ => return Done(false),
+            _ => return Done(self.write_of_service(out, row, field)),
+        };
+        Value(how, value)
+    }
+
+    /// Those that are more than a word or a number.
+    fn write_of_service(&self, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
+        let (view, exit) = (self.view, row.report.exit);
+        match field {
+            b'n' => row.name.write(out),
+            // The phase, painted.
+            b'p' => Painted(row.phase, self.paint).write(out),
+            // Holds and marks for people; holds, marks for programs.
+            b'h' => self.write_holds(out, row),
+            b'H' => write_list(out, &mut row.holds.names()),
+            b'm' => write_list(out, &mut row.marks().map(|(_, name, _)| *name)),
+            b'b' | b'w' => why::write(view, out, row),
+            b's' | b'Z' => why::write_step(view, out, row),
+            b'e' | b'E' | b'X' => words::write_exit(view, out, row, exit),
+            b'K' => write_exit_kind(out, exit),
+            _ => return why::field(view, out, row, field),
         }
-        Done(true)
+        true
     }
 
     /// A field of the machine.
+    #[inline(never)]
     pub(super) fn of_machine<'s>(&'s self, out: &mut dyn Write, field: u8) -> Said<'s> {
         let view = self.view;
         let (own, said) = (view.reports.words(), view.published.words());
-        let started = Instant(shared::load_u64(own, reports::own::STARTED));
-        let since = Instant(shared::load_u64(said, published::own::BOOT_SINCE));
+        let started = shared::load_u64(own, reports::own::STARTED);
+        let since = shared::load_u64(said, published::own::BOOT_SINCE);
         let (booted, reached) = view.boot().unwrap_or_default();
-        let number = |words, at| Number(shared::load(words, at).into());
-        match field {
+        let one_uid = shared::load(own, reports::own::ONE_UID) == 1;
+        let (how, value) = match field {
             // The boot: no bundle; one that is under way; one that is reached; one of these two.
             b'0' => return Done(booted.is_empty()),
             b'1' if reached != 0 => return Done(false),
@@ -124,18 +136,20 @@ impl Saying<'_> {
             b'g' => return flag(reached == 2),
             b'G' if reached == 2 => return Text("good"),
             b'G' => return Text("reached, but an essential service is not up"),
-            b'A' => return Said::Age(started),
-            b'U' => return Said::Unix(started),
-            b'a' => return Seconds(since.ms_since(started) / 1000),
-            b'c' => return Said::Clock(since),
-            b'u' => return Said::Unix(since),
+            b'A' => (How::Age, started),
+            b'U' => (How::Unix, started),
+            b'a' => (How::Seconds, Instant(since).ms_since(Instant(started)) / 1000),
+            b'c' => (How::Clock, since),
+            b'u' => (How::Unix, since),
             // What the machine has been switched to: where that is not what was booted; in any case.
             b'C' | b'B' => {
                 let current = view.current().and_then(|slot| view.name(slot));
-                let Some((_, name)) = current.filter(|(_, name)| field == b'B' || !name.is(booted)) else {
-                    return Done(false);
-                };
-                name.write(out);
+                let Some((_, name)) = &current else { return Done(false) };
+                let shown = field == b'B' || !name.is(booted);
+                if shown {
+                    name.write(out);
+                }
+                return Done(shown);
             }
             b'd' => {
                 return Text(match (view.has_shut_down(), view.shuts_down()) {
@@ -147,46 +161,54 @@ impl Saying<'_> {
             b'x' if view.has_shut_down() => return Text(": everything was shut down"),
             b'X' if !view.has_shut_down() => return Text("; services run on"),
             b'D' => return flag(view.shuts_down()),
-            b'n' => return Number(view.counts().iter().sum::<u32>().into()),
-            b's' | b'S' => self.write_counts(out, field == b's'),
+            b'n' => (How::Number, view.counts().iter().sum::<u32>().into()),
+            b's' | b'S' => {
+                self.write_counts(out, field == b's');
+                return Done(true);
+            }
             // Services that have failed.
-            b'f' => self.write_failed(out, "", "\nfailed      $n: $E"),
-            b'F' => self.write_failed(out, ",", "%n"),
+            b'f' | b'F' => {
+                let (between, template) = if field == b'f' { ("", "\nfailed      $n: $E") } else { (",", "%n") };
+                self.write_failed(out, between, template);
+                return Done(true);
+            }
             // The supervisor: where it runs.
             b'v' if !view.supervisor_alive => return Done(false),
             b'V' => return flag(view.supervisor_alive),
             b'e' if !view.engine_alive => return Done(false),
             b'E' => return flag(view.engine_alive),
-            b'k' => return number(said, published::own::ALLOCATIONS),
-            b'L' => return Count(shared::load(own, reports::own::PARALLEL)),
-            b'N' => return Done(shared::load(own, reports::own::ONE_UID) == 1),
-            b'O' => return flag(shared::load(own, reports::own::ONE_UID) == 1),
-            _ => {
-                let found = NUMBERS.iter().find(|(letter, _)| *letter == field);
-                return found.map_or(Done(false), |(_, at)| number(own, *at));
-            }
-        }
-        Done(true)
+            b'k' => (How::Number, shared::load(said, published::own::ALLOCATIONS).into()),
+            b'N' => return Done(one_uid),
+            b'O' => return flag(one_uid),
+            _ => match NUMBERS.iter().find(|(letter, ..)| *letter == field) {
+                Some((_, how, at)) => (*how, shared::load(own, (*at).into()).into()),
+                None => return Done(false),
+            },
+        };
+        Value(how, value)
     }
 
     /// A field of a condition.
     pub(super) fn of_condition<'s>(&'s self, out: &mut dyn Write, row: &'s ConditionRow, field: u8) -> Said<'s> {
-        match field {
+        let (how, value) = match field {
             // The fact as the protocol takes it; its name; its attributes for programs.
-            b'f' | b'n' | b'A' => write_fact(out, row, field),
+            b'f' | b'n' | b'A' => {
+                write_fact(out, row, field);
+                return Done(true);
+            }
             b'v' => return Text(if row.value == 2 { "changing" } else { "on" }),
-            b'a' => return Said::Age(row.since),
-            b'c' => return Said::Clock(row.since),
-            b'u' => return Said::Unix(row.since),
-            b'i' => return Number(row.pid.into()),
-            b'o' => return Number(row.uid.into()),
-            b'g' => return Number(row.generation.into()),
+            b'a' => (How::Age, row.since.0),
+            b'c' => (How::Clock, row.since.0),
+            b'u' => (How::Unix, row.since.0),
+            b'i' => (How::Number, row.pid.into()),
+            b'o' => (How::Number, row.uid.into()),
+            b'g' => (How::Number, row.generation.into()),
             b'P' => return Text(self.known),
             b'l' => return Done(row.leased),
             b'L' => return flag(row.leased),
             _ => return Done(false),
-        }
-        Done(true)
+        };
+        Value(how, value)
     }
 
     /// Services that have failed, each as the template says.
@@ -202,10 +224,11 @@ impl Saying<'_> {
     }
 
     /// `: boot, need (app, db)`, marks behind.
+    #[inline(never)]
     fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) {
         let mut before = ": ";
         for name in row.holds.names().chain(row.marks().map(|(_, _, text)| *text)) {
-            let _ = out.write_str(before).and_then(|()| out.write_str(name));
+            put(out, &[before, name]);
             before = ", ";
             if name != "need" {
                 continue;
@@ -219,42 +242,53 @@ impl Saying<'_> {
                 }
                 true
             });
-            let _ = match count {
-                0 => Ok(()),
-                1..=4 => out.write_char(')'),
-                more => write!(out, " and {} more)", more - 4),
-            };
+            if count > 4 {
+                let _ = write!(out, " and {} more", count - 4);
+            }
+            let _ = out.write_str(if count == 0 { "" } else { ")" });
         }
     }
 
     /// How many services are in each phase.
+    #[inline(never)]
     fn write_counts(&self, out: &mut dyn Write, for_people: bool) {
-        let mut before = if for_people { ": " } else { "" };
-        let counts = self.view.counts();
-        for (phase, count) in Phase::ALL.iter().zip(&counts) {
-            let (phase, count) = (*phase, *count);
-            if for_people && count > 0 {
-                let _ = write!(out, "{before}{count} {}", Painted(phase, self.paint));
-                before = ", ";
-            } else if !for_people {
-                let _ = write!(out, "{before}\"{}\":{count}", phase.name());
-                before = ",";
+        let (mut before, next) = if for_people { (": ", ", ") } else { ("", ",") };
+        for (phase, count) in Phase::ALL.iter().zip(&self.view.counts()) {
+            if for_people && *count == 0 {
+                continue;
             }
+            let _ = if for_people {
+                write!(out, "{before}{count} {}", Painted(*phase, self.paint))
+            } else {
+                write!(out, "{before}\"{}\":{count}", phase.name())
+            };
+            before = next;
         }
     }
 }
 
+/// Fields that are a number of the service's policy.
+const POLICY: [(u8, How, u8); 6] = [
+    (b'M', How::Number, policy::LIMIT as u8),
+    (b'W', How::Span, policy::WINDOW_MS as u8),
+    (b'S', How::Span, policy::START_TIMEOUT_MS as u8),
+    (b'T', How::Span, policy::STOP_TIMEOUT_MS as u8),
+    (b'1', How::Number, policy::START_TIMEOUT_MS as u8),
+    (b'2', How::Number, policy::STOP_TIMEOUT_MS as u8),
+];
+
 /// Numbers in the header of the reports: of the supervisor and of the engine.
-const NUMBERS: [(u8, usize); 9] = [
-    (b'v', reports::own::SUPERVISOR_PID),
-    (b'p', reports::own::SUPERVISOR_PID),
-    (b'r', reports::own::RECOVERIES),
-    (b'm', reports::own::ALLOCATIONS),
-    (b'o', reports::own::ORPHANS),
-    (b'e', reports::own::ENGINE_PID),
-    (b'q', reports::own::ENGINE_PID),
-    (b'l', reports::own::ENGINE_LIVES),
-    (b'P', reports::own::PARALLEL),
+const NUMBERS: [(u8, How, u8); 10] = [
+    (b'v', How::Number, reports::own::SUPERVISOR_PID as u8),
+    (b'p', How::Number, reports::own::SUPERVISOR_PID as u8),
+    (b'r', How::Number, reports::own::RECOVERIES as u8),
+    (b'm', How::Number, reports::own::ALLOCATIONS as u8),
+    (b'o', How::Number, reports::own::ORPHANS as u8),
+    (b'e', How::Number, reports::own::ENGINE_PID as u8),
+    (b'q', How::Number, reports::own::ENGINE_PID as u8),
+    (b'l', How::Number, reports::own::ENGINE_LIVES as u8),
+    (b'P', How::Number, reports::own::PARALLEL as u8),
+    (b'L', How::Count, reports::own::PARALLEL as u8),
 ];
 
 fn write_fact(out: &mut dyn Write, row: &ConditionRow, field: u8) {
@@ -280,9 +314,7 @@ fn write_fact(out: &mut dyn Write, row: &ConditionRow, field: u8) {
 fn write_list(out: &mut dyn Write, words: &mut dyn Iterator<Item = &'static str>) {
     let mut before = "";
     for word in words {
-        for part in &[before, "\"", word, "\""] {
-            let _ = out.write_str(part);
-        }
+        let _ = write!(out, "{before}\"{word}\"");
         before = ",";
     }
 }

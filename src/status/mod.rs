@@ -72,7 +72,7 @@ impl Name<'_> {
 
     /// Its two parts.
     pub fn write(&self, out: &mut dyn Write) {
-        let _ = out.write_str(self.base).and_then(|()| out.write_str(self.instance()));
+        words::put(out, &[self.base, self.instance()]);
     }
 }
 
@@ -143,13 +143,12 @@ impl<'a> View<'a> {
         if slot.0 >= self.slots() {
             return None;
         }
-        let said = self.published.read(slot);
-        if slot.0 >= services && !said?.exists {
+        let said = self.published.get(slot);
+        if slot.0 >= services && !said.exists {
             return None;
         }
         let (definition, name) = self.name(slot)?;
-        let said = said.unwrap_or_default();
-        let report = self.reports.read(slot).unwrap_or_default();
+        let report = self.reports.get(slot);
         let (phase, since) = self.phase(definition, &said, &report);
         let (goal, holds, blocker) = (said.goal, said.holds, said.blocker);
         Some(Row {
@@ -204,6 +203,7 @@ impl<'a> View<'a> {
 
     /// The phase to tell: the engine's, unless it is dead and the supervisor knows better. An `up` that the supervisor
     /// contradicts is old too: the engine has not looked yet, and nobody is to ask a life for answers that is not ready.
+    #[inline(never)]
     fn phase(&self, definition: SlotId, said: &PublishedRow, report: &ReportRow) -> (Phase, Instant) {
         let between_lives = matches!(report.state, State::Queued | State::Spawning | State::Starting | State::Delayed);
         let behind = said.phase == Phase::Up && between_lives;
@@ -281,10 +281,10 @@ impl<'a> View<'a> {
                 false => edge.slot.0..edge.slot.0 + 1,
             };
             for slot in slots {
-                match self.row(SlotId(slot)) {
-                    Some(by) if edge.relation == Relation::Alternative && why::blocking(&by) != Some(row.slot) => {}
+                match &self.row(SlotId(slot)) {
+                    Some(by) if edge.relation == Relation::Alternative && why::blocking(by) != Some(row.slot) => {}
                     Some(by) if by.definition == edge.slot && by.goal == Goal::Up => {
-                        if !each(&by) {
+                        if !each(by) {
                             return;
                         }
                     }
@@ -295,13 +295,19 @@ impl<'a> View<'a> {
     }
 
     /// The first of these.
-    pub fn first_that_pulls(&self, row: &Row<'_>) -> Option<Row<'a>> {
+    pub fn first_that_pulls(&self, row: &Row<'_>) -> Option<SlotId> {
         let mut first = None;
         self.pulled_by(row, &mut |by| {
-            first = Some(*by);
+            first = Some(by.slot);
             false
         });
         first
+    }
+
+    /// Writes the name of what is in a slot; says whether there is anything.
+    #[inline(never)]
+    pub fn write_name(&self, out: &mut dyn Write, slot: SlotId) -> bool {
+        self.row(slot).as_ref().inspect(|row| row.name.write(out)).is_some()
     }
 
     /// Milliseconds to the deadline that the supervisor keeps, if there is one.

@@ -94,22 +94,28 @@ pub enum Said<'s> {
     Done(bool),
     /// Nothing, if it is empty.
     Text(&'s str),
-    /// A number.
-    Number(i64),
-    /// As a number; 0 counts as nothing.
-    Count(u32),
-    /// A time in seconds.
-    Seconds(u64),
-    /// A time in milliseconds.
-    Span(u32),
-    /// How long ago. The first instant of all counts as nothing, here and in the next two.
-    Age(Instant),
-    /// When, by the clock.
-    Clock(Instant),
-    /// When, in seconds since 1970.
-    Unix(Instant),
+    /// A number or a time.
+    Value(How, u64),
 }
-use Said::{Count, Done, Number, Seconds, Text};
+
+/// How a number or a time is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// As a number.
+    Number,
+    /// A time in seconds.
+    Seconds,
+    /// A time in milliseconds.
+    Span,
+    /// As a number; 0 counts as nothing, here and in the next ones.
+    Count,
+    /// How long ago an instant was.
+    Age,
+    /// When, by the clock.
+    Clock,
+    /// When, in seconds since 1970.
+    Unix,
+}
 
 /// Takes everything and counts its characters.
 struct Width(usize);
@@ -255,31 +261,26 @@ impl Saying<'_> {
 
     /// Says a field; gives whether it has something to say.
     fn field(&self, out: &mut dyn Write, field: u8) -> bool {
-        let view = self.view;
         let said = match self.about {
             About::Service(row) => self.of_service(out, row, field),
             About::Machine => self.of_machine(out, field),
             About::Condition(row) => self.of_condition(out, row, field),
         };
-        let there = match said {
-            Done(there) => there,
-            Text(text) => !text.is_empty(),
-            Count(count) => count != 0,
-            Number(_) | Seconds(_) | Said::Span(_) => true,
-            Said::Age(at) | Said::Clock(at) | Said::Unix(at) => at != Instant::default(),
+        let (how, value) = match said {
+            Said::Done(there) => return there,
+            Said::Text(text) => return out.write_str(text).is_ok() && !text.is_empty(),
+            Said::Value(how, value) => (how, value),
         };
-        let _ = match said {
-            Done(_) => Ok(()),
-            Text(text) => out.write_str(text),
-            Number(number) => write!(out, "{number}"),
-            Count(count) => write!(out, "{count}"),
-            Seconds(seconds) => write!(out, "{}", Age(seconds)),
-            Said::Span(ms) => write!(out, "{}", Span(ms)),
-            Said::Age(at) => write!(out, "{}", view.age(at)),
-            Said::Clock(at) => write!(out, "{}", view.clock(at)),
-            Said::Unix(at) => write!(out, "{}", view.clock(at).at),
+        let clock = self.view.clock(Instant(value));
+        let _ = match how {
+            How::Number | How::Count => write!(out, "{value}"),
+            How::Seconds => write!(out, "{}", Age(value)),
+            How::Span => write!(out, "{}", Span(value as u32)),
+            How::Age => write!(out, "{}", self.view.age(Instant(value))),
+            How::Clock => write!(out, "{clock}"),
+            How::Unix => write!(out, "{}", clock.at),
         };
-        there
+        value != 0 || matches!(how, How::Number | How::Seconds | How::Span)
     }
 }
 

@@ -22,18 +22,15 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     links(view, row, &mut |row, skipped| {
         let _ = out.write_str(before);
         before = "; ";
-        let _ = match (row, skipped) {
-            (Some(row), 0) => {
-                view.say(out, row, "$n $s");
-                Ok(())
+        if skipped > 0 {
+            let _ = write!(out, "and so on through {skipped} more; ");
+        }
+        match row {
+            Some(row) => view.say(out, row, "$n $s"),
+            None => {
+                let _ = out.write_str("and so on");
             }
-            (Some(row), _) => {
-                let _ = write!(out, "and so on through {skipped} more; ");
-                view.say(out, row, "$n $s");
-                Ok(())
-            }
-            (None, _) => out.write_str("and so on"),
-        };
+        }
     });
 }
 
@@ -80,11 +77,12 @@ fn links<'a>(view: &View<'a>, row: &Row<'a>, each: &mut dyn FnMut(Option<&Row<'a
 }
 
 /// Where the chain goes on.
+#[inline(never)]
 fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
     // Up for its own sake, or for somebody's.
     let pulling = || {
         let own = row.holds.counted() & !(Hold::Need as u32);
-        if own != 0 { None } else { view.first_that_pulls(row).map(|by| by.slot) }
+        if own != 0 { None } else { view.first_that_pulls(row) }
     };
     match row.phase {
         _ if row.wished => pulling(),
@@ -97,7 +95,7 @@ fn next(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
             None if row.phase == Phase::Down && row.holds.0 & Holds::MARK_CONFLICT != 0 => conflicting(view, row),
             // What is gone may be waiting for this one to stop: then it is told why this one does, and the chain ends.
             None if row.phase == Phase::Stopping && row.goal == Goal::Up => lost(view, row).filter(|slot| {
-                view.row(*slot).is_some_and(|other| !matches!(other.blocker, Blocker::DependentStops(_)))
+                view.row(*slot).as_ref().is_some_and(|other| !matches!(other.blocker, Blocker::DependentStops(_)))
             }),
             None if view.kind(row.definition) == Kind::Bundle && row.goal == Goal::Up => member_in_the_way(view, row),
             None if row.holds.marked() => None,
@@ -114,10 +112,19 @@ fn unneeded(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
 
 /// Something that it needs and that is gone, which is why it stops though it is wanted.
 fn lost(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
-    let mut edges = view.image.edges(row.definition);
-    let is_gone = |slot| view.row(slot).is_some_and(|row| !matches!(row.phase, Phase::Up | Phase::Restarting));
-    let needs = |relation| matches!(relation, Relation::Needs | Relation::Binds);
-    edges.find(|edge| needs(edge.relation) && is_gone(edge.slot)).map(|edge| edge.slot)
+    const NEEDS: u32 = Relation::set(&[Relation::Needs, Relation::Binds]);
+    find(view, row, NEEDS, &|row| !matches!(row.phase, Phase::Up | Phase::Restarting))
+}
+
+/// The first that this one has one of these relations to and of which this is so.
+#[inline(never)]
+fn find(view: &View<'_>, row: &Row<'_>, relations: u32, is: &dyn Fn(&Row<'_>) -> bool) -> Option<SlotId> {
+    for edge in view.image.edges(row.definition) {
+        if edge.relation.is_in(relations) && view.row(edge.slot).as_ref().is_some_and(is) {
+            return Some(edge.slot);
+        }
+    }
+    None
 }
 
 /// The service that it waits for, or that a choice has chosen.
@@ -140,8 +147,7 @@ fn starting(view: &View<'_>) -> Option<SlotId> {
 
 /// The conflicting service that is wished up.
 fn conflicting(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
-    let mut edges = view.image.edges(row.definition).filter(|edge| edge.relation == Relation::Conflicts);
-    edges.find(|edge| view.row(edge.slot).is_some_and(|other| other.goal == Goal::Up)).map(|edge| edge.slot)
+    find(view, row, Relation::set(&[Relation::Conflicts]), &|other| other.goal == Goal::Up)
 }
 
 /// The member that keeps a bundle from being up.
@@ -149,10 +155,8 @@ fn member_in_the_way(view: &View<'_>, row: &Row<'_>) -> Option<SlotId> {
     if row.goal == Goal::Down {
         return None;
     }
-    let mut edges = view.image.edges(row.definition).filter(|edge| edge.relation == Relation::Contains);
-    edges
-        .find(|edge| view.row(edge.slot).is_some_and(|member| !matches!(member.phase, Phase::Up | Phase::Skipped)))
-        .map(|edge| edge.slot)
+    const CONTAINS: u32 = Relation::set(&[Relation::Contains]);
+    find(view, row, CONTAINS, &|member| !matches!(member.phase, Phase::Up | Phase::Skipped))
 }
 
 /// One link, without the name: `waits for db`.
@@ -166,6 +170,7 @@ const MARKED: &str = "is $q< since $c>$Q";
 /// What is to stop and has to wait.
 const STOPS_AFTER: &str = "stops after $o, which needs it<: $5>";
 
+#[inline(never)]
 fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
     match row.phase {
         _ if row.wished => "is wished up$z",
@@ -194,6 +199,7 @@ fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
 }
 
 /// The supervisor is at it, or nothing is wished.
+#[inline(never)]
 fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
     let (report, kind) = (&row.report, view.kind(row.definition));
     if kind == Kind::Bundle && row.goal == Goal::Up {
@@ -232,18 +238,18 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
 
 /// The fields of templates that are about others: in its way, the member in a bundle's way; about itself: its mark, its
 /// `while`, and why it is up.
+#[inline(never)]
 pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
     match field {
         b'o' => return write_other(view, out, row),
-        b't' => match member_in_the_way(view, row).and_then(|slot| view.row(slot)) {
-            Some(member) => member.name.write(out),
-            None => return false,
-        },
+        b't' => return member_in_the_way(view, row).is_some_and(|slot| view.write_name(out, slot)),
         b'C' => {
             let mut before = "";
             for edge in view.image.edges(row.definition) {
                 let _ = out.write_str(before);
-                view.row(edge.slot).inspect(|alternative| view.say(out, alternative, "$n $s"));
+                if let Some(alternative) = &view.row(edge.slot) {
+                    view.say(out, alternative, "$n $s");
+                }
                 before = ", ";
             }
         }
@@ -253,7 +259,7 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
         },
         b'q' => {
             let mark = row.marks().next().map_or("held down", |(_, _, text)| text);
-            return out.write_str(mark).is_ok();
+            let _ = out.write_str(mark);
         }
         b'J' => return write_unmet(view, out, row),
         b'v' => {
@@ -269,7 +275,8 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
             words::write_expression(&view.image, out, root, &|out, leaf| write_leaf(view, out, row, leaf, latches));
         }
         b'Q' | b'4' | b'5' | b'6' => return write_asked(view, out, row, field),
-        _ => write_reasons(view, out, row),
+        b'z' => write_reasons(view, out, row),
+        _ => return false,
     }
     true
 }
@@ -291,7 +298,7 @@ fn write_asked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -
         _ if row.phase == Phase::Restarting && person.event == Event::Restarted => write_reason(view, out, person),
         _ if row.phase == Phase::Restarting && row.report.exit != Exit::None => {
             let _ = out.write_str("its last life: ");
-            words::write_exit(view, out, row);
+            words::write_exit(view, out, row, row.report.exit);
             true
         }
         _ if matches!(row.phase, Phase::Restarting | Phase::Starting) => false,
@@ -326,9 +333,8 @@ fn write_reason(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
         Event::Booted => "the machine was booted into it",
         Event::Switched => "the machine was switched to something else",
         Event::Unneeded => {
-            match view.row(SlotId(reason.of)) {
-                Some(other) => other.name.write(out),
-                None => drop(out.write_str("something")),
+            if !view.write_name(out, SlotId(reason.of)) {
+                let _ = out.write_str("something");
             }
             " no longer needs it"
         }
@@ -360,14 +366,14 @@ fn write_when(view: &View<'_>, out: &mut dyn Write, reason: Reason, timed: bool)
 
 /// The name of the service that it waits for.
 fn write_other(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
-    match blocking(row).and_then(|slot| view.row(slot)) {
-        Some(other) => other.name.write(out),
-        None => return out.write_str("another service").is_ok(),
+    if !blocking(row).is_some_and(|slot| view.write_name(out, slot)) {
+        let _ = out.write_str("another service");
     }
     true
 }
 
 /// The part of `only-if` that does not hold, as the file has it.
+#[inline(never)]
 fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     let (image, root) = (&view.image, view.image.service(row.definition, service::ONLY_IF));
     if row.report.state != State::Skipped || root == NONE {
@@ -388,52 +394,56 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     true
 }
 
-/// What people read for holds of which is not known how they came.
-const HOLDS: [(&str, &str); 4] = [
-    ("boot", "the machine was booted into it"),
-    ("admin", "an administrator started it"),
-    ("trigger", "an event fired its start-on"),
-    ("condition", "a condition made this instance"),
+/// Holds: where in the reasons stands how they came, which events it can be (`Never`: it is not known), and what people
+/// read else.
+const HOLDS: [(Hold, usize, [Event; 2], &str); 7] = [
+    (Hold::Boot, Reasons::OTHER, [Event::Booted; 2], "the machine was booted into it"),
+    (Hold::Admin, Reasons::PERSON, [Event::Started, Event::Restarted], "an administrator started it"),
+    (Hold::Trigger, Reasons::TRIGGER, [Event::Fired; 2], "an event fired its start-on"),
+    (Hold::Condition, Reasons::OTHER, [Event::Never; 2], "a condition made this instance"),
+    (Hold::Need, Reasons::OTHER, [Event::Never; 2], "something needs it"),
+    (Hold::Demand, Reasons::OTHER, [Event::Never; 2], "demand"),
+    (Hold::Schedule, Reasons::OTHER, [Event::Never; 2], "schedule"),
 ];
 
 /// `: app needs it, an administrator started it (transaction 17, 14:02:11Z)`.
 fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     let reasons = view.published.read_reasons(row.slot);
-    let [person, trigger, other] = reasons.all;
     let mut before = ": ";
-    for name in row.holds.names() {
+    for (hold, place, events, text) in &HOLDS {
+        if row.holds.counted() & *hold as u32 == 0 {
+            continue;
+        }
         let _ = out.write_str(before);
         before = ", ";
-        let known = match name {
-            "boot" => (other.event == Event::Booted).then_some(other),
-            "admin" => matches!(person.event, Event::Started | Event::Restarted).then_some(person),
-            "trigger" => (trigger.event == Event::Fired).then_some(trigger),
-            _ => None,
-        };
-        if name == "boot" && view.current() == Some(row.slot) && view.boot().is_none_or(|(of, _)| !row.name.is(of)) {
-            let _ = out.write_str("the machine was switched to it");
-            known.map(|reason| write_when(view, out, reason, true));
+        let (mut text, reason) = (*text, reasons.all[*place]);
+        let known = events[0] == reason.event || events[1] == reason.event;
+        let switched = *hold == Hold::Boot
+            && view.current() == Some(row.slot)
+            && view.boot().is_none_or(|(of, _)| !row.name.is(of));
+        if switched {
+            text = "the machine was switched to it";
+        } else if known && write_reason(view, out, reason) {
             continue;
         }
-        if known.is_some_and(|reason| write_reason(view, out, reason)) {
-            continue;
-        }
-        let mut text = HOLDS.iter().find(|(known, _)| *known == name).map_or(name, |(_, text)| text);
-        if name == "need" {
-            text = "something needs it";
-            if let Some(by) = view.first_that_pulls(row) {
-                by.name.write(out);
-                text = " needs it";
-            }
+        if *hold == Hold::Need
+            && let Some(by) = view.first_that_pulls(row)
+        {
+            view.write_name(out, by);
+            text = " needs it";
         }
         let _ = out.write_str(text);
+        if switched && known {
+            write_when(view, out, reason, true);
+        }
     }
 }
 
 /// What a leaf is now, behind it. `latches`: those that are set in its expression.
+#[inline(never)]
 fn write_leaf(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, leaf: u32, latches: u32) {
     let [a, latch] = [node::A, node::LEAF].map(|field| view.image.node(leaf, field));
-    let phase = || view.row(SlotId(a)).map(|row| row.phase);
+    let phase = || view.row(SlotId(a)).as_ref().map(|row| row.phase);
     let word = match view.image.node(leaf, node::KIND) {
         node::UP if phase() == Some(Phase::Restarting) => "changing",
         node::UP if phase() == Some(Phase::Up) => "on",
@@ -458,12 +468,11 @@ fn write_leaf(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, leaf: u32, la
         }
         _ => "off",
     };
-    for part in [" (", word, ")"] {
-        let _ = out.write_str(part);
-    }
+    let _ = write!(out, " ({word})");
 }
 
 /// That the event of a latch has happened, and when, where that counts.
+#[inline(never)]
 fn write_latch(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, latch: u32) {
     let within = view.image.service(row.definition, service::WITHIN);
     let Some(set) = view.latch_row(row).map(|at| view.published.read_latch(at, latch)) else {

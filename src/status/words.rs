@@ -64,23 +64,35 @@ impl fmt::Display for Clock {
     }
 }
 
-/// How the last life of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No such file or
-/// directory`.
-pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
-    let _ = match row.report.exit {
-        Exit::None => out.write_str("it has not ended yet"),
-        Exit::Code(code) => write!(out, "exit {code}"),
+/// Writes these in turn. What `out` refuses is `out`'s to remember.
+#[inline(never)]
+pub fn put(out: &mut dyn Write, parts: &[&str]) {
+    for part in parts {
+        let _ = out.write_str(part);
+    }
+}
+
+/// How a life (the last one), or a cleanup, of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No
+/// such file or directory`.
+pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exit) {
+    let text = match exit {
+        Exit::Code(code) => {
+            let _ = write!(out, "exit {code}");
+            return;
+        }
         Exit::Signal(signal) => {
             let _ = write!(out, "killed by signal {signal}");
-            crate::signals::name(signal.into()).map_or(Ok(()), |name| write!(out, " ({name})"))
+            if let Some(name) = crate::signals::name(signal.into()) {
+                let _ = write!(out, " ({name})");
+            }
+            return;
         }
-        Exit::NotSpawned => write_failure(view, out, row),
-        Exit::TimedOut => {
-            view.say(out, row, "not ready within $S");
-            Ok(())
-        }
-        Exit::Unknown => out.write_str("ended while nobody could look"),
+        Exit::NotSpawned => return write_failure(view, out, row),
+        Exit::None => "it has not ended yet",
+        Exit::TimedOut => "not ready within $S",
+        Exit::Unknown => "ended while nobody could look",
     };
+    view.say(out, row, text);
 }
 
 /// What the steps of a spawn are about: fields of the exec record.
@@ -97,7 +109,8 @@ const ABOUT: [(&str, usize); 9] = [
 ];
 
 /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
-fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Result {
+#[inline(never)]
+fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     let mut said = Short::new();
     // What does not fit is cut: these are our own short words.
     let (image, definition) = (&view.image, row.definition);
@@ -114,7 +127,7 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> fmt::Re
         }
     }
     let (blank, colon) = (if about.is_empty() { "" } else { " " }, if reason.is_empty() { "" } else { ":" });
-    write!(out, "{step}{blank}{about}{colon}{reason}")
+    put(out, &[step, blank, about, colon, reason]);
 }
 
 /// What a leaf of an expression is now, said behind it.
@@ -122,7 +135,7 @@ pub type LeafValue<'a> = &'a dyn Fn(&mut dyn Write, u32);
 
 /// Writes an expression as a service file has it, with `value(node)` behind each leaf.
 pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) {
-    let _ = Expression { image, value }.node(out, root, node::NOT, 0);
+    Expression { image, value }.node(out, root, node::NOT, 0);
 }
 
 struct Expression<'e> {
@@ -132,58 +145,67 @@ struct Expression<'e> {
 
 impl Expression<'_> {
     /// A node, in parentheses where what is around it reads otherwise without.
-    fn node(&self, out: &mut dyn Write, at: u32, around: u32, depth: usize) -> fmt::Result {
-        // A database that was checked nests no deeper; a garbled copy must end too.
-        if depth > crate::limits::EXPRESSION_NODES_MAX {
-            return out.write_str("...");
-        }
+    fn node(&self, out: &mut dyn Write, at: u32, around: u32, depth: usize) {
         let image = self.image;
         let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| image.node(at, field));
-        match kind {
+        let is_leaf = match kind {
+            // A database that was checked nests no deeper; a garbled copy must end too.
+            _ if depth > crate::limits::EXPRESSION_NODES_MAX => out.write_str("...").is_err(),
             node::AND | node::OR => {
-                let (open, close) = if kind == around || depth == 0 { ("", "") } else { ("(", ")") };
-                out.write_str(open)?;
-                self.node(out, a, kind, depth + 1)?;
-                out.write_str(if kind == node::AND { " and " } else { " or " })?;
-                self.node(out, b, kind, depth + 1)?;
-                return out.write_str(close);
+                let bare = kind == around || depth == 0;
+                let _ = out.write_str(if bare { "" } else { "(" });
+                self.node(out, a, kind, depth + 1);
+                let _ = out.write_str(if kind == node::AND { " and " } else { " or " });
+                self.node(out, b, kind, depth + 1);
+                let _ = out.write_str(if bare { "" } else { ")" });
+                false
             }
             node::NOT => {
-                out.write_str("not ")?;
-                return self.node(out, a, kind, depth + 1);
+                let _ = out.write_str("not ");
+                self.node(out, a, kind, depth + 1);
+                false
             }
             node::FACT => {
-                out.write_str(image.text(a))?;
-                let list = image.list(b);
-                for attribute in (0..list.len()).step_by(3) {
-                    let sign = match [0, 1].map(|word| list.get(attribute + word)) {
-                        // For a place.
-                        [0, _] => "",
-                        [_, 0] => "=",
-                        _ => "!=",
-                    };
-                    write!(out, " {}{sign}", image.text(list.get(attribute)))?;
-                    let glob = image.text(list.get(attribute + 2));
-                    // As people write it: a star needs no quotes there.
-                    let harmful = |byte| b" \t'\"\\()".contains(&byte);
-                    if glob.bytes().any(harmful)
-                        || sign.is_empty() && (glob.is_empty() || crate::lang::is_operator(glob))
-                    {
-                        crate::words::write_in_quotes(out, glob)?;
-                    } else {
-                        out.write_str(glob)?;
-                    }
-                }
+                self.fact(out, a, b);
+                true
             }
             node::PATH | node::ENV | node::KERNEL => {
-                write!(out, "{} {}", TESTS[(kind - node::PATH) as usize], image.text(a))?;
+                write!(out, "{} {}", TESTS[(kind - node::PATH) as usize], image.text(a)).is_ok()
             }
-            node::UP => write!(out, "up({})", image.name(SlotId(a)))?,
-            node::FAILED => write!(out, "failed({})", image.name(SlotId(a)))?,
-            _ => return out.write_str("?"),
+            node::UP => write!(out, "up({})", image.name(SlotId(a))).is_ok(),
+            node::FAILED => write!(out, "failed({})", image.name(SlotId(a))).is_ok(),
+            _ => out.write_str("?").is_err(),
+        };
+        if is_leaf {
+            (self.value)(out, at);
         }
-        (self.value)(out, at);
-        Ok(())
+    }
+
+    /// The name of a fact, and the attributes in this list.
+    #[inline(never)]
+    fn fact(&self, out: &mut dyn Write, name: u32, list: u32) {
+        let image = self.image;
+        let _ = out.write_str(image.text(name));
+        let list = image.list(list);
+        let mut at = 0;
+        while at < list.len() {
+            let sign = match (list.get(at), list.get(at + 1)) {
+                // For a place.
+                (0, _) => "",
+                (_, 0) => "=",
+                _ => "!=",
+            };
+            let _ = write!(out, " {}{sign}", image.text(list.get(at)));
+            let glob = image.text(list.get(at + 2));
+            // As people write it: a star needs no quotes there.
+            let harmful = glob.bytes().any(|byte| b" \t'\"\\()".contains(&byte));
+            if harmful || sign.is_empty() && (glob.is_empty() || crate::lang::is_operator(glob)) {
+                let _ = crate::words::write_in_quotes(out, glob);
+            } else {
+                let _ = out.write_str(glob);
+            }
+            at += 3;
+        }
     }
 }
 
