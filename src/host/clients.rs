@@ -231,7 +231,7 @@ impl Answer {
 
     /// `ok NUMBER`: what most answers are.
     pub fn accept(&mut self, number: u32) {
-        let _ = self.write_str("ok ");
+        self.bytes(b"ok ");
         self.number(number);
     }
 
@@ -244,7 +244,7 @@ impl Answer {
             digits[first] = b'0' + (left % 10) as u8;
             left /= 10;
         }
-        let _ = self.write_str(core::str::from_utf8(&digits[first..]).unwrap_or_default());
+        self.bytes(&digits[first..]);
     }
 
     fn line(&mut self) -> &[u8] {
@@ -256,11 +256,16 @@ impl Answer {
     }
 }
 
-impl Write for Answer {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = ANSWER_BYTES_MAX - 1 - self.length;
-        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        for byte in text.as_bytes().get(..end).unwrap_or_default() {
+impl Answer {
+    /// Text; what does not fit is cut between characters.
+    #[inline(never)]
+    pub fn bytes(&mut self, text: &[u8]) {
+        let mut end = text.len().min(ANSWER_BYTES_MAX - 1 - self.length);
+        // Behind the end: in the middle of a character?
+        while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            end -= 1;
+        }
+        for byte in text.get(..end).unwrap_or_default() {
             // A line is a line, whatever a name has in it.
             let byte = if *byte < b' ' { b' ' } else { *byte };
             if let Some(place) = self.bytes.get_mut(self.length) {
@@ -268,6 +273,12 @@ impl Write for Answer {
                 self.length += 1;
             }
         }
+    }
+}
+
+impl Write for Answer {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.bytes(text.as_bytes());
         Ok(())
     }
 }

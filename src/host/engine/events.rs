@@ -7,6 +7,7 @@ use pintle::graph::{Holds, write_change};
 use pintle::limits::CLIENTS_MAX;
 use pintle::stamp::stamp;
 use pintle::status::{MARKS, words};
+use pintle::text::{cut, parts};
 use pintle::time::Instant;
 use pintle::words::write_quoted;
 
@@ -39,7 +40,7 @@ impl Host {
                 let mut answer = Answer::new();
                 let missed = self.engine.journal_missed(&mut cursor);
                 if missed > 0 {
-                    let _ = answer.write_str("missed ");
+                    answer.bytes(b"missed ");
                     answer.number(missed);
                 } else if let Some(record) = self.engine.journal_next(&mut cursor) {
                     self.write_event(&record, trusted, &mut answer);
@@ -47,7 +48,7 @@ impl Host {
                     *self.clients.cursor(at) = cursor;
                     break;
                 } else {
-                    let _ = answer.write_str("end 0 done");
+                    answer.bytes(b"end 0 done");
                     self.clients.set_talk(at, Talk::Idle);
                 }
                 self.clients.say(at, &mut answer);
@@ -63,84 +64,62 @@ impl Host {
     fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
         let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
         let ago = clock::now().0.saturating_sub(record.time.0);
-        let time = stamp(clock::realtime_ns().saturating_sub(ago));
-        let _ = out.write_str("event ");
+        out.bytes(b"event ");
         out.number(record.number);
-        let _ = out.write_str(" ");
-        let _ = out.write_str(core::str::from_utf8(&time).unwrap_or_default());
-        let _ = out.write_str(" ");
+        out.bytes(b" ");
+        out.bytes(&stamp(clock::realtime_ns().saturating_sub(ago)));
+        out.bytes(b" ");
         out.number(record.transaction);
         let mut is_field = false;
-        for part in template.as_bytes().split(|byte| *byte == b'$') {
-            let rest = match part.split_first() {
-                Some((field, rest)) if is_field => {
-                    self.write_field(record, *field, trusted, out);
-                    rest
-                }
-                Some(_) | None => part,
-            };
+        for part in parts(template, b'$') {
+            let mut rest = part.as_bytes();
+            if is_field && let Some((field, behind)) = rest.split_first() {
+                self.write_field(record, *field, trusted, out);
+                rest = behind;
+            }
             is_field = true;
-            let _ = out.write_str(core::str::from_utf8(rest).unwrap_or_default());
+            out.bytes(rest);
         }
     }
 
     /// A field of the templates below.
     fn write_field(&self, record: &Record, field: u8, trusted: bool, out: &mut Answer) {
         let (engine, [first, second, ..]) = (&self.engine, record.words);
-        let _ = match field {
-            b'n' => out.write_str(engine.journal_name(record).as_str()),
+        match field {
+            b'n' => out.bytes(engine.journal_name(record).as_str().as_bytes()),
             b'm' => {
                 let (from, to) = record.phases();
-                write_change(out, from, to)
+                let _ = write_change(out, from, to);
             }
-            b'h' => {
-                write_holds(out, first, ["held by ", "mark laid: "], "");
-                write_holds(out, second, ["no longer held by ", "mark lifted: "], if first == 0 { "" } else { ", " });
-                Ok(())
-            }
-            b'r' => out.write_str(if record.extra == 0 { "start-on" } else { "stop-on" }),
-            b'c' => {
-                self.write_cause(record, trusted, out);
-                Ok(())
-            }
-            b'x' => {
-                write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)), trusted);
-                Ok(())
-            }
-            b't' => {
-                out.number(first);
-                Ok(())
-            }
-            b'u' if first != NOBODY => write!(out, " (uid {first})"),
+            b'h' => write_holds(out, [first, second]),
+            b'r' => out.bytes(if record.extra == 0 { b"start-on" } else { b"stop-on" }),
+            b'c' => self.write_cause(record, trusted, out),
+            b'x' => write_fact(out, &engine.journal_text(&engine.journal_fact(record).unwrap_or(*record)), trusted),
+            b't' => out.number(first),
+            b'u' if first != NOBODY => write_uid(out, first),
             // Who said so, if somebody did in this step.
             b'w' => match engine.journal_fact(record) {
-                Some(fact) if fact.kind == Kind::On => write!(out, " (uid {})", fact.words[1]),
-                Some(_) | None => Ok(()),
+                Some(fact) if fact.kind == Kind::On => write_uid(out, fact.words[1]),
+                Some(_) | None => {}
             },
             b'p' if second != 0 => {
-                let _ = out.write_str(", set in motion by transaction ");
+                out.bytes(b", set in motion by transaction ");
                 out.number(second);
-                Ok(())
             }
-            b's' => out.write_str(record.standing().name()),
-            b'e' => write!(out, "{}", record.refusal()),
-            b'k' => {
-                self.write_command(record, out);
-                Ok(())
-            }
-            _ => Ok(()),
-        };
+            b's' => out.bytes(record.standing().name().as_bytes()),
+            b'e' => drop(write!(out, "{}", record.refusal())),
+            b'k' => self.write_command(record, out),
+            _ => {}
+        }
     }
 
     /// What fired a trigger: what was told; a derived event; else the leaf as it is written.
     fn write_cause(&self, record: &Record, trusted: bool, out: &mut Answer) {
         match self.engine.journal_fact(record) {
             Some(fact) if fact.kind == Kind::Derived => {
-                let event = pintle::engine::DERIVED.get(fact.extra as usize).copied().unwrap_or_default();
-                let name = self.engine.journal_name(&fact);
-                for part in [core::str::from_utf8(event).unwrap_or_default(), " SERVICE=", name.as_str()] {
-                    let _ = out.write_str(part);
-                }
+                out.bytes(pintle::engine::DERIVED.get(fact.extra as usize).copied().unwrap_or_default());
+                out.bytes(b" SERVICE=");
+                out.bytes(self.engine.journal_name(&fact).as_str().as_bytes());
             }
             Some(fact) => write_fact(out, &self.engine.journal_text(&fact), trusted),
             None => words::write_expression(&self.view.image, out, record.words[0], &|_, _| ()),
@@ -149,20 +128,19 @@ impl Host {
 
     /// A command as it was given: the records behind it are its targets.
     fn write_command(&self, record: &Record, out: &mut Answer) {
-        let _ = out.write_str(record.verb_name());
+        out.bytes(record.verb_name().as_bytes());
         if let Some(Verb::Signal(signal)) = record.verb() {
-            let _ = out.write_str(" ");
+            out.bytes(b" ");
             out.number(signal.into());
         }
         let mut cursor = record.behind();
         while let Some(target) = self.engine.journal_next(&mut cursor) {
             match target.kind {
                 Kind::Target | Kind::NewTarget => {
-                    let _ = out.write_str(" ");
-                    let _ = out.write_str(self.engine.journal_name(&target).as_str());
+                    out.bytes(b" ");
+                    out.bytes(self.engine.journal_name(&target).as_str().as_bytes());
                     // Of one that does not exist yet, that is its template's.
-                    let instance = self.engine.journal_text(&target);
-                    let _ = out.write_str(core::str::from_utf8(instance.as_bytes()).unwrap_or_default());
+                    out.bytes(self.engine.journal_text(&target).as_bytes());
                 }
                 Kind::Named | Kind::Going | Kind::Within => {}
                 _ => break,
@@ -188,28 +166,46 @@ const LINES: [&str; Kind::Shutdown as usize] = [
     " shutdown - everything goes down$u",
 ];
 
+#[inline(never)]
+fn write_uid(out: &mut Answer, uid: u32) {
+    out.bytes(b" (uid ");
+    out.number(uid);
+    out.bytes(b")");
+}
+
 /// A fact as people write it; `IFACE=...` where values are not told.
+#[inline(never)]
 fn write_fact(out: &mut Answer, text: &Text, values: bool) {
     let (mut blank, mut end) = ("", "");
-    for word in text.as_bytes().split(|byte| *byte == 0) {
-        let _ = out.write_str(blank);
-        let length = word.iter().position(|byte| *byte == b'=' && !values).map_or(word.len(), |at| at + 1);
-        let _ = write_quoted(out, core::str::from_utf8(&word[..length]).unwrap_or("?"));
-        let _ = out.write_str(end);
+    for word in parts(core::str::from_utf8(text.as_bytes()).unwrap_or("?"), 0) {
+        out.bytes(blank.as_bytes());
+        let shown = match cut(word, b'=') {
+            Some((name, _)) if !values => word.get(..=name.len()).unwrap_or(name),
+            Some(_) | None => word,
+        };
+        let _ = write_quoted(out, shown);
+        out.bytes(end.as_bytes());
         (blank, end) = (" ", if values { "" } else { "..." });
     }
 }
 
-/// `held by admin, mark laid: conflict`.
-fn write_holds(out: &mut Answer, bits: u32, [held, marked]: [&str; 2], mut comma: &'static str) {
+/// `held by admin, mark laid: conflict`: what has come, and what is no more.
+fn write_holds(out: &mut Answer, bits: [u32; 2]) {
+    let mut comma = "";
     let mut say = |how: &str, name: &str| {
         for part in [comma, how, name] {
-            let _ = out.write_str(part);
+            out.bytes(part.as_bytes());
         }
         comma = ", ";
     };
-    if bits != 0 {
-        Holds(bits).names().for_each(|name| say(held, name));
-        MARKS.iter().filter(|(mark, ..)| bits & mark != 0).for_each(|(_, name, _)| say(marked, name));
+    for (bits, (held, marked)) in
+        bits.iter().zip(&[("held by ", "mark laid: "), ("no longer held by ", "mark lifted: ")])
+    {
+        Holds(*bits).names().for_each(|name| say(held, name));
+        for (mark, name, ..) in &MARKS {
+            if bits & mark != 0 {
+                say(marked, name);
+            }
+        }
     }
 }
