@@ -52,6 +52,25 @@ fn a_shutdown_is_the_reason_of_all_that_is_down() {
     );
 }
 
+/// A switch that takes a choice's goal down and up again has it choose anew, and the judge took that for a move.
+#[test]
+fn a_choice_that_is_switched_to_anew_may_choose_what_is_up() {
+    holds(
+        "seed 18581051334
+         capacities 4 7 9 6 0
+         service l3: provides = any7
+         service z4@: only-if = path /x; needs = l3; for-each = link IFACE=*; instance = ${IFACE}
+         service h5: binds = z4@a; provides = any7
+         service y7: needs = any7; provides = any8
+         service n8: needs = any8
+         service e9: needs-to-start = n8
+         service w13: conflicts = n8
+         +0 switch any8
+         +55 start any15
+         +43 switch e9",
+    );
+}
+
 #[test]
 fn a_plan_is_what_its_text_says() {
     for seed in 0..50 {
@@ -60,15 +79,15 @@ fn a_plan_is_what_its_text_says() {
     }
 }
 
-/// No two copies of a oneshot, and no attempt too many, however the engine dies around its runs: at any piece of its loop,
-/// in the middle of a step, and while it writes an order. The judge looks at each spawn.
+/// No two copies of a oneshot, and no attempt too many, however the engine dies around its runs (at any piece of its loop,
+/// in the middle of a step, while it writes an order) and the supervisor crashes. The judge looks at each spawn.
 #[test]
 fn a_oneshot_runs_once_at_a_time_while_the_engine_dies() {
     let starts = "+3 start once\n+1 emit go\n+2 restart kept\n+1 stop kept\n+4 start kept\n";
     for seed in 0..150 {
         holds(&format!(
             "seed {seed}
-             faults kill torn late spurious slow die hang refuse
+             faults kill torn late spurious slow die hang refuse crash
              service once: type = oneshot; remain = no; start-on = go; retries = 2; retry-delay = 10ms; start-timeout = 50ms
              service kept: type = oneshot; retries = 1; retry-delay = 0ms; cleanup = /bin/cleanup; stop = /bin/stop
              service user: needs = kept; only-if = path /x; skip-ok = yes

@@ -178,8 +178,10 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have.
-    fn check_choices(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
+    /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have. Where a switch has
+    /// taken its goal down and up again in one step, it has chosen anew.
+    fn check_choices(&mut self, engine: &Engine<'_>, what: &str) -> Result<(), Broken> {
+        let anew = what.starts_with("switch");
         let choices: Vec<SlotId> = self.slots().filter(|at| self.is_choice(*at)).collect();
         for at in choices {
             let chosen = self.chosen(engine, at);
@@ -188,7 +190,8 @@ impl<'a> Judge<'a> {
             if engine.published(at).goal == Goal::Down {
                 continue;
             }
-            if let Some(left) = before.filter(|left| chosen != Some(*left) && self.is_usable(engine, *left)) {
+            let moved = before.filter(|left| !anew && chosen != Some(*left) && self.is_usable(engine, *left));
+            if let Some(left) = moved {
                 let (name, left) = (name.as_str(), engine.name(left));
                 return Err(Broken(format!("choices: {name} moves though {} is well", left.as_str())));
             }
@@ -512,7 +515,7 @@ impl<'a> Judge<'a> {
             }
         }
         self.check_outcomes(engine)?;
-        self.check_choices(engine)?;
+        self.check_choices(engine, what)?;
         // Of large worlds not each step, for time's sake.
         if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
             self.check_goals(engine)?;
