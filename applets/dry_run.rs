@@ -64,7 +64,7 @@ pub fn show(lines: &[String]) -> i32 {
         write_transition(&mut out, &view, &simulation, &transition);
     }
     let code = write_result(&mut out, &view, &simulation, &numbers);
-    match finish(out) {
+    match finish(&mut out) {
         exit::DONE => code,
         failed => failed,
     }

@@ -21,7 +21,7 @@ pub fn run(given: &Given) -> i32 {
             let mut out = output::stdout();
             // What cannot be written is told by `finish`.
             let _ = dump(&image, &mut out);
-            finish(out)
+            finish(&mut out)
         }
         Err(error) => {
             let _ = writeln!(output::stderr(), "pintle: {}: {error}", Shown(file));

@@ -51,11 +51,14 @@ pub fn run(given: &Given) -> i32 {
             if shown {
                 held.push(String::from(answer));
             }
-            if sought && held.len() > count as usize {
-                held.remove(0);
-            }
-            if !seeks && !held.drain(..).all(|line| show(&line, json)) || ends {
-                return exit::DONE;
+            if !seeks {
+                // Of those that were looked for, the last ones.
+                let first = if sought { held.len().saturating_sub(count as usize) } else { 0 };
+                let goes_on = held[first..].iter().all(|line| show(line, json));
+                held.clear();
+                if ends || !goes_on {
+                    return exit::DONE;
+                }
             }
         }
         control = reconnect();

@@ -84,7 +84,7 @@ fn show(directory: &OsStr, name: &OsStr, given: &Given) -> i32 {
         let _ = writeln!(output::stderr(), "pintle: nothing is logged by that name in {}", Shown(directory));
         return exit::NO;
     }
-    finish(out)
+    finish(&mut out)
 }
 
 /// Control characters of a service must not steer the terminal of whoever looks.

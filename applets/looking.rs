@@ -26,7 +26,7 @@ fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> i32) -> i32 {
     let mut out = output::stdout();
     // Writing to a descriptor is checked at the end, see `finish`.
     let code = show(&view, run, &mut out);
-    match finish(out) {
+    match finish(&mut out) {
         exit::DONE => code,
         failed => failed,
     }

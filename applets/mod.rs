@@ -152,7 +152,7 @@ fn unknown(name: &OsStr) -> ! {
 fn show(text: &str) -> i32 {
     let mut out = output::stdout();
     out.bytes(text.as_bytes());
-    finish(out)
+    finish(&mut out)
 }
 
 fn version() -> i32 {
@@ -165,11 +165,11 @@ fn links() -> i32 {
     for name in ended(NAMES, b' ') {
         let _ = writeln!(out, "pintle-{name}");
     }
-    finish(out)
+    finish(&mut out)
 }
 
 /// Writes what is left and says whether all could be written. A reader that has gone away is no message.
-pub fn finish(mut out: output::Text<'_>) -> i32 {
+pub fn finish(out: &mut output::Text<'_>) -> i32 {
     match out.flush() {
         Ok(()) => exit::DONE,
         Err(Errno::PIPE) => exit::SYSTEM,

@@ -110,7 +110,7 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
         for number in numbers.iter().filter(|number| prints && **number != 0) {
             let _ = writeln!(out, "{number}");
         }
-        return finish(out);
+        return finish(&mut out);
     }
     let mut progress = Progress::new(named);
     let mut worst = exit::DONE;

@@ -1,7 +1,7 @@
 //! Small work on texts: cut at a byte, numbers, bytes that may be no text. core's searching by patterns does the same and
 //! much more, with a machine for each kind of pattern. No allocation.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 /// The number that decimal digits, and nothing else, stand for. `None` for none, and for one above 64 bits.
 #[inline(never)]
@@ -73,6 +73,21 @@ pub fn nth(list: &'static str, at: u8, number: usize) -> &'static str {
     parts(list, at).nth(number).unwrap_or_default()
 }
 
+/// A number in hexadecimal, with so many digits at least.
+pub struct Hex(pub u64, pub u32);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in (0..16).rev() {
+            let rest = self.0 >> (4 * place);
+            if place < self.1 || rest != 0 {
+                to.write_char(b"0123456789abcdef"[rest as usize & 15].into())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes bytes as text; what is no UTF-8 becomes U+FFFD.
 #[inline(never)]
 pub fn write_lossy(mut bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {
@@ -108,6 +123,14 @@ mod tests {
             assert_eq!(number(text.as_bytes()), expected, "{text}");
         }
         assert_eq!((small_number(b"4294967295"), small_number(b"4294967296")), (Some(u32::MAX), None));
+    }
+
+    #[test]
+    fn hexadecimal_has_its_zeros() {
+        let table = [(0, 1, "0"), (0x1f, 4, "001f"), (0xdead_beef, 8, "deadbeef"), (u64::MAX, 1, "ffffffffffffffff")];
+        for (number, digits, expected) in table {
+            assert_eq!(alloc::format!("{}", Hex(number, digits)), expected);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::source::{self, Line};
 use super::{Image, NONE, header, service};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::text::{cut, ended, nth};
+use crate::text::{Hex, cut, ended, nth};
 
 /// What the text of a dump begins with.
 pub const FIRST_LINE: &str = "# pintle dump\n";
@@ -72,7 +72,7 @@ fn next_part(text: &str) -> (&str, Option<&str>) {
 pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
     let [format, crc] = [header::VERSION, header::CRC].map(|word| image.header(word));
     let (services, templates, bytes) = (image.services(), image.header(header::TEMPLATES), image.bytes().len());
-    writeln!(out, "{FIRST_LINE}# format {format}, {bytes} bytes, checksum {crc:08x}")?;
+    writeln!(out, "{FIRST_LINE}# format {format}, {bytes} bytes, checksum {}", Hex(crc.into(), 8))?;
     writeln!(out, "# {services} services, {templates} of them templates")?;
     // A service at a time.
     let (mut text, mut own) = (String::new(), String::new());
@@ -101,7 +101,7 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
             // Whoever names it makes it again; to read it as a file would be a second definition.
             text.extend(["\n# ", name, ", made of ", image.name(SlotId(template))]);
         }
-        let _ = writeln!(text, "\n# slot {}, definition {:08x}", slot.0, image.service(slot, service::HASH));
+        let _ = writeln!(text, "\n# slot {}, definition {}", slot.0, Hex(image.service(slot, service::HASH).into(), 8));
         for relation in Relation::ALL {
             let mut line = Line::new(&mut text, "# ", of_others(relation), ":");
             for edge in image.reverse(slot) {

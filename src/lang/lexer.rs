@@ -15,6 +15,7 @@ use core::str;
 use super::definition::{Position, Token, Word};
 use super::diagnostic::{Shown, Sink};
 use crate::limits::{ARGUMENT_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
+use crate::text::Hex;
 use crate::words::{self, is_blank};
 
 /// A part of a value that stands on one line.
@@ -154,7 +155,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     }
     if let Some(byte) = bad {
         let position = Position { line, column: count(last) + 1, length: 1, ..whole };
-        let message = format_args!("not UTF-8 text: byte 0x{byte:02x}");
+        let message = format_args!("not UTF-8 text: byte 0x{}", Hex((*byte).into(), 2));
         sink.error(&position, message);
     }
     if sink.failed() { None } else { Some(text) }

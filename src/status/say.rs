@@ -10,6 +10,7 @@ use super::words::{Age, Span};
 use super::{Paint, Row, View};
 use crate::board::published::ConditionRow;
 use crate::ident::SlotId;
+use crate::text::Hex;
 use crate::time::Instant;
 
 /// Everything about one service, without the lines of its log.
@@ -141,7 +142,7 @@ impl Write for Escaped<'_> {
                 '"' | '\\' => self.0.write_char('\\').and_then(|()| self.0.write_char(character)),
                 '\n' => self.0.write_str("\\n"),
                 '\t' => self.0.write_str("\\t"),
-                '\0'..' ' | '\x7f' => write!(self.0, "\\u{:04x}", character as u32),
+                '\0'..' ' | '\x7f' => write!(self.0, "\\u{}", Hex(character.into(), 4)),
                 plain => self.0.write_char(plain),
             }?;
         }

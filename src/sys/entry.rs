@@ -136,7 +136,7 @@ extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
         return;
     }
     let mut out = output::stderr();
-    let _ = writeln!(out, "pintle: internal error at {address:#x}");
+    let _ = writeln!(out, "pintle: internal error at 0x{}", pintle::text::Hex(address as u64, 1));
     let _ = out.flush();
     last_rites();
     signals::die_of(signal as u8)
