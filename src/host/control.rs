@@ -133,6 +133,5 @@ impl Control {
 
 /// Prints `pintle: MESSAGE`; gives the exit code for a failed system call.
 pub fn complain(message: &dyn core::fmt::Display) {
-    use core::fmt::Write;
-    let _ = writeln!(output::stderr(), "pintle: {message}");
+    output::say(format_args!("pintle: {message}"));
 }

@@ -148,7 +148,7 @@ impl<'a> Logger<'a> {
                 }
             };
             if received.truncated {
-                let _ = writeln!(output::stderr(), "pintle-log: too many open files: some services are not logged");
+                output::say(format_args!("pintle-log: too many open files: some services are not logged"));
             }
             let mut pipes = received.descriptors.into_iter();
             let mut rest = buffer.get(..received.length).unwrap_or_default();
@@ -190,12 +190,12 @@ impl<'a> Logger<'a> {
             None
         };
         if unused.is_none() && self.sources.len() == self.sources.capacity() {
-            let _ = writeln!(output::stderr(), "pintle-log: too many services: one is not logged");
+            output::say(format_args!("pintle-log: too many services: one is not logged"));
             return;
         }
         let index = unused.unwrap_or(self.sources.len());
         if let Err(error) = self.poll.add(&pipe, index as u64, Interest::READ) {
-            let _ = writeln!(output::stderr(), "pintle-log: cannot watch a pipe: {}", Words(error));
+            output::say(format_args!("pintle-log: cannot watch a pipe: {}", Words(error)));
             return;
         }
         let writer = Writer::new(record.name, record.flags & CONTINUES != 0);

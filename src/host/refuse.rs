@@ -3,15 +3,13 @@
 
 use crate::sys::errno::Words;
 use crate::sys::{Errno, output, process};
-use core::fmt::{Arguments, Write};
+use core::fmt::Arguments;
 
 /// `pintle: WHY`, and this exit code.
 #[cold]
 #[inline(never)]
 pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
-    let mut out = output::stderr();
-    let _ = writeln!(out, "pintle: {why}");
-    let _ = out.flush();
+    output::say(format_args!("pintle: {why}"));
     process::exit(code)
 }
 

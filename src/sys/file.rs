@@ -2,7 +2,7 @@
 //! otherwise) and at most 4095 bytes (ENAMETOOLONG).
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, output};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, output, raw};
 use core::ffi::CStr;
 use rustix::fs::{CWD, OFlags, Stat, inotify};
 
@@ -85,13 +85,9 @@ pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 }
 
 #[inline(never)]
-fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        match rustix::io::read(file, &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+pub(super) fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes within the buffer.
+    unsafe { raw::call(raw::nr::READ, file.as_raw_fd() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }
 }
 
 /// Reads as much of the beginning of the file at this path as the kernel gives at once: of its own small ones, all.
@@ -108,12 +104,8 @@ pub fn write(file: impl AsFd, bytes: &[u8]) -> Result<usize> {
 
 #[inline(never)]
 pub(super) fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    loop {
-        match rustix::io::write(file, bytes) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+    // SAFETY: the kernel reads within the bytes.
+    unsafe { raw::call(raw::nr::WRITE, file.as_raw_fd() as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0) }
 }
 
 /// What the kernel says of an open file.

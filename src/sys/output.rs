@@ -104,6 +104,13 @@ pub fn stderr() -> Text<'static> {
     Text::to(rustix::stdio::stderr())
 }
 
+/// A line on standard error.
+#[cold]
+#[inline(never)]
+pub fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(stderr(), "{text}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Descriptors that one message can bring or take. The kernel closes what goes beyond.
@@ -145,20 +145,19 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
 
 /// Reads from a stream: none if there is nothing now, `Some(0)` at its end.
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
-    match rustix::io::retry_on_intr(|| rustix::net::recv(fd, &mut *buffer, RecvFlags::empty())) {
-        Ok((count, _)) => Ok(Some(count)),
+    unless_again(super::file::read_once(fd, buffer))
+}
+
+fn unless_again(answer: Result<usize>) -> Result<Option<usize>> {
+    match answer {
         Err(Errno::AGAIN) => Ok(None),
-        Err(error) => Err(error),
+        other => other.map(Some),
     }
 }
 
 /// Writes to a stream as much as it takes: none if it takes nothing now. EPIPE (without SIGPIPE): nobody reads.
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<usize>> {
-    match rustix::io::retry_on_intr(|| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL)) {
-        Ok(count) => Ok(Some(count)),
-        Err(Errno::AGAIN) => Ok(None),
-        Err(error) => Err(error),
-    }
+    unless_again(send_message(fd, bytes, &[]))
 }
 
 /// Who connected (SO_PEERCRED): the credentials at the time of connect. See unix(7).
@@ -295,8 +294,13 @@ fn take_control(mut bytes: &[u8], received: &mut Received) {
 
 /// Sends one message with up to `DESCRIPTORS_MAX` descriptors (EINVAL beyond) over a connected socket. Where descriptors
 /// go along there must be at least one byte. EAGAIN: the other side has too much unread already.
-#[inline(never)]
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    send_message(fd, bytes, descriptors).map(|_| ())
+}
+
+/// The same; gives how many bytes of it went.
+#[inline(never)]
+fn send_message(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<usize> {
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(Errno::INVAL);
     }
@@ -318,8 +322,7 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     };
     let (number, at) = (fd.as_raw_fd() as usize, &raw const message as usize);
     // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
-    unsafe { raw::call(raw::nr::SENDMSG, number, at, MSG_NOSIGNAL, 0, 0)? };
-    Ok(())
+    unsafe { raw::call(raw::nr::SENDMSG, number, at, MSG_NOSIGNAL, 0, 0) }
 }
 
 #[cfg(test)]

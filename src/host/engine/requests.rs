@@ -122,13 +122,13 @@ impl Host {
         let (sender, trusted) = self.clients.who(at)?;
         let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
         if !trusted && !looks {
-            let _ = write!(answer, "no only root and the user of pintle may do this, not uid {}", sender.uid);
+            answer.bytes(b"no only root and the user of pintle may do this, not uid ");
+            answer.number(sender.uid);
             return None;
         }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
-            let _ =
-                answer.write_str("no 48 clients wait, follow or hold, or 16 of users who may only look: no more may");
+            answer.bytes(b"no 48 clients wait, follow or hold, or 16 of users who may only look: no more may");
             return None;
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {
@@ -150,19 +150,21 @@ impl Host {
         answer.accept(number);
         let parent = if request.verb == Asked::Await { self.engine.parent(number) } else { 0 };
         if parent != 0 {
-            let _ = answer.write_str(" set in motion by transaction ");
+            answer.bytes(b" set in motion by transaction ");
             answer.number(parent);
         }
         let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
         if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
             let name = self.engine.name(template);
-            let _ = write!(answer, " no instance of {} is made: its attributes give no valid name", name.as_str());
+            answer.bytes(b" no instance of ");
+            answer.bytes(name.as_str().as_bytes());
+            answer.bytes(b" is made: its attributes give no valid name");
         }
-        let mut before = " no longer held down: ";
+        let mut before = &b" no longer held down: "[..];
         while let Some(slot) = self.engine.take_lifted() {
-            let _ = answer.write_str(before);
-            let _ = answer.write_str(self.engine.name(slot).as_str()); // what does not fit is cut
-            before = ", ";
+            answer.bytes(before);
+            answer.bytes(self.engine.name(slot).as_str().as_bytes()); // what does not fit is cut
+            before = b", ";
         }
         match request.verb {
             Asked::Follow => Some(Talk::Following),
@@ -189,7 +191,7 @@ impl Host {
     #[cold]
     fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) {
         if !self.clients.may_copy(at) {
-            let _ = answer.write_str("no copies of the engine's memory wait to be received; receive them first");
+            answer.bytes(b"no copies of the engine's memory wait to be received; receive them first");
             return;
         }
         let (image, geometry) = (&self.view.image, self.view.reports.geometry());
@@ -219,11 +221,12 @@ impl Host {
             let next = match self.engine.transaction_next(number, &mut cursor) {
                 Some((slot, outcome)) => {
                     // By what is published: an instance that has ended may be no more.
-                    let _ = answer.write_str("result ");
+                    answer.bytes(b"result ");
                     if let Some((_, name)) = self.view.name(slot) {
                         name.write(&mut answer);
                     }
-                    let _ = write!(answer, " {}", outcome.name());
+                    answer.bytes(b" ");
+                    answer.bytes(outcome.name().as_bytes());
                     let template = match outcome {
                         Outcome::Failed => " $E",
                         Outcome::Waiting | Outcome::Pending => " $w",
@@ -239,7 +242,10 @@ impl Host {
                 None => {
                     // Where nothing was to be waited for, all is done.
                     let standing = if number == 0 { Standing::Done } else { self.engine.transaction(number) };
-                    let _ = write!(answer, "end {number} {}", standing.name());
+                    answer.bytes(b"end ");
+                    answer.number(number);
+                    answer.bytes(b" ");
+                    answer.bytes(standing.name().as_bytes());
                     Talk::Idle
                 }
             };
@@ -277,9 +283,9 @@ pub(super) fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
     let Some(row) = view.row(slot) else {
         // An instance that is no more.
         if let Some((_, name)) = view.name(slot) {
-            let _ = answer.write_str("phase ");
+            answer.bytes(b"phase ");
             name.write(answer);
-            let _ = answer.write_str(" down");
+            answer.bytes(b" down");
         }
         return;
     };

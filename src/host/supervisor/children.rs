@@ -88,14 +88,12 @@ impl Supervisor {
                 self.stuck = Instant::NEVER; // it is not for want of a stack
                 return false; // the next news makes room
             }
-            let mut forked = false;
             if !self.spawner.has_free_stack() {
                 // Children hang in a terminal or a network file system. Their news may come; if not, it goes without a stack.
                 self.stuck = self.stuck.min(self.now.plus_ms(STUCK_MS));
                 if self.now < self.stuck {
                     return false;
                 }
-                forked = true;
             } else {
                 self.stuck = Instant::NEVER;
             }
@@ -104,10 +102,10 @@ impl Supervisor {
             let main = core::mem::take(&mut private.wants_main);
             let auxiliary = core::mem::take(&mut private.wants_auxiliary);
             if auxiliary {
-                self.spawn_auxiliary(slot, forked);
+                self.spawn_auxiliary(slot);
             }
             if main {
-                self.spawn_main(slot, forked);
+                self.spawn_main(slot);
             }
         }
         self.queue.first != 0
@@ -118,19 +116,19 @@ impl Supervisor {
         self.flying + 2 <= FLIGHTS
     }
 
-    fn spawn_main(&mut self, slot: SlotId, forked: bool) {
+    fn spawn_main(&mut self, slot: SlotId) {
         if self.reports.read(slot).is_none_or(|row| row.state != State::Queued) {
             return;
         }
         self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
-        let input = match self.spawn(slot, Command::Main, forked) {
+        let input = match self.spawn(slot, Command::Main) {
             Ok(pid) => Input::Cloned(pid),
             Err(failure) => Input::Refused(failure.0, failure.trouble()),
         };
         self.feed(slot, input);
     }
 
-    fn spawn_auxiliary(&mut self, slot: SlotId, forked: bool) {
+    fn spawn_auxiliary(&mut self, slot: SlotId) {
         let role = self.record(slot).role;
         let pid = self.reports.read(slot).map_or(0, |row| row.pid);
         let command = match role {
@@ -139,7 +137,7 @@ impl Supervisor {
             Some(Role::Cleanup) => Command::Cleanup,
             None => return,
         };
-        let input = match self.spawn(slot, command, forked) {
+        let input = match self.spawn(slot, command) {
             Ok(pid) => Input::AuxiliaryCloned(pid),
             Err(_) => Input::AuxiliaryRefused,
         };
@@ -147,7 +145,7 @@ impl Supervisor {
     }
 
     /// Makes the pipes that the child needs, and the child.
-    fn spawn(&mut self, slot: SlotId, command: Command, forked: bool) -> Result<u32, Failure> {
+    fn spawn(&mut self, slot: SlotId, command: Command) -> Result<u32, Failure> {
         let (Some(definition), Some(policy)) = (self.definition(slot), self.policy(slot)) else {
             return Err(Failure::NO_DEFINITION);
         };
@@ -182,10 +180,7 @@ impl Supervisor {
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
         };
-        let draft = match forked {
-            true => spawner.draft_forked(),
-            false => spawner.draft().ok_or(Failure::of_clone(crate::sys::Errno::AGAIN))?,
-        };
+        let draft = spawner.draft_or_fork();
         let (word, owner) = match command {
             Command::Main => (reports::PID, Owner::Main(slot)),
             Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (reports::AUXILIARY, Owner::Auxiliary(slot)),
@@ -443,6 +438,5 @@ pub fn helper_failed(owner: Owner, failure: Failure) {
     if !output::is_ready(process::standard_error()) {
         return; // a console that is stopped does not stop process 1
     }
-    let mut out = output::stderr();
-    let _ = core::fmt::Write::write_fmt(&mut out, format_args!("pintle: cannot start pintle-{name}: {failure}\n"));
+    output::say(format_args!("pintle: cannot start pintle-{name}: {failure}"));
 }

@@ -1,6 +1,7 @@
 //! How services say that they are ready: a newline on a pipe, or datagrams on a socket of each one's own, so that who
 //! speaks does not rest on pids.
 
+use super::survivors::path_of;
 use super::{Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
@@ -141,9 +142,7 @@ fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedF
 
 /// Whether a process is this user's, by the word of proc(5): /proc/PID belongs to its effective user, or to root.
 fn belongs_to(pid: u32, uid: u32) -> bool {
-    let mut path = Short::new();
-    let _ = write!(path, "/proc/{pid}"); // 16 characters at most
-    file::owner(path.as_str()).is_ok_and(|owner| owner == uid)
+    file::owner(path_of(pid, "").as_str()).is_ok_and(|owner| owner == uid)
 }
 
 #[cfg(test)]

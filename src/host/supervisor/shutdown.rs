@@ -4,14 +4,12 @@ use super::{Supervisor, kill_group};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
 use crate::sys::{AsFd, clock, file, process, reap};
-use core::fmt::Write;
 use pintle::board::orders;
 use pintle::board::reports;
 use pintle::board::words;
 use pintle::ident::SlotId;
 use pintle::supervision::Input;
 use pintle::time::Instant;
-use pintle::words::Short;
 
 /// How long what was killed may take to be gone. Milliseconds.
 const GRACE_MS: u32 = 2000;
@@ -159,10 +157,7 @@ fn reap_all() {
 /// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
 #[inline(never)]
 fn kill_children(but: u32) -> bool {
-    let mut path = Short::new();
-    let pid = process::pid();
-    let _ = write!(path, "/proc/self/task/{pid}/children"); // fits
-    let Ok(list) = file::open_read(path.as_bytes()) else { return false };
+    let Ok(list) = file::open_read("/proc/thread-self/children") else { return false };
     let mut found = false;
     let (mut number, mut buffer) = (0u32, [0; 1024]);
     while let Ok(count @ 1..) = file::read(&list, &mut buffer) {

@@ -63,9 +63,9 @@ impl Survivors {
     #[inline(never)]
     pub fn end(mut self) {
         let count = self.0.len();
-        let mut err = output::stderr();
-        let _ = writeln!(err, "pintle: processes that an earlier supervisor has left behind are ended first: {count}");
-        let _ = err.flush();
+        output::say(format_args!(
+            "pintle: processes that an earlier supervisor has left behind are ended first: {count}"
+        ));
         for (grace_ms, kills) in &GRACE {
             for (pid, _) in &self.0 {
                 let target = if *kills { Target::Group(*pid) } else { Target::Process(*pid) };
@@ -131,7 +131,7 @@ fn look(pid: u32) -> Option<(u32, u64)> {
 }
 
 #[inline(never)]
-fn path_of(pid: u32, file: &str) -> Short {
+pub fn path_of(pid: u32, file: &str) -> Short {
     let mut path = Short::new();
     let _ = write!(path, "/proc/{pid}/{file}"); // fits
     path

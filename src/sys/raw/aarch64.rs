@@ -20,6 +20,7 @@ pub mod nr {
     pub const KILL: usize = 129;
     pub const PRCTL: usize = 167;
     pub const PRLIMIT64: usize = 261;
+    pub const READ: usize = 63;
     pub const RECVMSG: usize = 212;
     pub const RT_SIGACTION: usize = 134;
     pub const RT_SIGPROCMASK: usize = 135;

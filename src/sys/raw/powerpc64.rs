@@ -20,6 +20,7 @@ pub mod nr {
     pub const KILL: usize = 37;
     pub const PRCTL: usize = 171;
     pub const PRLIMIT64: usize = 325;
+    pub const READ: usize = 3;
     pub const RECVMSG: usize = 342;
     pub const RT_SIGACTION: usize = 173;
     pub const RT_SIGPROCMASK: usize = 174;

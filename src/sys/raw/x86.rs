@@ -20,6 +20,7 @@ pub mod nr {
     pub const KILL: usize = 37;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 340;
+    pub const READ: usize = 3;
     pub const RECVMSG: usize = 372;
     pub const RT_SIGACTION: usize = 174;
     pub const RT_SIGPROCMASK: usize = 175;

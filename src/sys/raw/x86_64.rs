@@ -20,6 +20,7 @@ pub mod nr {
     pub const KILL: usize = 62;
     pub const PRCTL: usize = 157;
     pub const PRLIMIT64: usize = 302;
+    pub const READ: usize = 0;
     pub const RECVMSG: usize = 47;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
