@@ -6,6 +6,7 @@ use crate::sys::spawn::{Refused, Step};
 use crate::sys::{Errno, accounts, errno};
 use core::fmt;
 use pintle::supervision::Trouble;
+use pintle::text::nth;
 
 const FIRST: u32 = 64;
 const USER: u32 = 64;
@@ -122,23 +123,18 @@ fn number(error: Errno) -> u32 {
 
 impl fmt::Display for Failure {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = self.0 >> 16;
-        let name = match step {
-            USER => return to.write_str("no such user"),
-            GROUP => return to.write_str("no such group"),
-            GROUPS => return to.write_str("the user is in too many groups"),
-            TOO_LONG => return to.write_str("arguments and environment are too long"),
-            TOO_MANY => return to.write_str("too many arguments or variables"),
-            DEFINITION => return to.write_str("nothing to run"),
-            INSTANCE => return to.write_str("not a name of an instance"),
-            ACCOUNTS => "users cannot be read",
-            PIPE => "pipe",
-            NOTIFY => "notify socket",
-            CLONE => "clone",
-            step if step < FIRST => Step::from_number(step).map_or("spawn", Step::name),
-            _ => "spawn",
+        // In the order of the numbers from `FIRST` on.
+        const NAMES: &str = "no such user\nno such group\nthe user is in too many groups\nusers cannot be read\n\
+                             arguments and environment are too long\ntoo many arguments or variables\npipe\n\
+                             notify socket\nclone\nnothing to run\nnot a name of an instance";
+        let (step, number) = (self.0 >> 16, self.0 & 0xffff);
+        let name = match step.checked_sub(FIRST) {
+            None => Step::from_number(step).map_or("spawn", Step::name),
+            Some(at) => nth(NAMES, b'\n', at as usize),
         };
-        write!(to, "{name}: {}", errno::text_of((self.0 & 0xffff) as i32))
+        to.write_str(name)?;
+        // The rest says enough by itself.
+        if number == 0 { Ok(()) } else { write!(to, ": {}", errno::text_of(number as i32)) }
     }
 }
 

@@ -15,6 +15,7 @@
 //! then the name, filled up with zeros to a multiple of 4. The records of kind `PIPE` take the message's descriptors
 //! in turn.
 
+use super::refuse::OrRefuse;
 use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
 use heapless::Vec;
 use pintle::ident::SlotId;
@@ -65,12 +66,13 @@ const OVER: usize = 1;
 const KNOWN: usize = 2;
 
 impl LogLink {
-    /// For a board of this many slots. Maps 3 bits each; allocates nothing later.
+    /// For a board of this many slots. Maps 3 bits each, or ends the process; allocates nothing later.
     #[inline(never)]
-    pub fn new(slots: u32) -> Result<LogLink> {
-        let (near, far) = socket::pair()?;
-        let (bits, _) = mapping::private_words(3 * slots.div_ceil(32) as usize)?.as_chunks_mut();
-        Ok(LogLink { near, far, bits, pending: false, full: false })
+    pub fn new(slots: u32) -> LogLink {
+        const MAKE: &str = "cannot make the way to the logger";
+        let (near, far) = socket::pair().or_refuse(MAKE);
+        let bits = mapping::private_words(3 * slots.div_ceil(32) as usize).or_refuse(MAKE);
+        LogLink { near, far, bits: bits.as_chunks_mut().0, pending: false, full: false }
     }
 
     /// What the logger gets as its descriptor N.
@@ -250,7 +252,7 @@ mod tests {
             (slot.0 != 7)
                 .then_some(Source { name: [b"dhcp@", if slot.0 == 3 { b"eth0" } else { b"" }], pipe: pipe.as_fd() })
         };
-        let mut link = LogLink::new(100).expect("a link");
+        let mut link = LogLink::new(100);
         assert_eq!(link.flush(&source), Ok(()));
         assert!(receive(&link).is_none());
         link.opened(SlotId(3));
@@ -273,7 +275,7 @@ mod tests {
     fn a_socket_that_is_full_keeps_the_rest_for_later() {
         let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe");
         let source = |_| Some(Source { name: [&[b'n'; 90], &[b'i'; 63]], pipe: pipe.as_fd() });
-        let mut link = LogLink::new(16384).expect("a link");
+        let mut link = LogLink::new(16384);
         (0..16384).for_each(|slot| link.opened(SlotId(slot)));
         let mut seen = 0;
         for _round in 0..16384 {

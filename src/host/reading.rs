@@ -132,7 +132,7 @@ pub const SYSTEM_WORDS: SystemWords = SystemWords { failure: |word, to| write!(t
 /// are read again; one that is never whole reads as being written.
 #[inline(never)]
 fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<AtomicU32> {
-    let (copy, again) = (read_words(file, 0, count), read_words(file, 0, count));
+    let (copy, again) = (file.read_words(0, count), file.read_words(0, count));
     // The counter comes first in a row: the same even one in both copies, and the first copy is whole.
     let whole = |copy: &[AtomicU32], again: &[AtomicU32], at: usize| {
         let counter = words::load(copy, at);
@@ -147,7 +147,7 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
                 clock::sleep_ms(1); // the writer may have been interrupted inside
             }
             words::store(&copy, at, 1); // odd: being written
-            let (fresh, again) = (read_words(file, at, row), read_words(file, at, 1));
+            let (fresh, again) = (file.read_words(at, row), file.read_words(at, 1));
             if whole(&fresh, &again, 0) {
                 for offset in 0..row {
                     words::store(&copy, at + offset, words::load(&fresh, offset));
@@ -157,17 +157,6 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
         }
     }
     copy
-}
-
-/// `count` words from word `at` on, zeros behind the end of the file.
-#[inline(never)]
-fn read_words(file: &FileView, at: usize, count: usize) -> Vec<AtomicU32> {
-    let mut bytes = vec![0; count * 4];
-    let got = file.read_at(at as u64 * 4, &mut bytes).unwrap_or(0);
-    if let Some(rest) = bytes.get_mut(got / 4 * 4..) {
-        rest.fill(0);
-    }
-    bytes.as_chunks().0.iter().map(|four| AtomicU32::new(u32::from_ne_bytes(*four))).collect()
 }
 
 fn is_alive(pid: u32) -> bool {

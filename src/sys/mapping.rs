@@ -181,6 +181,18 @@ impl FileView {
         Ok(bytes)
     }
 
+    /// `count` words from word `at` on; zeros behind the end of the file. Allocates.
+    #[inline(never)]
+    pub fn read_words(&self, at: usize, count: usize) -> Vec<AtomicU32> {
+        let mut words = Vec::new();
+        words.resize_with(count, AtomicU32::default);
+        // SAFETY: plain words of ours, seen as bytes.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(&words[..])) };
+        let got = self.read_at(at as u64 * 4, bytes).unwrap_or(0);
+        bytes[got / 4 * 4..].fill(0);
+        words
+    }
+
     /// Fills `buffer` from `offset` on, as far as the file goes; gives how many bytes came.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;

@@ -6,9 +6,19 @@ use rustix::pipe::PipeFlags;
 
 /// A pipe: its reading end nonblocking, its writing end blocking (for a child, whose standard output must block).
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
-    Ok((read, write))
+    let ends = ends(PipeFlags::empty())?;
+    rustix::fs::fcntl_setfl(&ends.0, OFlags::NONBLOCK)?;
+    Ok(ends)
+}
+
+/// Both ends nonblocking.
+pub fn nonblocking() -> Result<(OwnedFd, OwnedFd)> {
+    ends(PipeFlags::NONBLOCK)
+}
+
+#[inline(never)]
+fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | flags)
 }
 
 /// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it is.

@@ -1,11 +1,10 @@
 //! Waiting: epoll with tokens and absolute deadlines, and doorbells. Nothing allocates after `new`.
 
-use super::residence;
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
+use super::{pipe, residence};
 use pintle::time::Instant;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::pipe::PipeFlags;
 
 /// How many news one `wait` can bring; the rest comes with the next call.
 pub const BATCH: usize = 64;
@@ -154,7 +153,7 @@ pub struct Doorbell {
 impl Doorbell {
     /// The end that answers and the end that rings.
     pub fn pair() -> Result<(Doorbell, Doorbell)> {
-        let (answers, rings) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (answers, rings) = pipe::nonblocking()?;
         Ok((Doorbell { fd: answers }, Doorbell { fd: rings }))
     }
 

@@ -20,7 +20,7 @@ impl Machine {
     fn new(name: &str, services: u32) -> Machine {
         let directory = std::env::temp_dir().join(format!("pintle-logger-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
-        let mut link = LogLink::new(services).expect("a link");
+        let mut link = LogLink::new(services);
         (0..services).for_each(|slot| link.opened(SlotId(slot)));
         let pipes = (0..services).map(|_| rustix::pipe::pipe().expect("a pipe")).collect();
         Machine { link, pipes, names: (0..services).map(|slot| format!("s{slot}")).collect(), directory }

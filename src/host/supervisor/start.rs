@@ -139,7 +139,7 @@ pub fn start(options: Options) -> Supervisor {
     watch(bell.as_fd(), Source::Orders, Interest::READ);
     let mut link = None;
     if has_logs && log_dir.is_some() {
-        let made = LogLink::new(geometry.slots()).or_refuse("cannot make the way to the logger");
+        let made = LogLink::new(geometry.slots());
         watch(made.socket(), Source::Logger, Interest::NONE);
         link = Some(made);
     }
@@ -249,7 +249,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
         Ok(Err(held)) => {
             let mut buffer = [0; 16];
             let count = file::read(&held, &mut buffer).unwrap_or(0);
-            let pid = core::str::from_utf8(buffer.get(..count).unwrap_or_default()).unwrap_or("?").trim_ascii();
+            let pid = Shown(OsStr::from_bytes(buffer.get(..count).unwrap_or_default().trim_ascii()));
             refuse(1, format_args!("{}: another supervisor runs here, process {pid}", Shown(run.path().as_os_str())))
         }
         Err(error) => run.refuse("lock", LOCK, error),

@@ -6,7 +6,8 @@
 
 use super::child::{Move, PASSES_MAX, Task};
 use super::stacks::{AREA_BYTES, STACK_BYTES_MIN};
-use super::{Errno, LOW_END, Pending, Result, Spawner, low_of, status_pipe};
+use super::{Errno, LOW_END, Pending, Result, Spawner, low_of};
+use crate::sys::pipe;
 use core::ffi::CStr;
 use core::ptr::{self, NonNull};
 use core::slice;
@@ -203,7 +204,7 @@ impl<'s> Draft<'s> {
         if too_many || plan.descriptors.len() > PASSES_MAX || plan.program.is_none() {
             return Err(Errno::INVAL);
         }
-        let (status, status_of_child) = status_pipe()?;
+        let (status, status_of_child) = pipe::nonblocking()?;
         let mut status_number = status_of_child.as_raw_fd();
         let (first, mut shared, mut ticket) = (self.index.map_or(0, low_of), Vec::new(), None);
         if let (Some(stack), true) = (self.index, plan.share_descriptors) {

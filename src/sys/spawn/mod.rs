@@ -30,7 +30,6 @@ use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, errno, raw};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::limits::STACKS;
 use rustix::io::DupFlags;
-use rustix::pipe::PipeFlags;
 use stacks::Stacks;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 
@@ -273,9 +272,4 @@ fn place(source: BorrowedFd<'_>, number: i32) -> Result<()> {
             other => return other,
         }
     }
-}
-
-/// A pipe for the status: both ends close-on-exec and nonblocking.
-fn status_pipe() -> Result<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
 }

@@ -46,7 +46,8 @@ fn run(
     script: &str,
     change: impl FnOnce(&mut Plan<'_>),
 ) -> (News, String, Outcome) {
-    let (output, output_of_child) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made");
+    let (output, output_of_child) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe can be made");
     let descriptors = [1, 2].map(|target| Pass { source: output_of_child.as_fd(), target });
     let word = AtomicU32::new(0);
     let mut draft = if forked { spawner.draft_forked() } else { spawner.draft().expect("a stack is free") };
@@ -113,7 +114,7 @@ fn a_child_looks_for_paths_before_all_else_and_goes_where_they_lead() {
 #[test]
 fn descriptors_can_change_places() {
     let mut spawner = Spawner::new().expect("memory");
-    let made = [(); 2].map(|()| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe can be made"));
+    let made = [(); 2].map(|()| rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe can be made"));
     let [(read_a, a), (read_b, b)] = made;
     // Each where the other stands now, and the status pipe, which takes the next number, in the way.
     let (at_a, at_b) = (a.as_raw_fd(), b.as_raw_fd());
@@ -262,7 +263,7 @@ fn a_child_of_a_shared_descriptor_table_gets_its_own() {
         return;
     }
     let mut spawner = Spawner::new().expect("memory");
-    let (filler, _other) = status_pipe().expect("a pipe can be made");
+    let (filler, _other) = crate::sys::pipe::nonblocking().expect("a pipe can be made");
     spawner.reserve_low_descriptors(filler.as_fd()).expect("nothing is at 16 or above yet");
     assert_eq!(spawner.reserve_low_descriptors(filler.as_fd()), Err(Errno::BUSY));
     // More than are kept, and the script sees; no more than 256 may be allowed.
