@@ -48,14 +48,14 @@ pub fn store(words: &[AtomicU32], at: usize, value: u32) {
 
 /// Fills in what all headers share.
 pub fn format(words: &[AtomicU32], magic: u32, version: u32, geometry: &Geometry) {
-    for (at, value) in [
+    for (at, value) in &[
         (header::MAGIC, magic),
         (header::VERSION, version),
         (header::SERVICES, geometry.services),
         (header::INSTANCES, geometry.instances),
         (header::TEXTS, geometry.texts),
     ] {
-        store(words, at, value);
+        store(words, *at, *value);
     }
 }
 

@@ -107,7 +107,7 @@ impl<'a> Bits<'a> {
     pub fn rank(&self, member: u32) -> u32 {
         let whole = (member >> 5) as usize;
         let mut below = 0;
-        for at in 0..=whole {
+        for at in 0..whole + 1 {
             let counted = if at == whole { (1 << (member & 31)) - 1 } else { u32::MAX };
             below += (self.load(self.low + at) & counted).count_ones();
         }

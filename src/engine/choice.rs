@@ -115,16 +115,17 @@ impl<'a> Engine<'a> {
         if let Some(edge) = self.chosen(at).next() {
             let (own, its) = (memory.near(at), memory.near(edge.slot));
             let (bits, its_bits) = (memory.told(at), memory.told(edge.slot));
-            let ends: [(&[Counts], u32, _); 2] = [(&OF_TARGETS, its_bits, own), (&OF_SOURCES, bits, its)];
-            for (table, bits, row) in ends {
+            let recount = |table: &[Counts], bits, row| {
                 let (old, new) = if counts { (None, Some(bits)) } else { (Some(bits), None) };
-                Recount::of(table, old, new).apply(row, edge.relation);
-            }
+                Recount::of(table, old, new).apply_once(row, edge.relation);
+            };
+            recount(&OF_TARGETS, its_bits, own);
+            recount(&OF_SOURCES, bits, its);
             if bits & told::GOAL != 0 {
                 Delta::of(Counter::Pulls, counts).add_to(its);
             }
-            for set in [Set::Goal, Set::Stop, Set::Start, Set::Tell, Set::DirtyPublished] {
-                memory.insert(set, edge.slot);
+            for set in &[Set::Goal, Set::Stop, Set::Start, Set::Tell, Set::DirtyPublished] {
+                memory.insert(*set, edge.slot);
             }
             if counts && its_bits & told::START_OK != 0 {
                 self.pass_on_ready(edge.slot, at);

@@ -51,7 +51,7 @@ impl Engine<'_> {
         }
         if !restores {
             self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-            for (field, value) in [
+            for (field, value) in &[
                 (condition::VALUE, Value::On as u32),
                 (condition::GENERATION, generation),
                 (condition::PID, sender.pid),
@@ -59,7 +59,7 @@ impl Engine<'_> {
                 (condition::LEASE, lease),
                 (condition::HASH, fact::hash(fact.name())),
             ] {
-                self.memory.put_condition(index, field, value);
+                self.memory.put_condition(index, *field, *value);
             }
             self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
             self.conditions_used = self.conditions_used.max(index + 1);

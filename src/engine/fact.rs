@@ -5,6 +5,7 @@ use super::Refusal;
 pub use crate::fact::{attribute, key_of, name, words};
 use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
 use crate::names;
+use crate::text::{cut, parts};
 
 /// A fact that was checked, zeros behind its end.
 pub struct Fact {
@@ -18,18 +19,19 @@ impl Fact {
         if text.len() > FACT_BYTES_MAX {
             return Err(Refusal::FactTooLong);
         }
-        let name = name(text);
-        let plain = core::str::from_utf8(name).map_err(|_| Refusal::BadFactName)?;
-        names::check_fact(plain).map_err(|_| Refusal::BadFactName)?;
-        let mut at = name.len();
-        for (count, part) in words(text).skip(1).enumerate() {
-            if !is_attribute(part) || count > 0 && attribute(&text[..at], key_of(part)).is_some() {
+        let plain = core::str::from_utf8(text).map_err(|fault| {
+            if fault.valid_up_to() < name(text).len() { Refusal::BadFactName } else { Refusal::BadAttribute }
+        })?;
+        let mut at = 0;
+        for (count, part) in parts(plain, 0).enumerate() {
+            if count == 0 {
+                names::check_fact(part).map_err(|_| Refusal::BadFactName)?;
+            } else if !is_attribute(part) || attribute(&text[..at], key_of(part.as_bytes())).is_some() {
                 return Err(Refusal::BadAttribute);
-            }
-            if count == ATTRIBUTES_MAX {
+            } else if count > ATTRIBUTES_MAX {
                 return Err(Refusal::TooManyAttributes);
             }
-            at += 1 + part.len();
+            at += part.len() + 1;
         }
         Ok(Fact::named(text))
     }
@@ -88,11 +90,9 @@ impl Fact {
 }
 
 /// `KEY=VALUE` without control characters.
-fn is_attribute(text: &[u8]) -> bool {
-    let Ok(plain) = core::str::from_utf8(text) else { return false };
-    let key = key_of(text).len();
-    let control = |byte: &u8| *byte < b' ' || *byte == 0x7f;
-    key < text.len() && plain.get(..key).is_some_and(names::is_variable) && !text[key..].iter().any(control)
+fn is_attribute(text: &str) -> bool {
+    cut(text, b'=')
+        .is_some_and(|(key, value)| names::is_variable(key) && !value.bytes().any(|byte| byte < b' ' || byte == 0x7f))
 }
 
 /// FNV-1a, to compare names by one word first.

@@ -70,7 +70,7 @@ impl<'a> Engine<'a> {
         let has = |relation| edges.clone().only(relation).next().is_some();
         let (rivals, binds) = (has(Relation::Conflicts), has(Relation::Binds));
         let mut bits = self.memory.told(at) & !told::DEFINED;
-        for (bit, so) in [
+        for (bit, so) in &[
             (told::TEMPLATE, is_template),
             (told::LIVES, lives),
             (told::BUNDLE, definition & 0xff == Kind::Bundle as u32),
@@ -80,7 +80,7 @@ impl<'a> Engine<'a> {
             (told::BINDS, binds),
             (told::CHOICE, definition & flags::CHOICE != 0),
         ] {
-            bits |= if so { bit } else { 0 };
+            bits |= if *so { *bit } else { 0 };
         }
         self.memory.set_told(at, bits);
     }
@@ -307,8 +307,8 @@ impl<'a> Engine<'a> {
     fn free_instance(&mut self, at: SlotId) {
         self.unlink_instance(at);
         // Latches may have been left, too old to count.
-        for field in [slot::HOLDS, slot::LATCH_START, slot::LATCH_STOP, slot::TEMPLATE] {
-            self.memory.put_slot(at, field, 0);
+        for field in &[slot::HOLDS, slot::LATCH_START, slot::LATCH_STOP, slot::TEMPLATE] {
+            self.memory.put_slot(at, *field, 0);
         }
         self.memory.put_state(at, self.memory.state(at) & !(state::PHASE | state::QUEUED));
         self.memory.set_told(at, self.memory.told(at) & told::COMPUTED);
@@ -330,7 +330,7 @@ impl<'a> Engine<'a> {
             if told != bits {
                 (bits, recount) = (told, Recount::of(&OF_TARGETS, None, Some(told)));
             }
-            recount.apply(self.memory.near(at), edge.relation);
+            recount.apply_once(self.memory.near(at), edge.relation);
         }
         self.find_rival(at, &|rival| {
             if self.is_in_the_way(rival) {

@@ -21,10 +21,9 @@ use crate::time::Instant;
 
 mod record;
 
+pub(super) use record::number_of_refusal;
 pub use record::{Cursor, Kind, Record, Text};
-use record::{
-    EXTRA, EXTRA_SHIFT, KIND_SHIFT, KINDS, NOBODY, SLOT, WORDS_MAX, first_word, number_of, number_of_refusal,
-};
+use record::{EXTRA, EXTRA_SHIFT, KIND_SHIFT, KINDS, NOBODY, SLOT, WORDS_MAX, first_word, number_of};
 
 const BLOCK: u32 = JOURNAL_BLOCK_WORDS;
 

@@ -77,8 +77,8 @@ impl<'a> Memory<'a> {
         ];
         let fresh = memory.get(0) == 0;
         if fresh {
-            for (at, value) in belongs.into_iter().enumerate() {
-                memory.set(1 + at, value);
+            for (at, value) in belongs.iter().enumerate() {
+                memory.set(1 + at, *value);
             }
             compiler_fence(Ordering::SeqCst);
             memory.set(0, MAGIC);

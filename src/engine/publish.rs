@@ -51,8 +51,8 @@ impl Engine<'_> {
         let of = if place == Reasons::PERSON { self.asker.min(Reason::NOBODY) } else { of };
         let eighths = (self.now.0 / EIGHTH_NS) as u32;
         let reason = Reason { event, of, transaction: self.transaction_here(at), eighths };
-        for (word, value) in reason.to_words().into_iter().enumerate() {
-            self.memory.put(Table::Reasons, at.0, reasons::FIRST + place * Reason::WORDS + word, value);
+        for (word, value) in reason.to_words().iter().enumerate() {
+            self.memory.put(Table::Reasons, at.0, reasons::FIRST + place * Reason::WORDS + word, *value);
         }
         self.memory.put(Table::Reasons, at.0, reasons::FIRST + Reasons::WORDS - 1, place as u32);
         self.memory.insert(Set::DirtyReasons, at);
@@ -141,10 +141,11 @@ impl Engine<'_> {
     pub fn published(&self, at: SlotId) -> PublishedRow {
         let holds = self.memory.slot(at, slot::HOLDS);
         let pulled = self.memory.counter(at, Counter::Pulls) > 0;
-        let shutdown = self.shutting_down() && self.goal(at) == Goal::Down;
+        let goal = self.goal(at);
+        let shutdown = goal == Goal::Down && self.shutting_down();
         PublishedRow {
             phase: self.told_phase(at),
-            goal: self.goal(at),
+            goal,
             holds: Holds(
                 holds | if pulled { Hold::Need as u32 } else { 0 } | if shutdown { Holds::MARK_SHUTDOWN } else { 0 },
             ),
@@ -205,10 +206,10 @@ impl Engine<'_> {
     }
 
     fn find_blocker(&self, at: SlotId, phase: Phase) -> Blocker {
-        if !self.lives(at) {
+        let bits = self.memory.told(at);
+        if bits & told::LIVES == 0 {
             return Blocker::Nothing;
         }
-        let bits = self.memory.told(at);
         let has = |counter| self.memory.counter(at, counter) > 0;
         if bits & told::MUST_STOP != 0 {
             return self.find_dependent(at, false).map_or(Blocker::Ordered, Blocker::DependentStops);
@@ -217,7 +218,7 @@ impl Engine<'_> {
             return self.bound_source(at).map_or(Blocker::Ordered, Blocker::DependentStops);
         }
         match phase {
-            Phase::Up | Phase::Restarting if self.is_choice(at) => {
+            Phase::Up | Phase::Restarting if bits & told::CHOICE != 0 => {
                 self.edges(at).next().map_or(Blocker::Nothing, |edge| Blocker::Chosen(edge.slot))
             }
             Phase::Up | Phase::Failed | Phase::Skipped | Phase::Done => Blocker::Nothing,

@@ -6,11 +6,15 @@ use core::sync::atomic::Ordering;
 use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Derived, Set, derived, slot};
-use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Recount, state, told};
+use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Process, Recount, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::database::service;
 use crate::graph::{Phase, Relation};
 use crate::ident::{Order, SlotId};
+
+/// Values of `told::WHILE` where they stand there.
+const WHILE_OFF: u32 = (Value::Off as u32) << told::WHILE_SHIFT;
+const WHILE_ON: u32 = (Value::On as u32) << told::WHILE_SHIFT;
 
 impl Engine<'_> {
     pub(super) fn is_bundle(&self, at: SlotId) -> bool {
@@ -23,11 +27,11 @@ impl Engine<'_> {
 
     /// The phase as facts and counters have it.
     pub(super) fn phase(&self, at: SlotId) -> Phase {
-        let goal_up = self.memory.is_told(at, told::GOAL);
-        if !self.is_bundle(at) {
-            return self.process(at).phase(goal_up);
+        let (bits, facts) = (self.memory.told(at), self.memory.state(at));
+        let goal_up = bits & told::GOAL != 0;
+        if bits & told::BUNDLE == 0 {
+            return Process { bits: facts }.phase(goal_up);
         }
-        let facts = self.memory.state(at);
         if facts & state::VIRTUAL_UP != 0 {
             let unready = self.memory.counter(at, Counter::MembersUnready) > 0 || facts & state::RESTART_WANTED != 0;
             return if unready { Phase::Restarting } else { Phase::Up };
@@ -62,41 +66,40 @@ impl Engine<'_> {
 
     /// What its neighbours are to go by: the `told::COMPUTED` bits.
     fn compute(&self, at: SlotId) -> u32 {
-        if !self.lives(at) {
+        let memory = &self.memory;
+        let (facts, bits) = (memory.state(at), memory.told(at));
+        if bits & told::LIVES == 0 {
             return 0;
         }
-        let memory = &self.memory;
         let has = |counter| memory.counter(at, counter) > 0;
-        let facts = memory.state(at);
-        let bits = memory.told(at);
-        let bundle = bits & told::BUNDLE != 0;
-        let process = self.process(at);
-        let phase = self.phase(at);
-        let goal_up = bits & told::GOAL != 0;
+        let (process, phase) = (Process { bits: facts }, self.phase(at));
+        let (bundle, goal_up) = (bits & told::BUNDLE != 0, bits & told::GOAL != 0);
         let active = if bundle { facts & state::VIRTUAL_UP != 0 } else { process.active() };
         let ordered_down = active && !bundle && !process.wished_up();
-        let gate = self.gate(at);
-        let lost = bits & told::BROKEN != 0 || has(Counter::Lost);
+        let gate = bits & told::WHILE;
         // (What is stuck is nothing to others but in the way of what conflicts with it.)
         let stuck = process.stuck();
-        let must_stop = active && !ordered_down && (!goal_up || gate == Value::Off || lost);
-        let restart_wanted = facts & state::RESTART_WANTED != 0;
-
-        let by_command = facts & state::RESTART != 0 && facts & state::RETRIED == 0;
-        let (mut is, under_way) = match phase {
-            Phase::Down | Phase::Skipped | Phase::Done => (0, false),
-            Phase::Failed => (told::FAILED, false),
-            Phase::Starting => (0, true),
-            Phase::Stopping => (0, goal_up && !stuck),
-            Phase::Up => (told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT, false),
-            Phase::Restarting => (told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT, !bundle && by_command),
-            Phase::Waiting if gate != Value::On => (0, has(Counter::Observed)),
-            Phase::Waiting => (0, !(has(Counter::Hopeless) || has(Counter::Rivals) && self.stuck_rival(at).is_some())),
+        let must_stop = active
+            && !ordered_down
+            && (!goal_up || gate == WHILE_OFF || bits & told::BROKEN != 0 || has(Counter::Lost));
+        let under_way = match phase {
+            Phase::Stopping => goal_up && !stuck,
+            Phase::Restarting => !bundle && facts & (state::RESTART | state::RETRIED) == state::RESTART,
+            Phase::Waiting if gate != WHILE_ON => has(Counter::Observed),
+            Phase::Waiting => !(has(Counter::Hopeless) || has(Counter::Rivals) && self.stuck_rival(at).is_some()),
+            _ => phase == Phase::Starting,
+        };
+        let mut is = match phase {
+            Phase::Up => told::START_OK | told::KEEP_OK | (Value::On as u32) << told::UP_SHIFT,
+            Phase::Restarting => told::KEEP_OK | (Value::Changing as u32) << told::UP_SHIFT,
+            Phase::Failed => told::FAILED,
+            _ => 0,
         };
         if must_stop || ordered_down || !active {
             is &= !(told::START_OK | told::KEEP_OK);
         }
         let (active, must_move) = (active && !stuck, must_stop && !stuck);
+        let restart_wanted = facts & state::RESTART_WANTED != 0;
         let restarts = restart_wanted && active;
         if restarts {
             is &= !told::START_OK;
@@ -106,9 +109,8 @@ impl Engine<'_> {
             is &= !told::KEEP_OK;
         }
         if goal_up && facts & state::WAS_SKIPPED != 0 {
-            let skip_ok = || self.image.flags(self.record(at)) & service::flags::SKIP_OK != 0;
             is |= match phase {
-                Phase::Skipped if skip_ok() => told::SKIPPED | told::START_OK | told::KEEP_OK,
+                Phase::Skipped if self.is_skip_ok(at) => told::SKIPPED | told::START_OK | told::KEEP_OK,
                 Phase::Skipped => told::SKIPPED,
                 // What stayed with it while it was skipped stays while it comes up.
                 _ if under_way && !must_stop => told::KEEP_OK,
@@ -126,6 +128,12 @@ impl Engine<'_> {
         add(told::MISSING, phase != Phase::Up && bits & told::ESSENTIAL != 0);
         add(told::RESTARTING, restart_wanted);
         is
+    }
+
+    /// `skip-ok = yes`.
+    #[inline(never)]
+    fn is_skip_ok(&self, at: SlotId) -> bool {
+        self.image.flags(self.record(at)) & service::flags::SKIP_OK != 0
     }
 
     /// Tells the neighbours what has changed of this slot.
@@ -249,9 +257,9 @@ impl Engine<'_> {
         match relation {
             Relation::Observes if flipped => self.look_at_while(source),
             Relation::Listens if flipped && self.live_triggers => {
-                for (bits, set) in [(told::UP, Set::UpFlipped), (told::FAILED, Set::FailedFlipped)] {
-                    if changed & bits != 0 {
-                        self.memory.insert(set, at);
+                for (bits, set) in &[(told::UP, Set::UpFlipped), (told::FAILED, Set::FailedFlipped)] {
+                    if changed & *bits != 0 {
+                        self.memory.insert(*set, at);
                     }
                 }
                 self.memory.insert(Set::Listen, source);
@@ -279,13 +287,13 @@ impl Engine<'_> {
             return;
         }
         let began = self.memory.slot(at, slot::BEGAN);
-        let living = !self.is_bundle(at) && self.process(at).living();
+        let bits = self.memory.told(at);
+        let living = bits & told::BUNDLE == 0 && self.process(at).living();
         let broken = living
             && self
                 .edges(at)
                 .only(Relation::Binds)
                 .any(|edge| (self.memory.slot(edge.slot, slot::READY).wrapping_sub(began) as i32) > 0);
-        let bits = self.memory.told(at);
         let after = if broken { bits | told::BROKEN } else { bits & !told::BROKEN };
         if after != bits {
             self.memory.set_told(at, after);
@@ -330,7 +338,7 @@ impl Engine<'_> {
         if !free {
             return;
         }
-        if self.is_bundle(at) {
+        if bits & told::BUNDLE != 0 {
             self.move_bundle(at, false);
         } else {
             self.give_order(at, false, false);
@@ -377,7 +385,7 @@ impl Engine<'_> {
             return false;
         }
         let has = |counter| self.memory.counter(at, counter) > 0;
-        self.gate(at) == Value::On
+        bits & told::WHILE == WHILE_ON
             && !has(Counter::Unmet)
             && !has(Counter::Unsettled)
             && !has(Counter::Rivals)

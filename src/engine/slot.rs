@@ -126,7 +126,7 @@ pub mod told {
 /// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others. Those that change together stand
 /// together, two in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Counter {
     /// Hard targets that do not let it start.
     Unmet = 0,
@@ -273,6 +273,12 @@ impl<'t> Recount<'t> {
             crossed |= delta.add_to(row);
         }
         crossed
+    }
+
+    /// The same, for few edges.
+    #[inline(never)]
+    pub fn apply_once(&mut self, row: &Derived, relation: Relation) {
+        self.apply(row, relation);
     }
 
     #[inline(never)]

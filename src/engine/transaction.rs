@@ -523,7 +523,7 @@ impl Engine<'_> {
             || phase == Phase::Stopping
             || self.memory.state(at) & state::RESTART_WANTED != 0
             // A bundle that is up restarts with its members.
-            || self.is_bundle(at) && bits & told::GOAL != 0 && self.memory.counter(at, Counter::Unsettled) > 0;
+            || bits & told::BUNDLE != 0 && bits & told::GOAL != 0 && self.memory.counter(at, Counter::Unsettled) > 0;
         let stuck = self.process(at).stuck();
         if moving && !stuck {
             return;

@@ -277,7 +277,7 @@ impl Engine<'_> {
             if length + key.len() + value.len() + 2 > PASS_BYTES_MAX - 1 {
                 continue;
             }
-            for part in [key, b"=", value, b"\0"] {
+            for part in &[key, b"=", value, b"\0"] {
                 pass[length..length + part.len()].copy_from_slice(part);
                 length += part.len();
             }
@@ -301,9 +301,10 @@ impl Engine<'_> {
     /// `up()` or `failed()` of something changed that this one's triggers listen to.
     #[inline(never)]
     pub(super) fn listen(&mut self, at: SlotId) {
-        for role in [Role::StopOn, Role::StartOn] {
+        for role in &[Role::StopOn, Role::StartOn] {
+            let role = *role;
             let Some(root) = self.root(at, role) else { continue };
-            for node in root..=self.last_node(root) {
+            for node in root..self.last_node(root) + 1 {
                 let set = match self.image.node(node, node::KIND) {
                     node::UP => Set::UpFlipped,
                     node::FAILED => Set::FailedFlipped,

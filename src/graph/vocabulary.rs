@@ -120,16 +120,9 @@ impl Holds {
 
     /// Names of the holds in this set that count, lowest bit first.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(u32, &str); 7] = [
-            (Hold::Boot as u32, "boot"),
-            (Hold::Admin as u32, "admin"),
-            (Hold::Trigger as u32, "trigger"),
-            (Hold::Condition as u32, "condition"),
-            (Hold::Need as u32, "need"),
-            (Hold::Demand as u32, "demand"),
-            (Hold::Schedule as u32, "schedule"),
-        ];
-        NAMES.iter().filter(move |(bit, _)| self.counted() & bit != 0).map(|(_, name)| *name)
+        // By their bits.
+        const NAMES: &str = "boot admin trigger condition need demand schedule";
+        (0..7).filter(move |bit| self.counted() >> bit & 1 == 1).map(|bit| nth(NAMES, b' ', bit))
     }
 
     /// Whether a mark keeps the service down.

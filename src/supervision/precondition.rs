@@ -26,7 +26,7 @@ pub fn first(image: &Image<'_>, mut at: u32) -> u32 {
 
 /// What comes after a test that holds, or does not: as in most languages, no test is looked at of which nothing depends.
 pub fn after(image: &Image<'_>, mut at: u32, mut holds: bool) -> Next {
-    for _ in 0..=EXPRESSION_NODES_MAX {
+    for _ in 0..EXPRESSION_NODES_MAX + 1 {
         let parent = image.node(at, node::PARENT);
         if parent == NONE {
             return Next::End(holds);

@@ -300,7 +300,7 @@ const REFUSALS: [Refusal; 17] = [
 ];
 
 /// The number of a refusal.
-pub(super) fn number_of_refusal(refusal: Refusal) -> u32 {
+pub(in crate::engine) fn number_of_refusal(refusal: Refusal) -> u32 {
     let is = |known: &Refusal| core::mem::discriminant(known) == core::mem::discriminant(&refusal);
     REFUSALS.iter().position(is).unwrap_or_default() as u32
 }

@@ -193,7 +193,7 @@ pub mod derived {
 /// Sets of slots, and of rows by their index: what is to be looked at, and what is to be written. Those that a step works
 /// off come first, in the order in which it does: see `Memory::pop_first`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Set {
     /// The goal may have changed.
     Goal,
@@ -369,11 +369,11 @@ impl Layout {
         ];
         let mut starts = [HEADER; TABLES + 1];
         let mut log = 0;
-        for (table, count) in counts.into_iter().enumerate() {
-            let words = count as usize * usize::from(ROWS[table]);
+        for (table, count) in counts.iter().enumerate() {
+            let words = *count as usize * usize::from(ROWS[table]);
             // Each row of facts once, with where it stands and how long it is.
             if table < Table::Log as usize && table != Table::Journal as usize {
-                log += words + 2 * count as usize;
+                log += words + 2 * *count as usize;
             }
             starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
