@@ -127,14 +127,17 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
     let name = |slot: u32| resolved.services[slot as usize].definition.name;
     for link in edges.all() {
         let (source, target) =
-            (&resolved.services[link.source as usize].definition, &resolved.services[link.target as usize].definition);
-        let (from, to) = (&source.name, &target.name);
+            (resolved.services[link.source as usize].definition, resolved.services[link.target as usize].definition);
+        let (from, to) = (source.name, target.name);
         match link.relation {
-            Relation::Needs | Relation::Binds | Relation::NeedsToStart => {
+            Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Alternative => {
                 if target.kind == Kind::Oneshot && target.number("remain") == 0 {
                     let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
-                    error(findings, &link.position, message)
-                        .help(format_args!("only start it (wants, after), or let it remain"));
+                    let help = match link.relation {
+                        Relation::Alternative => "let it remain, or take it out",
+                        _ => "only start it (wants, after), or let it remain",
+                    };
+                    error(findings, &link.position, message).help(format_args!("{help}"));
                 }
             }
             Relation::Contains => {
@@ -149,24 +152,16 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
                     error(findings, &link.position, message);
                 }
             }
-            Relation::Alternative => {
-                if target.kind == Kind::Oneshot && target.number("remain") == 0 {
-                    let message = format_args!("{from} may choose {to}, which is never up: it has remain = no");
-                    error(findings, &link.position, message).help(format_args!("let it remain, or take it out"));
-                }
-            }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
         }
     }
     cycles::find(edges, &mut |cycle| {
-        let mut text = String::from("dependency cycle: ");
-        write_path(cycle, &name, sources, &mut text);
-        error(findings, &cycle[0].position, format_args!("{text}"))
+        let text = path_text(cycle, &name, sources);
+        error(findings, &cycle[0].position, format_args!("dependency cycle: {text}"))
             .help(format_args!("none of them could ever start; take away one of these relations"));
     });
     cycles::contradictions(edges, &mut |path, conflict| {
-        let mut text = String::new();
-        write_path(path, &name, sources, &mut text);
+        let text = path_text(path, &name, sources);
         let (from, to) = (name(conflict.source), name(conflict.target));
         // Who chooses does not know who asks, so it may choose that one.
         let may = path.iter().any(|link| link.relation == Relation::Alternative);
@@ -189,7 +184,9 @@ fn key(link: &Link) -> &'static str {
 }
 
 /// `a needs b (a.svc:3), b after c (before in c.svc:4), ...`
-fn write_path<'a>(path: &[Link], name: &dyn Fn(u32) -> &'a str, sources: &[Source], out: &mut String) {
+#[inline(never)]
+fn path_text(path: &[Link], name: &dyn Fn(u32) -> &'static str, sources: &[Source]) -> String {
+    let mut out = String::new();
     let skipped = if path.len() > CYCLE_SHOWN_MAX { CYCLE_SHOWN_MAX - 1..path.len() - 1 } else { 0..0 };
     for (at, link) in path.iter().enumerate() {
         if skipped.contains(&at) {
@@ -198,11 +195,12 @@ fn write_path<'a>(path: &[Link], name: &dyn Fn(u32) -> &'a str, sources: &[Sourc
             }
             continue;
         }
-        let comma = if at > 0 { ", " } else { "" };
         let place = sources.get(link.position.file as usize).map_or("?", |source| source.path.as_str());
         let turned = link.turned && link.relation != Relation::Conflicts;
         let (key_there, within) = if turned { (turned_name(link.relation), " in ") } else { ("", "") };
+        let comma = if at > 0 { ", " } else { "" };
         let (from, key, to) = (name(link.source), key(link), name(link.target));
         let _ = write!(out, "{comma}{from} {key} {to} ({key_there}{within}{place}:{})", link.position.line);
     }
+    out
 }

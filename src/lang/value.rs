@@ -79,7 +79,7 @@ impl Filler<'_, '_> {
                     Some(digits) => (true, digits),
                     None => (false, word.text),
                 };
-                let Some(number) = unsigned(digits) else { return self.bad_word("number", word) };
+                let Some(number) = unsigned(digits.as_bytes()) else { return self.bad_word("number", word) };
                 let number = number.min(i32::MAX as u64) as i32;
                 let number = if negative { -number } else { number };
                 if !(i32::from(min)..=i32::from(max)).contains(&number) {
@@ -404,7 +404,7 @@ impl Filler<'_, '_> {
                 return Some(());
             }
             [word, _, third, ..] if word.text == "fd" => ("word", third),
-            [word, number] if word.text == "fd" => match unsigned(number.text) {
+            [word, number] if word.text == "fd" => match unsigned(number.text.as_bytes()) {
                 Some(found) if READY_DESCRIPTORS.contains(&found) => {
                     *numbers = [1, found];
                     return Some(());
@@ -524,53 +524,54 @@ pub fn glob_text(text: &'static str, template: bool, position: &Position, sink: 
 }
 
 /// Decimal digits alone; saturates.
-fn unsigned(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+#[inline(never)]
+fn unsigned(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(text.bytes().fold(0_u64, |number, byte| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))))
+    Some(digits.iter().fold(0_u64, |number, byte| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'))))
 }
 
-/// Digits and what is behind them.
-fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+/// A number behind which stands a unit that `factor` knows; saturates.
+#[inline(never)]
+fn scaled(text: &str, factor: fn(&[u8]) -> Option<u64>) -> Option<u64> {
+    let digits = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.as_bytes().split_at(digits);
+    Some(unsigned(digits)?.saturating_mul(factor(unit)?))
 }
 
 /// `500ms`, `20s`, `5m`, `1h`, `1d`; a plain number is seconds. Milliseconds; saturates.
 pub fn duration_ms(text: &str) -> Option<u64> {
-    let (digits, unit) = split_unit(text);
-    let unit_ms = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    unsigned(digits).map(|number| number.saturating_mul(unit_ms))
+    scaled(text, |unit| match unit {
+        b"ms" => Some(1),
+        b"" | b"s" => Some(1_000),
+        b"m" => Some(60_000),
+        b"h" => Some(3_600_000),
+        b"d" => Some(86_400_000),
+        _ => None,
+    })
 }
 
 /// A number with `K`, `M` or `G` (powers of 1024), or `unlimited`.
+#[inline(never)]
 fn limit(text: &str) -> Option<u64> {
     if text == "unlimited" {
         return Some(u64::MAX);
     }
-    let (digits, unit) = split_unit(text);
-    let factor = match unit {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return None,
-    };
-    unsigned(digits).map(|number| number.saturating_mul(factor))
+    scaled(text, |unit| match unit {
+        b"" => Some(1),
+        b"K" => Some(1 << 10),
+        b"M" => Some(1 << 20),
+        b"G" => Some(1 << 30),
+        _ => None,
+    })
 }
 
 /// A name as useradd(8) takes it, or a number below the one that means "none".
 #[inline(never)]
 fn is_account(text: &str) -> bool {
     let name = text.strip_suffix("$").unwrap_or(text);
-    match unsigned(text) {
+    match unsigned(text.as_bytes()) {
         Some(number) => number < u64::from(u32::MAX),
         None => {
             !name.is_empty()
