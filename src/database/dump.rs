@@ -70,7 +70,7 @@ fn next_part(text: &str) -> (&str, Option<&str>) {
 /// Those of `out`.
 #[inline(never)]
 pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
-    let [format, crc] = [header::VERSION, header::CRC].map(|word| image.header(word));
+    let (format, crc) = (image.header(header::VERSION), image.header(header::CRC));
     let (services, templates, bytes) = (image.services(), image.header(header::TEMPLATES), image.bytes().len());
     writeln!(out, "{FIRST_LINE}# format {format}, {bytes} bytes, checksum {}", Hex(crc.into(), 8))?;
     writeln!(out, "# {services} services, {templates} of them templates")?;
@@ -78,7 +78,7 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
     let (mut text, mut own) = (String::new(), String::new());
     for (title, list) in &[("environment", header::ENVIRONMENT), ("accounts", header::ACCOUNTS)] {
         let mut line = Line::new(&mut text, "# ", title, ":");
-        image.list(image.header(*list)).iter().for_each(|word| line.word(image.text(word)));
+        line.words(image, image.header(*list));
         line.end();
     }
     for slot in (0..services).map(SlotId) {
@@ -96,13 +96,16 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         } else if is_choice {
             // Whoever names or provides it makes it again.
             text.extend(["\n# ", name, ", a choice of"]);
-            image.edges(slot).for_each(|edge| text.extend([" ", image.name(edge.slot)]));
+            for edge in image.edges(slot) {
+                text.push(' ');
+                text.push_str(image.name(edge.slot));
+            }
         } else {
             // Whoever names it makes it again; to read it as a file would be a second definition.
             text.extend(["\n# ", name, ", made of ", image.name(SlotId(template))]);
         }
         let _ = writeln!(text, "\n# slot {}, definition {}", slot.0, Hex(image.service(slot, service::HASH).into(), 8));
-        for relation in Relation::ALL {
+        for &relation in &Relation::ALL {
             let mut line = Line::new(&mut text, "# ", of_others(relation), ":");
             for edge in image.reverse(slot) {
                 if edge.relation == relation {
@@ -114,7 +117,11 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         if !made {
             text.push_str(&own);
         } else if !is_choice {
-            ended(&own, b'\n').for_each(|line| text.extend(["#   ", line, "\n"]));
+            for line in ended(&own, b'\n') {
+                text.push_str("#   ");
+                text.push_str(line);
+                text.push('\n');
+            }
         }
         out.write_str(&text)?;
         text.clear();

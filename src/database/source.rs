@@ -75,19 +75,18 @@ impl Source<'_> {
             Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),
             Value::Relation(relation) => self.relation(relation, &mut line),
             Value::Inverse(relation) => {
-                let list = self.image.list(value);
-                for at in (0..list.len()).step_by(2) {
+                let (list, mut at) = (self.image.list(value), 0);
+                while at < list.len() {
                     if list.get(at) == relation as u32 {
                         line.word(self.image.text(list.get(at + 1)));
                     }
+                    at += 2;
                 }
             }
             Value::Expression(_) | Value::Tests | Value::ForEach if value == NONE => {}
             Value::Expression(_) | Value::Tests | Value::ForEach => self.chain(value, 0, &mut line),
             Value::Instance | Value::Account => line.word(self.image.text(value)),
-            Value::Pass | Value::Provides => {
-                self.image.list(value).iter().for_each(|word| line.word(self.image.text(word)))
-            }
+            Value::Pass | Value::Provides => line.words(self.image, value),
             Value::Ready => match value {
                 1 => {
                     line.word("fd");
@@ -124,7 +123,7 @@ impl Source<'_> {
             Value::Integer(_, _, 1..) if value == 0 => {}
             Value::Integer(_, _, more) => line.number(i64::from(value) - i64::from(more)),
             Value::Environment | Value::EnvironmentFiles => {
-                self.image.list(value).iter().for_each(|text| self.word(text, &mut line));
+                self.words(self.image.list(value), 0, &mut line);
             }
             Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }
@@ -138,9 +137,11 @@ impl Source<'_> {
         for edge in self.image.edges(self.slot).filter(|edge| edge.relation == relation) {
             let written = self.image.list(self.image.service(edge.slot, service::WRITTEN));
             let name = self.image.name(self.slot);
-            let by_the_other = (0..written.len())
-                .step_by(2)
-                .any(|at| written.get(at) == relation as u32 && self.image.text(written.get(at + 1)) == name);
+            let (mut by_the_other, mut at) = (false, 0);
+            while at < written.len() {
+                by_the_other |= written.get(at) == relation as u32 && self.image.text(written.get(at + 1)) == name;
+                at += 2;
+            }
             if !by_the_other {
                 line.word(self.image.name(edge.slot));
             }
@@ -167,7 +168,8 @@ impl Source<'_> {
             action::COMMAND => self.command(list, 1, line),
             _ => {
                 line.word("signal");
-                for number in list.iter().skip(1) {
+                for at in 1..list.len() {
+                    let number = list.get(at);
                     match signals::name(number) {
                         Some(name) => line.word(name),
                         None => line.number(number.into()),
@@ -181,7 +183,7 @@ impl Source<'_> {
     fn command(&self, list: List<'_>, first: usize, line: &mut Line<'_>) {
         let script = list.len().checked_sub(1).map_or("", |last| self.image.text(list.get(last)));
         if list.len() < first + 3 || !script.ends_with('\n') {
-            return (first..list.len()).for_each(|at| self.word(list.get(at), line));
+            return self.words(list, first, line);
         }
         line.columns = usize::MAX;
         line.word("<<END");
@@ -193,7 +195,7 @@ impl Source<'_> {
             for piece in pieces(script) {
                 match piece {
                     Piece::Literal(part) | Piece::Unclosed(part) => plain.push_str(part),
-                    Piece::Placeholder(name) => plain.extend(["${", name, "}"]),
+                    Piece::Placeholder(name) => placeholder(name, &mut plain),
                 }
             }
         } else {
@@ -206,6 +208,13 @@ impl Source<'_> {
             line.out.extend([part, "\n"]);
         }
         line.out.push_str("END\n");
+    }
+
+    /// The words of a list from this one on.
+    fn words(&self, list: List<'_>, first: usize, line: &mut Line<'_>) {
+        for at in first..list.len() {
+            self.word(list.get(at), line);
+        }
     }
 
     /// One word as it is written: placeholders as they are, all else quoted where it must be.
@@ -261,9 +270,10 @@ impl Source<'_> {
                 line.begin().extend([quote_mark, name, quote_mark]);
                 let list = self.image.list(b);
                 let template = names::is_template(self.image.name(self.slot));
-                for at in (0..list.len()).step_by(3) {
-                    let [key, negated, glob] = [at, at + 1, at + 2].map(|at| list.get(at));
-                    let glob = self.image.text(glob);
+                let mut at = 0;
+                while at < list.len() {
+                    let (key, negated, glob) = (list.get(at), list.get(at + 1), self.image.text(list.get(at + 2)));
+                    at += 3;
                     let operator = if negated == 0 { "=" } else { "!=" };
                     let out = line.begin();
                     match key {
@@ -321,11 +331,19 @@ fn part(text: &str, expands: bool, out: &mut String) {
             Piece::Literal(part) | Piece::Unclosed(part) => literal.push_str(part),
             Piece::Placeholder(name) => {
                 quote_part(&mut literal, out);
-                out.extend(["${", name, "}"]);
+                placeholder(name, out);
             }
         }
     }
     quote_part(&mut literal, out);
+}
+
+/// `${NAME}`.
+#[inline(never)]
+fn placeholder(name: &str, out: &mut String) {
+    out.push_str("${");
+    out.push_str(name);
+    out.push('}');
 }
 
 /// The limit at this word of a list, and the one behind it.
@@ -402,6 +420,15 @@ impl<'o> Line<'o> {
     /// One more word; an empty one is none.
     pub fn word(&mut self, text: &str) {
         self.begin().push_str(text);
+    }
+
+    /// The texts of a list.
+    #[inline(never)]
+    pub fn words(&mut self, image: &Image<'_>, list: u32) {
+        let list = image.list(list);
+        for at in 0..list.len() {
+            self.word(image.text(list.get(at)));
+        }
     }
 
     fn number(&mut self, number: i64) {

@@ -101,9 +101,11 @@ impl Tree<'_> {
     fn places(&self, list: u32) -> Option<()> {
         let list = self.check.image.list(list);
         let mut named = false;
-        for at in (0..list.len()).step_by(3) {
+        let mut at = 0;
+        while at < list.len() {
             named |= list.get(at) != 0;
             holds(named == (list.get(at) != 0) && (named || list.get(at + 1) == 0))?;
+            at += 3;
         }
         Some(())
     }
