@@ -134,7 +134,7 @@ impl Source<'_> {
     /// of its expressions.
     #[inline(never)]
     fn relation(&self, relation: Relation, line: &mut Line<'_>) {
-        for edge in self.image.edges(self.slot).filter(|edge| edge.relation == relation) {
+        for edge in self.image.edges(self.slot).only(relation) {
             let written = self.image.list(self.image.service(edge.slot, service::WRITTEN));
             let name = self.image.name(self.slot);
             let (mut by_the_other, mut at) = (false, 0);
@@ -187,7 +187,9 @@ impl Source<'_> {
         }
         line.columns = usize::MAX;
         line.word("<<END");
-        (first..list.len() - 1).for_each(|at| self.word(list.get(at), line));
+        for at in first..list.len() - 1 {
+            self.word(list.get(at), line);
+        }
         line.end();
         let mut plain = String::new();
         if self.expands {

@@ -186,7 +186,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
     let found = begins(bytes)?;
     let (mut offsets, mut lengths) = ([0; SECTIONS], [0; SECTIONS]);
     let mut end = (HEADER_WORDS * 4) as u32;
-    for section in Section::ALL {
+    for &section in &Section::ALL {
         let (offset, length) =
             (word_at(bytes, TABLE + section as usize * 2), word_at(bytes, TABLE + section as usize * 2 + 1));
         // Each begins where the one before ends, rounded up to a word.

@@ -140,16 +140,9 @@ impl<'a> Parser<'a, '_, '_> {
             if word.token == Token::Close || operator.is_some() {
                 return self.expected(term);
             }
-            if self.tests {
-                self.test(word, term)?;
-                if self.behind_term(&mut groups)? {
-                    return Some(());
-                }
-                depth = groups.last()?.depth;
-                continue;
-            }
             self.at += 1;
             match self.peek() {
+                _ if self.tests => self.test(word, term)?,
                 Some(next) if next.token == Token::Open => self.function(word, &next.position)?,
                 _ => self.fact(word)?,
             }
@@ -161,6 +154,7 @@ impl<'a> Parser<'a, '_, '_> {
     }
 
     /// Closes groups, and takes the operator before the next term; true at the end of all.
+    #[inline(never)]
     fn behind_term(&mut self, groups: &mut Vec<Group>) -> Option<bool> {
         loop {
             let inside = groups.len() > 1;
@@ -205,15 +199,17 @@ impl<'a> Parser<'a, '_, '_> {
         }
     }
 
-    /// `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`; the next word is the first of these.
+    /// `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`; the first of these is read.
     fn test(&mut self, kind: &Word, term: &str) -> Option<()> {
         let (token, what) = match kind.text {
             "path" => (Token::Path, "an absolute path"),
             "env" => (Token::Env, "a variable: NAME or NAME=VALUE"),
             "kernel" => (Token::Kernel, "a word of the kernel's command line: WORD or KEY=VALUE"),
-            _ => return self.expected(term),
+            _ => {
+                self.at -= 1;
+                return self.expected(term);
+            }
         };
-        self.at += 1;
         let found = self.peek().filter(|word| word.token == Token::Text);
         let good = |word: &&Word| match token {
             Token::Path => word.text.starts_with("/"),

@@ -224,75 +224,67 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         continues = Some(true);
         let position = at(1, count(key));
         let value_at = at(equals_column + 1, 1);
-        let content = trim_start(value);
-        let column = equals_column + 1 + (value.len() - content.len()) as u32;
-        let mut entry = Entry { key, position, value_at, segments: Vec::new(), script: None };
+        let mut content = trim_start(value);
+        let mut column = equals_column + 1 + (value.len() - content.len()) as u32;
+        let mut script = None;
         if let Some(rest) = content.strip_prefix("<<") {
             let (word, rest) = rest.split_at(until(rest, is_blank));
-            let program = trim_start(rest);
-            let program_column = column + 2 + count(word) + (rest.len() - program.len()) as u32;
-            if !program.is_empty() {
-                entry.segments.push(Segment { text: program, line: number, column: program_column });
-            }
             let start = at(column, 2 + count(word));
-            continues = Some(false);
+            content = trim_start(rest);
+            column += start.length + (rest.len() - content.len()) as u32;
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
                 sink.error(&start, message);
-                entry.segments.clear();
-                entry.script = Some("");
-                entries.push(entry);
-                continue;
+                (content, script, continues) = ("", Some(""), Some(false));
+            } else {
+                (script, continues) = (Some(here_document(&mut lines, word, &start, sink)), None);
             }
-            let mut body = Vec::new();
-            let mut closed = false;
-            while let Some(line) = lines.next() {
-                if line == word {
-                    closed = true;
-                    break;
-                }
-                body.push(line);
-            }
-            if !closed {
-                let message = format_args!("this here-document has no end");
-                let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
-                sink.error(&start, message).help(help);
-            }
-            let script = script(&body);
-            if script.len() > ARGUMENT_BYTES_MAX {
-                let message = format_args!("a script of {} bytes; at most {ARGUMENT_BYTES_MAX}", script.len());
-                sink.error(&start, message);
-            }
-            entry.script = Some(script);
-            continues = None;
-        } else if !content.is_empty() {
-            entry.segments.push(Segment { text: content, line: number, column });
         }
-        entries.push(entry);
+        let mut segments = Vec::new();
+        if !content.is_empty() {
+            segments.push(Segment { text: content, line: number, column });
+        }
+        entries.push(Entry { key, position, value_at, segments, script });
     }
     entries.leak()
 }
 
-/// The lines of a here-document as one text: what blanks all of them (but empty ones) begin with is taken away.
+/// The lines up to the one that is just `word` as one text: what blanks all of them (but empty ones) begin with is taken
+/// away.
 #[inline(never)]
-fn script(lines: &[&str]) -> &'static str {
-    let mut common: Option<&str> = None;
-    for line in lines {
-        let content = trim_start(line);
-        if content.is_empty() {
-            continue;
+fn here_document(lines: &mut Lines<'_>, word: &str, start: &Position, sink: &mut Sink<'_>) -> &'static str {
+    let (mut body, mut common, mut closed) = (Vec::new(), None, false);
+    while let Some(line) = lines.next() {
+        if line == word {
+            closed = true;
+            break;
         }
-        let indent = &line[..line.len() - content.len()];
-        let shared = common
-            .map_or(indent.len(), |common| common.bytes().zip(indent.bytes()).take_while(|(a, b)| a == b).count());
-        common = Some(&indent[..shared]);
+        body.push(line);
+        let indent = &line[..line.len() - trim_start(line).len()];
+        if indent.len() < line.len() {
+            let known: &str = common.unwrap_or(indent);
+            let mut shared = 0;
+            while shared < indent.len() && known.as_bytes().get(shared) == Some(&indent.as_bytes()[shared]) {
+                shared += 1;
+            }
+            common = Some(&indent[..shared]);
+        }
+    }
+    if !closed {
+        let message = format_args!("this here-document has no end");
+        let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
+        sink.error(start, message).help(help);
     }
     let width = common.map_or(0, str::len);
     let mut script = String::new();
-    for line in lines {
+    for line in &body {
         // Lines of blanks alone may be shorter.
         script.push_str(line.get(width..).unwrap_or(""));
         script.push('\n');
+    }
+    if script.len() > ARGUMENT_BYTES_MAX {
+        let message = format_args!("a script of {} bytes; at most {ARGUMENT_BYTES_MAX}", script.len());
+        sink.error(start, message);
     }
     script.leak()
 }
@@ -362,7 +354,7 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
             position.column += position.length;
         }
     }
-    good.then_some(found)
+    if good { Some(found) } else { None }
 }
 
 /// The value as one text for people, as a word: comments taken away, lines joined by a blank, one pair of quotes around it

@@ -261,13 +261,17 @@ impl Filler<'_, '_> {
             return None;
         }
         let Some(script) = self.entry.script else { return self.few(words) };
-        for missing in ["/bin/sh", "-c"].into_iter().skip(words.len()) {
-            words.push(Word::new(missing, self.entry.position));
+        if words.is_empty() {
+            words.push(Word::new("/bin/sh", self.entry.position));
+        }
+        if words.len() == 1 {
+            words.push(Word::new("-c", self.entry.position));
         }
         // A shell's own ${NAME}: nothing in a script expands, so that no event can write shell.
         let (mut escaped, mut rest) = (String::new(), script);
         while let Some(at) = placeholder_at(rest) {
-            escaped.extend([&rest[..at], "$${"]);
+            escaped.push_str(&rest[..at]);
+            escaped.push_str("$${");
             rest = &rest[at + 2..];
         }
         escaped.push_str(rest);
@@ -355,9 +359,12 @@ impl Filler<'_, '_> {
             self.sink.error(&name.position, message).help(format_args!("expected alternatives as: a|b"));
             return None;
         }
-        let distinct = self.distinct(names, &whole);
-        // Each name has its own finding.
-        names.iter().fold(distinct, |good, name| self.service(name).and(good))
+        let mut good = self.distinct(names, &whole);
+        for name in names {
+            // Each name has its own finding.
+            good = self.service(name).and(good);
+        }
+        good
     }
 
     /// A name that is not that of a service.

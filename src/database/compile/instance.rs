@@ -21,9 +21,12 @@ pub fn instance_of(template: &Definition, name: &'static str, instance: &'static
     let expands = |given: &Given| template.expands && given.key.value.expands();
     // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none do,
     // the strings become plain.
-    for given in made.given.iter().filter(|given| expands(given)) {
-        for piece in given.words.iter().flat_map(|word| pieces(word.text)) {
-            made.expands |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
+    for given in &template.given {
+        let expanding = if expands(given) { given.words } else { &[] };
+        for word in expanding {
+            for piece in pieces(word.text) {
+                made.expands |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
+            }
         }
     }
     for given in &mut made.given {
