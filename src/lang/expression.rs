@@ -57,8 +57,15 @@ fn operator(word: &Word) -> Option<Token> {
 
 /// Whether a text is an operator where it is not quoted; or likely meant as one, and no value.
 pub fn is_operator(text: &str) -> bool {
-    let known = ["and", "or", "not", "&&", "||", "!", "&", "|"];
-    known.iter().any(|operator| text.eq_ignore_ascii_case(operator))
+    // In small letters; the longest has three.
+    let mut small = [0; 3];
+    for (at, byte) in text.bytes().enumerate() {
+        match small.get_mut(at) {
+            Some(place) => *place = byte.to_ascii_lowercase(),
+            None => return false,
+        }
+    }
+    matches!(&small, b"and" | b"or\0" | b"not" | b"&&\0" | b"||\0" | b"!\0\0" | b"&\0\0" | b"|\0\0")
 }
 
 /// What stands between a `(` and its `)`, or the whole.
