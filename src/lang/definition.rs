@@ -220,14 +220,6 @@ impl Definition {
         self.given(name).map_or(0, |given| given.numbers[0])
     }
 
-    /// Says nothing for this key.
-    pub fn take_back(&mut self, name: &str) {
-        let at = self.place(name);
-        if at < self.given.len() {
-            self.given.remove(at);
-        }
-    }
-
     /// Says this for its key, whatever it said before.
     pub fn put(&mut self, given: Given) {
         let at = self.given.iter().position(|other| other.key.number >= given.key.number).unwrap_or(self.given.len());

@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces};
 use crate::lang::definition::{Definition, Given, Token, Word, with_texts};
-use crate::lang::keys;
+use crate::lang::keys::{self, Value};
 
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
@@ -17,27 +18,31 @@ const INSTANCE: &str = "INSTANCE";
 /// another instance (`instance =`) touches none of the leaves of this one.
 #[inline(never)]
 pub fn instance_of(template: &Definition, name: &'static str, instance: &'static str) -> &'static Definition {
-    let made = Box::leak(Box::new(Definition { name, expands: false, ..template.clone() }));
     let expands = |given: &Given| template.expands && given.key.value.expands();
     // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none do,
     // the strings become plain.
+    let mut later = false;
     for given in &template.given {
         let expanding = if expands(given) { given.words } else { &[] };
         for word in expanding {
             for piece in pieces(word.text) {
-                made.expands |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
+                later |= matches!(piece, Piece::Placeholder(name) if name != INSTANCE);
             }
         }
     }
-    for given in &mut made.given {
-        let (expands, later) = (expands(given), made.expands);
-        given.words = with_texts(given.words, &|word| {
+    let made = Box::leak(Box::new(Definition { name, expands: later, given: Vec::new(), ..*template }));
+    for given in &template.given {
+        if matches!(given.key.value, Value::ForEach) {
+            continue;
+        }
+        let expands = expands(given);
+        let words = with_texts(given.words, &|word| {
             // Globs of a template have no other placeholders.
             let glob = word.token == Token::Attribute;
             if expands || glob { expanded(word.text, instance, later && !glob) } else { word.text }
         });
+        made.given.push(Given { words, ..*given });
     }
-    made.take_back("for-each");
     let key = keys::find("instance").expect("it is in the table");
     let words = alloc::vec![Word::new(instance, made.origin)].leak();
     made.put(Given { key, position: made.origin, numbers: [0; 2], words });

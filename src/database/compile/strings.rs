@@ -6,52 +6,54 @@ use super::super::NONE;
 
 /// Numbers by hash: open addressing, linear probing, at most half full. The keys themselves are the caller's.
 struct Table {
-    /// Hash and number; `NONE` for a free place.
-    slots: Vec<(u32, u32)>,
+    /// Two words a place: the hash, and the number, which is `NONE` in a free place.
+    words: Vec<u32>,
     used: usize,
 }
 
 impl Table {
     const fn new() -> Table {
-        Table { slots: Vec::new(), used: 0 }
+        Table { words: Vec::new(), used: 0 }
+    }
+
+    /// The first place that is free, or for whose number of this hash `is_it` says yes; `None` in an empty table.
+    #[inline(never)]
+    fn place(&self, hash: u32, is_it: &dyn Fn(u32) -> bool) -> Option<usize> {
+        let mask = (self.words.len() / 2).checked_sub(1)?;
+        let mut at = hash as usize & mask;
+        loop {
+            let number = self.words[at * 2 + 1];
+            if number == NONE || self.words[at * 2] == hash && is_it(number) {
+                return Some(at * 2);
+            }
+            at = (at + 1) & mask;
+        }
     }
 
     /// The number with this hash for which `is_it` says yes.
     fn find(&self, hash: u32, is_it: &dyn Fn(u32) -> bool) -> Option<u32> {
-        let mut at = hash as usize;
-        // An empty table has no place to look at.
-        while let Some(&(found, number)) = self.slots.get(at & self.slots.len().wrapping_sub(1))
-            && number != NONE
-        {
-            if found == hash && is_it(number) {
-                return Some(number);
-            }
-            at += 1;
-        }
-        None
+        self.place(hash, is_it).map(|at| self.words[at + 1]).filter(|&number| number != NONE)
     }
 
     /// Adds a number that is not in it yet.
+    #[inline(never)]
     fn insert(&mut self, hash: u32, number: u32) {
-        if self.used * 2 >= self.slots.len() {
-            let larger = (self.slots.len() * 2).max(64);
-            for (hash, number) in core::mem::replace(&mut self.slots, alloc::vec![(0, NONE); larger]) {
-                if number != NONE {
-                    self.place(hash, number);
+        if self.used * 4 >= self.words.len() {
+            let larger = alloc::vec![NONE; (self.words.len() * 2).max(128)];
+            let smaller = core::mem::replace(&mut self.words, larger);
+            for two in smaller.chunks_exact(2) {
+                if two[1] != NONE {
+                    self.put(two[0], two[1]);
                 }
             }
         }
-        self.place(hash, number);
+        self.put(hash, number);
         self.used += 1;
     }
 
-    fn place(&mut self, hash: u32, number: u32) {
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.slots[at].1 != NONE {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = (hash, number);
+    fn put(&mut self, hash: u32, number: u32) {
+        let at = self.place(hash, &|_| false).expect("there is room");
+        (self.words[at], self.words[at + 1]) = (hash, number);
     }
 }
 
