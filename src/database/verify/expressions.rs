@@ -17,8 +17,8 @@ pub(super) fn verify(check: &Check<'_>) -> Option<()> {
     let nodes = check.image.count(Section::Nodes, NODE_WORDS);
     let (mut next, mut facts) = (0, 0);
     for slot in (0..check.services).map(SlotId) {
-        for role in 0..ROLES.len() {
-            let root = check.image.service(slot, ROLES[role]);
+        for (role, field) in ROLES.iter().enumerate() {
+            let root = check.image.service(slot, *field);
             if root != NONE {
                 check.at.set((Section::Services, slot.0));
                 holds(root == next)?;
