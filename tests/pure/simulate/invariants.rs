@@ -188,6 +188,7 @@ impl<'a> Judge<'a> {
             let before = std::mem::replace(&mut self.chosen[at.index()], chosen);
             let name = engine.name(at);
             if engine.published(at).goal == Goal::Down {
+                self.chosen[at.index()] = None; // it chooses anew when that rises
                 continue;
             }
             let moved = before.filter(|left| !anew && chosen != Some(*left) && self.is_usable(engine, *left));

@@ -180,7 +180,9 @@ impl<'a> Supervisor<'a> {
             let found = |pid: u32| if kernel.processes.contains_key(&pid) { Found::There } else { Found::Gone };
             let (main, command) = (found(taken.row.pid), found(taken.row.auxiliary));
             recover(&mut taken, main, command);
-            self.slots[slot.index()].deadline = (taken.row.deadline != Instant::NEVER).then_some(taken.row.deadline);
+            // 0 in a row that was never written.
+            let deadline = Some(taken.row.deadline).filter(|due| *due != Instant::NEVER && due.0 != 0);
+            self.slots[slot.index()].deadline = deadline;
             self.write(slot, &before, &taken, true, kernel)?;
         }
         for slot in (0..self.reports.geometry().slots()).map(SlotId) {
@@ -369,6 +371,7 @@ impl<'a> Supervisor<'a> {
         trace.say(kernel.now, || format!("supervisor: {} goes on with {heir}", slot.0));
         let mut before = [0; reports::ROW];
         self.reports.read_words(slot, &mut before);
+        before[reports::HEIR] = 0;
         let mut taken = self.taken(&before, &policy, slot, kernel);
         taken.row.pid = heir;
         if taken.row.state == State::Stopping && self.mutant != Some(Mutant::HeirForgotten) {
@@ -377,7 +380,6 @@ impl<'a> Supervisor<'a> {
             taken.requests = Requests { stop_signals: signals, kill: killed, ..Requests::default() };
         }
         self.write(slot, &before, &taken, true, kernel)?;
-        self.reports.keep(slot, reports::HEIR, 0);
         Ok(true)
     }
 
