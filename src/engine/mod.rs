@@ -238,10 +238,29 @@ impl<'a> Engine<'a> {
     /// Takes one input. `Ok` is the number of the transaction, 0 where there is nothing to wait for, `UNFOLLOWED` where there
     /// was no room for it.
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
+        let number = self.work(now, input);
+        self.memory.commit();
+        number
+    }
+
+    /// A step that is killed just before its commit: for tests of what a successor makes of it.
+    #[doc(hidden)]
+    pub fn step_and_die(mut self, now: Instant, input: Input<'_>) {
+        let _ = self.work(now, input);
+    }
+
+    /// A step but for its commit. What the time moves comes before what is asked for, and behind what is reported: a report
+    /// is news of something that has been already, and nothing is to begin in spite of it.
+    #[inline(always)]
+    fn work(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
         self.exit_of = None;
         self.memory.begin();
-        self.wake();
+        let is_late = self.changing || now >= self.deadline;
+        let is_news = matches!(input, Input::Report(..));
+        if is_late && !is_news {
+            self.wake();
+        }
         self.nameless = None;
         let taken = self.take(input);
         let nameless = self.nameless;
@@ -249,24 +268,14 @@ impl<'a> Engine<'a> {
         // Of what was told, not of the events that came of it.
         self.nameless = nameless;
         let number = self.close_transaction();
+        if is_late && is_news {
+            self.wake();
+            self.run();
+            self.close_transaction();
+        }
         self.look_at_boot();
         self.seal_journal();
-        self.memory.commit();
         taken.map(|()| number)
-    }
-
-    /// A step that is killed just before its commit: for tests of what a successor makes of it.
-    #[doc(hidden)]
-    pub fn step_and_die(mut self, now: Instant, input: Input<'_>) {
-        self.now = now;
-        self.exit_of = None;
-        self.memory.begin();
-        self.wake();
-        let _ = self.take(input);
-        self.run();
-        self.close_transaction();
-        self.look_at_boot();
-        self.seal_journal();
     }
 
     #[inline(never)]
