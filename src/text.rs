@@ -21,6 +21,20 @@ pub fn small_number(digits: &[u8]) -> Option<u32> {
     u32::try_from(number(digits)?).ok()
 }
 
+/// The decimal digits of a number, at the end of `room`.
+#[inline(never)]
+pub fn digits(mut number: u32, room: &mut [u8; 10]) -> &[u8] {
+    let mut first = room.len();
+    loop {
+        first -= 1; // ten digits at most
+        room[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &room[first..];
+        }
+    }
+}
+
 /// What is before the first of these bytes (of ASCII) and what is behind it.
 #[inline(never)]
 pub fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
@@ -106,7 +120,7 @@ pub fn write_lossy(mut bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
     use alloc::vec::Vec;
 
     #[test]
@@ -123,6 +137,9 @@ mod tests {
             assert_eq!(number(text.as_bytes()), expected, "{text}");
         }
         assert_eq!((small_number(b"4294967295"), small_number(b"4294967296")), (Some(u32::MAX), None));
+        for number in [0, 9, 10, 123, u32::MAX] {
+            assert_eq!(digits(number, &mut [0; 10]), number.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -425,6 +425,7 @@ impl<'a> Reports<'a> {
     }
 
     /// One word of a row (`ORDER` and so on); 0 where there is none. It is whole only for the one writer.
+    #[inline(never)]
     pub fn word(&self, slot: SlotId, word: usize) -> u32 {
         words::load(self.words, ROWS + slot.index() * ROW + word)
     }

@@ -9,6 +9,7 @@ use pintle::engine::Sender;
 use pintle::engine::journal::Cursor;
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::text::digits;
 use pintle::time::Instant;
 
 use super::refuse::OrRefuse;
@@ -237,14 +238,7 @@ impl Answer {
 
     /// A number.
     pub fn number(&mut self, number: u32) {
-        let mut digits = [0; 10];
-        let (mut first, mut left) = (digits.len(), number);
-        while left > 0 || first == digits.len() {
-            first -= 1;
-            digits[first] = b'0' + (left % 10) as u8;
-            left /= 10;
-        }
-        self.bytes(&digits[first..]);
+        self.bytes(digits(number, &mut [0; 10]));
     }
 
     fn line(&mut self) -> &[u8] {

@@ -15,10 +15,10 @@
 
 use super::accounts::Account;
 use crate::sys::spawn::{Draft, Text};
-use core::fmt::Write;
+use core::ffi::CStr;
 use heapless::Vec;
 use pintle::limits::GROUPS_MAX;
-use pintle::words::Short;
+use pintle::text::digits;
 
 /// The number of the status pipe in a service whose readiness is told on descriptor `ready`.
 pub fn status_target(ready: Option<i32>) -> i32 {
@@ -45,23 +45,23 @@ pub fn begin(
         // Ten digits and a comma each.
         let mut list: Vec<u8, { GROUPS_MAX * 11 + 1 }> = Vec::new();
         for group in groups {
-            let mut digits = Short::new();
-            let _ = write!(digits, "{group},");
-            let _ = list.extend_from_slice(digits.as_bytes());
+            let _ = list.extend_from_slice(digits(*group, &mut [0; 10]));
+            let _ = list.push(b',');
         }
         draft.argument(Text::lasting(c"-G"));
         let text = draft.text(&[&list]);
         draft.argument(text);
     }
-    for (option, value) in [
-        (c"-o", oom_score_adj.map(i64::from)),
-        (c"-g", account.gid.map(i64::from)),
-        (c"-u", account.uid.map(i64::from)),
-    ] {
-        if let Some(value) = value {
-            draft.argument(Text::lasting(option));
-            number(draft, value);
-        }
+    option(draft, c"-o", oom_score_adj.map(i64::from));
+    option(draft, c"-g", account.gid.map(i64::from));
+    option(draft, c"-u", account.uid.map(i64::from));
+}
+
+#[inline(never)]
+fn option(draft: &mut Draft<'_>, option: &'static CStr, value: Option<i64>) {
+    if let Some(value) = value {
+        draft.argument(Text::lasting(option));
+        number(draft, value);
     }
 }
 
@@ -76,9 +76,9 @@ pub fn end(draft: &mut Draft<'_>) {
     draft.argument(Text::lasting(c"--"));
 }
 
+/// Of 32 bits and a sign.
 fn number(draft: &mut Draft<'_>, value: i64) {
-    let mut digits = Short::new();
-    let _ = write!(digits, "{value}"); // 20 characters at most
-    let text = draft.text(&[digits.as_bytes()]);
+    let sign: &[u8] = if value < 0 { b"-" } else { b"" };
+    let text = draft.text(&[sign, digits(value.unsigned_abs() as u32, &mut [0; 10])]);
     draft.argument(text);
 }

@@ -15,7 +15,7 @@ use pintle::ident::SlotId;
 use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
 use pintle::names;
 use pintle::supervision::precondition::{self, Next};
-use pintle::words::Short;
+use pintle::text::digits;
 use std::os::unix::ffi::OsStrExt;
 
 /// The supervisor's own: a child that is to have it needs no call for it.
@@ -419,13 +419,13 @@ impl<'a> Launch<'a, '_> {
         }
         let suffix = if is_template { variables.instance() } else { &[] };
         self.put(b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix);
-        let mut digits = Short::new();
+        let (mut room, mut pid_text) = ([0; 10], &[][..]);
         if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) = child.command {
-            let _ = core::fmt::write(&mut digits, format_args!("{pid}")); // ten digits at most
+            pid_text = digits(pid, &mut room);
         }
         self.put_value(b"INSTANCE=", self.instance());
         self.put_value(b"NOTIFY_SOCKET=", child.notify);
-        self.put_value(b"MAINPID=", digits.as_bytes());
+        self.put_value(b"MAINPID=", pid_text);
     }
 
     /// A variable of our own, if it has a value.
