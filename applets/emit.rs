@@ -15,6 +15,7 @@ use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::process;
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
+use pintle::database::ENVIRONMENT;
 use pintle::limits::ARGUMENTS_MAX;
 use pintle::time::Instant;
 
@@ -136,7 +137,7 @@ fn execute(program: &CStr, arguments: &[&CStr]) -> Errno {
     if program.to_bytes().contains(&b'/') {
         return become_it(program);
     }
-    let path = entry::variable(b"PATH").unwrap_or(b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let path = entry::variable(b"PATH").unwrap_or(ENVIRONMENT[0].split_at(5).1.as_bytes());
     let (mut worst, mut whole) = (Errno::NOENT, Vec::new());
     for directory in path.split(|byte| *byte == b':') {
         let directory = if directory.is_empty() { &b"."[..] } else { directory };

@@ -123,19 +123,8 @@ impl Reader<'_> {
         while let Some(byte) = self.next() {
             match byte {
                 b'\n' => break,
-                b'\'' => {
-                    let line = self.line;
-                    loop {
-                        match self.next() {
-                            Some(b'\'') => break,
-                            Some(byte) => self.put(byte),
-                            None => return Err(Problem { line, what: "the quote ' is not closed" }),
-                        }
-                    }
-                    kept = self.length;
-                }
-                b'"' => {
-                    self.double_quoted()?;
+                b'\'' | b'"' => {
+                    self.quoted(byte)?;
                     kept = self.length;
                 }
                 b'\\' => {
@@ -164,12 +153,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn double_quoted(&mut self) -> Result<(), Problem> {
+    /// Up to the quote that ends it.
+    fn quoted(&mut self, quote: u8) -> Result<(), Problem> {
         let line = self.line;
         loop {
             match self.next() {
-                Some(b'"') => return Ok(()),
-                Some(b'\\') => match self.next() {
+                Some(byte) if byte == quote => return Ok(()),
+                Some(b'\\') if quote == b'"' => match self.next() {
                     Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => self.put(byte),
                     Some(b'\n') => {}
                     Some(byte) => {
@@ -179,7 +169,8 @@ impl Reader<'_> {
                     None => {}
                 },
                 Some(byte) => self.put(byte),
-                None => return Err(Problem { line, what: "the quote \" is not closed" }),
+                None if quote == b'"' => return Err(Problem { line, what: "the quote \" is not closed" }),
+                None => return Err(Problem { line, what: "the quote ' is not closed" }),
             }
         }
     }

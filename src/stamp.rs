@@ -8,10 +8,10 @@ pub const STAMP_BYTES: usize = 27;
 pub fn stamp(realtime_ns: u64) -> [u8; STAMP_BYTES] {
     let (seconds, microseconds) = (realtime_ns / 1_000_000_000, realtime_ns / 1_000 % 1_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days as i64); // at most 213,504
+    let (year, month, day) = civil(EPOCH + days as u32); // at most 213,504
     let mut text = *b"0000-00-00T00:00:00.000000Z";
     // From behind: what is no digit parts one number from the next.
-    let numbers = [microseconds, second % 60, second / 60 % 60, second / 3600, day as u64, month as u64, year as u64];
+    let numbers = [microseconds, second % 60, second / 60 % 60, second / 3600, day.into(), month.into(), year.into()];
     let (mut numbers, mut rest) = (numbers.iter(), 0);
     for place in text.iter_mut().rev() {
         if *place == b'0' {
@@ -24,16 +24,19 @@ pub fn stamp(realtime_ns: u64) -> [u8; STAMP_BYTES] {
     text
 }
 
-/// Year, month and day (both from 1) of a day counted from 1970-01-01, in the Gregorian calendar. Eras of 400 years that
+/// 1970-01-01, in days from 0000-03-01.
+pub const EPOCH: u32 = 719_468;
+
+/// Year, month and day (both from 1) of a day counted from 0000-03-01, in the Gregorian calendar. Eras of 400 years that
 /// begin on the first of March, so that the leap day is the last of its year.
-pub fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468; // from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+#[inline(never)]
+pub fn civil(days: u32) -> (u32, u32, u32) {
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153; // 0 is March
     let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + i64::from(month >= 10);
+    let year = era * 400 + year_of_era + u32::from(month >= 10);
     (year, if month < 10 { month + 3 } else { month - 9 }, day)
 }
 

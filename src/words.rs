@@ -54,24 +54,17 @@ pub fn scan(
     while let Some(&byte) = text.get(at) {
         let opened = at;
         match byte {
-            b'\'' => loop {
+            b'\'' | b'"' => loop {
+                let single = byte == b'\'';
                 at += 1;
                 match text.get(at) {
-                    None => return Err((Fault::UnclosedSingle, opened)),
-                    Some(b'\'') => break,
-                    Some(&quoted) => emit(quoted, true),
-                }
-            },
-            b'"' => loop {
-                at += 1;
-                match text.get(at) {
-                    None => return Err((Fault::UnclosedDouble, opened)),
-                    Some(b'"') => break,
-                    Some(b'\\') if matches!(text.get(at + 1), Some(b'"' | b'\\' | b'$' | b'`')) => {
+                    None => return Err((if single { Fault::UnclosedSingle } else { Fault::UnclosedDouble }, opened)),
+                    Some(&quoted) if quoted == byte => break,
+                    Some(b'\\') if !single && matches!(text.get(at + 1), Some(b'"' | b'\\' | b'$' | b'`')) => {
                         at += 1;
                         emit(text[at], true);
                     }
-                    Some(&quoted) => emit(quoted, false),
+                    Some(&quoted) => emit(quoted, single),
                 }
             },
             b'\\' => {

@@ -24,7 +24,7 @@ use edges::{Edges, Link};
 use resolve::{Resolved, Service, resolve, turned_name};
 
 /// What every process starts from: nothing of the shell that happened to call.
-const ENVIRONMENT: [&str; 1] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
+pub const ENVIRONMENT: [&str; 1] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
 
 /// Findings that are reported; one more says that there are more.
 const FINDINGS_MAX: usize = 1000;

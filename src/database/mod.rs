@@ -38,7 +38,7 @@ mod places;
 mod source;
 mod verify;
 
-pub use compile::{compile, compile_with};
+pub use compile::{ENVIRONMENT, compile, compile_with};
 pub use dump::dump;
 pub use image::Image;
 pub use source::TESTS;

@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use crate::board::reports::Exit;
 use crate::database::{Image, TESTS, exec, node, service};
 use crate::ident::SlotId;
+use crate::stamp::{EPOCH, civil};
 use crate::status::{Row, View};
 use crate::text::cut;
 use crate::words::Short;
@@ -55,9 +56,11 @@ pub struct Clock {
 
 impl fmt::Display for Clock {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (day, second) = (self.at.div_euclid(86400), self.at.rem_euclid(86400));
-        if day != self.now.div_euclid(86400) {
-            let (year, month, day) = crate::stamp::civil(day);
+        // From 0000-03-01 on, before which nothing is.
+        let [at, now] = [self.at, self.now].map(|at| (at + i64::from(EPOCH) * 86400) as u64);
+        let (day, second) = ((at / 86400) as u32, (at % 86400) as u32);
+        if day != (now / 86400) as u32 {
+            let (year, month, day) = civil(day);
             write!(to, "{year}-{month:02}-{day:02} ")?;
         }
         write!(to, "{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
@@ -236,6 +239,6 @@ mod tests {
         assert_eq!(Clock { at: now + 50_520, now }.to_string(), "14:02:00Z");
         assert_eq!(Clock { at: now - 1, now }.to_string(), "2026-11-20 23:59:59Z");
         assert_eq!(Clock { at: -1, now }.to_string(), "1969-12-31 23:59:59Z");
-        assert_eq!(crate::stamp::civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(EPOCH + 11_016), (2000, 2, 29));
     }
 }
