@@ -1,5 +1,5 @@
 //! Passes build-time capacities (PINTLE_SLOTS_MAX and its kin, see src/limits.rs) to the compiler and rebuilds when they
-//! change; packs the help texts, which `applets/help.rs` unpacks.
+//! change; packs the help texts, which `src/packed.rs` unpacks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn main() {
     }
 }
 
-/// These three are known to `applets/help.rs`, too.
+/// These are known to `src/packed.rs` and `applets/help.rs`, too.
 const PAIR: u8 = 127;
 const NEWLINE: u8 = 31;
 const END: u8 = 30;

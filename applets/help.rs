@@ -1,29 +1,19 @@
 //! The help texts: `help.txt`, packed by `build.rs`, which halves them.
 
-/// Bytes from here on (behind 255 comes 0) stand for two others each. These three are `build.rs`'s, too.
-const PAIR: u8 = 127;
-const NEWLINE: u8 = 31;
+use pintle::packed::Packed;
+
+/// Parts one page from the next: `build.rs`'s, too.
 const END: u8 = 30;
 
-static PAIRS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/help.pairs"));
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/help.packed"));
 
 /// A page of `help.txt`, counted from 0: the list of commands, then the page of each command, in the order of the list.
 pub fn page(number: usize) -> &'static str {
-    let mut text = Vec::new();
-    for code in PACKED.split(|code| *code == END).nth(number).unwrap_or_default() {
-        unpack(*code, &mut text);
+    let mut text = String::new();
+    for byte in Packed(PACKED.split(|code| *code == END).nth(number).unwrap_or_default()).bytes() {
+        text.push(byte.into()); // `build.rs` lets nothing but ASCII in
     }
-    // `build.rs` lets nothing but ASCII in.
-    str::from_utf8(text.leak()).unwrap_or_default()
-}
-
-fn unpack(code: u8, text: &mut Vec<u8>) {
-    let at = 2 * usize::from(code.wrapping_sub(PAIR));
-    match PAIRS.get(at..at + 2) {
-        Some(pair) => pair.iter().for_each(|code| unpack(*code, text)),
-        None => text.push(if code == NEWLINE { b'\n' } else { code }),
-    }
+    text.leak()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod lang;
 pub mod limits;
 pub mod names;
 pub mod nearest;
+pub mod packed;
 pub mod protocol;
 pub mod signals;
 pub mod simulation;

@@ -12,6 +12,8 @@ use crate::board::words as shared;
 use crate::database::{policy, service};
 use crate::graph::{Goal, Phase};
 use crate::lang::definition::Kind;
+use crate::packed;
+use crate::packed::Packed;
 use crate::text::cut;
 use crate::time::Instant;
 use crate::words::write_quoted;
@@ -168,7 +170,8 @@ impl Saying<'_> {
             }
             // Services that have failed.
             b'f' | b'F' => {
-                let (between, template) = if field == b'f' { ("", "\nfailed      $n: $E") } else { (",", "%n") };
+                let (between, template) =
+                    if field == b'f' { ("", packed!("\nfailed      $n: $E")) } else { (",", packed!("%n")) };
                 self.write_failed(out, between, template);
                 return Done(true);
             }
@@ -212,7 +215,7 @@ impl Saying<'_> {
     }
 
     /// Services that have failed, each as the template says.
-    fn write_failed(&self, out: &mut dyn Write, between: &str, template: &str) {
+    fn write_failed(&self, out: &mut dyn Write, between: &str, template: Packed) {
         let mut before = "";
         for row in self.view.rows(false) {
             if row.phase == Phase::Failed {

@@ -10,11 +10,14 @@ use super::words::{Age, Span};
 use super::{Paint, Row, View};
 use crate::board::published::ConditionRow;
 use crate::ident::SlotId;
+use crate::packed;
+use crate::packed::Packed;
 use crate::text::Hex;
 use crate::time::Instant;
 
 /// Everything about one service, without the lines of its log.
-const SERVICE: &str = "\
+const SERVICE: Packed = packed!(
+    "\
     $n: $p< for $a, since $c><\n  $D>\n\
     <  process    $i\n>\
     <  command    $x (stop, reload or cleanup)\n>\
@@ -29,41 +32,52 @@ const SERVICE: &str = "\
     <\n  cleanup    $O>\
     <\n  restarts   $r><; $d of $M deaths within $W>\
     <$B\n  limits     start $S, stop $T>\
-    \n  file       <$f|none>\n";
+    \n  file       <$f|none>\n"
+);
 
 /// The same for programs. Times are seconds since 1970 (UTC).
-const SERVICE_JSON: &str = "{\
+const SERVICE_JSON: Packed = packed!(
+    "{\
     \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
     \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"queued\":$9,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
-    \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}";
+    \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}"
+);
 
 /// The machine at a glance.
-const MACHINE: &str = "\
+const MACHINE: Packed = packed!(
+    "\
     boot        <$0no bundle was booted><$1: under way for $A><$2: $G, $a after start, at $c>$d\n\
     <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running$x; this is what it reported last>; $r recoveries, \
     $m allocations after start\n\
     engine      <process $e|not running$X>; $l so far, $k allocations after start\n\
-    <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>";
+    <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>"
+);
 
 /// The same for programs.
-const MACHINE_JSON: &str = "{\
+const MACHINE_JSON: Packed = packed!(
+    "{\
     \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"current\":<%B|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
-    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}";
+    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}"
+);
 
 /// The first columns of a line of `list`, each with its width; 0 is that of the longest name.
-const COLUMNS: [(&str, usize); 4] = [("$n", 0), ("  $p", 2 + 10), ("<  $a>", 2 + 12), ("<  $i>", 2 + 7)];
+const COLUMNS: [(Packed, usize); 4] =
+    [(packed!("$n"), 0), (packed!("  $p"), 2 + 10), (packed!("<  $a>"), 2 + 12), (packed!("<  $i>"), 2 + 7)];
 
 /// A condition that is on or changing.
-const CONDITION: &str = "$f  $v for $a, since $c, by process $i< ($P)> of uid $o<$l, while it lives>; generation $g\n";
+const CONDITION: Packed =
+    packed!("$f  $v for $a, since $c, by process $i< ($P)> of uid $o<$l, while it lives>; generation $g\n");
 
 /// The same for programs.
-const CONDITION_JSON: &str = "{\
+const CONDITION_JSON: Packed = packed!(
+    "{\
     \"name\":%n,\"attributes\":{$A},\"value\":%v,\"since\":$u,\"generation\":$g,\"pid\":$i,\"uid\":$o,\
-    \"leased\":$L,\"program\":<%P|null>}";
+    \"leased\":$L,\"program\":<%P|null>}"
+);
 
 /// What a template is about.
 #[derive(Clone, Copy)]
@@ -153,7 +167,7 @@ impl Write for Escaped<'_> {
 impl View<'_> {
     /// Says a template about a service. What `out` refuses is `out`'s to remember, here and in the next ones.
     #[inline(never)]
-    pub fn say(&self, out: &mut dyn Write, row: &Row<'_>, template: &str) {
+    pub fn say(&self, out: &mut dyn Write, row: &Row<'_>, template: Packed) {
         Saying { view: self, about: About::Service(row), paint: Paint::Plain, known: "" }.say(out, template);
     }
 
@@ -184,7 +198,7 @@ impl View<'_> {
                 saying.say(&mut taken, template);
                 saying.paint = paint;
                 // Numbers, which may be missing, stand on the right.
-                let right = template.starts_with("<");
+                let right = template.bytes().next() == Some(b'<');
                 if !right {
                     saying.say(out, template);
                 }
@@ -195,7 +209,7 @@ impl View<'_> {
                     saying.say(out, template);
                 }
             }
-            saying.say(out, "<  $X><  $Z><  by $Y>\n");
+            saying.say(out, packed!("<  $X><  $Z><  by $Y>\n"));
         }
     }
 
@@ -219,7 +233,7 @@ impl View<'_> {
 
 impl Saying<'_> {
     /// Says a template.
-    pub fn say(&self, out: &mut dyn Write, template: &str) {
+    pub fn say(&self, out: &mut dyn Write, template: Packed) {
         let mut rest = template.bytes();
         // In the part of `<...|...>` that is left out.
         let mut silent = false;

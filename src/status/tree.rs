@@ -8,6 +8,7 @@ use super::say::{About, Saying};
 use super::{Paint, Row, View};
 use crate::graph::Relation;
 use crate::ident::SlotId;
+use crate::packed;
 
 /// The strokes of a tree: for a member with others behind it, the last member, below the first, below the last.
 pub type Strokes = [&'static str; 4];
@@ -81,13 +82,13 @@ impl Stamps {
 
 fn write_node(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, by: Relation, again: bool, paint: Paint) {
     let saying = Saying { view, about: About::Service(row), paint, known: "" };
-    saying.say(out, "$n $p< $i>< by $Y>");
+    saying.say(out, packed!("$n $p< $i>< by $Y>"));
     if !matches!(by, Relation::Needs | Relation::Contains) {
         for part in &[" (", by.name(), ")"] {
             let _ = out.write_str(part);
         }
     }
-    saying.say(out, if again { "<: $X> ...\n" } else { "<: $X>\n" });
+    saying.say(out, if again { packed!("<: $X> ...\n") } else { packed!("<: $X>\n") });
 }
 
 /// Where trees begin: what is booted or switched to, and whatever nothing depends on.

@@ -11,6 +11,8 @@ use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::limits::EXPRESSION_NODES_MAX;
+use crate::packed;
+use crate::packed::Packed;
 use crate::time::Instant;
 
 /// Links of a chain that are told; of a longer one those in front of the last are left out.
@@ -26,7 +28,7 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
             let _ = write!(out, "and so on through {skipped} more; ");
         }
         match row {
-            Some(row) => view.say(out, row, "$n $s"),
+            Some(row) => view.say(out, row, packed!("$n $s")),
             None => {
                 let _ = out.write_str("and so on");
             }
@@ -36,12 +38,12 @@ pub fn write(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
 
 /// The same for programs: an object.
 pub fn write_json(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
-    view.say(out, row, "{\"service\":%n,\"chain\":");
+    view.say(out, row, packed!("{\"service\":%n,\"chain\":"));
     let mut before = "[";
     links(view, row, &mut |row, _| {
         if let Some(row) = row {
             let _ = out.write_str(before);
-            view.say(out, row, "{\"service\":%n,\"phase\":%P,\"why\":%s}");
+            view.say(out, row, packed!("{\"service\":%n,\"phase\":%P,\"why\":%s}"));
             before = ",";
         }
     });
@@ -165,33 +167,33 @@ pub fn write_step(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
 }
 
 /// What keeps it down in spite of its holds.
-const MARKED: &str = "is $q< since $c>$Q";
+const MARKED: Packed = packed!("is $q< since $c>$Q");
 
 /// What is to stop and has to wait.
-const STOPS_AFTER: &str = "stops after $o, which needs it<: $5>";
+const STOPS_AFTER: Packed = packed!("stops after $o, which needs it<: $5>");
 
 #[inline(never)]
-fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
+fn template(view: &View<'_>, row: &Row<'_>) -> Packed {
     match row.phase {
-        _ if row.wished => "is wished up$z",
+        _ if row.wished => packed!("is wished up$z"),
         Phase::Up if matches!(row.blocker, Blocker::DependentStops(_)) => STOPS_AFTER,
-        Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => "is up by $o$z",
-        Phase::Up => "is up$z",
-        Phase::Failed if view.kind(row.definition) == Kind::Bundle => "has failed",
-        Phase::Failed => "has failed: $E<, $F deaths within $W><, $U attempts>< since $c>",
-        Phase::Skipped => "is skipped< since $c>: <$J does not hold|a precondition does not hold>",
-        Phase::Done => "is done: it ended well< since $c>",
+        Phase::Up if matches!(row.blocker, Blocker::Chosen(_)) => packed!("is up by $o$z"),
+        Phase::Up => packed!("is up$z"),
+        Phase::Failed if view.kind(row.definition) == Kind::Bundle => packed!("has failed"),
+        Phase::Failed => packed!("has failed: $E<, $F deaths within $W><, $U attempts>< since $c>"),
+        Phase::Skipped => packed!("is skipped< since $c>: <$J does not hold|a precondition does not hold>"),
+        Phase::Done => packed!("is done: it ended well< since $c>"),
         Phase::Down | Phase::Waiting | Phase::Starting | Phase::Restarting | Phase::Stopping => match row.blocker {
             Blocker::NeedsUp(slot) if view.is_choice(row.definition) && view.row(slot).is_none() => {
-                "finds nothing to choose: $C"
+                packed!("finds nothing to choose: $C")
             }
-            Blocker::NeedsUp(_) => "waits for $o",
-            Blocker::Chosen(_) => "is $P with $o",
-            Blocker::Settles(_) => "waits until $o is no longer under way",
-            Blocker::Conflict(_) => "waits until $o, with which it conflicts, is down",
+            Blocker::NeedsUp(_) => packed!("waits for $o"),
+            Blocker::Chosen(_) => packed!("is $P with $o"),
+            Blocker::Settles(_) => packed!("waits until $o is no longer under way"),
+            Blocker::Conflict(_) => packed!("waits until $o, with which it conflicts, is down"),
             Blocker::DependentStops(_) => STOPS_AFTER,
-            Blocker::StartLimit => "waits for one of $N start slots",
-            Blocker::WhileOff => "waits for its while: $v",
+            Blocker::StartLimit => packed!("waits for one of $N start slots"),
+            Blocker::WhileOff => packed!("waits for its while: $v"),
             Blocker::Marked => MARKED,
             Blocker::Ordered | Blocker::Nothing => under_way(view, row),
         },
@@ -200,38 +202,42 @@ fn template(view: &View<'_>, row: &Row<'_>) -> &'static str {
 
 /// The supervisor is at it, or nothing is wished.
 #[inline(never)]
-fn under_way(view: &View<'_>, row: &Row<'_>) -> &'static str {
+fn under_way(view: &View<'_>, row: &Row<'_>) -> Packed {
     let (report, kind) = (&row.report, view.kind(row.definition));
     if kind == Kind::Bundle && row.goal == Goal::Up {
-        return "is $P< until $t is up>";
+        return packed!("is $P< until $t is up>");
     }
     if row.holds.marked() && row.phase == Phase::Down {
         return MARKED;
     }
     match report.state {
-        State::Delayed if kind == Kind::Oneshot => "failed ($E) and is tried again< in $L><, attempt $A of $M>",
-        State::Delayed => "died ($E) and starts again< in $L>",
-        State::Queued => "is about to be spawned",
+        State::Delayed if kind == Kind::Oneshot => {
+            packed!("failed ($E) and is tried again< in $L><, attempt $A of $M>")
+        }
+        State::Delayed => packed!("died ($E) and starts again< in $L>"),
+        State::Queued => packed!("is about to be spawned"),
         State::Spawning if kind == Kind::Longrun && view.policy(row.definition, policy::READY) == 0 => {
-            "is being executed<, $L of $S left>"
+            packed!("is being executed<, $L of $S left>")
         }
         // The supervisor asks when it has been executed only of those that are up then.
         State::Spawning | State::Starting if kind == Kind::Oneshot => {
-            "runs as process $I< since $7><, $L of $S left><, attempt $A of $M>"
+            packed!("runs as process $I< since $7><, $L of $S left><, attempt $A of $M>")
         }
         State::Spawning | State::Starting => {
-            "runs as process $I< since $7> and is not ready yet<, $L of $S left><: $5>"
+            packed!("runs as process $I< since $7> and is not ready yet<, $L of $S left><: $5>")
         }
         State::Stopping if report.stuck => {
-            "<was killed, and process $i|was killed, and its command> is still there<: $5>"
+            packed!("<was killed, and process $i|was killed, and its command> is still there<: $5>")
         }
-        State::Stopping if report.pid != 0 => "was told to end, and process $I has not yet<, $L left><: $5>",
-        State::Stopping => "is being taken down<, $L left><: $5>",
+        State::Stopping if report.pid != 0 => packed!("was told to end, and process $I has not yet<, $L left><: $5>"),
+        State::Stopping => packed!("is being taken down<, $L left><: $5>"),
         State::Down | State::Up | State::Failed | State::Done | State::Skipped => match (row.phase, row.goal) {
-            (Phase::Down, Goal::Down) if !row.holds.held() => "is down: nothing wants it up<: $4><; its start-on: $V>",
-            (Phase::Stopping, _) => "is about to be told to end<: $5>",
-            (Phase::Starting | Phase::Restarting, _) => "is $P: the supervisor has not answered yet",
-            _ => "is $P, and wished $g",
+            (Phase::Down, Goal::Down) if !row.holds.held() => {
+                packed!("is down: nothing wants it up<: $4><; its start-on: $V>")
+            }
+            (Phase::Stopping, _) => packed!("is about to be told to end<: $5>"),
+            (Phase::Starting | Phase::Restarting, _) => packed!("is $P: the supervisor has not answered yet"),
+            _ => packed!("is $P, and wished $g"),
         },
     }
 }
@@ -248,7 +254,7 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
             for edge in view.image.edges(row.definition) {
                 let _ = out.write_str(before);
                 if let Some(alternative) = &view.row(edge.slot) {
-                    view.say(out, alternative, "$n $s");
+                    view.say(out, alternative, packed!("$n $s"));
                 }
                 before = ", ";
             }

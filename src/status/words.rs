@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use crate::board::reports::Exit;
 use crate::database::{Image, TESTS, exec, node, service};
 use crate::ident::SlotId;
+use crate::packed;
 use crate::stamp::{EPOCH, civil};
 use crate::status::{Row, View};
 use crate::text::cut;
@@ -91,9 +92,9 @@ pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exi
             return;
         }
         Exit::NotSpawned => return write_failure(view, out, row),
-        Exit::None => "it has not ended yet",
-        Exit::TimedOut => "not ready within $S",
-        Exit::Unknown => "ended while nobody could look",
+        Exit::None => packed!("it has not ended yet"),
+        Exit::TimedOut => packed!("not ready within $S"),
+        Exit::Unknown => packed!("ended while nobody could look"),
     };
     view.say(out, row, text);
 }

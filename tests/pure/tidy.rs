@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 24] = [
+const LIBRARY: [&str; 25] = [
     "limits",
     "ident",
     "time",
@@ -13,6 +13,7 @@ const LIBRARY: [&str; 24] = [
     "glob",
     "crc32",
     "text",
+    "packed",
     "words",
     "names",
     "nearest",
@@ -33,7 +34,7 @@ const LIBRARY: [&str; 24] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 19] = [
+const WITHOUT_HEAP: [&str; 20] = [
     "limits",
     "ident",
     "time",
@@ -41,6 +42,7 @@ const WITHOUT_HEAP: [&str; 19] = [
     "glob",
     "crc32",
     "text",
+    "packed",
     "words",
     "names",
     "nearest",

@@ -6,6 +6,7 @@ use pintle::engine::{Capacities, Outcome, Standing, words_needed};
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::packed;
 use pintle::protocol::{self, Bad, Request, Verb as Asked};
 use pintle::status::View;
 use pintle::time::Instant;
@@ -228,9 +229,11 @@ impl Host {
                     answer.bytes(b" ");
                     answer.bytes(outcome.name().as_bytes());
                     let template = match outcome {
-                        Outcome::Failed => " $E",
-                        Outcome::Waiting | Outcome::Pending => " $w",
-                        Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => "",
+                        Outcome::Failed => packed!(" $E"),
+                        Outcome::Waiting | Outcome::Pending => packed!(" $w"),
+                        Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => {
+                            packed!("")
+                        }
                     };
                     // The reasons of now are those of then for what has not moved since.
                     let row = self.view.row(slot).filter(|row| row.since <= self.engine.end_of(number));
@@ -290,15 +293,15 @@ pub(super) fn write_phase(view: &View<'_>, slot: SlotId, answer: &mut Answer) {
         return;
     };
     let template = match row.phase {
-        Phase::Failed => "phase $n $P $E",
-        Phase::Waiting => "phase $n $P $s",
+        Phase::Failed => packed!("phase $n $P $E"),
+        Phase::Waiting => packed!("phase $n $P $s"),
         Phase::Down
         | Phase::Starting
         | Phase::Up
         | Phase::Restarting
         | Phase::Stopping
         | Phase::Skipped
-        | Phase::Done => "phase $n $P",
+        | Phase::Done => packed!("phase $n $P"),
     };
     view.say(answer, &row, template);
 }
