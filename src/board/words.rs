@@ -60,6 +60,7 @@ pub fn format(words: &[AtomicU32], magic: u32, version: u32, geometry: &Geometry
 }
 
 /// Two words as one number, low word first.
+#[inline(never)]
 pub fn load_u64(words: &[AtomicU32], at: usize) -> u64 {
     u64::from(load(words, at)) | u64::from(load(words, at + 1)) << 32
 }

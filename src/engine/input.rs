@@ -1,5 +1,6 @@
 //! What the engine is told, and what it answers. A closed set: whoever adds an input adds its row to the grid.
 
+use super::journal::number_of_refusal;
 use crate::board::reports::ReportRow;
 use crate::database::Image;
 use crate::graph::Phase;
@@ -148,26 +149,26 @@ pub enum Refusal {
 impl Refusal {
     /// In words, for the answer to whoever asked; without the number at the end.
     #[inline(never)]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Refusal::NoSuchService => "no such service",
-            Refusal::Template(_) => "a template; name an instance of it, as in NAME@INSTANCE",
-            Refusal::NoSuchInstance(_) => "no such instance; only start and restart make one",
-            Refusal::BadInstanceName => "an instance name has 1 to 63 letters, digits, or any of :_.-",
-            Refusal::NotUp(_) => "not up",
-            Refusal::Signalling(_) => "the signal before is still on its way; try again",
-            Refusal::NoReload(_) => "its file has no reload",
-            Refusal::Bundle(_) => "a bundle has no process",
-            Refusal::ShuttingDown => "the machine is shutting down",
-            Refusal::BadFactName => "a condition or event is named by letters, digits, or any of -_.",
-            Refusal::BadAttribute => "an attribute is KEY=VALUE, each key once, without control characters",
-            Refusal::TooManyAttributes => "more than 16 attributes",
-            Refusal::FactTooLong => "name and attributes take more than 240 bytes",
-            Refusal::ConditionsFull => "as many conditions are on as there is room for: ",
-            Refusal::NotOn => "this condition is not on",
-            Refusal::InstancesFull => "as many instances exist as there is room for: ",
-            Refusal::TransactionsFull => "as many commands are under way as there is room for; try again",
-        }
+    pub fn text(self) -> &'static str {
+        // By the numbers that the journal has.
+        const TEXTS: &str = "no such service\n\
+            a template; name an instance of it, as in NAME@INSTANCE\n\
+            no such instance; only start and restart make one\n\
+            an instance name has 1 to 63 letters, digits, or any of :_.-\n\
+            not up\n\
+            the signal before is still on its way; try again\n\
+            its file has no reload\n\
+            a bundle has no process\n\
+            the machine is shutting down\n\
+            a condition or event is named by letters, digits, or any of -_.\n\
+            an attribute is KEY=VALUE, each key once, without control characters\n\
+            more than 16 attributes\n\
+            name and attributes take more than 240 bytes\n\
+            as many conditions are on as there is room for: \n\
+            this condition is not on\n\
+            as many instances exist as there is room for: \n\
+            as many commands are under way as there is room for; try again";
+        nth(TEXTS, b'\n', number_of_refusal(self) as usize)
     }
 
     /// The service that it is about.

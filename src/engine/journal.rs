@@ -148,12 +148,12 @@ impl<'a> Engine<'a> {
 
     /// The step goes on without an input, or in a new block.
     fn put_going(&self) {
-        self.put_journal(&[first_word(Kind::Going, 0, NOBODY), self.now.0 as u32, (self.now.0 >> 32) as u32]);
+        self.put_record(Kind::Going, 0, NOBODY, &[], b"");
         self.journal.within.set(0);
     }
 
     fn put_within(&self, number: u32) {
-        self.put_journal(&[first_word(Kind::Within, 0, NOBODY), number]);
+        self.put_record(Kind::Within, 0, NOBODY, &[number], b"");
         self.journal.within.set(number);
     }
 
@@ -176,10 +176,16 @@ impl<'a> Engine<'a> {
         self.journal.stepped.set(true);
         self.journal.told.set(Some(kind));
         self.journal.within.set(0);
-        let first = first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot);
-        self.put_word(first);
-        self.put_word(self.now.0 as u32);
-        self.put_word((self.now.0 >> 32) as u32);
+        self.put_record(kind, extra, slot, words, text);
+    }
+
+    /// A record, for which there is room.
+    #[inline(never)]
+    fn put_record(&self, kind: Kind, extra: u32, slot: SlotId, words: &[u32], text: &[u8]) {
+        self.put_word(first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot));
+        if kind.has_time() {
+            self.put_journal(&[self.now.0 as u32, (self.now.0 >> 32) as u32]);
+        }
         self.put_journal(words);
         self.put_text(text);
         if kind.is_line() {
@@ -193,14 +199,8 @@ impl<'a> Engine<'a> {
         if self.is_journal_off() {
             return;
         }
-        let length = 1 + words.len() as u32 + text.len().div_ceil(4) as u32;
-        self.begin_jot(length);
-        self.put_word(first_word(kind, if text.is_empty() { extra } else { text.len() as u32 }, slot));
-        self.put_journal(words);
-        self.put_text(text);
-        if kind.is_line() {
-            self.count_line();
-        }
+        self.begin_jot(1 + words.len() as u32 + text.len().div_ceil(4) as u32);
+        self.put_record(kind, extra, slot, words, text);
     }
 
     /// Makes room for so many words of a step that goes on.

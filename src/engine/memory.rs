@@ -60,8 +60,9 @@ impl<'a> Memory<'a> {
     #[inline(never)]
     pub fn open(image: &Image<'_>, layout: Layout, words: &'a [AtomicU32]) -> Option<(Memory<'a>, bool)> {
         let words = words.get(..layout.end())?;
-        let table =
-            |table: Table| words.get(layout.start(table)..layout.starts[table as usize + 1]).unwrap_or_default();
+        let table = |table: Table| {
+            words.get(layout.start(table)..layout.starts[table as usize + 1] as usize).unwrap_or_default()
+        };
         let (slots, derived) = (table(Table::Slots).as_chunks().0, table(Table::Derived).as_chunks().0);
         let sets = Bits::new(table(Table::Sets).get(1..).unwrap_or_default(), layout.members);
         let no_slot = layout.geometry.slots() as usize;
@@ -217,8 +218,8 @@ impl<'a> Memory<'a> {
             if table == Table::Journal as usize {
                 continue;
             }
-            let mut row = self.layout.starts[table];
-            while row < self.layout.starts[table + 1] {
+            let mut row = self.layout.starts[table] as usize;
+            while row < self.layout.starts[table + 1] as usize {
                 self.set(row, 0);
                 row += usize::from(*words);
             }

@@ -337,7 +337,7 @@ pub struct Layout {
     pub geometry: Geometry,
     pub capacities: Capacities,
     /// Of each table, and the end.
-    pub starts: [usize; TABLES + 1],
+    pub starts: [u32; TABLES + 1],
     /// Members of a set are below this; what it takes.
     pub members: u32,
     pub set_words: u32,
@@ -367,13 +367,13 @@ impl Layout {
             1 + SETS * set_words,
             capacities.entries,
         ];
-        let mut starts = [HEADER; TABLES + 1];
+        let mut starts = [HEADER as u32; TABLES + 1];
         let mut log = 0;
         for (table, count) in counts.iter().enumerate() {
-            let words = *count as usize * usize::from(ROWS[table]);
+            let words = *count * u32::from(ROWS[table]);
             // Each row of facts once, with where it stands and how long it is.
             if table < Table::Log as usize && table != Table::Journal as usize {
-                log += words + 2 * *count as usize;
+                log += words + 2 * *count;
             }
             starts[table + 1] = starts[table] + if table == Table::Log as usize { log } else { words };
         }
@@ -382,12 +382,12 @@ impl Layout {
 
     /// First word of a table.
     pub fn start(&self, table: Table) -> usize {
-        self.starts[table as usize]
+        self.starts[table as usize] as usize
     }
 
     /// Words of all.
     pub fn end(&self) -> usize {
-        self.starts[TABLES]
+        self.starts[TABLES] as usize
     }
 }
 
