@@ -164,11 +164,11 @@ impl Client {
         let Some(fd) = self.fd.as_ref().filter(|_| !room.is_empty() && !self.ended) else { return true };
         match socket::read(fd.as_fd(), room) {
             Ok(count) => {
-                self.ended = count == Some(0);
-                self.input.end += count.unwrap_or(0);
+                self.ended = count == 0;
+                self.input.end += count;
                 true
             }
-            Err(_) => false,
+            Err(error) => error == Errno::AGAIN,
         }
     }
 
@@ -176,11 +176,11 @@ impl Client {
     fn send(&mut self, now: Instant) -> bool {
         while let (false, Some(fd)) = (self.output.is_empty(), &self.fd) {
             match socket::write(fd.as_fd(), self.output.waiting()) {
-                Ok(Some(count)) => {
+                Ok(count) => {
                     self.output.start += count;
                     self.stalled = Instant::NEVER;
                 }
-                Ok(None) => {
+                Err(Errno::AGAIN) => {
                     self.stalled = self.stalled.min(now);
                     return true;
                 }

@@ -67,10 +67,8 @@ impl Control {
         bytes.push(b'\n');
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            match socket::write(self.fd.as_fd(), rest)? {
-                Some(count) => rest = rest.get(count..).unwrap_or_default(),
-                None => return Err(Errno::AGAIN), // the socket is blocking
-            }
+            let count = socket::write(self.fd.as_fd(), rest)?;
+            rest = rest.get(count..).unwrap_or_default();
         }
         Ok(())
     }
@@ -95,9 +93,9 @@ impl Control {
             }
             let mut chunk = [0; LINE_BYTES_MAX];
             match socket::read(self.fd.as_fd(), &mut chunk) {
-                Ok(None) => {}
-                Ok(Some(0)) | Err(_) => return Next::Ended,
-                Ok(Some(count)) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(Errno::AGAIN) => {}
+                Ok(0) | Err(_) => return Next::Ended,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
             }
         }
     }

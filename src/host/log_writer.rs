@@ -46,14 +46,15 @@ impl<'a> Output<'a> {
         Output { settings, stamp: [b' '; STAMP_BYTES], files: 0, bytes }
     }
 
+    #[inline(never)]
     fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes); // within the capacity: `has_room` was asked
     }
 
     /// Begins a line.
+    #[inline(never)]
     fn put_stamp(&mut self) {
-        let stamp = self.stamp;
-        self.put(&stamp);
+        self.bytes.extend_from_slice(&self.stamp);
         self.put(b" ");
     }
 

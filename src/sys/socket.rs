@@ -143,21 +143,14 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
     rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
-/// Reads from a stream: none if there is nothing now, `Some(0)` at its end.
-pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
-    unless_again(super::file::read_once(fd, buffer))
+/// Reads from a stream; 0 at its end. EAGAIN: there is nothing now.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    super::file::read_once(fd, buffer)
 }
 
-fn unless_again(answer: Result<usize>) -> Result<Option<usize>> {
-    match answer {
-        Err(Errno::AGAIN) => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-/// Writes to a stream as much as it takes: none if it takes nothing now. EPIPE (without SIGPIPE): nobody reads.
-pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<usize>> {
-    unless_again(send_message(fd, bytes, &[]))
+/// Writes to a stream as much as it takes. EAGAIN: nothing now. EPIPE (without SIGPIPE): nobody reads.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    send_message(fd, bytes, &[])
 }
 
 /// Who connected (SO_PEERCRED): the credentials at the time of connect. See unix(7).
@@ -343,11 +336,11 @@ mod tests {
         let who = peer(server.as_fd()).expect("it is connected");
         assert_eq!((who.pid, who.uid), (std::process::id(), rustix::process::getuid().as_raw()));
         let mut buffer = [0; 8];
-        assert_eq!(read(server.as_fd(), &mut buffer), Ok(None));
-        assert_eq!(write(client.as_fd(), b"hello"), Ok(Some(5)));
-        assert_eq!(read(server.as_fd(), &mut buffer), Ok(Some(5)));
+        assert_eq!(read(server.as_fd(), &mut buffer), Err(Errno::AGAIN));
+        assert_eq!(write(client.as_fd(), b"hello"), Ok(5));
+        assert_eq!(read(server.as_fd(), &mut buffer), Ok(5));
         drop(client);
-        assert_eq!(read(server.as_fd(), &mut buffer), Ok(Some(0)));
+        assert_eq!(read(server.as_fd(), &mut buffer), Ok(0));
         assert_eq!(write(server.as_fd(), b"late"), Err(Errno::PIPE));
     }
 
