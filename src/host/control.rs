@@ -110,7 +110,7 @@ impl Control {
         self.send("memory")?;
         self.poll.wait(Instant::NEVER);
         let mut chunk = [0; LINE_BYTES_MAX];
-        let mut received = socket::receive(self.fd.as_fd(), &mut chunk)?.ok_or(Errno::AGAIN)?;
+        let mut received = socket::receive(self.fd.as_fd(), &mut chunk)?;
         self.buffer.extend_from_slice(chunk.get(..received.length).unwrap_or_default());
         match self.next(Instant::NEVER) {
             Next::Line => Ok(received.descriptors.pop()),

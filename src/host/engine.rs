@@ -447,7 +447,7 @@ impl Host {
             self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE).is_err();
             return;
         }
-        let Ok(Some(fd)) = socket::accept(self.listening.as_fd()) else { return };
+        let Ok(fd) = socket::accept(self.listening.as_fd()) else { return };
         let Ok(peer) = socket::peer(fd.as_fd()) else { return };
         let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);
         match self.clients.room(trusted) {

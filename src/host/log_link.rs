@@ -233,7 +233,7 @@ mod tests {
 
     fn receive(link: &LogLink) -> Option<Message> {
         let mut buffer = [0; MESSAGE_BYTES];
-        let received = socket::receive(link.logger_end(), &mut buffer).expect("the other end is ours")?;
+        let received = socket::receive(link.logger_end(), &mut buffer).ok()?;
         let mut rest = &buffer[..received.length];
         let mut records = std::vec::Vec::new();
         while let Some((record, behind)) = first_record(rest) {

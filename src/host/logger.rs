@@ -138,10 +138,10 @@ impl<'a> Logger<'a> {
         let mut buffer = [0; MESSAGE_BYTES];
         while let Some(link) = &self.socket {
             let received = match socket::receive(link.as_fd(), &mut buffer) {
-                Ok(Some(received)) if received.length > 0 => received,
-                Ok(None) => return,
+                Ok(received) if received.length > 0 => received,
+                Err(Errno::AGAIN) => return,
                 // Closed: no more pipes will come; those that there are go on to their ends.
-                Ok(Some(_)) | Err(_) => {
+                Ok(_) | Err(_) => {
                     let _ = self.poll.remove(link);
                     self.socket = None;
                     return;

@@ -106,14 +106,12 @@ pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The next connection, nonblocking; none if nobody waits.
-pub fn accept(listening: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+/// The next connection, nonblocking. EAGAIN: nobody waits.
+pub fn accept(listening: BorrowedFd<'_>) -> Result<OwnedFd> {
     loop {
         match rustix::net::accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(fd) => return Ok(Some(fd)),
-            Err(Errno::AGAIN) => return Ok(None),
             Err(Errno::INTR | Errno::CONNABORTED) => {}
-            Err(error) => return Err(error),
+            other => return other,
         }
     }
 }
@@ -235,8 +233,8 @@ struct Message {
     flags: u32,
 }
 
-/// The next message; none if there is none now.
-pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<Received>> {
+/// The next message. EAGAIN: there is none now.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     let mut control = [0usize; CONTROL_WORDS];
     let slice = Slice { at: buffer.as_mut_ptr() as usize, length: buffer.len() };
     let mut message = Message {
@@ -250,18 +248,15 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<Received>
     };
     let (number, flags) = (fd.as_raw_fd() as usize, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
-    let length = match unsafe { raw::call(raw::nr::RECVMSG, number, &raw mut message as usize, flags, 0, 0) } {
-        Ok(length) => length.min(buffer.len()),
-        Err(Errno::AGAIN) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let length = unsafe { raw::call(raw::nr::RECVMSG, number, &raw mut message as usize, flags, 0, 0)? };
+    let length = length.min(buffer.len());
     let truncated = message.flags & (MSG_TRUNC | MSG_CTRUNC) != 0;
     let mut received = Received { length, truncated, sender: None, descriptors: Vec::new() };
     let filled = message.control_length.min(size_of_val(&control)).div_ceil(WORD);
     // SAFETY: plain words, seen as bytes.
     let bytes = unsafe { core::slice::from_raw_parts(control.as_ptr().cast::<u8>(), filled * WORD) };
     take_control(bytes, &mut received);
-    Ok(Some(received))
+    Ok(received)
 }
 
 fn take_control(mut bytes: &[u8], received: &mut Received) {
@@ -330,9 +325,9 @@ mod tests {
     #[test]
     fn a_client_is_known_by_its_credentials() {
         let listening = listen(&name("listen"), 0o600).expect("the name is free");
-        assert!(accept(listening.as_fd()).expect("it listens").is_none());
+        assert!(accept(listening.as_fd()).is_err_and(|error| error == Errno::AGAIN));
         let client = connect(&name("listen")).expect("it listens");
-        let server = accept(listening.as_fd()).expect("it listens").expect("one waits");
+        let server = accept(listening.as_fd()).expect("one waits");
         let who = peer(server.as_fd()).expect("it is connected");
         assert_eq!((who.pid, who.uid), (std::process::id(), rustix::process::getuid().as_raw()));
         let mut buffer = [0; 8];
@@ -351,12 +346,12 @@ mod tests {
         send(sender.as_fd(), b"READY=1", &[]).expect("there is room");
         send(sender.as_fd(), &[b'x'; 99], &[]).expect("there is room");
         let mut buffer = [0; 16];
-        let first = receive(socket.as_fd(), &mut buffer).expect("bound").expect("one came");
+        let first = receive(socket.as_fd(), &mut buffer).expect("one came");
         assert_eq!((buffer.get(..first.length), first.truncated), (Some(&b"READY=1"[..]), false));
         assert_eq!(first.sender.map(|who| who.pid), Some(std::process::id()));
-        let second = receive(socket.as_fd(), &mut buffer).expect("bound").expect("one came");
+        let second = receive(socket.as_fd(), &mut buffer).expect("one came");
         assert_eq!((second.length, second.truncated), (16, true));
-        assert!(receive(socket.as_fd(), &mut buffer).expect("bound").is_none());
+        assert!(receive(socket.as_fd(), &mut buffer).is_err_and(|error| error == Errno::AGAIN));
     }
 
     #[test]
@@ -365,12 +360,12 @@ mod tests {
         let fds = [left.as_fd(); DESCRIPTORS_MAX];
         send(left.as_fd(), b"take", &fds).expect("there is room");
         assert_eq!(send(left.as_fd(), b"more", &[left.as_fd(); DESCRIPTORS_MAX + 1]), Err(Errno::INVAL));
-        let message = receive(right.as_fd(), &mut [0; 16]).expect("connected").expect("one came");
+        let message = receive(right.as_fd(), &mut [0; 16]).expect("one came");
         assert_eq!((message.length, message.descriptors.len()), (4, DESCRIPTORS_MAX));
         for fd in &message.descriptors {
             assert!(rustix::io::fcntl_getfd(fd).expect("open").contains(rustix::io::FdFlags::CLOEXEC));
         }
         drop((message, left));
-        assert_eq!(receive(right.as_fd(), &mut [0; 16]).expect("connected").map(|end| end.length), Some(0));
+        assert_eq!(receive(right.as_fd(), &mut [0; 16]).map(|end| end.length), Ok(0));
     }
 }

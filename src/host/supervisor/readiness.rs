@@ -74,7 +74,7 @@ impl Supervisor {
         if let Some(socket) = &private.notify {
             // What is there still was said by an earlier life; a queue that never empties has somebody who writes on and on.
             let mut left = NOTICES_LEFT;
-            while left > 0 && matches!(socket::receive(socket.as_fd(), &mut [0; 1]), Ok(Some(_))) {
+            while left > 0 && socket::receive(socket.as_fd(), &mut [0; 1]).is_ok() {
                 left -= 1;
             }
             return Ok(());
@@ -103,7 +103,7 @@ impl Supervisor {
             let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
             let mut datagram = [0; NOTICE_BYTES];
             // Descriptors that came along are closed with `received`.
-            let Ok(Some(received)) = socket::receive(socket.as_fd(), &mut datagram) else { return };
+            let Ok(received) = socket::receive(socket.as_fd(), &mut datagram) else { return };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             // An abstract name has no permissions: whoever is not us or root is not believed.
             if matches!(self.place, Place::Abstract(_)) && sender != 0 && sender != self.common.uid {
