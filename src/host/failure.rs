@@ -134,7 +134,7 @@ impl fmt::Display for Failure {
         };
         to.write_str(name)?;
         // The rest says enough by itself.
-        if number == 0 { Ok(()) } else { write!(to, ": {}", errno::text_of(number as i32)) }
+        if number == 0 { Ok(()) } else { write!(to, ": {}", errno::Words(errno::from_number(number as i32))) }
     }
 }
 

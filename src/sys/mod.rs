@@ -1,7 +1,7 @@
 //! The only unsafe code and the only system calls. Knows no service: it gives safe building blocks to `host` and `applets`.
 //!
 //! What always holds: every descriptor made here is close-on-exec; every call is tried again after EINTR; nothing here
-//! allocates unless its documentation says so; every error is an [`Errno`], and [`errno::text`] says it in words.
+//! allocates unless its documentation says so; every error is an [`Errno`], and [`errno::Words`] says it in words.
 //! The oldest kernel is Linux 5.11 (`close_range` with CLOSE_RANGE_CLOEXEC, `epoll_pwait2`).
 
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
