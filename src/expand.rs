@@ -40,15 +40,12 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let at = placeholder_at(self.rest).unwrap_or(self.rest.len());
-        let escaped = at > 0 && self.rest.as_bytes()[at - 1] == b'$' && at < self.rest.len();
-        if escaped {
-            // All up to the first `$`, then jump over the second: what follows begins with `{`.
-            let (literal, rest) = (&self.rest[..at], &self.rest[at + 1..]);
-            self.rest = rest;
-            return Some(Piece::Literal(literal));
-        }
         if at > 0 {
-            let (literal, rest) = self.rest.split_at(at);
+            let (literal, mut rest) = self.rest.split_at(at);
+            // `$${`: all up to the first `$`, then jump over the second: what follows begins with `{`.
+            if literal.ends_with("$") && !rest.is_empty() {
+                rest = &rest[1..];
+            }
             self.rest = rest;
             return Some(Piece::Literal(literal));
         }

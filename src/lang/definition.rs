@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::keys::Key;
+use super::lexer::count;
 use crate::text::parts;
 
 /// Where a text stands: a file (index into the list of sources of this run), a line and a column, both from 1; the
@@ -136,7 +137,7 @@ pub fn alternatives(word: &Word) -> &[Word] {
     let mut names = Vec::new();
     let mut position = word.position;
     for name in parts(word.text, b'|') {
-        let length = name.chars().count() as u32;
+        let length = count(name);
         // In quotes the whole word is the place.
         if word.plain {
             position.length = length.max(1);

@@ -274,13 +274,17 @@ fn excerpt(line: &str, position: &Position, out: &mut dyn Write) -> fmt::Result 
         at += width;
     }
     out.write_char('\n')?;
-    (0..pad).try_for_each(|_| out.write_char(' '))?;
-    (0..carets.max(1)).try_for_each(|_| out.write_char('^'))?;
+    for at in 0..pad + carets.max(1) {
+        out.write_char(if at < pad { ' ' } else { '^' })?;
+    }
     out.write_char('\n')
 }
 
 fn write_printable(text: &str, out: &mut dyn Write) -> fmt::Result {
-    text.chars().try_for_each(|character| out.write_char(printable(character)))
+    for character in text.chars() {
+        out.write_char(printable(character))?;
+    }
+    Ok(())
 }
 
 /// The character, or U+FFFD for one that would move the cursor or turn the direction of writing.

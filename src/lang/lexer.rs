@@ -46,7 +46,7 @@ pub struct Entry<'a> {
 
 /// Characters as a count that fits a position.
 #[inline(never)]
-fn count(text: &str) -> u32 {
+pub fn count(text: &str) -> u32 {
     // Every byte but those that continue a character.
     text.bytes().filter(|byte| byte & 0xc0 != 0x80).count() as u32
 }
