@@ -261,6 +261,8 @@ fn only_who_may_command_is_told_what_attributes_say() {
     let machine = machine();
     machine.expect(&["emit", "--wait", "go", "KEY=value"]);
     machine.expect(&["emit", "--on", "--wait", "net-up", "IFACE=eth0"]);
+    // Set in motion by the first, which waits for nothing of it.
+    machine.wait_phase("second", "up");
     let own = machine.expect(&["events", "--all", "--no-follow"]);
     for told in ["start-on fired by go KEY=value (", "event go KEY=value", "condition net-up IFACE=eth0 is on"] {
         assert!(own.contains(told), "{told}: {own}");
