@@ -199,7 +199,7 @@ impl Exit {
     }
 }
 
-/// One row. Its pid word is not among what `write` stores unless `write_pid` is used: clone itself writes it.
+/// One row. Its pid words are written by clone itself, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReportRow {
     /// What is.
@@ -379,7 +379,7 @@ impl<'a> Reports<'a> {
         self.done();
     }
 
-    /// Writes a whole row. Until `done`, whoever takes over after a crash finds what is `owed` for it; see `unfinished`.
+    /// Writes a whole row. Until `done`, whoever takes over after a crash finds what is `owed` for it; see `take_over`.
     pub fn write_words(&self, slot: SlotId, row: &[u32; ROW], says_so: bool, owed: u32) {
         if slot.0 >= self.geometry.slots() {
             return;

@@ -103,7 +103,7 @@ pub mod told {
     pub const WISHED: u32 = 1 << 29;
     /// A choice, which is a bundle, too.
     pub const CHOICE: u32 = 1 << 30;
-    /// It is skipped, and its goal is up.
+    /// It is skipped, which does not count as up, and its goal is up.
     pub const SKIPPED: u32 = 1 << 31;
     /// Those of its definition.
     pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | RIVALS | BINDS | CHOICE;
