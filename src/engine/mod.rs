@@ -264,15 +264,16 @@ impl<'a> Engine<'a> {
         self.nameless = None;
         let taken = self.take(input);
         let nameless = self.nameless;
+        if is_late && is_news {
+            self.work_off(Set::STEP);
+            self.close_transaction();
+            self.exit_of = None;
+            self.wake();
+        }
         self.run();
         // Of what was told, not of the events that came of it.
         self.nameless = nameless;
         let number = self.close_transaction();
-        if is_late && is_news {
-            self.wake();
-            self.run();
-            self.close_transaction();
-        }
         self.look_at_boot();
         self.seal_journal();
         taken.map(|()| number)

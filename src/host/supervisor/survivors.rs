@@ -43,10 +43,8 @@ impl Survivors {
         let mut found = Vec::new();
         for slot in (0..geometry.slots()).map(SlotId) {
             let row = rows.read(slot).unwrap_or_default();
-            // The kernel writes this word; the row may not have been written any more.
-            let pid =
-                rows.pid_word(slot, reports::PID).map_or(0, |word| word.load(core::sync::atomic::Ordering::Relaxed));
-            for pid in &[pid, row.auxiliary] {
+            // The kernel writes these words; the row may not have been written any more.
+            for pid in &[rows.word(slot, reports::PID), rows.word(slot, reports::AUXILIARY)] {
                 if let 2.. = *pid
                     && let Some((session, began_ns)) = look(*pid)
                     && session == *pid

@@ -71,6 +71,22 @@ fn a_choice_that_is_switched_to_anew_may_choose_what_is_up() {
     );
 }
 
+/// In one step a service was reported up and its condition's time was over: it was up, and is taken down.
+#[test]
+fn what_the_time_moves_comes_behind_what_is_reported() {
+    holds(
+        "seed 23889957123
+         faults lost
+         capacities 10 2 10 2 0
+         service f4: while = c0
+         service a8:
+         +0 switch f4
+         +545 on c0 K=x
+         +0 changing 380 c0 K=x
+         +406 stop a8",
+    );
+}
+
 #[test]
 fn a_plan_is_what_its_text_says() {
     for seed in 0..50 {

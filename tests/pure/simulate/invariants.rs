@@ -544,7 +544,7 @@ impl<'a> Judge<'a> {
                 (Wish::Up, true) => self.check_restart(engine, at, name)?,
             }
         }
-        self.check_outcomes(engine)?;
+        self.check_outcomes(engine, now)?;
         self.check_choices(engine)?;
         // Of large worlds not each step, for time's sake.
         if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
@@ -555,7 +555,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What a transaction says became of a service is so, when it says it.
-    fn check_outcomes(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
+    fn check_outcomes(&mut self, engine: &Engine<'_>, now: u64) -> Result<(), Broken> {
         let mut ended = Vec::new();
         let mut open = std::mem::take(&mut self.open);
         for (number, followed) in &mut open {
@@ -574,11 +574,14 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 let row = self.seen[at.index()];
-                let phase = engine.published(at).phase;
+                let published = engine.published(at);
+                let phase = published.phase;
+                // What the time moves comes behind what is reported, in one step: it was up, and is taken down.
+                let just_stopped = phase == Phase::Stopping && published.since.0 == now;
                 let is_so = self.is_bundle(engine, at)
                     || match outcome {
                         Outcome::Pending | Outcome::Superseded | Outcome::Waiting => true,
-                        Outcome::Up => row.state == State::Up && phase == Phase::Up,
+                        Outcome::Up => row.state == State::Up && (phase == Phase::Up || just_stopped),
                         Outcome::Down => self.is_down(engine, at),
                         Outcome::Done => row.state == State::Done,
                         Outcome::Failed => row.state == State::Failed,
