@@ -83,18 +83,31 @@ int main(int argc, char **argv)
 
 	int fd = open_socket(argv[2], 0);
 	static char answers[65536];
-	int sent = 0, answered = 0, good = 0, in_line = 0, is_good = 0, at = 0;
+	int sent = 0, answered = 0, good = 0, in_line = 0, is_good = 0, at = 0, sends = 1, some = 0;
+	const char *rest = text;
+	size_t left = 0;
 	struct timespec from, to;
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	while (answered < count) {
 		/* Half of the window is sent and half is awaited at the same time. */
-		if (sent - answered <= window / 2) while (sent < count && sent - answered < window) {
-			int some = together;
-			if (some > count - sent) some = count - sent;
-			send_all(fd, text + starts[at], starts[at + some] - starts[at]);
+		if (sent - answered <= window / 2) sends = 1;
+		while (sends && (left || (sent < count && sent - answered < window))) {
+			if (!left) {
+				some = together < count - sent ? together : count - sent;
+				rest = text + starts[at];
+				left = starts[at + some] - starts[at];
+			}
+			ssize_t gone = send(fd, rest, left, MSG_DONTWAIT);
+			/* The other side may wait for its answers to be read, too. */
+			if (gone < 0 && errno == EAGAIN) break;
+			if (gone < 0) die("send");
+			rest += gone;
+			left -= (size_t)gone;
+			if (left) continue;
 			sent += some;
 			at = (at + some) % turn;
 		}
+		if (!left && (sent == count || sent - answered >= window)) sends = 0;
 		ssize_t got = read(fd, answers, sizeof answers);
 		if (got < 0) die("read");
 		if (!got) {
