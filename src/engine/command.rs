@@ -176,6 +176,7 @@ impl Engine<'_> {
             }
         }
         self.memory.insert(Set::Work, at);
+        self.memory.insert(Set::Tell, at);
     }
 
     /// A start lays the hold, and lifts marks and resets failures on the service and on its hard dependencies.
@@ -243,8 +244,10 @@ impl Engine<'_> {
         self.switch(self.shutdown_slot());
         self.memory.put_machine(machine::SHUTDOWN, 1);
         for at in (0..self.memory.layout.geometry.slots()).map(SlotId) {
+            self.memory.insert(Set::Goal, at);
             // What is down already has another reason for it now.
-            self.mark_wish(at);
+            self.memory.insert(Set::Tell, at);
+            self.mark_published(at);
         }
     }
 

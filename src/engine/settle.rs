@@ -60,6 +60,7 @@ impl Engine<'_> {
         if after != bits {
             self.memory.set_told(at, after);
             self.memory.insert(Set::Work, at);
+            self.memory.insert(Set::Tell, at);
         }
     }
 

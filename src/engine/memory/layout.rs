@@ -205,7 +205,7 @@ pub enum Set {
     Rise,
     /// The goal has changed in this step.
     Turned,
-    /// What neighbours were told may be wrong. What is looked at for that is looked at for `Tell`, too.
+    /// What neighbours were told may be wrong.
     Work,
     /// Became ready anew, unseen by its neighbours. A choice: may have to leave what it has chosen; it looks when all that is
     /// told of others is right, and before anybody is told that it is not up any more.
