@@ -57,13 +57,6 @@ impl<'a> Engine<'a> {
         self.lives(at) && !ended && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
     }
 
-    /// ... nor anything that it needs, as far as that keeps it down.
-    fn is_hopeful(&self, at: SlotId) -> bool {
-        // What it is itself may not be told yet.
-        let stays = self.memory.told(at) & (told::ACTIVE | told::GOING) == told::ACTIVE;
-        self.is_usable(at) && (stays || self.memory.is_told(at, told::START_OK) || !self.lacks_barred(at))
-    }
-
     /// Place plus one of the first usable alternative of which this is so; 0 for none.
     fn first_usable(&self, at: SlotId, is: &dyn Fn(u32, SlotId) -> bool) -> u32 {
         let mut places = (1..).zip(self.image.edges(at));
@@ -74,51 +67,36 @@ impl<'a> Engine<'a> {
         self.first_usable(at, &|_, alternative| self.memory.is_told(alternative, told::START_OK))
     }
 
-    fn first_untried(&self, at: SlotId, tried: u32, barred: bool) -> u32 {
-        self.first_usable(at, &|place, other| tried >> (place - 1) & 1 == 0 && (barred || self.is_hopeful(other)))
+    fn first_untried(&self, at: SlotId, tried: u32) -> u32 {
+        self.first_usable(at, &|place, _| tried >> (place - 1) & 1 == 0)
     }
 
-    /// Looks whether what was chosen may stay so. `surely`: what is told of the alternatives is right.
+    /// Looks whether what was chosen may stay so.
     #[inline(never)]
-    pub(super) fn choose(&mut self, at: SlotId, surely: bool) {
+    pub(super) fn choose(&mut self, at: SlotId) {
         // While derived state is made anew, it is as the facts say.
         if !self.live_triggers {
             return;
         }
         let word = self.memory.slot(at, slot::CHOICE);
         let (chosen, mut tried) = (word >> CHOSEN, word & TRIED);
-        let (mut next, now) = (chosen, self.chosen_slot(at));
-        let (goal, usable) = (self.memory.is_told(at, told::GOAL), self.is_usable(now));
-        if goal && self.is_hopeful(now) {
-            return;
-        }
-        // The goal may rise again in this step, too.
-        if (usable || !goal) && !surely {
-            self.memory.insert(Set::NewLife, at);
-            return;
-        }
-        if goal {
-            // What needs the choice goes down before that moves to what is not up.
-            let active = self.memory.state(at) & state::VIRTUAL_UP != 0;
-            next = self.first_up(at);
+        let mut next = chosen;
+        if !self.memory.is_told(at, told::GOAL) {
+            if self.phase(at) == Phase::Down {
+                (next, tried) = (0, 0);
+            }
+        } else if let now = self.chosen_slot(at)
+            && !self.is_usable(now)
+        {
             if self.process(now).ended() {
                 tried |= 1 << (chosen - 1);
             }
-            if next == 0 && active {
-                next = chosen;
-            }
+            // What needs the choice goes down before that moves to what is not up.
+            let active = self.memory.state(at) & state::VIRTUAL_UP != 0;
+            next = self.first_up(at);
             if next == 0 {
-                next = self.first_untried(at, tried, false);
+                next = if active { chosen } else { self.first_untried(at, tried) };
             }
-            if next == 0 {
-                next = if usable { chosen } else { self.first_untried(at, tried, true) };
-            }
-            if usable && next != chosen {
-                tried |= 1 << (chosen - 1);
-                self.memory.insert(Set::Displacing, at);
-            }
-        } else if self.phase(at) == Phase::Down {
-            (next, tried) = (0, 0);
         }
         let after = next << CHOSEN | tried;
         if next == chosen {
@@ -162,11 +140,11 @@ impl<'a> Engine<'a> {
 
     /// What a start of this choice leads to: the edge to what it has chosen or would choose, or else to the first.
     pub(super) fn to_start(&self, at: SlotId) -> Edges<'a> {
-        if self.is_hopeful(self.chosen_slot(at)) {
+        if self.is_usable(self.chosen_slot(at)) {
             return self.chosen(at);
         }
         let place = self.first_up(at);
-        self.alternative(at, if place == 0 { self.first_untried(at, 0, false).max(1) } else { place })
+        self.alternative(at, if place == 0 { self.first_untried(at, 0).max(1) } else { place })
     }
 
     /// Start and reset forget what was tried, of what asks for a choice.
@@ -184,15 +162,10 @@ impl<'a> Engine<'a> {
             self.memory.insert(Set::Choose, at);
         }
         for choice in self.image.reverse(at).only(Relation::Alternative) {
-            self.forget_trial(choice.slot, at);
+            let place = self.image.edges(choice.slot).position(|edge| edge.slot == at).unwrap_or_default();
+            let word = self.memory.slot(choice.slot, slot::CHOICE);
+            self.memory.put_slot(choice.slot, slot::CHOICE, word & !(1 << place));
             self.memory.insert(Set::Choose, choice.slot);
         }
-    }
-
-    /// This alternative was not tried.
-    pub(super) fn forget_trial(&self, choice: SlotId, at: SlotId) {
-        let place = self.image.edges(choice).position(|edge| edge.slot == at).unwrap_or_default();
-        let word = self.memory.slot(choice, slot::CHOICE);
-        self.memory.put_slot(choice, slot::CHOICE, word & !(1 << place));
     }
 }

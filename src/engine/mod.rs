@@ -383,13 +383,8 @@ impl<'a> Engine<'a> {
                 FALL => self.turn_if(at, false),
                 RISE => self.turn_if(at, true),
                 TURNED => self.look_at_turned(at),
-                CHOOSE => self.choose(at, false),
+                CHOOSE => self.choose(at),
                 WORK => self.refresh(at),
-                NEW_LIFE if self.is_choice(at) => {
-                    self.choose(at, true);
-                    self.tell_new_life(at);
-                    self.memory.insert(Set::Work, at);
-                }
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),
                 START => self.try_start(at),

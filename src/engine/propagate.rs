@@ -42,7 +42,6 @@ impl Engine<'_> {
             }
             if Holds(after ^ holds).marked() {
                 self.tell_choices(at);
-                self.memory.insert(Set::Work, at);
             }
             self.memory.insert(Set::Goal, at);
             self.memory.insert(Set::Tell, at);
