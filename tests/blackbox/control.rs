@@ -200,7 +200,7 @@ fn a_condition_gates_and_a_lease_ends_with_its_sender() {
     // The engine dies; the holder connects to the next one, and the service notices nothing.
     let engine = machine.engine();
     machine.kill(engine, libc::SIGKILL);
-    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait_new_engine(engine);
     machine.wait("the lease is taken again", |machine| {
         machine.expect(&["conditions"]).contains(&format!("by process {}", holder.id()))
     });
@@ -265,7 +265,7 @@ fn a_lease_outlives_the_engine_for_as_long_as_its_stopped_holder_lives() {
     let next_engine = || {
         let engine = machine.engine();
         machine.kill(engine, libc::SIGKILL);
-        machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+        machine.wait_new_engine(engine);
     };
     let mut holder = hold(&["net-up", "IFACE=eth1"]);
     machine.wait_phase("nic", "up");
@@ -464,7 +464,7 @@ fn who_waits_outlives_the_engine() {
     for _ in 0..2 {
         let engine = slow.engine();
         slow.kill(engine, libc::SIGKILL);
-        slow.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+        slow.wait_new_engine(engine);
     }
     std::fs::write(&folder, "").expect("a file");
     let done = waiter.wait_with_output().expect("it ends");

@@ -108,7 +108,7 @@ fn what_is_changing_is_kept_for_a_time_and_shown() {
     machine.wait("its lease has ended", |machine| conditions(machine)[0]["leased"] == false);
     let (engine, pid) = (machine.engine(), machine.pid("nic"));
     machine.kill(engine, libc::SIGKILL);
-    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait_new_engine(engine);
     machine.expect(&["emit", "--wait", "something-else"]);
     assert_eq!((machine.phase("nic").as_str(), machine.pid("nic")), ("up", pid));
     assert_eq!(conditions(&machine)[0]["value"], "changing");

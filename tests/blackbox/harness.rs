@@ -248,9 +248,19 @@ impl Machine {
         serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("status --json: {error}: {}{}", ran.out, ran.err))
     }
 
-    /// The engine's process, 0 while there is none.
+    /// The engine's process. A new engine may answer before the supervisor has told its number: it is waited for.
     pub fn engine(&self) -> u32 {
-        self.status()["engine"]["pid"].as_u64().unwrap_or(0) as u32
+        let mut pid = 0;
+        self.wait("there is an engine", |machine| {
+            pid = machine.status()["engine"]["pid"].as_u64().unwrap_or(0) as u32;
+            pid != 0
+        });
+        pid
+    }
+
+    /// Waits until there is another engine than that process.
+    pub fn wait_new_engine(&self, before: u32) {
+        self.wait("there is another engine", |machine| machine.engine() != before);
     }
 
     /// The supervisor's process.

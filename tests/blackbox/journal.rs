@@ -33,7 +33,7 @@ fn all(machine: &Machine) -> Vec<Value> {
 
 /// The other process of this test: an engine that is another one than this.
 fn new_engine(machine: &Machine, before: u32) {
-    machine.wait("a new engine", |machine| ![0, before].contains(&machine.engine()));
+    machine.wait_new_engine(before);
 }
 
 #[test]

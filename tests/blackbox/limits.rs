@@ -49,7 +49,7 @@ fn so_many_start_at_once_and_why_names_one_of_them() {
     // The place in the line outlives the engine.
     let engine = machine.engine();
     kill(engine, libc::SIGKILL);
-    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait_new_engine(engine);
     assert_eq!(machine.phase("c"), "waiting");
     // A stop frees a place at once.
     machine.expect(&["stop", "--wait", "b"]);
@@ -88,7 +88,7 @@ fn one_run_is_queued_with_the_newest_attributes_and_there_are_never_two() {
     machine.expect(&["emit", "job", "N=3"]);
     let engine = machine.engine();
     kill(engine, libc::SIGKILL);
-    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait_new_engine(engine);
     release(&gate);
     machine.wait("the first run has ended", |_| text(&runs) == "1\n");
     machine.wait("the next runs", |_| folder.0.join("running").exists());

@@ -155,7 +155,7 @@ fn an_engine_that_dies_over_and_over_still_brings_all_up_and_down() {
                 kill(engine, libc::SIGKILL);
                 last = engine;
             }
-            machine.wait("there is another engine", |machine| ![0, last].contains(&machine.engine()));
+            machine.wait_new_engine(last);
         }
         assert_eq!(waiter.wait().expect("it ends").code(), Some(0), "{verb}");
         assert_eq!(machine.phase(name), phase);

@@ -55,7 +55,7 @@ fn a_switch_is_one_transaction_that_outlives_the_engine() {
     });
     let engine = machine.engine();
     machine.kill(engine, libc::SIGKILL);
-    machine.wait("there is another engine", |machine| ![0, engine].contains(&machine.engine()));
+    machine.wait_new_engine(engine);
     assert_eq!(machine.phase("web"), "stopping");
     std::fs::write(&go, "").expect("a file");
     let ran = ended(waiting);
