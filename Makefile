@@ -40,7 +40,7 @@ $(B)/pintle: $(B)/toolchain FORCE
 	@. ./$(B)/toolchain && new=$(CARGO_OUT)/$$TARGET/release/pintle && \
 		if ! cmp -s $$new $(B)/pintle.symbols || [ ! -e $@ ]; then \
 			cp $$new $(B)/pintle.symbols && strip -s -R .comment -o $@.new $$new && mv $@.new $@ && \
-			sh cross/is-static $@ && wc -c $@; \
+			sh cross/is-static $(B)/pintle.symbols && wc -c $@; \
 		fi
 
 $(B)/programs/%: tests/programs/%.c tests/programs/common.h $(B)/toolchain

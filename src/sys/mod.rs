@@ -25,6 +25,8 @@ pub mod residence;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+#[cfg(bare_panics)]
+mod start;
 pub mod whole;
 
 pub use rustix::io::Errno;

@@ -13,7 +13,6 @@ use pintle::words::write_quoted;
 
 use super::super::clients::{Answer, Talk};
 use super::Host;
-use crate::sys::clock;
 
 impl Host {
     /// Tells those who read the journal what they have not read: of what this turn has left, each as much as the others.
@@ -23,6 +22,7 @@ impl Host {
         if readers == 0 {
             return;
         }
+        self.look(&mut false);
         let share = self.lines_left / readers;
         for at in 0..CLIENTS_MAX {
             let mut left = share;
@@ -63,11 +63,11 @@ impl Host {
     /// those who are trusted.
     fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
         let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
-        let ago = clock::now().0.saturating_sub(record.time.0);
+        let ago = self.view.now.0.saturating_sub(record.time.0);
         out.bytes(b"event ");
         out.number(record.number);
         out.bytes(b" ");
-        out.bytes(&stamp(clock::realtime_ns().saturating_sub(ago)));
+        out.bytes(&stamp(self.view.wall_ns.saturating_sub(ago)));
         out.bytes(b" ");
         out.number(record.transaction);
         let mut is_field = false;

@@ -206,7 +206,7 @@ impl Host {
 
     /// The transaction that a place waits for has ended: from now on it is told the results.
     pub(super) fn finish_waiting(&mut self, at: usize, number: u32, now: Instant) {
-        self.look();
+        self.look(&mut false);
         // Phases that it has not read yet: what does not fit now is told by the results.
         let _ = self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
         self.clients.set_talk(at, Talk::Telling(number, 0));
@@ -262,15 +262,17 @@ impl Host {
         if self.clients.is_empty() {
             return;
         }
-        self.look();
+        let mut looked = false;
         for at in 0..CLIENTS_MAX {
             self.clients.send(at, now);
             match self.clients.talk(at) {
                 Talk::Waiting(_) | Talk::Following => {
+                    self.look(&mut looked);
                     self.clients.catch_up(at, now, &mut |slot, answer| write_phase(&self.view, slot, answer));
                     self.clients.send(at, now);
                 }
                 Talk::Telling(..) => {
+                    self.look(&mut looked);
                     self.tell_results(at, now);
                     self.clients.send(at, now);
                 }

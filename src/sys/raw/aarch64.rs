@@ -6,6 +6,7 @@ pub mod nr {
     pub const CHDIR: usize = 49;
     pub const CHROOT: usize = 51;
     pub const CLOCK_GETTIME: usize = 113;
+    pub const CLOSE: usize = 57;
     pub const DUP3: usize = 24;
     pub const EPOLL_PWAIT: usize = 22;
     pub const EXECVE: usize = 221;

@@ -6,6 +6,7 @@ pub mod nr {
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 260;
+    pub const CLOSE: usize = 6;
     pub const DUP3: usize = 326;
     pub const EPOLL_PWAIT: usize = 312;
     pub const EXECVE: usize = 11;

@@ -6,6 +6,7 @@ pub mod nr {
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 403; // the one with 64 bits
+    pub const CLOSE: usize = 6;
     pub const DUP3: usize = 330;
     pub const EPOLL_PWAIT: usize = 319;
     pub const EXECVE: usize = 11;

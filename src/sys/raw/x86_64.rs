@@ -6,6 +6,7 @@ pub mod nr {
     pub const CHDIR: usize = 80;
     pub const CHROOT: usize = 161;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const CLOSE: usize = 3;
     pub const DUP3: usize = 292;
     pub const EPOLL_PWAIT: usize = 281;
     pub const EXECVE: usize = 59;
