@@ -1,7 +1,7 @@
 //! The kernel's errors in words, as people know them, without libc's table (which allocates and is long).
 
 use super::Errno;
-use core::fmt::{self, Write};
+use core::fmt;
 use pintle::packed;
 use pintle::packed::Packed;
 
@@ -16,29 +16,18 @@ pub struct Words(pub Errno);
 impl fmt::Display for Words {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.0.raw_os_error();
-        let Some(mut lines) = NUMBERS.iter().position(|known| i32::from(*known) == number) else {
-            return write!(to, "error {number}");
-        };
-        for byte in TEXTS.bytes() {
-            if byte == b'\n' {
-                match lines.checked_sub(1) {
-                    Some(before) => lines = before,
-                    None => break,
-                }
-            } else if lines == 0 {
-                to.write_char(byte.into())?;
-            }
+        match NUMBERS.iter().position(|known| i32::from(*known) == number) {
+            Some(at) => TEXTS.write_part(at, to),
+            None => write!(to, "error {number}"),
         }
-        Ok(())
     }
 }
 
-/// One text with a line for each number: a reference to each would be longer than the words.
+/// One text with a part for each number: a reference to each would be longer than the words.
 macro_rules! table {
     ($($name:ident $text:literal)*) => {
         const NUMBERS: &[u8] = &[$(Errno::$name.raw_os_error() as u8),*];
-        #[allow(long_running_const_eval)]
-        const TEXTS: Packed = packed!(concat!($($text, "\n"),*));
+        const TEXTS: Packed = packed!(concat!($($text, "\0"),*));
     };
 }
 
