@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use pintle::database::compile_with;
+use pintle::packed;
 
 use super::options::Given;
 use super::sources::Sources;
@@ -13,13 +14,13 @@ use crate::sys::whole::{self, Kind};
 
 pub fn run(given: &Given) -> i32 {
     if given.words.is_empty() {
-        given.misuse("no service files are given", "".as_ref());
+        given.misuse(packed!("no service files are given"));
     }
     let mut targets = given.all("-o");
     let (target, name) = match (targets.next(), targets.next()) {
         (Some(name), None) => (Path::new(name), Shown(name)),
-        (None, _) => given.misuse("no file to write to is given: -o FILE", "".as_ref()),
-        (Some(_), Some(_)) => given.misuse("-o stands twice", "".as_ref()),
+        (None, _) => given.misuse(packed!("no file to write to is given: -o FILE")),
+        (Some(_), Some(_)) => given.misuse(packed!("-o stands twice")),
     };
     if whole::look(target).is_ok_and(|(kind, _)| kind != Kind::File) {
         let _ = writeln!(output::stderr(), "pintle: {name} is not a file that can be replaced");
@@ -34,6 +35,6 @@ pub fn run(given: &Given) -> i32 {
         let _ = writeln!(output::stderr(), "pintle compile: {errors} error{plural}, {name} is left as it is");
         return exit::MISUSE;
     };
-    whole::replace(target, &bytes).unwrap_or_else(|error| failed_at("cannot write ", name.0, error));
+    whole::replace(target, &bytes).unwrap_or_else(|error| failed_at(packed!("cannot write "), name.0, error));
     exit::DONE
 }

@@ -8,6 +8,8 @@ use pintle::engine::{Capacities, Engine, Outcome, Sender, Standing, words_needed
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
 use pintle::limits::LINE_BYTES_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::protocol;
 use pintle::simulation::{Program, Simulation, Transition};
 use pintle::status::{View, why};
@@ -24,7 +26,7 @@ const NAMES_MAX: u32 = 8;
 
 /// Shows what these requests, taken one after the other, would lead to, and gives the exit code that they would have.
 pub fn show(lines: &[String]) -> i32 {
-    const CANNOT: &str = "cannot use the copy of the engine's memory";
+    const CANNOT: Packed = packed!("cannot use the copy of the engine's memory");
     let mut control = connect();
     let memory = control.memory().unwrap_or_else(|error| failed(CANNOT, error));
     understand(control.line());

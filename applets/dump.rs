@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use pintle::database::{Image, dump};
+use pintle::packed;
 
 use super::options::Given;
 use super::{exit, failed_at, finish};
@@ -13,9 +14,9 @@ use crate::sys::{Errno, output};
 
 pub fn run(given: &Given) -> i32 {
     let Some(file) = given.words.first() else {
-        given.misuse("no database is given", "".as_ref());
+        given.misuse(packed!("no database is given"));
     };
-    let bytes = read(Path::new(file)).unwrap_or_else(|error| failed_at("cannot open ", file, error));
+    let bytes = read(Path::new(file)).unwrap_or_else(|error| failed_at(packed!("cannot open "), file, error));
     match Image::open(&bytes) {
         Ok(image) => {
             let mut out = output::stdout();

@@ -17,15 +17,17 @@ use crate::sys::process;
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
 use pintle::database::ENVIRONMENT;
 use pintle::limits::ARGUMENTS_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::time::Instant;
 
 pub fn run(given: &Given) -> i32 {
-    let misuse = |what: &str| -> ! { given.misuse(what, "".as_ref()) };
+    let misuse = |what: Packed| -> ! { given.misuse(what) };
     let mut verb = "emit";
     for (option, name) in &[("--on", "on"), ("--off", "off"), ("--changing", "changing"), ("--hold", "hold")] {
         if given.has(option) {
             if verb != "emit" {
-                misuse("only one of --on, --off, --changing, --hold");
+                misuse(packed!("only one of --on, --off, --changing, --hold"));
             }
             verb = name;
         }
@@ -33,27 +35,27 @@ pub fn run(given: &Given) -> i32 {
     let (holds, wait) = (verb == "hold", given.has("--wait"));
     let words = given.texts();
     if words.is_empty() {
-        misuse("which event or condition?");
+        misuse(packed!("which event or condition?"));
     }
     if given.behind.is_some() && !holds {
-        misuse("a command goes with --hold");
+        misuse(packed!("a command goes with --hold"));
     }
     if wait && holds {
-        misuse("--wait does not go with --hold");
+        misuse(packed!("--wait does not go with --hold"));
     }
     let mut line = String::from(verb);
     match given.value("--for").map(|time| time.to_str()) {
         None if verb == "changing" => line.push_str(" 30s"),
         None => {}
         Some(Some(time)) if verb == "changing" => quote(given, &mut line, time),
-        Some(_) => misuse("--for TIME goes with --changing"),
+        Some(_) => misuse(packed!("--for TIME goes with --changing")),
     }
     for word in &words {
         quote(given, &mut line, word);
     }
     if given.has("--dry-run") {
         if holds {
-            misuse("--dry-run does not go with --hold");
+            misuse(packed!("--dry-run does not go with --hold"));
         }
         return dry_run::show(&[line]);
     }
@@ -82,7 +84,7 @@ fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> i32 {
             watched.iter().try_for_each(|fd| poll.add(fd.as_fd(), 1, Interest::READ))?;
             Ok(poll)
         });
-        let mut poll = poll.unwrap_or_else(|error| failed("cannot wait", error));
+        let mut poll = poll.unwrap_or_else(|error| failed(packed!("cannot wait"), error));
         let mut ended = false;
         for at in 0..poll.wait(Instant::NEVER) {
             match poll.news(at).token {
@@ -101,13 +103,13 @@ fn keep(mut control: Control, line: &str, watched: Option<&OwnedFd>) -> i32 {
 /// Leaves a copy of this process behind, which keeps the condition on for as long as this one lives, and becomes the
 /// command.
 fn hold_for(given: &Given, line: &str, mut command: Arguments) -> i32 {
-    let Some(program) = command.clone().next_c_str() else { given.misuse("which command?", "".as_ref()) };
+    let Some(program) = command.clone().next_c_str() else { given.misuse(packed!("which command?")) };
     let mut arguments = Vec::new();
     while let Some(argument) = command.next_c_str() {
         arguments.push(argument);
     }
     if arguments.len() > ARGUMENTS_MAX {
-        given.misuse("too many arguments", "".as_ref());
+        given.misuse(packed!("too many arguments"));
     }
     let mut control = Some(hold(line));
     let copied = signals::pidfd_open(process::pid()).and_then(|own| {
@@ -119,9 +121,9 @@ fn hold_for(given: &Given, line: &str, mut command: Arguments) -> i32 {
             keep(control, line, Some(&own))
         })
     });
-    copied.unwrap_or_else(|error| failed("cannot start the process that holds the condition", error));
+    copied.unwrap_or_else(|error| failed(packed!("cannot start the process that holds the condition"), error));
     let error = execute(program, &arguments);
-    failed_at("cannot execute ", OsStr::from_bytes(program.to_bytes()), error)
+    failed_at(packed!("cannot execute "), OsStr::from_bytes(program.to_bytes()), error)
 }
 
 fn null_input_and_output() -> Result<(), Errno> {

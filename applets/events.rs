@@ -19,7 +19,9 @@ pub fn run(given: &Given) -> i32 {
     let count = given.number("--lines", 10, u32::MAX.into());
     // The last lines about somebody are found here, among all that there are.
     let mut seeks = !names.is_empty() && !given.has("--all");
-    let mut line = if seeks || given.has("--all") { format!("{verb}0") } else { format!("{verb}last {count}") };
+    let all = seeks || given.has("--all");
+    let mut line = String::from(verb);
+    let _ = if all { line.write_str("0") } else { write!(line, "last {count}") };
     let (mut held, mut ends) = (Vec::new(), false);
     let mut control = connect();
     loop {

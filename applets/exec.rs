@@ -21,6 +21,7 @@ use crate::sys::spawn::Step;
 use crate::sys::{Errno, OwnedFd, errno, file, output, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
+use pintle::packed;
 use pintle::text::small_number as number;
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
@@ -72,7 +73,7 @@ pub fn run(given: &Given) -> i32 {
     let Some(mut arguments) = given.behind.clone() else { return exit::MISUSE };
     let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
-        given.misuse("STATUS is not an open descriptor", "".as_ref());
+        given.misuse(packed!("STATUS is not an open descriptor"));
     };
     let options = arguments.clone();
     let failure = if pass(&mut arguments) {

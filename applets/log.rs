@@ -1,6 +1,7 @@
 //! `pintle-log`: shows the log of a service, and, as the supervisor starts it, is the logger that writes all of them.
 
 use core::fmt::Write;
+use pintle::packed;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +32,7 @@ pub fn run(given: &Given) -> i32 {
             let place = run_directory::find(given.value("--run")).ok();
             let run = place.as_ref().and_then(run_directory::Place::directory);
             let Some(run) = run else {
-                given.misuse("there is no run directory: --dir DIR says where logs are", "".as_ref())
+                given.misuse(packed!("there is no run directory: --dir DIR says where logs are"))
             };
             usual = log_files::directory(run.path());
             &usual
@@ -40,7 +41,7 @@ pub fn run(given: &Given) -> i32 {
     match (given.has("--serve"), given.words.first()) {
         (true, None) => serve(directory, given),
         (false, Some(name)) => show(directory, name, given),
-        (true, Some(_)) | (false, None) => given.misuse("the name of one service is needed", "".as_ref()),
+        (true, Some(_)) | (false, None) => given.misuse(packed!("the name of one service is needed")),
     }
 }
 
@@ -74,7 +75,7 @@ fn show(directory: &OsStr, name: &OsStr, given: &Given) -> i32 {
     let shown = log_files::tail(place, name, lines, &mut |bytes| put(&mut out, bytes, plain));
     let shown = shown.unwrap_or_else(|error| {
         let _ = out.flush();
-        failed("cannot read the log", error)
+        failed(packed!("cannot read the log"), error)
     });
     if given.has("--follow") {
         let _ = out.flush();
@@ -99,8 +100,8 @@ fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
 #[inline(never)]
 fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> i32 {
     let mut room = LogPath::new();
-    let path = room.of(directory, name, 0).unwrap_or_else(|error| failed("cannot read the log", error));
-    let cannot_watch = |error| -> ! { failed("cannot watch the log", error) };
+    let path = room.of(directory, name, 0).unwrap_or_else(|error| failed(packed!("cannot read the log"), error));
+    let cannot_watch = |error| -> ! { failed(packed!("cannot watch the log"), error) };
     let watcher = file::watcher().unwrap_or_else(|error| cannot_watch(error));
     file::watch(watcher.as_fd(), directory, true).unwrap_or_else(|error| cannot_watch(error));
     let mut events = [0; 4096];

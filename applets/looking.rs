@@ -6,7 +6,8 @@ use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
-use pintle::lang::diagnostic::Meant;
+use pintle::lang::diagnostic::{Meant, told};
+use pintle::packed;
 use pintle::status::{Paint, Row, View, tree, why};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -180,7 +181,7 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
 pub fn list(given: &Given) -> i32 {
     let phase = given.value("--phase").map(|name| {
         let known = name.to_str().and_then(Phase::named);
-        known.unwrap_or_else(|| given.misuse("no phase", name))
+        known.unwrap_or_else(|| given.misuse_of(packed!("no phase"), name))
     });
     look(&|view, run, out| {
         let mut slots = Vec::new();
@@ -222,7 +223,7 @@ fn speaks_utf8() -> bool {
 
 pub fn why_command(given: &Given) -> i32 {
     if given.words.is_empty() {
-        given.misuse("which service?", "".as_ref());
+        given.misuse(packed!("which service?"));
     }
     look(&|view, _, out| {
         let json = given.has("--json");
@@ -261,6 +262,6 @@ fn program_of(row: &ConditionRow) -> Option<String> {
     if !row.leased {
         return None;
     }
-    let name = whole::read(Path::new(&format!("/proc/{}/comm", row.pid)), 64).ok()?.ok()?;
+    let name = whole::read(Path::new(&told(format_args!("/proc/{}/comm", row.pid))), 64).ok()?.ok()?;
     Some(Shown(OsStr::from_bytes(name.trim_ascii_end())).to_string())
 }

@@ -23,6 +23,8 @@ mod supervise;
 use core::fmt::Write;
 use pintle::lang::diagnostic::Meant;
 use pintle::nearest::among;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::text::ended;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -173,16 +175,16 @@ pub fn finish(out: &mut output::Text<'_>) -> i32 {
     match out.flush() {
         Ok(()) => exit::DONE,
         Err(Errno::PIPE) => exit::SYSTEM,
-        Err(error) => failed("cannot write the output", error),
+        Err(error) => failed(packed!("cannot write the output"), error),
     }
 }
 
 /// Ends the process with `pintle: WHAT: Permission denied`.
-pub fn failed(what: &str, error: Errno) -> ! {
+pub fn failed(what: Packed, error: Errno) -> ! {
     failed_at(what, "".as_ref(), error)
 }
 
 /// Ends the process with `pintle: WHAT PATH: Permission denied`.
-pub fn failed_at(what: &str, path: &OsStr, error: Errno) -> ! {
+pub fn failed_at(what: Packed, path: &OsStr, error: Errno) -> ! {
     refuse(exit::SYSTEM as u8, format_args!("{what}{}: {}", Shown(path), errno::Words(error)))
 }

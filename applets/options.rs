@@ -7,6 +7,8 @@ use core::fmt::Write;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::text::{number, parts};
 
 use super::{Words, exit};
@@ -70,7 +72,7 @@ impl Given {
 
     fn word(&mut self, takes: Words, word: &'static OsStr) {
         if takes == Words::None || takes == Words::One && !self.words.is_empty() {
-            self.misuse("unexpected argument", word);
+            self.misuse_of(packed!("unexpected argument"), word);
         }
         self.words.push(word);
     }
@@ -78,13 +80,13 @@ impl Given {
     /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
     fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> bool {
         let shown = OsStr::from_bytes(name);
-        let Some((at, takes)) = self.line(name) else { self.misuse("no such option", shown) };
+        let Some((at, takes)) = self.line(name) else { self.misuse_of(packed!("no such option"), shown) };
         let value = match value {
             b"" if takes => match arguments.next() {
                 Some(value) => value,
-                None => self.misuse("a value is missing behind", shown),
+                None => self.misuse_of(packed!("a value is missing behind"), shown),
             },
-            [b'=', ..] if !takes => self.misuse("no value belongs to", shown),
+            [b'=', ..] if !takes => self.misuse_of(packed!("no value belongs to"), shown),
             value => OsStr::from_bytes(value.strip_prefix(b"=").unwrap_or(value)),
         };
         self.options.push((at, value));
@@ -142,22 +144,27 @@ impl Given {
     pub fn number(&self, option: &str, usual: u64, max: u64) -> u64 {
         let Some(value) = self.value(option) else { return usual };
         let number = number(value.as_bytes()).filter(|number| *number <= max);
-        number.unwrap_or_else(|| self.misuse("not a number that can be meant", value))
+        number.unwrap_or_else(|| self.misuse_of(packed!("not a number that can be meant"), value))
     }
 
     /// The words, which are to be text.
     pub fn texts(&self) -> Vec<&'static str> {
         let mut texts = Vec::new();
         for word in &self.words {
-            texts.push(word.to_str().unwrap_or_else(|| self.misuse("not text", word)));
+            texts.push(word.to_str().unwrap_or_else(|| self.misuse_of(packed!("not text"), word)));
         }
         texts
     }
 
-    /// Ends the process with `pintle COMMAND: WHAT "ABOUT"` (without the quotes where that is empty), and where to read
-    /// more.
+    /// Ends the process with `pintle COMMAND: WHAT`, and where to read more.
     #[cold]
-    pub fn misuse(&self, what: &str, about: &OsStr) -> ! {
+    pub fn misuse(&self, what: Packed) -> ! {
+        self.misuse_of(what, OsStr::new(""))
+    }
+
+    /// The same, with `"ABOUT"` behind it where that is not empty.
+    #[cold]
+    pub fn misuse_of(&self, what: Packed, about: &OsStr) -> ! {
         let quote = if about.is_empty() { "" } else { "\"" };
         let blank = if about.is_empty() { "" } else { " " };
         let mut out = output::stderr();

@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 use pintle::graph::Phase;
+use pintle::lang::diagnostic::told;
 use pintle::protocol::{Answer, cut};
 use pintle::status::{Paint, Painted};
 use pintle::time::Instant;
@@ -101,7 +102,7 @@ impl<'a> Progress<'a> {
             return;
         }
         let width = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(80, |size| size.ws_col.max(20));
-        let mut line = format!("\r\x1b[K{} done", self.finished);
+        let mut line = told(format_args!("\r\x1b[K{} done", self.finished));
         // What steers the terminal takes no room there.
         let width = usize::from(width) + 4;
         let mut before = "; ";

@@ -3,7 +3,9 @@
 //! waited for.
 
 use core::fmt::Write;
+use pintle::lang::diagnostic;
 use pintle::limits::LINE_BYTES_MAX;
+use pintle::packed;
 use pintle::protocol::{Answer, WORDS_MAX};
 use pintle::text::small_number;
 use pintle::time::Instant;
@@ -25,8 +27,8 @@ pub fn services(given: &Given) -> i32 {
     let is_signal = given.command == "signal";
     let needed = if is_signal { 2 } else { 1 };
     if words.len() < needed {
-        let which = if is_signal { "which signal, to which service?" } else { "which service?" };
-        given.misuse(which, "".as_ref());
+        let which = if is_signal { packed!("which signal, to which service?") } else { packed!("which service?") };
+        given.misuse(which);
     }
     let (head, names) = words.split_at(needed - 1);
     // Only what has these options takes time that can be waited for.
@@ -62,7 +64,7 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
         let mut word = String::new();
         quote(given, &mut word, name);
         if first.len() + word.len() > BYTES_MAX {
-            given.misuse("a name is too long", "".as_ref());
+            given.misuse(packed!("a name is too long"));
         }
         match lines.last_mut() {
             Some(line) if room > 0 && line.len() + word.len() <= BYTES_MAX => {
@@ -70,7 +72,7 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
                 room -= 1;
             }
             _ => {
-                lines.push(format!("{first}{word}"));
+                lines.push(diagnostic::told(format_args!("{first}{word}")));
                 // The verb, `wait` before it, and this name.
                 room = WORDS_MAX - 3 - head.len();
             }
@@ -82,7 +84,7 @@ fn lines(given: &Given, head: &[&str], names: &[&str]) -> Vec<String> {
 /// Adds a blank and a word as a line has it.
 pub fn quote(given: &Given, line: &mut String, word: &str) {
     if word.chars().any(char::is_control) {
-        given.misuse("a control character is in", word.as_ref());
+        given.misuse_of(packed!("a control character is in"), word.as_ref());
     }
     line.push(' ');
     let _ = write_quoted(line, word); // a String takes everything
@@ -102,7 +104,7 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
     // One request reports its own transaction from its beginning; several are waited for one after the other.
     let single = wait && lines.len() == 1;
     for line in lines {
-        let told = format!("wait {line}");
+        let told = diagnostic::told(format_args!("wait {line}"));
         numbers.push(ask(&mut control, if single { &told } else { line }));
     }
     if !wait {
@@ -174,12 +176,12 @@ pub fn wait_for(given: &Given) -> i32 {
     let mut progress = Progress::new(&[]);
     let mut worst = exit::DONE;
     for word in &words {
-        let number =
-            small_number(word.as_bytes()).unwrap_or_else(|| given.misuse("no number of a transaction:", word.as_ref()));
+        let number = small_number(word.as_bytes())
+            .unwrap_or_else(|| given.misuse_of(packed!("no number of a transaction:"), word.as_ref()));
         worst = worst.max(follow(&mut control, number, false, &mut progress));
     }
     if words.is_empty() {
-        given.misuse("which transaction?", "".as_ref());
+        given.misuse(packed!("which transaction?"));
     }
     progress.clear();
     worst
@@ -192,7 +194,7 @@ fn follow(control: &mut Control, number: u32, mut told: bool, progress: &mut Pro
     }
     loop {
         if !told {
-            ask(control, &format!("await {number}"));
+            ask(control, &diagnostic::told(format_args!("await {number}")));
             told = true;
         }
         if !progress.next(control) {

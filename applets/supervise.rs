@@ -1,5 +1,6 @@
 //! `pintle supervise`: becomes the supervisor.
 
+use pintle::packed;
 use std::ffi::OsStr;
 
 use super::options::Given;
@@ -17,13 +18,13 @@ fn options(given: &Given) -> Options {
     let mut shutdown_timeout_ms = 60_000;
     if let Some(time) = given.value("--shutdown-timeout") {
         let ms = time.to_str().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
-        shutdown_timeout_ms = ms.unwrap_or_else(|| given.misuse("not a time such as 90s:", time));
+        shutdown_timeout_ms = ms.unwrap_or_else(|| given.misuse_of(packed!("not a time such as 90s:"), time));
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.
     let mut ready = None;
     if let Some(shown) = given.value("--ready-fd") {
         let number = given.number("--ready-fd", 0, i32::MAX as u64) as i32;
-        ready = Some(keep(number).unwrap_or_else(|_| given.misuse("no such descriptor is open:", shown)));
+        ready = Some(keep(number).unwrap_or_else(|_| given.misuse_of(packed!("no such descriptor is open:"), shown)));
     }
     Options {
         database: given.value("--db").unwrap_or(OsStr::new("/etc/pintle/boot.db")),

@@ -17,7 +17,7 @@ use core::fmt::Write;
 use super::Image;
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Kind, Position};
-use crate::lang::diagnostic::{Diagnostic, Source, error, has_errors};
+use crate::lang::diagnostic::{Diagnostic, Source, error, has_errors, told};
 use crate::lang::order::sort;
 use crate::limits;
 use edges::{Edges, Link};
@@ -169,7 +169,7 @@ fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings:
             if may { "conflicts with what it may choose" } else { "can never start, it conflicts with what it needs" };
         let message = format_args!("{from} {what}: {text}");
         error(findings, &path[0].position, message)
-            .related(&conflict.position, &alloc::format!("here {from} conflicts with {to}"));
+            .related(&conflict.position, &told(format_args!("here {from} conflicts with {to}")));
     });
 }
 

@@ -9,6 +9,8 @@ use pintle::engine::Sender;
 use pintle::engine::journal::Cursor;
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::text::digits;
 use pintle::time::Instant;
 
@@ -280,7 +282,7 @@ impl Write for Answer {
 impl Clients {
     /// Room for connections to an engine of `slots` slots; ends the process where there is none.
     pub fn new(slots: u32) -> Clients {
-        const ROOM: &str = "the engine cannot make room for connections";
+        const ROOM: Packed = packed!("the engine cannot make room for connections");
         let set_words = slots.div_ceil(32) as usize;
         let mut bytes = mapping::private_bytes(CLIENTS_MAX * (LINE_BYTES_MAX + OUTPUT_BYTES)).or_refuse(ROOM);
         let mut words = mapping::private_words(CLIENTS_MAX * 2 * set_words).or_refuse(ROOM);

@@ -20,6 +20,8 @@ use pintle::database::{Image, NONE};
 use pintle::engine::{Capacities, Engine, Input, NOBODY, Sender};
 use pintle::ident::SlotId;
 use pintle::limits::CLIENTS_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::status::View;
 use pintle::time::Instant;
 
@@ -42,8 +44,8 @@ const LEASE_GRACE_MS: u32 = 2_000;
 /// Lines of the journal that are told in a turn, to all together: a millisecond or two of work.
 const LINES_A_TURN: usize = 1_024;
 
-const TIE: &str = "the engine cannot tie itself to the supervisor";
-const WAIT: &str = "the engine cannot set up waiting";
+const TIE: Packed = packed!("the engine cannot tie itself to the supervisor");
+const WAIT: Packed = packed!("the engine cannot set up waiting");
 
 const TOKEN_DOORBELL: u64 = 0;
 const TOKEN_LISTENING: u64 = 1;
@@ -89,7 +91,8 @@ pub fn run() -> i32 {
 
 /// One of those that the supervisor has given.
 fn take(number: i32) -> OwnedFd {
-    process::take_inherited(number).or_refuse("the engine lacks a descriptor; the supervisor starts this program")
+    process::take_inherited(number)
+        .or_refuse(packed!("the engine lacks a descriptor; the supervisor starts this program"))
 }
 
 impl Host {
@@ -101,17 +104,19 @@ impl Host {
             descriptors::ALL.map(take);
         let (to_supervisor, to_engine) = (Doorbell::from_fd(to_supervisor), Doorbell::from_fd(to_engine));
 
-        let bytes = mapping::Image::open(database.as_fd()).or_refuse("the engine cannot map the database").bytes;
+        let bytes =
+            mapping::Image::open(database.as_fd()).or_refuse(packed!("the engine cannot map the database")).bytes;
         // The supervisor has checked it.
         let image = Image::open_copy(bytes)
             .unwrap_or_else(|error| refuse(111, format_args!("the engine cannot use the database: {error}")));
         let geometry = Geometry::of(&image);
-        let shared =
-            |fd: &OwnedFd, count| mapping::shared_words(fd.as_fd(), count).or_refuse("the engine cannot map the board");
+        let shared = |fd: &OwnedFd, count| {
+            mapping::shared_words(fd.as_fd(), count).or_refuse(packed!("the engine cannot map the board"))
+        };
         let orders = Orders::new(shared(&orders_fd, orders::words(&geometry)), geometry);
         let published = Published::new(shared(&published_fd, published::words(&geometry)), geometry);
         let reports = mapping::shared_words_read_only(reports_fd.as_fd(), reports::words(&geometry));
-        let reports = Reports::new(reports.or_refuse("the engine cannot map the reports"), geometry);
+        let reports = Reports::new(reports.or_refuse(packed!("the engine cannot map the reports")), geometry);
         // It may have died before we were tied to it.
         if words::load(reports.words(), reports::own::SUPERVISOR_PID) != process::parent() {
             refuse_call(TIE, Errno::SRCH);
@@ -122,7 +127,7 @@ impl Host {
         let capacities = Capacities::of(&image);
         let state = shared(&state_fd, pintle::engine::words_needed(&image, geometry, capacities));
         let Some(mut engine) = open_engine(image, geometry, capacities, state) else {
-            refuse_call("the engine cannot use its state", Errno::INVAL);
+            refuse_call(packed!("the engine cannot use its state"), Errno::INVAL);
         };
 
         engine.limit_starts(words::load(reports.words(), reports::own::PARALLEL));

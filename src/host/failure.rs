@@ -5,8 +5,9 @@ use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};
 use crate::sys::{Errno, accounts, errno};
 use core::fmt;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::supervision::Trouble;
-use pintle::text::nth;
 
 const FIRST: u32 = 64;
 const USER: u32 = 64;
@@ -124,15 +125,16 @@ fn number(error: Errno) -> u32 {
 impl fmt::Display for Failure {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         // In the order of the numbers from `FIRST` on.
-        const NAMES: &str = "no such user\nno such group\nthe user is in too many groups\nusers cannot be read\n\
-                             arguments and environment are too long\ntoo many arguments or variables\npipe\n\
-                             notify socket\nclone\nnothing to run\nnot a name of an instance";
+        const NAMES: Packed = packed!(
+            "no such user\0no such group\0the user is in too many groups\0users cannot be read\0\
+                             arguments and environment are too long\0too many arguments or variables\0pipe\0\
+                             notify socket\0clone\0nothing to run\0not a name of an instance"
+        );
         let (step, number) = (self.0 >> 16, self.0 & 0xffff);
-        let name = match step.checked_sub(FIRST) {
-            None => Step::from_number(step).map_or("spawn", Step::name),
-            Some(at) => nth(NAMES, b'\n', at as usize),
-        };
-        to.write_str(name)?;
+        match step.checked_sub(FIRST) {
+            None => to.write_str(Step::from_number(step).map_or("spawn", Step::name)),
+            Some(at) => NAMES.write_part(at as usize, to),
+        }?;
         // The rest says enough by itself.
         if number == 0 { Ok(()) } else { write!(to, ": {}", errno::Words(errno::from_number(number as i32))) }
     }

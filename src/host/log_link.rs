@@ -20,6 +20,8 @@ use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
 use heapless::Vec;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use pintle::packed;
+use pintle::packed::Packed;
 use std::os::fd::AsFd;
 
 /// Bytes of a name with its instance.
@@ -69,7 +71,7 @@ impl LogLink {
     /// For a board of this many slots. Maps 3 bits each, or ends the process; allocates nothing later.
     #[inline(never)]
     pub fn new(slots: u32) -> LogLink {
-        const MAKE: &str = "cannot make the way to the logger";
+        const MAKE: Packed = packed!("cannot make the way to the logger");
         let (near, far) = socket::pair().or_refuse(MAKE);
         let bits = mapping::private_words(3 * slots.div_ceil(32) as usize).or_refuse(MAKE);
         LogLink { near, far, bits: bits.as_chunks_mut().0, pending: false, full: false }

@@ -16,6 +16,8 @@ use crate::sys::signals::{self, SIGHUP, SIGINT, SIGTERM, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, process, socket};
 use core::fmt::Write;
 use pintle::limits::SLOTS_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::stamp::stamp;
 use pintle::time::Instant;
 
@@ -33,7 +35,7 @@ const PIPES_MAX: usize = SLOTS_MAX as usize + 1024;
 const LAST_WORDS_MS: u32 = 2000;
 
 /// What has failed where it cannot even start.
-pub const START: &str = "cannot start the logger";
+pub const START: Packed = packed!("cannot start the logger");
 
 const SOCKET: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;

@@ -4,6 +4,7 @@
 use crate::sys::errno::Words;
 use crate::sys::{Errno, output, process};
 use core::fmt::Arguments;
+use pintle::packed::Packed;
 
 /// `pintle: WHY`, and this exit code.
 #[cold]
@@ -16,7 +17,7 @@ pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
 /// `pintle: WHAT: Permission denied`, and the exit code of a system call that failed.
 #[cold]
 #[inline(never)]
-pub fn refuse_call(what: &str, error: Errno) -> ! {
+pub fn refuse_call(what: Packed, error: Errno) -> ! {
     refuse(111, format_args!("{what}: {}", Words(error)))
 }
 
@@ -30,11 +31,11 @@ pub fn refuse_text(why: String) -> ! {
 /// What a call gave, or the end.
 pub trait OrRefuse<T> {
     /// `what` is what could not be done: "cannot make an epoll".
-    fn or_refuse(self, what: &str) -> T;
+    fn or_refuse(self, what: Packed) -> T;
 }
 
 impl<T> OrRefuse<T> for Result<T, Errno> {
-    fn or_refuse(self, what: &str) -> T {
+    fn or_refuse(self, what: Packed) -> T {
         match self {
             Ok(value) => value,
             Err(error) => refuse_call(what, error),

@@ -9,6 +9,7 @@ use crate::sys::directory::Directory;
 use crate::sys::output::Shown;
 use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
+use pintle::lang::diagnostic::told;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -72,9 +73,9 @@ pub struct RunDirectory {
 pub fn problem(verb: &str, path: &[u8], errno: Errno) -> String {
     let path = Shown(OsStr::from_bytes(path));
     if verb == TRUST {
-        return format!("cannot trust {path}: it must be root's or your own, and only its owner's to write");
+        return told(format_args!("cannot trust {path}: it must be root's or your own, and only its owner's to write"));
     }
-    format!("cannot {verb} {path}: {}", errno::Words(errno))
+    told(format_args!("cannot {verb} {path}: {}", errno::Words(errno)))
 }
 
 /// Ends the process with it.
@@ -163,7 +164,7 @@ fn place(given: Option<&'static OsStr>, makes: bool) -> Result<Place, String> {
         };
     }
     const SHARED: &str = "/dev/shm/";
-    let own = format!("{SHARED}pintle-{}", process::uid()).leak();
+    let own = told(format_args!("{SHARED}pintle-{}", process::uid())).leak();
     for path in ["/run/pintle", own] {
         // One that is not pintle's, or not ours to believe in: the next.
         if let Ok(found) = RunDirectory::at(Path::new(path), makes, false, &mut verb)

@@ -62,7 +62,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Says what was expected, or what to do.
     pub fn help(&mut self, help: fmt::Arguments<'_>) -> &mut Diagnostic {
-        self.help = alloc::fmt::format(help);
+        self.help = told(help);
         self
     }
 
@@ -72,6 +72,14 @@ impl Diagnostic {
         self.related = Some((*position, String::from(text)));
         self
     }
+}
+
+/// A text as it reads. (`format!` guesses how long it will be, which is three times the code.)
+#[inline(never)]
+pub fn told(text: fmt::Arguments<'_>) -> String {
+    let mut told = String::new();
+    let _ = told.write_fmt(text); // a String takes everything
+    told
 }
 
 /// Adds an error, to say more in.
@@ -84,7 +92,7 @@ pub fn error<'a>(
     findings.push(Diagnostic {
         severity: Severity::Error,
         position: *position,
-        message: alloc::fmt::format(message),
+        message: told(message),
         help: String::new(),
         related: None,
     });

@@ -7,6 +7,8 @@ use core::fmt;
 
 use crate::graph::Relation;
 use crate::nearest::Nearest;
+use crate::packed;
+use crate::packed::Packed;
 use crate::text::{cut, parts};
 
 /// Kinds of service that a key applies to: bits.
@@ -375,30 +377,30 @@ impl Value {
     }
 
     /// What is expected, behind the word "expected". Bounds and choices are said by the finding itself.
-    pub const fn expected(self) -> &'static str {
+    pub const fn expected(self) -> Packed {
         match self {
-            Value::Text => "a text",
-            Value::Choice(..) => "one word",
-            Value::Command => "a program by its absolute path and its arguments, or a script: <<END",
-            Value::Stop => "signals (signal TERM) or a command by its absolute path",
-            Value::Reload => "a signal (signal HUP) or a command by its absolute path",
-            Value::Relation(_) | Value::Inverse(_) => "names of services, parted by blanks",
-            Value::Provides => "names that no service has, parted by blanks",
-            Value::Expression(_) => "conditions or events, as: net-up IFACE=eth* and not maintenance",
-            Value::Tests => "tests, as: path /etc/x and not kernel quiet and env NAME=VALUE",
-            Value::ForEach => "one condition, as: net-up IFACE=wl*",
-            Value::Instance => "a name made of attributes, as: ${IFACE}",
-            Value::Pass => "names of attributes, parted by blanks",
-            Value::Ready => "none, fd N (3 to 255), or notify",
-            Value::Duration(..) => "a number with ms, s, m, h or d, as 500ms or 20s",
-            Value::Integer(..) => "a whole number",
-            Value::Switch => "yes or no",
-            Value::Account => "a name or a number",
-            Value::Directory => "an absolute path",
-            Value::Umask => "octal permission bits from 0 to 777, as 022",
-            Value::Environment => "NAME=VALUE words",
-            Value::EnvironmentFiles => "absolute paths, a \"-\" before one that may be missing",
-            Value::Limit(_) => "SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited",
+            Value::Text => packed!("a text"),
+            Value::Choice(..) => packed!("one word"),
+            Value::Command => packed!("a program by its absolute path and its arguments, or a script: <<END"),
+            Value::Stop => packed!("signals (signal TERM) or a command by its absolute path"),
+            Value::Reload => packed!("a signal (signal HUP) or a command by its absolute path"),
+            Value::Relation(_) | Value::Inverse(_) => packed!("names of services, parted by blanks"),
+            Value::Provides => packed!("names that no service has, parted by blanks"),
+            Value::Expression(_) => packed!("conditions or events, as: net-up IFACE=eth* and not maintenance"),
+            Value::Tests => packed!("tests, as: path /etc/x and not kernel quiet and env NAME=VALUE"),
+            Value::ForEach => packed!("one condition, as: net-up IFACE=wl*"),
+            Value::Instance => packed!("a name made of attributes, as: ${IFACE}"),
+            Value::Pass => packed!("names of attributes, parted by blanks"),
+            Value::Ready => packed!("none, fd N (3 to 255), or notify"),
+            Value::Duration(..) => packed!("a number with ms, s, m, h or d, as 500ms or 20s"),
+            Value::Integer(..) => packed!("a whole number"),
+            Value::Switch => packed!("yes or no"),
+            Value::Account => packed!("a name or a number"),
+            Value::Directory => packed!("an absolute path"),
+            Value::Umask => packed!("octal permission bits from 0 to 777, as 022"),
+            Value::Environment => packed!("NAME=VALUE words"),
+            Value::EnvironmentFiles => packed!("absolute paths, a \"-\" before one that may be missing"),
+            Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }
 }

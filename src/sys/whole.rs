@@ -4,9 +4,10 @@
 //! programmers into the binary: more than all of this file.
 
 use super::path::{self, AsPath, PATH_MAX, Room};
-use super::{AsFd, Errno, OwnedFd, Result, file, raw};
+use super::{AsFd, Errno, OwnedFd, Result, file, process, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use pintle::text::digits;
 use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -153,7 +154,8 @@ pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     }
     let mut fresh = Vec::from(b".");
     fresh.extend_from_slice(name.as_bytes());
-    fresh.extend_from_slice(format!(".{}", std::process::id()).as_bytes());
+    fresh.push(b'.');
+    fresh.extend_from_slice(digits(process::pid(), &mut [0; 10]));
     let fresh = joined(directory, &fresh);
     let written = write(fresh, bytes).and_then(|()| {
         path::rename(fresh.path(), target.path())?;

@@ -29,6 +29,8 @@ use pintle::database::{Image, header};
 use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::supervision::{Policy, Ready};
 use pintle::time::Instant;
 use std::ffi::{CStr, OsStr};
@@ -93,10 +95,11 @@ pub fn start(options: Options) -> Supervisor {
     let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry));
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let orders_words = orders::words(&geometry);
-    let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse("cannot make the orders");
+    let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
     let state = words_needed(&image, geometry, Capacities::of(&image));
-    let state_fd = mapping::sparse_memory(c"pintle-engine", state).or_refuse("cannot make the engine's state");
-    let orders = mapping::shared_words_read_only(orders_fd.as_fd(), orders_words).or_refuse("cannot map the orders");
+    let state_fd = mapping::sparse_memory(c"pintle-engine", state).or_refuse(packed!("cannot make the engine's state"));
+    let orders =
+        mapping::shared_words_read_only(orders_fd.as_fd(), orders_words).or_refuse(packed!("cannot map the orders"));
     let orders = orders::Orders::new(orders, geometry);
     let reports = reports::Reports::new(report_words, geometry);
     fill_header(&reports, &image, boot);
@@ -106,35 +109,35 @@ pub fn start(options: Options) -> Supervisor {
     words::store(reports.words(), reports::own::PARALLEL, options.parallel);
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
 
-    let address = place.control().1.or_refuse("the run directory's path is too long for a socket");
-    let control = socket::listen(&address, 0o660).or_refuse("cannot listen on the control socket");
-    let (bell, to_supervisor) = Doorbell::pair().or_refuse("cannot make a doorbell");
-    let (engines_bell, to_engine) = Doorbell::pair().or_refuse("cannot make a doorbell");
+    let address = place.control().1.or_refuse(packed!("the run directory's path is too long for a socket"));
+    let control = socket::listen(&address, 0o660).or_refuse(packed!("cannot listen on the control socket"));
+    let (bell, to_supervisor) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
+    let (engines_bell, to_engine) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     // In the order of `descriptors::ALL`.
     let mut engine_descriptors =
         [database, orders_fd, reports_fd, published_fd, state_fd, control, to_supervisor.into(), engines_bell.into()];
     for (fd, number) in engine_descriptors.iter_mut().zip(&descriptors::ALL) {
         // `keep_numbers` has kept it.
         let moved = process::place_at(fd.as_fd(), *number, false).and_then(|()| process::take_inherited(*number));
-        *fd = moved.or_refuse("cannot place a descriptor");
+        *fd = moved.or_refuse(packed!("cannot place a descriptor"));
     }
 
     // Descriptors that services will take.
     let wanted = descriptors_wanted(&image, geometry);
     let limit = if process::descriptor_limit() < wanted { Some(process::raise_descriptor_limit()) } else { None };
-    let mut spawner = Spawner::new().or_refuse("cannot make stacks");
+    let mut spawner = Spawner::new().or_refuse(packed!("cannot make stacks"));
     let share = wanted > DESCRIPTORS_SHARE + DESCRIPTORS_OWN;
     give_back_numbers();
     if share {
         let filler = process::standard_input();
-        spawner.reserve_low_descriptors(filler).or_refuse("cannot keep descriptors for children");
+        spawner.reserve_low_descriptors(filler).or_refuse(packed!("cannot keep descriptors for children"));
     }
 
     let log_dir = log_directory(&options, &place);
     let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
-    let poll = Poll::new().or_refuse("cannot make an epoll");
-    let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse("cannot make a signalfd");
-    let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse("cannot poll");
+    let poll = Poll::new().or_refuse(packed!("cannot make an epoll"));
+    let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse(packed!("cannot make a signalfd"));
+    let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse(packed!("cannot poll"));
     watch(signals.as_fd(), Source::Signals, Interest::READ);
     watch(bell.as_fd(), Source::Orders, Interest::READ);
     let mut link = None;
@@ -144,15 +147,15 @@ pub fn start(options: Options) -> Supervisor {
         link = Some(made);
     }
     if process::pid() != 1 {
-        process::become_subreaper().or_refuse("cannot adopt orphans");
+        process::become_subreaper().or_refuse(packed!("cannot adopt orphans"));
     }
     let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
     let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
-    let instances = mapping::private_bytes(instances).or_refuse("cannot make room for instances");
+    let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
-    process::set_directory(c"/").or_refuse("cannot enter /");
+    process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
     let supervisor = Supervisor {
         common: Common {
             accounts: Accounts::of(&image),
@@ -218,7 +221,7 @@ fn kernel_line() -> &'static [u8] {
 fn keep_numbers() {
     make_input_null();
     for number in 3..LOW_END {
-        process::place_at(process::standard_input(), number, false).or_refuse("cannot keep descriptors");
+        process::place_at(process::standard_input(), number, false).or_refuse(packed!("cannot keep descriptors"));
     }
 }
 
@@ -285,7 +288,7 @@ fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
     (copy, image)
 }
 
-const COPY: &str = "cannot copy the database";
+const COPY: Packed = packed!("cannot copy the database");
 
 /// A file of the run directory with all its blocks, or memory where there is none.
 fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
@@ -297,7 +300,7 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
             fd
         }
         Place::Abstract(_) => {
-            mapping::sealed_memory(c"pintle-board", words).or_refuse("cannot make memory for the board")
+            mapping::sealed_memory(c"pintle-board", words).or_refuse(packed!("cannot make memory for the board"))
         }
     }
 }
@@ -305,7 +308,7 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
 /// The reports mapped to write, and a descriptor with which others can only read them.
 #[inline(never)]
 fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
-    const MAKE: &str = "cannot make the board";
+    const MAKE: Packed = packed!("cannot make the board");
     match place {
         Place::Directory(run) => {
             let written = shared_file(place, REPORTS, words);
