@@ -1,7 +1,8 @@
 //! Every reachable state of every small graph, breadth first, with the invariants of the design at each state.
 //!
 //! What is a graph, and which are left out since they are the same as others: `explore/graphs.rs`. What can happen:
-//! `explore/moves.rs`: every command on every service that means something in its phase, the condition, a shutdown; of one
+//! `explore/moves.rs`: every command on every service that means something in its phase, and on every choice; the condition
+//! on, off, changing, and changing for too long; a shutdown; of one
 //! or two services a boot, switches, and restarts with dependents; the supervisor acts on orders sooner or later; processes become ready, die, fail, end, are not
 //! ready in time, live again unseen, in any order, those of an earlier order too. At each state:
 //!
@@ -23,15 +24,19 @@
 //!
 //! | services | graphs | `make check` | `make explore` |
 //! |---|---|---|---|
-//! | one, two | every kind and every place of the condition | all states there are | the same |
+//! | one, two | every kind and every place of the condition | all states there are; of two, the condition is changing in one graph of 13 | in all |
 //! | three | one condition, or one oneshot, at a time | paths with two inputs or deaths, with three where there is neither | all states there are |
 //! | two, three | one place to start, and what is unkillable | paths with three; some, with two | all states of two; three |
 //! | four | longruns and bundles | one of 211 choices of relations, two inputs or deaths | every choice, two |
+//! | two and a choice | every kind and every place of the condition | paths with three | all states there are |
+//! | three and a choice | one condition, or one oneshot, at a time | one of 41 choices of relations, two | every choice, three |
+//! | four and a choice | longruns and bundles | one of 100,003, two | one of 1,009, two |
 //!
 //! By hand (`cargo test`) there is less of each. Where inputs and deaths on a path are bounded, a state is looked at when it
 //! is first reached, which is by the fewest of these; everything that follows without them is always looked at.
 
 mod checks;
+mod choices;
 mod explorer;
 mod graphs;
 mod moves;
@@ -106,7 +111,7 @@ impl<'e> Explorer<'e> {
         while let Some(from) = todo.pop_front() {
             self.restore(&from);
             let seen = orders(&self.engine, self.count());
-            let spec = Spec::of(&self.edges, &self.engine, &seen, &self.rows[..self.count()], self.on);
+            let spec = Spec::of(&self.edges, &self.engine, &seen, &self.rows[..self.count()], self.net);
             let mut result = self.check_state(&spec);
             self.moves(budget.is_none_or(|budget| from.used < budget), &mut moves);
             if result.is_ok() && moves.iter().all(|next| next.is_input()) {
@@ -318,12 +323,16 @@ fn states_of_one_service() {
 
 #[test]
 fn states_of_two_services() {
-    let (every, budget) = match effort() {
-        Effort::Little => (1, Some(1)),
-        Effort::Some => (1, Some(3)),
-        Effort::Check | Effort::All => (1, None),
+    let budget = match effort() {
+        Effort::Little => Some(1),
+        Effort::Some => Some(3),
+        Effort::Check | Effort::All => None,
     };
-    explore("two services", &Graph::all(2, Family::Full, every), budget, false);
+    let mut graphs = Graph::all(2, Family::Full, 1);
+    for (at, graph) in graphs.iter_mut().enumerate() {
+        graph.changes = effort() != Effort::Check || at % 13 == 0;
+    }
+    explore("two services", &graphs, budget, false);
 }
 
 #[test]
@@ -362,4 +371,17 @@ fn states_with_one_place_to_start_and_unkillable_processes() {
     };
     explore_limited("two services, one place", &Graph::all(2, Family::Full, two.0), two.1, 1, true);
     explore_limited("three services, one place", &Graph::all(3, Family::Plain, three.0), Some(three.1), 1, false);
+}
+
+#[test]
+fn states_with_a_choice() {
+    let (two, three, four) = match effort() {
+        Effort::Little => ((31, Some(1)), (997, 1), (1_000_003, 1)),
+        Effort::Some => ((1, Some(1)), (197, 2), (1_000_003, 1)),
+        Effort::Check => ((1, Some(3)), (41, 2), (100_003, 2)),
+        Effort::All => ((1, None), (1, 3), (1009, 2)),
+    };
+    explore("two services and a choice", &Graph::with_a_choice(2, Family::Full, two.0), two.1, false);
+    explore("three services and a choice", &Graph::with_a_choice(3, Family::Single, three.0), Some(three.1), false);
+    explore("four services and a choice", &Graph::with_a_choice(4, Family::Plain, four.0), Some(four.1), false);
 }

@@ -1,8 +1,9 @@
 //! What is looked at in a state: the invariants by their numbers, see `explore.rs`.
 
+use super::choices::Choice;
 use super::explorer::{CAPACITIES, Explorer, Saved};
 use super::graphs::{Kind, MOST};
-use super::moves::{Move, Row, with_input};
+use super::moves::{Move, Net, Row, with_input};
 use super::spec::{Seen, Spec};
 use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::published::{Blocker, PublishedRow};
@@ -15,10 +16,18 @@ use pintle::time::Instant;
 impl<'e> Explorer<'e> {
     pub fn is_up(&self, at: usize) -> bool {
         let slot = SlotId(at as u32);
-        if self.graph.kind(at) == Kind::Bundle {
-            let mut members = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Contains);
-            return self.engine.published(slot).phase == Phase::Up
-                && members.all(|(relation, to)| self.satisfies(*relation, *to));
+        match self.edges.kinds[at] {
+            Kind::Bundle => {
+                let mut members = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Contains);
+                return self.engine.published(slot).phase == Phase::Up
+                    && members.all(|(relation, to)| self.satisfies(*relation, *to));
+            }
+            Kind::Choice => {
+                let chosen = self.edges.choice(&self.engine, at).chosen;
+                return self.engine.published(slot).phase == Phase::Up
+                    && chosen.is_some_and(|to| self.satisfies(Relation::Alternative, to));
+            }
+            Kind::Longrun | Kind::Oneshot | Kind::Once | Kind::Skips | Kind::SkipsWell => {}
         }
         let (order, row) = (self.engine.order(slot), &self.rows[at]);
         order.wish == Wish::Up && row.order == order.number.0 && row.state == State::Up
@@ -28,14 +37,14 @@ impl<'e> Explorer<'e> {
     pub fn satisfies(&self, relation: Relation, at: usize) -> bool {
         let seen = self.engine.published(SlotId(at as u32));
         let skipped = seen.phase == Phase::Skipped && seen.goal == Goal::Up && self.rows[at].state == State::Skipped;
-        let as_good = relation == Relation::Contains || self.graph.kind(at) == Kind::SkipsWell;
+        let as_good = relation == Relation::Contains || self.edges.kinds[at] == Kind::SkipsWell;
         self.is_up(at) || skipped && as_good
     }
 
     /// No process, and none ordered; of a bundle: that of no member.
     pub fn is_down(&self, at: usize) -> bool {
         let slot = SlotId(at as u32);
-        if self.graph.kind(at) == Kind::Bundle {
+        if self.edges.kinds[at].is_bundle() {
             return matches!(self.engine.published(slot).phase, Phase::Down | Phase::Waiting | Phase::Stopping);
         }
         let (order, row) = (self.engine.order(slot), &self.rows[at]);
@@ -46,8 +55,15 @@ impl<'e> Explorer<'e> {
         self.image.name(SlotId(at as u32))
     }
 
-    /// Invariants 1 and 2, and that all that an order had to wait for has come.
-    pub fn check_order(&self, at: usize, order: &OrderRow, spec: &Spec<'_>) -> Result<(), String> {
+    /// Invariants 1 and 2, and that all that an order had to wait for has come. What needs a choice needs the alternative that
+    /// this had chosen before this step, until another is up.
+    pub fn check_order(
+        &self,
+        at: usize,
+        order: &OrderRow,
+        spec: &Spec<'_>,
+        choices: &[Choice; MOST],
+    ) -> Result<(), String> {
         if !spec.allows(at, order) {
             return Err(format!("order: {} is told {:?}, and may not", self.name(at), order.wish));
         }
@@ -60,7 +76,15 @@ impl<'e> Explorer<'e> {
             }
         }
         if order.wish == Wish::Down {
-            for (relation, from) in &self.edges.sources[at] {
+            let mut sources = self.edges.sources[at].clone();
+            for (relation, choice) in &self.edges.sources[at] {
+                let is_chosen = *relation == Relation::Alternative && choices[*choice].chosen == Some(at);
+                let mut others = self.edges.targets[*choice].iter().filter(|(_, other)| *other != at);
+                if is_chosen && others.all(|(relation, other)| !self.satisfies(*relation, *other)) {
+                    sources.extend(&self.edges.sources[*choice]);
+                }
+            }
+            for (relation, from) in &sources {
                 let hard = matches!(relation, Relation::Needs | Relation::Binds | Relation::Contains);
                 if hard && !self.is_down(*from) && !self.rows[*from].stuck {
                     return Err(format!("2: {} is stopped while {} is not down", self.name(at), self.name(*from)));
@@ -75,13 +99,13 @@ impl<'e> Explorer<'e> {
         let has_process = |at: usize| !self.is_down(at) || self.rows[at].state.has_process();
         for (at, _) in self.slots() {
             for (relation, to) in &self.edges.targets[at] {
-                let bundles = [at, *to].iter().any(|at| self.graph.kind(*at) == Kind::Bundle);
+                let bundles = [at, *to].iter().any(|at| self.edges.kinds[*at].is_bundle());
                 if *relation == Relation::Conflicts && !bundles && has_process(at) && has_process(*to) {
                     return Err(format!("9: {} and {} both have processes", self.name(at), self.name(*to)));
                 }
             }
         }
-        spec.check(&self.engine, self.engine.next_deadline() != Instant::NEVER, self.limit as usize)
+        spec.check(&self.engine, self.waits_for_time(), self.limit as usize)
     }
 
     /// Invariant 3, where nothing moves by itself any more.
@@ -93,17 +117,23 @@ impl<'e> Explorer<'e> {
         for (at, slot) in self.slots() {
             let row = self.engine.published(slot);
             let (name, seen) = (self.name(at), &spec.seen[at]);
-            let off = self.edges.gated[at] && !self.on
+            let off = self.edges.gated[at] && self.net == Net::Off
                 || self.edges.observed[at].iter().any(|(of, not_failed)| {
                     let phase = self.engine.published(SlotId(*of as u32)).phase;
                     if *not_failed { phase == Phase::Failed } else { phase != Phase::Up }
                 });
+            let chosen = self.edges.choice(&self.engine, at).chosen;
+            let none = self.edges.kinds[at] == Kind::Choice && chosen.is_none();
             let lacks = |all: &[Relation]| {
-                self.edges.targets[at]
+                let counts = |(relation, to): &&(Relation, usize)| {
+                    all.contains(relation) && (*relation != Relation::Alternative || chosen == Some(*to))
+                };
+                none || self.edges.targets[at]
                     .iter()
-                    .any(|(relation, to)| all.contains(relation) && !self.satisfies(*relation, *to))
+                    .filter(counts)
+                    .any(|(relation, to)| !self.satisfies(*relation, *to))
             };
-            let stays = [Relation::Needs, Relation::Binds, Relation::Contains];
+            let stays = [Relation::Needs, Relation::Binds, Relation::Contains, Relation::Alternative];
             if row.phase == Phase::Up {
                 if row.goal == Goal::Down || off || lacks(&stays) {
                     return Err(format!("3: {name} is up: {row:?}"));
@@ -112,6 +142,7 @@ impl<'e> Explorer<'e> {
                 let ended = matches!(row.phase, Phase::Failed | Phase::Done | Phase::Skipped);
                 if !(ended
                     || off
+                    || self.edges.gated[at] && self.net == Net::Changing
                     || seen.stuck
                     || seen.waits_for_stuck
                     || lacks(&stays)

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::choices::Before;
 use super::graphs::{Graph, Kind, MOST};
-use super::moves::{Move, Row, commands, orders, with_input};
+use super::moves::{Move, Net, Row, commands, orders, with_input};
 use super::spec::{Edges, Spec};
 use pintle::board::Geometry;
 use pintle::board::reports::State;
@@ -17,13 +18,16 @@ use pintle::time::Instant;
 pub const CAPACITIES: Capacities = Capacities { conditions: 1, transactions: 2, entries: 64 };
 /// A second, in nanoseconds.
 const SECOND: u64 = 1_000_000_000;
+/// When a process-less slot that had to wait may move again, and when a condition has been changing for too long.
+const SOON: Instant = Instant(SECOND * 2);
+const LATE: Instant = Instant(SECOND * 20);
 
 /// A state that is to be looked at.
 pub struct Saved<'e> {
     engine: Engine<'e>,
     words: Box<[u32]>,
     rows: [Row; MOST],
-    on: bool,
+    net: Net,
     booted: bool,
     pub key: u128,
     pub index: u32,
@@ -39,7 +43,7 @@ pub struct Explorer<'e> {
     pub edges: Edges,
     pub engine: Engine<'e>,
     pub rows: [Row; MOST],
-    pub on: bool,
+    pub net: Net,
     booted: bool,
     stamp: u32,
     /// The limit on parallel starts; where there is one, processes may be unkillable, too.
@@ -82,7 +86,7 @@ impl<'e> Explorer<'e> {
             edges: edges(graph, &image),
             engine,
             rows: [Row::default(); MOST],
-            on: false,
+            net: Net::Off,
             booted: false,
             stamp: 0,
             limit,
@@ -104,8 +108,8 @@ impl<'e> Explorer<'e> {
 
     pub fn save(&self, key: u128, index: u32, used: u32) -> Saved<'e> {
         let words = self.words().map(|word| word.load(Ordering::Relaxed)).collect();
-        let (rows, on, booted) = (self.rows, self.on, self.booted);
-        Saved { engine: self.engine.clone(), words, rows, on, booted, key, index, used }
+        let (rows, net, booted) = (self.rows, self.net, self.booted);
+        Saved { engine: self.engine.clone(), words, rows, net, booted, key, index, used }
     }
 
     pub fn restore(&mut self, saved: &Saved<'e>) {
@@ -113,34 +117,41 @@ impl<'e> Explorer<'e> {
             word.store(*value, Ordering::Relaxed);
         }
         self.engine = saved.engine.clone();
-        (self.rows, self.on, self.booted) = (saved.rows, saved.on, saved.booted);
+        (self.rows, self.net, self.booted) = (saved.rows, saved.net, saved.booted);
     }
 
     /// All that can happen now.
     pub fn moves(&self, inputs: bool, moves: &mut Vec<Move>) {
         moves.clear();
         for (at, slot) in self.slots() {
-            let (order, kind) = (self.engine.order(slot), self.graph.kind(at));
+            let (order, kind) = (self.engine.order(slot), self.edges.kinds[at]);
             self.rows[at].moves(at as u8, &order, kind, inputs, moves);
             if inputs && self.limit != 0 && self.rows[at].state == State::Stopping {
                 moves.push(if self.rows[at].stuck { Move::GoneAtLast(at as u8) } else { Move::Stick(at as u8) });
             }
             if inputs {
-                commands(at as u8, self.engine.published(slot).phase, moves);
-                if self.count() <= 2 {
+                // A reset of who asks for a choice has it forget what was tried.
+                let forgets = self.edges.has_choice();
+                commands(at as u8, self.engine.published(slot).phase, forgets, moves);
+                if self.graph.services() <= 2 {
                     moves.extend([Move::Switch(at as u8), Move::RestartWithDependents(at as u8)]);
                 }
-                if self.count() <= 2 && self.graph.slot(at) + 1 == self.count() && !self.booted {
+                if self.graph.services() <= 2 && self.edges.targets_first.last() == Some(&at) && !self.booted {
                     moves.push(Move::Boot(at as u8));
                 }
             }
         }
-        if self.engine.next_deadline() != Instant::NEVER {
+        if self.waits_for_time() {
             moves.push(Move::Tick);
         }
         if inputs {
             if self.edges.gated.contains(&true) {
-                moves.push(if self.on { Move::Off } else { Move::On });
+                moves.extend(match self.net {
+                    Net::Off => &[Move::On][..],
+                    Net::Changing => &[Move::On, Move::Off, Move::ChangedTooLong],
+                    Net::On if self.graph.changes => &[Move::Off, Move::Changing],
+                    Net::On => &[Move::Off],
+                });
             }
             if !self.engine.shutting_down() {
                 moves.push(Move::Shutdown);
@@ -148,18 +159,24 @@ impl<'e> Explorer<'e> {
         }
     }
 
+    /// A process-less slot has to.
+    pub fn waits_for_time(&self) -> bool {
+        self.engine.next_deadline() <= SOON
+    }
+
     /// The world's part of a move.
     pub fn turn(&mut self, next: Move) {
         match next {
-            Move::On => self.on = true,
-            Move::Off => self.on = false,
+            Move::On => self.net = Net::On,
+            Move::Changing => self.net = Net::Changing,
+            Move::Off | Move::ChangedTooLong => self.net = Net::Off,
             Move::Boot(_) => self.booted = true,
             _ => {}
         }
         if let Some(at) = next.told() {
             let order = self.engine.order(SlotId(u32::from(at)));
             let at = usize::from(at);
-            self.rows[at].turn(next, &order, self.graph.kind(at), &mut self.stamp);
+            self.rows[at].turn(next, &order, self.edges.kinds[at], &mut self.stamp);
         }
     }
 
@@ -167,8 +184,13 @@ impl<'e> Explorer<'e> {
     pub fn step(&mut self, next: Move) -> Result<Result<u32, Refusal>, String> {
         let before = orders(&self.engine, self.count());
         let goals_before: [Goal; MOST] = std::array::from_fn(|at| self.engine.published(SlotId(at as u32)).goal);
+        let choices = Before::of(&self.edges, &self.engine);
         self.turn(next);
-        let now = Instant(if next == Move::Tick { SECOND * 2 } else { 1 });
+        let now = match next {
+            Move::Tick => SOON,
+            Move::ChangedTooLong => LATE,
+            _ => Instant(1),
+        };
         let result = with_input(next, &self.rows, |input| self.engine.step(now, input));
         while self.engine.take_dirty().is_some() {}
         while self.engine.take_condition().is_some() {}
@@ -180,12 +202,27 @@ impl<'e> Explorer<'e> {
             if order.number != before[at].number {
                 let now = || orders(&self.engine, self.count());
                 let rows = &self.rows[..self.count()];
-                let spec = spec.get_or_insert_with(|| Spec::of(&self.edges, &self.engine, &now(), rows, self.on));
-                self.check_order(at, &order, spec)?;
+                let spec = spec.get_or_insert_with(|| Spec::of(&self.edges, &self.engine, &now(), rows, self.net));
+                self.check_order(at, &order, spec, &choices.choices)?;
             }
             let row = self.engine.published(slot);
             if goals_before[at] == Goal::Down && row.goal == Goal::Up && row.phase == Phase::Failed {
                 return Err(format!("goal: that of {} rises, and it stays failed", self.image.name(slot)));
+            }
+        }
+        if self.edges.has_choice() {
+            let now = orders(&self.engine, self.count());
+            let rows = &self.rows[..self.count()];
+            let spec = spec.unwrap_or_else(|| Spec::of(&self.edges, &self.engine, &now, rows, self.net));
+            let forgets = matches!(
+                next,
+                Move::Start(_) | Move::Restart(_) | Move::RestartWithDependents(_) | Move::Reset(_) | Move::Switch(_)
+            );
+            for (at, slot) in self.slots() {
+                // What a switch turns off and on again in one step has chosen anew.
+                let rises = goals_before[at] == Goal::Down || forgets;
+                spec.check_turn(&choices, at, rises)
+                    .map_err(|fault| format!("choice: {}: {fault}", self.image.name(slot)))?;
             }
         }
         Ok(result)
@@ -207,13 +244,17 @@ impl<'e> Explorer<'e> {
         for (at, slot) in self.slots() {
             let facts = self.engine.facts(slot);
             let [holds, state, order, start, stop, _, ready] = facts;
-            let told = self.engine.derived_words(slot)[6];
+            let told = self.engine.told_bits(slot);
             let row = &self.rows[at];
             let mut word = holds & 0xffff | start << 16 | stop << 17;
-            if self.graph.kind(at) == Kind::Bundle {
+            if self.edges.kinds[at].is_bundle() {
                 word |= (state >> 14 & 1) << 20;
+                if self.edges.kinds[at] == Kind::Choice {
+                    key.add(facts[CHOICE]);
+                    key.add(state & (RESTART_WANTED | TOLD_PHASE));
+                }
                 for (relation, to) in &self.edges.targets[at] {
-                    if *relation == Relation::Contains {
+                    if matches!(relation, Relation::Contains | Relation::Alternative) {
                         let member = self.engine.facts(SlotId(*to as u32))[6];
                         word |= u32::from(member > ready) << (24 + to);
                     }
@@ -246,9 +287,9 @@ impl<'e> Explorer<'e> {
                 key.add(self.engine.place_in_line(slot) | u32::from(row.stuck) << 8 | state & STUCK);
             }
         }
-        let flags = [self.on, self.booted, self.engine.shutting_down()];
-        key.add(flags.iter().fold(0, |all, flag| all << 1 | u32::from(*flag)));
-        if self.engine.next_deadline() != Instant::NEVER {
+        let flags = [self.booted, self.engine.shutting_down()];
+        key.add(flags.iter().fold(self.net as u32, |all, flag| all << 1 | u32::from(*flag)));
+        if self.waits_for_time() {
             // Process-less slots that wait for their time.
             for word in &self.memory[self.ranges[3].clone()] {
                 key.add(word.load(Ordering::Relaxed));
@@ -268,8 +309,12 @@ const WITH_DEPENDENTS: u32 = 1 << 17;
 const FORGIVEN: u32 = 1 << 9;
 const WAS_SKIPPED: u32 = 1 << 20;
 const STUCK: u32 = 1 << 19;
+const TOLD_PHASE: u32 = 0xf << 10;
 const TOLD_ACTIVE: u32 = 1 << 2;
 const TOLD_BROKEN: u32 = 1 << 15;
+
+/// Facts that only tests read: see `Engine::facts`. Of a choice, in the place of another.
+pub const CHOICE: usize = 5;
 
 /// Two independent sums of 64 bits.
 struct Key(u64, u64);
@@ -299,13 +344,15 @@ fn edges(graph: &Graph, image: &Image<'_>) -> Edges {
     let of = |edges: pintle::database::image::Edges<'_>| {
         edges.map(|edge| (edge.relation, edge.slot.index())).collect::<Vec<_>>()
     };
-    let numbers = (0..graph.count).map(|number| graph.slot(number));
+    let numbers = graph.numbers();
+    let slot = |number: usize| numbers.iter().position(|its| *its == number).expect("each has a slot");
+    let observed = |number| graph.observed(number).into_iter().map(|(of, not)| (slot(of), not)).collect();
     Edges {
         targets: slots().map(|at| of(image.edges(at))).collect(),
         sources: slots().map(|at| of(image.reverse(at))).collect(),
-        targets_first: numbers.collect(),
-        kinds: (0..graph.count).map(|at| graph.kind(at)).collect(),
-        gated: (0..graph.count).map(|at| graph.is_gated(at)).collect(),
-        observed: (0..graph.count).map(|at| graph.observed(at)).collect(),
+        targets_first: (0..graph.count).map(slot).collect(),
+        kinds: numbers.iter().map(|number| graph.kind(*number)).collect(),
+        gated: numbers.iter().map(|number| graph.is_gated(*number)).collect(),
+        observed: numbers.iter().map(|number| observed(*number)).collect(),
     }
 }

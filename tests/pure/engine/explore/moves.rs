@@ -21,6 +21,9 @@ pub enum Move {
     RestartWithDependents(u8),
     On,
     Off,
+    /// The condition is being changed, for a time; and that is over.
+    Changing,
+    ChangedTooLong,
     Shutdown,
     /// A second has passed.
     Tick,
@@ -58,8 +61,9 @@ impl Move {
     /// Whether it comes from outside, or is a process's death: without these, the world comes to rest.
     pub fn is_input(self) -> bool {
         use Move::{
-            Again, Boot, Die, End, Fail, Gone, GoneAtLast, GoneFailed, Obey, ObeyReady, Off, On, Ready, Reborn,
-            Release, Reset, Restart, RestartWithDependents, Shutdown, Skip, Start, Stick, Stop, Switch, Tick, TimeOut,
+            Again, Boot, ChangedTooLong, Changing, Die, End, Fail, Gone, GoneAtLast, GoneFailed, Obey, ObeyReady, Off,
+            On, Ready, Reborn, Release, Reset, Restart, RestartWithDependents, Shutdown, Skip, Start, Stick, Stop,
+            Switch, Tick, TimeOut,
         };
         match self {
             Tick | Obey(_) | ObeyReady(_) | Ready(_) | Gone(_) | GoneFailed(_) | Again(_) => false,
@@ -73,6 +77,8 @@ impl Move {
             | RestartWithDependents(_)
             | On
             | Off
+            | Changing
+            | ChangedTooLong
             | Shutdown
             | Die(_)
             | Reborn(_)
@@ -96,6 +102,14 @@ impl Move {
             _ => None,
         }
     }
+}
+
+/// The condition.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Net {
+    Off,
+    Changing,
+    On,
 }
 
 /// The supervisor's row of one slot.
@@ -181,6 +195,8 @@ impl Row {
             | Move::RestartWithDependents(_)
             | Move::On
             | Move::Off
+            | Move::Changing
+            | Move::ChangedTooLong
             | Move::Shutdown
             | Move::Tick => {}
         }
@@ -232,9 +248,9 @@ impl Row {
 }
 
 /// The commands that mean something for a slot in this phase; the others are refused or change nothing.
-pub fn commands(at: u8, phase: Phase, moves: &mut Vec<Move>) {
+pub fn commands(at: u8, phase: Phase, forgets: bool, moves: &mut Vec<Move>) {
     moves.extend([Move::Start(at), Move::Stop(at), Move::Restart(at), Move::Release(at)]);
-    if matches!(phase, Phase::Failed | Phase::Done | Phase::Skipped) {
+    if forgets || matches!(phase, Phase::Failed | Phase::Done | Phase::Skipped) {
         moves.push(Move::Reset(at));
     }
 }
@@ -261,6 +277,7 @@ pub fn with_input<R>(next: Move, rows: &[Row], act: impl FnOnce(Input<'_>) -> R)
         Move::Boot(at) => call(Input::Boot(SlotId(u32::from(at)))),
         Move::On => call(Input::On { fact: b"net", sender: Sender::default(), lease: 0 }),
         Move::Off => call(Input::Off { fact: b"net" }),
+        Move::Changing => call(Input::Changing { fact: b"net", for_ms: 10_000 }),
         Move::Shutdown => call(Input::Shutdown(NOBODY)),
         _ => call(Input::Tick),
     }

@@ -7,8 +7,9 @@ use pintle::engine::Engine;
 use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
 use pintle::ident::SlotId;
 
+use super::choices::Choice;
 use super::graphs::{Kind, MOST};
-use super::moves::Row;
+use super::moves::{Net, Row};
 
 /// The edges of a graph, from each end, and an order in which targets come first.
 pub struct Edges {
@@ -27,7 +28,7 @@ pub struct Edges {
 pub struct Seen {
     pub phase: Phase,
     pub goal: bool,
-    holds: Holds,
+    pub holds: Holds,
     pub active: bool,
     pub ordered_down: bool,
     restart_wanted: bool,
@@ -36,10 +37,10 @@ pub struct Seen {
     restarts_by_command: bool,
     gate: Gate,
     pub must_stop: bool,
-    start_ok: bool,
+    pub start_ok: bool,
     keep_ok: bool,
     under_way: bool,
-    up_bundle: bool,
+    pub up_bundle: bool,
     /// A bundle that was told as down: what becomes of its members does not concern it.
     was_down: bool,
     broken: bool,
@@ -60,19 +61,25 @@ enum Gate {
     On,
 }
 
-const HARD: [Relation; 4] = [Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains];
-const FOLLOWS: [Relation; 3] = [Relation::Needs, Relation::Binds, Relation::Contains];
-const SOFT: [Relation; 4] = [Relation::Wants, Relation::After, Relation::Contains, Relation::Observes];
+const HARD: [Relation; 5] =
+    [Relation::Needs, Relation::Binds, Relation::NeedsToStart, Relation::Contains, Relation::Alternative];
+const FOLLOWS: [Relation; 4] = [Relation::Needs, Relation::Binds, Relation::Contains, Relation::Alternative];
+const SOFT: [Relation; 5] =
+    [Relation::Wants, Relation::After, Relation::Contains, Relation::Observes, Relation::Alternative];
 const ORDERS: [Relation; 4] = [Relation::NeedsToStart, Relation::Wants, Relation::After, Relation::Observes];
 
 /// A state as the semantics have it.
 pub struct Spec<'s> {
-    edges: &'s Edges,
+    pub edges: &'s Edges,
     pub seen: [Seen; MOST],
+    pub choices: [Choice; MOST],
+    /// When a choice became ready last: what it had chosen then may have been left.
+    ready: [u32; MOST],
 }
 
 /// Facts that only tests read: see `Engine::facts`.
 const STATE: usize = 1;
+const READY: usize = 6;
 const RETRIED: u32 = 1 << 5;
 const RESTART_WANTED: u32 = 1 << 8;
 const WITH_DEPENDENTS: u32 = 1 << 17;
@@ -85,12 +92,12 @@ const WAS_SKIPPED: u32 = 1 << 20;
 /// What neighbours are told: see `Engine::told_bits`.
 const ACTIVE: u32 = 1 << 2;
 const MUST_STOP: u32 = 1 << 4;
-const START_OK: u32 = 1 << 5;
+pub const START_OK: u32 = 1 << 5;
 const KEEP_OK: u32 = 1 << 6;
 const UNDER_WAY: u32 = 1 << 7;
 
 impl<'s> Spec<'s> {
-    pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], on: bool) -> Spec<'s> {
+    pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], net: Net) -> Spec<'s> {
         let nothing = Seen {
             phase: Phase::Down,
             goal: false,
@@ -113,10 +120,12 @@ impl<'s> Spec<'s> {
             stuck: false,
             waits_for_stuck: false,
         };
-        let mut spec = Spec { edges, seen: [nothing; MOST] };
+        let choices = std::array::from_fn(|at| edges.choice(engine, at));
+        let mut spec = Spec { edges, seen: [nothing; MOST], choices, ready: [0; MOST] };
         for at in 0..rows.len() {
             let published = engine.published(SlotId(at as u32));
             spec.seen[at].holds = published.holds;
+            spec.ready[at] = engine.facts(SlotId(at as u32))[READY];
         }
         spec.find_goals(engine.shutting_down());
         for at in 0..rows.len() {
@@ -129,15 +138,37 @@ impl<'s> Spec<'s> {
             spec.seen[at].broken = living && bound.clone().any(|(_, to)| newer(*to));
         }
         for at in edges.targets_first.clone() {
-            spec.look_at(at, on);
+            spec.look_at(at, net);
         }
         spec
     }
 
     /// When it became ready last: a bundle when the last of its members did.
     fn ready_of(&self, at: usize, rows: &[Row]) -> u32 {
+        if self.edges.kinds[at] == Kind::Choice {
+            return self.ready[at];
+        }
         let members = self.edges.targets[at].iter().filter(|(relation, _)| *relation == Relation::Contains);
         members.map(|(_, to)| self.ready_of(*to, rows)).max().unwrap_or(rows[at].ready)
+    }
+
+    /// Whether this edge counts: of those of a choice only that to the chosen one does.
+    fn counts(&self, relation: Relation, from: usize, to: usize) -> bool {
+        relation != Relation::Alternative || self.choices[from].chosen == Some(to)
+    }
+
+    /// What this one has to do with others, and others with it.
+    fn targets(&self, at: usize) -> impl Iterator<Item = &(Relation, usize)> {
+        self.edges.targets[at].iter().filter(move |(relation, to)| self.counts(*relation, at, *to))
+    }
+
+    fn sources(&self, at: usize) -> impl Iterator<Item = &(Relation, usize)> {
+        self.edges.sources[at].iter().filter(move |(relation, from)| self.counts(*relation, *from, at))
+    }
+
+    /// A choice that has chosen nothing: what it needs there is not.
+    fn lacks_all(&self, at: usize) -> bool {
+        self.edges.kinds[at] == Kind::Choice && self.choices[at].chosen.is_none()
     }
 
     /// Goals: the least set that holds, marks and pulls give.
@@ -147,7 +178,7 @@ impl<'s> Spec<'s> {
             let before = self.seen.map(|seen| seen.goal);
             for at in 0..self.edges.targets.len() {
                 let holds = self.seen[at].holds.0;
-                let pulled = self.edges.sources[at].iter().any(|(relation, from)| {
+                let pulled = self.sources(at).any(|(relation, from)| {
                     (HARD.contains(relation) || *relation == Relation::Wants) && self.seen[*from].goal
                 });
                 let held = holds & own != 0 && !shutting_down;
@@ -161,10 +192,12 @@ impl<'s> Spec<'s> {
 
     fn look_at_process(&mut self, at: usize, facts: u32, order: &OrderRow, row: &Row) {
         let seen = &mut self.seen[at];
-        if self.edges.kinds[at] == Kind::Bundle {
+        if self.edges.kinds[at].is_bundle() {
             seen.up_bundle = facts & VIRTUAL_UP != 0;
             seen.was_down = facts >> PHASE_SHIFT & 0xf == Phase::Down as u32;
             seen.active = seen.up_bundle;
+            // A choice that has moved: to what binds to it that is a new life.
+            seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
             return;
         }
         let (ordered, current, up) = (order.number.0 != 0, order.number.0 == row.order, order.wish == Wish::Up);
@@ -201,18 +234,21 @@ impl<'s> Spec<'s> {
     }
 
     /// All that depends on targets, which come first.
-    fn look_at(&mut self, at: usize, on: bool) {
-        let targets = &self.edges.targets[at];
+    fn look_at(&mut self, at: usize, net: Net) {
+        let targets = || self.targets(at);
         let any = |relations: &[Relation], is: &dyn Fn(&Seen) -> bool| {
-            targets.iter().any(|(relation, to)| relations.contains(relation) && is(&self.seen[*to]))
+            targets().any(|(relation, to)| relations.contains(relation) && is(&self.seen[*to]))
         };
         let mut seen = self.seen[at];
-        let bundle = self.edges.kinds[at] == Kind::Bundle;
+        let bundle = self.edges.kinds[at].is_bundle();
+        let lacks_all = self.lacks_all(at);
         if bundle {
-            let leaving = any(&[Relation::Contains], &|member| member.leaving());
+            let leaving = any(&[Relation::Contains, Relation::Alternative], &|member| member.leaving());
             seen.phase = if seen.up_bundle {
-                let whole = !any(&[Relation::Contains], &|member| !member.start_ok && !member.skipped);
-                if whole { Phase::Up } else { Phase::Restarting }
+                let whole = !any(&[Relation::Contains], &|member| !member.start_ok && !member.skipped)
+                    && !any(&[Relation::Alternative], &|chosen| !chosen.start_ok)
+                    && !lacks_all;
+                if whole && !seen.restart_wanted { Phase::Up } else { Phase::Restarting }
             } else if seen.goal {
                 Phase::Waiting
             } else if leaving && !seen.was_down {
@@ -221,7 +257,12 @@ impl<'s> Spec<'s> {
                 Phase::Down
             };
         }
-        seen.gate = if self.edges.gated[at] && !on { Gate::Off } else { Gate::On };
+        seen.gate = match net {
+            _ if !self.edges.gated[at] => Gate::On,
+            Net::Off => Gate::Off,
+            Net::Changing => Gate::Changing,
+            Net::On => Gate::On,
+        };
         for (of, not_failed) in &self.edges.observed[at] {
             let value = match (self.seen[*of].phase, not_failed) {
                 (Phase::Failed, true) => Gate::Off,
@@ -232,7 +273,8 @@ impl<'s> Spec<'s> {
             seen.gate = seen.gate.min(value);
         }
         seen.skipped = seen.phase == Phase::Skipped && seen.goal;
-        let lost = any(&[Relation::Needs], &|to| !to.keep_ok)
+        let lost = lacks_all
+            || any(&[Relation::Needs, Relation::Alternative], &|to| !to.keep_ok)
             || any(&[Relation::Contains], &|to| !to.keep_ok && !to.skipped)
             || any(&[Relation::Binds], &|to| !to.start_ok)
             || seen.broken;
@@ -250,10 +292,13 @@ impl<'s> Spec<'s> {
             };
         seen.waits_for_stuck = any(&[Relation::Conflicts], &|to| to.stuck) && seen.gate == Gate::On;
         let waits_for_what_moves = match seen.gate {
-            Gate::On => !targets.iter().any(|(relation, to)| {
-                let to = &self.seen[*to];
-                HARD.contains(relation) && !to.lets_start(*relation) && !to.under_way
-            }),
+            Gate::On => {
+                let hopeless = |(relation, to): &(Relation, usize)| {
+                    let to = &self.seen[*to];
+                    HARD.contains(relation) && !to.lets_start(*relation) && !to.under_way
+                };
+                !lacks_all && !targets().any(hopeless)
+            }
             Gate::Off | Gate::Changing => any(&[Relation::Observes], &|to| to.under_way),
         };
         let moves = match seen.phase {
@@ -279,15 +324,14 @@ impl<'s> Spec<'s> {
     fn nothing_against_start(&self, at: usize) -> bool {
         self.seen[at].goal
             && self.seen[at].gate == Gate::On
-            && self.edges.targets[at].iter().all(|(relation, to)| {
+            && !self.lacks_all(at)
+            && self.targets(at).all(|(relation, to)| {
                 let to = &self.seen[*to];
                 (!HARD.contains(relation) || to.lets_start(*relation))
                     && (!SOFT.contains(relation) || !to.under_way)
                     && (*relation != Relation::Conflicts || !to.active && !to.stuck)
             })
-            && self.edges.sources[at]
-                .iter()
-                .all(|(relation, from)| !FOLLOWS.contains(relation) || !self.seen[*from].is_going())
+            && self.sources(at).all(|(relation, from)| !FOLLOWS.contains(relation) || !self.seen[*from].is_going())
     }
 
     /// ... for a stop.
@@ -296,7 +340,7 @@ impl<'s> Spec<'s> {
     }
 
     fn nothing_against_stop(&self, at: usize) -> bool {
-        self.edges.sources[at].iter().all(|(relation, from)| {
+        self.sources(at).all(|(relation, from)| {
             let from = &self.seen[*from];
             (!FOLLOWS.contains(relation) || !from.active) && (!ORDERS.contains(relation) || !from.is_going())
         })
@@ -313,7 +357,7 @@ impl<'s> Spec<'s> {
         let follows = |relation: &Relation| {
             if oneshot || seen.with_dependents { FOLLOWS.contains(relation) } else { *relation == Relation::Binds }
         };
-        self.edges.sources[at].iter().all(|(relation, from)| !follows(relation) || !self.seen[*from].active)
+        self.sources(at).all(|(relation, from)| !follows(relation) || !self.seen[*from].active)
     }
 
     /// The other way round: what was ordered just now was allowed.
@@ -362,7 +406,8 @@ impl<'s> Spec<'s> {
             if row.holds.0 & Holds::MARK_CONFLICT != 0 && !risen {
                 return Err(format!("conflict: {name} is marked for nothing"));
             }
-            let bundle = self.edges.kinds[at] == Kind::Bundle;
+            self.check_choice(at).map_err(|fault| format!("choice: {name} {fault}"))?;
+            let bundle = self.edges.kinds[at].is_bundle();
             if bundle && may_wait {
                 continue;
             }
