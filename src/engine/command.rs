@@ -244,10 +244,8 @@ impl Engine<'_> {
         self.switch(self.shutdown_slot());
         self.memory.put_machine(machine::SHUTDOWN, 1);
         for at in (0..self.memory.layout.geometry.slots()).map(SlotId) {
-            self.memory.insert(Set::Goal, at);
             // What is down already has another reason for it now.
-            self.memory.insert(Set::Tell, at);
-            self.mark_published(at);
+            self.mark_wish(at);
         }
     }
 

@@ -300,16 +300,22 @@ impl<'a> Engine<'a> {
                 self.asker = uid;
                 self.command(verb, targets)
             }
-            Input::On { fact, .. } | Input::Off { fact } | Input::Changing { fact, .. } | Input::Event { fact } => {
-                self.cause = Cause::Fact;
-                let fact = Fact::parse(fact)?;
-                match input {
-                    Input::On { sender, lease, .. } => return self.condition_on(&fact, sender, lease),
-                    Input::Changing { for_ms, .. } => return self.condition_changing(&fact, for_ms),
-                    Input::Event { .. } => return self.event(&fact),
-                    _ => self.condition_off(&fact),
-                }
+            Input::On { fact, sender, lease } => {
+                let fact = self.told(fact)?;
+                self.condition_on(&fact, sender, lease)
+            }
+            Input::Off { fact } => {
+                let fact = self.told(fact)?;
+                self.condition_off(&fact);
                 Ok(())
+            }
+            Input::Changing { fact, for_ms } => {
+                let fact = self.told(fact)?;
+                self.condition_changing(&fact, for_ms)
+            }
+            Input::Event { fact } => {
+                let fact = self.told(fact)?;
+                self.event(&fact)
             }
             Input::LeaseGone(lease) => {
                 self.lease_gone(lease);
@@ -324,6 +330,13 @@ impl<'a> Engine<'a> {
             }
             Input::Tick => Ok(()),
         }
+    }
+
+    /// A fact that somebody tells: what moves from now on is caused by it.
+    #[inline(never)]
+    fn told(&mut self, fact: &[u8]) -> Result<Fact, Refusal> {
+        self.cause = Cause::Fact;
+        Fact::parse(fact)
     }
 
     /// What its time has come for: conditions that were changing for too long; process-less slots that had to wait and move

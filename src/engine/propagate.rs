@@ -43,10 +43,16 @@ impl Engine<'_> {
             if Holds(after ^ holds).marked() {
                 self.tell_choices(at);
             }
-            self.memory.insert(Set::Goal, at);
-            self.memory.insert(Set::Tell, at);
-            self.mark_published(at);
+            self.mark_wish(at);
         }
+    }
+
+    /// What holds or pulls this one, or keeps it down, has changed.
+    #[inline(never)]
+    pub(super) fn mark_wish(&self, at: SlotId) {
+        self.memory.insert(Set::Goal, at);
+        self.memory.insert(Set::Tell, at);
+        self.mark_published(at);
     }
 
     /// A goal that may have changed.
@@ -112,9 +118,7 @@ impl Engine<'_> {
         let pull = Delta::of(Counter::Pulls, up);
         for edge in self.edges(at) {
             if edge.relation.is_in(Relation::PULLS) && pull.add_to(self.memory.near(edge.slot)) {
-                self.memory.insert(Set::Goal, edge.slot);
-                self.memory.insert(Set::Tell, edge.slot);
-                self.mark_published(edge.slot);
+                self.mark_wish(edge.slot);
                 // A choice that has chosen nothing pulls nothing: that end is no slot.
                 let unneeded = !up && self.cause != Cause::Switch && self.lives(edge.slot);
                 if unneeded && !Holds(self.memory.slot(edge.slot, slot::HOLDS)).held() {

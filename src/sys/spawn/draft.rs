@@ -239,21 +239,24 @@ impl<'s> Draft<'s> {
         shares: bool,
         pid_word: &AtomicU32,
     ) -> Result<u32> {
-        let mut task = Task {
-            plan: *plan,
+        // SAFETY: the copies go to the child with its task, and the area is given back when it is gone or never was.
+        let (moves_there, limits, looks, groups) = unsafe {
+            let groups = plan.groups.map(|groups| &*self.copy(groups));
+            (self.copy(moves), self.copy(plan.limits), self.copy(plan.looks), groups)
+        };
+        let task = Task {
+            plan: Plan { limits, looks, groups, ..*plan },
             arguments: self.vector,
             // SAFETY: within the vector.
             environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
-            moves: self.copy(moves).as_mut_ptr(),
+            moves: moves_there.as_mut_ptr(),
             move_count: moves.len(),
             status,
             unshare_from: if shares { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
-        task.plan.limits = self.copy(plan.limits);
-        task.plan.looks = self.copy(plan.looks);
-        task.plan.groups = plan.groups.map(|groups| &*self.copy(groups));
-        let task = self.copy(slice::from_ref(&task));
+        // SAFETY: as above.
+        let task = unsafe { self.copy(slice::from_ref(&task)) };
         let top = self.low as usize & !63;
         match (task.first(), self.refused) {
             (Some(task), None) => self.spawner.start(self.index, task, top, pid_word),
@@ -294,11 +297,14 @@ impl<'s> Draft<'s> {
         NonNull::new(self.low)
     }
 
-    /// A copy in the area, which nobody else touches until the child is gone; empty, and the draft refused, where there is
-    /// no room.
-    fn copy<'c, T: Copy>(&mut self, items: &[T]) -> &'c mut [T] {
+    /// A copy in the area; empty, and the draft refused, where there is no room.
+    ///
+    /// # Safety
+    ///
+    /// What it gives is used by the child, or before the area is given back.
+    unsafe fn copy<'c, T: Copy>(&mut self, items: &[T]) -> &'c mut [T] {
         let to = self.copy_bytes(items.as_ptr().cast(), size_of_val(items), align_of::<T>());
-        // SAFETY: aligned, so many, and just written.
+        // SAFETY: aligned, so many, and just written; no two reservations overlap.
         to.map_or(&mut [], |to| unsafe { slice::from_raw_parts_mut(to.cast().as_ptr(), items.len()) })
     }
 

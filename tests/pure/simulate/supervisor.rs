@@ -141,7 +141,7 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// See `Supervisor::recover` of the host.
+    /// Goes on from the board: what the process had to itself is gone, what its rows keep is taken over.
     fn recover(&mut self, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
         self.queue.clear();
         for private in &mut self.slots {
