@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use super::diagnostic::told;
 use crate::graph::Relation;
 use crate::nearest::Nearest;
 use crate::packed;
@@ -308,7 +309,8 @@ pub static DOCS: &[&str] = &{
 };
 
 /// Words that people bring from elsewhere, and the key that they mean. (One text: a table would be as much again.)
-const ALIASES: &str = "\
+const ALIASES: Packed = packed!(
+    "\
     depends=needs,depends-on=needs,dependencies=needs,require=needs,requires=needs,required-by=needed-by,\
     binds-to=binds,part-of=binds,waits-for=wants,use=wants,exec=command,exec-start=command,run=command,\
     script=command,start=command,exec-stop=stop,stop-command=stop,stop-signal=stop,kill-signal=stop,\
@@ -318,11 +320,12 @@ const ALIASES: &str = "\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
-    post-stop=cleanup";
+    post-stop=cleanup"
+);
 
-/// `ALIASES`, word by word.
-fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
-    parts(ALIASES, b',').filter_map(|pair| cut(pair, b'='))
+/// The words of `ALIASES`, each with its key.
+fn aliases(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    parts(text, b',').filter_map(|pair| cut(pair, b'='))
 }
 
 /// The key with this name.
@@ -333,15 +336,17 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// The key that is likely meant by a word that is none.
 #[inline(never)]
 pub fn meant(word: &str) -> Option<&'static str> {
+    let text = told(format_args!("{ALIASES}"));
     let mut near = Nearest::to(word);
     for key in KEYS {
         near.offer(key.name());
     }
-    for (alias, _) in aliases() {
+    for (alias, _) in aliases(&text) {
         near.offer(alias);
     }
     let found = near.found()?;
-    Some(aliases().find(|(alias, _)| *alias == found).map_or(found, |(_, key)| key))
+    let name = aliases(&text).find(|(alias, _)| *alias == found).map_or(found, |(_, key)| key);
+    find(name).map(Key::name)
 }
 
 impl Value {
@@ -435,7 +440,7 @@ mod tests {
 
     #[test]
     fn aliases_are_no_keys_and_mean_keys() {
-        for (alias, key) in aliases() {
+        for (alias, key) in aliases(&told(format_args!("{ALIASES}"))) {
             assert!(find(alias).is_none(), "{alias}");
             assert!(find(key).is_some(), "{key}");
         }

@@ -328,26 +328,26 @@ fn write_asked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -
 fn write_reason(view: &View<'_>, out: &mut dyn Write, reason: Reason) -> bool {
     let text = match reason.event {
         Event::Never => return false,
-        Event::Started => "an administrator started it",
-        Event::Stopped => "an administrator stopped it",
-        Event::Released => "an administrator released it",
-        Event::Restarted => "an administrator restarted it",
+        Event::Started => packed!("an administrator started it"),
+        Event::Stopped => packed!("an administrator stopped it"),
+        Event::Released => packed!("an administrator released it"),
+        Event::Restarted => packed!("an administrator restarted it"),
         Event::Fired | Event::StopFired => {
             words::write_expression(&view.image, out, reason.of, &|_, _| ());
-            if reason.event == Event::Fired { " fired its start-on" } else { " fired its stop-on" }
+            if reason.event == Event::Fired { packed!(" fired its start-on") } else { packed!(" fired its stop-on") }
         }
-        Event::Booted => "the machine was booted into it",
-        Event::Switched => "the machine was switched to something else",
+        Event::Booted => packed!("the machine was booted into it"),
+        Event::Switched => packed!("the machine was switched to something else"),
         Event::Unneeded => {
             if !view.write_name(out, SlotId(reason.of)) {
                 let _ = out.write_str("something");
             }
-            " no longer needs it"
+            packed!(" no longer needs it")
         }
-        Event::ConditionOff => "its condition went off",
-        Event::Ended => "it ended for good",
+        Event::ConditionOff => packed!("its condition went off"),
+        Event::Ended => packed!("it ended for good"),
     };
-    let _ = out.write_str(text);
+    let _ = text.write_part(0, out);
     write_when(view, out, reason, true)
 }
 
@@ -402,14 +402,14 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
 
 /// Holds: where in the reasons stands how they came, which events it can be (`Never`: it is not known), and what people
 /// read else.
-const HOLDS: [(Hold, usize, [Event; 2], &str); 7] = [
-    (Hold::Boot, Reasons::OTHER, [Event::Booted; 2], "the machine was booted into it"),
-    (Hold::Admin, Reasons::PERSON, [Event::Started, Event::Restarted], "an administrator started it"),
-    (Hold::Trigger, Reasons::TRIGGER, [Event::Fired; 2], "an event fired its start-on"),
-    (Hold::Condition, Reasons::OTHER, [Event::Never; 2], "a condition made this instance"),
-    (Hold::Need, Reasons::OTHER, [Event::Never; 2], "something needs it"),
-    (Hold::Demand, Reasons::OTHER, [Event::Never; 2], "demand"),
-    (Hold::Schedule, Reasons::OTHER, [Event::Never; 2], "schedule"),
+const HOLDS: [(Hold, usize, [Event; 2], Packed); 7] = [
+    (Hold::Boot, Reasons::OTHER, [Event::Booted; 2], packed!("the machine was booted into it")),
+    (Hold::Admin, Reasons::PERSON, [Event::Started, Event::Restarted], packed!("an administrator started it")),
+    (Hold::Trigger, Reasons::TRIGGER, [Event::Fired; 2], packed!("an event fired its start-on")),
+    (Hold::Condition, Reasons::OTHER, [Event::Never; 2], packed!("a condition made this instance")),
+    (Hold::Need, Reasons::OTHER, [Event::Never; 2], packed!("something needs it")),
+    (Hold::Demand, Reasons::OTHER, [Event::Never; 2], packed!("demand")),
+    (Hold::Schedule, Reasons::OTHER, [Event::Never; 2], packed!("schedule")),
 ];
 
 /// `: app needs it, an administrator started it (transaction 17, 14:02:11Z)`.
@@ -428,7 +428,7 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
             && view.current() == Some(row.slot)
             && view.boot().is_none_or(|(of, _)| !row.name.is(of));
         if switched {
-            text = "the machine was switched to it";
+            text = packed!("the machine was switched to it");
         } else if known && write_reason(view, out, reason) {
             continue;
         }
@@ -436,9 +436,9 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
             && let Some(by) = view.first_that_pulls(row)
         {
             view.write_name(out, by);
-            text = " needs it";
+            text = packed!(" needs it");
         }
-        let _ = out.write_str(text);
+        let _ = text.write_part(0, out);
         if switched && known {
             write_when(view, out, reason, true);
         }
