@@ -3,15 +3,27 @@
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-/// The indices of `count` things in order; equal ones stay as they are.
+/// The indices of `count` things in order; equal ones stay as they are. Shell's sort (1959), which is a third of the code
+/// of the library's and compares not many times more.
 #[inline(never)]
 pub fn order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
     let mut order = Vec::with_capacity(count);
     for index in 0..count as u32 {
         order.push(index);
     }
-    // Not by the stable sort: that is twice the code.
-    order.sort_unstable_by(|&a, &b| compare(a as usize, b as usize).then(a.cmp(&b)));
+    let is_before = |a: u32, b: u32| compare(a as usize, b as usize).then(a.cmp(&b)).is_lt();
+    let mut gap = count;
+    while gap > 1 {
+        gap = (gap * 4 / 9).max(1);
+        for first in gap..count {
+            let (mut at, moved) = (first, order[first]);
+            while at >= gap && is_before(moved, order[at - gap]) {
+                order[at] = order[at - gap];
+                at -= gap;
+            }
+            order[at] = moved;
+        }
+    }
     order
 }
 
