@@ -62,52 +62,60 @@ struct Node {
     component: u32,
     /// The edge to be looked at next.
     next: u32,
+    /// From where it was visited.
+    caller: u32,
+    /// The one that was visited before it and whose component is not known yet.
+    below: u32,
 }
 
-/// Tarjan's strongly connected components (1972) with the stack of calls as a vector.
+/// Tarjan's strongly connected components (1972), with its two stacks as links between the services.
 #[inline(never)]
 fn components(edges: &Edges) -> Vec<Node> {
-    let mut nodes = alloc::vec![Node { number: NONE, low: 0, component: NONE, next: 0 }; edges.services()];
-    let (mut open, mut calls): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-    let (mut visited, mut count) = (0, 0);
+    let unknown = Node { number: NONE, low: 0, component: NONE, next: 0, caller: NONE, below: NONE };
+    let mut nodes = alloc::vec![unknown; edges.services()];
+    let (mut visited, mut count, mut open) = (0, 0, NONE);
     for root in 0..nodes.len() as u32 {
-        let mut entered = Some(root).filter(|&root| nodes[root as usize].number == NONE);
-        loop {
-            if let Some(service) = entered.take() {
-                let next = edges.range(service).start as u32;
-                nodes[service as usize] = Node { number: visited, low: visited, component: NONE, next };
-                visited += 1;
-                open.push(service);
-                calls.push(service);
-            }
-            let Some(&service) = calls.last() else { break };
+        let (mut service, mut caller) = (root, NONE);
+        while service != NONE {
+            let range = edges.range(service);
             let node = &mut nodes[service as usize];
-            if (node.next as usize) < edges.range(service).end {
+            if node.number == NONE {
+                let next = range.start as u32;
+                *node = Node { number: visited, low: visited, next, caller, below: open, ..unknown };
+                visited += 1;
+                open = service;
+            }
+            if node.component != NONE {
+                // A root that was visited from another one.
+                break;
+            }
+            if (node.next as usize) < range.end {
                 let link = &edges.all()[node.next as usize];
                 node.next += 1;
                 let target = nodes[link.target as usize];
-                if link.relation.is_in(Relation::ORDERS) && target.number == NONE {
-                    entered = Some(link.target);
-                } else if link.relation.is_in(Relation::ORDERS) && target.component == NONE {
+                if !link.relation.is_in(Relation::ORDERS) {
+                } else if target.number == NONE {
+                    (service, caller) = (link.target, service);
+                } else if target.component == NONE {
                     let node = &mut nodes[service as usize];
                     node.low = node.low.min(target.number);
                 }
                 continue;
             }
             let done = *node;
-            calls.pop();
-            if let Some(&caller) = calls.last() {
-                let caller = &mut nodes[caller as usize];
-                caller.low = caller.low.min(done.low);
-            }
             if done.low == done.number {
-                while let Some(member) = open.pop() {
-                    nodes[member as usize].component = count;
-                    if member == service {
+                loop {
+                    let member = &mut nodes[open as usize];
+                    member.component = count;
+                    if core::mem::replace(&mut open, member.below) == service {
                         break;
                     }
                 }
                 count += 1;
+            }
+            service = done.caller;
+            if let Some(caller) = nodes.get_mut(service as usize) {
+                caller.low = caller.low.min(done.low);
             }
         }
     }
