@@ -42,37 +42,32 @@ struct Tree<'a> {
 impl Tree<'_> {
     /// Walks the tree at `root` in preorder; gives the index behind its last node.
     fn verify(&self, root: u32, facts: &mut u32) -> Option<u32> {
-        // Children that are still to come: (the index it must have, its parent). Never more than there are nodes.
-        let mut pending = [(NONE, NONE); EXPRESSION_NODES_MAX];
+        // The parents of the nodes that are still to come, the next one's last. Never more than there are nodes.
+        let mut parents = [NONE; EXPRESSION_NODES_MAX];
         let mut depth = 1;
         let mut at = root;
         let mut latch = 0;
-        pending[0] = (root, NONE);
         while depth > 0 {
             depth -= 1;
             self.check.at.set((Section::Nodes, at));
             let field = |field| self.check.image.node(at, field);
             let (kind, a, b) = (field(node::KIND), field(node::A), field(node::B));
             let inside = at < self.nodes && ((at - root) as usize) < EXPRESSION_NODES_MAX;
-            holds(inside && pending[depth] == (at, field(node::PARENT)) && depth + 2 <= EXPRESSION_NODES_MAX)?;
-            let leaf = match kind {
-                node::AND | node::OR => {
-                    holds(a == at + 1 && b > a)?;
-                    pending[depth] = (b, at);
-                    pending[depth + 1] = (a, at);
-                    depth += 2;
-                    NONE
-                }
-                node::NOT => {
-                    holds(a == at + 1 && b == NONE)?;
-                    pending[depth] = (a, at);
-                    depth += 1;
-                    NONE
+            let parent = parents[depth];
+            // What is not the first below its parent is the second.
+            let follows = parent == NONE || parent + 1 == at || self.check.image.node(parent, node::B) == at;
+            holds(inside && parent == field(node::PARENT) && follows && depth + 2 <= EXPRESSION_NODES_MAX)?;
+            let is_leaf = kind > node::NOT;
+            match kind {
+                node::AND | node::OR | node::NOT => {
+                    holds(a == at + 1 && (kind != node::NOT || b == NONE))?;
+                    let children = if kind == node::NOT { 1 } else { 2 };
+                    parents[depth..depth + children].fill(at);
+                    depth += children;
                 }
                 node::PATH | node::ENV | node::KERNEL => {
                     self.check.word(Rule::Text, a)?;
                     holds(self.role == TESTS && a != 0 && b == NONE && (latch as usize) < TESTS_MAX)?;
-                    latch
                 }
                 _ if self.role == TESTS => return None,
                 node::FACT => {
@@ -81,17 +76,13 @@ impl Tree<'_> {
                     holds(a != 0)?;
                     self.check.word(Rule::Attributes, b)?;
                     self.places(b)?;
-                    latch
                 }
-                node::UP | node::FAILED => {
-                    self.phase(a, b)?;
-                    latch
-                }
+                node::UP | node::FAILED => self.phase(a, b)?,
                 _ => return None,
-            };
+            }
             // `for-each` is one fact.
-            holds(field(node::LEAF) == leaf && (self.role != 3 || kind == node::FACT))?;
-            latch += u32::from(leaf != NONE);
+            holds(field(node::LEAF) == if is_leaf { latch } else { NONE } && (self.role != 3 || kind == node::FACT))?;
+            latch += u32::from(is_leaf);
             at += 1;
         }
         Some(at)
