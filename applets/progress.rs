@@ -5,6 +5,7 @@ use pintle::graph::Phase;
 use pintle::lang::diagnostic::told;
 use pintle::protocol::{Answer, cut};
 use pintle::status::{Paint, Painted};
+use pintle::text::put;
 use pintle::time::Instant;
 
 use super::is;
@@ -84,7 +85,7 @@ impl<'a> Progress<'a> {
                 self.under_way.push(String::new());
             }
             self.under_way[at].clear();
-            self.under_way[at].extend([name, " ", phase]);
+            put(&mut self.under_way[at], &[name, " ", phase]);
         } else {
             if known.is_some() {
                 self.under_way.remove(at);

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
-use pintle::lang::diagnostic::{Diagnostic, Severity, Source, error, render};
+use pintle::lang::diagnostic::{Diagnostic, Part, Severity, Source, error, render, told};
 use pintle::lang::order::sort;
-use pintle::{lang, limits};
+use pintle::{lang, limits, packed};
 
 use crate::sys::errno::Words;
 use crate::sys::output::{self, Shown};
@@ -58,11 +58,11 @@ impl Sources {
         }
         if files.len() > limits::SLOTS_MAX as usize {
             let (count, limit) = (files.len(), limits::SLOTS_MAX);
-            sources.nowhere(format_args!("{count} service files are more than this pintle holds: {limit}"));
+            sources.finding(u32::MAX, format_args!("{count} service files are more than this pintle holds: {limit}"));
             return sources;
         }
         if files.is_empty() && sources.texts.is_empty() {
-            sources.nowhere(format_args!("no service file (NAME.svc) is there"));
+            sources.finding(u32::MAX, format_args!("no service file (NAME.svc) is there"));
         }
         for path in &files {
             sources.file(path);
@@ -76,8 +76,7 @@ impl Sources {
         let mut text = String::new();
         let mut errors = 0;
         for finding in &self.findings {
-            // A String takes everything.
-            let _ = render(finding, &self.texts, &mut text);
+            render(finding, &self.texts, &mut text);
             errors += usize::from(finding.severity == Severity::Error);
         }
         let mut out = output::stderr();
@@ -157,11 +156,12 @@ impl Sources {
 
     fn refuse(&mut self, path: &Path, message: fmt::Arguments<'_>) {
         let file = self.add(path, Vec::new());
-        error(&mut self.findings, &Position { file, ..Position::default() }, message);
+        self.finding(file, message);
     }
 
-    fn nowhere(&mut self, message: fmt::Arguments<'_>) {
-        let position = Position { file: u32::MAX, ..Position::default() };
-        error(&mut self.findings, &position, message);
+    #[inline(never)]
+    fn finding(&mut self, file: u32, message: fmt::Arguments<'_>) {
+        let position = Position { file, ..Position::default() };
+        error(&mut self.findings, &position, packed!("%"), &[Part::Text(&told(message))]);
     }
 }

@@ -92,6 +92,13 @@ pub struct Hex(pub u64, pub u32);
 
 impl fmt::Display for Hex {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(to)
+    }
+}
+
+impl Hex {
+    /// Writes it.
+    pub fn write(&self, to: &mut dyn Write) -> fmt::Result {
         for place in (0..16).rev() {
             let rest = self.0 >> (4 * place);
             if place < self.1 || rest != 0 {
@@ -99,6 +106,14 @@ impl fmt::Display for Hex {
             }
         }
         Ok(())
+    }
+}
+
+/// Writes these in turn. What `out` refuses is `out`'s to remember.
+#[inline(never)]
+pub fn put(out: &mut dyn Write, parts: &[&str]) {
+    for part in parts {
+        let _ = out.write_str(part);
     }
 }
 

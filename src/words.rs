@@ -135,13 +135,19 @@ pub fn write_quoted(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
 /// The same, in single quotes in any case.
 pub fn write_in_quotes(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     out.write_char('\'')?;
+    write_inner(out, text)?;
+    out.write_char('\'')
+}
+
+/// What stands between single quotes, so that this text is meant.
+pub fn write_inner(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     for (number, part) in parts(text, b'\'').enumerate() {
         if number > 0 {
             out.write_str("'\\''")?;
         }
         out.write_str(part)?;
     }
-    out.write_char('\'')
+    Ok(())
 }
 
 #[cfg(test)]

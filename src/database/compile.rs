@@ -12,14 +12,16 @@ mod strings;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 use super::Image;
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Kind, Position};
-use crate::lang::diagnostic::{Diagnostic, Source, error, has_errors, told};
+use crate::lang::diagnostic::Part::{Number, Text};
+use crate::lang::diagnostic::{Diagnostic, Source, error, fill, has_errors, told};
+use crate::lang::keys;
 use crate::lang::order::sort;
 use crate::limits;
+use crate::packed;
 use edges::{Edges, Link};
 use resolve::{Resolved, Service, resolve, turned_name};
 
@@ -63,12 +65,13 @@ pub fn compile_with(
     let place = |of: &Diagnostic| (of.position.line, of.position.column);
     sort(&mut findings[first..], &|a, b| {
         let paths = path(a).as_bytes().cmp(path(b).as_bytes());
-        paths.then(place(a).cmp(&place(b))).then_with(|| a.message.as_bytes().cmp(b.message.as_bytes()))
+        paths.then(place(a).cmp(&place(b))).then_with(|| a.text.as_bytes().cmp(b.text.as_bytes()))
     });
     let found = findings.len() - first;
     if found > FINDINGS_MAX {
         findings.truncate(first + FINDINGS_MAX);
-        error(findings, &NOWHERE, format_args!("there are {} more findings", found - FINDINGS_MAX));
+        let more = [Number((found - FINDINGS_MAX) as i64)];
+        error(findings, &NOWHERE, packed!("there are % more findings"), &more);
     }
     made
 }
@@ -105,8 +108,13 @@ fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut V
     let bytes = layout::write(&resolved, &edges, sources, findings)?;
     // What a definition that `lang` took cannot cause. Better refused here than by process 1.
     if let Err(fault) = Image::open(&bytes) {
-        let message = format_args!("these definitions make a database that would be refused: {fault}");
-        error(findings, &NOWHERE, message);
+        let fault = told(format_args!("{fault}"));
+        error(
+            findings,
+            &NOWHERE,
+            packed!("these definitions make a database that would be refused: %"),
+            &[Text(&fault)],
+        );
         return None;
     }
     Some(bytes)
@@ -114,62 +122,64 @@ fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut V
 
 #[inline(never)]
 fn too_many(findings: &mut Vec<Diagnostic>, found: usize, limit: u32, what: &str, name: &str) {
-    let message = format_args!("{found} {what} are more than this pintle holds: {limit}");
-    let found = error(findings, &NOWHERE, message);
-    if !name.is_empty() {
-        found.help(format_args!("{name} sets this limit when pintle is built"));
-    }
+    let text = if name.is_empty() {
+        packed!("% % are more than this pintle holds: %")
+    } else {
+        packed!("% % are more than this pintle holds: %\n% sets this limit when pintle is built")
+    };
+    error(findings, &NOWHERE, text, &[Number(found as i64), Text(what), Number(limit.into()), Text(name)]);
 }
 
 /// What the relations of all say together.
 #[inline(never)]
 fn check_edges(resolved: &Resolved, edges: &Edges, sources: &[Source], findings: &mut Vec<Diagnostic>) {
-    let name = |slot: u32| resolved.services[slot as usize].definition.name;
     for link in edges.all() {
         let (source, target) =
             (resolved.services[link.source as usize].definition, resolved.services[link.target as usize].definition);
         let (from, to) = (source.name, target.name);
         match link.relation {
             Relation::Needs | Relation::Binds | Relation::NeedsToStart | Relation::Alternative => {
-                if target.kind == Kind::Oneshot && target.number("remain") == 0 {
-                    let message = format_args!("{from} {} {to}, which is never up: it has remain = no", key(link));
+                if target.kind == Kind::Oneshot && target.number(keys::REMAIN) == 0 {
                     let help = match link.relation {
                         Relation::Alternative => "let it remain, or take it out",
                         _ => "only start it (wants, after), or let it remain",
                     };
-                    error(findings, &link.position, message).help(format_args!("{help}"));
+                    let text = packed!("% % %, which is never up: it has remain = no\n%");
+                    error(findings, &link.position, text, &[Text(from), Text(key(link)), Text(to), Text(help)]);
                 }
             }
             Relation::Contains => {
                 if source.kind != Kind::Bundle {
-                    let message = format_args!("{from} contains {to}, but is no bundle");
-                    error(findings, &link.position, message);
+                    let text = packed!("% contains %, but is no bundle");
+                    error(findings, &link.position, text, &[Text(from), Text(to)]);
                 }
             }
             Relation::Conflicts => {
                 if link.source == link.target {
-                    let message = format_args!("{from} conflicts with itself");
-                    error(findings, &link.position, message);
+                    error(findings, &link.position, packed!("% conflicts with itself"), &[Text(from)]);
                 }
             }
             Relation::Wants | Relation::After | Relation::Observes | Relation::Listens => {}
         }
     }
     cycles::find(edges, &mut |cycle| {
-        let text = path_text(cycle, &name, sources);
-        error(findings, &cycle[0].position, format_args!("dependency cycle: {text}"))
-            .help(format_args!("none of them could ever start; take away one of these relations"));
+        let text = path_text(cycle, resolved, sources);
+        let message = packed!(
+            "dependency cycle: %\n\
+             none of them could ever start; take away one of these relations"
+        );
+        error(findings, &cycle[0].position, message, &[Text(&text)]);
     });
     cycles::contradictions(edges, &mut |path, conflict| {
-        let text = path_text(path, &name, sources);
-        let (from, to) = (name(conflict.source), name(conflict.target));
+        let text = path_text(path, resolved, sources);
+        let (from, to) = (resolved.name(conflict.source), resolved.name(conflict.target));
         // Who chooses does not know who asks, so it may choose that one.
         let may = path.iter().any(|link| link.relation == Relation::Alternative);
         let what =
             if may { "conflicts with what it may choose" } else { "can never start, it conflicts with what it needs" };
-        let message = format_args!("{from} {what}: {text}");
-        error(findings, &path[0].position, message)
-            .related(&conflict.position, &told(format_args!("here {from} conflicts with {to}")));
+        let parts = [Text(from), Text(what), Text(&text), Text(from), Text(to)];
+        error(findings, &path[0].position, packed!("% %: %\n\nhere % conflicts with %"), &parts)
+            .related(&conflict.position);
     });
 }
 
@@ -185,22 +195,30 @@ fn key(link: &Link) -> &'static str {
 
 /// `a needs b (a.svc:3), b after c (before in c.svc:4), ...`
 #[inline(never)]
-fn path_text(path: &[Link], name: &dyn Fn(u32) -> &'static str, sources: &[Source]) -> String {
+fn path_text(path: &[Link], resolved: &Resolved, sources: &[Source]) -> String {
     let mut out = String::new();
     let skipped = if path.len() > CYCLE_SHOWN_MAX { CYCLE_SHOWN_MAX - 1..path.len() - 1 } else { 0..0 };
     for (at, link) in path.iter().enumerate() {
         if skipped.contains(&at) {
             if at == skipped.start {
-                let _ = write!(out, ", and {} more", skipped.len());
+                fill(&mut out, packed!(", and % more"), &[Number(skipped.len() as i64)]);
             }
             continue;
         }
         let place = sources.get(link.position.file as usize).map_or("?", |source| source.path.as_str());
         let turned = link.turned && link.relation != Relation::Conflicts;
         let (key_there, within) = if turned { (turned_name(link.relation), " in ") } else { ("", "") };
-        let comma = if at > 0 { ", " } else { "" };
-        let (from, key, to) = (name(link.source), key(link), name(link.target));
-        let _ = write!(out, "{comma}{from} {key} {to} ({key_there}{within}{place}:{})", link.position.line);
+        let parts = [
+            Text(if at > 0 { ", " } else { "" }),
+            Text(resolved.name(link.source)),
+            Text(key(link)),
+            Text(resolved.name(link.target)),
+            Text(key_there),
+            Text(within),
+            Text(place),
+            Number(link.position.line.into()),
+        ];
+        fill(&mut out, packed!("%% % % (%%%:%)"), &parts);
     }
     out
 }

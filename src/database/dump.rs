@@ -17,7 +17,10 @@ use super::source::{self, Line};
 use super::{Image, NONE, header, service};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::text::{Hex, cut, ended, nth};
+use crate::lang::diagnostic::Part::{Number, Text};
+use crate::lang::diagnostic::fill;
+use crate::packed;
+use crate::text::{cut, ended, nth, put};
 
 /// What the text of a dump begins with.
 pub const FIRST_LINE: &str = "# pintle dump\n";
@@ -70,41 +73,49 @@ fn next_part(text: &str) -> (&str, Option<&str>) {
 /// Those of `out`.
 #[inline(never)]
 pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
-    let (format, crc) = (image.header(header::VERSION), image.header(header::CRC));
-    let (services, templates, bytes) = (image.services(), image.header(header::TEMPLATES), image.bytes().len());
-    writeln!(out, "{FIRST_LINE}# format {format}, {bytes} bytes, checksum {}", Hex(crc.into(), 8))?;
-    writeln!(out, "# {services} services, {templates} of them templates")?;
+    let header = |word| Number(image.header(word).into());
     // A service at a time.
-    let (mut text, mut own) = (String::new(), String::new());
+    let (mut text, mut own) = (String::from(FIRST_LINE), String::new());
+    fill(
+        &mut text,
+        packed!("# format %, % bytes, checksum &\n# % services, % of them templates\n"),
+        &[
+            header(header::VERSION),
+            Number(image.bytes().len() as i64),
+            header(header::CRC),
+            header(header::SERVICES),
+            header(header::TEMPLATES),
+        ],
+    );
     for (title, list) in &[("environment", header::ENVIRONMENT), ("accounts", header::ACCOUNTS)] {
         let mut line = Line::new(&mut text, "# ", title, ":");
         line.words(image, image.header(*list));
         line.end();
     }
-    for slot in (0..services).map(SlotId) {
+    for slot in (0..image.services()).map(SlotId) {
         let (name, template) = (image.name(slot), image.service(slot, service::TEMPLATE));
         let is_choice = image.flags(slot) & service::flags::CHOICE != 0;
         let made = template != NONE || is_choice;
         own.clear();
         source::write(image, slot, &mut own);
-        if !made {
-            text.extend(["\n", PART, name, " "]);
-            // A path may have any character, a newline too.
-            for c in image.text(image.service(slot, service::ORIGIN)).chars() {
-                text.push(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-            }
+        let (head, other) = if !made {
+            // A path may have any character, a newline too: not in a part.
+            (packed!("\n#@ % %"), image.text(image.service(slot, service::ORIGIN)))
         } else if is_choice {
             // Whoever names or provides it makes it again.
-            text.extend(["\n# ", name, ", a choice of"]);
-            for edge in image.edges(slot) {
-                text.push(' ');
-                text.push_str(image.name(edge.slot));
-            }
+            (packed!("\n# %, a choice of"), "")
         } else {
             // Whoever names it makes it again; to read it as a file would be a second definition.
-            text.extend(["\n# ", name, ", made of ", image.name(SlotId(template))]);
+            (packed!("\n# %, made of %"), image.name(SlotId(template)))
+        };
+        fill(&mut text, head, &[Text(name), Text(other)]);
+        if is_choice {
+            for edge in image.edges(slot) {
+                put(&mut text, &[" ", image.name(edge.slot)]);
+            }
         }
-        let _ = writeln!(text, "\n# slot {}, definition {}", slot.0, Hex(image.service(slot, service::HASH).into(), 8));
+        let hash = image.service(slot, service::HASH);
+        fill(&mut text, packed!("\n# slot %, definition &\n"), &[Number(slot.0.into()), Number(hash.into())]);
         for &relation in &Relation::ALL {
             let mut line = Line::new(&mut text, "# ", of_others(relation), ":");
             for edge in image.reverse(slot) {
@@ -118,9 +129,7 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
             text.push_str(&own);
         } else if !is_choice {
             for line in ended(&own, b'\n') {
-                text.push_str("#   ");
-                text.push_str(line);
-                text.push('\n');
+                put(&mut text, &["#   ", line, "\n"]);
             }
         }
         out.write_str(&text)?;

@@ -32,6 +32,7 @@
 
 mod compile;
 pub mod dump;
+pub mod expression;
 pub mod image;
 mod matching;
 mod places;
@@ -41,7 +42,6 @@ mod verify;
 pub use compile::{ENVIRONMENT, compile, compile_with};
 pub use dump::dump;
 pub use image::Image;
-pub use source::TESTS;
 pub use verify::ImageError;
 
 /// First word: "PNTL" as little-endian bytes.
@@ -79,7 +79,7 @@ pub mod header {
 
 /// The sections in the order of the file and of the header's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
+#[repr(u32)]
 pub enum Section {
     /// Service records.
     Services = 0,

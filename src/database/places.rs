@@ -1,7 +1,7 @@
 //! Where a database has the value of each key: one table for the writer and for the text of a dump.
 
 use super::{EXEC_WORDS, POLICY_WORDS, SERVICE_WORDS, exec, policy, service};
-use crate::lang::keys::{KEYS, Value};
+use crate::lang::keys::{self, KEYS, Value, same};
 
 /// A service's record with its exec record and its policy record behind it.
 pub type Record = [u32; SERVICE_WORDS + EXEC_WORDS + POLICY_WORDS];
@@ -51,11 +51,11 @@ const WORDS: [(&str, usize); 35] = [
     ("limit-", EXEC + exec::LIMITS),
 ];
 
-/// The flag of each switch, and whether it says no.
-pub static SWITCHES: [(&str, u32, bool); 3] = [
-    ("essential", service::flags::ESSENTIAL, false),
-    ("remain", service::flags::NO_REMAIN, true),
-    ("skip-ok", service::flags::SKIP_OK, false),
+/// The flag of each switch, by the number of its key, and whether it says no.
+pub static SWITCHES: [(u8, u32, bool); 3] = [
+    (keys::ESSENTIAL, service::flags::ESSENTIAL, false),
+    (keys::REMAIN, service::flags::NO_REMAIN, true),
+    (keys::SKIP_OK, service::flags::SKIP_OK, false),
 ];
 
 /// The word of a `Record` that has the value of each key of `KEYS`. Of `type` and the switches it is `KIND_FLAGS`, which
@@ -67,7 +67,7 @@ pub static PLACES: [u8; KEYS.len()] = {
         let mut row = 0;
         while row < WORDS.len() {
             let name = if let Value::Limit(_) = KEYS[at].value { "limit-" } else { KEYS[at].name() };
-            if same(name.as_bytes(), WORDS[row].0.as_bytes()) {
+            if same(name, WORDS[row].0) {
                 places[at] = WORDS[row].1 as u8;
             }
             row += 1;
@@ -79,14 +79,6 @@ pub static PLACES: [u8; KEYS.len()] = {
     }
     places
 };
-
-const fn same(a: &[u8], b: &[u8]) -> bool {
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
-}
 
 #[cfg(test)]
 mod tests {

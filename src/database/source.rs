@@ -3,19 +3,17 @@
 //! superfluous, are not what they were.
 
 use alloc::string::String;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
+use super::expression;
 use super::image::List;
 use super::places::{EXEC, PLACES, POLICY, SWITCHES};
-use super::{Image, NONE, action, node, policy, service};
+use super::{Image, NONE, action, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
-use crate::lang::is_operator;
 use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
-use crate::limits::EXPRESSION_DEPTH_MAX;
-use crate::text::ended;
-use crate::words::write_in_quotes;
+use crate::text::{ended, nth, put};
 use crate::{names, signals};
 
 /// Where the words of a value go on in the next line.
@@ -37,9 +35,6 @@ pub fn write(image: &Image<'_>, slot: SlotId, out: &mut String) {
         }
     }
 }
-
-/// The words of tests, in the order of the numbers of their nodes.
-pub static TESTS: [&str; 3] = ["path", "env", "kernel"];
 
 struct Source<'i> {
     image: &'i Image<'i>,
@@ -68,8 +63,7 @@ impl Source<'_> {
             Value::Choice(3) if self.image.flags(self.slot) & service::flags::NO_REMAIN == 0 => {}
             Value::Choice(choices) => {
                 // The kind has flags above it.
-                let choice = CHOICES[usize::from(choices)].get(value as usize & 0xff);
-                line.word(choice.copied().unwrap_or_default());
+                line.word(nth(CHOICES[usize::from(choices)], b',', value as usize & 0xff));
             }
             Value::Command => self.command(self.image.list(value), 0, &mut line),
             Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),
@@ -84,7 +78,10 @@ impl Source<'_> {
                 }
             }
             Value::Expression(_) | Value::Tests | Value::ForEach if value == NONE => {}
-            Value::Expression(_) | Value::Tests | Value::ForEach => self.chain(value, 0, &mut line),
+            Value::Expression(_) | Value::Tests | Value::ForEach => {
+                let template = names::is_template(self.image.name(self.slot));
+                expression::write(self.image, value, [self.expands, template], &|_, _| {}, &mut line);
+            }
             Value::Instance | Value::Account => line.word(self.image.text(value)),
             Value::Pass | Value::Provides => line.words(self.image, value),
             Value::Ready => match value {
@@ -105,8 +102,8 @@ impl Source<'_> {
                 line.pending.push_str(name);
             }
             Value::Switch => {
-                for (name, flag, no) in &SWITCHES {
-                    if *name == key.name() {
+                for (number, flag, no) in &SWITCHES {
+                    if *number == key.number {
                         line.word(if (value & flag == 0) == *no { "yes" } else { "no" });
                     }
                 }
@@ -207,7 +204,7 @@ impl Source<'_> {
         let blank = plain.bytes().all(|byte| b" \t\n".contains(&byte));
         for part in ended(&plain, b'\n') {
             line.out.push_str(if part.is_empty() || blank { "" } else { "    " });
-            line.out.extend([part, "\n"]);
+            put(line.out, &[part, "\n"]);
         }
         line.out.push_str("END\n");
     }
@@ -221,123 +218,8 @@ impl Source<'_> {
 
     /// One word as it is written: placeholders as they are, all else quoted where it must be.
     fn word(&self, text: u32, line: &mut Line<'_>) {
-        whole(self.image.text(text), self.expands, line.begin());
+        expression::write_word(line.begin(), self.image.text(text), self.expands);
     }
-
-    fn kind(&self, at: u32) -> u32 {
-        self.image.node(at, node::KIND)
-    }
-
-    fn children(&self, at: u32) -> (u32, u32) {
-        (self.image.node(at, node::A), self.image.node(at, node::B))
-    }
-
-    /// An expression from left to right. `depth` counts what is around it, as the parser does. The depth of the recursion
-    /// is bounded by EXPRESSION_NODES_MAX, which `open` has checked.
-    fn chain(&self, at: u32, depth: usize, line: &mut Line<'_>) {
-        let (left, right) = self.children(at);
-        let operator = match self.kind(at) {
-            node::AND => "and",
-            node::OR => "or",
-            _ => return self.term(at, depth, line),
-        };
-        let is_other = is_chain(self.kind(left)) && self.kind(left) != self.kind(at);
-        // Left to right is how it is read, but parentheses make a mixture plain, where there is room for them.
-        if is_other && depth + 1 + self.nesting(left) <= EXPRESSION_DEPTH_MAX {
-            self.inside(left, depth, line);
-        } else {
-            self.chain(left, depth, line);
-        }
-        line.word(operator);
-        self.term(right, depth, line);
-    }
-
-    fn inside(&self, at: u32, depth: usize, line: &mut Line<'_>) {
-        line.open += 1;
-        self.chain(at, depth + 1, line);
-        line.pending.push(')');
-    }
-
-    fn term(&self, at: u32, depth: usize, line: &mut Line<'_>) {
-        let (a, b) = self.children(at);
-        match self.kind(at) {
-            node::AND | node::OR => self.inside(at, depth, line),
-            node::NOT => {
-                line.word("not");
-                self.term(a, depth + 1, line);
-            }
-            node::FACT => {
-                let name = self.image.text(a);
-                let quote_mark = if is_operator(name) { "'" } else { "" };
-                line.begin().extend([quote_mark, name, quote_mark]);
-                let list = self.image.list(b);
-                let template = names::is_template(self.image.name(self.slot));
-                let mut at = 0;
-                while at < list.len() {
-                    let (key, negated, glob) = (list.get(at), list.get(at + 1), self.image.text(list.get(at + 2)));
-                    at += 3;
-                    let operator = if negated == 0 { "=" } else { "!=" };
-                    let out = line.begin();
-                    match key {
-                        // One for a place. In quotes, it is no operator and no part of one.
-                        0 if is_operator(glob) => drop(write_in_quotes(out, glob)),
-                        0 => whole(glob, template, out),
-                        _ => {
-                            out.extend([self.image.text(key), operator]);
-                            part(glob, template, out);
-                        }
-                    }
-                }
-            }
-            kind @ (node::PATH | node::ENV | node::KERNEL) => {
-                line.word(TESTS[(kind - node::PATH) as usize]);
-                self.word(a, line);
-            }
-            kind => {
-                let state = if kind == node::UP { "up(" } else { "failed(" };
-                line.begin().extend([state, self.image.name(SlotId(a)), ")"]);
-            }
-        }
-    }
-
-    /// How deep parentheses and `not` nest at least.
-    fn nesting(&self, at: u32) -> usize {
-        let (a, b) = self.children(at);
-        let within = |right| usize::from(is_chain(self.kind(right))) + self.nesting(right);
-        match self.kind(at) {
-            node::AND | node::OR => self.nesting(a).max(within(b)),
-            node::NOT => 1 + within(a),
-            _ => 0,
-        }
-    }
-}
-
-/// A word. `expands`: it has placeholders.
-fn whole(text: &str, expands: bool, out: &mut String) {
-    let before = out.len();
-    part(text, expands, out);
-    if out.len() == before {
-        quote("", out);
-    }
-}
-
-/// A part of a word, of which nothing is left where it is empty.
-fn part(text: &str, expands: bool, out: &mut String) {
-    let mut literal = String::new();
-    if !expands {
-        literal.push_str(text);
-        return quote_part(&mut literal, out);
-    }
-    for piece in pieces(text) {
-        match piece {
-            Piece::Literal(part) | Piece::Unclosed(part) => literal.push_str(part),
-            Piece::Placeholder(name) => {
-                quote_part(&mut literal, out);
-                placeholder(name, out);
-            }
-        }
-    }
-    quote_part(&mut literal, out);
 }
 
 /// `${NAME}`.
@@ -359,10 +241,6 @@ fn limit(list: List<'_>, at: usize, out: &mut String) {
     }
 }
 
-fn is_chain(kind: u32) -> bool {
-    matches!(kind, node::AND | node::OR)
-}
-
 /// A description. Quotes are written only where the blanks at its ends, or its own quotes, would be lost without.
 #[inline(never)]
 fn text_value(text: &str, line: &mut Line<'_>) {
@@ -378,25 +256,7 @@ fn text_value(text: &str, line: &mut Line<'_>) {
         true => "'",
         false => "\"",
     };
-    line.begin().extend([quote_mark, text, quote_mark]);
-}
-
-/// In single quotes, where it is not made of harmless characters alone.
-fn quote(text: &str, out: &mut String) {
-    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+:,./@%^~*?[]!=".contains(&byte);
-    if !text.is_empty() && !text.starts_with("=") && text.bytes().all(harmless) {
-        out.push_str(text);
-    } else {
-        let _ = write_in_quotes(out, text);
-    }
-}
-
-/// The same for a part of a word, of which nothing is left where it is empty.
-fn quote_part(part: &mut String, out: &mut String) {
-    if !part.is_empty() {
-        quote(part, out);
-        part.clear();
-    }
+    put(line.begin(), &[quote_mark, text, quote_mark]);
 }
 
 /// `key = word word`, going on in indented lines; nothing where there is no word. With `# ` before it, a comment.
@@ -408,15 +268,13 @@ pub struct Line<'o> {
     column: usize,
     /// The last word, to which something may be added.
     pending: String,
-    /// Parentheses to be opened before the next word.
-    open: usize,
 }
 
 impl<'o> Line<'o> {
     /// Nothing is written before there is a word.
     #[inline(never)]
     pub fn new(out: &'o mut String, before: &'o str, title: &'o str, behind: &'o str) -> Line<'o> {
-        Line { out, head: [before, title, behind], columns: COLUMNS, column: 0, pending: String::new(), open: 0 }
+        Line { out, head: [before, title, behind], columns: COLUMNS, column: 0, pending: String::new() }
     }
 
     /// One more word; an empty one is none.
@@ -440,9 +298,6 @@ impl<'o> Line<'o> {
     /// The place of one more word.
     fn begin(&mut self) -> &mut String {
         self.flush();
-        for _ in 0..core::mem::take(&mut self.open) {
-            self.pending.push('(');
-        }
         &mut self.pending
     }
 
@@ -451,13 +306,13 @@ impl<'o> Line<'o> {
             return;
         }
         if self.column == 0 {
-            self.out.extend(self.head);
+            put(self.out, &self.head);
             self.column = self.head.iter().map(|part| part.len()).sum();
         } else if self.column + 1 + self.pending.len() > self.columns {
-            self.out.extend(["\n", if self.head[0].is_empty() { " " } else { "#" }, "  "]);
+            put(self.out, &["\n", if self.head[0].is_empty() { " " } else { "#" }, "  "]);
             self.column = 3;
         }
-        self.out.extend([" ", &self.pending]);
+        put(self.out, &[" ", &self.pending]);
         self.column += 1 + self.pending.len();
         self.pending.clear();
     }
@@ -468,5 +323,21 @@ impl<'o> Line<'o> {
         if core::mem::take(&mut self.column) > 0 {
             self.out.push('\n');
         }
+    }
+}
+
+/// What is written goes on with the last word, but for a blank by itself.
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.pending.push_str(text);
+        Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        match character {
+            ' ' => self.flush(),
+            _ => self.pending.push(character),
+        }
+        Ok(())
     }
 }

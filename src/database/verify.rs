@@ -18,7 +18,10 @@ use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
 use crate::lang::definition::Kind;
+use crate::lang::diagnostic::Part::{self, Number, Text};
+use crate::lang::diagnostic::fill;
 use crate::limits;
+use crate::packed;
 use crate::text::nth;
 
 /// Why a file is not a database that can be used.
@@ -104,33 +107,47 @@ impl Section {
 
 impl fmt::Display for ImageError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            ImageError::Length { expected, found } if found < expected => {
-                write!(out, "database is truncated: {found} of {expected} bytes")
-            }
+        let number = |number: u32| Number(number.into());
+        let name = |section: Section| Text(section.name());
+        let (text, parts) = match *self {
             ImageError::Length { expected, found } => {
-                write!(out, "database has {found} bytes, its header says {expected}: damaged, or something was added")
+                let text = if found < expected {
+                    packed!("database is truncated: % of % bytes")
+                } else {
+                    packed!("database has % bytes, its header says %: damaged, or something was added")
+                };
+                (text, [number(found), number(expected), Text("")])
             }
-            ImageError::NotADatabase => out.write_str("not a pintle database"),
-            ImageError::Version { found } if found > VERSION => {
-                write!(out, "made by a newer pintle (format {found}, this one reads up to {VERSION})")
-            }
+            ImageError::NotADatabase => (packed!("not a pintle database"), NOTHING),
             ImageError::Version { found } => {
-                write!(out, "format {found} is not one that this pintle reads (it reads {VERSION})")
+                let text = if found > VERSION {
+                    packed!("made by a newer pintle (format %, this one reads up to %)")
+                } else {
+                    packed!("format % is not one that this pintle reads (it reads %)")
+                };
+                (text, [number(found), number(VERSION), Text("")])
             }
-            ImageError::Checksum { .. } => out.write_str("checksum does not match: altered or damaged"),
+            ImageError::Checksum { .. } => (packed!("checksum does not match: altered or damaged"), NOTHING),
             ImageError::Layout { section } => {
-                write!(out, "database is malformed: the section of {} is out of place", section.name())
+                let text = packed!("database is malformed: the section of % is out of place");
+                (text, [name(section), Text(""), Text("")])
             }
             ImageError::Capacity { section, found, limit } => {
-                write!(out, "database has {found} {}, this pintle holds at most {limit}", section.name())
+                let text = packed!("database has % %, this pintle holds at most %");
+                (text, [number(found), name(section), number(limit)])
             }
             ImageError::Record { section, index } => {
-                write!(out, "database is malformed: record {index} of {} does not hold together", section.name())
+                let text = packed!("database is malformed: record % of % does not hold together");
+                (text, [number(index), name(section), Text("")])
             }
-        }
+        };
+        fill(out, text, &parts);
+        Ok(())
     }
 }
+
+/// No parts.
+const NOTHING: [Part<'_>; 3] = [Text(""); 3];
 
 /// Byte offsets and lengths of the sections.
 type Table = ([u32; SECTIONS], [u32; SECTIONS]);
@@ -215,14 +232,12 @@ pub(super) fn records(image: &Image<'_>) -> Result<(), ImageError> {
     // A database made for another build may hold more than this one. Where there are templates, slots are kept for their
     // instances.
     let kept = if image.header(super::header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
-    for (section, found, limit) in [
-        (Section::Services, services, limits::SLOTS_MAX.saturating_sub(kept)),
-        (Section::Edges, image.count(Section::Edges, 1), limits::EDGES_MAX),
-    ] {
-        if found > limit {
-            return Err(ImageError::Capacity { section, found, limit });
-        }
-    }
+    let most = |section, found, limit| match found > limit {
+        true => Err(ImageError::Capacity { section, found, limit }),
+        false => Ok(()),
+    };
+    most(Section::Services, services, limits::SLOTS_MAX.saturating_sub(kept))?;
+    most(Section::Edges, image.count(Section::Edges, 1), limits::EDGES_MAX)?;
     let check = Check {
         image,
         strings: image.section(Section::Strings),

@@ -199,26 +199,26 @@ impl Definition {
         Definition { name, origin, kind: Kind::Longrun, given: Vec::new(), expands: false, refused: false }
     }
 
-    /// Where in `given` this key is; behind all where it says nothing for it.
+    /// Where in `given` the key of this number is; behind all where it says nothing for it.
     #[inline(never)]
-    pub(super) fn place(&self, name: &str) -> usize {
-        self.given.iter().position(|given| given.key.name() == name).unwrap_or(self.given.len())
+    pub(super) fn place(&self, number: u8) -> usize {
+        self.given.iter().position(|given| given.key.number == number).unwrap_or(self.given.len())
     }
 
-    /// What it says for this key.
+    /// What it says for the key of this number, here and below.
     #[inline(never)]
-    pub fn given(&self, name: &str) -> Option<&Given> {
-        self.given.get(self.place(name))
+    pub fn given(&self, number: u8) -> Option<&Given> {
+        self.given.get(self.place(number))
     }
 
     /// The words that it says for this key.
-    pub fn words(&self, name: &str) -> &'static [Word] {
-        self.given(name).map_or(&[], |given| given.words)
+    pub fn words(&self, number: u8) -> &'static [Word] {
+        self.given(number).map_or(&[], |given| given.words)
     }
 
     /// The first number that it says for this key; 0 where it says nothing.
-    pub fn number(&self, name: &str) -> u64 {
-        self.given(name).map_or(0, |given| given.numbers[0])
+    pub fn number(&self, number: u8) -> u64 {
+        self.given(number).map_or(0, |given| given.numbers[0])
     }
 
     /// Says this for its key, whatever it said before.

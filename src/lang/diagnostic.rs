@@ -15,7 +15,9 @@ use core::fmt::{self, Write};
 
 use super::definition::Position;
 use super::order::sort;
-use crate::text::write_lossy;
+use crate::packed;
+use crate::packed::Packed;
+use crate::text::{Hex, parts, put, write_lossy};
 
 /// Width of the part of a long line that is shown, in columns of a terminal.
 const WINDOW_COLUMNS: usize = 100;
@@ -51,26 +53,22 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// Where. Line 0 is the file as a whole.
     pub position: Position,
-    /// What is wrong, one line without a full stop.
-    pub message: String,
-    /// What was expected, or what to do; may be empty.
-    pub help: String,
-    /// Another place that has to do with it, with a short text.
-    pub related: Option<(Position, String)>,
+    /// What is wrong, without a full stop; in a second line what was expected, or what to do; in a third what the other
+    /// place is. The last two may be missing, or empty.
+    pub text: String,
+    /// Another place that has to do with it.
+    pub related: Option<Position>,
 }
 
 impl Diagnostic {
-    /// Says what was expected, or what to do.
-    pub fn help(&mut self, help: fmt::Arguments<'_>) -> &mut Diagnostic {
-        self.help = told(help);
-        self
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        parts(&self.text, b'\n').next().unwrap_or_default()
     }
 
-    /// Names another place.
-    #[inline(never)]
-    pub fn related(&mut self, position: &Position, text: &str) -> &mut Diagnostic {
-        self.related = Some((*position, String::from(text)));
-        self
+    /// Names the other place, which the third line of the text is about.
+    pub fn related(&mut self, position: &Position) {
+        self.related = Some(*position);
     }
 }
 
@@ -82,43 +80,83 @@ pub fn told(text: fmt::Arguments<'_>) -> String {
     told
 }
 
-/// Adds an error, to say more in.
+/// What stands in a message for one of its marks.
+#[derive(Clone, Copy)]
+pub enum Part<'a> {
+    /// A text, of a file or our own.
+    Text(&'a str),
+    /// A number.
+    Number(i64),
+}
+
+/// Adds an error, to say more in. The text is made of lines as `Diagnostic::text` is; for its marks see `fill`.
 #[inline(never)]
 pub fn error<'a>(
     findings: &'a mut Vec<Diagnostic>,
     position: &Position,
-    message: fmt::Arguments<'_>,
+    text: Packed,
+    parts: &[Part<'_>],
 ) -> &'a mut Diagnostic {
     findings.push(Diagnostic {
         severity: Severity::Error,
         position: *position,
-        message: told(message),
-        help: String::new(),
+        text: filled(text, parts),
         related: None,
     });
     findings.last_mut().expect("it was pushed just now")
 }
 
+/// As `fill`, to a new text.
+#[inline(never)]
+pub(super) fn filled(text: Packed, parts: &[Part<'_>]) -> String {
+    let mut out = String::new();
+    fill(&mut out, text, parts);
+    out
+}
+
+/// Writes a text with its parts, which marks stand for: `%` for one as it is, `&` for a number in hexadecimal, `~` for a text in quotes, cut where it is
+/// long, `^` for a word that was likely meant, if there is one. No part makes a line of its own. What `out` refuses is
+/// `out`'s to remember.
+#[inline(never)]
+pub fn fill(out: &mut dyn Write, text: Packed, parts: &[Part<'_>]) {
+    let mut parts = parts.iter();
+    for byte in text.bytes() {
+        let part = match byte {
+            b'%' | b'~' | b'^' | b'&' => parts.next(),
+            _ => {
+                let _ = out.write_char(byte.into());
+                continue;
+            }
+        };
+        let text = match part {
+            None => continue,
+            Some(Part::Number(number)) => {
+                let _ = if byte == b'&' { Hex(*number as u64, 8).write(out) } else { write!(out, "{number}") };
+                continue;
+            }
+            Some(Part::Text(text)) => *text,
+        };
+        let (before, behind, count) = match byte {
+            b'^' if text.is_empty() => continue,
+            b'^' => (", did you mean \"", "\"?", usize::MAX),
+            b'~' => ("\"", "\"", QUOTED_CHARACTERS),
+            _ => ("", "", usize::MAX),
+        };
+        let _ = out.write_str(before);
+        for (number, character) in text.chars().enumerate() {
+            if number == count {
+                let _ = out.write_str("...");
+                break;
+            }
+            let _ = out.write_char(printable(character));
+        }
+        let _ = out.write_str(behind);
+    }
+}
+
 /// True if one of them is an error.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-}
-
-/// Text of a file inside a message: in double quotes, cut where it is long.
-pub struct Shown<'a>(pub &'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_char('"')?;
-        for (number, character) in self.0.chars().enumerate() {
-            if number == QUOTED_CHARACTERS {
-                out.write_str("...")?;
-                break;
-            }
-            out.write_char(printable(character))?;
-        }
-        out.write_char('"')
-    }
 }
 
 /// Behind a message: the word that was likely meant, if there is one.
@@ -149,24 +187,24 @@ impl<'a> Sink<'a> {
         Sink { file, diagnostics, first, failed: false }
     }
 
-    /// Adds an error, to say more in.
+    /// Adds an error, to say more in. What the text is, see `error`.
     #[inline(never)]
-    pub fn error(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    pub fn error(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> &mut Diagnostic {
         self.failed = true;
-        self.add(position, message)
+        self.add(position, text, parts)
     }
 
     /// Adds a warning.
-    pub fn warning(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
-        let added = self.add(position, message);
+    pub fn warning(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> &mut Diagnostic {
+        let added = self.add(position, text, parts);
         added.severity = Severity::Warning;
         added
     }
 
-    fn add(&mut self, position: &Position, message: fmt::Arguments<'_>) -> &mut Diagnostic {
+    fn add(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> &mut Diagnostic {
         // The last one says that there are more.
         self.diagnostics.truncate(self.first + DIAGNOSTICS_PER_FILE_MAX);
-        error(self.diagnostics, position, message)
+        error(self.diagnostics, position, text, parts)
     }
 
     /// True if no further finding of this file is kept: there is no use in looking for what was meant.
@@ -194,54 +232,53 @@ impl<'a> Sink<'a> {
         sort(&mut own[..kept], &|a, b| place(a).cmp(&place(b)));
         if kept < own.len() {
             self.diagnostics.pop();
-            let message = format_args!("there are more findings; the first {DIAGNOSTICS_PER_FILE_MAX} are shown");
-            error(self.diagnostics, &whole, message);
+            let text = packed!("there are more findings; the first % are shown");
+            error(self.diagnostics, &whole, text, &[Part::Number(DIAGNOSTICS_PER_FILE_MAX as i64)]);
         }
     }
 }
 
 /// Writes one finding with its places, each line ended by a newline.
-pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
+pub fn render(diagnostic: &Diagnostic, sources: &[Source], out: &mut String) {
     let label = match diagnostic.severity {
         Severity::Error => "",
         Severity::Warning => "warning: ",
     };
-    place(&diagnostic.position, label, &diagnostic.message, sources, out)?;
-    if !diagnostic.help.is_empty() {
-        out.write_str("    ")?;
-        write_printable(&diagnostic.help, out)?;
-        out.write_char('\n')?;
+    let mut lines = parts(&diagnostic.text, b'\n');
+    place(&diagnostic.position, label, lines.next().unwrap_or_default(), sources, out);
+    if let Some(help) = lines.next().filter(|help| !help.is_empty()) {
+        put(out, &["    ", help, "\n"]);
     }
-    if let Some((position, text)) = &diagnostic.related {
-        place(position, "note: ", text, sources, out)?;
+    if let Some(position) = &diagnostic.related {
+        place(position, "note: ", lines.next().unwrap_or_default(), sources, out);
     }
-    Ok(())
 }
 
 /// Writes position, label and text, then the line with its underline.
-fn place(position: &Position, label: &str, text: &str, sources: &[Source], out: &mut dyn Write) -> fmt::Result {
+fn place(position: &Position, label: &str, text: &str, sources: &[Source], out: &mut String) {
     let source = sources.get(position.file as usize);
     // What is about all files together begins as every message of a command does.
-    write_printable(source.map_or("pintle", |source| &source.path), out)?;
-    if position.line > 0 {
-        write!(out, ":{}:{}", position.line, position.column)?;
+    for character in source.map_or("pintle", |source| &source.path).chars() {
+        out.push(printable(character));
     }
-    out.write_str(": ")?;
-    out.write_str(label)?;
-    write_printable(text, out)?;
-    out.write_char('\n')?;
+    if position.line > 0 {
+        // A String takes everything.
+        let _ = write!(out, ":{}:{}", position.line, position.column);
+    }
+    put(out, &[": ", label, text, "\n"]);
     let line = source.and_then(|source| {
         let index = position.line.checked_sub(1)? as usize;
         source.text.split(|&byte| byte == b'\n').nth(index)
     });
-    let Some(line) = line else { return Ok(()) };
-    let mut text = String::new();
-    write_lossy(line, &mut text)?;
-    excerpt(&text, position, out)
+    if let Some(line) = line {
+        let mut text = String::new();
+        let _ = write_lossy(line, &mut text);
+        excerpt(&text, position, out);
+    }
 }
 
 /// Writes a line, or the part of a long one around the position, and the underline below it.
-fn excerpt(line: &str, position: &Position, out: &mut dyn Write) -> fmt::Result {
+fn excerpt(line: &str, position: &Position, out: &mut String) {
     let first = position.column.max(1) as usize - 1;
     let behind = first.saturating_add(position.length.max(1) as usize);
     let (mut all, mut before) = (0, 0);
@@ -255,23 +292,19 @@ fn excerpt(line: &str, position: &Position, out: &mut dyn Write) -> fmt::Result 
     let long = all > WINDOW_COLUMNS;
     let from = if long { before.saturating_sub(WINDOW_BEFORE) } else { 0 };
     let until = if long { from + WINDOW_COLUMNS } else { usize::MAX };
-    let mut pad = 4;
-    out.write_str("    ")?;
-    if from > 0 {
-        out.write_str("...")?;
-        pad += 3;
-    }
-    let (mut at, mut carets) = (0, 0);
+    let edge = if from > 0 { "    ..." } else { "    " };
+    out.push_str(edge);
+    let (mut at, mut pad, mut carets) = (0, edge.len(), 0);
     for (index, character) in line.chars().enumerate() {
         let width = columns(character);
         if at + width > until {
-            out.write_str("...")?;
+            out.push_str("...");
             break;
         }
         if at >= from {
             match character {
-                '\t' => out.write_str("    ")?,
-                other => out.write_char(printable(other))?,
+                '\t' => out.push_str("    "),
+                other => out.push(printable(other)),
             }
             match index {
                 _ if index < first => pad += width,
@@ -281,18 +314,11 @@ fn excerpt(line: &str, position: &Position, out: &mut dyn Write) -> fmt::Result 
         }
         at += width;
     }
-    out.write_char('\n')?;
+    out.push('\n');
     for at in 0..pad + carets.max(1) {
-        out.write_char(if at < pad { ' ' } else { '^' })?;
+        out.push(if at < pad { ' ' } else { '^' });
     }
-    out.write_char('\n')
-}
-
-fn write_printable(text: &str, out: &mut dyn Write) -> fmt::Result {
-    for character in text.chars() {
-        out.write_char(printable(character))?;
-    }
-    Ok(())
+    out.push('\n');
 }
 
 /// The character, or U+FFFD for one that would move the cursor or turn the direction of writing.
@@ -329,7 +355,7 @@ mod tests {
 
     fn shown(line: &str, column: u32, length: u32) -> String {
         let mut out = String::new();
-        excerpt(line, &Position { file: 0, line: 1, column, length }, &mut out).expect("a String takes everything");
+        excerpt(line, &Position { file: 0, line: 1, column, length }, &mut out);
         out
     }
 

@@ -17,14 +17,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::definition::{Position, Token, Word};
-use super::diagnostic::{Shown, Sink};
+use super::diagnostic::Part::{self, Number, Text};
+use super::diagnostic::Sink;
 use super::value;
 use crate::limits::{ATTRIBUTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, FACT_BYTES_MAX, TESTS_MAX};
 use crate::names;
+use crate::packed;
+use crate::packed::Packed;
 use crate::text::cut;
 
 /// What begins a term.
 const TERM: [&str; 2] = ["a condition or an event, \"not\" or \"(\"", "path, env, kernel, \"not\" or \"(\""];
+
+const UNCLOSED: Packed = packed!("this \"(\" is not closed");
 
 /// Reads an expression and gives it as `Given::words` has it; `end` is where a missing word would stand. `None` after a
 /// finding.
@@ -101,9 +106,20 @@ impl<'a> Parser<'a, '_, '_> {
     /// A finding at the next word; `None` to return.
     fn expected(&mut self, what: &str) -> Option<()> {
         match self.peek() {
-            Some(word) => self.sink.error(&word.position, format_args!("expected {what}, found {}", Shown(word.text))),
-            None => self.sink.error(&self.end, format_args!("expected {what}, found the end of the value")),
-        };
+            Some(Word { position, text, .. }) => {
+                self.refused(position, packed!("expected %, found ~"), &[Text(what), Text(text)])
+            }
+            None => {
+                let end = self.end;
+                self.refused(&end, packed!("expected %, found the end of the value"), &[Text(what)])
+            }
+        }
+    }
+
+    /// A finding; `None` to return.
+    #[inline(never)]
+    fn refused<T>(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> Option<T> {
+        self.sink.error(position, text, parts);
         None
     }
 
@@ -114,9 +130,8 @@ impl<'a> Parser<'a, '_, '_> {
         if self.nodes <= EXPRESSION_NODES_MAX {
             return Some(());
         }
-        let message = format_args!("an expression of more than {EXPRESSION_NODES_MAX} parts");
-        self.sink.error(&word.position, message);
-        None
+        let parts = [Number(EXPRESSION_NODES_MAX as i64)];
+        self.refused(&word.position, packed!("an expression of more than % parts"), &parts)
     }
 
     /// Terms joined by `and` and `or`, up to the end.
@@ -130,9 +145,8 @@ impl<'a> Parser<'a, '_, '_> {
             let opens = word.token == Token::Open;
             if opens || operator == Some(Token::Not) {
                 if depth == EXPRESSION_DEPTH_MAX {
-                    let message = format_args!("nested more than {EXPRESSION_DEPTH_MAX} deep");
-                    self.sink.error(&word.position, message);
-                    return None;
+                    let parts = [Number(EXPRESSION_DEPTH_MAX as i64)];
+                    return self.refused(&word.position, packed!("nested more than % deep"), &parts);
                 }
                 depth += 1;
                 self.at += 1;
@@ -168,8 +182,8 @@ impl<'a> Parser<'a, '_, '_> {
             let group = groups.last_mut()?;
             let found = match self.peek() {
                 None if inside => {
-                    self.sink.error(&group.opened, format_args!("this \"(\" is not closed"));
-                    return None;
+                    let opened = group.opened;
+                    return self.refused(&opened, UNCLOSED, &[]);
                 }
                 None => return Some(true),
                 Some(word) if word.token == Token::Close && inside => {
@@ -178,8 +192,7 @@ impl<'a> Parser<'a, '_, '_> {
                     continue;
                 }
                 Some(word) if word.token == Token::Close => {
-                    self.sink.error(&word.position, format_args!("a \")\" without its \"(\""));
-                    return None;
+                    return self.refused(&word.position, packed!("a \")\" without its \"(\""), &[]);
                 }
                 Some(word) => word,
             };
@@ -194,11 +207,12 @@ impl<'a> Parser<'a, '_, '_> {
             if token == Token::Or {
                 group.or_at = group.or_at.or(Some(found.position));
             } else if let Some(or_at) = group.or_at.take() {
-                let message = format_args!("\"and\" behind \"or\" is taken from left to right: (... or ...) and ...");
-                self.sink
-                    .warning(&found.position, message)
-                    .help(format_args!("parentheses make it plain"))
-                    .related(&or_at, "taken first");
+                let text = packed!(
+                    "\"and\" behind \"or\" is taken from left to right: (... or ...) and ...\n\
+                     parentheses make it plain\n\
+                     taken first"
+                );
+                self.sink.warning(&found.position, text, &[]).related(&or_at);
             }
             // From left to right: all of the group so far is its left side.
             self.node(group.start, token, found)?;
@@ -227,8 +241,7 @@ impl<'a> Parser<'a, '_, '_> {
         self.at += 1;
         self.leaves += 1;
         if self.leaves > TESTS_MAX {
-            self.sink.error(&word.position, format_args!("more than {TESTS_MAX} tests"));
-            return None;
+            return self.refused(&word.position, packed!("more than % tests"), &[Number(TESTS_MAX as i64)]);
         }
         self.node(self.made.len(), token, word)
     }
@@ -239,9 +252,8 @@ impl<'a> Parser<'a, '_, '_> {
             "up" => Token::Up,
             "failed" => Token::Failed,
             _ => {
-                let message = format_args!("no function is called {}", Shown(name.text));
-                self.sink.error(&name.position, message).help(format_args!("expected up(SERVICE) or failed(SERVICE)"));
-                return None;
+                let text = packed!("no function is called ~\nexpected up(SERVICE) or failed(SERVICE)");
+                return self.refused(&name.position, text, &[Text(name.text)]);
             }
         };
         self.at += 1;
@@ -254,8 +266,7 @@ impl<'a> Parser<'a, '_, '_> {
             Some(word) if word.token == Token::Close => self.at += 1,
             Some(_) => return self.expected("\")\""),
             None => {
-                self.sink.error(opened, format_args!("this \"(\" is not closed"));
-                return None;
+                return self.refused(opened, UNCLOSED, &[]);
             }
         }
         self.node(self.made.len(), token, service)
@@ -282,11 +293,11 @@ impl<'a> Parser<'a, '_, '_> {
             named |= behind.is_some();
             let (key, _, _) = attribute(word.text);
             if behind.is_some() && !names::is_variable(key) {
-                let message = format_args!("{} cannot be the name of an attribute", Shown(key));
-                self.sink
-                    .error(&word.position, message)
-                    .help(format_args!("expected letters, digits and \"_\", no digit first"));
-                return None;
+                let text = packed!(
+                    "~ cannot be the name of an attribute\n\
+                     expected letters, digits and \"_\", no digit first"
+                );
+                return self.refused(&word.position, text, &[Text(key)]);
             }
             let (head, glob) = word.text.split_at(behind.unwrap_or(0));
             let mut text = String::from(if named { head } else { "=" });
@@ -297,9 +308,8 @@ impl<'a> Parser<'a, '_, '_> {
             attributes += 1;
         }
         if bytes > FACT_BYTES_MAX || attributes > ATTRIBUTES_MAX {
-            let message = format_args!("more than an event has: {ATTRIBUTES_MAX} attributes, {FACT_BYTES_MAX} bytes");
-            self.sink.error(&name.position, message);
-            return None;
+            let parts = [Number(ATTRIBUTES_MAX as i64), Number(FACT_BYTES_MAX as i64)];
+            return self.refused(&name.position, packed!("more than an event has: % attributes, % bytes"), &parts);
         }
         Some(())
     }

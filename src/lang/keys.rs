@@ -3,9 +3,10 @@
 //! To add a key: a line here, its place in a database (`database::source`), and, if its values are of a new kind, an arm in
 //! `value.rs`.
 
-use core::fmt;
+use alloc::string::String;
 
-use super::diagnostic::told;
+use super::definition::Kind;
+use super::diagnostic::filled;
 use crate::graph::Relation;
 use crate::nearest::Nearest;
 use crate::packed;
@@ -79,22 +80,27 @@ pub enum Value {
 }
 
 /// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
-pub static CHOICES: [[&str; 3]; 4] = [
-    ["longrun", "oneshot", "bundle"],
-    ["always", "on-failure", "never"],
-    ["file", "console", "null"],
-    ["queue", "skip", "restart"],
-];
+pub const CHOICES: [&str; 4] =
+    ["longrun,oneshot,bundle", "always,on-failure,never", "file,console,null", "queue,skip,restart"];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
-pub static DEFAULTS: [&str; 3] = [
-    "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
+static DEFAULTS: [Packed; 3] = [
+    packed!(
+        "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
      restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file",
-    "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file",
-    "essential = no",
+     umask = 022\nlog = file"
+    ),
+    packed!(
+        "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
+     umask = 022\nlog = file"
+    ),
+    packed!("essential = no"),
 ];
+
+/// The text of a service file that says what this kind of service says unless its own says otherwise.
+pub fn defaults(kind: Kind) -> String {
+    filled(DEFAULTS[kind as usize], &[])
+}
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -115,12 +121,6 @@ impl Key {
     #[inline(never)]
     pub const fn name(&self) -> &'static str {
         NAMES.split_at(self.name_at as usize).1.split_at(self.name_bytes as usize).0
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
     }
 }
 
@@ -323,9 +323,64 @@ const ALIASES: Packed = packed!(
     post-stop=cleanup"
 );
 
-/// The words of `ALIASES`, each with its key.
+/// `ALIASES`, word by word.
 fn aliases(text: &str) -> impl Iterator<Item = (&str, &str)> {
     parts(text, b',').filter_map(|pair| cut(pair, b'='))
+}
+
+/// Numbers of keys that the program itself asks for.
+pub const TYPE: u8 = number("type");
+/// `command`.
+pub const COMMAND: u8 = number("command");
+/// `contains`.
+pub const CONTAINS: u8 = number("contains");
+/// `provides`.
+pub const PROVIDES: u8 = number("provides");
+/// `start-on`.
+pub const START_ON: u8 = number("start-on");
+/// `stop-on`.
+pub const STOP_ON: u8 = number("stop-on");
+/// `within`.
+pub const WITHIN: u8 = number("within");
+/// `for-each`.
+pub const FOR_EACH: u8 = number("for-each");
+/// `instance`.
+pub const INSTANCE: u8 = number("instance");
+/// `pass`.
+pub const PASS: u8 = number("pass");
+/// `restart-delay`.
+pub const RESTART_DELAY: u8 = number("restart-delay");
+/// `restart-delay-max`.
+pub const RESTART_DELAY_MAX: u8 = number("restart-delay-max");
+/// `overlap`.
+pub const OVERLAP: u8 = number("overlap");
+/// `remain`.
+pub const REMAIN: u8 = number("remain");
+/// `essential`.
+pub const ESSENTIAL: u8 = number("essential");
+/// `skip-ok`.
+pub const SKIP_OK: u8 = number("skip-ok");
+
+/// The number of the key with this name: for constants and tests.
+///
+/// # Panics
+/// Where there is no such key.
+pub const fn number(name: &str) -> u8 {
+    let mut at = 0;
+    while !same(TABLE[at].0, name) {
+        at += 1;
+    }
+    at as u8
+}
+
+/// `==`, for constants.
+pub(crate) const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }
 
 /// The key with this name.
@@ -336,17 +391,16 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// The key that is likely meant by a word that is none.
 #[inline(never)]
 pub fn meant(word: &str) -> Option<&'static str> {
-    let text = told(format_args!("{ALIASES}"));
     let mut near = Nearest::to(word);
     for key in KEYS {
         near.offer(key.name());
     }
+    let text = filled(ALIASES, &[]);
     for (alias, _) in aliases(&text) {
         near.offer(alias);
     }
     let found = near.found()?;
-    let name = aliases(&text).find(|(alias, _)| *alias == found).map_or(found, |(_, key)| key);
-    find(name).map(Key::name)
+    find(aliases(&text).find(|(alias, _)| *alias == found).map_or(found, |(_, key)| key)).map(Key::name)
 }
 
 impl Value {
@@ -425,7 +479,7 @@ mod tests {
 
     #[test]
     fn defaults_are_of_keys_of_their_kind_and_once() {
-        for (kind, text) in DEFAULTS.iter().enumerate() {
+        for (kind, text) in DEFAULTS.iter().map(|text| filled(*text, &[])).enumerate() {
             for (at, line) in text.lines().enumerate() {
                 let (name, value) = line.split_once(" = ").expect("a line of a service file");
                 let key = find(name).expect("a key");
@@ -440,7 +494,7 @@ mod tests {
 
     #[test]
     fn aliases_are_no_keys_and_mean_keys() {
-        for (alias, key) in aliases(&told(format_args!("{ALIASES}"))) {
+        for (alias, key) in aliases(&filled(ALIASES, &[])) {
             assert!(find(alias).is_none(), "{alias}");
             assert!(find(key).is_some(), "{key}");
         }

@@ -13,8 +13,10 @@ use alloc::vec::Vec;
 use core::str;
 
 use super::definition::{Position, Token, Word};
-use super::diagnostic::{Shown, Sink};
+use super::diagnostic::Part::{Number, Text};
+use super::diagnostic::{Sink, told};
 use crate::limits::{ARGUMENT_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
+use crate::packed;
 use crate::text::Hex;
 use crate::words::{self, is_blank};
 
@@ -113,8 +115,8 @@ fn control(line: &str) -> Option<usize> {
 pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     let whole = sink.whole();
     if bytes.len() > SOURCE_BYTES_MAX {
-        let message = format_args!("larger than a service file may be: {SOURCE_BYTES_MAX} bytes");
-        sink.error(&whole, message);
+        let parts = [Number(SOURCE_BYTES_MAX as i64)];
+        sink.error(&whole, packed!("larger than a service file may be: % bytes"), &parts);
         return None;
     }
     let (text, bad) = match str::from_utf8(bytes) {
@@ -126,8 +128,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
     };
     if text.starts_with("\u{feff}") {
         let position = Position { line: 1, column: 1, length: 1, ..whole };
-        let message = format_args!("a byte order mark");
-        sink.error(&position, message).help(format_args!("plain UTF-8 has none"));
+        sink.error(&position, packed!("a byte order mark\nplain UTF-8 has none"), &[]);
     }
     let mut lines = Lines::of(text);
     let (mut line, mut last) = (0, "");
@@ -135,28 +136,28 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         (line, last) = (lines.number, text);
         let position = Position { line, column: 1, length: 1, ..whole };
         if text.len() > SOURCE_LINE_BYTES_MAX {
-            let message = format_args!("a line of {} bytes; at most {SOURCE_LINE_BYTES_MAX}", text.len());
-            let help = format_args!("a long value goes on in indented lines");
-            sink.error(&position, message).help(help);
+            let parts = [Number(text.len() as i64), Number(SOURCE_LINE_BYTES_MAX as i64)];
+            let text = packed!("a line of % bytes; at most %\na long value goes on in indented lines");
+            sink.error(&position, text, &parts);
             return None;
         }
         // One is enough to say what kind of file this is.
         if let Some(at) = control(text) {
             let column = count(&text[..at]) + 1;
             let position = Position { column, ..position };
-            let (what, help) = match text.as_bytes()[at] {
-                b'\r' => ("a carriage return", "lines end in a newline alone; dos2unix makes them so"),
-                0 => ("a NUL byte: this is not a text", ""),
-                _ => ("a control character: this is not a text", ""),
+            let text = match text.as_bytes()[at] {
+                b'\r' => packed!("a carriage return\nlines end in a newline alone; dos2unix makes them so"),
+                0 => packed!("a NUL byte: this is not a text"),
+                _ => packed!("a control character: this is not a text"),
             };
-            sink.error(&position, format_args!("{what}")).help(format_args!("{help}"));
+            sink.error(&position, text, &[]);
             return None;
         }
     }
     if let Some(byte) = bad {
         let position = Position { line, column: count(last) + 1, length: 1, ..whole };
-        let message = format_args!("not UTF-8 text: byte 0x{}", Hex((*byte).into(), 2));
-        sink.error(&position, message);
+        let byte = told(format_args!("{}", Hex((*byte).into(), 2)));
+        sink.error(&position, packed!("not UTF-8 text: byte 0x%"), &[Text(&byte)]);
     }
     if sink.failed() { None } else { Some(text) }
 }
@@ -183,19 +184,19 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
                     let (before, equals) = content.split_at(until(content, |byte| byte == b'='));
                     let key = trim_end(before);
                     if !equals.is_empty() && key.len() < before.len() && is_key(key) {
-                        let message = format_args!("{} is indented, so it continues \"{}\"", Shown(key), entry.key);
-                        let help = format_args!(
-                            "a key begins in the first column; quote the \"=\" if it belongs to the value"
+                        let text = packed!(
+                            "~ is indented, so it continues ~\n\
+                             a key begins in the first column; quote the \"=\" if it belongs to the value"
                         );
-                        sink.error(&at(column, count(key)), message).help(help);
+                        sink.error(&at(column, count(key)), text, &[Text(key), Text(entry.key)]);
                         continue;
                     }
                     entry.segments.push(Segment { text: content, line: number, column });
                 }
                 (Some(false), _) => {}
                 _ => {
-                    let message = format_args!("an indented line continues a value, and none is above it");
-                    sink.error(&at(column, count(trim_end(content))), message);
+                    let text = packed!("an indented line continues a value, and none is above it");
+                    sink.error(&at(column, count(trim_end(content))), text, &[]);
                     continues = Some(false);
                 }
             }
@@ -203,22 +204,23 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         }
         continues = Some(false);
         if content.starts_with("[") {
-            let message = format_args!("a service file has no sections");
-            let help = format_args!("one file a service, lines of key = value; the type is a key: type = oneshot");
-            sink.error(&at(1, count(trim_end(content))), message).help(help);
+            let text = packed!(
+                "a service file has no sections\n\
+                 one file a service, lines of key = value; the type is a key: type = oneshot"
+            );
+            sink.error(&at(1, count(trim_end(content))), text, &[]);
             continue;
         }
         let (key, rest) = split_word(content);
         let value = trim_start(rest);
         let equals_column = count(key) + (rest.len() - value.len()) as u32 + 1;
         let Some(value) = value.strip_prefix("=") else {
-            let message = format_args!("expected \"=\" behind {}", Shown(key));
             let place = if value.is_empty() { at(1, count(key)) } else { at(equals_column, 1) };
-            sink.error(&place, message);
+            sink.error(&place, packed!("expected \"=\" behind ~"), &[Text(key)]);
             continue;
         };
         if key.is_empty() {
-            sink.error(&at(1, 1), format_args!("expected a key before \"=\""));
+            sink.error(&at(1, 1), packed!("expected a key before \"=\""), &[]);
             continue;
         }
         continues = Some(true);
@@ -233,8 +235,7 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
             content = trim_start(rest);
             column += start.length + (rest.len() - content.len()) as u32;
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                let message = format_args!("expected a word of letters, digits and \"_\" behind \"<<\"");
-                sink.error(&start, message);
+                sink.error(&start, packed!("expected a word of letters, digits and \"_\" behind \"<<\""), &[]);
                 (content, script, continues) = ("", Some(""), Some(false));
             } else {
                 (script, continues) = (Some(here_document(&mut lines, word, &start, sink)), None);
@@ -271,9 +272,11 @@ fn here_document(lines: &mut Lines<'_>, word: &str, start: &Position, sink: &mut
         }
     }
     if !closed {
-        let message = format_args!("this here-document has no end");
-        let help = format_args!("expected a line that is just {}, from the first column", Shown(word));
-        sink.error(start, message).help(help);
+        let text = packed!(
+            "this here-document has no end\n\
+             expected a line that is just ~, from the first column"
+        );
+        sink.error(start, text, &[Text(word)]);
     }
     let width = common.map_or(0, str::len);
     let mut script = String::new();
@@ -283,8 +286,8 @@ fn here_document(lines: &mut Lines<'_>, word: &str, start: &Position, sink: &mut
         script.push('\n');
     }
     if script.len() > ARGUMENT_BYTES_MAX {
-        let message = format_args!("a script of {} bytes; at most {ARGUMENT_BYTES_MAX}", script.len());
-        sink.error(start, message);
+        let parts = [Number(script.len() as i64), Number(ARGUMENT_BYTES_MAX as i64)];
+        sink.error(start, packed!("a script of % bytes; at most %"), &parts);
     }
     script.leak()
 }
@@ -337,10 +340,13 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
                     let before = segment.text.get(start..opened).unwrap_or("");
                     let open = segment.text.get(opened..).map_or(1, |open| count(trim_end(open)));
                     let place = Position { column: position.column + count(before), length: open, ..position };
-                    let finding = sink.error(&place, format_args!("{}", fault.text()));
-                    if fault == words::Fault::TrailingBackslash {
-                        finding.help(format_args!("a long value goes on in indented lines, without it"));
-                    }
+                    let text = match fault {
+                        words::Fault::TrailingBackslash => {
+                            packed!("%\na long value goes on in indented lines, without it")
+                        }
+                        _ => packed!("%"),
+                    };
+                    sink.error(&place, text, &[Text(fault.text())]);
                     good = false;
                     break;
                 }

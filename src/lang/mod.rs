@@ -20,9 +20,12 @@ use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
 use crate::limits::LATCHES_MAX;
 use crate::names;
+use crate::packed;
+use crate::text::nth;
 use definition::{Definition, Given, Kind, Position, Token, with_texts};
-use diagnostic::{Diagnostic, Meant, Shown, Sink};
-use keys::{BUNDLE, CHOICES, DEFAULTS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
+use diagnostic::Part::{Number, Text};
+use diagnostic::{Diagnostic, Sink};
+use keys::{BUNDLE, CHOICES, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
 use lexer::Entry;
 
 pub use expression::{attribute, is_operator};
@@ -55,10 +58,10 @@ pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic
 fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'_>) {
     // What a key means, and whether it may be there, depends on the type: first of all.
     let type_entry = entries.iter().find(|entry| entry.key == "type");
-    if let (Some(entry), Some(key)) = (type_entry, keys::find("type")) {
+    if let (Some(entry), Some(key)) = (type_entry, KEYS.get(usize::from(keys::TYPE))) {
         value::fill(key, entry, definition, sink);
     }
-    definition.kind = match definition.number("type") {
+    definition.kind = match definition.number(keys::TYPE) {
         1 => Kind::Oneshot,
         2 => Kind::Bundle,
         _ => Kind::Longrun,
@@ -66,18 +69,19 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
     let mut command_meant = false;
     for entry in entries {
         let Some(key) = keys::find(entry.key) else {
-            let text = Shown(entry.key);
-            let meant = if sink.full() { None } else { keys::meant(entry.key) };
-            command_meant |= meant == Some("command");
-            let meant = Meant(meant);
-            sink.error(&entry.position, format_args!("unknown key {text}{meant}"));
+            let meant = if sink.full() { "" } else { keys::meant(entry.key).unwrap_or_default() };
+            command_meant |= meant == "command";
+            sink.error(&entry.position, packed!("unknown key ~^"), &[Text(entry.key), Text(meant)]);
             continue;
         };
-        match definition.given(key.name()) {
+        match definition.given(key.number) {
             Some(first) if first.position != entry.position => {
-                let message = format_args!("the key \"{}\" stands here for a second time", *key);
-                let help = format_args!("a long value goes on in indented lines");
-                sink.error(&entry.position, message).help(help).related(&first.position, "first here");
+                let text = packed!(
+                    "the key ~ stands here for a second time\n\
+                     a long value goes on in indented lines\n\
+                     first here"
+                );
+                sink.error(&entry.position, text, &[Text(entry.key)]).related(&first.position);
             }
             Some(_) => {}
             None => {
@@ -90,10 +94,12 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
         }
     }
     // A set without its type misses that, not a command.
-    command_meant |= definition.given("contains").is_some() && type_entry.is_none();
+    command_meant |= definition.given(keys::CONTAINS).is_some() && type_entry.is_none();
     together(definition, command_meant, sink);
-    for entry in lexer::entries(DEFAULTS[definition.kind as usize], |_| false, sink) {
-        if let (Some(key), None) = (keys::find(entry.key), definition.given(entry.key)) {
+    for entry in lexer::entries(&keys::defaults(definition.kind), |_| false, sink) {
+        if let Some(key) = keys::find(entry.key)
+            && definition.given(key.number).is_none()
+        {
             entry.position = sink.whole();
             value::fill(key, entry, definition, sink);
         }
@@ -101,9 +107,6 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
     delays(definition, sink);
     expansion(definition, sink);
 }
-
-/// Help where a placeholder is wrong.
-const ITSELF: &str = "$${ or '${' is the text itself";
 
 /// Whether a key is for this service; else a finding.
 fn applies(
@@ -118,60 +121,65 @@ fn applies(
         if key.kinds != TEMPLATE || names::is_template(definition.name) {
             return true;
         }
-        let message = format_args!("\"{}\" is for templates, and this is none", *key);
-        sink.error(&entry.position, message).help(format_args!("a template's file is called NAME@.svc"));
+        let text = packed!("~ is for templates, and this is none\na template's file is called NAME@.svc");
+        sink.error(&entry.position, text, &[Text(entry.key)]);
         return false;
     }
-    let kinds = &CHOICES[0];
-    let message = format_args!("\"{}\" is not for a {}", *key, kinds[definition.kind as usize]);
-    let finding = sink.error(&entry.position, message);
+    let kind = |number| nth(CHOICES[0], b',', number);
     let only = match key.kinds {
-        LONGRUN => kinds[0],
-        ONESHOT => kinds[1],
-        BUNDLE => kinds[2],
+        LONGRUN => kind(0),
+        ONESHOT => kind(1),
+        BUNDLE => kind(2),
         _ => "",
     };
-    if !only.is_empty() {
-        let help = if type_entry.is_some() { "" } else { ": add type = " };
-        let added = if type_entry.is_some() { "" } else { only };
-        finding.help(format_args!("it is for a {only} alone{help}{added}"));
-    }
-    if let Some(at) = type_entry {
-        finding.related(&at.position, "its type");
-    }
+    let text = match type_entry {
+        _ if only.is_empty() => packed!("~ is not for a %\n\nits type"),
+        Some(_) => packed!("~ is not for a %\nit is for a % alone\nits type"),
+        None => packed!("~ is not for a %\nit is for a % alone: add type = %"),
+    };
+    let kind = kind(definition.kind as usize);
+    sink.error(&entry.position, text, &[Text(entry.key), Text(kind), Text(only), Text(only)]).related =
+        type_entry.map(|entry| entry.position);
     false
 }
 
 /// What only the keys together can tell.
 #[inline(never)]
 fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
-    let there = |name: &str| definition.given(name).is_some();
-    if definition.kind != Kind::Bundle && !there("command") && !command_meant {
+    let there = |number| definition.given(number).is_some();
+    if definition.kind != Kind::Bundle && !there(keys::COMMAND) && !command_meant {
         let whole = sink.whole();
-        let message = format_args!("there is no \"command\"");
-        let help = format_args!("expected command = /path/to/program ARGUMENT..., or type = bundle");
-        sink.error(&whole, message).help(help);
+        let text = packed!(
+            "there is no \"command\"\n\
+             expected command = /path/to/program ARGUMENT..., or type = bundle"
+        );
+        sink.error(&whole, text, &[]);
     }
-    if let Some(given) = definition.given("overlap")
+    if let Some(given) = definition.given(keys::OVERLAP)
         && definition.kind == Kind::Oneshot
-        && definition.given("remain").is_none_or(|remain| remain.numbers[0] != 0)
+        && definition.given(keys::REMAIN).is_none_or(|remain| remain.numbers[0] != 0)
     {
-        let help = format_args!("it says what a trigger does while the command runs; add remain = no");
-        sink.error(&given.position, format_args!("\"overlap\" without \"remain = no\"")).help(help);
+        let text = packed!(
+            "\"overlap\" without \"remain = no\"\n\
+             it says what a trigger does while the command runs; add remain = no"
+        );
+        sink.error(&given.position, text, &[]);
     }
-    if let (Some(given), false, false) = (definition.given("within"), there("start-on"), there("stop-on")) {
-        sink.error(&given.position, format_args!("\"within\" without \"start-on\" or \"stop-on\""));
+    if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
+        sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);
     }
     if names::is_template(definition.name) {
-        match (definition.given("for-each"), definition.given("instance")) {
+        match (definition.given(keys::FOR_EACH), definition.given(keys::INSTANCE)) {
             (Some(given), None) => {
-                sink.error(&given.position, format_args!("\"for-each\" without \"instance\""))
-                    .help(format_args!("expected the name of an instance, as: instance = ${{IFACE}}"));
+                let text = packed!(
+                    "\"for-each\" without \"instance\"\n\
+                     expected the name of an instance, as: instance = ${IFACE}"
+                );
+                sink.error(&given.position, text, &[]);
             }
-            (None, Some(given)) if !there("start-on") => {
-                let message =
-                    format_args!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
-                sink.error(&given.position, message);
+            (None, Some(given)) if !there(keys::START_ON) => {
+                let text = packed!("\"instance\" without \"for-each\" or \"start-on\": nothing makes an instance");
+                sink.error(&given.position, text, &[]);
             }
             _ => {}
         }
@@ -180,15 +188,15 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         let leaf = |token: Token| matches!(token, Token::Fact | Token::Up | Token::Failed);
         let leaves = given.words.iter().filter(|word| leaf(word.token)).count();
         if leaves > LATCHES_MAX && matches!(given.key.value, Value::Expression(Relation::Listens)) {
-            let message = format_args!("{leaves} conditions and events in \"{}\", more than {LATCHES_MAX}", *given.key);
-            sink.error(&given.position, message);
+            let parts = [Number(leaves as i64), Text(given.key.name()), Number(LATCHES_MAX as i64)];
+            sink.error(&given.position, packed!("% conditions and events in ~, more than %"), &parts);
         }
     }
 }
 
 /// The least delay between two starts is not above the greatest: where only one is given, the other follows it.
 fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
-    let (least, most) = (definition.place("restart-delay"), definition.place("restart-delay-max"));
+    let (least, most) = (definition.place(keys::RESTART_DELAY), definition.place(keys::RESTART_DELAY_MAX));
     let given = &mut definition.given;
     let (Some(low), Some(high)) = (given.get(least), given.get(most)) else { return };
     let (low, high) = (*low, *high);
@@ -199,8 +207,8 @@ fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
         (_, 0) => given[most].numbers = low.numbers,
         (0, _) => given[least].numbers = high.numbers,
         _ => {
-            let message = format_args!("\"restart-delay\" is above \"restart-delay-max\"");
-            sink.error(&low.position, message).related(&high.position, "the greatest delay");
+            let text = packed!("\"restart-delay\" is above \"restart-delay-max\"\n\nthe greatest delay");
+            sink.error(&low.position, text, &[]).related(&high.position);
         }
     }
 }
@@ -209,35 +217,36 @@ fn delays(definition: &mut Definition, sink: &mut Sink<'_>) {
 #[inline(never)]
 fn expansion(definition: &mut Definition, sink: &mut Sink<'_>) {
     let template = names::is_template(definition.name);
-    let pass = definition.words("pass");
+    let pass = definition.words(keys::PASS);
     let mut escapes = false;
     for given in &definition.given {
         let expanding = if given.key.value.expands() { given.words } else { &[] };
         for word in expanding {
             escapes |= placeholder_at(word.text).is_some();
             for piece in pieces(word.text) {
-                let position = &word.position;
-                match piece {
+                let (text, name) = match piece {
                     Piece::Literal(_) => continue,
-                    Piece::Placeholder("INSTANCE") if template => {}
-                    Piece::Placeholder("INSTANCE") => {
-                        sink.error(position, format_args!("${{INSTANCE}} in what is not a template"));
-                    }
-                    Piece::Placeholder(name) if pass.iter().any(|passed| passed.text == name) => {}
+                    Piece::Placeholder("INSTANCE") if template => (None, ""),
+                    Piece::Placeholder("INSTANCE") => (Some(packed!("${INSTANCE} in what is not a template")), ""),
+                    Piece::Placeholder(name) if pass.iter().any(|passed| passed.text == name) => (None, ""),
                     Piece::Placeholder(name) if names::is_variable(name) => {
-                        let help = format_args!(
-                            "attributes are named by pass = {name}; $${{ or '${{' is the text itself; variables expand in scripts"
+                        let text = packed!(
+                            "nothing is known as ${%}\n\
+                             attributes are named by pass = %; $${ or '${' is the text itself; \
+                             variables expand in scripts"
                         );
-                        sink.error(position, format_args!("nothing is known as ${{{name}}}")).help(help);
+                        (Some(text), name)
                     }
                     Piece::Placeholder(name) => {
-                        let message = format_args!("{} cannot be the name of an attribute", Shown(name));
-                        sink.error(position, message).help(format_args!("{ITSELF}"));
+                        let text = packed!("~ cannot be the name of an attribute\n$${ or '${' is the text itself");
+                        (Some(text), name)
                     }
                     Piece::Unclosed(_) => {
-                        let message = format_args!("a \"${{\" without its \"}}\"");
-                        sink.error(position, message).help(format_args!("{ITSELF}"));
+                        (Some(packed!("a \"${\" without its \"}\"\n$${ or '${' is the text itself")), "")
                     }
+                };
+                if let Some(text) = text {
+                    sink.error(&word.position, text, &[Text(name), Text(name)]);
                 }
                 definition.expands = true;
             }

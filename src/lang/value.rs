@@ -2,11 +2,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::ITSELF;
 use super::definition::{Definition, Given, Kind, Position, Token, Word, alternatives};
-use super::diagnostic::{Meant, Shown, Sink};
+use super::diagnostic::Part::{self, Number, Text};
+use super::diagnostic::{self, Sink};
 use super::expression;
 use super::keys::{CHOICES, Key, TIME_MS_MAX, Value};
 use super::lexer::{self, Entry};
@@ -16,8 +15,10 @@ use crate::graph::Relation;
 use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
+use crate::packed;
+use crate::packed::Packed;
 use crate::signals;
-use crate::text::cut;
+use crate::text::{cut, parts};
 
 /// Descriptors that `ready = fd N` may name: not the standard three, and few enough to be kept.
 const READY_DESCRIPTORS: core::ops::RangeInclusive<u64> = 3..=255;
@@ -51,39 +52,48 @@ impl Filler<'_, '_> {
             }
         };
         if script && !matches!(key.value, Value::Command | Value::Stop | Value::Reload) {
-            return self.bad(&entry.value_at, format_args!("\"{}\" takes no script", *key));
+            return self.bad(&entry.value_at, packed!("~ takes no script"), key.name());
         }
         if words.is_empty() && !script {
-            return self.bad(&entry.value_at, format_args!("\"{}\" has no value", *key));
+            return self.bad(&entry.value_at, packed!("~ has no value"), key.name());
         }
         if let (true, Some(second)) = (takes_one(key.value), words.get(1)) {
-            return self.bad(&second.position, format_args!("\"{}\" takes one word, this is a second", *key));
+            return self.bad(&second.position, packed!("~ takes one word, this is a second"), key.name());
         }
         // A script alone has no word, and is not of a key that looks at its first.
         let end = end_of(&words, entry);
         let word = words.first().unwrap_or(&EMPTY);
         let template = names::is_template(self.definition.name);
         match key.value {
-            Value::Choice(choices) => given.numbers[0] = self.choice(word, &CHOICES[usize::from(choices)])?,
-            Value::Switch => given.numbers[0] = 1 - self.choice(word, &["yes", "no"])?,
+            Value::Choice(choices) => given.numbers[0] = self.choice(word, CHOICES[usize::from(choices)])?,
+            Value::Switch => given.numbers[0] = 1 - self.choice(word, "yes,no")?,
             Value::Ready => self.ready(&words, &mut given.numbers)?,
             Value::Duration(min) => match duration_ms(word.text) {
                 Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
                 Some(_) => {
-                    return self.out_of_bounds(word, format_args!("expected {min}ms to {}d", TIME_MS_MAX / 86_400_000));
+                    let days = i64::from(TIME_MS_MAX / 86_400_000);
+                    return self.out_of_bounds(
+                        word,
+                        packed!("~ is out of bounds\nexpected %ms to %d"),
+                        min.into(),
+                        days,
+                    );
                 }
-                None => return self.bad_word("time", word),
+                None => return self.bad_word(packed!("bad time ~"), word),
             },
             Value::Integer(min, max, more) => {
                 let (negative, digits) = match word.text.strip_prefix("-") {
                     Some(digits) => (true, digits),
                     None => (false, word.text),
                 };
-                let Some(number) = unsigned(digits.as_bytes()) else { return self.bad_word("number", word) };
+                let Some(number) = unsigned(digits.as_bytes()) else {
+                    return self.bad_word(packed!("bad number ~"), word);
+                };
                 let number = number.min(i32::MAX as u64) as i32;
                 let number = if negative { -number } else { number };
                 if !(i32::from(min)..=i32::from(max)).contains(&number) {
-                    return self.out_of_bounds(word, format_args!("expected {min} to {max}"));
+                    let text = packed!("~ is out of bounds\nexpected % to %");
+                    return self.out_of_bounds(word, text, min.into(), max.into());
                 }
                 given.numbers[0] = (number + i32::from(more)) as u64;
             }
@@ -96,17 +106,17 @@ impl Filler<'_, '_> {
                     }
                 }
                 if bits > 0o777 || word.text.is_empty() {
-                    return self.bad_word("umask", word);
+                    return self.bad_word(packed!("bad umask ~"), word);
                 }
                 given.numbers[0] = bits;
             }
             Value::Limit(_) => {
                 let (soft, hard) = cut(word.text, b':').unwrap_or((word.text, word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
-                    return self.bad_word("limit", word);
+                    return self.bad_word(packed!("bad limit ~"), word);
                 };
                 if soft > hard {
-                    return self.bad(&word.position, format_args!("the soft limit is above the hard one"));
+                    return self.bad(&word.position, packed!("the soft limit is above the hard one"), "");
                 }
                 given.numbers = [soft, hard];
             }
@@ -123,7 +133,7 @@ impl Filler<'_, '_> {
                     if all.line == end.line {
                         all.length = end.column - all.column;
                     }
-                    return self.bad(&all, format_args!("\"for-each\" takes one condition alone"));
+                    return self.bad(&all, packed!("\"for-each\" takes one condition alone"), "");
                 }
             }
             Value::Instance => self.instance(word)?,
@@ -131,11 +141,11 @@ impl Filler<'_, '_> {
                 if names::is_variable(word.text) && word.text != "INSTANCE" {
                     return Some(());
                 }
-                filler.bad(&word.position, format_args!("{} cannot be passed", Shown(word.text)))
+                filler.bad(&word.position, packed!("~ cannot be passed"), word.text)
             })?,
             Value::Account => {
                 if !is_account(word.text) {
-                    return self.bad_word("name or number", word);
+                    return self.bad_word(packed!("bad name or number ~"), word);
                 }
             }
             Value::Directory => self.path(word, word.text)?,
@@ -144,7 +154,7 @@ impl Filler<'_, '_> {
                 if name.len() < word.text.len() && names::is_variable(name) {
                     return Some(());
                 }
-                filler.bad_word("variable", word)
+                filler.bad_word(packed!("bad variable ~"), word)
             })?,
             Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
@@ -159,38 +169,52 @@ impl Filler<'_, '_> {
 
     /// A finding with what the key expects; nothing, to return.
     #[inline(never)]
-    fn bad(&mut self, position: &Position, message: fmt::Arguments<'_>) -> Option<()> {
-        self.sink.error(position, message).help(format_args!("expected {}", self.key.value.expected()));
+    fn bad(&mut self, position: &Position, text: Packed, part: &str) -> Option<()> {
+        self.unexpected(position, text, &[Text(part)])
+    }
+
+    #[inline(never)]
+    fn unexpected(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> Option<()> {
+        let text = &mut self.sink.error(position, text, parts).text;
+        text.push_str("\nexpected ");
+        diagnostic::fill(text, self.key.value.expected(), &[]);
+        None
+    }
+
+    /// `text` is what cannot be done with the word.
+    fn bad_word(&mut self, text: Packed, word: &Word) -> Option<()> {
+        self.bad(&word.position, text, word.text)
+    }
+
+    /// A finding; nothing, to return.
+    #[inline(never)]
+    fn refused(&mut self, position: &Position, text: Packed, parts: &[Part<'_>]) -> Option<()> {
+        self.sink.error(position, text, parts);
         None
     }
 
     #[inline(never)]
-    fn bad_word(&mut self, what: &str, word: &Word) -> Option<()> {
-        self.bad(&word.position, format_args!("bad {what} {}", Shown(word.text)))
-    }
-
-    #[inline(never)]
-    fn out_of_bounds(&mut self, word: &Word, help: fmt::Arguments<'_>) -> Option<()> {
-        let message = format_args!("{} is out of bounds", Shown(word.text));
-        self.sink.error(&word.position, message).help(help);
+    fn out_of_bounds(&mut self, word: &Word, text: Packed, min: i64, max: i64) -> Option<()> {
+        self.sink.error(&word.position, text, &[Text(word.text), Number(min), Number(max)]);
         None
     }
 
     /// Which of these it is.
     #[inline(never)]
-    fn choice(&mut self, word: &Word, choices: &[&str]) -> Option<u64> {
-        if let Some(index) = choices.iter().position(|choice| *choice == word.text) {
+    fn choice(&mut self, word: &Word, choices: &str) -> Option<u64> {
+        let choices = parts(choices, b',');
+        if let Some(index) = choices.clone().position(|choice| choice == word.text) {
             return Some(index as u64);
         }
-        let meant = Meant(nearest::among(word.text, &mut choices.iter().copied()));
-        let message = format_args!("bad {} {}{meant}", *self.key, Shown(word.text));
-        let help = &mut self.sink.error(&word.position, message).help;
-        help.push_str("expected ");
-        for (index, choice) in choices.iter().enumerate() {
+        let meant = nearest::among(word.text, &mut choices.clone()).unwrap_or_default();
+        let found = [Text(self.key.name()), Text(word.text), Text(meant)];
+        let text = &mut self.sink.error(&word.position, packed!("bad % ~^\nexpected "), &found).text;
+        let last = choices.clone().count() - 1;
+        for (index, choice) in choices.enumerate() {
             if index > 0 {
-                help.push_str(if index + 1 == choices.len() { " or " } else { ", " });
+                text.push_str(if index == last { " or " } else { ", " });
             }
-            help.push_str(choice);
+            text.push_str(choice);
         }
         None
     }
@@ -198,9 +222,8 @@ impl Filler<'_, '_> {
     /// At most ARGUMENTS_MAX words.
     fn few(&mut self, words: &[Word]) -> Option<()> {
         let Some(word) = words.get(ARGUMENTS_MAX) else { return Some(()) };
-        let message = format_args!("\"{}\" has more than {ARGUMENTS_MAX} words", *self.key);
-        self.sink.error(&word.position, message);
-        None
+        let parts = [Text(self.key.name()), Number(ARGUMENTS_MAX as i64)];
+        self.refused(&word.position, packed!("~ has more than % words"), &parts)
     }
 
     /// Not too many words, each of them good, and no two of the same name, where they have one.
@@ -235,9 +258,10 @@ impl Filler<'_, '_> {
             }
         }
         let Some((first, second)) = twice else { return Some(()) };
-        let text = Shown(text(&words[first]));
-        let message = format_args!("{text} stands twice in \"{}\"", *self.key);
-        self.sink.error(&words[second].position, message).related(&words[first].position, "first here");
+        let parts = [Text(text(&words[first])), Text(self.key.name())];
+        self.sink
+            .error(&words[second].position, packed!("~ stands twice in ~\n\nfirst here"), &parts)
+            .related(&words[first].position);
         None
     }
 
@@ -246,7 +270,7 @@ impl Filler<'_, '_> {
         if path.starts_with("/") {
             return Some(());
         }
-        self.bad(&word.position, format_args!("{} is not an absolute path", Shown(path)))
+        self.bad(&word.position, packed!("~ is not an absolute path"), path)
     }
 
     /// Program and arguments, or a script with what runs it.
@@ -254,11 +278,11 @@ impl Filler<'_, '_> {
         if let Some(program) = words.first()
             && !program.text.starts_with("/")
         {
-            let message = format_args!("the program {} is not an absolute path", Shown(program.text));
-            self.sink
-                .error(&program.position, message)
-                .help(format_args!("no PATH is searched; expected a path as /usr/sbin/NAME"));
-            return None;
+            let text = packed!(
+                "the program ~ is not an absolute path\n\
+                 no PATH is searched; expected a path as /usr/sbin/NAME"
+            );
+            return self.refused(&program.position, text, &[Text(program.text)]);
         }
         let Some(script) = self.entry.script else { return self.few(words) };
         if words.is_empty() {
@@ -287,25 +311,27 @@ impl Filler<'_, '_> {
             return self.command(words);
         };
         if self.definition.kind == Kind::Oneshot {
-            let message = format_args!("a oneshot has no process to send a signal to");
-            self.sink.error(&first.position, message).help(format_args!("expected a command by its absolute path"));
-            return None;
+            let text = packed!(
+                "a oneshot has no process to send a signal to\n\
+                 expected a command by its absolute path"
+            );
+            return self.refused(&first.position, text, &[]);
         }
         words.remove(0);
         if words.is_empty() {
-            return self.bad(end, format_args!("expected the name of a signal"));
+            return self.bad(end, packed!("expected the name of a signal"), "");
         }
         for word in words.iter() {
             if signals::number(word.text).is_none() {
-                let text = Shown(word.text);
                 let name = word.text.strip_prefix("SIG").unwrap_or(word.text);
-                let meant = Meant(nearest::among(name, &mut signals::names()));
-                return self.bad(&word.position, format_args!("no signal is called {text}{meant}"));
+                let meant = nearest::among(name, &mut signals::names()).unwrap_or_default();
+                let parts = [Text(word.text), Text(meant)];
+                return self.unexpected(&word.position, packed!("no signal is called ~^"), &parts);
             }
         }
         match words.get(1) {
             Some(second) if matches!(self.key.value, Value::Reload) => {
-                self.bad(&second.position, format_args!("\"reload\" sends one signal"))
+                self.bad(&second.position, packed!("\"reload\" sends one signal"), "")
             }
             _ => Some(()),
         }
@@ -315,9 +341,8 @@ impl Filler<'_, '_> {
     #[inline(never)]
     fn services(&mut self, words: &mut [Word]) -> Option<()> {
         if let Some(word) = words.get(SLOTS_MAX as usize) {
-            let message = format_args!("more names than there can be services: {SLOTS_MAX}");
-            self.sink.error(&word.position, message);
-            return None;
+            let text = packed!("more names than there can be services: %");
+            return self.refused(&word.position, text, &[Number(SLOTS_MAX.into())]);
         }
         let distinct = self.distinct(words, &whole);
         for word in words.iter_mut() {
@@ -333,8 +358,7 @@ impl Filler<'_, '_> {
     /// The name of another service.
     fn service(&mut self, word: &Word) -> Option<()> {
         if word.text == self.definition.name {
-            let message = format_args!("\"{}\" names this service itself", *self.key);
-            self.sink.error(&word.position, message);
+            self.refused(&word.position, packed!("~ names this service itself"), &[Text(self.key.name())]);
         }
         service_name(word, self.sink)
     }
@@ -348,16 +372,13 @@ impl Filler<'_, '_> {
             _ => true,
         };
         if !takes {
-            let message =
-                format_args!("\"{}\" is for all that it names, not for one of {}", *self.key, Shown(word.text));
-            self.sink.error(&word.position, message).help(format_args!("names are parted by blanks"));
-            return None;
+            let text = packed!("~ is for all that it names, not for one of ~\nnames are parted by blanks");
+            return self.refused(&word.position, text, &[Text(self.key.name()), Text(word.text)]);
         }
         let names = alternatives(word);
         if let Some(name) = names.iter().find(|name| name.text.is_empty()) {
-            let message = format_args!("a name is missing in {}", Shown(word.text));
-            self.sink.error(&name.position, message).help(format_args!("expected alternatives as: a|b"));
-            return None;
+            let text = packed!("a name is missing in ~\nexpected alternatives as: a|b");
+            return self.refused(&name.position, text, &[Text(word.text)]);
         }
         let mut good = self.distinct(names, &whole);
         for name in names {
@@ -370,7 +391,7 @@ impl Filler<'_, '_> {
     /// A name that is not that of a service.
     fn provided(&mut self, word: &Word) -> Option<()> {
         if word.text == self.definition.name {
-            return self.bad(&word.position, format_args!("it has the name {} already", Shown(word.text)));
+            return self.bad(&word.position, packed!("it has the name ~ already"), word.text);
         }
         if let Err(fault) = names::check_fact(word.text) {
             name_finding("service", word.text, &word.position, fault, self.sink);
@@ -387,16 +408,14 @@ impl Filler<'_, '_> {
             match piece {
                 Piece::Placeholder(name) if names::is_variable(name) && name != "INSTANCE" => found = true,
                 Piece::Literal(text) if names::check_instance(text).is_ok() => bytes += text.len(),
-                Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => {
-                    return self.bad_word("name of an instance", word);
-                }
+                Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => bytes += INSTANCE_BYTES_MAX + 1,
             }
         }
         if bytes > INSTANCE_BYTES_MAX {
-            return self.bad_word("name of an instance", word);
+            return self.bad_word(packed!("bad name of an instance ~"), word);
         }
         if !found {
-            return self.bad(&word.position, format_args!("{} names every instance the same", Shown(word.text)));
+            return self.bad_word(packed!("~ names every instance the same"), word);
         }
         Some(())
     }
@@ -404,23 +423,23 @@ impl Filler<'_, '_> {
     /// The numbers of `Value::Ready`.
     #[inline(never)]
     fn ready(&mut self, words: &[Word], numbers: &mut [u64; 2]) -> Option<()> {
-        let (what, word) = match words {
+        let (text, word) = match words {
             [word] if word.text == "none" => return Some(()),
             [word] if word.text == "notify" => {
                 numbers[0] = 2;
                 return Some(());
             }
-            [word, _, third, ..] if word.text == "fd" => ("word", third),
+            [word, _, third, ..] if word.text == "fd" => (packed!("bad word ~"), third),
             [word, number] if word.text == "fd" => match unsigned(number.text.as_bytes()) {
                 Some(found) if READY_DESCRIPTORS.contains(&found) => {
                     *numbers = [1, found];
                     return Some(());
                 }
-                _ => ("descriptor", number),
+                _ => (packed!("bad descriptor ~"), number),
             },
-            _ => ("readiness", words.first()?),
+            _ => (packed!("bad readiness ~"), words.first()?),
         };
-        self.bad_word(what, word)
+        self.bad_word(text, word)
     }
 }
 
@@ -473,8 +492,8 @@ pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<()> {
         return None;
     }
     if names::is_template(word.text) {
-        let message = format_args!("{} is a template, not a service", Shown(word.text));
-        sink.error(&word.position, message).help(format_args!("expected one of its instances: {}NAME", word.text));
+        let text = packed!("~ is a template, not a service\nexpected one of its instances: %NAME");
+        sink.error(&word.position, text, &[Text(word.text), Text(word.text)]);
         return None;
     }
     Some(())
@@ -482,31 +501,29 @@ pub fn service_name(word: &Word, sink: &mut Sink<'_>) -> Option<()> {
 
 /// The finding for a bad name of a `what`.
 pub fn name_finding(what: &str, name: &str, position: &Position, fault: NameFault, sink: &mut Sink<'_>) {
-    let text = Shown(name);
-    let mut finding = |message: fmt::Arguments<'_>| {
-        sink.error(position, message);
-    };
-    match fault {
-        NameFault::Empty => finding(format_args!("{text} cannot be the name of a {what}: it is empty")),
+    let mut buffer = [0; 4];
+    let (mut part, mut last) = (Text(what), "");
+    let text = match fault {
+        NameFault::Empty => packed!("~ cannot be the name of a %: it is empty"),
         NameFault::TooLong => {
-            finding(format_args!("the name {text} is longer than {NAME_BYTES_MAX} bytes"));
+            part = Number(NAME_BYTES_MAX as i64);
+            packed!("the name ~ is longer than % bytes")
         }
         NameFault::InstanceTooLong => {
-            finding(format_args!("the instance of {text} is longer than {INSTANCE_BYTES_MAX} bytes"))
+            part = Number(INSTANCE_BYTES_MAX as i64);
+            packed!("the instance of ~ is longer than % bytes")
         }
-        NameFault::Start => finding(format_args!("{text} cannot be the name of a {what}: it begins with a sign")),
+        NameFault::Start => packed!("~ cannot be the name of a %: it begins with a sign"),
         NameFault::Character(character) => {
-            let mut buffer = [0; 4];
-            let character = Shown(character.encode_utf8(&mut buffer));
-            let help = if name.as_bytes().contains(&b',') {
-                "names are parted by blanks"
+            last = character.encode_utf8(&mut buffer);
+            if name.as_bytes().contains(&b',') {
+                packed!("~ cannot be the name of a %: it has a ~\nnames are parted by blanks")
             } else {
-                "letters, digits and . _ - + : make a name"
-            };
-            let message = format_args!("{text} cannot be the name of a {what}: it has a {character}");
-            sink.error(position, message).help(format_args!("{help}"));
+                packed!("~ cannot be the name of a %: it has a ~\nletters, digits and . _ - + : make a name")
+            }
         }
-    }
+    };
+    sink.error(position, text, &[Text(name), part, Text(last)]);
 }
 
 /// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere nothing
@@ -522,7 +539,8 @@ pub fn glob_text(text: &'static str, template: bool, position: &Position, sink: 
             Piece::Literal(literal) => plain.push_str(literal),
             Piece::Placeholder(_) | Piece::Unclosed(_) => {
                 let but = if template { " but ${INSTANCE}" } else { "" };
-                sink.error(position, format_args!("nothing{but} expands here")).help(format_args!("{ITSELF}"));
+                let text = packed!("nothing% expands here\n$${ or '${' is the text itself");
+                sink.error(position, text, &[Text(but)]);
                 return None;
             }
         }

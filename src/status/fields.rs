@@ -4,7 +4,6 @@ use core::fmt::Write;
 
 use super::say::Said::{self, Done, Text, Value};
 use super::say::{How, Saying};
-use super::words::put;
 use super::{Painted, Row, why, words, write_json_text};
 use crate::board::published::{self, Blocker, ConditionRow};
 use crate::board::reports::{self, Exit};
@@ -15,6 +14,7 @@ use crate::lang::definition::Kind;
 use crate::packed;
 use crate::packed::Packed;
 use crate::text::cut;
+use crate::text::put;
 use crate::time::Instant;
 use crate::words::write_quoted;
 

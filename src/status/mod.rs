@@ -72,7 +72,7 @@ impl Name<'_> {
 
     /// Its two parts.
     pub fn write(&self, out: &mut dyn Write) {
-        words::put(out, &[self.base, self.instance()]);
+        crate::text::put(out, &[self.base, self.instance()]);
     }
 }
 

@@ -3,12 +3,12 @@
 use core::fmt::{self, Write};
 
 use crate::board::reports::Exit;
-use crate::database::{Image, TESTS, exec, node, service};
-use crate::ident::SlotId;
+use crate::database::expression::{self, LeafValue};
+use crate::database::{Image, exec, service};
 use crate::packed;
 use crate::stamp::{EPOCH, civil};
 use crate::status::{Row, View};
-use crate::text::cut;
+use crate::text::{cut, put};
 use crate::words::Short;
 
 /// A duration in seconds, in its two largest units: `3 h 12 min`.
@@ -65,14 +65,6 @@ impl fmt::Display for Clock {
             write!(to, "{year}-{month:02}-{day:02} ")?;
         }
         write!(to, "{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-    }
-}
-
-/// Writes these in turn. What `out` refuses is `out`'s to remember.
-#[inline(never)]
-pub fn put(out: &mut dyn Write, parts: &[&str]) {
-    for part in parts {
-        let _ = out.write_str(part);
     }
 }
 
@@ -134,83 +126,10 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     put(out, &[step, blank, about, colon, reason]);
 }
 
-/// What a leaf of an expression is now, said behind it.
-pub type LeafValue<'a> = &'a dyn Fn(&mut dyn Write, u32);
-
 /// Writes an expression as a service file has it, with `value(node)` behind each leaf.
 pub fn write_expression(image: &Image<'_>, out: &mut dyn Write, root: u32, value: LeafValue<'_>) {
-    Expression { image, value }.node(out, root, node::NOT, 0);
-}
-
-struct Expression<'e> {
-    image: &'e Image<'e>,
-    value: LeafValue<'e>,
-}
-
-impl Expression<'_> {
-    /// A node, in parentheses where what is around it reads otherwise without.
-    fn node(&self, out: &mut dyn Write, at: u32, around: u32, depth: usize) {
-        let image = self.image;
-        let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| image.node(at, field));
-        let is_leaf = match kind {
-            // A database that was checked nests no deeper; a garbled copy must end too.
-            _ if depth > crate::limits::EXPRESSION_NODES_MAX => out.write_str("...").is_err(),
-            node::AND | node::OR => {
-                let bare = kind == around || depth == 0;
-                let _ = out.write_str(if bare { "" } else { "(" });
-                self.node(out, a, kind, depth + 1);
-                let _ = out.write_str(if kind == node::AND { " and " } else { " or " });
-                self.node(out, b, kind, depth + 1);
-                let _ = out.write_str(if bare { "" } else { ")" });
-                false
-            }
-            node::NOT => {
-                let _ = out.write_str("not ");
-                self.node(out, a, kind, depth + 1);
-                false
-            }
-            node::FACT => {
-                self.fact(out, a, b);
-                true
-            }
-            node::PATH | node::ENV | node::KERNEL => {
-                write!(out, "{} {}", TESTS[(kind - node::PATH) as usize], image.text(a)).is_ok()
-            }
-            node::UP => write!(out, "up({})", image.name(SlotId(a))).is_ok(),
-            node::FAILED => write!(out, "failed({})", image.name(SlotId(a))).is_ok(),
-            _ => out.write_str("?").is_err(),
-        };
-        if is_leaf {
-            (self.value)(out, at);
-        }
-    }
-
-    /// The name of a fact, and the attributes in this list.
-    #[inline(never)]
-    fn fact(&self, out: &mut dyn Write, name: u32, list: u32) {
-        let image = self.image;
-        let _ = out.write_str(image.text(name));
-        let list = image.list(list);
-        let mut at = 0;
-        while at < list.len() {
-            let sign = match (list.get(at), list.get(at + 1)) {
-                // For a place.
-                (0, _) => "",
-                (_, 0) => "=",
-                _ => "!=",
-            };
-            let _ = write!(out, " {}{sign}", image.text(list.get(at)));
-            let glob = image.text(list.get(at + 2));
-            // As people write it: a star needs no quotes there.
-            let harmful = glob.bytes().any(|byte| b" \t'\"\\()".contains(&byte));
-            if harmful || sign.is_empty() && (glob.is_empty() || crate::lang::is_operator(glob)) {
-                let _ = crate::words::write_in_quotes(out, glob);
-            } else {
-                let _ = out.write_str(glob);
-            }
-            at += 3;
-        }
-    }
+    // Whose it is is not known here. A text that has no placeholder shows none.
+    expression::write(image, root, [true, true], value, out);
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use pintle::lang::attribute;
 use pintle::lang::definition::{Definition, Kind, Log, Restart, Token, Word};
 use pintle::lang::diagnostic::{DIAGNOSTICS_PER_FILE_MAX, Diagnostic, Severity, Source, has_errors, render};
+use pintle::lang::keys::number as key;
 use pintle::lang::parse;
 use pintle::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, SOURCE_BYTES_MAX, SOURCE_LINE_BYTES_MAX};
 
@@ -15,7 +16,7 @@ fn read(name: &str, text: &[u8]) -> (Option<Definition>, Vec<Diagnostic>, String
     let sources = [Source { path: format!("{name}.svc"), text: text.to_vec() }];
     let mut shown = String::new();
     for diagnostic in &diagnostics {
-        render(diagnostic, &sources, &mut shown).expect("a String takes everything");
+        render(diagnostic, &sources, &mut shown);
     }
     (definition, diagnostics, shown)
 }
@@ -28,18 +29,18 @@ fn good(name: &str, text: &str) -> Definition {
 }
 
 /// The words that a definition says for a key.
-fn texts<'d>(definition: &'d Definition, key: &str) -> Vec<&'d str> {
-    definition.words(key).iter().map(|word| word.text).collect()
+fn texts<'d>(definition: &'d Definition, name: &str) -> Vec<&'d str> {
+    definition.words(key(name)).iter().map(|word| word.text).collect()
 }
 
 /// The numbers that a definition says for these keys.
-fn numbers<const N: usize>(definition: &Definition, keys: [&str; N]) -> [u64; N] {
-    keys.map(|key| definition.number(key))
+fn numbers<const N: usize>(definition: &Definition, names: [&str; N]) -> [u64; N] {
+    names.map(|name| definition.number(key(name)))
 }
 
 /// The messages of the findings.
 fn findings(text: &[u8]) -> Vec<String> {
-    read("web", text).1.into_iter().map(|diagnostic| diagnostic.message).collect()
+    read("web", text).1.into_iter().map(|diagnostic| diagnostic.message().to_string()).collect()
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn every_key_of_a_longrun_fills_its_field() {
     assert_eq!(texts(&web, "description"), ["HTTP and reverse proxy server"]);
     assert_eq!(web.kind, Kind::Longrun);
     assert_eq!(texts(&web, "command"), ["/usr/sbin/nginx", "-g", "daemon off;"]);
-    assert_eq!((web.number("stop"), texts(&web, "stop")), (0, vec!["QUIT", "SIGTERM", "9"]));
-    assert_eq!((web.number("reload"), texts(&web, "reload")), (0, vec!["HUP"]));
+    assert_eq!((web.number(key("stop")), texts(&web, "stop")), (0, vec!["QUIT", "SIGTERM", "9"]));
+    assert_eq!((web.number(key("reload")), texts(&web, "reload")), (0, vec!["HUP"]));
     let relations: [(&str, &[&str]); 9] = [
         ("needs", &["localfs", "db@main", "cache"]),
         ("binds", &["netns"]),
@@ -106,25 +107,25 @@ fn every_key_of_a_longrun_fills_its_field() {
     for (key, names) in relations {
         assert_eq!(texts(&web, key), names, "{key}");
     }
-    let cache = web.words("needs")[2].position;
+    let cache = web.words(key("needs"))[2].position;
     assert_eq!((cache.line, cache.column, cache.length), (11, 2, 5));
     assert_eq!(texts(&web, "pass"), ["A", "B_1"]);
-    assert_eq!(web.given("ready").map(|given| given.numbers), Some([1, 3]));
-    assert_eq!(web.number("restart"), Restart::OnFailure as u64);
+    assert_eq!(web.given(key("ready")).map(|given| given.numbers), Some([1, 3]));
+    assert_eq!(web.number(key("restart")), Restart::OnFailure as u64);
     assert_eq!(numbers(&web, ["restart-delay", "restart-delay-max"]), [500, 5_000]);
     assert_eq!(numbers(&web, ["restart-limit", "restart-window"]), [0, 3_600_000]);
     assert_eq!(numbers(&web, ["start-timeout", "stop-timeout"]), [120_000, 86_400_000]);
-    assert!(web.number("essential") == 1 && web.given("remain").is_none() && !web.expands);
+    assert!(web.number(key("essential")) == 1 && web.given(key("remain")).is_none() && !web.expands);
     let single = ["user", "group", "directory"].map(|key| texts(&web, key));
     assert_eq!(single, [["www-data"], ["33"], ["/srv"]]);
-    assert_eq!(web.number("umask"), 0o077);
+    assert_eq!(web.number(key("umask")), 0o077);
     assert_eq!(texts(&web, "env"), ["A=1", "B=two words", "C="]);
     assert_eq!(texts(&web, "env-file"), ["/etc/default/web", "-/etc/web.env"]);
     // Stored above 0, which is none.
     assert_eq!(numbers(&web, ["nice", "oom-score-adj"]), [100 - 5, 2000 + 500]);
-    let limits = ["limit-nofile", "limit-core"].map(|key| web.given(key).map(|given| given.numbers));
+    let limits = ["limit-nofile", "limit-core"].map(|name| web.given(key(name)).map(|given| given.numbers));
     assert_eq!(limits, [Some([1024, 65_536]), Some([u64::MAX; 2])]);
-    assert_eq!(web.number("log"), Log::Null as u64);
+    assert_eq!(web.number(key("log")), Log::Null as u64);
     let order: Vec<_> = web.given.iter().map(|given| given.key.number).collect();
     assert!(order.is_sorted_by(|a, b| a < b), "in the order of the table");
 }
@@ -133,19 +134,19 @@ fn every_key_of_a_longrun_fills_its_field() {
 fn what_is_not_said_has_its_default() {
     let web = good("web", "command = /bin/web");
     assert_eq!(web.kind, Kind::Longrun);
-    assert_eq!((web.number("stop"), texts(&web, "stop")), (0, vec!["TERM"]));
-    assert_eq!(web.given("restart").map(|given| given.numbers[0]), Some(Restart::Always as u64));
+    assert_eq!((web.number(key("stop")), texts(&web, "stop")), (0, vec!["TERM"]));
+    assert_eq!(web.given(key("restart")).map(|given| given.numbers[0]), Some(Restart::Always as u64));
     assert_eq!(numbers(&web, ["restart-delay", "restart-delay-max"]), [1_000, 60_000]);
     assert_eq!(numbers(&web, ["restart-limit", "restart-window"]), [10, 300_000]);
     assert_eq!(numbers(&web, ["start-timeout", "stop-timeout"]), [60_000, 10_000]);
     assert_eq!(numbers(&web, ["umask", "log"]), [0o022, Log::File as u64]);
 
     let setup = good("setup", "type = oneshot\ncommand = /bin/true\n");
-    assert!(setup.given("stop").is_none() && setup.given("restart").is_none());
+    assert!(setup.given(key("stop")).is_none() && setup.given(key("restart")).is_none());
     assert_eq!(numbers(&setup, ["start-timeout", "remain"]), [300_000, 1]);
 
     let all = good("all", "type = bundle\ncontains = web setup\n");
-    assert!(all.given("stop").is_none() && all.given("command").is_none());
+    assert!(all.given(key("stop")).is_none() && all.given(key("command")).is_none());
 }
 
 #[test]
@@ -163,8 +164,8 @@ fn scripts_are_taken_as_they_stand() {
     let setup = good("setup", text);
     let script = "set -e\n\nif x; then # kept\n    echo \"${HOME}\" 'it'\nfi\n";
     assert_eq!(texts(&setup, "command"), ["/bin/sh", "-c", script]);
-    assert_eq!((setup.number("stop"), texts(&setup, "stop")), (1, vec!["/usr/bin/python3", "-c", "print(1)\n"]));
-    assert_eq!(setup.number("remain"), 0);
+    assert_eq!((setup.number(key("stop")), texts(&setup, "stop")), (1, vec!["/usr/bin/python3", "-c", "print(1)\n"]));
+    assert_eq!(setup.number(key("remain")), 0);
     let tool = good("tool", "command = <<X /bin/sh -e -c\ntrue\nX");
     assert_eq!(texts(&tool, "command"), ["/bin/sh", "-e", "-c", "true\n"]);
 }
@@ -180,7 +181,7 @@ fn placeholders_are_kept_apart_from_text() {
     assert_eq!(texts(&dhcp, "instance"), ["${IFACE}"]);
     assert_eq!(texts(&dhcp, "command")[1..], ["${IFACE}", "-${INSTANCE}", "$${HOME}", "$${X}", "$${Y}", "$Z"]);
     assert_eq!(texts(&dhcp, "directory"), ["/run/${INSTANCE}"]);
-    assert_eq!(dhcp.words("for-each")[0].token, Token::Fact);
+    assert_eq!(dhcp.words(key("for-each"))[0].token, Token::Fact);
 
     let plain = good("plain", "command = /bin/sh -c 'echo ${HOME} $${X}' $${Y}\nenv = 'A=${B}'\n");
     assert!(!plain.expands);
@@ -211,8 +212,8 @@ fn whole(words: &mut &[Word]) -> String {
     }
 }
 
-fn expression(definition: &Definition, key: &str) -> String {
-    let mut words = definition.words(key);
+fn expression(definition: &Definition, name: &str) -> String {
+    let mut words = definition.words(key(name));
     let text = whole(&mut words);
     assert!(words.is_empty(), "{text}, and more");
     text
@@ -255,7 +256,7 @@ fn and_behind_or_is_taken_from_left_to_right_with_a_warning() {
     let (web, diagnostics, _) = read("web", b"command = /bin/web\nstart-on = a or b and c\n");
     assert_eq!(expression(&web.expect("a warning alone"), "start-on"), "((a or b) and c)");
     assert!(
-        matches!(&diagnostics[..], [one] if one.severity == Severity::Warning && one.message.starts_with("\"and\" behind \"or\""))
+        matches!(&diagnostics[..], [one] if one.severity == Severity::Warning && one.message().starts_with("\"and\" behind \"or\""))
     );
 }
 
@@ -303,8 +304,7 @@ fn what_is_not_a_text_is_refused() {
     for (text, message, line, column) in table {
         let (definition, diagnostics, shown) = read("web", text);
         assert!(definition.is_none());
-        let found: Vec<_> =
-            diagnostics.iter().map(|d| (d.message.as_str(), d.position.line, d.position.column)).collect();
+        let found: Vec<_> = diagnostics.iter().map(|d| (d.message(), d.position.line, d.position.column)).collect();
         assert_eq!(found, [(*message, *line, *column)]);
         assert!(!shown.contains('\u{1b}') && shown.lines().all(|line| line.len() < 250), "{shown}");
     }
@@ -345,7 +345,7 @@ fn holds(text: &[u8]) -> bool {
                 })
         };
         definition.is_none() == has_errors(&diagnostics)
-            && diagnostics.iter().all(|d| inside(&d.position) && d.related.iter().all(|(place, _)| inside(place)))
+            && diagnostics.iter().all(|d| inside(&d.position) && d.related.iter().all(inside))
             && shown.chars().all(|c| c == '\n' || !c.is_control())
     })
 }

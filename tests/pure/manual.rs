@@ -1,7 +1,7 @@
 //! The manual page of service files has the table of keys, no more and no less.
 
 use pintle::lang::definition::Kind;
-use pintle::lang::keys::{ALL, BUNDLE, DEFAULTS, DOCS, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE};
+use pintle::lang::keys::{ALL, BUNDLE, DOCS, KEYS, Key, LONGRUN, ONESHOT, PROCESS, TEMPLATE, defaults};
 
 const BEGIN: &str = ".\\\" keys begin\n";
 const END: &str = ".\\\" keys end\n";
@@ -26,11 +26,13 @@ fn troff(text: &str) -> String {
 }
 
 /// The value of a key that the file of a service of this kind does not give; none for a kind that it is not for.
-fn default(key: &Key, kind: Kind) -> Option<&'static str> {
+fn default(key: &Key, kind: Kind) -> Option<String> {
     // What decides of the kind is the same for all.
     let kind = if key.name() == "type" { Kind::default() } else { kind };
-    let line = |line: &'static str| line.split_once(" = ").filter(|(name, _)| *name == key.name());
-    let (_, value) = DEFAULTS[kind as usize].lines().find_map(line).unwrap_or_default();
+    let defaults = defaults(kind);
+    let line =
+        |line: &str| line.split_once(" = ").filter(|(name, _)| *name == key.name()).map(|(_, value)| value.into());
+    let value = defaults.lines().find_map(line).unwrap_or_default();
     (key.kinds >> kind as u32 & 1 != 0).then_some(value)
 }
 
@@ -45,7 +47,8 @@ fn entry((key, doc): (&Key, &&str)) -> String {
         other => panic!("{}: kinds {other} have no words", key.name()),
     };
     let longrun = default(key, Kind::Longrun).or(default(key, Kind::Oneshot)).unwrap_or_default();
-    let default = match (longrun, default(key, Kind::Oneshot).unwrap_or(longrun)) {
+    let oneshot = default(key, Kind::Oneshot).unwrap_or_else(|| longrun.clone());
+    let default = match (longrun.as_str(), oneshot.as_str()) {
         ("", "") => String::new(),
         (all, oneshot) if all == oneshot => format!(" Default: `{all}`."),
         (longrun, "") => format!(" Default of a longrun: `{longrun}`."),

@@ -297,7 +297,7 @@ fn what_is_skipped_says_which_test_does_not_hold() {
         // ... or one of them does.
         (5, "not (env B=1 or not kernel quiet) does not hold"),
         (6, "not (env B=1 or not kernel quiet) does not hold"),
-        (7, "not path /c d does not hold"),
+        (7, "not path '/c d' does not hold"),
         (8, "a precondition does not hold"),
         (0, "a precondition does not hold"),
     ] {

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces};
 use crate::lang::definition::{Definition, Given, Token, Word, with_texts};
-use crate::lang::keys::{self, Value};
+use crate::lang::keys::{self, KEYS, Value};
+use crate::text::put;
 
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
@@ -43,7 +44,7 @@ pub fn instance_of(template: &Definition, name: &'static str, instance: &'static
         });
         made.given.push(Given { words, ..*given });
     }
-    let key = keys::find("instance").expect("it is in the table");
+    let key = &KEYS[usize::from(keys::INSTANCE)];
     let words = alloc::vec![Word::new(instance, made.origin)].leak();
     made.put(Given { key, position: made.origin, numbers: [0; 2], words });
     made
@@ -62,7 +63,7 @@ fn expanded(text: &str, instance: &str, later: bool) -> &'static str {
         after_literal = literal;
         match piece {
             Piece::Placeholder(INSTANCE) => out.push_str(instance),
-            Piece::Placeholder(name) => out.extend(["${", name, "}"]),
+            Piece::Placeholder(name) => put(&mut out, &["${", name, "}"]),
             Piece::Literal(part) | Piece::Unclosed(part) => out.push_str(part),
         }
     }

@@ -16,10 +16,10 @@ use crate::crc32::{Crc32, crc32};
 use crate::graph::Relation;
 use crate::lang::attribute;
 use crate::lang::definition::{Kind, Restart, Token, Word};
-use crate::lang::diagnostic::{Diagnostic, Source, error};
+use crate::lang::diagnostic::{Diagnostic, Part, Source, error};
 use crate::lang::keys::{KEYS, Value};
 use crate::lang::order::order;
-use crate::{limits, names, signals};
+use crate::{limits, names, packed, signals};
 
 /// The bytes of the database, or a finding if something does not fit.
 #[inline(never)]
@@ -72,8 +72,8 @@ pub fn write(
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
     if bytes.len() > u32::MAX as usize {
-        let message = format_args!("the database would have {} bytes, more than 4 GiB", bytes.len());
-        error(findings, &NOWHERE, message);
+        let parts = [Part::Number(bytes.len() as i64)];
+        error(findings, &NOWHERE, packed!("the database would have % bytes, more than 4 GiB"), &parts);
         return None;
     }
     head[header::LENGTH] = bytes.len() as u32;
@@ -235,7 +235,7 @@ impl Writer<'_> {
             // What was written in another's file counts there; a conflict is both's.
             if !link.turned || link.relation == Relation::Conflicts {
                 self.number(link.relation as u32);
-                self.text(self.resolved.services[link.target as usize].definition.name);
+                self.text(self.resolved.name(link.target));
             }
         }
         record[service::WRITTEN] = self.list_some(written);
@@ -294,7 +294,7 @@ impl Writer<'_> {
                     latch += 1;
                     let named = matches!(word.token, Token::Up | Token::Failed);
                     let service = named.then(|| self.slot(word.text));
-                    let name = service.map(|slot| self.resolved.services[slot as usize].definition.name);
+                    let name = service.map(|slot| self.resolved.name(slot));
                     let text = self.text(name.unwrap_or(word.text));
                     record[node::A] = service.unwrap_or(text);
                 }
@@ -328,8 +328,8 @@ fn kind_flags(of: &Service) -> u32 {
     let definition = &of.definition;
     let flag = |holds: bool, flag: u32| if holds { flag } else { 0 };
     let mut flags = definition.kind as u32;
-    for (name, bit, no) in &SWITCHES {
-        flags |= flag(definition.given(name).is_some_and(|given| (given.numbers[0] == 0) == *no), *bit);
+    for (number, bit, no) in &SWITCHES {
+        flags |= flag(definition.given(*number).is_some_and(|given| (given.numbers[0] == 0) == *no), *bit);
     }
     flags
         | flag(names::is_template(definition.name), TEMPLATE)

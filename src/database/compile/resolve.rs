@@ -11,11 +11,12 @@ use super::instance::instance_of;
 use super::strings::Names;
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Token, Word, alternatives};
-use crate::lang::diagnostic::{Diagnostic, Shown, error};
-use crate::lang::keys::{Key, Value};
+use crate::lang::diagnostic::Part::{Number, Text};
+use crate::lang::diagnostic::{Diagnostic, error};
+use crate::lang::keys::{self, Key, Value};
 use crate::lang::order::{arrange, order};
 use crate::nearest::Nearest;
-use crate::{limits, names};
+use crate::{limits, names, packed};
 
 /// For at most this many missing names the nearest one is searched for: each looks at all names.
 const SUGGESTIONS_MAX: usize = 20;
@@ -43,6 +44,12 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// The name of the service in this slot.
+    #[inline(never)]
+    pub fn name(&self, slot: u32) -> &'static str {
+        self.services[slot as usize].definition.name
+    }
+
     /// The slot that this name stands for.
     pub fn slot(&self, name: &str) -> Option<u32> {
         self.names.find(name).map(|number| self.slots[number as usize])
@@ -67,7 +74,7 @@ pub fn resolve(definitions: &'static [Definition], findings: &mut Vec<Diagnostic
     for definition in definitions {
         if definition.refused {
             resolver.refused.add(definition.name, NONE);
-            for word in definition.words("provides") {
+            for word in definition.words(keys::PROVIDES) {
                 resolver.refused.add(word.text, NONE);
             }
             ask(definition, NONE, &mut refused);
@@ -108,9 +115,9 @@ impl Resolver<'_> {
     #[inline(never)]
     fn add(&mut self, definition: &'static Definition, template: u32) {
         if let Some(first) = self.names.find(definition.name) {
-            let message = format_args!("a second definition of {}", Shown(definition.name));
-            error(self.findings, &definition.origin, message)
-                .related(&self.services[first as usize].definition.origin, "the first is here");
+            let text = packed!("a second definition of ~\n\nthe first is here");
+            error(self.findings, &definition.origin, text, &[Text(definition.name)])
+                .related(&self.services[first as usize].definition.origin);
             return;
         }
         let number = self.services.len() as u32;
@@ -160,10 +167,9 @@ impl Resolver<'_> {
     fn lookup(&mut self, asked: &Asked, name: &Word) -> Option<u32> {
         let known = self.names.find(name.text);
         if known.is_some() && names::is_template(name.text) {
-            let (key, who, text) = (*asked.key, asked.who, Shown(name.text));
-            let message = format_args!("{key} of {who} names a template without its instance: {text}");
-            error(self.findings, &name.position, message)
-                .help(format_args!("write which one, as in {}eth0", name.text));
+            let text = packed!("% of % names a template without its instance: ~\nwrite which one, as in %eth0");
+            let parts = [Text(asked.key.name()), Text(asked.who), Text(name.text), Text(name.text)];
+            error(self.findings, &name.position, text, &parts);
             return None;
         }
         // An instance that there could be has been refused already.
@@ -195,10 +201,11 @@ impl Resolver<'_> {
     fn instance(&mut self, template: u32, name: &Word) {
         if self.services.len() >= limits::SLOTS_MAX as usize {
             if !core::mem::replace(&mut self.full, true) {
-                let message =
-                    format_args!("with the instances of templates there are more than {} services", limits::SLOTS_MAX);
-                error(self.findings, &name.position, message)
-                    .help(format_args!("PINTLE_SLOTS_MAX sets this limit when pintle is built"));
+                let text = packed!(
+                    "with the instances of templates there are more than % services\n\
+                     PINTLE_SLOTS_MAX sets this limit when pintle is built"
+                );
+                error(self.findings, &name.position, text, &[Number(limits::SLOTS_MAX.into())]);
             }
             return;
         }
@@ -212,9 +219,7 @@ impl Resolver<'_> {
         if self.refused.has(name.text) {
             return;
         }
-        let (key, who, text) = (*asked.key, asked.who, Shown(name.text));
-        let message = format_args!("there is no service {text}, which {who} names in {key}");
-        let finding = error(self.findings, &name.position, message);
+        let mut found = None;
         self.suggestions += 1;
         if self.suggestions <= SUGGESTIONS_MAX {
             let mut near = Nearest::to(name.text);
@@ -223,10 +228,14 @@ impl Resolver<'_> {
                     near.offer(name);
                 }
             }
-            if let Some(near) = near.found() {
-                finding.help(format_args!("did you mean {}?", Shown(near)));
-            }
+            found = near.found();
         }
+        let text = match found {
+            Some(_) => packed!("there is no service ~, which % names in %\ndid you mean ~?"),
+            None => packed!("there is no service ~, which % names in %"),
+        };
+        let (key, near) = (asked.key.name(), found.unwrap_or_default());
+        error(self.findings, &name.position, text, &[Text(name.text), Text(asked.who), Text(key), Text(near)]);
     }
 
     /// Numbers become slots: the order of names.

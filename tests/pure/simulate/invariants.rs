@@ -13,6 +13,7 @@ use pintle::graph::{Goal, Hold, Holds, Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::lang::attribute;
 use pintle::lang::definition::{Definition, Kind, Token, Word};
+use pintle::lang::keys::number;
 use pintle::limits::ALTERNATIVES_MAX;
 
 use super::generate::LARGE;
@@ -284,7 +285,7 @@ impl<'a> Judge<'a> {
         let template = name.as_str().split_once('@').map(|(before, _)| format!("{before}@"));
         let of = |name: &str| self.definitions.get(name);
         let definition = of(name.as_str()).or_else(|| of(&template?));
-        match definition.and_then(|definition| definition.given("while")) {
+        match definition.and_then(|definition| definition.given(number("while"))) {
             Some(given) => self.value(engine, &mut &given.words[..]),
             None => Value::On,
         }

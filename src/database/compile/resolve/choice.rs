@@ -10,10 +10,12 @@ use super::super::edges::Link;
 use super::{Asked, Resolver, Service};
 use crate::graph::Relation;
 use crate::lang::definition::{Definition, Kind, Position, Word, alternatives};
-use crate::lang::diagnostic::{Diagnostic, Shown, error};
+use crate::lang::diagnostic::Part::{Number, Text};
+use crate::lang::diagnostic::{Diagnostic, error};
+use crate::lang::keys;
 use crate::lang::order::order;
 use crate::limits::{ALTERNATIVES_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
-use crate::names;
+use crate::{names, packed};
 
 /// Bytes of the name of a choice: as many as the longest other name has.
 const NAME_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX;
@@ -43,11 +45,11 @@ impl Resolver<'_> {
         let mut provided: Vec<(&Word, u32)> = Vec::new();
         for &number in &order(self.services.len(), &|a, b| name(a).cmp(name(b))) {
             let definition = self.services[number as usize].definition;
-            for word in definition.words("provides") {
+            for word in definition.words(keys::PROVIDES) {
                 if let Some(other) = self.names.find(word.text) {
-                    let (who, text) = (definition.name, Shown(word.text));
-                    error(self.findings, &word.position, format_args!("{who} provides {text}, which is a service"))
-                        .related(&self.services[other as usize].definition.origin, "that is here");
+                    let text = packed!("% provides ~, which is a service\n\nthat is here");
+                    error(self.findings, &word.position, text, &[Text(definition.name), Text(word.text)])
+                        .related(&self.services[other as usize].definition.origin);
                 } else if !names::is_template(definition.name) {
                     provided.push((word, number));
                 }
@@ -126,10 +128,13 @@ impl Resolver<'_> {
                 self.link(asked, number);
             }
         } else if asked.relation == Relation::Contains {
-            let (text, key, who, count) = (Shown(asked.name.text), *asked.key, asked.who, found.len());
-            let message = format_args!("{key} of {who} names {text}, which {count} services provide");
-            error(self.findings, &asked.name.position, message)
-                .help(format_args!("a bundle is for all that it contains; \"needs\" is for one of several"));
+            let text = packed!(
+                "% of % names ~, which % services provide\n\
+                 a bundle is for all that it contains; \"needs\" is for one of several"
+            );
+            let count = Number(found.len() as i64);
+            let parts = [Text(asked.key.name()), Text(asked.who), Text(asked.name.text), count];
+            error(self.findings, &asked.name.position, text, &parts);
         } else {
             let choice = self.choice(asked.name.text, &found);
             self.link(asked, choice);
@@ -139,5 +144,6 @@ impl Resolver<'_> {
 
 #[inline(never)]
 fn too_many(findings: &mut Vec<Diagnostic>, position: &Position, name: &str, count: usize, limit: usize, what: &str) {
-    error(findings, position, format_args!("{} has {count}, more than {limit} {what}", Shown(name)));
+    let parts = [Text(name), Number(count as i64), Number(limit as i64), Text(what)];
+    error(findings, position, packed!("~ has %, more than % %"), &parts);
 }
