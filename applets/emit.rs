@@ -19,17 +19,18 @@ use pintle::database::ENVIRONMENT;
 use pintle::limits::ARGUMENTS_MAX;
 use pintle::packed;
 use pintle::packed::Packed;
+use pintle::text::parts;
 use pintle::time::Instant;
 
 pub fn run(given: &Given) -> i32 {
     let misuse = |what: Packed| -> ! { given.misuse(what) };
     let mut verb = "emit";
-    for (option, name) in &[("--on", "on"), ("--off", "off"), ("--changing", "changing"), ("--hold", "hold")] {
+    for option in parts("--on --off --changing --hold", b' ') {
         if given.has(option) {
             if verb != "emit" {
                 misuse(packed!("only one of --on, --off, --changing, --hold"));
             }
-            verb = name;
+            verb = option.split_at(2).1;
         }
     }
     let (holds, wait) = (verb == "hold", given.has("--wait"));

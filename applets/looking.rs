@@ -19,17 +19,32 @@ use crate::host::log_files::{self, LogPath};
 use crate::host::reading;
 use crate::host::refuse::refuse;
 use crate::sys::output::{self, Shown, Text};
-use crate::sys::{entry, whole};
+use crate::sys::{entry, process, whole};
 
-/// Looks, and gives the view, the run directory and standard output to `show`, which gives the exit code.
-fn look(show: &dyn Fn(&View<'_>, &Path, &mut Text<'_>) -> i32) -> i32 {
+/// What a command looks at, and where it writes.
+struct Look {
+    view: View<'static>,
+    /// The run directory.
+    run: &'static Path,
+    out: Text<'static>,
+}
+
+/// Looks, or ends the process with the reason why not.
+#[inline(never)]
+fn look() -> Look {
     let (view, run) = reading::look();
-    let mut out = output::stdout();
-    // Writing to a descriptor is checked at the end, see `finish`.
-    let code = show(&view, run, &mut out);
-    match finish(&mut out) {
-        exit::DONE => code,
-        failed => failed,
+    Look { view, run, out: output::stdout() }
+}
+
+impl Look {
+    /// Ends the process, with this exit code if all could be written. Nothing is to be tidied up behind a look.
+    #[inline(never)]
+    fn end(&mut self, code: i32) -> ! {
+        let code = match finish(&mut self.out) {
+            exit::DONE => code,
+            failed => failed,
+        };
+        process::exit(code as u8)
     }
 }
 
@@ -56,21 +71,24 @@ pub fn paint() -> Paint {
 pub fn status(given: &Given) -> i32 {
     let lines = given.number("--lines", 10, u64::MAX) as usize;
     let json = given.has("--json");
-    look(&|view, run, out| {
-        if given.words.is_empty() {
-            if json {
-                view.write_machine_json(out);
-                out.bytes(b"\n");
-            } else {
-                view.write_machine(out, paint());
-            }
-            return if view.supervisor_alive { exit::DONE } else { exit::NO };
+    let mut look = look();
+    let Look { view, run, out } = &mut look;
+    let mut code = exit::DONE;
+    if given.words.is_empty() {
+        if json {
+            view.write_machine_json(out);
+            out.bytes(b"\n");
+        } else {
+            view.write_machine(out, paint());
         }
+        if !view.supervisor_alive {
+            code = exit::NO;
+        }
+    } else {
         let slots = named(view, given);
         if json {
             write_json(view, run, out, &slots);
         }
-        let mut code = exit::DONE;
         for row in slots.iter().filter_map(|slot| view.row(*slot)) {
             if row.phase != Phase::Up {
                 code = exit::NO;
@@ -80,8 +98,8 @@ pub fn status(given: &Given) -> i32 {
                 write_log(view, run, out, &row, lines);
             }
         }
-        code
-    })
+    }
+    look.end(code)
 }
 
 /// What makes an array of JSON of what is written, if that is wanted.
@@ -183,29 +201,29 @@ pub fn list(given: &Given) -> i32 {
         let known = name.to_str().and_then(Phase::named);
         known.unwrap_or_else(|| given.misuse_of(packed!("no phase"), name))
     });
-    look(&|view, run, out| {
-        let mut slots = Vec::new();
-        for row in view.rows(given.has("--all")) {
-            if phase.is_none_or(|phase| phase == row.phase) {
-                slots.push(row.slot);
-            }
+    let mut look = look();
+    let Look { view, run, out } = &mut look;
+    let mut slots = Vec::new();
+    for row in view.rows(given.has("--all")) {
+        if phase.is_none_or(|phase| phase == row.phase) {
+            slots.push(row.slot);
         }
-        if given.has("--json") {
-            write_json(view, run, out, &slots);
-        } else {
-            view.write_lines(out, &slots, paint());
-        }
-        exit::DONE
-    })
+    }
+    if given.has("--json") {
+        write_json(view, run, out, &slots);
+    } else {
+        view.write_lines(out, &slots, paint());
+    }
+    look.end(exit::DONE)
 }
 
 pub fn tree_command(given: &Given) -> i32 {
-    look(&|view, _, out| {
-        let roots = if given.words.is_empty() { tree::roots(view) } else { named(view, given) };
-        let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
-        tree::write(view, out, &roots, strokes, paint());
-        exit::DONE
-    })
+    let mut look = look();
+    let Look { view, out, .. } = &mut look;
+    let roots = if given.words.is_empty() { tree::roots(view) } else { named(view, given) };
+    let strokes = if speaks_utf8() { &tree::LINES } else { &tree::ASCII };
+    tree::write(view, out, &roots, strokes, paint());
+    look.end(exit::DONE)
 }
 
 /// Whether the locale's character set is UTF-8, by the first of its variables that is set (locale(7)).
@@ -225,34 +243,34 @@ pub fn why_command(given: &Given) -> i32 {
     if given.words.is_empty() {
         given.misuse(packed!("which service?"));
     }
-    look(&|view, _, out| {
-        let json = given.has("--json");
-        let mut array = Array::new(json);
-        for row in named(view, given).iter().filter_map(|slot| view.row(*slot)) {
-            array.next(out);
-            if json {
-                why::write_json(view, out, &row);
-            } else {
-                why::write(view, out, &row);
-                out.bytes(b"\n");
-            }
+    let mut look = look();
+    let Look { view, out, .. } = &mut look;
+    let json = given.has("--json");
+    let mut array = Array::new(json);
+    for row in named(view, given).iter().filter_map(|slot| view.row(*slot)) {
+        array.next(out);
+        if json {
+            why::write_json(view, out, &row);
+        } else {
+            why::write(view, out, &row);
+            out.bytes(b"\n");
         }
-        array.end(out);
-        exit::DONE
-    })
+    }
+    array.end(out);
+    look.end(exit::DONE)
 }
 
 pub fn conditions(given: &Given) -> i32 {
     let json = given.has("--json");
-    look(&|view, _, out| {
-        let mut array = Array::new(json);
-        view.conditions(&mut |row| {
-            array.next(out);
-            view.write_condition(out, row, &program_of(row).unwrap_or_default(), json);
-        });
-        array.end(out);
-        exit::DONE
-    })
+    let mut look = look();
+    let Look { view, out, .. } = &mut look;
+    let mut array = Array::new(json);
+    view.conditions(&mut |row| {
+        array.next(out);
+        view.write_condition(out, row, &program_of(row).unwrap_or_default(), json);
+    });
+    array.end(out);
+    look.end(exit::DONE)
 }
 
 /// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing is

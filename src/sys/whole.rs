@@ -7,7 +7,7 @@ use super::path::{self, AsPath, PATH_MAX, Room};
 use super::{AsFd, Errno, OwnedFd, Result, file, process, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use pintle::text::digits;
+use pintle::text::{digits, nth};
 use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -30,14 +30,8 @@ pub enum Kind {
 impl Kind {
     /// With its article, for messages.
     pub fn words(self) -> &'static str {
-        match self {
-            Kind::File => "a file",
-            Kind::Directory => "a directory",
-            Kind::Fifo => "a FIFO",
-            Kind::Socket => "a socket",
-            Kind::Device => "a device",
-            Kind::Other => "something else",
-        }
+        // In their order.
+        nth("a file,a directory,a FIFO,a socket,a device,something else", b',', self as usize)
     }
 
     fn of(stat: &Stat) -> Kind {
