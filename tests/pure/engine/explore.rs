@@ -29,8 +29,8 @@
 //! | two, three | one place to start, and what is unkillable | paths with three; some, with two | all states of two; three |
 //! | four | longruns and bundles | one of 211 choices of relations, two inputs or deaths | every choice, two |
 //! | two and a choice | every kind and every place of the condition | paths with three | all states there are |
-//! | three and a choice | one condition, or one oneshot, at a time | one of 41 choices of relations, two | every choice, three |
-//! | four and a choice | longruns and bundles | one of 100,003, two | one of 1,009, two |
+//! | three and a choice | one condition, or one oneshot, at a time | one of 83 choices of relations, two | every choice, three |
+//! | four and a choice | longruns and bundles | one of 200,003, two | one of 1,009, two |
 //!
 //! By hand (`cargo test`) there is less of each. Where inputs and deaths on a path are bounded, a state is looked at when it
 //! is first reached, which is by the fewest of these; everything that follows without them is always looked at.
@@ -378,7 +378,7 @@ fn states_with_a_choice() {
     let (two, three, four) = match effort() {
         Effort::Little => ((31, Some(1)), (997, 1), (1_000_003, 1)),
         Effort::Some => ((1, Some(1)), (197, 2), (1_000_003, 1)),
-        Effort::Check => ((1, Some(3)), (41, 2), (100_003, 2)),
+        Effort::Check => ((1, Some(3)), (83, 2), (200_003, 2)),
         Effort::All => ((1, None), (1, 3), (1009, 2)),
     };
     explore("two services and a choice", &Graph::with_a_choice(2, Family::Full, two.0), two.1, false);

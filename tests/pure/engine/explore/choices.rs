@@ -133,8 +133,15 @@ impl Spec<'_> {
         if was.chosen == now.chosen {
             return Ok(());
         }
-        if let Some(left) = was.chosen.filter(|left| !rises && self.offer(*left).usable) {
-            return Err(format!("leaves {left}, which may stay"));
+        if let Some(left) = was.chosen.filter(|_| !rises) {
+            if self.offer(left).usable {
+                return Err(format!("leaves {left}, which may stay"));
+            }
+            // A mark is no trial.
+            let is_tried = self.alternatives(at).any(|(to, tried)| to == left && tried);
+            if !is_tried && !self.seen[left].holds.marked() {
+                return Err(format!("leaves {left}, and may try it again"));
+            }
         }
         let ranks = |(to, tried): (usize, bool)| {
             let both = [before.offers[to].rank(!tried), self.offer(to).rank(!tried)];
