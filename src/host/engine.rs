@@ -44,6 +44,8 @@ const LEASE_GRACE_MS: u32 = 2_000;
 /// Lines of the journal that are told in a turn, to all together: a millisecond or two of work.
 const LINES_A_TURN: usize = 1_024;
 
+/// The clock was set if it is so far from where it should be.
+const CLOCK_SET_NS: u64 = 1_000_000;
 const TIE: Packed = packed!("the engine cannot tie itself to the supervisor");
 const WAIT: Packed = packed!("the engine cannot set up waiting");
 
@@ -387,7 +389,12 @@ impl Host {
         if core::mem::replace(looked, true) {
             return;
         }
-        (self.view.now, self.view.wall_ns) = (clock::now(), clock::realtime_ns());
+        let (now, wall_ns) = (clock::now(), clock::realtime_ns());
+        // What is between the two clocks stays as it was first seen, so that an instant is told as the same time each time,
+        // until the clock has been set.
+        let kept_ns = self.view.wall_ns.wrapping_add(now.0.saturating_sub(self.view.now.0));
+        let was_set = kept_ns.abs_diff(wall_ns) > CLOCK_SET_NS;
+        (self.view.now, self.view.wall_ns) = (now, if was_set { wall_ns } else { kept_ns });
     }
 
     /// Sleeps until there is news or something is due, then takes in what the sockets brought.
