@@ -105,9 +105,8 @@ pub fn defaults(kind: Kind) -> String {
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Where its name begins in `NAMES`, and its length. (A `&str` would be twice as much as all of the rest.)
-    name_at: u16,
-    name_bytes: u8,
+    /// Where its name begins in `NAMES`, above the 5 bits of its length. (A `&str` would be as much as all of the rest.)
+    name: u16,
     /// What its value is.
     pub value: Value,
     /// What it applies to.
@@ -120,7 +119,7 @@ impl Key {
     /// As it is written.
     #[inline(never)]
     pub const fn name(&self) -> &'static str {
-        NAMES.split_at(self.name_at as usize).1.split_at(self.name_bytes as usize).0
+        NAMES.split_at((self.name >> 5) as usize).1.split_at((self.name & 31) as usize).0
     }
 }
 
@@ -257,11 +256,12 @@ const TABLE: [Line; 64] = [
 
 /// All keys, in the order in which people should read about them.
 pub static KEYS: &[Key] = &{
-    let first = Key { name_at: 0, name_bytes: 0, value: Value::Text, kinds: ALL, number: 0 };
+    let first = Key { name: 0, value: Value::Text, kinds: ALL, number: 0 };
     let (mut keys, mut at, mut name_at) = ([first; TABLE.len()], 0, 0);
     while at < keys.len() {
         let (name, kinds, value, _) = TABLE[at];
-        keys[at] = Key { name_at, name_bytes: name.len() as u8, value, kinds, number: at as u8 };
+        assert!(name.len() < 32 && name_at < 1 << 11, "a name has its room in a key");
+        keys[at] = Key { name: name_at << 5 | name.len() as u16, value, kinds, number: at as u8 };
         name_at += name.len() as u16;
         at += 1;
     }
