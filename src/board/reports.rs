@@ -246,7 +246,7 @@ pub struct ReportRow {
 
 impl ReportRow {
     /// What the words of a row say.
-    pub fn of(row: &[u32; USED]) -> ReportRow {
+    pub fn of(row: &[u32; ROW]) -> ReportRow {
         let wide = |at: usize| u64::from(row[at]) | u64::from(row[at + 1]) << 32;
         ReportRow {
             state: State::from_number(row[STATE]),
@@ -270,11 +270,6 @@ impl ReportRow {
             stuck: row[STUCK] != 0,
             cleanup: Exit::from_word(row[CLEANUP]),
         }
-    }
-
-    /// The same of a whole row.
-    pub fn of_words(row: &[u32; ROW]) -> ReportRow {
-        row.first_chunk().map(ReportRow::of).unwrap_or_default()
     }
 
     /// Puts it into a row, behind the counter.
@@ -343,8 +338,9 @@ impl<'a> Reports<'a> {
 
     /// The row of a slot; `None` while it is being written, or behind the last slot.
     pub fn read(&self, slot: SlotId) -> Option<ReportRow> {
-        let mut row = [0; USED];
-        let read = slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, &mut row);
+        let mut row = [0; ROW];
+        let used = &mut row[..USED];
+        let read = slot.0 < self.geometry.slots() && words::read_row(self.words, ROWS + slot.index() * ROW, used);
         read.then(|| ReportRow::of(&row))
     }
 

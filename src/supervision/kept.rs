@@ -5,23 +5,19 @@ use crate::board::orders::Wish;
 use crate::board::reports::{Exit, KEPT, ROW, State};
 use crate::time::Instant;
 
+/// By their numbers; 0 is none.
 const ROLES: [Option<Role>; 4] = [None, Some(Role::Stop), Some(Role::Reload), Some(Role::Cleanup)];
 const CAUSES: [Cause; 4] = [Cause::Ordered, Cause::TimedOut, Cause::Died, Cause::Ordered];
 const TROUBLES: [Option<Trouble>; 4] = [None, Some(Trouble::Lasting), Some(Trouble::Passing), Some(Trouble::Unmet)];
-
-/// The number of one of these, which is among them.
-fn place<T: PartialEq>(all: &[T; 4], one: &T) -> u32 {
-    all.iter().position(|other| other == one).unwrap_or_default() as u32
-}
 
 impl Record {
     /// Puts it into a row.
     pub fn put(&self, row: &mut [u32; ROW]) {
         let flags = u32::from(self.in_a_row)
             | u32::from(self.wish == Wish::Up) << 16
-            | place(&CAUSES, &self.cause) << 17
-            | place(&ROLES, &self.role) << 19
-            | place(&TROUBLES, &self.trouble) << 21
+            | (self.cause as u32) << 17
+            | self.role.map_or(0, |role| role as u32) << 19
+            | self.trouble.map_or(0, |trouble| trouble as u32) << 21
             | u32::from(self.killed) << 23
             | u32::from(self.dirty) << 24
             | u32::from(self.reload_again) << 25;
@@ -57,7 +53,7 @@ impl Requests {
             | u32::from(self.kill) << 11
             | u32::from(self.kill_auxiliary) << 12
             | u32::from(self.spawn) << 13
-            | place(&ROLES, &self.spawn_auxiliary) << 14
+            | self.spawn_auxiliary.map_or(0, |role| role as u32) << 14
     }
 
     /// See `to_word`.

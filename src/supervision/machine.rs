@@ -12,7 +12,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// The stop command.
-    Stop,
+    Stop = 1,
     /// The reload command.
     Reload,
     /// The cleanup command.
@@ -105,6 +105,7 @@ pub fn is_on_the_way(before: &ReportRow, row: &ReportRow, input: Input) -> bool 
 }
 
 /// Takes one input. Afterwards `row`, `record`, `stamp` and `requests` say what follows.
+#[inline(never)]
 pub fn step(slot: &mut Slot<'_>, input: Input) {
     use State::{Delayed, Done, Down, Failed, Queued, Skipped, Spawning, Starting, Stopping, Up};
     match (slot.row.state, input) {
@@ -240,6 +241,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 }
 
 impl Slot<'_> {
+    #[inline(never)]
     fn take(&mut self, number: Order, wish: Wish) {
         self.row.order = number;
         self.row.attempt = 0;
@@ -254,6 +256,7 @@ impl Slot<'_> {
     }
 
     /// The one place where the state changes.
+    #[inline(never)]
     fn set_until(&mut self, state: State, deadline: Instant) {
         if self.row.state != state {
             self.row.since = self.now;
@@ -264,6 +267,7 @@ impl Slot<'_> {
     }
 
     /// Asks for a main process.
+    #[inline(never)]
     fn begin(&mut self) {
         self.record.cause = Cause::Ordered;
         self.record.killed = false;

@@ -92,7 +92,7 @@ pub enum Cause {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     /// The reason does not pass by itself.
-    Lasting,
+    Lasting = 1,
     /// It may: no memory, no descriptor.
     Passing,
     /// A precondition does not hold.

@@ -76,9 +76,11 @@ impl Policy {
         if !Policy::is_there(image, slot) {
             return None;
         }
-        let index = image.service(slot, service::POLICY);
         let flags = image.flags(slot);
-        let record = image.policy_record(index);
+        let (stop, reload) =
+            (means(image, image.service(slot, service::STOP)), means(image, image.service(slot, service::RELOAD)));
+        let cleanup = image.service(slot, service::CLEANUP) != NONE;
+        let record = image.policy_record(image.service(slot, service::POLICY));
         let word = |field: usize| record[field];
         Some(Policy {
             kind: if flags & 0xff == Kind::Oneshot as u32 { Kind::Oneshot } else { Kind::Longrun },
@@ -99,9 +101,9 @@ impl Policy {
             window_ms: word(policy::WINDOW_MS),
             start_timeout_ms: word(policy::START_TIMEOUT_MS),
             stop_timeout_ms: word(policy::STOP_TIMEOUT_MS),
-            stop: means(image, image.service(slot, service::STOP)),
-            reload: means(image, image.service(slot, service::RELOAD)),
-            cleanup: image.service(slot, service::CLEANUP) != NONE,
+            stop,
+            reload,
+            cleanup,
         })
     }
 

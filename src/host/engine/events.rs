@@ -61,6 +61,7 @@ impl Host {
 
     /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line. Values of attributes are for
     /// those who are trusted.
+    #[inline(never)]
     fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
         let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
         let ago = self.view.now.0.saturating_sub(record.time.0);
@@ -83,6 +84,7 @@ impl Host {
     }
 
     /// A field of the templates below.
+    #[inline(never)]
     fn write_field(&self, record: &Record, field: u8, trusted: bool, out: &mut Answer) {
         let (engine, [first, second, ..]) = (&self.engine, record.words);
         match field {
@@ -114,6 +116,7 @@ impl Host {
     }
 
     /// What fired a trigger: what was told; a derived event; else the leaf as it is written.
+    #[inline(never)]
     fn write_cause(&self, record: &Record, trusted: bool, out: &mut Answer) {
         match self.engine.journal_fact(record) {
             Some(fact) if fact.kind == Kind::Derived => {
@@ -127,6 +130,7 @@ impl Host {
     }
 
     /// A command as it was given: the records behind it are its targets.
+    #[inline(never)]
     fn write_command(&self, record: &Record, out: &mut Answer) {
         out.bytes(record.verb_name().as_bytes());
         if let Some(Verb::Signal(signal)) = record.verb() {
@@ -190,6 +194,7 @@ fn write_fact(out: &mut Answer, text: &Text, values: bool) {
 }
 
 /// `held by admin, mark laid: conflict`: what has come, and what is no more.
+#[inline(never)]
 fn write_holds(out: &mut Answer, bits: [u32; 2]) {
     let mut comma = "";
     let mut say = |how: &str, name: &str| {

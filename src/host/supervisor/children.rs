@@ -117,7 +117,7 @@ impl Supervisor {
     }
 
     fn spawn_main(&mut self, slot: SlotId) {
-        if self.reports.read(slot).is_none_or(|row| row.state != State::Queued) {
+        if State::from_number(self.reports.word(slot, reports::STATE)) != State::Queued {
             return;
         }
         self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
@@ -130,7 +130,7 @@ impl Supervisor {
 
     fn spawn_auxiliary(&mut self, slot: SlotId) {
         let role = self.record(slot).role;
-        let pid = self.reports.read(slot).map_or(0, |row| row.pid);
+        let pid = self.reports.word(slot, reports::PID);
         let command = match role {
             Some(Role::Stop) => Command::Stop(pid),
             Some(Role::Reload) => Command::Reload(pid),

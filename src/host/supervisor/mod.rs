@@ -339,15 +339,15 @@ impl Supervisor {
     #[inline(never)]
     fn feed_and(&mut self, slot: SlotId, input: Input, change: &dyn Fn(&mut reports::ReportRow)) {
         let mut words_before = [0; reports::ROW];
-        let (true, Some(policy)) = (self.reports.read_words(slot, &mut words_before), self.policy(slot)) else {
+        let (true, Some(policy)) = (self.reports.read_words(slot, &mut words_before), &self.policy(slot)) else {
             return;
         };
-        let before = reports::ReportRow::of_words(&words_before);
+        let before = reports::ReportRow::of(&words_before);
         let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
         let mut taken = Slot {
             row: before,
             record: Record::of_words(&words_before),
-            policy: &policy,
+            policy,
             now: self.now,
             stamp,
             salt: slot.0,

@@ -455,7 +455,7 @@ impl<'a> Supervisor<'a> {
 
     fn taken<'p>(&self, before: &[u32; reports::ROW], policy: &'p Policy, slot: SlotId, kernel: &Kernel) -> Slot<'p> {
         Slot {
-            row: ReportRow::of_words(before),
+            row: ReportRow::of(before),
             record: Record::of_words(before),
             policy,
             now: Instant(kernel.now),
