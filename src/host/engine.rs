@@ -54,14 +54,18 @@ const TOKEN_LISTENING: u64 = 1;
 /// And the number of a lease.
 const TOKEN_HOLDER: u64 = 1 << 32;
 
-/// Everything of the process.
+/// Everything of the process. What is used most comes first: its place then fits into a byte of each instruction that
+/// uses it.
+#[repr(C)]
 struct Host {
-    engine: Engine<'static>,
+    clients: Clients,
     orders: Orders<'static>,
+    /// Lines of the journal that may still be told in this turn.
+    lines_left: usize,
+    engine: Engine<'static>,
     /// The database, the reports and what is published; for what is told, `look` brings its times up to date.
     view: View<'static>,
     follower: Follower,
-    clients: Clients,
     poll: Poll,
     listening: OwnedFd,
     /// Whether new connections are looked for.
@@ -78,8 +82,6 @@ struct Host {
     grace: Instant,
     /// Those that last as long as the process that holds them, which each has a pidfd of.
     held: heapless::Vec<(u32, OwnedFd), CLIENTS_MAX>,
-    /// Lines of the journal that may still be told in this turn.
-    lines_left: usize,
     /// Somebody has not read all of the journal that could.
     unread: bool,
 }
@@ -172,6 +174,7 @@ impl Host {
         }
     }
 
+    #[inline(never)]
     fn run(&mut self) -> i32 {
         alloc::freeze();
         words::store(self.view.published.words(), published::own::ENGINE_PID, process::pid());
@@ -238,6 +241,7 @@ impl Host {
         }
     }
 
+    #[inline(never)]
     fn take_deadlines(&mut self, now: Instant) {
         if self.engine.next_deadline() <= now {
             let _ = self.engine.step(now, Input::Tick);
@@ -255,7 +259,13 @@ impl Host {
     /// The first from this number on that no connection of this engine's holds, and the process that did.
     fn earlier_lease(&self, from: u32) -> Option<(u32, u32)> {
         let own = |held| (0..CLIENTS_MAX).any(|place| lease(self.life, place) == held);
-        self.engine.leases().filter(|(held, _)| *held >= from && !own(*held)).min()
+        let mut first = None;
+        for (held, pid) in self.engine.leases() {
+            if held >= from && first.is_none_or(|(other, _)| held < other) && !own(held) {
+                first = Some((held, pid));
+            }
+        }
+        first
     }
 
     /// Who has connected again has said by now what it still holds; else the lease ends with the process.
