@@ -105,10 +105,8 @@ impl<'a> Image<'a> {
     }
 
     /// All fields of an exec record; zeros where there is none.
-    pub fn exec_record(&self, index: u32) -> [u32; EXEC_WORDS] {
-        let mut record = [0; EXEC_WORDS];
-        self.record(Section::Execs, index, &mut record);
-        record
+    pub fn exec_record(&self, index: u32, record: &mut [u32; EXEC_WORDS]) {
+        self.record(Section::Execs, index, record);
     }
 
     #[inline(never)]

@@ -104,8 +104,9 @@ impl Supervisor {
             if auxiliary {
                 self.spawn_auxiliary(slot);
             }
-            if main {
-                self.spawn_main(slot);
+            if main && State::from_number(self.reports.word(slot, reports::STATE)) == State::Queued {
+                self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
+                self.spawn_as(slot, Command::Main);
             }
         }
         self.queue.first != 0
@@ -114,18 +115,6 @@ impl Supervisor {
     /// For what one slot may ask for: one main process and one command.
     fn flights_have_room(&self) -> bool {
         self.flying + 2 <= FLIGHTS
-    }
-
-    fn spawn_main(&mut self, slot: SlotId) {
-        if State::from_number(self.reports.word(slot, reports::STATE)) != State::Queued {
-            return;
-        }
-        self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
-        let input = match self.spawn(slot, Command::Main) {
-            Ok(pid) => Input::Cloned(pid),
-            Err(failure) => Input::Refused(failure.0, failure.trouble()),
-        };
-        self.feed(slot, input);
     }
 
     fn spawn_auxiliary(&mut self, slot: SlotId) {
@@ -137,18 +126,25 @@ impl Supervisor {
             Some(Role::Cleanup) => Command::Cleanup,
             None => return,
         };
-        let input = match self.spawn(slot, command) {
-            Ok(pid) => Input::AuxiliaryCloned(pid),
-            Err(_) => Input::AuxiliaryRefused,
+        self.spawn_as(slot, command);
+    }
+
+    /// Spawns, and says what has come of it.
+    #[inline(never)]
+    fn spawn_as(&mut self, slot: SlotId, command: Command) {
+        let input = match (command, self.spawn(slot, command)) {
+            (Command::Main, Ok(pid)) => Input::Cloned(pid),
+            (Command::Main, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
+            (Command::Stop(_) | Command::Reload(_) | Command::Cleanup, Ok(pid)) => Input::AuxiliaryCloned(pid),
+            (Command::Stop(_) | Command::Reload(_) | Command::Cleanup, Err(_)) => Input::AuxiliaryRefused,
         };
         self.feed(slot, input);
     }
 
     /// Makes the pipes that the child needs, and the child.
     fn spawn(&mut self, slot: SlotId, command: Command) -> Result<u32, Failure> {
-        let (Some(definition), Some(policy)) = (self.definition(slot), self.policy(slot)) else {
-            return Err(Failure::NO_DEFINITION);
-        };
+        let Some(definition) = self.definition(slot) else { return Err(Failure::NO_DEFINITION) };
+        let Some(policy) = &Policy::of(&self.common.image, definition) else { return Err(Failure::NO_DEFINITION) };
         let mut variables = Variables::NONE;
         if !self.read_variables(slot, &mut variables) {
             return Err(Failure::of_clone(crate::sys::Errno::AGAIN));
@@ -156,7 +152,7 @@ impl Supervisor {
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }
-        let ready = if command == Command::Main { self.ready_for(slot, definition, &policy)? } else { None };
+        let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
         let notify = match (command, policy.ready) {
             (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
@@ -180,13 +176,13 @@ impl Supervisor {
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
         };
-        let draft = spawner.draft_or_fork();
+        let mut draft = spawner.draft_or_fork();
         let (word, owner) = match command {
             Command::Main => (reports::PID, Owner::Main(slot)),
             Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
         let word = reports.pid_word(slot, word).unwrap_or(pid_word);
-        let result = launch(common, draft, &child, word);
+        let result = launch(common, &mut draft, &child, word);
         match result {
             Ok(pending) => Ok(self.watch(owner, pending)),
             Err(failure) => {

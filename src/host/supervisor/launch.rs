@@ -9,7 +9,7 @@ use crate::sys::{BorrowedFd, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
-use pintle::database::{Image, NONE, exec, header, node, service};
+use pintle::database::{EXEC_WORDS, Image, NONE, exec, header, node, service};
 use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
@@ -150,11 +150,17 @@ fn has_name(list: &List<'_>, image: &Image<'static>, name: &[u8]) -> bool {
 
 /// Starts it.
 #[inline(never)]
-pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &AtomicU32) -> Result<Pending, Failure> {
+pub fn launch(
+    common: &mut Common,
+    draft: &mut Draft<'_>,
+    child: &Child<'_>,
+    pid: &AtomicU32,
+) -> Result<Pending, Failure> {
     let image = &common.image;
     let definition = child.definition;
     let index = image.service(definition, service::EXEC);
-    let record = image.exec_record(index);
+    let mut record = [0; EXEC_WORDS];
+    image.exec_record(index, &mut record);
     let allowed = image.list(image.service(definition, service::PASS));
     let is_template = image.flags(definition) & service::flags::TEMPLATE != 0;
     let mut launch = Launch { draft, image, child, allowed, is_template };
@@ -202,13 +208,13 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
     if record[exec::RICH] != 0 {
         let number = exec_plan::status_target(child.ready.map(|(_, number)| number));
         let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
-        exec_plan::begin(&mut launch.draft, number, score, directory, account);
+        exec_plan::begin(launch.draft, number, score, directory, account);
         let files = image.list(record[exec::ENV_FILES]);
         for at in 0..files.len() {
             let path = launch.text(files.get(at));
-            exec_plan::environment_file(&mut launch.draft, path);
+            exec_plan::environment_file(launch.draft, path);
         }
-        exec_plan::end(&mut launch.draft);
+        exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
         (program, directory, status) = (Text::lasting(common.program), None, Some(number));
         *account = Account::default();
@@ -218,29 +224,12 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         launch.argument(words.get(at));
     }
     launch.environment(record[exec::ENV]);
-    let draft = launch.draft;
-    if let Some(refused) = draft.refused() {
+    if let Some(refused) = launch.draft.refused() {
         return Err(refused.into());
     }
 
-    let mut limits: heapless::Vec<Limit, 16> = heapless::Vec::new();
-    let written = image.list(record[exec::LIMITS]);
-    const RLIMIT_NOFILE: u32 = 7;
-    let mut descriptor_limit = common.descriptor_limit;
-    let mut add = |soft, hard, resource| {
-        let _ = limits.push(Limit { soft, hard, resource }); // 16 exist in all
-    };
-    for at in 0..written.len() / 5 {
-        let [resource, soft, soft_high, hard, hard_high] =
-            core::array::from_fn(|word| u64::from(written.get(at * 5 + word)));
-        if resource as u32 == RLIMIT_NOFILE {
-            descriptor_limit = None;
-        }
-        add(soft | soft_high << 32, hard | hard_high << 32, resource as u32);
-    }
-    if let Some((soft, hard)) = descriptor_limit {
-        add(soft, hard, RLIMIT_NOFILE); // it was not among them
-    }
+    let mut limits = heapless::Vec::new();
+    set_limits(&image.list(record[exec::LIMITS]), common.descriptor_limit, &mut limits);
 
     let mut passes: heapless::Vec<Pass<'_>, 4> = heapless::Vec::new();
     let output = match child.output {
@@ -273,12 +262,32 @@ pub fn launch(common: &mut Common, draft: Draft<'_>, child: &Child<'_>, pid: &At
         share_descriptors: common.share_descriptors,
         status_target: status,
     };
-    draft.spawn(&plan, pid).map_err(Failure::of_clone)
+    launch.draft.spawn(&plan, pid).map_err(Failure::of_clone)
+}
+
+/// The limits of a definition, and that of descriptors where it has none of its own.
+#[inline(never)]
+fn set_limits(written: &List<'_>, mut descriptor_limit: Option<(u64, u64)>, limits: &mut heapless::Vec<Limit, 16>) {
+    const RLIMIT_NOFILE: u32 = 7;
+    let mut add = |soft, hard, resource| {
+        let _ = limits.push(Limit { soft, hard, resource }); // 16 exist in all
+    };
+    for at in 0..written.len() / 5 {
+        let [resource, soft, soft_high, hard, hard_high] =
+            core::array::from_fn(|word| u64::from(written.get(at * 5 + word)));
+        if resource as u32 == RLIMIT_NOFILE {
+            descriptor_limit = None;
+        }
+        add(soft | soft_high << 32, hard | hard_high << 32, resource as u32);
+    }
+    if let Some((soft, hard)) = descriptor_limit {
+        add(soft, hard, RLIMIT_NOFILE); // it was not among them
+    }
 }
 
 /// A child on its way into a draft.
 struct Launch<'a, 's> {
-    draft: Draft<'s>,
+    draft: &'a mut Draft<'s>,
     image: &'a Image<'static>,
     child: &'a Child<'a>,
     /// Names of attributes that the definition lets pass.

@@ -114,7 +114,7 @@ pub struct Plan<'a> {
     pub status_target: Option<i32>,
 }
 
-/// A child being described. Dropped without `spawn`, it never was. What does not fit refuses the whole draft.
+/// A child being described. Without `spawn`, it never was; after it there is nothing more to describe. What does not fit refuses the whole draft.
 pub struct Draft<'s> {
     spawner: &'s mut Spawner,
     index: Option<usize>,
@@ -193,7 +193,7 @@ impl<'s> Draft<'s> {
     /// Starts the child. The kernel writes its pid into `pid_word` before the child runs, so that a crash of ours loses
     /// none. It does not wait for the child. Errors: EAGAIN, ENOMEM (no process can be made); EMFILE, ENFILE (no pipe);
     /// EINVAL (no program, or more of something than [`Plan`] allows); E2BIG (no room left for the plan).
-    pub fn spawn(mut self, plan: &Plan<'_>, pid_word: &AtomicU32) -> Result<Pending> {
+    pub fn spawn(&mut self, plan: &Plan<'_>, pid_word: &AtomicU32) -> Result<Pending> {
         self.end_arguments();
         self.push(ptr::null());
         if self.refused.is_some() {
@@ -239,29 +239,31 @@ impl<'s> Draft<'s> {
         shares: bool,
         pid_word: &AtomicU32,
     ) -> Result<u32> {
-        // SAFETY: the copies go to the child with its task, and the area is given back when it is gone or never was.
-        let (moves_there, limits, looks, groups) = unsafe {
-            let groups = plan.groups.map(|groups| &*self.copy(groups));
-            (self.copy(moves), self.copy(plan.limits), self.copy(plan.looks), groups)
-        };
         let task = Task {
-            plan: Plan { limits, looks, groups, ..*plan },
+            plan: *plan,
             arguments: self.vector,
             // SAFETY: within the vector.
             environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
-            moves: moves_there.as_mut_ptr(),
+            moves: ptr::null_mut(),
             move_count: moves.len(),
             status,
             unshare_from: if shares { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
-        // SAFETY: as above.
-        let task = unsafe { self.copy(slice::from_ref(&task)) };
-        let top = self.low as usize & !63;
-        match (task.first(), self.refused) {
-            (Some(task), None) => self.spawner.start(self.index, task, top, pid_word),
-            _ => Err(Errno::TOOBIG),
+        // SAFETY: the copies go to the child with its task, and the area is given back when it is gone or never was.
+        unsafe {
+            if let Some(task) = self.copy(slice::from_ref(&task)).first_mut() {
+                task.moves = self.copy(moves).as_mut_ptr();
+                task.plan.limits = self.copy(plan.limits);
+                task.plan.looks = self.copy(plan.looks);
+                task.plan.groups = plan.groups.map(|groups| &*self.copy(groups));
+                let top = self.low as usize & !63;
+                if self.refused.is_none() {
+                    return self.spawner.start(self.index, task, top, pid_word);
+                }
+            }
         }
+        Err(Errno::TOOBIG)
     }
 
     fn release_low(&mut self) {

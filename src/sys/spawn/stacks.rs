@@ -20,7 +20,7 @@ pub const STACK_BYTES_MIN: usize = 16384;
 /// The areas: one for each sharing child, and one more for forked ones.
 pub struct Stacks {
     base: *mut u8,
-    words: &'static [AtomicU32],
+    words: &'static [AtomicU32; STACKS + 1],
 }
 
 impl Stacks {
