@@ -206,7 +206,7 @@ fn tell(status: &OwnedFd, (step, errno): Failure) -> i32 {
     let mut record = [0; 8];
     let (number, code) = record.split_at_mut(4);
     number.copy_from_slice(&(step as u32).to_ne_bytes());
-    code.copy_from_slice(&errno.raw_os_error().to_ne_bytes());
+    code.copy_from_slice(&errno.number().to_ne_bytes());
     let _ = output::write_all(status.as_fd(), &record);
     exit::SYSTEM
 }

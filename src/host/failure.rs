@@ -119,7 +119,7 @@ impl From<Unknown> for Failure {
 }
 
 fn number(error: Errno) -> u32 {
-    error.raw_os_error() as u32 & 0xffff // 1 to 4095
+    error.number() // 1 to 4095
 }
 
 impl fmt::Display for Failure {
@@ -136,7 +136,7 @@ impl fmt::Display for Failure {
             Some(at) => NAMES.write_part(at as usize, to),
         }?;
         // The rest says enough by itself.
-        if number == 0 { Ok(()) } else { write!(to, ": {}", errno::Words(errno::from_number(number as i32))) }
+        if number == 0 { Ok(()) } else { write!(to, ": {}", errno::Words(errno::from_number(number))) }
     }
 }
 
@@ -149,11 +149,11 @@ mod tests {
         let unreadable = Unknown::User(accounts::Unknown::Unreadable(Errno::MFILE)).into();
         let failures = [Unknown::User(accounts::Unknown::Absent).into(), Failure(GROUPS << 16), unreadable];
         for failure in failures {
-            let told = errno::from_number(failure.behind_looks() as i32);
+            let told = errno::from_number(failure.behind_looks());
             assert_eq!(Failure::of_step(Step::Look, told), failure);
         }
         let unmet = Failure::unmet(31);
-        assert_eq!(Failure::of_step(Step::Look, errno::from_number((unmet.0 & 0xffff) as i32)), unmet);
+        assert_eq!(Failure::of_step(Step::Look, errno::from_number(unmet.0 & 0xffff)), unmet);
         assert_eq!(unmet.trouble(), Trouble::Unmet);
     }
 

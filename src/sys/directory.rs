@@ -1,7 +1,7 @@
 //! Open directories and the files in them, so that nobody can put another directory in between.
 
 use super::path::{AsPath, Room, make_directory, open_at, remove};
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file};
+use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, Stat};
 use std::path::Path;
 
@@ -36,13 +36,13 @@ impl Directory {
 
     /// EACCES, EROFS: nothing can be made in it by us.
     pub fn check_writable(&self) -> Result<()> {
-        rustix::fs::accessat(&self.fd, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        Ok(rustix::fs::accessat(&self.fd, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
     }
 
     /// Whether something has this name in it.
     pub fn has(&self, name: &str) -> bool {
         let there = |name: &core::ffi::CStr| rustix::fs::accessat(&self.fd, name, Access::EXISTS, AtFlags::empty());
-        Room::new().put(name.as_bytes()).and_then(there).is_ok()
+        Room::new().put(name.as_bytes()).is_ok_and(|name| there(name).is_ok())
     }
 
     /// Opens a file of it to read: never through a symbolic link, never waiting for a fifo's writer.
@@ -67,8 +67,8 @@ impl Directory {
         let fd = open_at(self.as_fd(), name.as_bytes(), flags, 0o644)?;
         match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Ok(fd)),
-            Err(Errno::AGAIN) => Ok(Err(fd)),
-            Err(error) => Err(error),
+            Err(rustix::io::Errno::AGAIN) => Ok(Err(fd)),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -82,7 +82,7 @@ impl AsFd for Directory {
 /// Gives a file of the file system to this user and group.
 pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
-    rustix::fs::chownat(CWD, Room::new().put(path)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    Ok(rustix::fs::chownat(CWD, Room::new().put(path)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// The permissions of an open file.
@@ -92,5 +92,5 @@ pub fn mode(file: impl AsFd) -> Result<u32> {
 
 /// Empties a file.
 pub fn empty(file: impl AsFd) -> Result<()> {
-    rustix::fs::ftruncate(file, 0)
+    Ok(rustix::fs::ftruncate(file, 0)?)
 }

@@ -3,9 +3,9 @@
 //!
 //! Because std's start-up does not run, `std::env::args` may be empty (it is with musl): use [`Arguments`].
 
+use super::output;
 #[cfg(bare_panics)]
 use super::signals;
-use super::{Errno, output};
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -157,7 +157,7 @@ fn make_standard_descriptors_valid() {
     for number in 0..3 {
         // SAFETY: only asked whether it is open; the answer for a closed one is EBADF.
         let standard = unsafe { BorrowedFd::borrow_raw(number) };
-        if rustix::io::fcntl_getfd(standard) != Err(Errno::BADF) {
+        if rustix::io::fcntl_getfd(standard) != Err(rustix::io::Errno::BADF) {
             continue;
         }
         let opened = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty())

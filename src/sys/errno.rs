@@ -1,13 +1,42 @@
 //! The kernel's errors in words, as people know them, without libc's table (which allocates and is long).
 
-use super::Errno;
 use core::fmt;
+use core::num::NonZero;
 use pintle::packed;
 use pintle::packed::Packed;
 
+/// An error as the kernel answers it: a number from -4095 to -1. A result that has nothing else is one register, and no
+/// call has to bring it into another form (rustix's has 16 bits).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Errno(NonZero<i32>);
+
+impl Errno {
+    /// What the kernel has answered, which is one of these numbers.
+    #[inline(always)]
+    pub(super) fn answered(answer: i32) -> Errno {
+        NonZero::new(answer).map_or(Errno::IO, Errno)
+    }
+
+    /// Its number, 1 to 4095.
+    pub fn number(self) -> u32 {
+        self.0.get().unsigned_abs()
+    }
+
+    const fn of(error: rustix::io::Errno) -> Errno {
+        Errno(NonZero::new(-error.raw_os_error()).expect("no error is 0"))
+    }
+}
+
+impl From<rustix::io::Errno> for Errno {
+    #[inline(always)]
+    fn from(error: rustix::io::Errno) -> Errno {
+        Errno::answered(-error.raw_os_error())
+    }
+}
+
 /// The error with this number; a number that no error can have (1 to 4095 can) becomes EIO.
-pub fn from_number(number: i32) -> Errno {
-    if (1..=4095).contains(&number) { Errno::from_raw_os_error(number) } else { Errno::IO }
+pub fn from_number(number: u32) -> Errno {
+    if (1..=4095).contains(&number) { Errno::answered(-(number as i32)) } else { Errno::IO }
 }
 
 /// Shows an error in words, `Permission denied`, or by its number where no call of ours brings it.
@@ -15,8 +44,8 @@ pub struct Words(pub Errno);
 
 impl fmt::Display for Words {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.0.raw_os_error();
-        match NUMBERS.iter().position(|known| i32::from(*known) == number) {
+        let number = self.0.number();
+        match NUMBERS.iter().position(|known| u32::from(*known) == number) {
             Some(at) => TEXTS.write_part(at, to),
             None => write!(to, "error {number}"),
         }
@@ -26,7 +55,10 @@ impl fmt::Display for Words {
 /// One text with a part for each number: a reference to each would be longer than the words.
 macro_rules! table {
     ($($name:ident $text:literal)*) => {
-        const NUMBERS: &[u8] = &[$(Errno::$name.raw_os_error() as u8),*];
+        impl Errno {
+            $(pub const $name: Errno = Errno::of(rustix::io::Errno::$name);)*
+        }
+        const NUMBERS: &[u8] = &[$(rustix::io::Errno::$name.raw_os_error() as u8),*];
         const TEXTS: Packed = packed!(concat!($($text, "\0"),*));
     };
 }
@@ -101,6 +133,6 @@ mod tests {
         assert_eq!(Words(Errno::PERM).to_string(), "Operation not permitted"); // the first of the table
         assert_eq!(Words(from_number(2)).to_string(), "No such file or directory");
         assert_eq!(Words(Errno::NOMEDIUM).to_string(), "No medium found"); // the last
-        assert_eq!(Words(Errno::from_raw_os_error(1234)).to_string(), "error 1234");
+        assert_eq!(Words(from_number(1234)).to_string(), "error 1234");
     }
 }

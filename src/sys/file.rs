@@ -2,7 +2,7 @@
 //! otherwise) and at most 4095 bytes (ENAMETOOLONG).
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, output, raw};
+use super::{AsFd, AsRawFd, BorrowedFd, OwnedFd, Result, output, raw};
 use core::ffi::CStr;
 use rustix::fs::{CWD, OFlags, Stat, inotify};
 
@@ -81,11 +81,11 @@ pub fn owner(path: impl AsPath) -> Result<u32> {
 
 /// Reads what is there, once. 0 is the end.
 pub fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    read_once(file.as_fd(), buffer)
+    read_once(file.as_fd(), buffer).map(|count| count as usize)
 }
 
 #[inline(never)]
-pub(super) fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+fn read_once(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<u32> {
     // SAFETY: the kernel writes within the buffer.
     unsafe { raw::call(raw::nr::READ, file.as_raw_fd() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }
 }
@@ -99,11 +99,11 @@ pub fn read_start<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
 
 /// Writes once; gives how much of it.
 pub fn write(file: impl AsFd, bytes: &[u8]) -> Result<usize> {
-    write_once(file.as_fd(), bytes)
+    write_once(file.as_fd(), bytes).map(|count| count as usize)
 }
 
 #[inline(never)]
-pub(super) fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<u32> {
     // SAFETY: the kernel reads within the bytes.
     unsafe { raw::call(raw::nr::WRITE, file.as_raw_fd() as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0) }
 }
@@ -111,7 +111,7 @@ pub(super) fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 /// What the kernel says of an open file.
 #[inline(never)]
 pub(super) fn status(file: BorrowedFd<'_>) -> Result<Stat> {
-    rustix::fs::fstat(file)
+    Ok(rustix::fs::fstat(file)?)
 }
 
 /// How long an open file is now, in bytes.
@@ -137,29 +137,24 @@ pub fn make_directories(path: &[u8], mode: u32) -> Result<()> {
 
 /// Reads at an offset, once. 0: the file ends before it.
 pub fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-    read_once_at(file.as_fd(), offset, buffer)
+    read_once_at(file.as_fd(), offset, buffer).map(|count| count as usize)
 }
 
 #[inline(never)]
-pub(super) fn read_once_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        match rustix::io::pread(file, &mut *buffer, offset) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+fn read_once_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut [u8]) -> Result<u32> {
+    Ok(rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))? as u32)
 }
 
 /// Makes reads and writes return EAGAIN instead of waiting: for every holder of this end.
 pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
     let file = file.as_fd();
     let flags = rustix::fs::fcntl_getfl(file)?;
-    rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)
+    Ok(rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?)
 }
 
 /// A descriptor that is readable when something happened to what it watches; reading it waits. See inotify(7).
 pub fn watcher() -> Result<OwnedFd> {
-    inotify::init(inotify::CreateFlags::CLOEXEC)
+    Ok(inotify::init(inotify::CreateFlags::CLOEXEC)?)
 }
 
 /// Watches a file (its text, its name), or with `names` a directory (which names appear in it). Watching the same again
@@ -168,5 +163,6 @@ pub fn watch(watcher: BorrowedFd<'_>, path: impl AsPath, names: bool) -> Result<
     use inotify::WatchFlags;
     let file = WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF;
     let flags = if names { WatchFlags::CREATE | WatchFlags::MOVED_TO } else { file };
-    inotify::add_watch(watcher, Room::new().put(path.path())?, flags).map(|_| ())
+    inotify::add_watch(watcher, Room::new().put(path.path())?, flags)?;
+    Ok(())
 }

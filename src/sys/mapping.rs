@@ -74,8 +74,8 @@ pub fn is_sealed(fd: BorrowedFd<'_>, bytes: u64) -> bool {
 pub fn preallocate(fd: &OwnedFd, bytes: u64) -> Result<()> {
     match rustix::io::retry_on_intr(|| rustix::fs::fallocate(fd, FallocateFlags::empty(), 0, bytes)) {
         // Not every file system can. The size at least; the caller chose the place.
-        Err(Errno::OPNOTSUPP) => rustix::fs::ftruncate(fd, bytes),
-        other => other,
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(rustix::fs::ftruncate(fd, bytes)?),
+        other => Ok(other?),
     }
 }
 
@@ -221,8 +221,8 @@ mod tests {
         let read = shared_words_read_only(fd.as_fd(), 2048).expect("memory");
         write[2047].store(7, Relaxed);
         assert_eq!(read[2047].load(Relaxed), 7);
-        assert_eq!(rustix::fs::ftruncate(&fd, 0), Err(Errno::PERM));
-        assert_eq!(rustix::fs::ftruncate(&fd, 9000), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&fd, 0), Err(rustix::io::Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&fd, 9000), Err(rustix::io::Errno::PERM));
         assert_eq!(shared_words(fd.as_fd(), 2049).err(), Some(Errno::INVAL));
         assert_eq!(shared_words(fd.as_fd(), 0).err(), Some(Errno::INVAL));
     }
@@ -233,8 +233,8 @@ mod tests {
         assert_eq!(Image::open(database.as_fd()).expect("memory").bytes, b"content");
         let (reports, ours) = own_memory(c"test", 1024).expect("memory");
         for fd in [&database, &reports] {
-            assert_eq!(rustix::io::pwrite(fd, b"x", 0), Err(Errno::PERM));
-            assert_eq!(rustix::fs::ftruncate(fd, 0), Err(Errno::PERM));
+            assert_eq!(rustix::io::pwrite(fd, b"x", 0), Err(rustix::io::Errno::PERM));
+            assert_eq!(rustix::fs::ftruncate(fd, 0), Err(rustix::io::Errno::PERM));
             assert_eq!(shared_words(fd.as_fd(), 1).err(), Some(Errno::PERM));
         }
         ours[1023].store(7, Relaxed);

@@ -29,7 +29,7 @@ pub mod spawn;
 mod start;
 pub mod whole;
 
-pub use rustix::io::Errno;
+pub use errno::Errno;
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// What every call here returns.

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 /// Writes all of it, however many calls it takes.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
-        match super::file::write_once(fd, bytes)? {
+        match super::file::write(fd, bytes)? {
             0 => return Err(Errno::IO),
             count => bytes = bytes.get(count..).unwrap_or_default(),
         }

@@ -70,12 +70,7 @@ pub(super) fn open_at(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags, mod
     let mut room = Room::new();
     let path = room.put(path)?;
     let (flags, mode) = (flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
-    loop {
-        match rustix::fs::openat(directory, path, flags, mode) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+    Ok(rustix::io::retry_on_intr(|| rustix::fs::openat(directory, path, flags, mode))?)
 }
 
 /// The same from where we are.
@@ -86,26 +81,26 @@ pub(super) fn open(path: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd> {
 /// What is at a path, links followed.
 #[inline(never)]
 pub(super) fn stat(path: &[u8]) -> Result<Stat> {
-    rustix::fs::stat(Room::new().put(path)?)
+    Ok(rustix::fs::stat(Room::new().put(path)?)?)
 }
 
 /// Makes a directory, `mode` less the umask. One that is there already is well.
 #[inline(never)]
 pub(super) fn make_directory(at: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<()> {
     match rustix::fs::mkdirat(at, Room::new().put(path)?, Mode::from_raw_mode(mode)) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => Ok(other?),
     }
 }
 
 /// Removes a name.
 #[inline(never)]
 pub(super) fn remove(at: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
-    rustix::fs::unlinkat(at, Room::new().put(path)?, AtFlags::empty())
+    Ok(rustix::fs::unlinkat(at, Room::new().put(path)?, AtFlags::empty())?)
 }
 
 /// Gives a file another name, in the place of what had it.
 #[inline(never)]
 pub(super) fn rename(from: &[u8], to: &[u8]) -> Result<()> {
-    rustix::fs::rename(Room::new().put(from)?, Room::new().put(to)?)
+    Ok(rustix::fs::rename(Room::new().put(from)?, Room::new().put(to)?)?)
 }

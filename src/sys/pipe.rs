@@ -18,7 +18,7 @@ pub fn nonblocking() -> Result<(OwnedFd, OwnedFd)> {
 
 #[inline(never)]
 fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | flags)
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | flags)?)
 }
 
 /// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it is.

@@ -72,12 +72,14 @@ impl Poll {
     #[inline(never)]
     fn set(&self, source: BorrowedFd<'_>, token: u64, interest: Interest, new: bool) -> Result<()> {
         let (data, flags) = (EventData::new_u64(token), interest.0);
-        if new { epoll::add(&self.fd, source, data, flags) } else { epoll::modify(&self.fd, source, data, flags) }
+        let set =
+            if new { epoll::add(&self.fd, source, data, flags) } else { epoll::modify(&self.fd, source, data, flags) };
+        Ok(set?)
     }
 
     /// Watches it no more.
     pub fn remove(&self, source: impl AsFd) -> Result<()> {
-        epoll::delete(&self.fd, source)
+        Ok(epoll::delete(&self.fd, source)?)
     }
 
     /// One of the news that the last `wait` has counted. They stay until the next.
@@ -112,7 +114,7 @@ impl Poll {
         // SAFETY: BATCH events fit; the time is null or valid; the mask is null (its size, the sixth, is then unread).
         let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
         let count = match raw::answer(answer) {
-            Ok(count) => count,
+            Ok(count) => count as usize,
             // Some sandboxes do not know epoll_pwait2: milliseconds then, rounded up so that a deadline is past when due.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let left_ms = left_ns.div_ceil(1_000_000).min(i32::MAX as u64);
@@ -127,7 +129,7 @@ impl Poll {
     fn wait_ms(&mut self, ms: usize) -> usize {
         let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
         // SAFETY: as above.
-        raw::answer(unsafe { raw::syscall(raw::nr::EPOLL_PWAIT, fd, events, BATCH, ms, 0) }).unwrap_or(0)
+        raw::answer(unsafe { raw::syscall(raw::nr::EPOLL_PWAIT, fd, events, BATCH, ms, 0) }).unwrap_or(0) as usize
     }
 }
 

@@ -45,7 +45,7 @@ pub fn gid() -> u32 {
 /// shares memory is otherwise a way into it. Lost at exec.
 pub fn set_dumpable(dumpable: bool) -> Result<()> {
     let behavior = if dumpable { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
-    rustix::process::set_dumpable_behavior(behavior)
+    Ok(rustix::process::set_dumpable_behavior(behavior)?)
 }
 
 /// What `take_precedence` asks for, as a number and as text.
@@ -83,25 +83,25 @@ pub fn take_precedence() {
     // (rustix's getsid takes 0, a session outside our pid namespace, for a pid.)
     // SAFETY: no memory is involved.
     let session = unsafe { raw::call(raw::nr::GETSID, 0, 0, 0, 0, 0) };
-    if set.is_ok() && session == Ok(pid() as usize) {
+    if set.is_ok() && session == Ok(pid()) {
         let _ = file::write_value(c"/proc/self/autogroup", PRECEDENCE.1); // there may be no /proc
     }
 }
 
 /// Makes orphaned descendants our children. Kept at exec.
 pub fn become_subreaper() -> Result<()> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 /// Lets the kernel send us SIGKILL when our parent ends (to be exact: the thread that made us). Lost at setuid.
 /// Afterwards look at `parent()`: it may have ended before.
 pub fn die_with_parent() -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// No exec of ours or of our children gains privileges any more.
 pub fn set_no_new_privileges() -> Result<()> {
-    rustix::thread::set_no_new_privs(true)
+    Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
 /// Raises the number of descriptors that we may have to the hard limit; gives (soft before, hard), which children get
@@ -124,7 +124,8 @@ pub fn set_umask(mask: u32) -> u32 {
 
 /// Becomes the leader of a new session, without a terminal. EPERM: it leads a group already.
 pub fn new_session() -> Result<()> {
-    rustix::process::setsid().map(|_| ())
+    rustix::process::setsid()?;
+    Ok(())
 }
 
 /// Our supplementary groups. This thread's: for programs of one thread. EPERM: only root may.
@@ -155,7 +156,7 @@ fn set_identity(number: usize, id: u32) -> Result<()> {
 
 /// Where relative paths begin.
 pub fn set_directory(path: &CStr) -> Result<()> {
-    rustix::process::chdir(path)
+    Ok(rustix::process::chdir(path)?)
 }
 
 /// Becomes another program, with the given environment or our own. Returns only with the reason why not. Allocates.
@@ -202,13 +203,13 @@ pub fn own_program() -> &'static CStr {
 
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
 pub fn open_self() -> Result<OwnedFd> {
-    rustix::fs::openat(CWD, own_program(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+    Ok(rustix::fs::openat(CWD, own_program(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Whether a descriptor stays open at exec.
 pub fn set_inherited(fd: impl AsFd, inherited: bool) -> Result<()> {
     let flags = if inherited { rustix::io::FdFlags::empty() } else { rustix::io::FdFlags::CLOEXEC };
-    rustix::io::fcntl_setfd(fd, flags)
+    Ok(rustix::io::fcntl_setfd(fd, flags)?)
 }
 
 /// Takes over a descriptor that was inherited at a fixed number; EBADF if nothing is open there. Makes it
@@ -224,7 +225,7 @@ pub fn take_inherited(number: i32) -> Result<OwnedFd> {
 
 /// Moves a descriptor out of the low numbers. Close-on-exec.
 pub fn move_up(fd: OwnedFd) -> Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(fd, 128)
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 128)?)
 }
 
 /// Makes a copy of a descriptor at exactly this number (closing what was there), open across exec or not. The copy has

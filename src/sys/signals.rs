@@ -372,7 +372,7 @@ mod tests {
         let pidfd = pidfd_open(pid).expect("an unreaped child has a pidfd");
         assert_eq!(pidfd_send(pidfd.as_fd(), 0), Ok(()));
         let mut poll = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-        while rustix::event::poll(&mut poll, None) == Err(Errno::INTR) {}
+        while rustix::event::poll(&mut poll, None) == Err(rustix::io::Errno::INTR) {}
         assert_eq!(look(pid), Child::Ended(Outcome::Exited(100 + SIGSEGV)));
         assert_eq!(reap(pid), Child::Ended(Outcome::Exited(100 + SIGSEGV)));
         assert_eq!(reap(pid), Child::Unknown);

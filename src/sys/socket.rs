@@ -74,7 +74,7 @@ pub struct Peer {
 }
 
 fn socket(kind: SocketType, flags: SocketFlags) -> Result<OwnedFd> {
-    rustix::net::socket_with(AddressFamily::UNIX, kind, flags | SocketFlags::CLOEXEC, None)
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags | SocketFlags::CLOEXEC, None)?)
 }
 
 /// A socket that is bound, nonblocking. It replaces one that an earlier process left at the path, and the file gets its
@@ -88,7 +88,7 @@ fn bound(kind: SocketType, address: &Address, mode: u32) -> Result<OwnedFd> {
     let path = address.file();
     let mut left = path;
     while let Err(error) = rustix::net::bind(&fd, address) {
-        let old = left.take().filter(|_| error == Errno::ADDRINUSE).ok_or(error)?;
+        let old = left.take().filter(|_| error == rustix::io::Errno::ADDRINUSE).ok_or(error)?;
         rustix::fs::unlink(old)?;
     }
     if let Some(path) = path {
@@ -110,8 +110,8 @@ pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
 pub fn accept(listening: BorrowedFd<'_>) -> Result<OwnedFd> {
     loop {
         match rustix::net::accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Err(Errno::INTR | Errno::CONNABORTED) => {}
-            other => return other,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
+            other => return Ok(other?),
         }
     }
 }
@@ -138,17 +138,17 @@ pub fn connect_datagrams(address: &Address) -> Result<OwnedFd> {
 /// Two ends of a connection of packets (SOCK_SEQPACKET), nonblocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
 
 /// Reads from a stream; 0 at its end. EAGAIN: there is nothing now.
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    super::file::read_once(fd, buffer)
+    super::file::read(fd, buffer)
 }
 
 /// Writes to a stream as much as it takes. EAGAIN: nothing now. EPIPE (without SIGPIPE): nobody reads.
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    send_message(fd, bytes, &[])
+    send_message(fd, bytes, &[]).map(|count| count as usize)
 }
 
 /// Who connected (SO_PEERCRED): the credentials at the time of connect. See unix(7).
@@ -249,7 +249,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     let (number, flags) = (fd.as_raw_fd() as usize, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
     let length = unsafe { raw::call(raw::nr::RECVMSG, number, &raw mut message as usize, flags, 0, 0)? };
-    let length = length.min(buffer.len());
+    let length = buffer.len().min(length as usize);
     let truncated = message.flags & (MSG_TRUNC | MSG_CTRUNC) != 0;
     let mut received = Received { length, truncated, sender: None, descriptors: Vec::new() };
     let filled = message.control_length.min(size_of_val(&control)).div_ceil(WORD);
@@ -288,7 +288,7 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
 
 /// The same; gives how many bytes of it went.
 #[inline(never)]
-fn send_message(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<usize> {
+fn send_message(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<u32> {
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(Errno::INVAL);
     }

@@ -154,7 +154,7 @@ pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     let written = write(fresh, bytes).and_then(|()| {
         path::rename(fresh.path(), target.path())?;
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        rustix::fs::fsync(file::open_read(directory)?)
+        Ok(rustix::fs::fsync(file::open_read(directory)?)?)
     });
     if written.is_err() {
         // After the rename it is gone already.
@@ -169,7 +169,7 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
         let count = file::write(&to, bytes)?;
         bytes = bytes.get(count..).unwrap_or_default();
     }
-    rustix::fs::fsync(&to)
+    Ok(rustix::fs::fsync(&to)?)
 }
 
 /// What a link leads to in the end; the path itself where it is none, or leads nowhere.
@@ -180,9 +180,9 @@ fn followed(target: &Path) -> Result<&Path> {
         let mut to = [0; PATH_MAX];
         match rustix::fs::readlinkat_raw(CWD, Room::new().put(path.path())?, &mut to) {
             Ok(length) => path = joined(split(path).0, to.get(..length).unwrap_or_default()),
-            Err(Errno::INVAL) => return Ok(path),
-            Err(Errno::NOENT) => return Ok(target),
-            Err(error) => return Err(error),
+            Err(rustix::io::Errno::INVAL) => return Ok(path),
+            Err(rustix::io::Errno::NOENT) => return Ok(target),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Errno::LOOP)

@@ -32,15 +32,16 @@ pub const CLONE_PARENT_SETTID: usize = 0x0010_0000;
 pub const CLONE_CHILD_CLEARTID: usize = 0x0020_0000;
 
 /// The kernel's answer as a result: values from -4095 to -1 are errors.
-pub fn answer(value: isize) -> Result<usize> {
-    if (-4095..0).contains(&value) { Err(Errno::from_raw_os_error(-value as i32)) } else { Ok(value as usize) }
+/// No call of ours answers with more than 32 bits.
+pub fn answer(value: isize) -> Result<u32> {
+    if (-4095..0).contains(&value) { Err(Errno::answered(value as i32)) } else { Ok(value as u32) }
 }
 
 /// `syscall` with its answer as a result, tried again after EINTR. Not for use between clone and exec.
 ///
 /// # Safety
 /// As for the system call itself.
-pub unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize> {
+pub unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32> {
     loop {
         // SAFETY: the caller's.
         match answer(unsafe { syscall(number, a, b, c, d, e) }) {

@@ -93,7 +93,8 @@ impl Spawner {
     /// these numbers is in use, else EBUSY, and nothing has changed. `filler` may be any descriptor, as of /dev/null.
     pub fn reserve_low_descriptors(&mut self, filler: BorrowedFd<'_>) -> Result<()> {
         // SAFETY: only asked whether they are open.
-        let free = |number| rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }) == Err(Errno::BADF);
+        let free =
+            |number| rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }) == Err(rustix::io::Errno::BADF);
         if !(LOW_FIRST..LOW_END).all(free) {
             return Err(Errno::BUSY);
         }
@@ -155,7 +156,7 @@ impl Spawner {
             match rustix::io::read(&pending.status, &mut record) {
                 Ok(8) => {
                     let [a, b, c, d, e, f, g, h] = record;
-                    let errno = errno::from_number(i32::from_ne_bytes([e, f, g, h]));
+                    let errno = errno::from_number(u32::from_ne_bytes([e, f, g, h]));
                     match Step::from_number(u32::from_ne_bytes([a, b, c, d])) {
                         Some(Step::Unshared) => pending
                             .low
@@ -165,8 +166,8 @@ impl Spawner {
                         None => return News::Executed, // no child of ours writes such a record
                     }
                 }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return News::None,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return News::None,
                 Ok(_) | Err(_) => return News::Executed,
             }
         }
@@ -239,8 +240,8 @@ impl Spawner {
                 Ok(pid) => {
                     // The kernel has written it before the child began; qemu's user mode writes it into the child's copy
                     // only.
-                    pid_word.store(pid as u32, Ordering::Relaxed);
-                    return Ok(pid as u32);
+                    pid_word.store(pid, Ordering::Relaxed);
+                    return Ok(pid);
                 }
                 Err(error) => {
                     word.store(0, Ordering::Relaxed);
@@ -268,8 +269,8 @@ fn place(source: BorrowedFd<'_>, number: i32) -> Result<()> {
         let answer = rustix::io::dup3(source, &mut target, DupFlags::CLOEXEC);
         let _ = target.into_raw_fd();
         match answer {
-            Err(Errno::INTR | Errno::BUSY) => {}
-            other => return other,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::BUSY) => {}
+            other => return Ok(other?),
         }
     }
 }

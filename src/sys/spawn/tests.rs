@@ -18,7 +18,7 @@ fn read_to_end(fd: OwnedFd) -> String {
 }
 
 fn wait_readable(fd: &OwnedFd) {
-    while rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], None) == Err(Errno::INTR) {}
+    while rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], None) == Err(rustix::io::Errno::INTR) {}
 }
 
 fn wait_news(spawner: &mut Spawner, pending: &Pending) -> News {
