@@ -30,7 +30,7 @@ use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, mapping, process, residence, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, file, mapping, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
 const REPORTS_A_TURN: usize = 32;
@@ -141,7 +141,7 @@ impl Host {
         poll.add(listening.as_fd(), TOKEN_LISTENING, Interest::READ).or_refuse(WAIT);
         let clients = Clients::new(geometry.slots());
         // The supervisor made the reports, so their owner is its user.
-        let supervisor = rustix::fs::fstat(&reports_fd).map_or(0, |stat| stat.st_uid);
+        let supervisor = file::owner_of(&reports_fd).unwrap_or(0);
         let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
         Host {
             engine,

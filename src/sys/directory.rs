@@ -1,8 +1,9 @@
 //! Open directories and the files in them, so that nobody can put another directory in between.
 
+use super::file::Status;
 use super::path::{AsPath, Room, make_directory, open_at, remove};
 use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use std::path::Path;
 
 /// An open directory.
@@ -30,7 +31,7 @@ impl Directory {
     /// Whether it belongs to root or to us, and nobody but its owner may write in it.
     pub fn is_trusted(&self) -> bool {
         let own = rustix::process::geteuid().as_raw();
-        let is_ours = |stat: Stat| (stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0;
+        let is_ours = |status: Status| (status.uid == 0 || status.uid == own) && status.mode & 0o022 == 0;
         file::status(self.as_fd()).is_ok_and(is_ours)
     }
 
@@ -87,7 +88,7 @@ pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
 
 /// The permissions of an open file.
 pub fn mode(file: impl AsFd) -> Result<u32> {
-    Ok(file::status(file.as_fd())?.st_mode & 0o7777)
+    Ok(file::status(file.as_fd())?.mode & 0o7777)
 }
 
 /// Empties a file.

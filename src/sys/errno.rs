@@ -11,10 +11,14 @@ use pintle::packed::Packed;
 pub struct Errno(NonZero<i32>);
 
 impl Errno {
-    /// What the kernel has answered, which is one of these numbers.
+    /// What the kernel has answered.
+    ///
+    /// # Safety
+    /// It is one of these numbers.
     #[inline(always)]
-    pub(super) fn answered(answer: i32) -> Errno {
-        NonZero::new(answer).map_or(Errno::IO, Errno)
+    pub(super) unsafe fn answered(answer: i32) -> Errno {
+        // SAFETY: the caller's: it is below 0.
+        Errno(unsafe { NonZero::new_unchecked(answer) })
     }
 
     /// Its number, 1 to 4095.
@@ -30,13 +34,15 @@ impl Errno {
 impl From<rustix::io::Errno> for Errno {
     #[inline(always)]
     fn from(error: rustix::io::Errno) -> Errno {
-        Errno::answered(-error.raw_os_error())
+        // SAFETY: rustix's are from 1 to 4095.
+        unsafe { Errno::answered(-error.raw_os_error()) }
     }
 }
 
 /// The error with this number; a number that no error can have (1 to 4095 can) becomes EIO.
 pub fn from_number(number: u32) -> Errno {
-    if (1..=4095).contains(&number) { Errno::answered(-(number as i32)) } else { Errno::IO }
+    let known = if (1..=4095).contains(&number) { NonZero::new(-(number as i32)) } else { None };
+    known.map_or(Errno::IO, Errno)
 }
 
 /// Shows an error in words, `Permission denied`, or by its number where no call of ours brings it.

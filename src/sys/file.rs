@@ -45,38 +45,54 @@ pub struct Identity {
     pub changed_ns: u64,
 }
 
+/// What the kernel says of a file, as far as anybody asks.
+#[derive(Clone, Copy)]
+pub(super) struct Status {
+    pub identity: Identity,
+    pub mode: u32,
+    pub uid: u32,
+}
+
+impl Status {
+    #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
+    pub fn of(stat: rustix::io::Result<Stat>) -> Result<Status> {
+        let stat = &stat?;
+        let identity = Identity {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            bytes: stat.st_size as u64,
+            changed_s: stat.st_ctime as i64,
+            changed_ns: stat.st_ctime_nsec as u64,
+        };
+        Ok(Status { identity, mode: stat.st_mode, uid: stat.st_uid })
+    }
+}
+
 impl Identity {
     /// Of the file at this path; the default one where there is none.
-    #[allow(clippy::unnecessary_cast)] // the widths differ between architectures
     pub fn of_path(path: impl AsPath) -> Identity {
         Identity::at(path.path())
     }
 
     #[inline(never)]
     fn at(path: &[u8]) -> Identity {
-        path::stat(path).map_or(Identity::default(), |stat| Identity::of(&stat))
+        path::stat(path).map_or(Identity::default(), |status| status.identity)
     }
 
     /// Of an open file.
     pub fn of_file(file: impl AsFd) -> Result<Identity> {
-        status(file.as_fd()).map(|stat| Identity::of(&stat))
+        status(file.as_fd()).map(|status| status.identity)
     }
+}
 
-    #[allow(clippy::unnecessary_cast)]
-    fn of(stat: &Stat) -> Identity {
-        Identity {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            bytes: stat.st_size as u64,
-            changed_s: stat.st_ctime as i64,
-            changed_ns: stat.st_ctime_nsec as u64,
-        }
-    }
+/// The user whom an open file belongs to.
+pub fn owner_of(file: impl AsFd) -> Result<u32> {
+    status(file.as_fd()).map(|status| status.uid)
 }
 
 /// The user whom the file at this path belongs to.
 pub fn owner(path: impl AsPath) -> Result<u32> {
-    path::stat(path.path()).map(|stat| stat.st_uid)
+    path::stat(path.path()).map(|status| status.uid)
 }
 
 /// Reads what is there, once. 0 is the end.
@@ -110,14 +126,14 @@ fn write_once(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<u32> {
 
 /// What the kernel says of an open file.
 #[inline(never)]
-pub(super) fn status(file: BorrowedFd<'_>) -> Result<Stat> {
-    Ok(rustix::fs::fstat(file)?)
+pub(super) fn status(file: BorrowedFd<'_>) -> Result<Status> {
+    Status::of(rustix::fs::fstat(file))
 }
 
 /// How long an open file is now, in bytes.
 #[inline(never)]
 pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
-    status(file).map(|stat| stat.st_size as u64)
+    status(file).map(|status| status.identity.bytes)
 }
 
 /// Gives a file another name, in the place of what had it.

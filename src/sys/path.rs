@@ -1,10 +1,11 @@
 //! Paths as the kernel takes them, with a NUL behind, and the calls that take one: made once, whatever a caller's path is.
 //! No heap.
 
-use super::{BorrowedFd, Errno, OwnedFd, Result};
+use super::file::Status;
+use super::{AsRawFd, BorrowedFd, Errno, OwnedFd, Result, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use std::os::unix::ffi::OsStrExt;
 
 /// With the NUL; see path_resolution(7).
@@ -69,8 +70,10 @@ impl Room {
 pub(super) fn open_at(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd> {
     let mut room = Room::new();
     let path = room.put(path)?;
-    let (flags, mode) = (flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
-    Ok(rustix::io::retry_on_intr(|| rustix::fs::openat(directory, path, flags, mode))?)
+    let flags = (flags | OFlags::CLOEXEC | OFlags::LARGEFILE).bits() as usize;
+    let (at, path) = (directory.as_raw_fd() as usize, path.as_ptr() as usize);
+    // SAFETY: the path ends in a NUL and outlives the call.
+    unsafe { raw::open(raw::nr::OPENAT, at, path, flags, mode as usize) }
 }
 
 /// The same from where we are.
@@ -80,8 +83,8 @@ pub(super) fn open(path: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd> {
 
 /// What is at a path, links followed.
 #[inline(never)]
-pub(super) fn stat(path: &[u8]) -> Result<Stat> {
-    Ok(rustix::fs::stat(Room::new().put(path)?)?)
+pub(super) fn stat(path: &[u8]) -> Result<Status> {
+    Status::of(rustix::fs::stat(Room::new().put(path)?))
 }
 
 /// Makes a directory, `mode` less the umask. One that is there already is well.

@@ -1,6 +1,6 @@
 //! Pipes.
 
-use super::{AsFd, OwnedFd, Result};
+use super::{AsFd, OwnedFd, Result, raw};
 use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
 
@@ -18,7 +18,9 @@ pub fn nonblocking() -> Result<(OwnedFd, OwnedFd)> {
 
 #[inline(never)]
 fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | flags)?)
+    let flags = (PipeFlags::CLOEXEC | flags).bits() as usize;
+    // SAFETY: pipe2(2) writes both ends into its first argument.
+    unsafe { raw::open_two(raw::nr::PIPE2, [0, flags, 0, 0], 0) }
 }
 
 /// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it is.

@@ -3,7 +3,7 @@
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
 use super::{pipe, residence};
 use pintle::time::Instant;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How many news one `wait` can bring; the rest comes with the next call.
@@ -52,6 +52,10 @@ struct Event {
     data: u64,
 }
 
+const EPOLL_CTL_ADD: usize = 1;
+const EPOLL_CTL_DEL: usize = 2;
+const EPOLL_CTL_MOD: usize = 3;
+
 impl Poll {
     pub fn new() -> Result<Poll> {
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -61,25 +65,25 @@ impl Poll {
     /// Watches `source`. Call `remove` before closing it: closing alone ends the watch only when no child between clone
     /// and exec holds a copy, and until then a hung-up pipe would wake us over and over.
     pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
-        self.set(source.as_fd(), token, interest, true)
+        self.set(source.as_fd(), token, interest, EPOLL_CTL_ADD)
     }
 
     /// Changes what a watched one wakes for.
     pub fn change(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<()> {
-        self.set(source.as_fd(), token, interest, false)
+        self.set(source.as_fd(), token, interest, EPOLL_CTL_MOD)
     }
 
     #[inline(never)]
-    fn set(&self, source: BorrowedFd<'_>, token: u64, interest: Interest, new: bool) -> Result<()> {
-        let (data, flags) = (EventData::new_u64(token), interest.0);
-        let set =
-            if new { epoll::add(&self.fd, source, data, flags) } else { epoll::modify(&self.fd, source, data, flags) };
-        Ok(set?)
+    fn set(&self, source: BorrowedFd<'_>, token: u64, interest: Interest, how: usize) -> Result<()> {
+        let event = Event { events: interest.0.bits(), data: token };
+        let (fd, source) = (self.fd.as_raw_fd() as usize, source.as_raw_fd() as usize);
+        // SAFETY: the kernel reads the event.
+        unsafe { raw::call(raw::nr::EPOLL_CTL, fd, how, source, &raw const event as usize, 0) }.map(drop)
     }
 
     /// Watches it no more.
     pub fn remove(&self, source: impl AsFd) -> Result<()> {
-        Ok(epoll::delete(&self.fd, source)?)
+        self.set(source.as_fd(), 0, Interest::NONE, EPOLL_CTL_DEL)
     }
 
     /// One of the news that the last `wait` has counted. They stay until the next.

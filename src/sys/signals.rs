@@ -5,7 +5,7 @@
 
 use super::{Errno, OwnedFd, Result, raw};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub const SIGHUP: u8 = 1;
 pub const SIGINT: u8 = 2;
@@ -121,15 +121,8 @@ pub fn signal_fd(set: SignalSet) -> Result<OwnedFd> {
     let words = set.words();
     // SAFETY: a kernel set of the size given; a new descriptor is ours.
     unsafe {
-        let fd = raw::call(
-            raw::nr::SIGNALFD4,
-            usize::MAX,
-            words.as_ptr() as usize,
-            KERNEL_SET_BYTES,
-            SFD_NONBLOCK_CLOEXEC,
-            0,
-        )?;
-        Ok(OwnedFd::from_raw_fd(fd as i32))
+        let set = words.as_ptr() as usize;
+        raw::open(raw::nr::SIGNALFD4, usize::MAX, set, KERNEL_SET_BYTES, SFD_NONBLOCK_CLOEXEC)
     }
 }
 
@@ -295,10 +288,7 @@ pub fn send(target: Target, signal: u8) -> Result<()> {
 /// A descriptor that stands for a process, readable when it has ended. See pidfd_open(2).
 pub fn pidfd_open(pid: u32) -> Result<OwnedFd> {
     // SAFETY: no memory is involved; a new descriptor is ours.
-    unsafe {
-        let fd = raw::call(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0, 0)?;
-        Ok(OwnedFd::from_raw_fd(fd as i32))
-    }
+    unsafe { raw::open(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0) }
 }
 
 /// Sends a signal to the process that a pidfd stands for.

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{SocketFlags, SocketType};
 use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Descriptors that one message can bring or take. The kernel closes what goes beyond.
@@ -74,7 +74,9 @@ pub struct Peer {
 }
 
 fn socket(kind: SocketType, flags: SocketFlags) -> Result<OwnedFd> {
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, flags | SocketFlags::CLOEXEC, None)?)
+    let kind = kind.as_raw() | (flags | SocketFlags::CLOEXEC).bits();
+    // SAFETY: no memory is involved.
+    unsafe { raw::open(raw::nr::SOCKET, AF_UNIX.into(), kind as usize, 0, 0) }
 }
 
 /// A socket that is bound, nonblocking. It replaces one that an earlier process left at the path, and the file gets its
@@ -108,10 +110,12 @@ pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
 
 /// The next connection, nonblocking. EAGAIN: nobody waits.
 pub fn accept(listening: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = (SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).bits() as usize;
     loop {
-        match rustix::net::accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
-            other => return Ok(other?),
+        // SAFETY: whose address it is is not asked for.
+        match unsafe { raw::open(raw::nr::ACCEPT4, listening.as_raw_fd() as usize, 0, 0, flags) } {
+            Err(Errno::CONNABORTED) => {}
+            other => return other,
         }
     }
 }
@@ -138,7 +142,9 @@ pub fn connect_datagrams(address: &Address) -> Result<OwnedFd> {
 /// Two ends of a connection of packets (SOCK_SEQPACKET), nonblocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    let kind = SocketType::SEQPACKET.as_raw() | flags.bits();
+    // SAFETY: socketpair(2) writes both ends into its last argument.
+    unsafe { raw::open_two(raw::nr::SOCKETPAIR, [AF_UNIX.into(), kind as usize, 0, 0], 3) }
 }
 
 /// Reads from a stream; 0 at its end. EAGAIN: there is nothing now.

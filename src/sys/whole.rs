@@ -3,12 +3,13 @@
 //! std's `fs` would do the same, but its errors bring libc's table of words, a list of kinds and formatting for
 //! programmers into the binary: more than all of this file.
 
+use super::file::Status;
 use super::path::{self, AsPath, PATH_MAX, Room};
 use super::{AsFd, Errno, OwnedFd, Result, file, process, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use pintle::text::{digits, nth};
-use rustix::fs::{CWD, FileType, OFlags, RawDir, Stat};
+use rustix::fs::{CWD, FileType, OFlags, RawDir};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -34,8 +35,8 @@ impl Kind {
         nth("a file,a directory,a FIFO,a socket,a device,something else", b',', self as usize)
     }
 
-    fn of(stat: &Stat) -> Kind {
-        match FileType::from_raw_mode(stat.st_mode) {
+    fn of(status: &Status) -> Kind {
+        match FileType::from_raw_mode(status.mode) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
             FileType::Fifo => Kind::Fifo,
@@ -47,10 +48,9 @@ impl Kind {
 }
 
 /// What is at a path, links followed: its kind, and device and inode, which no two have in common.
-#[allow(clippy::unnecessary_cast)] // the widths differ between architectures
 pub fn look(path: &Path) -> Result<(Kind, (u64, u64))> {
-    let stat = path::stat(path.path())?;
-    Ok((Kind::of(&stat), (stat.st_dev as u64, stat.st_ino as u64)))
+    let status = path::stat(path.path())?;
+    Ok((Kind::of(&status), (status.identity.device, status.identity.inode)))
 }
 
 /// The directory of a path, empty where it names none, and the name in it, which is what is behind the last slash.
@@ -85,13 +85,13 @@ pub fn lasting(mut text: Vec<u8>) -> &'static CStr {
 /// Reads a regular file, at most so much of it; anything else is only named, and never waited for.
 pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
     let from = file::open_read(path)?;
-    let stat = file::status(from.as_fd())?;
-    let kind = Kind::of(&stat);
+    let status = file::status(from.as_fd())?;
+    let kind = Kind::of(&status);
     if kind != Kind::File {
         return Ok(Err(kind));
     }
     // One byte more than there should be: its end is then seen without growing.
-    let expected = usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1);
+    let expected = usize::try_from(status.identity.bytes).unwrap_or(0).saturating_add(1);
     let mut bytes = Vec::new();
     all(&from, expected, bytes_max, &mut bytes).map(|()| Ok(bytes))
 }

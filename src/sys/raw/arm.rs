@@ -3,11 +3,13 @@
 use core::arch::asm;
 
 pub mod nr {
+    pub const ACCEPT4: usize = 366;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 403; // the one with 64 bits
     pub const CLOSE: usize = 6;
     pub const DUP3: usize = 358;
+    pub const EPOLL_CTL: usize = 251;
     pub const EPOLL_PWAIT: usize = 346;
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 387;
@@ -19,6 +21,8 @@ pub mod nr {
     pub const GETSOCKOPT: usize = 295;
     pub const IOCTL: usize = 54;
     pub const KILL: usize = 37;
+    pub const OPENAT: usize = 322;
+    pub const PIPE2: usize = 359;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 369;
     pub const READ: usize = 3;
@@ -35,6 +39,8 @@ pub mod nr {
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 186;
     pub const SIGNALFD4: usize = 355;
+    pub const SOCKET: usize = 281;
+    pub const SOCKETPAIR: usize = 288;
     pub const TGKILL: usize = 268;
     pub const UMASK: usize = 60;
     pub const WAITID: usize = 280;

@@ -12,10 +12,11 @@
 #[cfg_attr(target_arch = "s390x", path = "s390x.rs")]
 mod arch;
 
-use super::{Errno, Result};
+use super::{Errno, OwnedFd, Result};
 #[cfg(target_arch = "x86_64")]
 pub use arch::restorer;
 pub use arch::{clone_onto, syscall};
+use std::os::fd::FromRawFd;
 
 /// Numbers of system calls. Those above 402 are the same everywhere.
 pub mod nr {
@@ -34,7 +35,11 @@ pub const CLONE_CHILD_CLEARTID: usize = 0x0020_0000;
 /// The kernel's answer as a result: values from -4095 to -1 are errors.
 /// No call of ours answers with more than 32 bits.
 pub fn answer(value: isize) -> Result<u32> {
-    if (-4095..0).contains(&value) { Err(Errno::answered(value as i32)) } else { Ok(value as u32) }
+    if (-4095..0).contains(&value) {
+        // SAFETY: it is an error.
+        return Err(unsafe { Errno::answered(value as i32) });
+    }
+    Ok(value as u32)
 }
 
 /// `syscall` with its answer as a result, tried again after EINTR. Not for use between clone and exec.
@@ -48,5 +53,31 @@ pub unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usi
             Err(Errno::INTR) => {}
             other => return other,
         }
+    }
+}
+
+/// `call` for what answers with a new descriptor.
+///
+/// # Safety
+/// As for the system call itself, which is one of those.
+#[inline(never)]
+pub unsafe fn open(number: usize, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd> {
+    // SAFETY: the caller's; nobody else has it yet.
+    unsafe { call(number, a, b, c, d, 0).map(|fd| OwnedFd::from_raw_fd(fd as i32)) }
+}
+
+/// `call` for what writes two new descriptors into its argument of this index.
+///
+/// # Safety
+/// As for the system call itself, which is one of those.
+#[inline(never)]
+pub unsafe fn open_two(number: usize, mut arguments: [usize; 4], at: usize) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0i32; 2];
+    arguments[at] = ends.as_mut_ptr() as usize;
+    let [a, b, c, d] = arguments;
+    // SAFETY: the caller's; nobody else has them yet.
+    unsafe {
+        call(number, a, b, c, d, 0)?;
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
     }
 }

@@ -3,11 +3,13 @@
 use core::arch::asm;
 
 pub mod nr {
+    pub const ACCEPT4: usize = 344;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 246;
     pub const CLOSE: usize = 6;
     pub const DUP3: usize = 316;
+    pub const EPOLL_CTL: usize = 237;
     pub const EPOLL_PWAIT: usize = 303;
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 362;
@@ -19,6 +21,8 @@ pub mod nr {
     pub const GETSOCKOPT: usize = 340;
     pub const IOCTL: usize = 54;
     pub const KILL: usize = 37;
+    pub const OPENAT: usize = 286;
+    pub const PIPE2: usize = 317;
     pub const PRCTL: usize = 171;
     pub const PRLIMIT64: usize = 325;
     pub const READ: usize = 3;
@@ -35,6 +39,8 @@ pub mod nr {
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 185;
     pub const SIGNALFD4: usize = 313;
+    pub const SOCKET: usize = 326;
+    pub const SOCKETPAIR: usize = 333;
     pub const TGKILL: usize = 250;
     pub const UMASK: usize = 60;
     pub const WAITID: usize = 272;

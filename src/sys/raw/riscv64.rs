@@ -3,11 +3,13 @@
 use core::arch::asm;
 
 pub mod nr {
+    pub const ACCEPT4: usize = 242;
     pub const CHDIR: usize = 49;
     pub const CHROOT: usize = 51;
     pub const CLOCK_GETTIME: usize = 113;
     pub const CLOSE: usize = 57;
     pub const DUP3: usize = 24;
+    pub const EPOLL_CTL: usize = 21;
     pub const EPOLL_PWAIT: usize = 22;
     pub const EXECVE: usize = 221;
     pub const EXECVEAT: usize = 281;
@@ -19,6 +21,8 @@ pub mod nr {
     pub const GETSOCKOPT: usize = 209;
     pub const IOCTL: usize = 29;
     pub const KILL: usize = 129;
+    pub const OPENAT: usize = 56;
+    pub const PIPE2: usize = 59;
     pub const PRCTL: usize = 167;
     pub const PRLIMIT64: usize = 261;
     pub const READ: usize = 63;
@@ -35,6 +39,8 @@ pub mod nr {
     pub const SETSID: usize = 157;
     pub const SIGALTSTACK: usize = 132;
     pub const SIGNALFD4: usize = 74;
+    pub const SOCKET: usize = 198;
+    pub const SOCKETPAIR: usize = 199;
     pub const TGKILL: usize = 131;
     pub const UMASK: usize = 166;
     pub const WAITID: usize = 95;

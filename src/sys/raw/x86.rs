@@ -3,11 +3,13 @@
 use core::arch::asm;
 
 pub mod nr {
+    pub const ACCEPT4: usize = 364;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 403; // the one with 64 bits
     pub const CLOSE: usize = 6;
     pub const DUP3: usize = 330;
+    pub const EPOLL_CTL: usize = 255;
     pub const EPOLL_PWAIT: usize = 319;
     pub const EXECVE: usize = 11;
     pub const EXECVEAT: usize = 358;
@@ -19,6 +21,8 @@ pub mod nr {
     pub const GETSOCKOPT: usize = 365;
     pub const IOCTL: usize = 54;
     pub const KILL: usize = 37;
+    pub const OPENAT: usize = 295;
+    pub const PIPE2: usize = 331;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 340;
     pub const READ: usize = 3;
@@ -35,6 +39,8 @@ pub mod nr {
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 186;
     pub const SIGNALFD4: usize = 327;
+    pub const SOCKET: usize = 359;
+    pub const SOCKETPAIR: usize = 360;
     pub const TGKILL: usize = 270;
     pub const UMASK: usize = 60;
     pub const WAITID: usize = 284;

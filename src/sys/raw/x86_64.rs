@@ -3,11 +3,13 @@
 use core::arch::asm;
 
 pub mod nr {
+    pub const ACCEPT4: usize = 288;
     pub const CHDIR: usize = 80;
     pub const CHROOT: usize = 161;
     pub const CLOCK_GETTIME: usize = 228;
     pub const CLOSE: usize = 3;
     pub const DUP3: usize = 292;
+    pub const EPOLL_CTL: usize = 233;
     pub const EPOLL_PWAIT: usize = 281;
     pub const EXECVE: usize = 59;
     pub const EXECVEAT: usize = 322;
@@ -19,6 +21,8 @@ pub mod nr {
     pub const GETSOCKOPT: usize = 55;
     pub const IOCTL: usize = 16;
     pub const KILL: usize = 62;
+    pub const OPENAT: usize = 257;
+    pub const PIPE2: usize = 293;
     pub const PRCTL: usize = 157;
     pub const PRLIMIT64: usize = 302;
     pub const READ: usize = 0;
@@ -35,6 +39,8 @@ pub mod nr {
     pub const SETSID: usize = 112;
     pub const SIGALTSTACK: usize = 131;
     pub const SIGNALFD4: usize = 289;
+    pub const SOCKET: usize = 41;
+    pub const SOCKETPAIR: usize = 53;
     pub const TGKILL: usize = 234;
     pub const UMASK: usize = 95;
     pub const WAITID: usize = 247;

@@ -204,7 +204,7 @@ impl Spawner {
         for pass in passes {
             // What is below is there for the child anyway. Several targets may have one source (output and error).
             let source = pass.source.as_raw_fd();
-            if source >= LOW_FIRST && !sources.iter().any(|other| *other == source) && sources.push(source).is_err() {
+            if source >= LOW_FIRST && sources.iter().all(|other| *other != source) && sources.push(source).is_err() {
                 sources.clear();
                 return Ok(None);
             }
