@@ -94,10 +94,9 @@ impl Accounts {
     /// Over these two files, for so many names. What is beyond the table is looked up each time.
     fn over(files: Files, names: usize, name: &dyn Fn(usize) -> &'static [u8]) -> Accounts {
         let kept = names.min(ACCOUNTS_MAX);
-        let mut entries = std::vec::Vec::new();
-        entries.resize_with(kept + 1, Entry::default);
-        for (at, entry) in entries.iter_mut().take(kept).enumerate() {
-            entry.name = name(at);
+        let mut entries = std::vec::Vec::with_capacity(kept + 1);
+        for at in 0..=kept {
+            entries.push(Entry { name: if at < kept { name(at) } else { b"" }, ..Entry::default() });
         }
         Accounts { files, seen: [Identity::default(); 2], entries, account: Account::default() }
     }

@@ -35,7 +35,8 @@ impl Control {
     #[inline(never)]
     pub fn connect() -> Result<Control, String> {
         let place = run_directory::find(None)?;
-        let (shown, address) = place.control();
+        let shown = place.control();
+        let address = place.address(&shown);
         let connected = address.and_then(|address| Control::connect_to(&address, place.directory().is_none()));
         connected.map_err(|error| {
             let hint = match error {

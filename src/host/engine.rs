@@ -430,7 +430,7 @@ impl Host {
             }
             // Between steps the undo log is empty: only a large step needs much of it.
             residence::forget(self.engine.undo_log());
-            self.poll.tidy_first();
+            residence::release_before_sleep();
         }
         if !self.clients.is_empty() {
             self.clients.update_interest(&self.poll);

@@ -282,10 +282,15 @@ impl<'a> Logger<'a> {
         if self.output.files < left.clamp(1, FILES_MAX) {
             return;
         }
-        let round = self.round;
-        let open = self.sources.iter_mut().filter(|source| source.writer.is_open());
-        if let Some(oldest) = open.max_by_key(|source| round.wrapping_sub(source.writer.used)) {
-            oldest.writer.close(&mut self.output);
+        let (mut oldest, mut most) = (0, 0);
+        for (at, source) in self.sources.iter().enumerate().filter(|(_, source)| source.writer.is_open()) {
+            let age = self.round.wrapping_sub(source.writer.used);
+            if age >= most {
+                (oldest, most) = (at, age);
+            }
+        }
+        if let Some(source) = self.sources.get_mut(oldest) {
+            source.writer.close(&mut self.output);
         }
     }
 

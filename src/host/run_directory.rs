@@ -40,15 +40,19 @@ pub enum Place {
 }
 
 impl Place {
-    /// The control socket for people, and its address. ENAMETOOLONG if the path has more than 107 bytes.
-    pub fn control(&self) -> (Vec<u8>, Result<Address, Errno>) {
+    /// The control socket as people see it.
+    pub fn control(&self) -> Vec<u8> {
         match self {
-            Place::Directory(directory) => {
-                let path = directory.file(CONTROL);
-                let address = Address::path(&path);
-                (path, address)
-            }
-            Place::Abstract(name) => ([b"@", *name].concat(), Address::abstract_name(name)),
+            Place::Directory(directory) => directory.file(CONTROL),
+            Place::Abstract(name) => [b"@", *name].concat(),
+        }
+    }
+
+    /// The address of this, which is `control`. ENAMETOOLONG if a path has more than 107 bytes.
+    pub fn address(&self, control: &[u8]) -> Result<Address, Errno> {
+        match self {
+            Place::Directory(_) => Address::path(control),
+            Place::Abstract(name) => Address::abstract_name(name),
         }
     }
 

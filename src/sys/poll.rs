@@ -40,7 +40,6 @@ pub struct News {
 pub struct Poll {
     fd: OwnedFd,
     events: Box<[Event; BATCH]>,
-    tidy: bool,
 }
 
 /// struct epoll_event: packed on x86_64 alone.
@@ -59,7 +58,7 @@ const EPOLL_CTL_MOD: usize = 3;
 impl Poll {
     pub fn new() -> Result<Poll> {
         let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Poll { fd, events: Box::new([Event { events: 0, data: 0 }; BATCH]), tidy: false })
+        Ok(Poll { fd, events: Box::new([Event { events: 0, data: 0 }; BATCH]) })
     }
 
     /// Watches `source`. Call `remove` before closing it: closing alone ends the watch only when no child between clone
@@ -98,11 +97,6 @@ impl Poll {
         }
     }
 
-    /// The next `wait` gives memory back (see `residence`) as the last thing that it does before it waits.
-    pub fn tidy_first(&mut self) {
-        self.tidy = true;
-    }
-
     /// Waits for news or until `deadline` (`NEVER`: without end; one in the past: only looks); gives how many there are.
     /// None means that the deadline is past or that a signal came.
     pub fn wait(&mut self, deadline: Instant) -> usize {
@@ -112,9 +106,7 @@ impl Poll {
         let spec = [(left_ns / 1_000_000_000) as i64, (left_ns % 1_000_000_000) as i64];
         let at = if ends { spec.as_ptr() as usize } else { 0 };
         let (fd, events) = (self.fd.as_raw_fd() as usize, self.events.as_mut_ptr() as usize);
-        if core::mem::take(&mut self.tidy) {
-            residence::release();
-        }
+        residence::release_if_due();
         // SAFETY: BATCH events fit; the time is null or valid; the mask is null (its size, the sixth, is then unread).
         let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
         let count = match raw::answer(answer) {

@@ -6,7 +6,7 @@
 
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use rustix::mm::{Advice, madvise};
 
 unsafe extern "C" {
@@ -39,6 +39,21 @@ pub fn forget(words: &[AtomicU32]) {
     if start < end {
         // SAFETY: pages of these words alone, which may change at any time. What is no shared memory is left as it is.
         let _ = unsafe { madvise(start as *mut c_void, end - start, Advice::LinuxRemove) };
+    }
+}
+
+/// The next wait (`Poll::wait`) begins with `release`.
+static DUE: AtomicBool = AtomicBool::new(false);
+
+/// Has memory given back as the last thing that is done before the process waits again.
+pub fn release_before_sleep() {
+    DUE.store(true, Relaxed);
+}
+
+pub(super) fn release_if_due() {
+    if DUE.load(Relaxed) {
+        DUE.store(false, Relaxed);
+        release();
     }
 }
 

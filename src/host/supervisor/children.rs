@@ -1,5 +1,6 @@
 //! Processes: the queue of spawns, children between clone and exec, deaths.
 
+use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
@@ -159,7 +160,7 @@ impl Supervisor {
             (Command::Main | Command::Stop(_) | Command::Reload(_) | Command::Cleanup, _) => &[],
         };
         let log = self.log_for(slot, definition, &variables)?;
-        let Supervisor { spawner, common, slots, reports, pid_word, .. } = self;
+        let Supervisor { spawner, common, slots, reports, .. } = self;
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
@@ -181,7 +182,7 @@ impl Supervisor {
             Command::Main => (reports::PID, Owner::Main(slot)),
             Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
-        let word = reports.pid_word(slot, word).unwrap_or(pid_word);
+        let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
         match result {
             Ok(pending) => Ok(self.watch(owner, pending)),
@@ -205,6 +206,9 @@ impl Supervisor {
             }
             Owner::Auxiliary(_) | Owner::Engine | Owner::Logger => false,
         };
+        if self.flying == self.flights.len() {
+            let _ = self.flights.push(None); // full: see below
+        }
         match self.flights.iter_mut().find(|flight| flight.is_none()) {
             Some(place) => {
                 *place = Some(Flight { owner, pending, awaited, watched: false });

@@ -3,27 +3,24 @@
 use pintle::ident::SlotId;
 use pintle::time::Instant;
 
-/// The heap.
+/// The heap, and what it orders.
 pub struct Deadlines {
-    /// Slots, the earliest first; only the first `count` are in use.
-    heap: Vec<u32>,
+    /// For each slot: when; its place in the heap plus one (0: not in it). The third of each are the heap itself: slots, the
+    /// earliest first. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
+    nodes: Vec<(u64, u32, u32)>,
+    /// How much of the heap is in use.
     count: usize,
-    /// For each slot: when. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
-    due: Vec<u64>,
-    /// For each slot: its place in the heap plus one (0: not in it).
-    place: Vec<u32>,
 }
 
 impl Deadlines {
     /// For this many slots.
     pub fn new(slots: u32) -> Deadlines {
-        let slots = slots as usize;
-        Deadlines { heap: vec![0; slots], count: 0, due: vec![0; slots], place: vec![0; slots] }
+        Deadlines { nodes: vec![(0, 0, 0); slots as usize], count: 0 }
     }
 
     /// The earliest; `NEVER` where there is none.
     pub fn first(&self) -> Instant {
-        if self.count > 0 { self.due(self.heap[0]) } else { Instant::NEVER }
+        if self.count > 0 { self.due(self.slot(0)) } else { Instant::NEVER }
     }
 
     /// Takes out a slot whose deadline is past.
@@ -31,16 +28,15 @@ impl Deadlines {
         if self.first() > now {
             return None;
         }
-        let slot = SlotId(self.heap[0]);
+        let slot = SlotId(self.slot(0));
         self.set(slot, Instant::NEVER);
         Some(slot)
     }
 
     /// Sets, moves or (`NEVER`) removes the deadline of a slot.
+    #[inline(never)]
     pub fn set(&mut self, slot: SlotId, due: Instant) {
-        let (Some(old), Some(place)) = (self.due.get_mut(slot.index()), self.place.get_mut(slot.index())) else {
-            return;
-        };
+        let Some((old, place, _)) = self.nodes.get_mut(slot.index()) else { return };
         let at = *place as usize;
         match (at, due == Instant::NEVER) {
             (0, true) => {}
@@ -54,7 +50,7 @@ impl Deadlines {
             (_, true) => {
                 *place = 0;
                 self.count -= 1;
-                let moved = self.heap[self.count];
+                let moved = self.slot(self.count);
                 if at - 1 < self.count {
                     self.put(at - 1, moved);
                     self.settle(at - 1);
@@ -68,12 +64,17 @@ impl Deadlines {
     }
 
     fn due(&self, slot: u32) -> Instant {
-        Instant(self.due[slot as usize])
+        Instant(self.nodes[slot as usize].0)
+    }
+
+    /// The slot at a place of the heap.
+    fn slot(&self, at: usize) -> u32 {
+        self.nodes[at].2
     }
 
     fn put(&mut self, at: usize, slot: u32) {
-        self.heap[at] = slot;
-        self.place[slot as usize] = at as u32 + 1;
+        self.nodes[at].2 = slot;
+        self.nodes[slot as usize].1 = at as u32 + 1;
     }
 
     fn settle(&mut self, at: usize) {
@@ -82,13 +83,13 @@ impl Deadlines {
     }
 
     fn rise(&mut self, mut at: usize) -> usize {
-        let slot = self.heap[at];
+        let slot = self.slot(at);
         while at > 0 {
             let above = (at - 1) / 2;
-            if self.due(self.heap[above]) <= self.due(slot) {
+            if self.due(self.slot(above)) <= self.due(slot) {
                 break;
             }
-            self.put(at, self.heap[above]);
+            self.put(at, self.slot(above));
             at = above;
         }
         self.put(at, slot);
@@ -96,19 +97,19 @@ impl Deadlines {
     }
 
     fn sink(&mut self, mut at: usize) {
-        let slot = self.heap[at];
+        let slot = self.slot(at);
         loop {
             let mut below = 2 * at + 1;
             if below >= self.count {
                 break;
             }
-            if below + 1 < self.count && self.due(self.heap[below + 1]) < self.due(self.heap[below]) {
+            if below + 1 < self.count && self.due(self.slot(below + 1)) < self.due(self.slot(below)) {
                 below += 1;
             }
-            if self.due(slot) <= self.due(self.heap[below]) {
+            if self.due(slot) <= self.due(self.slot(below)) {
                 break;
             }
-            self.put(at, self.heap[below]);
+            self.put(at, self.slot(below));
             at = below;
         }
         self.put(at, slot);

@@ -24,6 +24,9 @@ const DELAY_MS_MAX: u32 = 5000;
 /// Where there is no memory for an engine, it is tried again after this. Milliseconds.
 const ENGINE_AGAIN_MS: u32 = 100;
 
+/// Where the kernel writes the pids that have no word in the reports.
+pub static OTHER_PID: AtomicU32 = AtomicU32::new(0);
+
 /// A process of pintle's own.
 pub struct Helper {
     pid: u32,
@@ -91,7 +94,7 @@ impl Supervisor {
             *place = Pass { source: given.0.as_fd(), target: *given.1 };
         }
         let account = self.engine_account.as_ref();
-        let started = spawn(&mut self.spawner, &self.common, &[c"pintle-engine"], &passes, account, self.pid_word);
+        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, &OTHER_PID);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
     }
 
@@ -144,7 +147,7 @@ impl Supervisor {
         link.restart();
         let passes = [Pass { source: link.logger_end(), target: 3 }];
         let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
-        let started = spawn(&mut self.spawner, &self.common, &arguments, &passes, None, self.pid_word);
+        let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, &OTHER_PID);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
     }
 

@@ -26,9 +26,8 @@ use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
-use crate::sys::{OwnedFd, alloc, clock};
+use crate::sys::{OwnedFd, alloc, clock, residence};
 use children::{Flight, Queue};
-use core::sync::atomic::AtomicU32;
 use deadlines::Deadlines;
 use helpers::Helper;
 use launch::{Common, Variables};
@@ -72,6 +71,7 @@ pub struct Supervisor {
     slots: Vec<Private>,
     reports: Reports<'static>,
     now: Instant,
+    common: &'static mut Common,
     /// The engine has something to read.
     dirty: bool,
     /// How many children there are between clone and exec.
@@ -92,7 +92,6 @@ pub struct Supervisor {
     deadlines: Deadlines,
     /// None: there is nowhere to log to.
     link: Option<LogLink>,
-    common: Common,
     /// Of each instance slot: its name, NUL behind it.
     instances: &'static mut [[u8; INSTANCE_BYTES_MAX + 1]],
     /// See `orders::own::RESTS`: what it was when memory was last given back.
@@ -104,8 +103,6 @@ pub struct Supervisor {
     to_engine: Doorbell,
     /// When it was last woken for what there is to read.
     rung: Instant,
-    /// Where the kernel writes the pids that have no word in the reports.
-    pid_word: &'static AtomicU32,
     shutdown_timeout_ms: u32,
     engine_descriptors: [OwnedFd; descriptors::ALL.len()],
     log_dir: Option<&'static core::ffi::CStr>,
@@ -115,7 +112,8 @@ pub struct Supervisor {
     spawner: Spawner,
     /// As whom the engine runs, if not as we do.
     engine_account: Option<Account>,
-    flights: [Option<Flight>; FLIGHTS],
+    /// As many as there were at once, `flying` of which are in use.
+    flights: heapless::Vec<Option<Flight>, FLIGHTS>,
 }
 
 /// What an epoll token stands for.
@@ -181,7 +179,7 @@ impl Supervisor {
             if !more && !late && rests != self.rests {
                 self.rests = rests;
                 self.spawner.release_memory();
-                self.poll.tidy_first();
+                residence::release_before_sleep();
             }
             let news = self.poll.wait(if late { Instant(0) } else { until });
             if !more {

@@ -8,7 +8,7 @@ use super::launch::{Common, UMASK};
 use super::pids::Pids;
 use super::shutdown::Progress;
 use super::survivors::{self, Survivors};
-use super::{FLIGHTS, Private, Source, Supervisor};
+use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_link::LogLink;
@@ -109,7 +109,8 @@ pub fn start(options: Options) -> Supervisor {
     words::store(reports.words(), reports::own::PARALLEL, options.parallel);
     words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
 
-    let address = place.control().1.or_refuse(packed!("the run directory's path is too long for a socket"));
+    let address = place.address(&place.control());
+    let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
     let control = socket::listen(&address, 0o660).or_refuse(packed!("cannot listen on the control socket"));
     let (bell, to_supervisor) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
@@ -157,16 +158,7 @@ pub fn start(options: Options) -> Supervisor {
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
     let supervisor = Supervisor {
-        common: Common {
-            accounts: Accounts::of(&image),
-            image,
-            program: process::own_program(),
-            uid: process::uid(),
-            gid: process::gid(),
-            descriptor_limit: limit,
-            kernel: kernel_line(),
-            share_descriptors: share,
-        },
+        common: common(&image, limit, share),
         place,
         orders,
         reports,
@@ -174,7 +166,7 @@ pub fn start(options: Options) -> Supervisor {
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
-        flights: [const { None }; FLIGHTS],
+        flights: heapless::Vec::new(),
         flying: 0,
         spawner,
         more_deaths: false,
@@ -194,7 +186,6 @@ pub fn start(options: Options) -> Supervisor {
         log_dir,
         engine: Helper::new(Instant(0)),
         logger: Helper::new(Instant::NEVER),
-        pid_word: Box::leak(Box::default()),
         now: clock::now(),
         dirty: false,
         rung: Instant(0),
@@ -207,6 +198,25 @@ pub fn start(options: Options) -> Supervisor {
     }
     alloc::freeze();
     supervisor
+}
+
+/// What all children will have in common.
+#[inline(never)]
+fn common(
+    image: &Image<'static>,
+    descriptor_limit: Option<(u64, u64)>,
+    share_descriptors: bool,
+) -> &'static mut Common {
+    Box::leak(Box::new(Common {
+        accounts: Accounts::of(image),
+        image: *image,
+        program: process::own_program(),
+        uid: process::uid(),
+        gid: process::gid(),
+        descriptor_limit,
+        kernel: kernel_line(),
+        share_descriptors,
+    }))
 }
 
 /// The kernel's command line, which never changes; empty where /proc is not there.
