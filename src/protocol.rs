@@ -137,10 +137,44 @@ impl Verb {
         Verb::Journal,
         Verb::Memory,
     ];
+    /// In the same order, what each takes: how many words at least, then at most (`MANY`); and of what kind they are.
+    const TAKES: [[u8; 3]; 20] = [
+        [1, MANY, FACT],
+        [1, MANY, FACT],
+        [1, MANY, FACT],
+        [1, MANY, FACT | ALONE],
+        [2, MANY, FACT],
+        [1, MANY, NAMES],
+        [1, MANY, NAMES],
+        [1, MANY, NAMES],
+        [1, MANY, NAMES],
+        [1, 1, NAMES],
+        [1, MANY, NAMES],
+        [2, MANY, NAMES],
+        [1, MANY, NAMES],
+        [1, MANY, NAMES],
+        [0, 0, 0],
+        [1, 1, NUMBER | ALONE],
+        [0, 0, ALONE],
+        [0, 2, NUMBER | ALONE],
+        [0, 2, NUMBER | ALONE],
+        [0, 0, ALONE],
+    ];
     /// In the same order.
     const NAMES: &str = "emit on off hold changing start stop restart restart-with-dependents switch reload signal reset \
                          release shutdown await follow events journal memory";
 }
+
+/// No bound but that of the line.
+const MANY: u8 = u8::MAX;
+/// Names of services.
+const NAMES: u8 = 1;
+/// A fact, of `FACT_BYTES_MAX` at most.
+const FACT: u8 = 2;
+/// A number, if there are any; of two words, behind `last`.
+const NUMBER: u8 = 4;
+/// There is nothing to wait for.
+const ALONE: u8 = 8;
 
 /// A line that is understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -206,24 +240,15 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
         (verb, words) = cut_first(words).ok_or(bad(NOTHING_NAMED))?;
     }
     let mut names = Verb::NAMES.as_bytes().split(|byte| *byte == b' ');
-    let known = names.position(|name| name == verb.as_bytes()).and_then(|at| Verb::ALL.get(at).copied());
-    let verb = known.ok_or(Bad(NO_VERB, verb))?;
+    let at = names.position(|name| name == verb.as_bytes());
+    let known = at.and_then(|at| Some((*Verb::ALL.get(at)?, *Verb::TAKES.get(at)?)));
+    let (verb, [least, most, kind]) = known.ok_or(Bad(NO_VERB, verb))?;
     let behind = count - 1 - usize::from(waits);
-    let takes_names =
-        !matches!(verb, Verb::Await | Verb::Shutdown | Verb::Follow | Verb::Events | Verb::Journal | Verb::Memory);
-    let wrong = match verb {
-        Verb::Signal | Verb::Changing => behind < 2,
-        Verb::Await | Verb::Switch => behind != 1,
-        Verb::Events | Verb::Journal => behind > 2,
-        _ if takes_names => behind == 0,
-        _ => behind != 0,
-    };
-    if wrong {
-        return Err(bad(if takes_names { NOTHING_NAMED } else { ARGUMENTS }));
+    if behind < least.into() || (most != MANY && behind > most.into()) {
+        return Err(bad(if kind & (NAMES | FACT) != 0 { NOTHING_NAMED } else { ARGUMENTS }));
     }
     let mut request = Request { verb, waits, number: 0, words };
-    let reads = matches!(verb, Verb::Events | Verb::Journal) && behind > 0;
-    if verb == Verb::Await || reads {
+    if kind & NUMBER != 0 && behind > 0 {
         let number = if behind == 2 { words.strip_prefix("last\0").unwrap_or_default() } else { words };
         request.number =
             cut_first(number).and_then(|(digits, _)| small_number(digits.as_bytes())).ok_or(bad(ARGUMENTS))?;
@@ -234,11 +259,10 @@ pub fn parse<'a>(line: &[u8], room: &'a mut [u8; LINE_BYTES_MAX]) -> Result<Requ
         request.number = ms.ok_or(Bad(BAD_TIME, time))? as u32;
         request.words = fact;
     }
-    let of_fact = matches!(verb, Verb::On | Verb::Off | Verb::Changing | Verb::Hold | Verb::Emit);
-    if of_fact && request.fact().len() > FACT_BYTES_MAX {
+    if kind & FACT != 0 && request.fact().len() > FACT_BYTES_MAX {
         return Err(bad(FACT_TOO_LONG));
     }
-    if waits && matches!(verb, Verb::Await | Verb::Follow | Verb::Hold | Verb::Events | Verb::Journal | Verb::Memory) {
+    if waits && kind & ALONE != 0 {
         return Err(bad(NOTHING_TO_WAIT_FOR));
     }
     Ok(request)
