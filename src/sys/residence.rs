@@ -5,7 +5,6 @@
 //! and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
 
 use core::ffi::c_void;
-use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use rustix::mm::{Advice, madvise};
 
@@ -76,11 +75,7 @@ pub fn release() {
     }
     // Text goes last, and the table of where it is, which is part of it, is read before: each page that is used after
     // that brings 15 others with it.
-    let mut kept = [(0, 0); SEGMENTS_MAX];
-    for (place, segment) in kept.iter_mut().zip(segments()) {
-        *place = segment;
-    }
-    for (start, length) in kept {
+    for (start, length) in segments() {
         if length > 0 {
             give(start, length);
         }
@@ -105,8 +100,8 @@ fn give(start: usize, length: usize) -> bool {
     unsafe { madvise(start as *mut c_void, length, Advice::LinuxDontNeed).is_ok() }
 }
 
-/// Address and length of each segment of the program that nobody can write: whole pages.
-fn segments() -> impl Iterator<Item = (usize, usize)> {
+/// Address and length of each segment of the program that nobody can write: whole pages. 0 for the rest.
+fn segments() -> [(usize, usize); SEGMENTS_MAX] {
     const AT_PHDR: usize = 3;
     const AT_PHNUM: usize = 5;
     const PT_LOAD: u32 = 1;
@@ -115,16 +110,26 @@ fn segments() -> impl Iterator<Item = (usize, usize)> {
     // SAFETY: getauxval(3) only reads; 0 for what there is not.
     let (table, count) = unsafe { (getauxval(AT_PHDR) as *const Header, getauxval(AT_PHNUM)) };
     let count = if table.is_null() { 0 } else { count };
-    // SAFETY: the kernel's word for where the program headers of this program are mapped.
-    let header = move |at: usize| unsafe { ptr::read(table.add(at)) };
-    // The first segment has the program headers in its first page, wherever it was loaded.
-    let first = (0..count).map(header).find(|header| header.kind == PT_LOAD).map_or(0, |header| header.address);
-    let base = (table as usize & !(page - 1)).wrapping_sub(first & !(page - 1));
-    (0..count).map(header).filter(|header| header.kind == PT_LOAD && header.flags & PF_W == 0).map(move |header| {
-        let start = base.wrapping_add(header.address) & !(page - 1);
-        let end = base.wrapping_add(header.address).wrapping_add(header.size);
-        (start, end.wrapping_sub(start).next_multiple_of(page))
-    })
+    let (mut found, mut places, mut base) = ([(0, 0); SEGMENTS_MAX], 0, None);
+    for at in 0..count {
+        // SAFETY: the kernel's word for where the program headers of this program are mapped.
+        let header = unsafe { &*table.add(at) };
+        if header.kind != PT_LOAD {
+            continue;
+        }
+        // The first segment has the program headers in its first page, wherever it was loaded.
+        let base = *base.get_or_insert((table as usize).wrapping_sub(header.address) & !(page - 1));
+        if header.flags & PF_W == 0
+            && let Some(place) = found.get_mut(places)
+        {
+            let start = base.wrapping_add(header.address);
+            let end = start.wrapping_add(header.size);
+            let start = start & !(page - 1);
+            *place = (start, end.wrapping_sub(start).next_multiple_of(page));
+            places += 1;
+        }
+    }
+    found
 }
 
 /// A program header (elf(5)).
@@ -165,16 +170,16 @@ mod tests {
             safe fn getpagesize() -> core::ffi::c_int;
         }
         assert_eq!(page_bytes(), getpagesize() as usize);
-        assert!(segments().all(|(start, length)| (start | length) & (page_bytes() - 1) == 0));
+        assert!(segments().iter().all(|(start, length)| (start | length) & (page_bytes() - 1) == 0));
     }
 
     #[test]
     fn code_that_was_given_back_still_runs() {
         let kept = [7u8; 64];
         release();
-        assert!(segments().any(|(start, length)| {
+        assert!(segments().iter().any(|(start, length)| {
             let here = code_that_was_given_back_still_runs as *const () as usize;
-            (start..start + length).contains(&here)
+            (*start..start + length).contains(&here)
         }));
         assert_eq!(kept.iter().map(|byte| u32::from(*byte)).sum::<u32>(), 7 * 64);
     }
