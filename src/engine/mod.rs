@@ -301,20 +301,20 @@ impl<'a> Engine<'a> {
                 self.command(verb, targets)
             }
             Input::On { fact, sender, lease } => {
-                let fact = self.told(fact)?;
+                let fact = self.hear(fact)?;
                 self.condition_on(&fact, sender, lease)
             }
             Input::Off { fact } => {
-                let fact = self.told(fact)?;
+                let fact = self.hear(fact)?;
                 self.condition_off(&fact);
                 Ok(())
             }
             Input::Changing { fact, for_ms } => {
-                let fact = self.told(fact)?;
+                let fact = self.hear(fact)?;
                 self.condition_changing(&fact, for_ms)
             }
             Input::Event { fact } => {
-                let fact = self.told(fact)?;
+                let fact = self.hear(fact)?;
                 self.event(&fact)
             }
             Input::LeaseGone(lease) => {
@@ -334,7 +334,7 @@ impl<'a> Engine<'a> {
 
     /// A fact that somebody tells: what moves from now on is caused by it.
     #[inline(never)]
-    fn told(&mut self, fact: &[u8]) -> Result<Fact, Refusal> {
+    fn hear(&mut self, fact: &[u8]) -> Result<Fact, Refusal> {
         self.cause = Cause::Fact;
         Fact::parse(fact)
     }
