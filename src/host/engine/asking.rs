@@ -19,40 +19,16 @@ pub fn take(
     now: Instant,
     answer: &mut dyn Write,
 ) -> Result<u32, ()> {
-    let fact = request.fact();
-    let input = match request.verb {
-        Asked::On => Input::On { fact, sender, lease: 0 },
-        Asked::Hold => Input::On { fact, sender, lease },
-        Asked::Off => Input::Off { fact },
-        Asked::Changing => Input::Changing { fact, for_ms: request.number },
-        Asked::Emit => Input::Event { fact },
-        Asked::Shutdown => Input::Shutdown(sender.uid),
-        Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
-        Asked::Start
-        | Asked::Stop
-        | Asked::Restart
-        | Asked::RestartWithDependents
-        | Asked::Switch
-        | Asked::Reload
-        | Asked::Reset
-        | Asked::Release
-        | Asked::Signal => return command(engine, image, request, sender.uid, now, answer),
-    };
-    step(engine, input, now, answer)
-}
-
-/// A command about services. For a signal, the first word is that.
-#[inline(never)]
-fn command(
-    engine: &mut Engine<'_>,
-    image: &Image<'_>,
-    request: &Request<'_>,
-    uid: u32,
-    now: Instant,
-    answer: &mut dyn Write,
-) -> Result<u32, ()> {
-    let mut words = request.words();
+    let (fact, mut words) = (request.fact(), request.words());
+    let mut told = |input| step(engine, input, now, answer);
     let verb = match request.verb {
+        Asked::On => return told(Input::On { fact, sender, lease: 0 }),
+        Asked::Hold => return told(Input::On { fact, sender, lease }),
+        Asked::Off => return told(Input::Off { fact }),
+        Asked::Changing => return told(Input::Changing { fact, for_ms: request.number }),
+        Asked::Emit => return told(Input::Event { fact }),
+        Asked::Shutdown => return told(Input::Shutdown(sender.uid)),
+        Asked::Await | Asked::Follow | Asked::Events | Asked::Journal | Asked::Memory => return Ok(request.number),
         Asked::Start => Verb::Start,
         Asked::Stop => Verb::Stop,
         Asked::Restart => Verb::Restart,
@@ -61,7 +37,8 @@ fn command(
         Asked::Reload => Verb::Reload,
         Asked::Reset => Verb::Reset,
         Asked::Release => Verb::Release,
-        _ => {
+        // The first word is which.
+        Asked::Signal => {
             let word = words.next().unwrap_or_default();
             let Some(signal) = pintle::signals::number(word) else {
                 let _ = write!(answer, "bad no signal \"{word}\"");
@@ -79,7 +56,7 @@ fn command(
         // As many as a line has words: there is always room.
         let _ = targets.push(target);
     }
-    step(engine, Input::Command { verb, targets: &targets, uid }, now, answer)
+    step(engine, Input::Command { verb, targets: &targets, uid: sender.uid }, now, answer)
 }
 
 #[inline(never)]
