@@ -66,6 +66,28 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
 }
 
+/// What the kernel says to the program in numbers, see getauxval(3): pairs of a kind and a value, which stand behind the
+/// environment and end with kind 0. 0 for what it does not say, or where `begin` was not called (in tests).
+pub(super) fn auxiliary(kind: usize) -> usize {
+    let mut environment = environment();
+    while environment.next_c_str().is_some() {}
+    if environment.at.is_null() {
+        return 0;
+    }
+    let mut pairs = environment.at.cast::<[usize; 2]>();
+    // SAFETY: the null pointer that ends the environment, then the pairs: all of it lives as long as the process.
+    unsafe {
+        pairs = pairs.byte_add(size_of::<usize>());
+        loop {
+            match pairs.read() {
+                [0, _] => return 0,
+                [known, value] if known == kind => return value,
+                _ => pairs = pairs.add(1),
+            }
+        }
+    }
+}
+
 /// The C entry point, called by libc's start code: begins the program and hands the arguments on.
 macro_rules! program {
     ($run:path) => {

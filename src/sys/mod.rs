@@ -27,6 +27,7 @@ pub mod socket;
 pub mod spawn;
 #[cfg(bare_panics)]
 mod start;
+mod vdso;
 pub mod whole;
 
 pub use errno::Errno;

@@ -26,21 +26,8 @@ pub extern "C" fn close(descriptor: i32) -> i32 {
     unsafe { raw::syscall(raw::nr::CLOSE, descriptor as usize, 0, 0, 0, 0) as i32 }
 }
 
-/// See getauxval(3): pairs of a kind and a value, which stand behind the environment and end with kind 0.
+/// See getauxval(3).
 #[unsafe(no_mangle)]
 pub extern "C" fn getauxval(kind: usize) -> usize {
-    let mut environment = entry::environment();
-    while environment.next_c_str().is_some() {}
-    let mut pairs = environment.as_pointers().cast::<[usize; 2]>();
-    // SAFETY: the null pointer that ends the environment, then the pairs: all of it lives as long as the process.
-    unsafe {
-        pairs = pairs.byte_add(size_of::<usize>());
-        loop {
-            match pairs.read() {
-                [0, _] => return 0,
-                [known, value] if known == kind => return value,
-                _ => pairs = pairs.add(1),
-            }
-        }
-    }
+    entry::auxiliary(kind)
 }
