@@ -313,9 +313,10 @@ impl Host {
         }
     }
 
-    /// Writes what the steps have changed, and wakes the supervisor if it sleeps.
+    /// Writes what the steps have changed, and wakes the supervisor if it sleeps: at the first order, so that it begins while
+    /// the rest is written, and where there were more once again at the end, if it sleeps then.
     fn flush(&mut self, now: Instant) {
-        let (mut ring, mut looked) = (false, false);
+        let (mut orders, mut looked) = (0u32, false);
         while let Some(dirty) = self.engine.take_dirty() {
             let slot = dirty.slot;
             if dirty.published {
@@ -334,7 +335,10 @@ impl Host {
                     self.orders.write_text(text.row, &text.instance, &text.pass);
                 }
                 self.orders.write(slot, &self.engine.order(slot));
-                ring = true;
+                orders += 1;
+                if orders == 1 && words::is_asleep(self.view.reports.words()) {
+                    self.to_supervisor.ring();
+                }
             }
             if dirty.phase && self.clients.are_watching() {
                 self.look(&mut looked);
@@ -369,7 +373,7 @@ impl Host {
             words::store(self.orders.words(), orders::own::MACHINE, shutting_down);
             words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
             self.to_supervisor.ring();
-        } else if ring && words::is_asleep(self.view.reports.words()) {
+        } else if orders > 1 && words::is_asleep(self.view.reports.words()) {
             self.to_supervisor.ring();
         }
     }
