@@ -2,7 +2,7 @@
 
 use super::plan::{Action, FAULTS, Plan, Service};
 use super::random::Random;
-use pintle::limits::{CONDITIONS_MAX, INSTANCES_MAX, TRANSACTIONS_MAX};
+use pintle::limits::{CONDITIONS_MAX, INSTANCES_MAX, SLOTS_MAX, TRANSACTIONS_MAX};
 
 /// More services than any world but the largest has.
 pub const LARGE: usize = 1000;
@@ -46,11 +46,12 @@ impl Flavour {
 /// The plan of a seed. Always one that compiles.
 pub fn generate(seed: u64) -> Plan {
     let mut random = Random::new(seed);
-    // Most worlds are small: they find most, and fast. Some are not, and now and then there is one with all conditions and instances
-    // that fit.
+    // Most worlds are small: they find most, and fast. Some are not, and now and then there is one in which nothing more fits.
     let full = seed % 1000 == 999;
     let count = match random.below(40) {
-        _ if full => 4_000,
+        // All but the template, `boot` and `shutdown`.
+        _ if full => u64::from(SLOTS_MAX - INSTANCES_MAX) - 3,
+        _ if seed % 1000 == 749 => 4_000,
         _ if seed % 1000 == 499 => 2_000,
         0 => 40 + random.below(120),
         1..=7 => 12 + random.below(18),
@@ -149,7 +150,7 @@ fn graph(plan: &mut Plan, count: usize, random: &mut Random) {
             boot.put(if remains { "contains" } else { "wants" }, &service.name);
         }
     }
-    if random.chance(25) {
+    if random.chance(25) || count > LARGE {
         let mut shutdown = Service { name: "shutdown".to_string(), keys: Vec::new() };
         shutdown.put("type", "bundle");
         let quiet = plan.services.iter().filter(|one| one.get("remain") != Some("no") && !one.name.ends_with('@'));

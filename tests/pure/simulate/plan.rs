@@ -64,8 +64,10 @@ impl Plan {
     pub fn compile(&self) -> Result<Compiled, String> {
         let (mut sources, mut findings, mut definitions) = (Vec::new(), Vec::new(), Vec::new());
         for service in &self.services {
-            let mut text: String =
-                service.keys.iter().map(|(key, words)| format!("{key} = {}\n", words.join(" "))).collect();
+            // A long value takes a line for each word.
+            let between = |words: &[String]| if words.len() > 100 { "\n    " } else { " " };
+            let line = |(key, words): &(String, Vec<String>)| format!("{key} = {}\n", words.join(between(words)));
+            let mut text: String = service.keys.iter().map(line).collect();
             if service.get("type") != Some("bundle") {
                 text += "command = /bin/true\n";
             }

@@ -266,10 +266,11 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Once in so many pieces; where there are many slots, once in so many that whoever begins anew has looked at each.
-    fn is_rare(&mut self, pieces: u64) -> bool {
+    /// Once in so many pieces; where there are many slots, once in such a share of them: the more there are, the longer it
+    /// takes to begin anew.
+    fn is_rare(&mut self, pieces: u64, share: u64) -> bool {
         let slots = u64::from(self.judge.geometry.slots());
-        self.random.below(if self.judge.is_large() { slots * 20 } else { pieces }) == 0
+        self.random.below(if self.judge.is_large() { slots / share } else { pieces }) == 0
     }
 
     fn next_action(&self) -> Option<u64> {
@@ -296,7 +297,7 @@ impl World<'_> {
         match actor {
             0 => {
                 self.engine.run(now, &mut self.judge, &mut self.random, &mut self.trace)?;
-                let kills = self.calm_since.is_none() && self.plan.has("kill") && self.is_rare(150);
+                let kills = self.calm_since.is_none() && self.plan.has("kill") && self.is_rare(150, 4);
                 if kills && self.engine.at != At::Dead {
                     self.trace.say(now, || "engine: is killed".to_string());
                     self.engine.die(&mut self.random);
@@ -308,7 +309,7 @@ impl World<'_> {
             }
             1 => {
                 let before = self.kernel.processes.len();
-                if self.calm_since.is_none() && self.plan.has("crash") && self.is_rare(150) {
+                if self.calm_since.is_none() && self.plan.has("crash") && self.is_rare(150, 32) {
                     self.supervisor.crashes_in = 1 + self.random.below(8) as u32;
                 }
                 self.supervisor.run(&mut self.kernel, &mut self.random, &mut self.trace)?;
