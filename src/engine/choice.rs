@@ -16,6 +16,11 @@ use crate::limits::ALTERNATIVES_MAX;
 const TRIED: u32 = (1 << CHOSEN) - 1;
 const CHOSEN: u32 = ALTERNATIVES_MAX as u32;
 
+/// How good an alternative is: what is barred, if nothing else is left; what may come up; what is up.
+const BARRED: u32 = 1;
+const HOPEFUL: u32 = 2;
+const UP: u32 = 3;
+
 const _: () = assert!(ALTERNATIVES_MAX + (ALTERNATIVES_MAX.ilog2() as usize) < 32, "one word");
 
 impl<'a> Engine<'a> {
@@ -57,46 +62,70 @@ impl<'a> Engine<'a> {
         self.lives(at) && !ended && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
     }
 
-    /// Place plus one of the first usable alternative of which this is so; 0 for none.
-    fn first_usable(&self, at: SlotId, is: &dyn Fn(u32, SlotId) -> bool) -> u32 {
-        let mut places = (1..).zip(self.image.edges(at));
-        places.find(|(place, edge)| self.is_usable(edge.slot) && is(*place, edge.slot)).map_or(0, |(place, _)| place)
+    /// Whether something that this alternative needs keeps it down until somebody repairs that. (What is told of it may be
+    /// that it failed, when that has just been forgotten.)
+    fn is_barred(&self, at: SlotId) -> bool {
+        self.memory.is_told(at, told::BARRED) && self.memory.counter(at, Counter::Barred) > 0
     }
 
-    fn first_up(&self, at: SlotId) -> u32 {
-        self.first_usable(at, &|_, alternative| self.memory.is_told(alternative, told::START_OK))
-    }
-
-    fn first_untried(&self, at: SlotId, tried: u32) -> u32 {
-        self.first_usable(at, &|place, _| tried >> (place - 1) & 1 == 0)
-    }
-
-    /// Looks whether what was chosen may stay so.
+    /// The alternative that is to be chosen, if any: how good it is, and its place plus one. The first of those that are
+    /// equally good.
     #[inline(never)]
-    pub(super) fn choose(&mut self, at: SlotId) {
+    fn best(&self, at: SlotId, tried: u32) -> (u32, u32) {
+        let mut best = (0, 0);
+        for (place, edge) in (1..).zip(self.image.edges(at)) {
+            let good = if !self.is_usable(edge.slot) {
+                0
+            } else if self.memory.is_told(edge.slot, told::START_OK) {
+                UP
+            } else if tried >> (place - 1) & 1 != 0 {
+                0
+            } else if self.is_barred(edge.slot) {
+                BARRED
+            } else {
+                HOPEFUL
+            };
+            if good > best.0 {
+                best = (good, place);
+            }
+        }
+        best
+    }
+
+    /// Looks whether what was chosen may stay so. `surely`: what is told of the alternatives is right.
+    #[inline(never)]
+    pub(super) fn choose(&mut self, at: SlotId, surely: bool) {
         // While derived state is made anew, it is as the facts say.
         if !self.live_triggers {
             return;
         }
         let word = self.memory.slot(at, slot::CHOICE);
         let (chosen, mut tried) = (word >> CHOSEN, word & TRIED);
-        let mut next = chosen;
-        if !self.memory.is_told(at, told::GOAL) {
-            if self.phase(at) == Phase::Down {
-                (next, tried) = (0, 0);
-            }
-        } else if let now = self.chosen_slot(at)
-            && !self.is_usable(now)
-        {
+        let (mut next, now) = (chosen, self.chosen_slot(at));
+        let (goal, usable) = (self.memory.is_told(at, told::GOAL), self.is_usable(now));
+        if goal && usable && !self.is_barred(now) {
+            return;
+        }
+        // The goal may rise again in this step, too.
+        if (usable || !goal) && !surely {
+            self.memory.insert(Set::NewLife, at);
+            return;
+        }
+        if goal {
+            let this = 1u32.checked_shl(chosen.wrapping_sub(1)).unwrap_or(0);
             if self.process(now).ended() {
-                tried |= 1 << (chosen - 1);
+                tried |= this;
             }
             // What needs the choice goes down before that moves to what is not up.
             let active = self.memory.state(at) & state::VIRTUAL_UP != 0;
-            next = self.first_up(at);
-            if next == 0 {
-                next = if active { chosen } else { self.first_untried(at, tried) };
+            let least = if active { UP } else { u32::from(usable) * HOPEFUL };
+            let (good, place) = self.best(at, tried);
+            if good >= least {
+                next = place;
+                tried |= if usable { this } else { 0 };
             }
+        } else if self.phase(at) == Phase::Down {
+            (next, tried) = (0, 0);
         }
         let after = next << CHOSEN | tried;
         if next == chosen {
@@ -140,11 +169,11 @@ impl<'a> Engine<'a> {
 
     /// What a start of this choice leads to: the edge to what it has chosen or would choose, or else to the first.
     pub(super) fn to_start(&self, at: SlotId) -> Edges<'a> {
-        if self.is_usable(self.chosen_slot(at)) {
+        let chosen = self.chosen_slot(at);
+        if self.is_usable(chosen) && !self.is_barred(chosen) {
             return self.chosen(at);
         }
-        let place = self.first_up(at);
-        self.alternative(at, if place == 0 { self.first_untried(at, 0).max(1) } else { place })
+        self.alternative(at, self.best(at, 0).1.max(1))
     }
 
     /// Start and reset forget what was tried, of what asks for a choice.
@@ -162,10 +191,15 @@ impl<'a> Engine<'a> {
             self.memory.insert(Set::Choose, at);
         }
         for choice in self.image.reverse(at).only(Relation::Alternative) {
-            let place = self.image.edges(choice.slot).position(|edge| edge.slot == at).unwrap_or_default();
-            let word = self.memory.slot(choice.slot, slot::CHOICE);
-            self.memory.put_slot(choice.slot, slot::CHOICE, word & !(1 << place));
+            self.forget_trial(choice.slot, at);
             self.memory.insert(Set::Choose, choice.slot);
         }
+    }
+
+    /// This alternative was not tried.
+    pub(super) fn forget_trial(&self, choice: SlotId, at: SlotId) {
+        let place = self.image.edges(choice).position(|edge| edge.slot == at).unwrap_or_default();
+        let word = self.memory.slot(choice, slot::CHOICE);
+        self.memory.put_slot(choice, slot::CHOICE, word & !(1 << place));
     }
 }

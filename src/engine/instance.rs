@@ -75,7 +75,6 @@ impl<'a> Engine<'a> {
             (told::LIVES, lives),
             (told::BUNDLE, definition & 0xff == Kind::Bundle as u32),
             (told::ONESHOT, definition & 0xff == Kind::Oneshot as u32),
-            (told::ESSENTIAL, definition & flags::ESSENTIAL != 0),
             (told::RIVALS, rivals),
             (told::BINDS, binds),
             (told::CHOICE, definition & flags::CHOICE != 0),

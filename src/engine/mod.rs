@@ -396,7 +396,7 @@ impl<'a> Engine<'a> {
                 FALL => self.turn_if(at, false),
                 RISE => self.turn_if(at, true),
                 TURNED => self.look_at_turned(at),
-                CHOOSE => self.choose(at),
+                CHOOSE => self.choose(at, false),
                 WORK => self.refresh(at),
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),

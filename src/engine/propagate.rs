@@ -42,6 +42,7 @@ impl Engine<'_> {
             }
             if Holds(after ^ holds).marked() {
                 self.tell_choices(at);
+                self.memory.insert(Set::Work, at);
             }
             self.mark_wish(at);
         }

@@ -9,7 +9,7 @@ use super::memory::{Derived, Set, derived, slot};
 use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Process, Recount, state, told};
 use super::transaction::{Cause, Wanted};
 use crate::database::service;
-use crate::graph::{Phase, Relation};
+use crate::graph::{Holds, Phase, Relation};
 use crate::ident::{Order, SlotId};
 
 /// Values of `told::WHILE` where they stand there.
@@ -110,7 +110,7 @@ impl Engine<'_> {
         }
         if goal_up && facts & state::WAS_SKIPPED != 0 {
             is |= match phase {
-                Phase::Skipped if self.is_skip_ok(at) => told::SKIPPED | told::START_OK | told::KEEP_OK,
+                Phase::Skipped if self.has_flag(at, service::flags::SKIP_OK) => told::START_OK | told::KEEP_OK,
                 Phase::Skipped => told::SKIPPED,
                 // What stayed with it while it was skipped stays while it comes up.
                 _ if under_way && !must_stop => told::KEEP_OK,
@@ -119,28 +119,45 @@ impl Engine<'_> {
         }
         // Up, a bundle has passed its soft waits: they are not taken again in that life.
         let settling = bundle && goal_up && phase != Phase::Up && has(Counter::Unsettled);
+        // Skipped is said by itself: a bundle takes that for up.
+        let barred = is & told::START_OK == 0
+            && (process.ended() && phase != Phase::Skipped
+                || memory.slot(at, slot::HOLDS) & Holds::MARK_ADMIN != 0
+                || (must_stop || ordered_down || !active) && self.lacks_barred(at));
         let mut add = |bit: u32, so: bool| is |= if so { bit } else { 0 };
+        add(told::BARRED, barred);
         add(told::ACTIVE, active);
         add(told::MUST_STOP, must_stop);
         add(told::GOING, must_move || ordered_down && active);
         add(told::UNDER_WAY, under_way || restarts || must_move && goal_up || settling);
         add(told::LEAVING, !goal_up && !stuck && (active || phase == Phase::Stopping));
-        add(told::MISSING, phase != Phase::Up && bits & told::ESSENTIAL != 0);
+        add(told::MISSING, phase != Phase::Up && self.has_flag(at, service::flags::ESSENTIAL));
         add(told::RESTARTING, restart_wanted);
         is
     }
 
-    /// `skip-ok = yes`.
+    /// Whether a flag stands in its definition.
     #[inline(never)]
-    fn is_skip_ok(&self, at: SlotId) -> bool {
-        self.image.flags(self.record(at)) & service::flags::SKIP_OK != 0
+    fn has_flag(&self, at: SlotId, flag: u32) -> bool {
+        self.image.flags(self.record(at)) & flag != 0
+    }
+
+    /// Whether something that it needs is barred; of a choice: all alternatives.
+    pub(super) fn lacks_barred(&self, at: SlotId) -> bool {
+        if !self.is_choice(at) {
+            return self.memory.counter(at, Counter::Barred) > 0;
+        }
+        self.image.edges(at).all(|edge| self.memory.is_told(edge.slot, told::BARRED))
     }
 
     /// Tells the neighbours what has changed of this slot.
     #[inline(never)]
     pub(super) fn refresh(&mut self, at: SlotId) {
         let old = self.memory.told(at);
-        let new = old & !told::COMPUTED | self.compute(at);
+        // Whether one that is in doubt is barred its alternatives say, whichever it chooses. The rest comes when that is done.
+        let doubtful = self.memory.contains(Set::NewLife, at) && self.is_choice(at);
+        let told = if doubtful { told::BARRED } else { told::COMPUTED };
+        let new = old & !told | self.compute(at) & told;
         let changed = old ^ new;
         self.memory.set_told(at, new);
         self.memory.insert(Set::Tell, at);
@@ -182,8 +199,14 @@ impl Engine<'_> {
                 false
             });
         }
-        const FOR_SOURCES: u32 =
-            told::START_OK | told::KEEP_OK | told::UNDER_WAY | told::LEAVING | told::UP | told::FAILED | told::SKIPPED;
+        const FOR_SOURCES: u32 = told::START_OK
+            | told::KEEP_OK
+            | told::UNDER_WAY
+            | told::LEAVING
+            | told::UP
+            | told::FAILED
+            | told::SKIPPED
+            | told::BARRED;
         if changed & FOR_SOURCES != 0 && at.0 < self.services() {
             let mut recount = Recount::of(&OF_TARGETS, Some(old), Some(new));
             for edge in self.image.reverse(at) {
@@ -270,6 +293,14 @@ impl Engine<'_> {
             }
             Relation::Alternative => {
                 self.memory.insert(Set::Choose, source);
+                if changed & told::BARRED != 0 {
+                    self.memory.insert(Set::Work, source);
+                    // What a person, or the world outside, has repaired can be tried again.
+                    let repaired = matches!(self.cause, Cause::Command | Cause::Restart | Cause::Switch | Cause::Fact);
+                    if new & told::BARRED == 0 && repaired {
+                        self.forget_trial(source, at);
+                    }
+                }
                 let chosen = self.counts(relation, source, at);
                 if chosen && ready {
                     self.pass_on_ready(at, source);
@@ -304,6 +335,10 @@ impl Engine<'_> {
     /// This slot became ready anew without its neighbours having seen it go: what binds to it has to look.
     #[inline(never)]
     pub(super) fn tell_new_life(&mut self, at: SlotId) {
+        if self.is_choice(at) {
+            self.choose(at, true);
+            self.memory.insert(Set::Work, at);
+        }
         self.find_source(at, &|relation, source| {
             if relation == Relation::Binds {
                 self.look_at_binds(source);
@@ -317,7 +352,8 @@ impl Engine<'_> {
     /// What binds to a bundle binds to its members: a bundle became ready when the last of them did.
     pub(super) fn pass_on_ready(&self, member: SlotId, bundle: SlotId) -> bool {
         let ready = self.memory.slot(member, slot::READY);
-        let newer = (ready.wrapping_sub(self.memory.slot(bundle, slot::READY)) as i32) > 0;
+        // While derived state is made anew, it is as the facts say.
+        let newer = self.live_triggers && (ready.wrapping_sub(self.memory.slot(bundle, slot::READY)) as i32) > 0;
         if newer {
             self.memory.put_slot(bundle, slot::READY, ready);
         }

@@ -90,8 +90,9 @@ pub mod told {
     pub const BUNDLE: u32 = 1 << 23;
     /// A oneshot.
     pub const ONESHOT: u32 = 1 << 24;
-    /// `essential = yes`.
-    pub const ESSENTIAL: u32 = 1 << 25;
+    /// It has ended for good, a person's mark keeps it down, or something that it needs is barred: it comes up only when a
+    /// person, or a trigger, has repaired that.
+    pub const BARRED: u32 = 1 << 25;
     /// It conflicts with something.
     pub const RIVALS: u32 = 1 << 26;
     /// It binds to something.
@@ -105,7 +106,7 @@ pub mod told {
     /// It is skipped, which does not count as up, and its goal is up.
     pub const SKIPPED: u32 = 1 << 31;
     /// Those of its definition.
-    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | ESSENTIAL | RIVALS | BINDS | CHOICE;
+    pub const DEFINED: u32 = LIVES | TEMPLATE | BUNDLE | ONESHOT | RIVALS | BINDS | CHOICE;
     /// One of these comes: the slot begins to move.
     pub const MOVING: u32 = UNDER_WAY | GOING | LEAVING;
     /// Those that `refresh` computes.
@@ -120,7 +121,8 @@ pub mod told {
         | FAILED
         | MISSING
         | RESTARTING
-        | SKIPPED;
+        | SKIPPED
+        | BARRED;
 }
 
 /// The counters of a slot, each 16 bits: at most four edges to each of 16,383 others. Those that change together stand
@@ -152,6 +154,8 @@ pub enum Counter {
     MembersLeaving = 10,
     /// Members of a bundle that do not let a dependent start.
     MembersUnready = 11,
+    /// Hard targets that are barred.
+    Barred = 12,
 }
 
 /// What a counter counts: neighbours by one of these relations that have one of these told bits, or that have none.
@@ -186,7 +190,7 @@ const fn counts(counter: Counter, relations: u32, bits: u32, having: bool) -> Co
 pub const MEMBER_OK: u32 = told::START_OK | told::SKIPPED;
 
 /// What a slot counts of its targets.
-pub const OF_TARGETS: [Counts; 12] = [
+pub const OF_TARGETS: [Counts; 14] = [
     counts(Counter::Unmet, NEEDED, told::START_OK, false),
     counts(Counter::Unmet, CONTAINS, MEMBER_OK, false),
     counts(Counter::Hopeless, NEEDED, told::START_OK | told::UNDER_WAY, false),
@@ -199,6 +203,8 @@ pub const OF_TARGETS: [Counts; 12] = [
     counts(Counter::MembersLeaving, MEMBERS, told::LEAVING, true),
     counts(Counter::MembersUnready, CONTAINS, MEMBER_OK, false),
     counts(Counter::MembersUnready, ALTERNATIVES, told::START_OK, false),
+    counts(Counter::Barred, NEEDED, told::BARRED | told::SKIPPED, true),
+    counts(Counter::Barred, CONTAINS, told::BARRED, true),
 ];
 
 /// What a slot counts of its sources. (Rivals are counted one by one: a template stands for several.)

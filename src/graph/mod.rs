@@ -75,14 +75,24 @@
 //! down as it does; it can be started, stopped and released by its name. (A name that one service provides is that service.
 //! `after` and `before` have no choice: they order all that is named. So does `conflicts` with a provided name.)
 //!
-//! A choice whose goal rises chooses: the first, as written (of providers: by name), that is up, has not ended for good and
-//! has no mark; else the first that has not ended and has no mark and was not *tried*: an alternative that fails, or is done,
-//! while it is chosen was tried. It moves when the chosen one has ended for good or is marked, and never back by itself. If
+//! An alternative is *usable* if it has not ended for good and has no mark. It is *barred* if a person (or a trigger) has to
+//! repair something before it can come up: it has failed or is done, a person's mark keeps it down, or it is not up (or has to
+//! go down) and something that it needs, binds, needs to start or contains is barred, or is skipped and not as good as up; a
+//! choice, if all its alternatives are. Who waits for a `while`, or for the end of what conflicts with it, is not barred.
+//!
+//! A choice whose goal rises chooses among those that are usable: the first, as written (of providers: by name), that is up;
+//! else the first that is not barred and was not *tried*; else the first that was not tried. It moves when the chosen one is
+//! not usable any more, or is barred and there is another that is up, or neither barred nor tried; never back by itself. Tried
+//! is an alternative that has failed, or is done, while it was chosen, or was left since it was barred. If
 //! another is up, it moves at once: what needs the choice stays; what binds to it goes down, and comes back after that. Else
 //! what needs it goes down first, as if there were no other. Where nothing can be chosen, nothing is pulled, and the choice
 //! waits until something can be. Its goal down and the chosen one no longer going, it forgets what it chose and tried. Start
 //! and reset forget what was tried, and that it failed: of the choice and of what needs it all of it, of an alternative that
-//! one. A start where every alternative has a mark lifts those of the first.
+//! one. What was left as barred counts as tried until a command or a fact, not a report, ends that it is. A start where every
+//! alternative has a mark lifts those of the first.
+//!
+//! So a choice comes to rest: it leaves for one that is not up only what was not tried, and that is tried then; only a person
+//! or the world outside forgets it.
 //!
 //! # Preconditions and attempts
 //!

@@ -176,18 +176,18 @@ pub mod reasons {
     pub const FIRST: usize = 1;
 }
 
-/// Derived words of a slot: six pairs of 16-bit counters, then whole words.
+/// Derived words of a slot: seven pairs of 16-bit counters, then whole words.
 pub mod derived {
     /// Words.
-    pub const ROW: usize = 10;
+    pub const ROW: usize = 11;
     /// `told` bits, see `super::super::slot`.
-    pub const TOLD: usize = 6;
+    pub const TOLD: usize = 7;
     /// Code in the high 4 bits, slot below.
-    pub const BLOCKER: usize = 7;
+    pub const BLOCKER: usize = 8;
     /// Edge at which the search for a blocker goes on.
-    pub const CURSOR: usize = 8;
+    pub const CURSOR: usize = 9;
     /// First entry in a transaction under way plus one; for a template its first instance (index among instances) plus one.
-    pub const HEAD: usize = 9;
+    pub const HEAD: usize = 10;
 }
 
 /// Sets of slots, and of rows by their index: what is to be looked at, and what is to be written. Those that a step works
@@ -207,7 +207,8 @@ pub enum Set {
     Turned,
     /// What neighbours were told may be wrong.
     Work,
-    /// Became ready anew, unseen by its neighbours.
+    /// Became ready anew, unseen by its neighbours. A choice: may have to leave what it has chosen; it looks when all that is
+    /// told of others is right, and before anybody is told that it is not up any more.
     NewLife,
     /// May be stopped now.
     Stop,

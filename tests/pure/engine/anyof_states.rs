@@ -20,12 +20,15 @@ const BUDGET: u32 = if cfg!(debug_assertions) { 2 } else { 3 };
 /// Moves after which a world without inputs and deaths must be at rest.
 const BOUND: usize = 80;
 
-const GRAPHS: [&str; 5] = [
+const GRAPHS: [&str; 8] = [
     "a:\nb:\nd: needs = a|b",
     "a:\nb:\nd: binds = b|a",
     "a: provides = m; conflicts = m\nb: provides = m; conflicts = m\nd: needs = m",
     "a:\nb:\nd: needs = a|b\ne: wants = b|a",
     "a:\nb: needs = a\nd: needs-to-start = a|b; binds = b|a",
+    "x:\na: needs = x\nb:\nd: needs = a|b",
+    "x:\na: needs = x\nb: wants = x\nd: binds = a|b",
+    "a:\nb:\nc: needs = a|b\nd: needs = c|b",
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -247,6 +250,20 @@ impl Explorer {
         Ok(())
     }
 
+    /// At rest: what comes up only when somebody repairs something.
+    fn is_barred(&self, at: SlotId) -> bool {
+        let row = self.world.engine.published(at);
+        let mut targets = self.targets(at);
+        let lacks = match self.is_choice(at) {
+            true => targets.all(|(_, to)| self.is_barred(to)),
+            false => targets.any(|(relation, to)| {
+                let hard = [Relation::Needs, Relation::Binds, Relation::NeedsToStart];
+                hard.contains(&relation) && self.is_barred(to)
+            }),
+        };
+        row.phase != Phase::Up && (row.phase == Phase::Failed || row.holds.marked() || lacks)
+    }
+
     /// Invariants 3 and 5 at rest.
     fn check_rest(&self) -> Result<(), String> {
         for at in self.ids() {
@@ -275,6 +292,13 @@ impl Explorer {
                         let to = self.chosen(at).expect("it is pulled");
                         if ended(to) && self.world.engine.published(to).phase == Phase::Failed || marked(to) {
                             return broken("waits for what will not come");
+                        }
+                        let tried = self.world.engine.facts(at)[5];
+                        let better = |(place, (_, other)): (usize, (Relation, SlotId))| {
+                            tried >> place & 1 == 0 && !self.is_barred(other)
+                        };
+                        if self.is_barred(to) && self.targets(at).enumerate().any(better) {
+                            return broken("waits for what somebody has to repair, and there is another");
                         }
                     }
                     (Goal::Up, Phase::Waiting) => {}

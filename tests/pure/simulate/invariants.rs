@@ -151,6 +151,37 @@ impl<'a> Judge<'a> {
         !row.holds.marked() && !ended
     }
 
+    /// Whether a person has to repair something before it can come up, or stay. What was found of others is in `known`.
+    fn is_barred(&self, engine: &Engine<'_>, at: SlotId, known: &mut BTreeMap<SlotId, bool>) -> bool {
+        if let Some(known) = known.get(&at) {
+            return *known;
+        }
+        let row = engine.published(at);
+        let lives = matches!(row.phase, Phase::Up | Phase::Starting | Phase::Restarting);
+        // With what was left the goal of what is skipped may have fallen, too.
+        let is_skipped = |at| engine.published(at).phase == Phase::Skipped;
+        let as_good = |at| self.satisfies(engine, Relation::Needs, at);
+        let edges = self.image.edges(self.record(engine, at).unwrap_or(at));
+        let barred = if self.is_choice(at) {
+            row.phase != Phase::Up && edges.clone().all(|edge| self.is_barred(engine, edge.slot, known))
+        } else if is_skipped(at) && as_good(at) {
+            false
+        } else {
+            edges.clone().any(|edge| {
+                let counts = match edge.relation {
+                    Relation::Needs | Relation::Binds | Relation::Contains => true,
+                    relation => relation == Relation::NeedsToStart && !lives,
+                };
+                let skipped = edge.relation != Relation::Contains && is_skipped(edge.slot) && !as_good(edge.slot);
+                counts && (skipped || self.is_barred(engine, edge.slot, known))
+            })
+        };
+        let marked = row.holds.0 & Holds::MARK_ADMIN != 0;
+        let barred = barred || marked || matches!(row.phase, Phase::Failed | Phase::Done);
+        known.insert(at, barred);
+        barred
+    }
+
     /// A choice that has nothing chosen has tried all that it could choose.
     pub fn check_none_is_left(&self, engine: &Engine<'_>, choice: SlotId) -> Result<(), Broken> {
         let (_, tried) = self.remembers(engine, choice);
@@ -164,10 +195,8 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have. Where a switch has
-    /// taken its goal down and up again in one step, it has chosen anew.
-    fn check_choices(&mut self, engine: &Engine<'_>, what: &str) -> Result<(), Broken> {
-        let anew = what.starts_with("switch");
+    /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have.
+    fn check_choices(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
         let choices: Vec<SlotId> = self.slots().filter(|at| self.is_choice(*at)).collect();
         for at in choices {
             let chosen = self.chosen(engine, at);
@@ -177,8 +206,8 @@ impl<'a> Judge<'a> {
                 self.chosen[at.index()] = None; // it chooses anew when that rises
                 continue;
             }
-            let moved = before.filter(|left| !anew && chosen != Some(*left) && self.is_usable(engine, *left));
-            if let Some(left) = moved {
+            let moved = before.filter(|left| chosen != Some(*left) && self.is_usable(engine, *left));
+            if let Some(left) = moved.filter(|left| !self.is_barred(engine, *left, &mut BTreeMap::new())) {
                 let (name, left) = (name.as_str(), engine.name(left));
                 return Err(Broken(format!("choices: {name} moves though {} is well", left.as_str())));
             }
@@ -407,7 +436,7 @@ impl<'a> Judge<'a> {
             }
         }
         self.check_outcomes(engine, now)?;
-        self.check_choices(engine, what)?;
+        self.check_choices(engine)?;
         // Of large worlds not each step, for time's sake.
         if self.geometry.slots() < 40 || self.steps.is_multiple_of(32) {
             self.check_goals(engine)?;

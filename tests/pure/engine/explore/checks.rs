@@ -171,7 +171,7 @@ impl<'e> Explorer<'e> {
             };
             (engine.derived_words(at), engine.facts(at), engine.order(at), row)
         };
-        type Seen = ([u32; 7], [u32; 7], OrderRow, PublishedRow);
+        type Seen = ([u32; 8], [u32; 7], OrderRow, PublishedRow);
         let mut before: [Option<Seen>; MOST] = [None; MOST];
         for (at, slot) in self.slots() {
             before[at] = Some(seen(&self.engine, slot));

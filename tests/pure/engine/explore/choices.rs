@@ -7,7 +7,7 @@ use pintle::limits::ALTERNATIVES_MAX;
 
 use super::explorer::CHOICE;
 use super::graphs::{Kind, MOST};
-use super::spec::{Edges, START_OK, Spec};
+use super::spec::{BARRED, Edges, START_OK, Spec};
 
 /// What a choice remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -39,6 +39,7 @@ struct Offer {
     /// Has not ended for good, or is as good as up all the same, and has no mark.
     usable: bool,
     up: bool,
+    barred: bool,
 }
 
 /// How well an alternative may be chosen.
@@ -46,6 +47,8 @@ struct Offer {
 enum Rank {
     Up,
     Untried,
+    /// Not tried, but barred.
+    Barred,
     Never,
 }
 
@@ -54,8 +57,9 @@ impl Offer {
         match self {
             Offer { usable: false, .. } => Rank::Never,
             Offer { up: true, .. } => Rank::Up,
-            _ if untried => Rank::Untried,
-            _ => Rank::Never,
+            _ if !untried => Rank::Never,
+            Offer { barred: true, .. } => Rank::Barred,
+            _ => Rank::Untried,
         }
     }
 }
@@ -74,7 +78,8 @@ impl Before {
             }
             let (row, told) = (engine.published(SlotId(at as u32)), engine.told_bits(SlotId(at as u32)));
             let up = told & START_OK != 0;
-            Offer { usable: !(has_ended(row.phase) && !up || row.holds.marked()), up }
+            let usable = !(has_ended(row.phase) && !up || row.holds.marked());
+            Offer { usable, up, barred: told & BARRED != 0 }
         };
         Before { choices: std::array::from_fn(|at| edges.choice(engine, at)), offers: std::array::from_fn(offer) }
     }
@@ -87,13 +92,20 @@ fn has_ended(phase: Phase) -> bool {
 impl Spec<'_> {
     fn offer(&self, at: usize) -> Offer {
         let seen = &self.seen[at];
-        Offer { usable: !(has_ended(seen.phase) && !seen.start_ok || seen.holds.marked()), up: seen.start_ok }
+        let usable = !(has_ended(seen.phase) && !seen.start_ok || seen.holds.marked());
+        Offer { usable, up: seen.start_ok, barred: seen.barred }
     }
 
     /// Its alternatives, the one that is liked best first, and whether each was tried.
     fn alternatives(&self, at: usize) -> impl Iterator<Item = (usize, bool)> {
         let tried = self.choices[at].tried;
         (0..).zip(&self.edges.targets[at]).map(move |(place, (_, to))| (*to, tried >> place & 1 != 0))
+    }
+
+    /// That bars only while it is wished: left, it is no more.
+    fn needs_what_is_skipped(&self, at: usize) -> bool {
+        let mut targets = self.edges.targets[at].iter();
+        targets.any(|(_, to)| self.seen[*to].phase == Phase::Skipped || self.needs_what_is_skipped(*to))
     }
 
     /// In every state: what it has chosen it may have.
@@ -108,13 +120,15 @@ impl Spec<'_> {
         }
         let chosen = self.choices[at].chosen;
         // What needs it goes down before it turns to what is not up.
-        let least = match chosen.map(|chosen| self.offer(chosen).usable) {
-            Some(true) => return Ok(()),
-            Some(false) if seen.up_bundle => Rank::Up,
-            Some(false) => return Err(format!("stays with {chosen:?}, and may not")),
-            None => Rank::Untried,
+        let least = match chosen.map(|chosen| self.offer(chosen)) {
+            Some(Offer { usable: true, barred: false, .. }) => return Ok(()),
+            Some(_) if seen.up_bundle => Rank::Up,
+            Some(Offer { usable: true, .. }) => Rank::Untried,
+            Some(_) => return Err(format!("stays with {chosen:?}, and may not")),
+            None => Rank::Barred,
         };
-        match self.alternatives(at).find(|(to, tried)| self.offer(*to).rank(!tried) <= least) {
+        let better = |(to, tried): &(usize, bool)| Some(*to) != chosen && self.offer(*to).rank(!tried) <= least;
+        match self.alternatives(at).find(better) {
             Some((better, _)) => Err(format!("stays with {chosen:?}, and there is {better}")),
             None => Ok(()),
         }
@@ -134,12 +148,12 @@ impl Spec<'_> {
             return Ok(());
         }
         if let Some(left) = was.chosen.filter(|_| !rises) {
-            if self.offer(left).usable {
+            let (offer, marked) = (self.offer(left), self.seen[left].holds.marked());
+            if offer.usable && !offer.barred && !self.needs_what_is_skipped(left) {
                 return Err(format!("leaves {left}, which may stay"));
             }
-            // A mark is no trial.
             let is_tried = self.alternatives(at).any(|(to, tried)| to == left && tried);
-            if !is_tried && !self.seen[left].holds.marked() {
+            if !marked && !is_tried {
                 return Err(format!("leaves {left}, and may try it again"));
             }
         }

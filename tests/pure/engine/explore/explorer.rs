@@ -214,10 +214,8 @@ impl<'e> Explorer<'e> {
             let now = orders(&self.engine, self.count());
             let rows = &self.rows[..self.count()];
             let spec = spec.unwrap_or_else(|| Spec::of(&self.edges, &self.engine, &now, rows, self.net));
-            let forgets = matches!(
-                next,
-                Move::Start(_) | Move::Restart(_) | Move::RestartWithDependents(_) | Move::Reset(_) | Move::Switch(_)
-            );
+            // An input from outside may have ended that one is barred.
+            let forgets = next.told().is_none() && next != Move::Tick;
             for (at, slot) in self.slots() {
                 // What a switch turns off and on again in one step has chosen anew.
                 let rises = goals_before[at] == Goal::Down || forgets;

@@ -50,6 +50,8 @@ pub struct Seen {
     was_skipped: bool,
     /// Killed long ago, and still there.
     pub stuck: bool,
+    /// Somebody has to repair something before it can come up.
+    pub barred: bool,
     /// What conflicts with it is.
     pub waits_for_stuck: bool,
 }
@@ -95,6 +97,7 @@ const MUST_STOP: u32 = 1 << 4;
 pub const START_OK: u32 = 1 << 5;
 const KEEP_OK: u32 = 1 << 6;
 const UNDER_WAY: u32 = 1 << 7;
+pub const BARRED: u32 = 1 << 25;
 
 impl<'s> Spec<'s> {
     pub fn of(edges: &'s Edges, engine: &Engine<'_>, orders: &[OrderRow; MOST], rows: &[Row], net: Net) -> Spec<'s> {
@@ -118,6 +121,7 @@ impl<'s> Spec<'s> {
             skipped: false,
             was_skipped: false,
             stuck: false,
+            barred: false,
             waits_for_stuck: false,
         };
         let choices = std::array::from_fn(|at| edges.choice(engine, at));
@@ -313,7 +317,20 @@ impl<'s> Spec<'s> {
             || seen.restart_wanted
             || seen.must_stop && seen.goal && !seen.stuck
             || bundle && seen.goal && seen.phase != Phase::Up && any(&SOFT, &|to| to.under_way);
+        let ended = matches!(seen.phase, Phase::Failed | Phase::Done);
+        let all_are = || self.edges.targets[at].iter().all(|(_, to)| self.seen[*to].barred);
+        let lacks = if self.edges.kinds[at] == Kind::Choice { all_are() } else { self.lacks_barred(at) };
+        let marked = seen.holds.0 & Holds::MARK_ADMIN != 0;
+        seen.barred = !seen.start_ok && (ended || marked || !stays && lacks);
         self.seen[at] = seen;
+    }
+
+    /// Something that it needs is barred, or is skipped and that is not as good.
+    fn lacks_barred(&self, at: usize) -> bool {
+        self.edges.targets[at].iter().any(|(relation, to)| {
+            let to = &self.seen[*to];
+            HARD.contains(relation) && (to.barred || to.skipped && !to.start_ok && *relation != Relation::Contains)
+        })
     }
 
     /// Invariant 5, for a start.
@@ -393,6 +410,7 @@ impl<'s> Spec<'s> {
                 ("lets others start", START_OK, seen.start_ok),
                 ("lets others stay", KEEP_OK, seen.keep_ok),
                 ("is under way", UNDER_WAY, seen.under_way),
+                ("is barred", BARRED, seen.barred),
             ] {
                 if (told & bit != 0) != is {
                     return Err(format!("told: that {name} {what}: {is}, and others are told otherwise"));
