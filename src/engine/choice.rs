@@ -5,6 +5,7 @@
 //! other end asks `counts`. Where nothing is chosen that edge leads to a slot that there is not, which is never up.
 
 use super::Engine;
+use super::expression::Value;
 use super::memory::{Set, slot};
 use super::slot::{Counter, Counts, Delta, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use crate::database::image::Edges;
@@ -68,6 +69,15 @@ impl<'a> Engine<'a> {
         self.memory.is_told(at, told::BARRED) && self.memory.counter(at, Counter::Barred) > 0
     }
 
+    /// Whether it is up, or would be if only its goal were: what is left may just have let go of it.
+    fn is_at_hand(&self, at: SlotId) -> bool {
+        let bits = self.memory.told(at);
+        let goes = bits & (told::GOAL | told::BROKEN | told::RESTARTING) != 0
+            || self.memory.counter(at, Counter::Lost) > 0
+            || self.gate(at) == Value::Off;
+        bits & told::START_OK != 0 || self.phase(at) == Phase::Up && !goes
+    }
+
     /// The alternative that is to be chosen, if any: how good it is, and its place plus one. The first of those that are
     /// equally good.
     #[inline(never)]
@@ -76,7 +86,7 @@ impl<'a> Engine<'a> {
         for (place, edge) in (1..).zip(self.image.edges(at)) {
             let good = if !self.is_usable(edge.slot) {
                 0
-            } else if self.memory.is_told(edge.slot, told::START_OK) {
+            } else if self.is_at_hand(edge.slot) {
                 UP
             } else if tried >> (place - 1) & 1 != 0 {
                 0
