@@ -19,7 +19,7 @@ help:
 	@echo 'make install         one file and its links, under DESTDIR= PREFIX= ($(PREFIX)) BINDIR= ($(BINDIR)); uninstall'
 	@echo 'make check           everything that must hold: format, lints, library tests, black-box tests'
 	@echo 'make sim             worlds from seeds, one thousand after the other, until one breaks or you stop it; FIRST=0'
-	@echo 'make explore         every state of every small graph; on two cores the whole takes hours'
+	@echo 'make explore         every state of every small graph: hours; ended, it goes on there with the same sources'
 	@echo 'make mutants         bugs made on purpose, one after the other: each has to be found'
 	@echo 'make demo            a small machine comes up, changes and goes down, in its own namespaces; KEEP=1: a shell in it'
 	@echo 'make bench           the numbers, against a bare spawn loop and other service managers that are installed'
@@ -83,7 +83,8 @@ sim:
 		first=$$((first + 1000)); done; exit 1
 
 explore:
-	PINTLE_EXPLORE=all $(CARGO) test --quiet --locked --profile simulate --features proof --example proof explore -- --nocapture --test-threads=1
+	PINTLE_EXPLORE=all PINTLE_EXPLORE_DONE='$(CURDIR)/$(B)/explored' \
+		$(CARGO) test --quiet --locked --profile simulate --features proof --example proof explore -- --nocapture --test-threads=1
 
 mutants:
 	@CARGO='$(CARGO)' sh tests/mutate $(B)/mutants $(MUTANT)

@@ -37,6 +37,7 @@
 
 mod checks;
 mod choices;
+mod done;
 mod explorer;
 mod graphs;
 mod moves;
@@ -47,6 +48,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use done::Done;
 use explorer::{CAPACITIES, Explorer, Saved};
 use graphs::{Family, Graph};
 use moves::{Move, orders};
@@ -243,6 +245,14 @@ fn explore_graph(graph: &Graph, budget: Option<u32>, limit: u32, thorough: bool)
     Some(Explorer::new(graph, image, &memory, limit, thorough).explore(budget))
 }
 
+/// Graphs, and what was found out about all of them; one without states is none.
+fn add(total: &mut (usize, Found), found: &Found) {
+    total.0 += usize::from(found.states > 0);
+    total.1.states += found.states;
+    total.1.moves += found.moves;
+    total.1.longest = total.1.longest.max(found.longest);
+}
+
 /// Explores these graphs in turn, some at a time.
 fn explore(name: &str, graphs: &[Graph], budget: Option<u32>, thorough: bool) {
     explore_limited(name, graphs, budget, 0, thorough);
@@ -252,25 +262,32 @@ fn explore(name: &str, graphs: &[Graph], budget: Option<u32>, thorough: bool) {
 fn explore_limited(name: &str, graphs: &[Graph], budget: Option<u32>, limit: u32, thorough: bool) {
     let threads = if effort() == Effort::All { 2 } else { 1 };
     let next = AtomicUsize::new(0);
+    let (done, earlier) = Done::open(name);
     let total = Mutex::new((0, Found::default()));
+    for found in earlier.values() {
+        add(&mut total.lock().expect("nobody panics with it"), found);
+    }
     let last_word = Mutex::new(std::time::Instant::now());
     let broken: Mutex<Option<String>> = Mutex::new(None);
     let begun = std::time::Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(graph) = graphs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(graph) = graphs.get(at) else { break };
                     if broken.lock().expect("nobody panics with it").is_some() {
                         break;
                     }
+                    if earlier.contains_key(&at) {
+                        continue;
+                    }
                     match explore_graph(graph, budget, limit, thorough) {
-                        None => {}
+                        None => done.write(at, &Found::default()),
                         Some(Ok(found)) => {
+                            done.write(at, &found);
                             let mut total = total.lock().expect("nobody panics with it");
-                            total.0 += 1;
-                            total.1.states += found.states;
-                            total.1.moves += found.moves;
-                            total.1.longest = total.1.longest.max(found.longest);
+                            add(&mut total, &found);
                             let mut last_word = last_word.lock().expect("nobody panics with it");
                             if last_word.elapsed().as_secs() >= 60 {
                                 *last_word = std::time::Instant::now();
@@ -290,8 +307,9 @@ fn explore_limited(name: &str, graphs: &[Graph], budget: Option<u32>, limit: u32
     let (count, Found { states, moves, longest }) = total.into_inner().expect("nobody panics with it");
     let bound = budget.map_or("any inputs and deaths".to_string(), |budget| format!("{budget} inputs and deaths"));
     let seconds = begun.elapsed().as_secs_f64();
+    let earlier = if earlier.is_empty() { String::new() } else { format!(" ({} from an earlier run)", earlier.len()) };
     println!(
-        "{name}: {count} graphs, {bound}: {states} states, {moves} moves, {longest} to rest at most; {seconds:.1} s, \
+        "{name}: {count} graphs{earlier}, {bound}: {states} states, {moves} moves, {longest} to rest at most; {seconds:.1} s, \
          {:.0} states/s",
         states as f64 / seconds
     );
