@@ -9,6 +9,7 @@ use super::expression::Value;
 use super::memory::{Set, slot};
 use super::slot::{Counter, Counts, Delta, OF_SOURCES, OF_TARGETS, Recount, state, told};
 use crate::database::image::Edges;
+use crate::database::service;
 use crate::graph::{Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::limits::ALTERNATIVES_MAX;
@@ -57,10 +58,15 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether it has not ended for good (or counts as up all the same) and has no mark.
+    /// Whether it has not ended for good (or counts as up all the same) and has no mark. (What is told of one that has just
+    /// been skipped may not be right yet.)
     fn is_usable(&self, at: SlotId) -> bool {
-        let ended = self.process(at).ended() && !self.memory.is_told(at, told::START_OK);
-        self.lives(at) && !ended && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
+        let as_good = || {
+            self.phase(at) == Phase::Skipped
+                && self.memory.is_told(at, told::GOAL)
+                && self.has_flag(at, service::flags::SKIP_OK)
+        };
+        self.lives(at) && (!self.process(at).ended() || as_good()) && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
     }
 
     /// Whether something that this alternative needs keeps it down until somebody repairs that. (What is told of it may be
@@ -166,8 +172,8 @@ impl<'a> Engine<'a> {
             for set in &[Set::Goal, Set::Stop, Set::Start, Set::Tell, Set::DirtyPublished] {
                 memory.insert(*set, edge.slot);
             }
-            if counts && its_bits & told::START_OK != 0 {
-                self.pass_on_ready(edge.slot, at);
+            if counts && its_bits & told::START_OK != 0 && self.pass_on_ready(edge.slot, at) {
+                self.tell_ready(at);
             }
         }
         memory.insert(Set::Work, at);

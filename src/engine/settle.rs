@@ -138,7 +138,7 @@ impl Engine<'_> {
 
     /// Whether a flag stands in its definition.
     #[inline(never)]
-    fn has_flag(&self, at: SlotId, flag: u32) -> bool {
+    pub(super) fn has_flag(&self, at: SlotId, flag: u32) -> bool {
         self.image.flags(self.record(at)) & flag != 0
     }
 
@@ -339,6 +339,11 @@ impl Engine<'_> {
             self.choose(at, true);
             self.memory.insert(Set::Work, at);
         }
+        self.tell_ready(at);
+    }
+
+    /// When it became ready has changed: what binds to it has to look, and a bundle that has it.
+    pub(super) fn tell_ready(&self, at: SlotId) {
         self.find_source(at, &|relation, source| {
             if relation == Relation::Binds {
                 self.look_at_binds(source);

@@ -113,3 +113,52 @@ fn a_oneshot_runs_once_at_a_time_while_the_engine_dies() {
         ));
     }
 }
+
+/// A choice looked at an alternative that had just been skipped, and is as good as up, before that was told, and left it.
+#[test]
+fn a_choice_stays_with_what_was_skipped_and_is_as_good_as_up() {
+    holds(
+        "seed 28506
+         faults die deaf kill torn late spurious lost jump crash
+         capacities 10 10 12 2 0
+         service u0: ready = notify; provides = any18
+         service a1: only-if = path /x; skip-ok = yes; binds = u0
+         service h2: needs = u0|a1
+         service j3:
+         service h4: after = a1; provides = any18
+         service w5:
+         service v6: wants = h4|u0; needs = a1|h2|h4
+         service u7:
+         service j23:
+         service c24:
+         service v25:
+         service boot: type = bundle; contains = v6
+         +0 stop c24
+         +273 changing 2472 c0
+         +137 restart-with-dependents a1
+         +573 switch boot
+         +583 restart-with-dependents a1",
+    );
+}
+
+/// What binds to a choice was not told that the one it had turned to became ready after its own life began.
+#[test]
+fn what_binds_to_a_choice_hears_of_the_new_life_that_it_turns_to() {
+    holds(
+        "seed 10617801635
+         faults refuse die deaf slow kill spurious jump
+         capacities 9 2 22 2 1
+         service y1: type = bundle
+         service x2: ready = notify; restart = never; provides = any8
+         service s3: ready = notify; binds = y1|x2; provides = any5 any9
+         service m5: type = oneshot; stop = /bin/stop; retry-delay = 100ms; binds = any5; needs = y1; provides = any8
+         service d6@: binds = x2|m5; for-each = link IFACE=* UP=1; instance = ${IFACE}
+         service t8: wants = m5; needs = any8; provides = any9
+         service boot: type = bundle; contains = x2 t8
+         +460 start x2|m5
+         +220 start x2
+         +528 start y1
+         +325 stop y1
+         +615 signal s3",
+    );
+}

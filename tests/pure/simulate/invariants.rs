@@ -195,6 +195,11 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    fn has_rivals(&self, engine: &Engine<'_>, at: SlotId) -> bool {
+        let mut edges = self.image.edges(self.record(engine, at).unwrap_or(at));
+        edges.any(|edge| edge.relation == Relation::Conflicts)
+    }
+
     /// A choice pulls one alternative while its goal is up, and moves only from one that it may not have.
     fn check_choices(&mut self, engine: &Engine<'_>) -> Result<(), Broken> {
         let choices: Vec<SlotId> = self.slots().filter(|at| self.is_choice(*at)).collect();
@@ -206,7 +211,9 @@ impl<'a> Judge<'a> {
                 self.chosen[at.index()] = None; // it chooses anew when that rises
                 continue;
             }
-            let moved = before.filter(|left| chosen != Some(*left) && self.is_usable(engine, *left));
+            // (The mark of a conflict may have come and gone in this step.)
+            let may_go = |left: SlotId| !self.is_usable(engine, left) || self.has_rivals(engine, left);
+            let moved = before.filter(|left| chosen != Some(*left) && !may_go(*left));
             if let Some(left) = moved.filter(|left| !self.is_barred(engine, *left, &mut BTreeMap::new())) {
                 let (name, left) = (name.as_str(), engine.name(left));
                 return Err(Broken(format!("choices: {name} moves though {} is well", left.as_str())));
