@@ -25,12 +25,37 @@ pub fn binary() -> PathBuf {
 
 /// The binary, with nothing of pintle's in its environment.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    command_at(&binary())
+}
+
+fn command_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PINTLE_")) {
         command.env_remove(name);
     }
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
+}
+
+/// The same as another user runs it, for root's tests. What is executed is a descriptor: where the binary was built (in
+/// /root, say) others may not get to its name.
+pub fn command_of(uid: u32) -> Command {
+    const BINARY: i32 = 99;
+    let path = std::ffi::CString::new(binary().into_os_string().into_encoded_bytes()).expect("no NUL");
+    let mut other = command_at(Path::new(&format!("/proc/self/fd/{BINARY}")));
+    other.arg0("pintle");
+    // SAFETY: between fork and exec only open, dup2, setgroups, setuid: all async-signal-safe, nothing is allocated.
+    unsafe {
+        other.pre_exec(move || {
+            let opened = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            let dropped = opened >= 0
+                && libc::dup2(opened, BINARY) == BINARY
+                && libc::setgroups(0, std::ptr::null()) == 0
+                && libc::setuid(uid) == 0;
+            if dropped { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        })
+    };
+    other
 }
 
 /// One of the small programs of `tests/programs`: from `$PINTLE_PROGRAMS`, else compiled here with cc.

@@ -2,11 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
 
-use super::harness::{Folder, Machine, PATIENCE, command, program};
+use super::harness::{Folder, Machine, PATIENCE, command_of, program};
 
 fn pause(keys: &str) -> String {
     format!("command = {}\n{keys}\n", program("pause"))
@@ -271,8 +270,8 @@ fn only_who_may_command_is_told_what_attributes_say() {
     if unsafe { libc::getuid() } != 0 {
         return; // nobody else's user can be taken
     }
-    let mut other = command();
-    other.args(["events", "--all", "--no-follow"]).env("PINTLE_RUN", machine.run_directory()).uid(65534);
+    let mut other = command_of(65534);
+    other.args(["events", "--all", "--no-follow"]).env("PINTLE_RUN", machine.run_directory());
     let other = String::from_utf8(other.output().expect("the binary runs").stdout).expect("text");
     for told in ["start-on fired by go KEY=... (", "event go KEY=...\n", "condition net-up IFACE=... is on"] {
         assert!(other.contains(told), "{told}: {other}");

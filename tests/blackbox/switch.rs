@@ -1,6 +1,6 @@
 //! `switch`, `restart --with-dependents`, `--dry-run`; and that whoever waits for what a later command contradicts is told.
 
-use crate::harness::{Folder, Machine, Ran, command};
+use crate::harness::{Folder, Machine, Ran, command_of};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -250,9 +250,8 @@ fn only_who_may_give_the_command_may_have_its_dry_run() {
         return; // nobody else's user can be taken
     }
     let machine = Machine::new(&[("web", READY)]);
-    let mut other = command();
+    let mut other = command_of(65534);
     other.args(["start", "--dry-run", "web"]).env("PINTLE_RUN", machine.run_directory());
-    std::os::unix::process::CommandExt::uid(&mut other, 65534);
     let output = other.stdout(Stdio::piped()).output().expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
