@@ -316,7 +316,7 @@ impl Host {
     /// Writes what the steps have changed, and wakes the supervisor if it sleeps: at the first order, so that it begins while
     /// the rest is written, and where there were more once again at the end, if it sleeps then.
     fn flush(&mut self, now: Instant) {
-        let (mut orders, mut looked) = (0u32, false);
+        let (mut ordered, mut looked) = (0u32, false);
         while let Some(dirty) = self.engine.take_dirty() {
             let slot = dirty.slot;
             if dirty.published {
@@ -335,9 +335,9 @@ impl Host {
                     self.orders.write_text(text.row, &text.instance, &text.pass);
                 }
                 self.orders.write(slot, &self.engine.order(slot));
-                orders += 1;
-                if orders == 1 && words::is_asleep(self.view.reports.words()) {
-                    self.to_supervisor.ring();
+                ordered += 1;
+                if ordered == 1 {
+                    self.wake_supervisor();
                 }
             }
             if dirty.phase && self.clients.are_watching() {
@@ -373,7 +373,15 @@ impl Host {
             words::store(self.orders.words(), orders::own::MACHINE, shutting_down);
             words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
             self.to_supervisor.ring();
-        } else if orders > 1 && words::is_asleep(self.view.reports.words()) {
+        } else if ordered > 1 {
+            self.wake_supervisor();
+        }
+    }
+
+    /// Awake, it looks before it sleeps.
+    #[inline(never)]
+    fn wake_supervisor(&self) {
+        if words::is_asleep(self.view.reports.words()) {
             self.to_supervisor.ring();
         }
     }
@@ -428,10 +436,8 @@ impl Host {
             self.busy_for = 0;
             let rests = words::load(self.orders.words(), orders::own::RESTS);
             words::store(self.orders.words(), orders::own::RESTS, rests.wrapping_add(1));
-            // Awake, it looks before it sleeps; a ring would wake it again when it has given its memory back.
-            if words::is_asleep(self.view.reports.words()) {
-                self.to_supervisor.ring();
-            }
+            // Only asleep: a ring would wake it again when it has given its memory back.
+            self.wake_supervisor();
             // Between steps the undo log is empty: only a large step needs much of it.
             residence::forget(self.engine.undo_log());
             residence::release_before_sleep();
