@@ -3,6 +3,7 @@
 pub mod world;
 
 mod anyof;
+mod anyof_needs;
 mod anyof_states;
 mod conditions;
 mod cost;
