@@ -263,10 +263,9 @@ fn explore_limited(name: &str, graphs: &[Graph], budget: Option<u32>, limit: u32
     let threads = if effort() == Effort::All { 2 } else { 1 };
     let next = AtomicUsize::new(0);
     let (done, earlier) = Done::open(name);
-    let total = Mutex::new((0, Found::default()));
-    for found in earlier.values() {
-        add(&mut total.lock().expect("nobody panics with it"), found);
-    }
+    let mut so_far = (0, Found::default());
+    earlier.values().for_each(|found| add(&mut so_far, found));
+    let total = Mutex::new(so_far);
     let last_word = Mutex::new(std::time::Instant::now());
     let broken: Mutex<Option<String>> = Mutex::new(None);
     let begun = std::time::Instant::now();
