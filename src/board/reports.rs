@@ -134,6 +134,29 @@ impl State {
         State::Skipped,
     ];
 
+    /// Those in which the order came to its end by itself: a bit for each, at its number.
+    pub const ENDED: u32 = State::set(&[State::Failed, State::Done, State::Skipped]);
+
+    /// Those in which nothing runs, and nothing is on its way to.
+    pub const DOWN: u32 = State::ENDED | State::set(&[State::Down]);
+    /// Those in which a life has begun and is not told to end.
+    pub const BEGUN: u32 = State::set(&[State::Spawning, State::Starting, State::Up]);
+
+    /// Such a set.
+    pub const fn set(states: &[State]) -> u32 {
+        let (mut bits, mut at) = (0, 0);
+        while at < states.len() {
+            bits |= 1 << states[at] as u32;
+            at += 1;
+        }
+        bits
+    }
+
+    /// Whether it is one of these.
+    pub const fn is_in(self, set: u32) -> bool {
+        set >> self as u32 & 1 == 1
+    }
+
     /// The state with this number; `Down` where there is none.
     pub const fn from_number(number: u32) -> State {
         if number < State::ALL.len() as u32 { State::ALL[number as usize] } else { State::Down }
@@ -146,12 +169,12 @@ impl State {
 
     /// Whether the order came to its end by itself: nothing runs, and nothing will under this order.
     pub const fn has_ended(self) -> bool {
-        matches!(self, State::Failed | State::Done | State::Skipped)
+        self.is_in(State::ENDED)
     }
 
     /// Whether nothing runs, and nothing is on its way to.
     pub const fn is_down(self) -> bool {
-        matches!(self, State::Down) || self.has_ended()
+        self.is_in(State::DOWN)
     }
 }
 

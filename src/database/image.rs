@@ -82,9 +82,14 @@ impl<'a> Image<'a> {
     }
 
     /// Field of a service's record (`service::*`).
-    #[inline]
+    #[inline(never)]
     pub fn service(&self, slot: SlotId, field: usize) -> u32 {
-        self.word(Section::Services, slot.index().saturating_mul(SERVICE_WORDS).saturating_add(field))
+        self.service_record(slot).map_or(0, |record| word_at(record, field))
+    }
+
+    #[inline(always)]
+    fn service_record(&self, slot: SlotId) -> Option<&'a [u8; SERVICE_WORDS * 4]> {
+        self.section(Section::Services).as_chunks().0.get(slot.index())
     }
 
     /// Field of an exec record (`exec::*`).
@@ -237,7 +242,8 @@ impl<'a> Image<'a> {
     }
 
     fn edges_in(&self, section: Section, slot: SlotId, first: usize, count: usize) -> Edges<'a> {
-        let bytes = |word| (self.service(slot, word) as usize).saturating_mul(4);
+        let Some(record) = self.service_record(slot) else { return Edges { words: &[] } };
+        let bytes = |word| (word_at(record, word) as usize).saturating_mul(4);
         let words = self.section(section).get(bytes(first)..).unwrap_or_default();
         Edges { words: words.get(..bytes(count)).unwrap_or_default() }
     }

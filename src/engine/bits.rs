@@ -19,6 +19,14 @@ pub struct Bits<'a> {
 /// Where the middle words begin.
 const MIDDLE: usize = 1;
 
+/// Takes the lowest bit out of a word that holds this; says whether it was the only one.
+#[inline(always)]
+fn take_lowest(word: &AtomicU32, bits: u32) -> bool {
+    let left = bits & bits.wrapping_sub(1);
+    word.store(left, Ordering::Relaxed);
+    left == 0
+}
+
 impl<'a> Bits<'a> {
     /// Words for members below `count`, which is at most `MEMBERS_MAX`.
     pub const fn words(count: u32) -> u32 {
@@ -93,14 +101,22 @@ impl<'a> Bits<'a> {
     /// Takes out the lowest member.
     #[inline(always)]
     pub fn pop(&self) -> Option<u32> {
-        if self.is_empty() {
+        let top = self.words.first()?;
+        let tops = top.load(Ordering::Relaxed);
+        if tops == 0 {
             return None;
         }
-        let high = self.load(0).trailing_zeros();
-        let middle = high * 32 + self.load(MIDDLE + high as usize).trailing_zeros();
-        let member = middle * 32 + self.load(self.low + middle as usize).trailing_zeros();
-        self.take_out(member);
-        Some(member)
+        let high = tops.trailing_zeros();
+        let middle = self.words.get(MIDDLE + high as usize)?;
+        let middles = middle.load(Ordering::Relaxed);
+        let at = high * 32 + middles.trailing_zeros();
+        let low = self.words.get(self.low + at as usize)?;
+        let lows = low.load(Ordering::Relaxed);
+        // The lowest bit goes, and those above it where no other is left.
+        if take_lowest(low, lows) && take_lowest(middle, middles) {
+            take_lowest(top, tops);
+        }
+        Some(at * 32 + lows.trailing_zeros())
     }
 
     /// How many members are below this number.

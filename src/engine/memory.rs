@@ -248,8 +248,13 @@ impl<'a> Memory<'a> {
         &self.slots[at.index().min(self.no_slot)]
     }
 
+    #[inline(never)]
     pub fn put_slot(&self, at: SlotId, field: usize, value: u32) {
-        self.put(Table::Slots, at.0, field, value);
+        let word = &self.facts(at)[field];
+        if word.load(Ordering::Relaxed) != value {
+            self.log(self.row(Table::Slots, at.0), slot::ROW);
+            word.store(value, Ordering::Relaxed);
+        }
     }
 
     #[inline(never)]

@@ -1,8 +1,10 @@
 //! What the engine shows: orders, texts, published rows, conditions, and what each slot waits for.
 
+use core::sync::atomic::Ordering;
+
 use super::expression::{Role, Value};
 use super::memory::{Set, Table, condition, derived, machine, reasons, slot, text};
-use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, state, told};
+use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, counted, state, told};
 use super::transaction::Cause;
 use super::{Boot, Dirty, Engine, Text};
 use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
@@ -139,8 +141,9 @@ impl Engine<'_> {
 
     /// What the slot's published row is to be.
     pub fn published(&self, at: SlotId) -> PublishedRow {
-        let holds = self.memory.slot(at, slot::HOLDS);
-        let pulled = self.memory.counter(at, Counter::Pulls) > 0;
+        let (row, own) = (self.memory.near(at), self.memory.facts(at));
+        let holds = own[slot::HOLDS].load(Ordering::Relaxed);
+        let pulled = counted(row, Counter::Pulls) > 0;
         let goal = self.goal(at);
         let shutdown = goal == Goal::Down && self.shutting_down();
         PublishedRow {
@@ -200,17 +203,19 @@ impl Engine<'_> {
     pub(super) fn look_at_blocker(&mut self, at: SlotId, phase: Phase) -> bool {
         let (code, slot) = self.find_blocker(at, phase).to_words();
         let word = code << 28 | slot;
-        let changed = self.memory.derived(at, derived::BLOCKER) != word;
-        self.memory.set_derived(at, derived::BLOCKER, word);
+        let shown = &self.memory.near(at)[derived::BLOCKER];
+        let changed = shown.load(Ordering::Relaxed) != word;
+        shown.store(word, Ordering::Relaxed);
         changed
     }
 
     fn find_blocker(&self, at: SlotId, phase: Phase) -> Blocker {
-        let bits = self.memory.told(at);
+        let row = self.memory.near(at);
+        let bits = row[derived::TOLD].load(Ordering::Relaxed);
         if bits & told::LIVES == 0 {
             return Blocker::Nothing;
         }
-        let has = |counter| self.memory.counter(at, counter) > 0;
+        let has = |counter| counted(row, counter) > 0;
         if bits & told::MUST_STOP != 0 {
             return self.find_dependent(at, false).map_or(Blocker::Ordered, Blocker::DependentStops);
         }

@@ -6,7 +6,9 @@ use core::sync::atomic::Ordering;
 use super::Engine;
 use super::expression::{Role, Value};
 use super::memory::{Derived, Set, derived, slot};
-use super::slot::{BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Process, Recount, state, told};
+use super::slot::{
+    BINDS, COUNTED, Counter, FOLLOWS, MEMBERS, OF_SOURCES, OF_TARGETS, Process, Recount, counted, state, told,
+};
 use super::transaction::{Cause, Wanted};
 use crate::database::service;
 use crate::graph::{Holds, Phase, Relation};
@@ -27,16 +29,17 @@ impl Engine<'_> {
 
     /// The phase as facts and counters have it.
     pub(super) fn phase(&self, at: SlotId) -> Phase {
-        let (bits, facts) = (self.memory.told(at), self.memory.state(at));
+        let (row, facts) = (self.memory.near(at), self.memory.state(at));
+        let bits = row[derived::TOLD].load(Ordering::Relaxed);
         let goal_up = bits & told::GOAL != 0;
         if bits & told::BUNDLE == 0 {
             return Process { bits: facts }.phase(goal_up);
         }
         if facts & state::VIRTUAL_UP != 0 {
-            let unready = self.memory.counter(at, Counter::MembersUnready) > 0 || facts & state::RESTART_WANTED != 0;
+            let unready = counted(row, Counter::MembersUnready) > 0 || facts & state::RESTART_WANTED != 0;
             return if unready { Phase::Restarting } else { Phase::Up };
         }
-        match (goal_up, self.memory.counter(at, Counter::MembersLeaving) > 0) {
+        match (goal_up, counted(row, Counter::MembersLeaving) > 0) {
             (true, _) => Phase::Waiting,
             // One that is down already has no part in what others have let go of.
             (false, true) if self.told_phase(at) != Phase::Down => Phase::Stopping,
@@ -66,14 +69,16 @@ impl Engine<'_> {
 
     /// What its neighbours are to go by: the `told::COMPUTED` bits.
     fn compute(&self, at: SlotId) -> u32 {
-        let memory = &self.memory;
-        let (facts, bits) = (memory.state(at), memory.told(at));
+        // Nothing is asked more often: each row is looked for once.
+        let (row, own) = (self.memory.near(at), self.memory.facts(at));
+        let (facts, bits) = (own[slot::STATE].load(Ordering::Relaxed), row[derived::TOLD].load(Ordering::Relaxed));
         if bits & told::LIVES == 0 {
             return 0;
         }
-        let has = |counter| memory.counter(at, counter) > 0;
-        let (process, phase) = (Process { bits: facts }, self.phase(at));
+        let has = |counter| counted(row, counter) > 0;
         let (bundle, goal_up) = (bits & told::BUNDLE != 0, bits & told::GOAL != 0);
+        let process = Process { bits: facts };
+        let phase = if bundle { self.phase(at) } else { process.phase(goal_up) };
         let active = if bundle { facts & state::VIRTUAL_UP != 0 } else { process.active() };
         let ordered_down = active && !bundle && !process.wished_up();
         let gate = bits & told::WHILE;
@@ -122,7 +127,7 @@ impl Engine<'_> {
         // Skipped is said by itself: a bundle takes that for up.
         let barred = is & told::START_OK == 0
             && (process.ended() && phase != Phase::Skipped
-                || memory.slot(at, slot::HOLDS) & Holds::MARK_ADMIN != 0
+                || own[slot::HOLDS].load(Ordering::Relaxed) & Holds::MARK_ADMIN != 0
                 || (must_stop || ordered_down || !active) && self.lacks_barred(at));
         let mut add = |bit: u32, so: bool| is |= if so { bit } else { 0 };
         add(told::BARRED, barred);
@@ -153,13 +158,14 @@ impl Engine<'_> {
     /// Tells the neighbours what has changed of this slot.
     #[inline(never)]
     pub(super) fn refresh(&mut self, at: SlotId) {
-        let old = self.memory.told(at);
+        let word = &self.memory.near(at)[derived::TOLD];
+        let old = word.load(Ordering::Relaxed);
         // Whether one that is in doubt is barred its alternatives say, whichever it chooses. The rest comes when that is done.
-        let doubtful = self.memory.contains(Set::NewLife, at) && self.is_choice(at);
+        let doubtful = old & told::CHOICE != 0 && self.memory.contains(Set::NewLife, at);
         let told = if doubtful { told::BARRED } else { told::COMPUTED };
         let new = old & !told | self.compute(at) & told;
         let changed = old ^ new;
-        self.memory.set_told(at, new);
+        word.store(new, Ordering::Relaxed);
         self.memory.insert(Set::Tell, at);
         if changed & new & told::MOVING != 0 {
             let follows = self.cause == Cause::Restart && changed & new & told::GOING != 0 && new & told::GOAL != 0;
@@ -374,9 +380,8 @@ impl Engine<'_> {
             }
             return;
         }
-        let free =
-            self.memory.counter(at, Counter::Dependents) == 0 && self.memory.counter(at, Counter::SoftLeaving) == 0;
-        if !free {
+        let row = self.memory.near(at);
+        if counted(row, Counter::Dependents) | counted(row, Counter::SoftLeaving) != 0 {
             return;
         }
         if bits & told::BUNDLE != 0 {
@@ -421,11 +426,12 @@ impl Engine<'_> {
     }
 
     fn may_start(&self, at: SlotId) -> bool {
-        let bits = self.memory.told(at);
+        let row = self.memory.near(at);
+        let bits = row[derived::TOLD].load(Ordering::Relaxed);
         if bits & (told::GOAL | told::ACTIVE) != told::GOAL || self.phase(at) != Phase::Waiting {
             return false;
         }
-        let has = |counter| self.memory.counter(at, counter) > 0;
+        let has = |counter| counted(row, counter) > 0;
         bits & told::WHILE == WHILE_ON
             && !has(Counter::Unmet)
             && !has(Counter::Unsettled)

@@ -291,8 +291,12 @@ impl<'t> Recount<'t> {
     fn turn_to(&mut self, relation: Relation) {
         self.relation = Some(relation);
         self.deltas.clear();
+        let changed = match (self.old, self.new) {
+            (Some(old), Some(new)) => old ^ new,
+            _ => u32::MAX,
+        };
         for row in self.table {
-            if !relation.is_in(row.relations) {
+            if row.bits & changed == 0 || !relation.is_in(row.relations) {
                 continue;
             }
             let is_counted = |bits: u32| (bits & row.bits != 0) == row.having;
@@ -313,10 +317,16 @@ impl<'t> Recount<'t> {
     }
 }
 
+/// A counter in what is derived of a slot.
+#[inline(always)]
+pub fn counted(row: &Derived, counter: Counter) -> u32 {
+    row[counter as usize / 2].load(Ordering::Relaxed) >> (counter as u32 % 2 * 16) & LOW
+}
+
 impl Memory<'_> {
     #[inline(never)]
     pub fn counter(&self, at: SlotId, counter: Counter) -> u32 {
-        self.near(at)[counter as usize / 2].load(Ordering::Relaxed) >> (counter as u32 % 2 * 16) & LOW
+        counted(self.near(at), counter)
     }
 
     /// Counts up or down by one; says whether it became or left zero.
@@ -360,6 +370,12 @@ impl Process {
         State::from_number(self.bits & state::REPORT)
     }
 
+    /// Whether the report is in this set of states.
+    #[inline(always)]
+    fn reports(self, states: u32) -> bool {
+        states >> (self.bits & state::REPORT) & 1 == 1
+    }
+
     pub fn wished_up(self) -> bool {
         self.bits & state::WISH_UP != 0
     }
@@ -371,7 +387,7 @@ impl Process {
 
     fn gave_up(self) -> bool {
         const ALL: u32 = state::ORDERED | state::WISH_UP | state::CURRENT;
-        self.bits & ALL == ALL && self.report().has_ended()
+        self.bits & ALL == ALL && self.reports(State::ENDED)
     }
 
     /// Whether a process may exist, or is ordered to.
@@ -379,7 +395,7 @@ impl Process {
         if self.bits & state::ORDERED == 0 || self.gave_up() {
             return false;
         }
-        self.wished_up() || self.bits & state::CURRENT == 0 || !self.report().is_down()
+        self.wished_up() || self.bits & state::CURRENT == 0 || !self.reports(State::DOWN)
     }
 
     /// Whether a process is still there though it was killed.
@@ -389,13 +405,13 @@ impl Process {
 
     /// Whether the current life has begun under the newest order.
     pub fn living(self) -> bool {
-        self.wished_up()
-            && self.bits & state::CURRENT != 0
-            && matches!(self.report(), State::Spawning | State::Starting | State::Up)
+        const LIVING: u32 = state::WISH_UP | state::CURRENT;
+        self.bits & LIVING == LIVING && self.reports(State::BEGUN)
     }
 
     /// The phase: a pure function of facts, order and report.
     pub fn phase(self, goal_up: bool) -> Phase {
+        const UP: u32 = State::set(&[State::Up]);
         if !self.active() {
             return match self.report() {
                 State::Failed if self.ended() => Phase::Failed,
@@ -405,11 +421,11 @@ impl Process {
                 _ => Phase::Down,
             };
         }
-        if !self.wished_up() || self.stuck() {
+        if !self.wished_up() || self.bits & state::STUCK != 0 {
             return Phase::Stopping;
         }
         let current = self.bits & state::CURRENT != 0;
-        if current && self.report() == State::Up {
+        if current && self.reports(UP) {
             return Phase::Up;
         }
         let again = current && self.bits & state::RETRIED != 0;
