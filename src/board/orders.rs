@@ -34,16 +34,18 @@ const SERVICE: usize = 5;
 const TEXT: usize = 6;
 const RESTART_FLAG: u32 = 1 << 8;
 
-/// Words of a text row: a sequence counter, the instance's name, then the attributes to pass.
-pub const TEXT_ROW: usize = 1 + TEXT_NAME + TEXT_PASS;
+/// Words of a text row: a sequence counter, then the text.
+pub const TEXT_ROW: usize = 1 + TEXT_WORDS;
+/// Words of a text: the instance's name, then the attributes to pass, little-endian.
+pub const TEXT_WORDS: usize = TEXT_NAME + TEXT_PASS;
 /// Words of the instance's name: `INSTANCE_BYTES_MAX` bytes and a NUL.
-const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
+pub const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
 /// Words of the attributes: `KEY=VALUE` strings, each ended by NUL, then NUL.
 const TEXT_PASS: usize = 64;
 /// Bytes of the attributes with their NULs.
 pub const PASS_BYTES_MAX: usize = TEXT_PASS * 4;
 /// Bytes of both.
-pub const TEXT_BYTES: usize = (TEXT_NAME + TEXT_PASS) * 4;
+pub const TEXT_BYTES: usize = TEXT_WORDS * 4;
 
 /// What the engine wishes of a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -150,18 +152,11 @@ impl<'a> Orders<'a> {
     }
 
     /// Writes a text row: before the order that names it. An order that stands may name it already, and its next life reads
-    /// the one or the other text, never parts of both. Longer text is cut.
-    pub fn write_text(&self, text: u32, instance: &[u8], pass: &[u8]) {
-        if text >= self.geometry.texts {
-            return;
+    /// the one or the other text, never parts of both.
+    pub fn write_text(&self, text: u32, words: &[u32; TEXT_WORDS]) {
+        if text < self.geometry.texts {
+            words::write_row(self.words, self.text_at(text), words);
         }
-        let (instance, pass) =
-            (&instance[..instance.len().min(INSTANCE_BYTES_MAX)], &pass[..pass.len().min(PASS_BYTES_MAX - 2)]);
-        let mut row = [0; TEXT_ROW];
-        for (word, to) in row[1..].iter_mut().enumerate() {
-            *to = if word < TEXT_NAME { four(instance, word) } else { four(pass, word - TEXT_NAME) };
-        }
-        words::write_row(self.words, self.text_at(text), &row[1..]);
     }
 
     fn text_at(&self, text: u32) -> usize {
@@ -207,7 +202,11 @@ mod tests {
         let orders = Orders::new(&memory, geometry);
         let mut read = [1; TEXT_BYTES];
         for name in [&b"eth0"[..], b"wl", &[b'x'; 100]] {
-            orders.write_text(1, name, &[b'v'; PASS_BYTES_MAX]);
+            let mut text = [0; TEXT_WORDS];
+            for (word, to) in text.iter_mut().enumerate() {
+                *to = if word < TEXT_NAME { four(name, word) } else { u32::from_ne_bytes([b'v'; 4]) };
+            }
+            orders.write_text(1, &text);
             assert!(orders.read_text(1, &mut read));
             let (instance, pass) = read.split_at(INSTANCE_BYTES_MAX + 1);
             let length = name.len().min(INSTANCE_BYTES_MAX);

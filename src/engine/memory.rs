@@ -320,6 +320,13 @@ impl<'a> Memory<'a> {
         Fact::written(|text| self.read_bytes(self.row(Table::Conditions, index) + condition::TEXT, text))
     }
 
+    /// Copies words.
+    pub fn read_words(&self, at: usize, to: &mut [u32]) {
+        for (to, word) in to.iter_mut().zip(self.words.get(at..).unwrap_or_default()) {
+            *to = word.load(Ordering::Relaxed);
+        }
+    }
+
     /// Copies bytes out of words, little-endian: as many as whole words have.
     pub fn read_bytes(&self, at: usize, to: &mut [u8]) {
         let words = self.words.get(at..).unwrap_or_default();

@@ -7,13 +7,13 @@ use super::memory::{Set, Table, condition, derived, machine, reasons, slot, text
 use super::slot::{Counter, FOLLOWS, HARD, MEMBER_OK, ORDERED, SETTLES, counted, state, told};
 use super::transaction::Cause;
 use super::{Boot, Dirty, Engine, Text};
-use crate::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
+use crate::board::orders::{OrderRow, TEXT_WORDS, Wish};
 use crate::board::published::{Blocker, ConditionRow, EIGHTH_NS, Event, PublishedRow, Reason, Reasons};
 use crate::database::image::Edges;
 use crate::graph::relation::Edge;
 use crate::graph::{Goal, Hold, Holds, Phase, Relation};
 use crate::ident::{Order, SlotId};
-use crate::limits::{FACT_BYTES_MAX, INSTANCE_BYTES_MAX};
+use crate::limits::FACT_BYTES_MAX;
 use crate::time::Instant;
 
 impl Engine<'_> {
@@ -132,10 +132,8 @@ impl Engine<'_> {
     /// The text that goes with the slot's order, if any.
     pub fn text(&self, at: SlotId) -> Option<Text> {
         let row = self.text_row(at)?;
-        let words = self.memory.row(Table::Texts, row);
-        let mut found = Text { row, instance: [0; INSTANCE_BYTES_MAX + 1], pass: [0; PASS_BYTES_MAX] };
-        self.memory.read_bytes(words + text::NAME, &mut found.instance);
-        self.memory.read_bytes(words + text::PASS, &mut found.pass);
+        let mut found = Text { row, words: [0; TEXT_WORDS] };
+        self.memory.read_words(self.memory.row(Table::Texts, row) + text::NAME, &mut found.words);
         Some(found)
     }
 

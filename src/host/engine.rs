@@ -332,7 +332,7 @@ impl Host {
             }
             if dirty.order {
                 if let Some(text) = self.engine.text(slot) {
-                    self.orders.write_text(text.row, &text.instance, &text.pass);
+                    self.orders.write_text(text.row, &text.words);
                 }
                 self.orders.write(slot, &self.engine.order(slot));
                 ordered += 1;

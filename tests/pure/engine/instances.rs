@@ -36,7 +36,7 @@ fn an_instance_takes_the_attributes_of_the_oldest_condition() {
     let at = world.slot("d@x");
     let pass = |world: &World| {
         let text = world.engine.text(at).expect("an instance has a text");
-        String::from_utf8_lossy(&text.pass).trim_end_matches('\0').replace('\0', " ")
+        String::from_utf8_lossy(&text.pass()).trim_end_matches('\0').replace('\0', " ")
     };
     assert_eq!(pass(&world), "I=x N=1");
     world.settle();

@@ -239,7 +239,7 @@ impl<'a> Host<'a> {
                 if let Some(dirty) = engine.take_dirty() {
                     if dirty.order {
                         if let Some(text) = engine.text(dirty.slot) {
-                            self.orders.write_text(text.row, &text.instance, &text.pass);
+                            self.orders.write_text(text.row, &text.words);
                         }
                         let row: OrderRow = engine.order(dirty.slot);
                         self.orders.write(dirty.slot, &row);
