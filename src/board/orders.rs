@@ -4,7 +4,7 @@
 use core::sync::atomic::AtomicU32;
 
 use super::Geometry;
-use super::words::{self, ROWS};
+use super::words::{self, Head, ROWS};
 use crate::ident::{Order, SlotId};
 use crate::limits::INSTANCE_BYTES_MAX;
 
@@ -87,6 +87,7 @@ pub const fn words(geometry: &Geometry) -> usize {
 /// The orders, whoever looks. Only the engine calls what writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Orders<'a> {
+    head: &'a Head,
     words: &'a [AtomicU32],
     geometry: Geometry,
 }
@@ -94,12 +95,17 @@ pub struct Orders<'a> {
 impl<'a> Orders<'a> {
     /// Over `words(geometry)` words.
     pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Orders<'a> {
-        Orders { words, geometry }
+        Orders { head: words::head(words), words, geometry }
     }
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
         words::format(self.words, MAGIC, VERSION, &self.geometry);
+    }
+
+    /// The words of the header.
+    pub fn head(&self) -> &'a Head {
+        self.head
     }
 
     /// All words, for the ring (`Follower`) and the header.

@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU32;
 
 use super::Geometry;
 use super::orders::four;
-use super::words::{self, ROWS};
+use super::words::{self, Head, ROWS};
 use crate::graph::{Goal, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX, LATCHES_MAX};
@@ -281,6 +281,7 @@ pub const fn words(geometry: &Geometry) -> usize {
 /// The published file, whoever looks. Only the engine calls what writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Published<'a> {
+    head: &'a Head,
     words: &'a [AtomicU32],
     geometry: Geometry,
 }
@@ -288,12 +289,17 @@ pub struct Published<'a> {
 impl<'a> Published<'a> {
     /// Over `words(geometry)` words.
     pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Published<'a> {
-        Published { words, geometry }
+        Published { head: words::head(words), words, geometry }
     }
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
         words::format(self.words, MAGIC, VERSION, &self.geometry);
+    }
+
+    /// The words of the header.
+    pub fn head(&self) -> &'a Head {
+        self.head
     }
 
     /// All words, for the header.

@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::Geometry;
-use super::words::{self, ROWS};
+use super::words::{self, Head, ROWS};
 use crate::ident::{Life, Order, SlotId};
 use crate::time::Instant;
 
@@ -329,6 +329,7 @@ pub const fn words(geometry: &Geometry) -> usize {
 /// The reports, whoever looks. Only the supervisor calls what writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Reports<'a> {
+    head: &'a Head,
     words: &'a [AtomicU32],
     geometry: Geometry,
 }
@@ -336,12 +337,17 @@ pub struct Reports<'a> {
 impl<'a> Reports<'a> {
     /// Over `words(geometry)` words.
     pub fn new(words: &'a [AtomicU32], geometry: Geometry) -> Reports<'a> {
-        Reports { words, geometry }
+        Reports { head: words::head(words), words, geometry }
     }
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
         words::format(self.words, MAGIC, VERSION, &self.geometry);
+    }
+
+    /// The words of the header.
+    pub fn head(&self) -> &'a Head {
+        self.head
     }
 
     /// All words, for the ring (`Follower`) and the header.

@@ -34,6 +34,17 @@ pub const ROWS: usize = HEADER + RING_ENTRIES as usize;
 /// How often a reader tries a row that is being written before it takes it as "no news".
 const TRIES: usize = 64;
 
+/// The header of a mapping: its words are there, so nothing is asked of a length.
+pub type Head = [AtomicU32; HEADER];
+
+/// The header of what is no mapping.
+static NO_HEAD: Head = [const { AtomicU32::new(0) }; HEADER];
+
+/// The header of these words; zeros where there is none.
+pub fn head(words: &[AtomicU32]) -> &Head {
+    words.first_chunk().unwrap_or(&NO_HEAD)
+}
+
 /// A word; 0 where there is none.
 pub fn load(words: &[AtomicU32], at: usize) -> u32 {
     words.get(at).map_or(0, |word| word.load(Ordering::Relaxed))

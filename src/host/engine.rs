@@ -122,7 +122,7 @@ impl Host {
         let reports = mapping::shared_words_read_only(reports_fd.as_fd(), reports::words(&geometry));
         let reports = Reports::new(reports.or_refuse(packed!("the engine cannot map the reports")), geometry);
         // It may have died before we were tied to it.
-        if words::load(reports.words(), reports::own::SUPERVISOR_PID) != process::parent() {
+        if words::load(reports.head(), reports::own::SUPERVISOR_PID) != process::parent() {
             refuse_call(TIE, Errno::SRCH);
         }
         orders.format();
@@ -134,7 +134,7 @@ impl Host {
             refuse_call(packed!("the engine cannot use its state"), Errno::INVAL);
         };
 
-        engine.limit_starts(words::load(reports.words(), reports::own::PARALLEL));
+        engine.limit_starts(words::load(reports.head(), reports::own::PARALLEL));
 
         let poll = Poll::new().or_refuse(WAIT);
         poll.add(to_engine.as_fd(), TOKEN_DOORBELL, Interest::READ).or_refuse(WAIT);
@@ -142,7 +142,7 @@ impl Host {
         let clients = Clients::new(geometry.slots());
         // The supervisor made the reports, so their owner is its user.
         let supervisor = file::owner_of(&reports_fd).unwrap_or(0);
-        let life = words::load(reports.words(), reports::own::ENGINE_LIVES);
+        let life = words::load(reports.head(), reports::own::ENGINE_LIVES);
         Host {
             engine,
             orders,
@@ -177,12 +177,12 @@ impl Host {
     #[inline(never)]
     fn run(&mut self) -> i32 {
         alloc::freeze();
-        words::store(self.view.published.words(), published::own::ENGINE_PID, process::pid());
+        words::store(self.view.published.head(), published::own::ENGINE_PID, process::pid());
         let now = clock::now();
         for slot in 0..self.view.reports.geometry().slots() {
             self.take_report(SlotId(slot), now);
         }
-        let boot = words::load(self.view.reports.words(), reports::own::BOOT);
+        let boot = words::load(self.view.reports.head(), reports::own::BOOT);
         if boot != NONE && boot < self.view.image.services() {
             // A refusal (a template) leaves a machine without a boot bundle, as published.
             let _ = self.engine.step(now, Input::Boot(SlotId(boot)));
@@ -235,7 +235,7 @@ impl Host {
 
     /// The supervisor was told by a signal to take the machine down.
     fn take_shutdown(&mut self, now: Instant) {
-        let asked = words::load(self.view.reports.words(), reports::own::SHUTDOWN) != 0;
+        let asked = words::load(self.view.reports.head(), reports::own::SHUTDOWN) != 0;
         if asked && !self.engine.shutting_down() {
             let _ = self.engine.step(now, Input::Shutdown(NOBODY));
         }
@@ -368,10 +368,10 @@ impl Host {
             self.tell_events(now);
         }
         let shutting_down = u32::from(shutting_down);
-        let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.words(), at));
+        let told = [orders::own::MACHINE, orders::own::ALL_DOWN].map(|at| words::load(self.orders.head(), at));
         if told != [shutting_down, all_down] {
-            words::store(self.orders.words(), orders::own::MACHINE, shutting_down);
-            words::store(self.orders.words(), orders::own::ALL_DOWN, all_down);
+            words::store(self.orders.head(), orders::own::MACHINE, shutting_down);
+            words::store(self.orders.head(), orders::own::ALL_DOWN, all_down);
             self.to_supervisor.ring();
         } else if ordered > 1 {
             self.wake_supervisor();
@@ -381,14 +381,14 @@ impl Host {
     /// Awake, it looks before it sleeps.
     #[inline(never)]
     fn wake_supervisor(&self) {
-        if words::is_asleep(self.view.reports.words()) {
+        if words::is_asleep(self.view.reports.head()) {
             self.to_supervisor.ring();
         }
     }
 
     #[inline(never)]
     fn write_headers(&self) {
-        let said = self.view.published.words();
+        let said = self.view.published.head();
         let boot = self.engine.boot();
         for (at, value) in [
             (published::own::TRANSACTION, self.engine.newest_transaction()),
@@ -422,7 +422,7 @@ impl Host {
     /// Sleeps until there is news or something is due, then takes in what the sockets brought.
     #[inline(never)]
     fn sleep(&mut self) {
-        let own = self.orders.words();
+        let own = self.orders.head();
         words::set_asleep(own, true);
         let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work() || self.unread;
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
@@ -431,11 +431,11 @@ impl Host {
         if !busy
             && self.busy_for >= STORM
             && self.engine.at_rest()
-            && words::load(self.orders.words(), orders::own::MACHINE) == 0
+            && words::load(self.orders.head(), orders::own::MACHINE) == 0
         {
             self.busy_for = 0;
-            let rests = words::load(self.orders.words(), orders::own::RESTS);
-            words::store(self.orders.words(), orders::own::RESTS, rests.wrapping_add(1));
+            let rests = words::load(self.orders.head(), orders::own::RESTS);
+            words::store(self.orders.head(), orders::own::RESTS, rests.wrapping_add(1));
             // Only asleep: a ring would wake it again when it has given its memory back.
             self.wake_supervisor();
             // Between steps the undo log is empty: only a large step needs much of it.

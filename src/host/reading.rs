@@ -59,11 +59,12 @@ pub fn look() -> (View<'static>, &'static Path) {
         }
     }
     let published = &*published.leak();
-    let word = |at| words::load(reports, at);
+    let reports = Reports::new(reports, geometry);
+    let word = |at| words::load(reports.head(), at);
     let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
     let view = View {
         image,
-        reports: Reports::new(reports, geometry),
+        reports,
         published: Published::new(published, geometry),
         now,
         wall_ns,

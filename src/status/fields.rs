@@ -72,7 +72,7 @@ impl Saying<'_> {
             b'e' | b'K' if report.exit == Exit::None => return Done(false),
             b'r' if kind != Kind::Longrun => return Done(false),
             b'r' | b'R' => (How::Number, report.restarts.into()),
-            b'N' => (How::Number, shared::load(view.reports.words(), reports::own::PARALLEL).into()),
+            b'N' => (How::Number, shared::load(view.reports.head(), reports::own::PARALLEL).into()),
             b'y' => (How::Number, report.life.0.into()),
             // Deaths: where they are counted; where they were too many.
             b'd' if kind != Kind::Longrun || limit == 0 => return Done(false),
@@ -123,7 +123,7 @@ impl Saying<'_> {
     #[inline(never)]
     pub(super) fn of_machine<'s>(&'s self, out: &mut dyn Write, field: u8) -> Said<'s> {
         let view = self.view;
-        let (own, said) = (view.reports.words(), view.published.words());
+        let (own, said) = (view.reports.head(), view.published.head());
         let started = shared::load_u64(own, reports::own::STARTED);
         let since = shared::load_u64(said, published::own::BOOT_SINCE);
         let (booted, reached) = view.boot().unwrap_or_default();

@@ -318,13 +318,13 @@ impl<'a> View<'a> {
 
     /// Whether everything has been taken down.
     fn has_shut_down(&self) -> bool {
-        shared::load(self.reports.words(), reports::own::SHUTDOWN) == 3
+        shared::load(self.reports.head(), reports::own::SHUTDOWN) == 3
     }
 
     /// Whether everything is being taken down.
     fn shuts_down(&self) -> bool {
-        shared::load(self.published.words(), published::own::SHUTDOWN) == 1
-            || shared::load(self.reports.words(), reports::own::SHUTDOWN) != 0
+        shared::load(self.published.head(), published::own::SHUTDOWN) == 1
+            || shared::load(self.reports.head(), reports::own::SHUTDOWN) != 0
     }
 
     /// How long ago.
@@ -351,14 +351,14 @@ impl<'a> View<'a> {
 
     /// The bundle that was booted, and how far it is (`published::own::BOOT`).
     pub fn boot(&self) -> Option<(&'a str, u32)> {
-        let slot = SlotId(shared::load(self.reports.words(), reports::own::BOOT));
+        let slot = SlotId(shared::load(self.reports.head(), reports::own::BOOT));
         let name = (slot.0 < self.image.services()).then(|| self.image.name(slot))?;
-        Some((name, shared::load(self.published.words(), published::own::BOOT)))
+        Some((name, shared::load(self.published.head(), published::own::BOOT)))
     }
 
     /// What has the boot hold: what was booted, or has been switched to.
     pub fn current(&self) -> Option<SlotId> {
-        shared::load(self.published.words(), published::own::CURRENT).checked_sub(1).map(SlotId)
+        shared::load(self.published.head(), published::own::CURRENT).checked_sub(1).map(SlotId)
     }
 
     /// The log of a service: its kind.

@@ -367,8 +367,8 @@ impl Supervisor {
                 Some(Owner::Logger) => self.logger_ended(),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {
-                    let orphans = words::load(self.reports.words(), reports::own::ORPHANS);
-                    words::store(self.reports.words(), reports::own::ORPHANS, orphans.wrapping_add(1));
+                    let orphans = words::load(self.reports.head(), reports::own::ORPHANS);
+                    words::store(self.reports.head(), reports::own::ORPHANS, orphans.wrapping_add(1));
                 }
             }
         }

@@ -115,8 +115,8 @@ impl Supervisor {
     }
 
     fn report_engine(&self) {
-        words::store(self.reports.words(), reports::own::ENGINE_PID, self.engine.pid);
-        words::store(self.reports.words(), reports::own::ENGINE_LIVES, self.engine.lives);
+        words::store(self.reports.head(), reports::own::ENGINE_PID, self.engine.pid);
+        words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives);
     }
 
     pub fn engine_ended(&mut self) {

@@ -172,10 +172,10 @@ impl Supervisor {
             let soon = if more { Instant(0) } else { self.before_sleep() };
             let until = soon.min(bell).min(self.next_deadline());
             if !more {
-                words::set_asleep(self.reports.words(), true);
+                words::set_asleep(self.reports.head(), true);
             }
             let late = !more && self.follower.behind(self.orders.words());
-            let rests = words::load(self.orders.words(), orders::own::RESTS);
+            let rests = words::load(self.orders.head(), orders::own::RESTS);
             if !more && !late && rests != self.rests {
                 self.rests = rests;
                 self.spawner.release_memory();
@@ -183,7 +183,7 @@ impl Supervisor {
             }
             let news = self.poll.wait(if late { Instant(0) } else { until });
             if !more {
-                words::set_asleep(self.reports.words(), false);
+                words::set_asleep(self.reports.head(), false);
             }
             self.now = clock::now();
             if self.more_deaths {
@@ -237,8 +237,8 @@ impl Supervisor {
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was told
     /// a moment ago it waits for a moment, since more is likely to come: gives the end of that moment, else `NEVER`.
     fn ring(&mut self) -> Instant {
-        words::store(self.reports.words(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
-        if self.dirty && words::is_asleep(self.orders.words()) {
+        words::store(self.reports.head(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
+        if self.dirty && words::is_asleep(self.orders.head()) {
             let due = Instant(self.rung.0.saturating_add(BELL_PAUSE_NS));
             if self.now < due {
                 return due;
@@ -264,7 +264,7 @@ impl Supervisor {
                 None => break,
             }
         }
-        if words::load(self.orders.words(), orders::own::MACHINE) != 0 {
+        if words::load(self.orders.head(), orders::own::MACHINE) != 0 {
             self.begin_shutdown();
         }
     }
@@ -341,7 +341,7 @@ impl Supervisor {
             return;
         };
         let before = reports::ReportRow::of(&words_before);
-        let stamp = words::load_u64(self.reports.words(), reports::own::STAMP);
+        let stamp = words::load_u64(self.reports.head(), reports::own::STAMP);
         let mut taken = Slot {
             row: before,
             record: Record::of_words(&words_before),
@@ -354,7 +354,7 @@ impl Supervisor {
         step(&mut taken, input);
         change(&mut taken.row);
         if taken.stamp != stamp {
-            words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
+            words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);
         }
         let row = &taken.row;
         if row.deadline != before.deadline || input == Input::Deadline {

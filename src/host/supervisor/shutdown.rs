@@ -62,14 +62,14 @@ impl Supervisor {
             return;
         }
         self.shutdown = Progress { stage: Stage::Wanted, due: self.now.plus_ms(self.shutdown_timeout_ms) };
-        words::store(self.reports.words(), reports::own::SHUTDOWN, 1);
+        words::store(self.reports.head(), reports::own::SHUTDOWN, 1);
         self.to_engine.ring();
     }
 
     /// Everything is to be gone now.
     pub fn kill_everything(&mut self) {
         self.shutdown = Progress { stage: Stage::Killing, due: self.now.plus_ms(GRACE_MS) };
-        words::store(self.reports.words(), reports::own::SHUTDOWN, 2);
+        words::store(self.reports.head(), reports::own::SHUTDOWN, 2);
         for slot in 0..self.reports.geometry().slots() {
             self.feed(SlotId(slot), Input::Kill);
         }
@@ -90,7 +90,7 @@ impl Supervisor {
     /// The exit code, once all is over.
     pub fn ended(&mut self) -> Option<u8> {
         let live = self.services_live();
-        let all_down = words::load(self.orders.words(), orders::own::ALL_DOWN) == 1;
+        let all_down = words::load(self.orders.head(), orders::own::ALL_DOWN) == 1;
         let code = match self.shutdown.stage {
             Stage::Running => return None,
             Stage::Wanted => (all_down && !live).then_some(0),
@@ -99,7 +99,7 @@ impl Supervisor {
         }?;
         self.finish();
         if !live {
-            words::store(self.reports.words(), reports::own::SHUTDOWN, 3);
+            words::store(self.reports.head(), reports::own::SHUTDOWN, 3);
         }
         Some(code)
     }

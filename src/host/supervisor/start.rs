@@ -106,8 +106,8 @@ pub fn start(options: Options) -> Supervisor {
 
     let engine_account = options.engine_user.map(|name| engine_account(name.as_bytes()));
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
-    words::store(reports.words(), reports::own::PARALLEL, options.parallel);
-    words::store(reports.words(), reports::own::ONE_UID, u32::from(one_uid));
+    words::store(reports.head(), reports::own::PARALLEL, options.parallel);
+    words::store(reports.head(), reports::own::ONE_UID, u32::from(one_uid));
 
     let address = place.address(&place.control());
     let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
@@ -332,7 +332,7 @@ fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
 #[inline(never)]
 fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) {
     reports.format();
-    let words = reports.words();
+    let words = reports.head();
     for (at, value) in [
         (reports::own::SUPERVISOR_PID, process::pid()),
         (reports::own::BOOT, boot.0),
