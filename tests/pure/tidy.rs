@@ -256,6 +256,22 @@ fn a_source_file_has_one_job() {
 }
 
 /// Limits are told to people as numbers; what they are called in `limits.rs` says nothing to them.
+/// The bugs of `make mutants` are edits of the sources: `== NAME FILE`, a sentence, lines that go (`- `), lines that come (`+ `).
+#[test]
+fn each_mutant_fits_the_sources() {
+    let list = fs::read_to_string(root().join("tests/mutants")).expect("the list is there");
+    let mutants: Vec<&str> = list.split("\n== ").skip(1).collect();
+    assert!(mutants.len() >= 30, "{} mutants", mutants.len());
+    for mutant in mutants {
+        let (name, file) = mutant.lines().next().and_then(|head| head.split_once(' ')).expect("a name and a file");
+        let gone: Vec<&str> = mutant.lines().filter_map(|line| line.strip_prefix("- ")).map(str::trim).collect();
+        let source = fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{name}: {file}: {error}"));
+        let lines: Vec<&str> = source.lines().map(str::trim).collect();
+        let places = lines.windows(gone.len().max(1)).filter(|window| *window == gone).count();
+        assert_eq!(places, 1, "{name}: its text stands in {file} {places} times");
+    }
+}
+
 #[test]
 fn no_message_shows_the_name_of_a_limit() {
     for (path, text) in all(&["src", "applets"]) {
