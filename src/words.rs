@@ -100,10 +100,16 @@ pub fn split(line: &[u8], room: &mut [u8]) -> Result<(usize, usize), Fault> {
             continue;
         }
         // Most words are plain.
-        while let (Some(&byte), Some(place)) = (line.get(at).filter(|byte| is_plain(**byte)), room.get_mut(length)) {
-            *place = byte;
-            (at, length) = (at + 1, length + 1);
+        let mut plain = 0;
+        let places = room.get_mut(length..).unwrap_or_default();
+        for (place, byte) in places.iter_mut().zip(line.get(at..).unwrap_or_default()) {
+            if !is_plain(*byte) {
+                break;
+            }
+            *place = *byte;
+            plain += 1;
         }
+        (at, length) = (at + plain, length + plain);
         let mut put = |byte| {
             if let Some(place) = room.get_mut(length) {
                 *place = byte;

@@ -1,13 +1,13 @@
 //! The checked view of a database's bytes. `open` checks everything once; accessors are total: what is out of range reads
 //! as 0 or as empty, so that no reader, process 1 among them, can fail on one.
 
-use core::cmp::Ordering;
 use core::ffi::CStr;
 
 use super::{
-    EXEC_WORDS, ImageError, LEAF_WORDS, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section, header,
+    EXEC_WORDS, ImageError, LEAF_WORDS, NODE_WORDS, NONE, POLICY_WORDS, SECTIONS, SERVICE_WORDS, Section, header, leaf,
     service,
 };
+use crate::fact;
 use crate::graph::Relation;
 use crate::graph::relation::Edge;
 use crate::ident::SlotId;
@@ -118,8 +118,8 @@ impl<'a> Image<'a> {
     fn record(&self, section: Section, index: u32, record: &mut [u32]) {
         let first = (index as usize).saturating_mul(record.len() * 4);
         let bytes = self.section(section).get(first..).and_then(|rest| rest.get(..record.len() * 4));
-        for (word, four) in record.iter_mut().zip(bytes.unwrap_or_default().chunks_exact(4)) {
-            *word = word_at(four, 0);
+        for (word, four) in record.iter_mut().zip(bytes.unwrap_or_default().as_chunks().0) {
+            *word = u32::from_le_bytes(*four);
         }
     }
 
@@ -128,9 +128,18 @@ impl<'a> Image<'a> {
         self.word(Section::Nodes, (index as usize).saturating_mul(NODE_WORDS).saturating_add(field))
     }
 
-    /// Field of a leaf record (`leaf::*`).
-    pub fn leaf(&self, index: u32, field: usize) -> u32 {
-        self.word(Section::Leaves, (index as usize).saturating_mul(LEAF_WORDS).saturating_add(field))
+    /// All fields of an expression node.
+    pub fn node_record(&self, index: u32) -> [u32; NODE_WORDS] {
+        let mut record = [0; NODE_WORDS];
+        self.record(Section::Nodes, index, &mut record);
+        record
+    }
+
+    /// All fields of a leaf record.
+    pub fn leaf(&self, index: u32) -> [u32; LEAF_WORDS] {
+        let mut record = [0; LEAF_WORDS];
+        self.record(Section::Leaves, index, &mut record);
+        record
     }
 
     /// Number of leaf records.
@@ -138,29 +147,26 @@ impl<'a> Image<'a> {
         self.count(Section::Leaves, LEAF_WORDS)
     }
 
-    /// The leaves that name this fact. What all names between two others have in common is not compared again.
+    /// The leaves of facts of this name.
+    #[inline(never)]
     pub fn leaves_named(&self, name: &[u8]) -> core::ops::Range<u32> {
-        let (leaves, strings) = (self.section(Section::Leaves), self.section(Section::Strings));
-        let compare = |at: u32, same: usize| {
-            let offset = word_at(leaves, at as usize * LEAF_WORDS + super::leaf::NAME) as usize;
-            order_of(strings.get(offset..).unwrap_or_default(), name, same)
+        let leaves = self.section(Section::Leaves).as_chunks::<{ LEAF_WORDS * 4 }>().0;
+        let hash_of = |record: &[u8]| word_at(record, leaf::ROLE) & leaf::HASH;
+        let hash = fact::hash(name) & leaf::HASH;
+        // Names that have the same hash stand one behind the other.
+        let is_it = |at: usize| {
+            let record = leaves.get(at).filter(|record| hash_of(*record) == hash)?;
+            Some(self.is_string(word_at(record, leaf::NAME), name))
         };
-        let (mut first, mut behind) = (0, self.leaves());
-        let (mut same_before, mut same_behind) = (0, 0);
-        while first < behind {
-            let middle = first + (behind - first) / 2;
-            let (order, same) = compare(middle, same_before.min(same_behind));
-            if order.is_lt() {
-                (first, same_before) = (middle + 1, same);
-            } else {
-                (behind, same_behind) = (middle, same);
-            }
+        let mut first = leaves.partition_point(|record| hash_of(record) < hash);
+        while is_it(first) == Some(false) {
+            first += 1;
         }
         let mut last = first;
-        while last < self.leaves() && compare(last, 0).0.is_eq() {
+        while is_it(last) == Some(true) {
             last += 1;
         }
-        first..last
+        first as u32..last as u32
     }
 
     /// A service's flags and kind.
@@ -183,14 +189,14 @@ impl<'a> Image<'a> {
     /// The service of this name.
     pub fn find(&self, name: &[u8]) -> Option<SlotId> {
         let at = search(self.services(), &|at| self.bytes_of(self.service(SlotId(at), service::NAME)) < name);
-        (at < self.services() && self.bytes_of(self.service(SlotId(at), service::NAME)) == name).then_some(SlotId(at))
+        (at < self.services() && self.is_string(self.service(SlotId(at), service::NAME), name)).then_some(SlotId(at))
     }
 
     /// The service of this name, or the one that provides it. (Where several do, a choice has the name.)
     pub fn find_provider(&self, name: &[u8]) -> Option<SlotId> {
         let provides = |at: &SlotId| {
             let names = self.list(self.service(*at, service::PROVIDES));
-            names.iter().any(|word| self.bytes_of(word) == name) && self.flags(*at) & service::flags::TEMPLATE == 0
+            names.iter().any(|word| self.is_string(word, name)) && self.flags(*at) & service::flags::TEMPLATE == 0
         };
         self.find(name).or_else(|| (0..self.services()).map(SlotId).find(provides))
     }
@@ -213,7 +219,7 @@ impl<'a> Image<'a> {
     /// Whether the string at this offset is this one, which has no NUL.
     pub fn is_string(&self, offset: u32, text: &[u8]) -> bool {
         let behind = self.section(Section::Strings).get(offset as usize..);
-        behind.is_some_and(|behind| order_of(behind, text, 0).0.is_eq())
+        behind.and_then(|behind| behind.strip_prefix(text)).is_some_and(|behind| behind.first() == Some(&0))
     }
 
     /// The string at this offset as text.
@@ -353,18 +359,6 @@ fn partition(count: u32, before: impl Fn(u32) -> bool) -> u32 {
 #[inline(never)]
 pub(super) fn search(count: u32, before: &dyn Fn(u32) -> bool) -> u32 {
     partition(count, before)
-}
-
-/// The order of the string that these bytes begin with and of a text without NUL, and how many bytes are the same: found
-/// where they differ, without a look for the string's end. The first `same` of them are known to be.
-fn order_of(string: &[u8], text: &[u8], mut same: usize) -> (Ordering, usize) {
-    loop {
-        let (own, other) = (string.get(same).unwrap_or(&0), text.get(same).unwrap_or(&0));
-        if own != other || *own == 0 {
-            return (own.cmp(other), same);
-        }
-        same += 1;
-    }
 }
 
 /// Word `index` of these bytes; 0 behind their end.

@@ -1,27 +1,34 @@
 //! Whether a leaf of an expression means a fact: for the engine, which decides by it, and for those who tell of it.
 
+use super::NONE;
 use super::image::Image;
-use super::node;
 use crate::expand::{Piece, pieces, placeholder_at};
-use crate::fact;
+use crate::fact::{self, Written};
 use crate::glob::glob_matches;
-use crate::limits::FACT_BYTES_MAX;
 
 impl Image<'_> {
-    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. Globs
-    /// for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In a run-time
-    /// instance `${INSTANCE}` in a glob stands for its name.
+    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where
+    /// there is no KEY. Globs for places come first in a leaf (`Image::open` has checked that), so that the place is the
+    /// index. In a run-time instance `${INSTANCE}` in a glob stands for its name.
+    #[inline(never)]
     pub fn leaf_matches(&self, leaf: u32, instance: Option<&[u8]>, text: &[u8]) -> bool {
-        if !self.is_string(self.node(leaf, node::A), fact::name(text)) {
+        let [_, _, own, attributes, _] = self.node_record(leaf);
+        if !self.is_string(own, fact::name(text)) {
             return false;
         }
-        let list = self.list(self.node(leaf, node::B));
+        if attributes == NONE {
+            return true;
+        }
+        let list = self.list(attributes);
         (0..list.len() / 3).all(|index| {
             let negated = list.get(index * 3 + 1) != 0;
             let glob = self.text(list.get(index * 3 + 2));
-            let mut buffer = [0; FACT_BYTES_MAX];
+            let written;
             let glob = match instance {
-                Some(name) if placeholder_at(glob).is_some() => expand_glob(glob, name, &mut buffer),
+                Some(name) if placeholder_at(glob).is_some() => {
+                    written = expand_glob(glob, name);
+                    written.text()
+                }
                 Some(_) | None => glob.as_bytes(),
             };
             let value = match list.get(index * 3) {
@@ -33,17 +40,14 @@ impl Image<'_> {
     }
 }
 
-fn expand_glob<'b>(text: &str, instance: &[u8], buffer: &'b mut [u8; FACT_BYTES_MAX]) -> &'b [u8] {
-    let mut length = 0;
+fn expand_glob(text: &str, instance: &[u8]) -> Written {
+    let mut written = Written::named(b"");
     for piece in pieces(text) {
-        let bytes = match piece {
+        written.add(match piece {
             Piece::Literal(literal) | Piece::Unclosed(literal) => literal.as_bytes(),
             Piece::Placeholder("INSTANCE") => instance,
             Piece::Placeholder(_) => b"",
-        };
-        let count = bytes.len().min(buffer.len() - length);
-        buffer[length..length + count].copy_from_slice(&bytes[..count]);
-        length += count;
+        });
     }
-    &buffer[..length]
+    written
 }

@@ -11,7 +11,7 @@
 //!   EDGES     forward: for each service its edges (`graph::relation::Edge` words), sorted by (relation, slot)
 //!   REVERSE   the same edges from the target's end, sorted by (relation, slot)
 //!   NODES     expressions, NODE_WORDS words each, in preorder, see `node`
-//!   LEAVES    LEAF_WORDS words each, sorted by name: every leaf that names a fact; see `leaf`
+//!   LEAVES    LEAF_WORDS words each, sorted by the name's hash: every leaf that names a fact; see `leaf`
 //!   LISTS     words: lists, each a count and then that many words (or pairs, as the field says)
 //!   STRINGS   bytes, UTF-8, each string ended by NUL; a string is named by its byte offset; offset 0 is ""
 //! ```
@@ -47,7 +47,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -93,7 +93,7 @@ pub enum Section {
     Reverse = 4,
     /// Expression nodes.
     Nodes = 5,
-    /// Fact leaves by name.
+    /// Fact leaves by the hash of their names.
     Leaves = 6,
     /// Lists of words.
     Lists = 7,
@@ -284,14 +284,16 @@ pub mod node {
 /// Words of a leaf record.
 pub const LEAF_WORDS: usize = 4;
 /// Word numbers of a leaf record. Only `FACT` leaves: for `up()` and `failed()` there are `Observes` and `Listens` edges.
-/// Sorted by (name bytes, service, role, node).
+/// Sorted by (hash, name bytes, service, role, node).
 pub mod leaf {
     /// String: the fact's name.
     pub const NAME: usize = 0;
     /// The service whose expression it stands in.
     pub const SERVICE: usize = 1;
-    /// 0 while, 1 start-on, 2 stop-on, 3 for-each.
+    /// 0 while, 1 start-on, 2 stop-on, 3 for-each; the bits of `HASH` are those of the name's `fact::hash`.
     pub const ROLE: usize = 2;
+    /// See `ROLE`.
+    pub const HASH: u32 = !3;
     /// Index of the node.
     pub const NODE: usize = 3;
 }

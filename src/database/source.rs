@@ -136,7 +136,8 @@ impl Source<'_> {
             let name = self.image.name(self.slot);
             let (mut by_the_other, mut at) = (false, 0);
             while at < written.len() {
-                by_the_other |= written.get(at) == relation as u32 && self.image.text(written.get(at + 1)) == name;
+                by_the_other |=
+                    written.get(at) == relation as u32 && self.image.is_string(written.get(at + 1), name.as_bytes());
                 at += 2;
             }
             if !by_the_other {

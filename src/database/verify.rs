@@ -394,7 +394,7 @@ impl Check<'_> {
                 let name = self.image.bytes_of(word);
                 let at = search(list.len() as u32, &|at| self.image.bytes_of(list.get(at as usize)) < name);
                 holds(
-                    name.is_empty() || (at as usize) < list.len() && self.image.bytes_of(list.get(at as usize)) == name,
+                    name.is_empty() || (at as usize) < list.len() && self.image.is_string(list.get(at as usize), name),
                 )
             }
             _ if word == NONE => Some(()),

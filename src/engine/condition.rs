@@ -1,9 +1,9 @@
 //! Conditions: who holds them, what is changing, and when one comes on or goes off.
 
 use super::expression::Value;
-use super::fact::{self, Fact};
+use super::fact::Fact;
 use super::journal::Kind;
-use super::memory::{Set, Table, condition, machine};
+use super::memory::{Set, Table, condition, machine, said};
 use super::transaction::Cause;
 use super::trigger::{News, TURNS};
 use super::{Engine, Refusal, Sender};
@@ -13,7 +13,7 @@ use crate::time::Instant;
 
 impl Engine<'_> {
     #[inline(never)]
-    pub(super) fn condition_on(&mut self, fact: &Fact, sender: Sender, lease: u32) -> Result<(), Refusal> {
+    pub(super) fn condition_on(&mut self, fact: Fact<'_>, sender: Sender, lease: u32) -> Result<(), Refusal> {
         let (mut own, mut orphan, mut others, mut was, mut next) = (None, None, false, None, 0);
         while let Some(index) = self.next_holder(fact, &mut next) {
             was = Some(index);
@@ -39,8 +39,14 @@ impl Engine<'_> {
         }
         // All who hold it have the same text and generation.
         let mut generation = self.memory.machine(machine::GENERATION).wrapping_add(1);
-        let known = was.map(|was| self.memory.condition_fact(was));
-        let fact = known.as_ref().unwrap_or(fact);
+        let known;
+        let fact = match was {
+            Some(was) => {
+                known = self.memory.condition_fact(was);
+                Fact::known(known.text())
+            }
+            None => fact,
+        };
         match was {
             Some(was) if was_on => generation = self.memory.condition(was, condition::GENERATION),
             Some(_) => self.settle_changing(fact, generation),
@@ -50,20 +56,19 @@ impl Engine<'_> {
             self.memory.put_machine(machine::GENERATION, generation);
         }
         if !restores {
-            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+            self.put_value(index, Value::On);
             for (field, value) in &[
-                (condition::VALUE, Value::On as u32),
                 (condition::GENERATION, generation),
                 (condition::PID, sender.pid),
                 (condition::UID, sender.uid),
                 (condition::LEASE, lease),
-                (condition::HASH, fact::hash(fact.name())),
+                (condition::HASH, fact.hash()),
             ] {
                 self.memory.put_condition(index, *field, *value);
             }
-            self.memory.put_bytes(Table::Conditions, index, condition::TEXT, FACT_BYTES_MAX / 4, fact.padded());
+            let (text, words) = (fact.text(), (fact.text().len().div_ceil(4) + 1).min(FACT_BYTES_MAX / 4));
+            self.memory.put_bytes(Table::Said, index, said::TEXT, words, text);
             self.conditions_used = self.conditions_used.max(index + 1);
-            self.mark_condition(index);
         }
         if !was_on {
             self.jot_news(Kind::CameOn, fact);
@@ -74,37 +79,42 @@ impl Engine<'_> {
 
     /// What was changing is on again, for all who held it, but for those that have ended.
     #[inline(never)]
-    fn settle_changing(&mut self, fact: &Fact, generation: u32) {
+    fn settle_changing(&mut self, fact: Fact<'_>, generation: u32) {
         let mut next = 0;
         while let Some(index) = self.next_holder(fact, &mut next) {
             if self.memory.condition(index, condition::LEASE) == condition::ORPHAN {
                 self.clear_condition(index);
                 continue;
             }
-            self.memory.put_condition(index, condition::VALUE, Value::On as u32);
+            self.put_value(index, Value::On);
             self.memory.put_condition(index, condition::GENERATION, generation);
-            self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-            self.mark_condition(index);
         }
+    }
+
+    /// A row has this value from now on.
+    #[inline(never)]
+    fn put_value(&self, index: u32, value: Value) {
+        self.memory.put_condition(index, condition::VALUE, value as u32);
+        self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
+        self.mark_condition(index);
     }
 
     /// The owner of what is on changes it, for so long at most.
     #[inline(never)]
-    pub(super) fn condition_changing(&mut self, fact: &Fact, for_ms: u32) -> Result<(), Refusal> {
+    pub(super) fn condition_changing(&mut self, fact: Fact<'_>, for_ms: u32) -> Result<(), Refusal> {
         let (mut was, mut next) = (None, 0);
         while let Some(index) = self.next_holder(fact, &mut next) {
             was = Some(index);
             if self.memory.condition(index, condition::VALUE) == Value::On as u32 {
-                self.memory.put_condition(index, condition::VALUE, Value::Changing as u32);
-                self.memory.put_time(Table::Conditions, index, condition::SINCE, self.now);
-                self.mark_condition(index);
+                self.put_value(index, Value::Changing);
             }
             self.memory.put_time(Table::Conditions, index, condition::UNTIL, self.now.plus_ms(for_ms));
         }
-        let fact = self.memory.condition_fact(was.ok_or(Refusal::NotOn)?);
+        let written = self.memory.condition_fact(was.ok_or(Refusal::NotOn)?);
+        let fact = Fact::known(written.text());
         self.changing = true;
-        self.jot_news(Kind::Changes, &fact);
-        self.take_news(&fact, self.leaves(&fact), News::Changing);
+        self.jot_news(Kind::Changes, fact);
+        self.take_news(fact, self.leaves(fact), News::Changing);
         Ok(())
     }
 
@@ -126,9 +136,9 @@ impl Engine<'_> {
     pub(super) fn end_changing(&mut self) {
         let mut first = self.first_changing();
         while let Some((_, index)) = first.filter(|(until, _)| *until <= self.now) {
-            let fact = self.memory.condition_fact(index);
+            let written = self.memory.condition_fact(index);
             self.cause = Cause::Fact;
-            self.condition_off(&fact);
+            self.condition_off(Fact::known(written.text()));
             self.work_off(Set::STEP);
             self.close_transaction();
             first = self.first_changing();
@@ -137,17 +147,18 @@ impl Engine<'_> {
     }
 
     #[inline(never)]
-    pub(super) fn condition_off(&mut self, fact: &Fact) {
+    pub(super) fn condition_off(&mut self, fact: Fact<'_>) {
         let mut next = 0;
         let mut holder = self.next_holder(fact, &mut next);
         let Some(first) = holder else { return };
-        let fact = self.memory.condition_fact(first);
+        let written = self.memory.condition_fact(first);
+        let fact = Fact::known(written.text());
         while let Some(index) = holder {
             self.clear_condition(index);
-            holder = self.next_holder(&fact, &mut next);
+            holder = self.next_holder(fact, &mut next);
         }
-        self.jot_news(Kind::WentOff, &fact);
-        self.take_news(&fact, self.leaves(&fact), News::Off);
+        self.jot_news(Kind::WentOff, fact);
+        self.take_news(fact, self.leaves(fact), News::Off);
     }
 
     /// Leases that hold conditions now, and the process of each.
@@ -189,12 +200,13 @@ impl Engine<'_> {
                 if !is_of(self, index, false) {
                     continue;
                 }
-                let fact = self.memory.condition_fact(index);
-                if self.next_holder(&fact, &mut 0).is_none() {
+                let written = self.memory.condition_fact(index);
+                let fact = Fact::known(written.text());
+                if self.next_holder(fact, &mut 0).is_none() {
                     if turn.is_none() {
-                        self.jot_news(Kind::WentOff, &fact);
+                        self.jot_news(Kind::WentOff, fact);
                     }
-                    self.take_turn(&fact, self.leaves(&fact), News::Off, *turn);
+                    self.take_turn(fact, self.leaves(fact), News::Off, *turn);
                 }
             }
         }
@@ -216,10 +228,10 @@ impl Engine<'_> {
 
     /// The next row of a condition, on or changing, from this one on: one for each who holds it.
     #[inline(never)]
-    fn next_holder(&self, fact: &Fact, next: &mut u32) -> Option<u32> {
-        let hash = fact::hash(fact.name());
+    fn next_holder(&self, fact: Fact<'_>, next: &mut u32) -> Option<u32> {
+        let hash = fact.hash();
         while let Some(index) = self.next_condition(hash, next) {
-            if fact.is(&self.memory.condition_fact(index)) {
+            if fact.is(self.memory.condition_fact(index).text()) {
                 return Some(index);
             }
         }

@@ -91,7 +91,7 @@ impl Engine<'_> {
         if depth > EXPRESSION_NODES_MAX {
             return Value::Off;
         }
-        let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| self.image.node(at, field));
+        let [kind, _, a, b, _] = self.image.node_record(at);
         let bits = || self.memory.told(SlotId(a));
         match kind {
             node::AND | node::OR | node::NOT => {
@@ -122,7 +122,7 @@ impl Engine<'_> {
         while let Some(index) = self.next_condition(fact::hash(name), &mut next)
             && value != Value::On
         {
-            if self.slot_matches(slot, at, &self.memory.condition_fact(index)) {
+            if self.slot_matches(slot, at, Fact::known(self.memory.condition_fact(index).text())) {
                 value = value.max(Value::from_number(self.memory.condition(index, condition::VALUE)));
             }
         }
@@ -133,7 +133,10 @@ impl Engine<'_> {
     pub(super) fn latches(&self, slot: SlotId, role: Role) -> u32 {
         let Some(field) = role.latch_field() else { return 0 };
         let mut counts = self.memory.slot(slot, field);
-        let Some(row) = self.latch_row(slot).filter(|_| counts != 0) else { return counts };
+        if counts == 0 {
+            return 0;
+        }
+        let Some(row) = self.latch_row(slot) else { return counts };
         let within = self.image.service(self.record(slot), service::WITHIN);
         for bit in 0..32 {
             let set = self.memory.time(Table::Latches, row, role.latch_time(bit));
@@ -146,13 +149,13 @@ impl Engine<'_> {
 
     /// See `Image::leaf_matches`; the name is empty where there is no instance.
     #[inline(never)]
-    pub(super) fn leaf_matches(&self, instance: &Name, at: u32, fact: &Fact) -> bool {
+    pub(super) fn leaf_matches(&self, instance: &Name, at: u32, fact: Fact<'_>) -> bool {
         let name = Some(instance.as_bytes()).filter(|name| !name.is_empty());
         self.image.leaf_matches(at, name, fact.text())
     }
 
     #[inline(never)]
-    pub(super) fn slot_matches(&self, at: SlotId, node: u32, fact: &Fact) -> bool {
+    pub(super) fn slot_matches(&self, at: SlotId, node: u32, fact: Fact<'_>) -> bool {
         self.leaf_matches(&self.instance_part(at), node, fact)
     }
 
@@ -166,7 +169,7 @@ impl Engine<'_> {
             if parent == NONE {
                 return value == Value::On;
             }
-            let [kind, a, b] = [node::KIND, node::A, node::B].map(|field| self.image.node(parent, field));
+            let [kind, _, a, b, _] = self.image.node_record(parent);
             if kind == node::NOT {
                 value = value.not();
             } else {
@@ -195,8 +198,8 @@ impl Engine<'_> {
 
     /// Service, role and node of a leaf record.
     pub(super) fn leaf_record(&self, index: u32) -> (SlotId, Role, u32) {
-        let field = |field| self.image.leaf(index, field);
-        let role = [Role::While, Role::StartOn, Role::StopOn, Role::ForEach][field(leaf::ROLE) as usize & 3];
-        (SlotId(field(leaf::SERVICE)), role, field(leaf::NODE))
+        let record = self.image.leaf(index);
+        let role = [Role::While, Role::StartOn, Role::StopOn, Role::ForEach][record[leaf::ROLE] as usize & 3];
+        (SlotId(record[leaf::SERVICE]), role, record[leaf::NODE])
     }
 }

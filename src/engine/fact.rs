@@ -2,20 +2,18 @@
 //! they were said, since expressions may ask for them by place; for whether two facts are the same their order is nothing.
 
 use super::Refusal;
-pub use crate::fact::{attribute, key_of, name, words};
+pub use crate::fact::{Written, attribute, hash, key_of, name, words};
 use crate::limits::{ATTRIBUTES_MAX, FACT_BYTES_MAX};
 use crate::names;
 use crate::text::{cut, parts};
 
-/// A fact that was checked, zeros behind its end.
-pub struct Fact {
-    bytes: [u8; FACT_BYTES_MAX],
-    length: usize,
-}
+/// A fact that was checked.
+#[derive(Clone, Copy)]
+pub struct Fact<'t>(&'t [u8]);
 
-impl Fact {
+impl<'t> Fact<'t> {
     /// Checks.
-    pub fn parse(text: &[u8]) -> Result<Fact, Refusal> {
+    pub fn parse(text: &'t [u8]) -> Result<Fact<'t>, Refusal> {
         if text.len() > FACT_BYTES_MAX {
             return Err(Refusal::FactTooLong);
         }
@@ -26,66 +24,41 @@ impl Fact {
         for (count, part) in parts(plain, 0).enumerate() {
             if count == 0 {
                 names::check_fact(part).map_err(|_| Refusal::BadFactName)?;
-            } else if !is_attribute(part) || attribute(&text[..at], key_of(part.as_bytes())).is_some() {
+            } else if !is_attribute(part) || count > 1 && attribute(&text[..at], key_of(part.as_bytes())).is_some() {
                 return Err(Refusal::BadAttribute);
             } else if count > ATTRIBUTES_MAX {
                 return Err(Refusal::TooManyAttributes);
             }
             at += part.len() + 1;
         }
-        Ok(Fact::named(text))
+        Ok(Fact::known(text))
     }
 
-    /// Of a name (or more) that is known to be good.
+    /// Of a text that is known to be good.
+    pub fn known(text: &'t [u8]) -> Fact<'t> {
+        Fact(text)
+    }
+
+    pub fn text(self) -> &'t [u8] {
+        self.0
+    }
+
+    pub fn name(self) -> &'t [u8] {
+        name(self.0)
+    }
+
+    /// Of the name.
+    pub fn hash(self) -> u32 {
+        hash(self.name())
+    }
+
+    /// Whether a text is of the same one, in whatever order the attributes stand there. No attribute comes twice in either,
+    /// so one that is as long, and has no words but these, has all of them.
     #[inline(never)]
-    pub fn named(name: &[u8]) -> Fact {
-        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: name.len().min(FACT_BYTES_MAX) };
-        fact.bytes[..fact.length].copy_from_slice(&name[..fact.length]);
-        fact
-    }
-
-    /// Of a text that is written into zeros, and good. No word of it is empty.
-    pub fn written(write: impl FnOnce(&mut [u8; FACT_BYTES_MAX])) -> Fact {
-        let mut fact = Fact { bytes: [0; FACT_BYTES_MAX], length: 0 };
-        write(&mut fact.bytes);
-        fact.length = fact.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        fact
-    }
-
-    /// Adds `KEY=` and its value (one text in two parts), or nothing where there is no room.
-    pub fn push(&mut self, key: &[u8], value: &[u8]) {
-        if self.length + 1 + key.len() + value.len() > FACT_BYTES_MAX {
-            return;
-        }
-        let mut at = self.length + 1;
-        self.bytes[at..at + key.len()].copy_from_slice(key);
-        at += key.len();
-        self.bytes[at..at + value.len()].copy_from_slice(value);
-        self.length = at + value.len();
-    }
-
-    #[inline(never)]
-    pub fn text(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// With zeros behind, as condition rows have it.
-    pub fn padded(&self) -> &[u8; FACT_BYTES_MAX] {
-        &self.bytes
-    }
-
-    pub fn name(&self) -> &[u8] {
-        name(&self.bytes)
-    }
-
-    /// Whether another one is the same, in whatever order the attributes stand there. No attribute comes twice in either, so
-    /// one that is as long, and has no words but these, has all of them.
-    pub fn is(&self, other: &Fact) -> bool {
-        let (own, its) = (self.text(), other.text());
-        own == its
-            || own.len() == its.len()
-                && other.name() == self.name()
-                && words(its).skip(1).all(|word| words(own).any(|own| own == word))
+    pub fn is(self, text: &[u8]) -> bool {
+        let own = self.0;
+        // (A name has no `=`, so that it is no attribute.)
+        own == text || own.len() == text.len() && words(text).all(|word| words(own).any(|own| own == word))
     }
 }
 
@@ -95,17 +68,35 @@ fn is_attribute(text: &str) -> bool {
         .is_some_and(|(key, value)| names::is_variable(key) && !value.bytes().any(|byte| byte < b' ' || byte == 0x7f))
 }
 
-/// FNV-1a, to compare names by one word first.
-pub fn hash(name: &[u8]) -> u32 {
-    name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::sync::atomic::AtomicU32;
 
-    fn fact(text: &str) -> Fact {
-        Fact::parse(text.replace(' ', "\0").as_bytes()).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
+    fn fact(text: &str) -> Written {
+        let text = text.replace(' ', "\0");
+        let fact = Fact::parse(text.as_bytes()).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"));
+        assert_eq!(fact.text(), text.as_bytes());
+        Written::named(fact.text())
+    }
+
+    #[test]
+    fn words_of_memory_are_read_up_to_the_end_of_the_text() {
+        for length in [0_usize, 1, 3, 4, 5, 7, 8, 9, 239, 240] {
+            // A NUL at every place of a word, none at the end.
+            let text: alloc::vec::Vec<u8> =
+                (0..length).map(|at| if at % 5 == 1 && at + 1 < length { 0 } else { b'x' }).collect();
+            let mut padded = text.clone();
+            padded.resize((length.div_ceil(4) * 4 + 4).min(FACT_BYTES_MAX), 0);
+            // Behind the word of zeros is what an earlier text has left.
+            padded.resize(FACT_BYTES_MAX, b'y');
+            let words: alloc::vec::Vec<AtomicU32> =
+                padded.as_chunks().0.iter().map(|four| AtomicU32::new(u32::from_le_bytes(*four))).collect();
+            let written = Written::of_words(&words);
+            // (A text that ends where a word does has one of zeros behind it, if there is room.)
+            assert_eq!(written.text(), text, "{length}");
+            assert!(written.padded()[length..].iter().all(|byte| *byte == 0), "{length}");
+        }
     }
 
     #[test]
@@ -128,8 +119,8 @@ mod tests {
             ("net-dn A=b IFACE=eth0", false),
         ];
         for (other, same) in table {
-            assert_eq!(fact(other).is(&one), same, "{other}");
-            assert_eq!(one.is(&fact(other)), same, "{other}");
+            assert_eq!(Fact::known(fact(other).text()).is(one.text()), same, "{other}");
+            assert_eq!(Fact::known(one.text()).is(fact(other).text()), same, "{other}");
         }
     }
 

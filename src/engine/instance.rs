@@ -161,11 +161,12 @@ impl<'a> Engine<'a> {
     /// The instance's part of the name of a run-time instance; empty for all else.
     #[inline(never)]
     pub(super) fn instance_part(&self, at: SlotId) -> Name {
-        let mut bytes = [0; INSTANCE_BYTES_MAX + 1];
-        if self.is_instance(at) {
-            let row = self.memory.row(Table::Texts, at.0 - self.services());
-            self.memory.read_bytes(row + text::NAME, &mut bytes);
+        if !self.is_instance(at) {
+            return Name::default();
         }
+        let mut bytes = [0; INSTANCE_BYTES_MAX + 1];
+        let row = self.memory.row(Table::Texts, at.0 - self.services());
+        self.memory.read_bytes(row + text::NAME, &mut bytes);
         Name::joined(&[fact::name(&bytes)])
     }
 
@@ -213,7 +214,7 @@ impl<'a> Engine<'a> {
     /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. Empty if one is
     /// missing, or the result is not a name.
     #[inline(never)]
-    pub(super) fn instance_name(&self, template: SlotId, fact: &Fact) -> Name {
+    pub(super) fn instance_name(&self, template: SlotId, fact: Fact<'_>) -> Name {
         let mut name = Name::default();
         if !self.write_name(template, fact, &mut name) || names::check_instance(name.as_str()).is_err() {
             name = Name::default();
@@ -222,13 +223,13 @@ impl<'a> Engine<'a> {
     }
 
     /// Whether a fact has all attributes that are to name an instance of this template, valid or not.
-    pub(super) fn says_name(&self, template: SlotId, fact: &Fact) -> bool {
+    pub(super) fn says_name(&self, template: SlotId, fact: Fact<'_>) -> bool {
         self.image.service(template, service::INSTANCE) != NONE && self.write_name(template, fact, &mut Name::default())
     }
 
     /// What `instance` of the template gives, valid or not. False if an attribute is missing.
     #[inline(never)]
-    fn write_name(&self, template: SlotId, fact: &Fact, name: &mut Name) -> bool {
+    fn write_name(&self, template: SlotId, fact: Fact<'_>, name: &mut Name) -> bool {
         for piece in pieces(self.image.text(self.image.service(template, service::INSTANCE))) {
             let part = match piece {
                 Piece::Literal(literal) => Some(literal.as_bytes()),

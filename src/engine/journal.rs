@@ -215,7 +215,7 @@ impl<'a> Engine<'a> {
 
     fn put_text(&self, mut text: &[u8]) {
         while !text.is_empty() {
-            self.put_journal(&[next_word(&mut text)]);
+            self.put_word(next_word(&mut text));
         }
     }
 

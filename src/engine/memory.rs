@@ -10,13 +10,13 @@ mod layout;
 
 pub use layout::{
     Derived, JOURNAL_BEGIN, Layout, SEALS, STEP, Set, Table, condition, derived, entry, latch, line, machine, queued,
-    reasons, slot, text, transaction,
+    reasons, said, slot, text, transaction,
 };
 
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::bits::Bits;
-use super::fact::Fact;
+use super::fact::Written;
 use crate::database::{Image, header};
 use crate::ident::SlotId;
 use crate::time::Instant;
@@ -25,7 +25,7 @@ use layout::{HEADER, LOG_LENGTH, ROWS};
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 12;
+const VERSION: u32 = 13;
 
 /// The memory with its layout.
 #[derive(Clone, Copy, Debug)]
@@ -315,9 +315,9 @@ impl<'a> Memory<'a> {
     }
 
     /// The text of a condition.
-    #[inline(never)]
-    pub fn condition_fact(&self, index: u32) -> Fact {
-        Fact::written(|text| self.read_bytes(self.row(Table::Conditions, index) + condition::TEXT, text))
+    pub fn condition_fact(&self, index: u32) -> Written {
+        let text = self.row(Table::Said, index) + said::TEXT;
+        Written::of_words(self.words.get(text..).unwrap_or_default())
     }
 
     /// Copies words.

@@ -311,20 +311,20 @@ impl<'a> Engine<'a> {
             }
             Input::On { fact, sender, lease } => {
                 let fact = self.hear(fact)?;
-                self.condition_on(&fact, sender, lease)
+                self.condition_on(fact, sender, lease)
             }
             Input::Off { fact } => {
                 let fact = self.hear(fact)?;
-                self.condition_off(&fact);
+                self.condition_off(fact);
                 Ok(())
             }
             Input::Changing { fact, for_ms } => {
                 let fact = self.hear(fact)?;
-                self.condition_changing(&fact, for_ms)
+                self.condition_changing(fact, for_ms)
             }
             Input::Event { fact } => {
                 let fact = self.hear(fact)?;
-                self.event(&fact)
+                self.event(fact)
             }
             Input::LeaseGone(lease) => {
                 self.lease_gone(lease);
@@ -343,7 +343,7 @@ impl<'a> Engine<'a> {
 
     /// A fact that somebody tells: what moves from now on is caused by it.
     #[inline(never)]
-    fn hear(&mut self, fact: &[u8]) -> Result<Fact, Refusal> {
+    fn hear<'f>(&mut self, fact: &'f [u8]) -> Result<Fact<'f>, Refusal> {
         self.cause = Cause::Fact;
         Fact::parse(fact)
     }

@@ -15,7 +15,7 @@ use crate::lang::definition::Overlap;
 impl Engine<'_> {
     /// A trigger has fired and laid its hold: the start takes the fact's attributes, or the run that is under way goes by
     /// `overlap`.
-    pub(super) fn begin_or_overlap(&mut self, at: SlotId, fact: Option<&Fact>) {
+    pub(super) fn begin_or_overlap(&mut self, at: SlotId, fact: Option<Fact<'_>>) {
         let (process, record) = (self.process(at), self.record(at));
         let lives = process.active() && process.wished_up();
         let (mut table, mut field, mut wanted) = (Table::Texts, text::PASS, Wanted::Up);

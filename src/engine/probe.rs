@@ -28,7 +28,7 @@ pub fn line_range(geometry: Geometry, capacities: Capacities) -> Range<usize> {
 /// ... and of a condition, but for its text.
 pub fn condition_range(geometry: Geometry, capacities: Capacities, index: u32) -> Range<usize> {
     let start = Layout::of(geometry, capacities).start(Table::Conditions) + index as usize * condition::ROW;
-    start..start + condition::TEXT
+    start..start + condition::ROW
 }
 
 impl Engine<'_> {

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use super::expression::{Role, Value};
-use super::fact::{self, Fact};
+use super::fact::{self, Fact, Written};
 use super::journal::Kind;
 use super::memory::{Set, Table, condition, slot, text};
 use super::slot::told;
@@ -14,7 +14,7 @@ use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
-use crate::database::{NONE, leaf, node, service};
+use crate::database::{NONE, node, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 
@@ -35,7 +35,7 @@ pub enum News {
 
 impl Engine<'_> {
     #[inline(never)]
-    pub(super) fn event(&mut self, fact: &Fact) -> Result<(), Refusal> {
+    pub(super) fn event(&mut self, fact: Fact<'_>) -> Result<(), Refusal> {
         let leaves = self.leaves(fact);
         self.check_room(fact, leaves.clone())?;
         self.jot_news(Kind::Happened, fact);
@@ -44,18 +44,18 @@ impl Engine<'_> {
     }
 
     /// A condition has changed, or an event happened. The text is left out where the input has it.
-    pub(super) fn jot_news(&self, kind: Kind, fact: &Fact) {
+    pub(super) fn jot_news(&self, kind: Kind, fact: Fact<'_>) {
         self.jot(kind, 0, SlotId(0), &[], if self.journal.was_told_fact() { b"" } else { fact.text() });
     }
 
     /// The leaves that name a fact.
-    pub(super) fn leaves(&self, fact: &Fact) -> Range<u32> {
+    pub(super) fn leaves(&self, fact: Fact<'_>) -> Range<u32> {
         self.image.leaves_named(fact.name())
     }
 
     /// Refuses a fact that would make more instances than there is room for, before anything has changed. Those that it
     /// names and that exist are not spent by what it makes.
-    pub(super) fn check_room(&self, fact: &Fact, leaves: Range<u32>) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, fact: Fact<'_>, leaves: Range<u32>) -> Result<(), Refusal> {
         let (mut wanted, mut last) = (0, SlotId(NONE));
         for index in leaves {
             let (service, role, node) = self.leaf_record(index);
@@ -76,13 +76,13 @@ impl Engine<'_> {
     }
 
     /// A fact that has changed or happened, wholly applied but for goals.
-    pub(super) fn take_news(&mut self, fact: &Fact, leaves: Range<u32>, news: News) {
+    pub(super) fn take_news(&mut self, fact: Fact<'_>, leaves: Range<u32>, news: News) {
         for turn in &TURNS {
             self.take_turn(fact, leaves.clone(), news, *turn);
         }
     }
 
-    pub(super) fn take_turn(&mut self, fact: &Fact, leaves: Range<u32>, news: News, turn: Option<Role>) {
+    pub(super) fn take_turn(&mut self, fact: Fact<'_>, leaves: Range<u32>, news: News, turn: Option<Role>) {
         for index in leaves {
             let (service, role, node) = self.leaf_record(index);
             match (turn, role) {
@@ -105,7 +105,7 @@ impl Engine<'_> {
 
     /// A condition changed that the `while` of a service, or of instances of it, looks at.
     #[inline(never)]
-    fn look_at_gates(&mut self, service: SlotId, node: u32, fact: &Fact) {
+    fn look_at_gates(&mut self, service: SlotId, node: u32, fact: Fact<'_>) {
         let mut slots = self.live(service);
         while let Some(at) = slots.next(self) {
             if self.slot_matches(at, node, fact) {
@@ -119,7 +119,7 @@ impl Engine<'_> {
 
     /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
     /// `start-on` asks for it; a fact that does not name one touches all there are. What names another touches no static one.
-    fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
+    fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: Fact<'_>, news: News, latches: bool) {
         let is_template = self.is_template(service);
         let makes = news != News::Off && role == Role::StartOn && is_template;
         // Of a static instance its template says what the fact names.
@@ -143,7 +143,7 @@ impl Engine<'_> {
                 self.memory.insert(Set::Tell, at);
             }
             return;
-        } else if name.as_bytes() != self.image.bytes_of(self.image.service(service, service::INSTANCE)) {
+        } else if !self.image.is_string(self.image.service(service, service::INSTANCE), name.as_bytes()) {
             return;
         }
         let mut slots = self.live(service);
@@ -155,7 +155,7 @@ impl Engine<'_> {
     }
 
     /// An event sets the leaf's latch, or then fires the trigger. What goes off touches no leaf that is still on.
-    fn latch_or_touch(&mut self, at: SlotId, role: Role, node: u32, fact: &Fact, news: News, latches: bool) {
+    fn latch_or_touch(&mut self, at: SlotId, role: Role, node: u32, fact: Fact<'_>, news: News, latches: bool) {
         if !latches {
             if news != News::Off || self.value(at, role, node, 0) == Value::Off {
                 self.touch(at, role, node, Some(fact));
@@ -183,7 +183,7 @@ impl Engine<'_> {
     }
 
     /// An input touched this leaf of a trigger: it fires, or not.
-    fn touch(&mut self, at: SlotId, role: Role, node: u32, fact: Option<&Fact>) {
+    fn touch(&mut self, at: SlotId, role: Role, node: u32, fact: Option<Fact<'_>>) {
         if !self.fires(at, role, node) {
             return;
         }
@@ -206,7 +206,7 @@ impl Engine<'_> {
     }
 
     #[inline(never)]
-    fn for_each(&mut self, template: SlotId, node: u32, fact: &Fact, news: News) {
+    fn for_each(&mut self, template: SlotId, node: u32, fact: Fact<'_>, news: News) {
         let name = self.instance_name(template, fact);
         if !self.is_template(template) || !self.leaf_matches(&name, node, fact) {
             return;
@@ -236,11 +236,12 @@ impl Engine<'_> {
         let (mut oldest, mut least, mut next) = (None, 0, 0);
         let hash = fact::hash(self.image.bytes_of(self.image.node(node, node::A)));
         while let Some(index) = self.next_condition(hash, &mut next) {
-            let fact = self.memory.condition_fact(index);
+            let written = self.memory.condition_fact(index);
+            let fact = Fact::known(written.text());
             let generation = self.memory.condition(index, condition::GENERATION);
             if (oldest.is_none() || generation < least)
-                && self.leaf_matches(name, node, &fact)
-                && self.instance_name(template, &fact).as_bytes() == name.as_bytes()
+                && self.leaf_matches(name, node, fact)
+                && self.instance_name(template, fact).as_bytes() == name.as_bytes()
             {
                 (oldest, least) = (Some(index), generation);
             }
@@ -287,7 +288,7 @@ impl Engine<'_> {
 
     /// What was passed to a service is in its events, too, where its key is not taken: `starting rc RUNLEVEL=2`.
     #[inline(never)]
-    fn add_passed(&self, at: SlotId, fact: &mut Fact) {
+    fn add_passed(&self, at: SlotId, fact: &mut Written) {
         let Some(row) = self.text_row(at) else { return };
         let mut pass = [0; PASS_BYTES_MAX];
         self.memory.read_bytes(self.memory.row(Table::Texts, row) + text::PASS, &mut pass);
@@ -350,7 +351,7 @@ impl Engine<'_> {
             if bits >> index & 1 == 0 {
                 continue;
             }
-            let mut fact = Fact::named(name);
+            let mut fact = Written::named(name);
             let whole = self.name(at);
             let (service, instance) = whole.parts();
             fact.push(b"SERVICE=", service);
@@ -373,11 +374,12 @@ impl Engine<'_> {
                 fact.push(b"COUNT=", decimal(self.ends.min(255) as u8, &mut [0; 3]));
             }
             self.add_passed(at, &mut fact);
-            let leaves = self.leaves(&fact);
+            let fact = Fact::known(fact.text());
+            let leaves = self.leaves(fact);
             // What it would make and there is no room for is not made; all else hears it.
-            let _ = self.check_room(&fact, leaves.clone());
+            let _ = self.check_room(fact, leaves.clone());
             self.jot_of(Kind::Derived, index as u32, at, 0, &[]);
-            self.take_news(&fact, leaves, News::Event);
+            self.take_news(fact, leaves, News::Event);
         }
     }
 
@@ -386,16 +388,16 @@ impl Engine<'_> {
     pub(super) fn heard_events(&self) -> u32 {
         let mut heard = 0;
         for (index, name) in DERIVED.iter().enumerate() {
-            let mut leaves = self.image.leaves_named(name);
-            heard |= u32::from(leaves.any(|at| self.image.leaf(at, leaf::ROLE) != 0)) << index;
+            let mut leaves = self.leaves(Fact::known(name));
+            heard |= u32::from(leaves.any(|at| self.leaf_record(at).1 != Role::While)) << index;
         }
         heard
     }
 
     /// An event of the machine itself: `boot`, `shutdown`.
     pub(super) fn own_event(&mut self, name: &[u8]) {
-        let fact = Fact::named(name);
-        self.take_news(&fact, self.leaves(&fact), News::Event);
+        let fact = Fact::known(name);
+        self.take_news(fact, self.leaves(fact), News::Event);
     }
 }
 

@@ -93,6 +93,33 @@ fn small() -> Vec<u8> {
 }
 
 #[test]
+fn leaves_are_found_by_name_also_where_the_hash_is_anothers() {
+    use pintle::database::leaf;
+    use pintle::fact::hash;
+    // Of each pair both names have the same hash.
+    let names = ["costarring", "liquid", "declinate", "macallums", "heard-1", "heard-10", "h", "z.9"];
+    assert_eq!([hash(b"costarring"), hash(b"declinate")], [hash(b"liquid"), hash(b"macallums")]);
+    for count in 0..names.len() {
+        let (known, unknown) = names.split_at(count);
+        let texts: Vec<_> =
+            known.iter().map(|name| format!("{RUN}start-on = {name} A=1\nstop-on = {name}\n")).collect();
+        let services: Vec<_> = texts.iter().enumerate().map(|(at, _)| format!("s{at}")).collect();
+        let files: Vec<_> = services.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        let bytes = database(&files);
+        let image = Image::open(&bytes).expect("just made");
+        let found = |name: &str| image.leaves_named(name.as_bytes());
+        for (slot, name) in known.iter().enumerate() {
+            let roles: Vec<_> = found(name).map(|at| image.leaf(at)).collect();
+            assert_eq!(roles.iter().map(|leaf| leaf[leaf::SERVICE]).collect::<Vec<_>>(), [slot as u32; 2], "{name}");
+            assert_eq!(roles.iter().map(|leaf| leaf[leaf::ROLE] & !leaf::HASH).collect::<Vec<_>>(), [1, 2], "{name}");
+        }
+        for name in unknown {
+            assert!(found(name).is_empty(), "{name} of {known:?}");
+        }
+    }
+}
+
+#[test]
 fn the_image_says_what_the_files_say() {
     let bytes = small();
     let image = Image::open(&bytes).expect("just made");
@@ -111,6 +138,7 @@ fn the_image_says_what_the_files_say() {
     assert_eq!(environment, ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
     assert_eq!(image.leaves_named(b"net-up").len(), 2);
     assert_eq!(image.leaves_named(b"shop-open").len(), 1);
+    assert!(image.leaves_named(b"net").is_empty());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::resolve::{Resolved, Service};
 use super::strings::{Names, Pool, set_word};
 use super::{ENVIRONMENT, NOWHERE, too_many};
 use crate::crc32::{Crc32, crc32};
+use crate::fact;
 use crate::graph::Relation;
 use crate::lang::attribute;
 use crate::lang::definition::{Kind, Restart, Token, Word};
@@ -53,10 +54,16 @@ pub fn write(
     for link in edges.all() {
         writer.pool(Section::Edges).add(&[link.word()]);
     }
-    let leaves = core::mem::take(&mut writer.leaves);
-    // The rest of the record follows the name in the order of the words.
+    let mut leaves = core::mem::take(&mut writer.leaves);
+    // The rest of the record follows hash and name in the order of the words.
     let strings = writer.pool(Section::Strings);
-    let key = |at: usize| (strings.text_at(leaves[at][leaf::NAME]), &leaves[at][1..]);
+    for record in &mut leaves {
+        record[leaf::ROLE] |= fact::hash(strings.text_at(record[leaf::NAME])) & leaf::HASH;
+    }
+    let key = |at: usize| {
+        let record = &leaves[at];
+        (record[leaf::ROLE] & leaf::HASH, strings.text_at(record[leaf::NAME]), &record[1..])
+    };
     for &at in &order(leaves.len(), &|a, b| key(a).cmp(&key(b))) {
         writer.pool(Section::Leaves).add(&leaves[at as usize]);
     }

@@ -1,5 +1,6 @@
 //! Pools: each string, each list of words, each record stored once. And the hash table under them.
 
+use crate::fact::{hash, name};
 use alloc::vec::Vec;
 
 use super::super::NONE;
@@ -55,15 +56,6 @@ impl Table {
         let at = self.place(hash, &|_| false).expect("there is room");
         (self.words[at], self.words[at + 1]) = (hash, number);
     }
-}
-
-/// FNV-1a with 64 bits, folded so that the low bits depend on all.
-fn hash(bytes: &[u8]) -> u32 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    for &byte in bytes {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    (hash ^ hash >> 32) as u32
 }
 
 /// A section of things that show by themselves where they end, each stored once.
@@ -123,7 +115,7 @@ impl Pool {
 
     /// The string at an offset that `text` gave.
     pub fn text_at(&self, at: u32) -> &[u8] {
-        self.bytes[at as usize..].split(|&byte| byte == 0).next().unwrap_or(&[])
+        name(&self.bytes[at as usize..])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Check, NODE_WORDS, NONE, Rule, Section, holds};
 use crate::database::{leaf, node, service};
+use crate::fact;
 use crate::graph::Relation;
 use crate::ident::SlotId;
 use crate::limits::{EXPRESSION_NODES_MAX, TESTS_MAX};
@@ -115,16 +116,18 @@ fn leaves(check: &Check<'_>, nodes: u32, facts: u32) -> Option<()> {
     let count = check.image.leaves();
     check.at.set((Section::Leaves, count.min(facts)));
     holds(count == facts)?;
-    let mut before: (&[u8], [u32; 3]) = (&[], [0; 3]);
+    let mut before: (u32, &[u8], [u32; 3]) = (0, &[], [0; 3]);
     for index in 0..count {
         check.at.set((Section::Leaves, index));
-        let field = |field| check.image.leaf(index, field);
-        let (slot, role, at) = (field(leaf::SERVICE), field(leaf::ROLE), field(leaf::NODE));
-        holds(slot < check.services && role < 4 && at < nodes)?;
+        let record = check.image.leaf(index);
+        let (slot, at) = (record[leaf::SERVICE], record[leaf::NODE]);
+        let (hash, role) = (record[leaf::ROLE] & leaf::HASH, record[leaf::ROLE] & !leaf::HASH);
+        let name = check.image.bytes_of(record[leaf::NAME]);
+        holds(slot < check.services && at < nodes && hash == fact::hash(name) & leaf::HASH)?;
         let names_it = check.image.node(at, node::KIND) == node::FACT
-            && check.image.node(at, node::A) == field(leaf::NAME)
+            && check.image.node(at, node::A) == record[leaf::NAME]
             && root_of(check, at) == check.image.service(SlotId(slot), ROLES[role as usize]);
-        let key = (check.image.bytes_of(field(leaf::NAME)), [slot, role, at]);
+        let key = (hash, name, [slot, role, at]);
         holds(names_it && (index == 0 || before < key))?;
         before = key;
     }

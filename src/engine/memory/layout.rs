@@ -103,9 +103,8 @@ pub mod latch {
 
 /// Facts about conditions.
 pub mod condition {
-    use super::FACT_BYTES_MAX;
     /// Words.
-    pub const ROW: usize = TEXT + FACT_BYTES_MAX / 4;
+    pub const ROW: usize = 11;
     /// 0 free, else a value of `expression::Value`.
     pub const VALUE: usize = 1;
     /// The machine's `GENERATION` when it came on.
@@ -124,8 +123,16 @@ pub mod condition {
     pub const HASH: usize = 8;
     /// Two words: until when it may be changing.
     pub const UNTIL: usize = 9;
-    /// NUL-divided words, zeros behind. The order of attributes is that in which the condition came on, in each row of it.
-    pub const TEXT: usize = 11;
+}
+
+/// Facts about the texts of conditions: rows of their own, since the same one comes and goes.
+pub mod said {
+    use super::FACT_BYTES_MAX;
+    /// Words.
+    pub const ROW: usize = TEXT + FACT_BYTES_MAX / 4;
+    /// NUL-divided words, and a word of zeros behind where there is room; behind that, what an earlier text has left. The
+    /// order of attributes is that in which the condition came on, in each row of it.
+    pub const TEXT: usize = 1;
 }
 
 /// Facts about transactions.
@@ -294,6 +301,8 @@ pub enum Table {
     Queued,
     Latches,
     Conditions,
+    /// The text of each.
+    Said,
     Transactions,
     Line,
     Reasons,
@@ -311,7 +320,7 @@ pub enum Table {
     /// since it is written before it is read, and not touched before.
     EntryNext,
 }
-const TABLES: usize = 16;
+const TABLES: usize = 17;
 /// Words of a row of each.
 pub const ROWS: [u8; TABLES] = [
     machine::ROW as u8,
@@ -320,6 +329,7 @@ pub const ROWS: [u8; TABLES] = [
     queued::ROW as u8,
     latch::ROW as u8,
     condition::ROW as u8,
+    said::ROW as u8,
     transaction::ROW as u8,
     line::ROW as u8,
     reasons::ROW as u8,
@@ -356,6 +366,7 @@ impl Layout {
             geometry.texts,
             geometry.texts,
             geometry.latches(),
+            capacities.conditions,
             capacities.conditions,
             capacities.transactions,
             slots + 1,

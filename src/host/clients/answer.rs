@@ -56,14 +56,12 @@ impl Answer {
         while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
             end -= 1;
         }
-        for byte in text.get(..end).unwrap_or_default() {
+        let places = self.bytes.get_mut(self.length..).unwrap_or_default();
+        for (place, byte) in places.iter_mut().zip(text.get(..end).unwrap_or_default()) {
             // A line is a line, whatever a name has in it.
-            let byte = if *byte < b' ' { b' ' } else { *byte };
-            if let Some(place) = self.bytes.get_mut(self.length) {
-                *place = byte;
-                self.length += 1;
-            }
+            *place = (*byte).max(b' ');
         }
+        self.length += end;
     }
 }
 
