@@ -379,9 +379,7 @@ impl<'a> Engine<'a> {
     /// Everything that follows from what was taken: goals, neighbours, transitions, what is told, derived events.
     fn run(&mut self) {
         self.work_off(Set::STEP);
-        while self.memory.pop(Set::Moved).is_some() {}
-        while self.memory.pop(Set::Displacing).is_some() {}
-        while self.memory.pop(Set::Named).is_some() {}
+        while self.memory.pop_first(Set::ONCE).is_some() {}
     }
 
     /// Until these sets are empty: each time the lowest slot of the first that is not. So every transition is asked for

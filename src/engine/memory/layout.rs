@@ -285,6 +285,8 @@ impl Set {
         | 1 << Set::DirtyReasons as u32;
     /// All that a step works off.
     pub const STEP: u32 = (1 << Set::UpFlipped as u32) - 1;
+    /// What is to be done once in a step, and was: forgotten at its end.
+    pub const ONCE: u32 = 1 << Set::Moved as u32 | 1 << Set::Displacing as u32 | 1 << Set::Named as u32;
     /// What triggers listen to.
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
