@@ -1,10 +1,11 @@
 //! The engine's memory: facts in rows under an undo log, and what is derived from them.
 //!
-//! The memory outlives the engine: it may be killed between any two stores. *Facts* are changed only by `Memory::put`,
-//! which first copies the whole row to the log, once a row and step (the row's first word is the step that logged it), so
-//! the log never holds more than every row once. Emptying the log is the one store that commits a step; an engine that
-//! finds a log puts the rows back. Stores of a killed thread become visible in program order, so only the compiler has to
-//! be kept from moving them: `compiler_fence`. What is *derived* is not logged; `Engine::open` computes it anew.
+//! The memory outlives the engine: it may be killed between any two stores. *Facts* are changed only by what logs first
+//! (`put`, `put_slot`, `put_bytes`): the whole row is copied to the log, once a row and step (the row's first word is the
+//! step that logged it), so the log never holds more than every row once. Emptying the log is the one store that commits a
+//! step; an engine that finds a log puts the rows back. Stores of a killed thread become visible in program order, so only
+//! the compiler has to be kept from moving them: `compiler_fence`. What is *derived* is not logged; `Engine::open` computes
+//! it anew.
 
 mod layout;
 

@@ -255,7 +255,6 @@ fn a_source_file_has_one_job() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
-/// Limits are told to people as numbers; what they are called in `limits.rs` says nothing to them.
 /// The bugs of `make mutants` are edits of the sources: `== NAME FILE`, a sentence, lines that go (`- `), lines that come (`+ `).
 #[test]
 fn each_mutant_fits_the_sources() {
@@ -272,6 +271,7 @@ fn each_mutant_fits_the_sources() {
     }
 }
 
+/// Limits are told to people as numbers; what they are called in `limits.rs` says nothing to them.
 #[test]
 fn no_message_shows_the_name_of_a_limit() {
     for (path, text) in all(&["src", "applets"]) {

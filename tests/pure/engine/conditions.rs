@@ -48,6 +48,22 @@ fn wait(world: &mut World) {
 }
 
 #[test]
+fn a_row_that_is_used_again_shows_the_new_text_alone() {
+    let mut world = World::new("a: while = x");
+    let mut shown = Shown::default();
+    for length in [240, 4, 239, 238, 5, 237, 236, 235, 8, 7, 6, 240, 3, 12, 9] {
+        let fact = if length < 5 { "n".repeat(length) } else { format!("n K={}", "x".repeat(length - 4)) };
+        world.on(&fact).expect("there is room");
+        let now = shown.look(&mut world);
+        assert!(now.starts_with(&format!("{fact} on ")), "{length}: {now}");
+        world.restart_engine();
+        assert_eq!(shown.look(&mut world), now, "a new engine reads the same");
+        world.off(&fact).expect("off");
+        assert_eq!(shown.look(&mut world), "", "{length}: it goes by the same text");
+    }
+}
+
+#[test]
 fn what_is_changing_starts_nothing_and_stops_nothing() {
     let text = "a: while = net\nb: while = not net\nc: while = net and not x\nd: while = net or x\ne: while = net; start-on = net";
     let mut world = World::new(text);
