@@ -38,7 +38,7 @@ pub fn show(lines: &[String]) -> i32 {
     let Some(mut engine) = words.and_then(|words| Engine::open(image, geometry, capacities, words)) else {
         refuse(exit::SYSTEM as u8, format_args!("{CANNOT}: it is another version's, or another database's"));
     };
-    engine.limit_starts(load(view.reports.words(), reports::own::PARALLEL));
+    engine.limit_starts(load(view.reports.head(), reports::own::PARALLEL));
     let notes =
         mapping::anonymous_shared_words(Simulation::words(geometry)).unwrap_or_else(|error| failed(CANNOT, error));
     let well = |_: SlotId| Program::Well;

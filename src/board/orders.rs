@@ -39,7 +39,7 @@ pub const TEXT_ROW: usize = 1 + TEXT_WORDS;
 /// Words of a text: the instance's name, then the attributes to pass, little-endian.
 pub const TEXT_WORDS: usize = TEXT_NAME + TEXT_PASS;
 /// Words of the instance's name: `INSTANCE_BYTES_MAX` bytes and a NUL.
-pub const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
+const TEXT_NAME: usize = (INSTANCE_BYTES_MAX + 1) / 4;
 /// Words of the attributes: `KEY=VALUE` strings, each ended by NUL, then NUL.
 const TEXT_PASS: usize = 64;
 /// Bytes of the attributes with their NULs.
@@ -108,7 +108,7 @@ impl<'a> Orders<'a> {
         self.head
     }
 
-    /// All words, for the ring (`Follower`) and the header.
+    /// All words, for the ring (`Follower`).
     pub fn words(&self) -> &'a [AtomicU32] {
         self.words
     }

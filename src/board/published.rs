@@ -302,11 +302,6 @@ impl<'a> Published<'a> {
         self.head
     }
 
-    /// All words, for the header.
-    pub fn words(&self) -> &'a [AtomicU32] {
-        self.words
-    }
-
     /// The row of a slot.
     pub fn read(&self, slot: SlotId) -> Option<PublishedRow> {
         if slot.0 >= self.geometry.slots() {

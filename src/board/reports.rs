@@ -350,7 +350,7 @@ impl<'a> Reports<'a> {
         self.head
     }
 
-    /// All words, for the ring (`Follower`) and the header.
+    /// All words, for the ring (`Follower`).
     pub fn words(&self) -> &'a [AtomicU32] {
         self.words
     }

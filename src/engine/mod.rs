@@ -43,7 +43,7 @@ pub use trigger::DERIVED;
 use core::sync::atomic::AtomicU32;
 
 use crate::board::Geometry;
-use crate::board::orders::{PASS_BYTES_MAX, TEXT_NAME, TEXT_WORDS};
+use crate::board::orders::TEXT_WORDS;
 use crate::board::reports::Exit;
 use crate::database::Image;
 use crate::graph::{Goal, Hold, Phase};
@@ -116,17 +116,6 @@ pub struct Text {
     pub row: u32,
     /// As `Orders::write_text` takes it.
     pub words: [u32; TEXT_WORDS],
-}
-
-impl Text {
-    /// The attributes: `KEY=VALUE` strings, each ended by NUL, NUL-padded.
-    pub fn pass(&self) -> [u8; PASS_BYTES_MAX] {
-        let mut pass = [0; PASS_BYTES_MAX];
-        for (to, word) in pass.chunks_exact_mut(4).zip(&self.words[TEXT_NAME..]) {
-            to.copy_from_slice(&word.to_le_bytes());
-        }
-        pass
-    }
 }
 
 /// How far the boot has come.

@@ -33,11 +33,7 @@ fn an_instance_takes_the_attributes_of_the_oldest_condition() {
     let mut world = World::new("d@: for-each = net; instance = ${I}; pass = I N");
     world.on("net I=x N=1").expect("on");
     world.on("net I=x N=2").expect("on");
-    let at = world.slot("d@x");
-    let pass = |world: &World| {
-        let text = world.engine.text(at).expect("an instance has a text");
-        String::from_utf8_lossy(&text.pass()).trim_end_matches('\0').replace('\0', " ")
-    };
+    let pass = |world: &World| String::from_utf8_lossy(&world.pass("d@x")).trim_end_matches('\0').replace('\0', " ");
     assert_eq!(pass(&world), "I=x N=1");
     world.settle();
     world.off("net I=x N=1").expect("off");

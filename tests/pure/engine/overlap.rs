@@ -13,8 +13,7 @@ fn world(overlap: &str) -> World {
 
 /// The attributes that the next spawn of `a` takes.
 fn pass(world: &World) -> String {
-    let text = world.engine.text(world.slot("a")).expect("it has pass");
-    let pass = text.pass();
+    let pass = world.pass("a");
     let end = pass.iter().position(|byte| *byte == 0).unwrap_or(0);
     String::from_utf8_lossy(&pass[..end]).into_owned()
 }
@@ -221,8 +220,7 @@ fn an_instance_stays_for_the_run_that_is_queued() {
     assert_eq!(world.orders(), "+job@a +job@b");
     world.report("job@a", State::Done);
     assert_eq!(world.orders(), "+job@a");
-    let text = world.engine.text(world.slot("job@a")).expect("an instance has one");
-    assert_eq!(&text.pass()[..4], b"V=2\0");
+    assert_eq!(&world.pass("job@a")[..4], b"V=2\0");
     world.restart_engine();
     world.obey("job@a");
     world.report("job@a", State::Done);

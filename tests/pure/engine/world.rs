@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pintle::board::Geometry;
-use pintle::board::orders::{OrderRow, Wish};
+use pintle::board::orders::{OrderRow, PASS_BYTES_MAX, Wish};
 use pintle::board::published::{Blocker, PublishedRow};
 use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::database::{Image, compile, service};
@@ -336,6 +336,13 @@ impl World {
             .map(|at| format!("{} {}", self.engine.name(at).as_str(), self.engine.published(at).phase.name()))
             .collect::<Vec<_>>()
             .join(", ")
+    }
+
+    /// The attributes that its next life takes: `KEY=VALUE` strings, each ended by NUL, NUL-padded.
+    pub fn pass(&self, name: &str) -> Vec<u8> {
+        let text = self.engine.text(self.slot(name)).expect("it has a text");
+        let bytes: Vec<u8> = text.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes[bytes.len() - PASS_BYTES_MAX..].to_vec()
     }
 
     /// What keeps it, with the other's name.
