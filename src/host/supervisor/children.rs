@@ -153,6 +153,7 @@ impl Supervisor {
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }
+        let awaited = command == Command::Main && policy.kind == Kind::Longrun && policy.ready == Ready::Executed;
         let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
         let notify = match (command, policy.ready) {
@@ -172,6 +173,7 @@ impl Supervisor {
             command,
             // Once for an order, at its first life.
             looks: command == Command::Main && reports.word(slot, reports::ATTEMPT) == 0,
+            awaited,
             variables: &variables,
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
@@ -185,7 +187,7 @@ impl Supervisor {
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
         match result {
-            Ok(pending) => Ok(self.watch(owner, pending)),
+            Ok(pending) => Ok(self.watch(owner, pending, awaited)),
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
                 if let Some(private) = self.slots.get_mut(slot.index()) {
@@ -197,15 +199,9 @@ impl Supervisor {
     }
 
     /// Keeps a new child: whose it is, and its status pipe.
-    pub fn watch(&mut self, owner: Owner, pending: Pending) -> u32 {
+    pub fn watch(&mut self, owner: Owner, pending: Pending, awaited: bool) -> u32 {
         let pid = pending.pid;
         self.pids.insert(pid, owner);
-        let awaited = match owner {
-            Owner::Main(slot) => {
-                self.policy(slot).is_some_and(|p| p.kind == Kind::Longrun && p.ready == Ready::Executed)
-            }
-            Owner::Auxiliary(_) | Owner::Engine | Owner::Logger => false,
-        };
         if self.flying == self.flights.len() {
             let _ = self.flights.push(None); // full: see below
         }
@@ -244,12 +240,14 @@ impl Supervisor {
             return retry;
         }
         for (at, place) in self.flights.iter_mut().enumerate() {
-            if let Some(flight) = place.as_mut().filter(|flight| (flight.awaited || more) && !flight.watched) {
-                let token = Source::Flight(at as u32).token();
-                flight.watched = self.poll.add(&flight.pending.status, token, EDGE).is_ok();
-                if !flight.watched {
-                    retry = self.now.plus_ms(STUCK_MS); // no memory for now
-                }
+            let Some(flight) = place.as_mut().filter(|flight| (flight.awaited || more) && !flight.watched) else {
+                continue;
+            };
+            // Of those without a pipe there are no more than stacks.
+            let Some(status) = &flight.pending.status else { continue };
+            flight.watched = self.poll.add(status, Source::Flight(at as u32).token(), EDGE).is_ok();
+            if !flight.watched {
+                retry = self.now.plus_ms(STUCK_MS); // no memory for now
             }
         }
         retry

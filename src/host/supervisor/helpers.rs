@@ -100,7 +100,7 @@ impl Supervisor {
 
     /// A helper has been spawned, or not: then it is tried again after a while.
     fn begin(&mut self, owner: Owner, started: Option<Pending>, again_ms: u32) {
-        let pid = started.map(|pending| self.watch(owner, pending));
+        let pid = started.map(|pending| self.watch(owner, pending, false));
         let now = self.now;
         let helper = if owner == Owner::Engine { &mut self.engine } else { &mut self.logger };
         helper.began = now;

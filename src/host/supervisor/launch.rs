@@ -69,6 +69,8 @@ pub struct Child<'a> {
     pub command: Command,
     /// Its `only-if` is looked at.
     pub looks: bool,
+    /// Its exec is waited for.
+    pub awaited: bool,
     pub variables: &'a Variables,
     pub output: Output<'a>,
     /// The writing end for readiness, and the child's number for it.
@@ -261,6 +263,7 @@ pub fn launch(
         controlling_terminal: false,
         share_descriptors: common.share_descriptors,
         status_target: status,
+        quiet: !child.awaited,
     };
     launch.draft.spawn(&plan, pid).map_err(Failure::of_clone)
 }

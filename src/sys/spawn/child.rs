@@ -1,13 +1,15 @@
 //! What runs in the child, from the stub to exec: on a small stack, beside a parent whose memory it shares.
 //!
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
-//! locks), no allocation, nothing that can panic, no store outside the own stack. All of it is undone for the parent by
+//! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for the parent by
 //! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
+use super::stacks::Words;
 use super::step::Step;
 use crate::sys::raw::{nr, syscall};
 use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
+use core::sync::atomic::Ordering;
 
 /// Descriptors that one child can be given.
 pub const PASSES_MAX: usize = 16;
@@ -20,8 +22,10 @@ pub struct Task<'a> {
     pub environment: *const *const u8,
     pub moves: *mut Move,
     pub move_count: usize,
-    /// The write end of the status pipe. With `unshare_from`, the first of the stack's own low numbers.
+    /// The write end of the status pipe, -1 if there is none. With `unshare_from`, the first of the stack's own low numbers.
     pub status: i32,
+    /// The words of the stack, where a child without a pipe leaves what it has to tell.
+    pub left: *const Words,
     /// Not 0: the descriptor table is still the parent's; a copy of what is below this number is to become ours.
     pub unshare_from: i32,
     /// Bit N-1: signal N is not at its default.
@@ -74,9 +78,16 @@ impl Child<'_> {
     /// The end: it tells where, and why.
     #[inline(never)]
     unsafe fn fail(&self, step: Step, errno: u32) -> ! {
-        // SAFETY: no memory of anybody else's is involved.
+        // SAFETY: the two words are there for it; see `stacks::Words`.
         unsafe {
-            self.tell(step, errno);
+            // Volatile: else each caller of a step passes both of our fields, 150 bytes of code in all.
+            if (&raw const self.status).read_volatile() < 0 {
+                let [_, left_step, left_errno] = &*self.task.left;
+                left_step.store(step as u32, Ordering::Relaxed);
+                left_errno.store(errno, Ordering::Relaxed);
+            } else {
+                self.tell(step, errno);
+            }
             loop {
                 syscall(nr::EXIT_GROUP, EXIT_STATUS, 0, 0, 0, 0);
             }

@@ -112,6 +112,9 @@ pub struct Plan<'a> {
     /// The program is a chain-loader: the status pipe stays open in it under this number (no pass's target), so that
     /// the news are those of the program that it executes in the end.
     pub status_target: Option<i32>,
+    /// Nobody has to be woken when it executes or fails before that: its news are there at the next look. It has no status
+    /// pipe then, where it has a stack and none of `share_descriptors` and `status_target` is asked for.
+    pub quiet: bool,
 }
 
 /// A child being described. Without `spawn`, it never was; after it there is nothing more to describe. What does not fit refuses the whole draft.
@@ -204,12 +207,18 @@ impl<'s> Draft<'s> {
         if too_many || plan.descriptors.len() > PASSES_MAX || plan.program.is_none() {
             return Err(Errno::INVAL);
         }
-        let (status, status_of_child) = pipe::nonblocking()?;
-        let mut status_number = status_of_child.as_raw_fd();
-        let (first, mut shared, mut ticket) = (self.index.map_or(0, low_of), Vec::new(), None);
+        let plain = !plan.share_descriptors && plan.status_target.is_none();
+        let quiet = self.index.filter(|_| plan.quiet && plain && !self.spawner.only_fork);
+        let (mut status, mut status_of_child, mut status_number) = (None, None, -1);
+        if quiet.is_none() {
+            let (read, write) = pipe::nonblocking()?;
+            status_number = write.as_raw_fd();
+            (status, status_of_child) = (Some(read), Some(write));
+        }
+        let (first, mut shared, mut shares) = (self.index.map_or(0, low_of), Vec::new(), false);
         if let (Some(stack), true) = (self.index, plan.share_descriptors) {
             let answer = self.spawner.share(stack, status_number, plan.descriptors, &mut shared);
-            ticket = answer.inspect_err(|_| self.release_low())?;
+            shares = answer.inspect_err(|_| self.release_low())?;
         }
         let low = |number| shared.iter().position(|source| *source == number).map_or(number, |at| first + at as i32);
         status_number = low(status_number);
@@ -220,13 +229,14 @@ impl<'s> Draft<'s> {
         if let Some(target) = plan.status_target {
             let _ = moves.push(Move { source: status_number, target }); // one more than passes
         }
-        let answer = self.start(plan, &moves, status_number, ticket.is_some(), pid_word);
+        let answer = self.start(plan, &moves, status_number, shares, pid_word);
         if answer.is_err() {
             self.release_low();
         }
         // Our end of the child's pipe closes here; the low one, if there is one, when the child has its own table.
         drop(status_of_child);
-        Ok(Pending { pid: answer?, status, low: self.index.map(|stack| stack as u32).zip(ticket) })
+        let owned = self.index.map_or((u32::MAX, 0), |stack| (stack as u32, self.spawner.owner[stack]));
+        Ok(Pending { pid: answer?, status, owned })
     }
 
     /// Copies the plan to the child's stack and makes the child.
@@ -247,6 +257,7 @@ impl<'s> Draft<'s> {
             moves: ptr::null_mut(),
             move_count: moves.len(),
             status,
+            left: self.spawner.stacks.words(self.index),
             unshare_from: if shares { LOW_END } else { 0 },
             signals_changed: crate::sys::signals::changed(),
         };
@@ -267,7 +278,7 @@ impl<'s> Draft<'s> {
     }
 
     fn release_low(&mut self) {
-        self.index.into_iter().for_each(|stack| self.spawner.release_low(stack, None));
+        self.index.into_iter().for_each(|stack| self.spawner.release_low(stack));
     }
 
     fn end_arguments(&mut self) {

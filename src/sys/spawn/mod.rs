@@ -13,7 +13,9 @@
 //!
 //! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
 //! order: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that failed;
-//! end of file means that it has executed its program, or was killed before (then the reap says by what).
+//! end of file means that it has executed its program, or was killed before (then the reap says by what). A pipe costs a
+//! fortieth of a short child's life. So of a child whose exec nobody waits for ([`Plan::quiet`]) the one record there can
+//! be is left beside the stack's word, and read when the word is clear.
 
 mod child;
 mod draft;
@@ -47,28 +49,24 @@ pub struct Spawner {
     stacks: Stacks,
     /// A descriptor of no interest that keeps the low numbers taken; none: shared-descriptor mode is off.
     filler: Option<OwnedFd>,
-    /// Whose descriptors the low numbers of a stack hold: the ticket of a child, 0 for nobody's.
-    low_owner: [u32; STACKS],
+    /// The ticket of the last child of each stack.
+    owner: [u32; STACKS],
     last_ticket: u32,
+    /// Bit K: the low numbers of stack K hold its child's descriptors.
+    holds_low: u32,
     /// The system refused to share memory between processes.
     only_fork: bool,
 }
 
-/// A child between clone and exec. Dropping it forgets the child, which goes on. Take it out of the poll first: other
+/// A child between clone and exec. Dropping it forgets the child, which goes on; a quiet one's news are to be read first. Take it out of the poll first: other
 /// children may hold copies of `status` for a moment.
 #[derive(Debug)]
 pub struct Pending {
     pub pid: u32,
-    /// Readable when there is something for [`Spawner::news`]. Nonblocking, close-on-exec.
-    pub status: OwnedFd,
-    /// Stack and ticket, while our side may hold its descriptors in low numbers.
-    low: Option<(u32, u32)>,
-}
-
-impl AsFd for Pending {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.status.as_fd()
-    }
+    /// Readable when there is something for [`Spawner::news`]. Nonblocking, close-on-exec. None: a quiet child.
+    pub status: Option<OwnedFd>,
+    /// Stack and ticket; of a forked child, a stack that there is not.
+    owned: (u32, u32),
 }
 
 /// What is known of a child between clone and exec.
@@ -85,7 +83,14 @@ pub enum News {
 impl Spawner {
     /// Maps the stacks: some 2 MB of addresses, of which one or two pages of each used stack become real.
     pub fn new() -> Result<Spawner> {
-        Ok(Spawner { stacks: Stacks::new()?, filler: None, low_owner: [0; STACKS], last_ticket: 0, only_fork: false })
+        Ok(Spawner {
+            stacks: Stacks::new()?,
+            filler: None,
+            owner: [0; STACKS],
+            last_ticket: 0,
+            holds_low: 0,
+            only_fork: false,
+        })
     }
 
     /// Takes the numbers `LOW_FIRST..LOW_END` for shared-descriptor mode ([`Plan::share_descriptors`]), which makes
@@ -106,12 +111,12 @@ impl Spawner {
         Ok(())
     }
 
-    /// Whether a stack is free now.
+    /// Whether a stack is free now. One is not while what a quiet child left there is not read.
     pub fn has_free_stack(&self) -> bool {
         (0..STACKS).any(|index| self.stacks.is_free(index))
     }
 
-    /// Whether all are: no child is between clone and exec.
+    /// Whether all are: no child is between clone and exec, and nothing is to be read.
     pub fn is_unused(&self) -> bool {
         (0..STACKS).all(|index| self.stacks.is_free(index))
     }
@@ -140,7 +145,9 @@ impl Spawner {
         // The first free one, whose pages are most likely there already.
         let index = (0..STACKS).find(|index| self.stacks.is_free(*index))?;
         // Of the last child here, whose news are not read yet: it is gone, or has a table of its own.
-        self.release_low(index, None);
+        self.release_low(index);
+        self.last_ticket = self.last_ticket.wrapping_add(1);
+        self.owner[index] = self.last_ticket;
         Some(index)
     }
 
@@ -151,36 +158,41 @@ impl Spawner {
 
     /// Reads the news of a child. After `Executed` or `Failed` there is no more; drop the `Pending`.
     pub fn news(&mut self, pending: &Pending) -> News {
+        let (stack, ticket) = pending.owned;
+        let (stack, is_its) = (stack as usize, self.owner.get(stack as usize) == Some(&ticket));
         loop {
-            let mut record = [0; 8];
-            match rustix::io::read(&pending.status, &mut record) {
-                Ok(8) => {
-                    let [a, b, c, d, e, f, g, h] = record;
-                    let errno = errno::from_number(u32::from_ne_bytes([e, f, g, h]));
-                    match Step::from_number(u32::from_ne_bytes([a, b, c, d])) {
-                        Some(Step::Unshared) => pending
-                            .low
-                            .into_iter()
-                            .for_each(|(stack, ticket)| self.release_low(stack as usize, Some(ticket))),
-                        Some(step) => return News::Failed(step, errno),
-                        None => return News::Executed, // no child of ours writes such a record
+            let [step, errno] = match &pending.status {
+                Some(status) => {
+                    let mut record = [0; 8];
+                    match rustix::io::read(status, &mut record) {
+                        Ok(8) => {}
+                        Err(rustix::io::Errno::INTR) => continue,
+                        Err(rustix::io::Errno::AGAIN) => return News::None,
+                        Ok(_) | Err(_) => return News::Executed,
                     }
+                    let [a, b, c, d, e, f, g, h] = record;
+                    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return News::None,
-                Ok(_) | Err(_) => return News::Executed,
+                None if is_its && !self.stacks.is_clear(stack) => return News::None,
+                None if !is_its => [0, 0], // it had let go
+                None => {
+                    let [_, step, errno] = self.stacks.words(Some(stack));
+                    [step.swap(0, Ordering::Relaxed), errno.load(Ordering::Relaxed)]
+                }
+            };
+            match Step::from_number(step) {
+                Some(Step::Unshared) if is_its => self.release_low(stack),
+                Some(Step::Unshared) => {}
+                Some(step) => return News::Failed(step, errno::from_number(errno)),
+                None => return News::Executed, // no child of ours writes such a record
             }
         }
     }
 
     /// Gives the low numbers of a stack back to the filler, which closes the child's descriptors on our side.
-    /// With a ticket, only if they are still that child's.
-    fn release_low(&mut self, stack: usize, ticket: Option<u32>) {
-        if let (Some(owner), Some(filler)) = (self.low_owner.get_mut(stack), self.filler.as_ref())
-            && *owner != 0
-            && ticket.is_none_or(|ticket| ticket == *owner)
-        {
-            *owner = 0;
+    fn release_low(&mut self, stack: usize) {
+        if let (Some(filler), true) = (&self.filler, self.holds_low & 1 << stack != 0) {
+            self.holds_low &= !(1 << stack);
             let first = low_of(stack);
             for number in first..first + LOW_PER_STACK {
                 let _ = place(filler.as_fd(), number); // dup3 onto an open number fails only with EINTR, tried again
@@ -189,16 +201,16 @@ impl Spawner {
     }
 
     /// Puts the status pipe and the sources of passes into the low numbers of the stack, in the order in which they are
-    /// in `sources` then; gives the ticket. None if they do not fit, or sharing is off: then nothing has changed.
+    /// in `sources` then; says so. If they do not fit, or sharing is off, nothing has changed.
     fn share(
         &mut self,
         stack: usize,
         status: i32,
         passes: &[Pass<'_>],
         sources: &mut heapless::Vec<i32, { LOW_PER_STACK as usize }>,
-    ) -> Result<Option<u32>> {
+    ) -> Result<bool> {
         if self.filler.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let _ = sources.push(status); // it is empty
         for pass in passes {
@@ -206,25 +218,22 @@ impl Spawner {
             let source = pass.source.as_raw_fd();
             if source >= LOW_FIRST && sources.iter().all(|other| *other != source) && sources.push(source).is_err() {
                 sources.clear();
-                return Ok(None);
+                return Ok(false);
             }
         }
-        self.last_ticket = self.last_ticket.wrapping_add(1).max(1);
-        if let Some(owner) = self.low_owner.get_mut(stack) {
-            *owner = self.last_ticket;
-        }
+        self.holds_low |= 1 << stack;
         for (number, source) in (low_of(stack)..).zip(sources.iter()) {
             // SAFETY: the caller's descriptors are open; see `Pass` and `Draft::spawn`.
             place(unsafe { BorrowedFd::borrow_raw(*source) }, number)?;
         }
-        Ok(Some(self.last_ticket))
+        Ok(true)
     }
 
     /// The clone itself. `task` lies in the memory of the stack.
     fn start(&mut self, index: Option<usize>, task: &child::Task<'_>, top: usize, pid_word: &AtomicU32) -> Result<u32> {
         const SIGCHLD: usize = 17;
         let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
-        let word = self.stacks.word(index);
+        let [word, ..] = self.stacks.words(index);
         loop {
             let shares = index.is_some() && !self.only_fork;
             let sharing = if shares { raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files } else { 0 };

@@ -20,8 +20,12 @@ pub const STACK_BYTES_MIN: usize = 16384;
 /// The areas: one for each sharing child, and one more for forked ones.
 pub struct Stacks {
     base: *mut u8,
-    words: &'static [AtomicU32; STACKS + 1],
+    words: &'static [Words; STACKS + 1],
 }
+
+/// Not 0 while a child is on the stack. Then step and errno, which a quiet one has left: to be read when the first is 0;
+/// zeros for nothing.
+pub type Words = [AtomicU32; 3];
 
 impl Stacks {
     pub fn new() -> Result<Stacks> {
@@ -37,7 +41,7 @@ impl Stacks {
             base.cast()
         };
         // Where the kernel writes when a child lets go, at any time: it must never move.
-        let words = Box::leak(Box::new([const { AtomicU32::new(0) }; STACKS + 1]));
+        let words = Box::leak(Box::new([const { [const { AtomicU32::new(0) }; 3] }; STACKS + 1]));
         Ok(Stacks { base, words })
     }
 
@@ -54,13 +58,18 @@ impl Stacks {
         unsafe { self.base.add((slot(index) + 1) * STRIDE) }
     }
 
-    pub fn word(&self, index: Option<usize>) -> &'static AtomicU32 {
+    pub fn words(&self, index: Option<usize>) -> &'static Words {
         &self.words[slot(index)]
     }
 
     /// Whether no child is on this stack. Acquire: the child's last use of it comes before.
+    pub fn is_clear(&self, index: usize) -> bool {
+        self.words(Some(index))[0].load(Ordering::Acquire) == 0
+    }
+
+    /// Whether it can be taken: nothing is left there that is to be read.
     pub fn is_free(&self, index: usize) -> bool {
-        self.word(Some(index)).load(Ordering::Acquire) == 0
+        self.is_clear(index) && self.words(Some(index))[1].load(Ordering::Relaxed) == 0
     }
 }
 

@@ -24,15 +24,21 @@ fn wait_readable(fd: &OwnedFd) {
 fn wait_news(spawner: &mut Spawner, pending: &Pending) -> News {
     loop {
         match spawner.news(pending) {
-            News::None => wait_readable(&pending.status),
+            News::None => match &pending.status {
+                Some(status) => wait_readable(status),
+                None => wait_readable(&end_of(pending.pid)), // these tests' children end
+            },
             news => return news,
         }
     }
 }
 
+fn end_of(pid: u32) -> OwnedFd {
+    crate::sys::signals::pidfd_open(pid).expect("an unreaped child has a pidfd")
+}
+
 fn wait_end(pid: u32) -> Outcome {
-    let pidfd = crate::sys::signals::pidfd_open(pid).expect("an unreaped child has a pidfd");
-    wait_readable(&pidfd);
+    wait_readable(&end_of(pid));
     match reap::reap(pid) {
         Child::Ended(outcome) => outcome,
         other => panic!("{other:?}"),
@@ -224,12 +230,62 @@ fn a_child_that_hangs_keeps_its_stack_and_a_forked_one_goes_on() {
     let mut spawner = Spawner::new().expect("memory");
     // The word is all that says that a stack is taken.
     for index in 0..STACKS {
-        spawner.stacks.word(Some(index)).store(1, Ordering::Relaxed);
+        spawner.stacks.words(Some(index))[0].store(1, Ordering::Relaxed);
     }
     assert!(spawner.draft().is_none());
     assert_eq!(run(&mut spawner, true, "echo here", |_| {}), (News::Executed, "here\n".into(), DONE));
-    spawner.stacks.word(Some(3)).store(0, Ordering::Relaxed);
+    spawner.stacks.words(Some(3))[0].store(0, Ordering::Relaxed);
     assert_eq!(run(&mut spawner, false, "echo there", |_| {}), (News::Executed, "there\n".into(), DONE));
+}
+
+const ABSENT: Option<Text> = Some(Text::lasting(c"/nonexistent/place"));
+const NOT_THERE: News = News::Failed(Step::Execute, Errno::NOENT);
+
+#[test]
+fn a_quiet_child_has_no_pipe_and_the_same_news() {
+    let mut spawner = Spawner::new().expect("memory");
+    for forked in [false, true] {
+        let script = "for n in $(seq 0 99); do [ ! -e /proc/$$/fd/$n ] || echo $n; done";
+        let answer = run(&mut spawner, forked, script, |plan| plan.quiet = true);
+        assert_eq!(answer, (News::Executed, "0\n1\n2\n".into(), DONE));
+        let answer = run(&mut spawner, forked, "", |plan| (plan.quiet, plan.program) = (true, ABSENT));
+        assert_eq!(answer, (NOT_THERE, String::new(), Outcome::Exited(111)));
+    }
+    let pending = quiet(&mut spawner, ABSENT);
+    assert!(pending.status.is_none());
+    assert_eq!((wait_news(&mut spawner, &pending), spawner.news(&pending)), (NOT_THERE, News::Executed));
+    wait_end(pending.pid);
+}
+
+#[test]
+fn what_a_quiet_child_left_stays_until_it_is_read() {
+    let mut spawner = Spawner::new().expect("memory");
+    let failed = [quiet(&mut spawner, ABSENT), quiet(&mut spawner, ABSENT)];
+    for pending in &failed {
+        wait_end(pending.pid);
+    }
+    assert!(!spawner.is_unused());
+    spawner.release_memory();
+    for _ in 0..2 * STACKS {
+        let other = quiet(&mut spawner, Some(Text::lasting(c"/bin/true")));
+        wait_end(other.pid);
+        assert!(failed.iter().all(|pending| pending.owned.0 != other.owned.0));
+    }
+    for pending in &failed {
+        assert_eq!((spawner.news(pending), spawner.news(pending)), (NOT_THERE, News::Executed));
+    }
+    assert!(spawner.is_unused());
+    let other = quiet(&mut spawner, Some(Text::lasting(c"/bin/true")));
+    assert_eq!(other.owned.0, failed[0].owned.0);
+    assert_eq!(spawner.news(&failed[0]), News::Executed); // not the other's
+    wait_end(other.pid);
+}
+
+fn quiet(spawner: &mut Spawner, program: Option<Text>) -> Pending {
+    let mut draft = spawner.draft().expect("a stack is free");
+    draft.argument(Text::lasting(c"it"));
+    let plan = Plan { program, quiet: true, ..Plan::default() };
+    draft.spawn(&plan, &AtomicU32::new(0)).expect("a child can be made")
 }
 
 #[test]
@@ -276,9 +332,8 @@ fn a_child_of_a_shared_descriptor_table_gets_its_own() {
         let answer = run(&mut spawner, false, script, |plan| plan.share_descriptors = true);
         assert_eq!(answer, (News::Executed, "0\n1\n2\n".into(), DONE));
     }
-    let absent = Some(Text::lasting(c"/nonexistent/place"));
-    let answer = run(&mut spawner, false, "", |plan| (plan.share_descriptors, plan.program) = (true, absent));
-    assert_eq!(answer.0, News::Failed(Step::Execute, Errno::NOENT));
+    let answer = run(&mut spawner, false, "", |plan| (plan.share_descriptors, plan.program) = (true, ABSENT));
+    assert_eq!(answer.0, NOT_THERE);
     // More descriptors than there are low numbers: the table is copied, and the child has them all.
     let extra: Vec<_> = held.iter().take(6).map(|(read, _)| read.as_fd()).collect();
     let extra: Vec<_> = extra.iter().zip(3..).map(|(source, target)| Pass { source: *source, target }).collect();
