@@ -4,7 +4,6 @@
 //! A program that uses this is one thread.
 
 use super::{Errno, OwnedFd, Result, raw};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub const SIGHUP: u8 = 1;
@@ -147,14 +146,6 @@ pub fn read_signal(fd: BorrowedFd<'_>) -> Option<Caught> {
     }
 }
 
-/// Signals whose disposition is not the default: what a child has to reset before exec.
-static CHANGED: AtomicU64 = AtomicU64::new(0);
-
-/// See `CHANGED`.
-pub(super) fn changed() -> u64 {
-    CHANGED.load(Relaxed)
-}
-
 /// What the kernel calls sigaction.
 #[repr(C)]
 struct Action {
@@ -166,13 +157,12 @@ struct Action {
 }
 
 const SIG_DFL: usize = 0;
-const SIG_IGN: usize = 1;
 
 fn set_action(signal: u8, handler: usize, flags: usize) -> Result<()> {
     const SA_RESTORER: usize = 0x0400_0000;
     // x86_64 refuses to deliver without a restorer, which a handler returns to; elsewhere the kernel has its own.
     #[cfg(target_arch = "x86_64")]
-    let (needs_restorer, restorer) = (handler > SIG_IGN, raw::restorer as *const () as usize);
+    let (needs_restorer, restorer) = (handler != SIG_DFL, raw::restorer as *const () as usize);
     #[cfg(not(target_arch = "x86_64"))]
     let (needs_restorer, restorer) = (false, 0);
     let action = Action {
@@ -183,22 +173,13 @@ fn set_action(signal: u8, handler: usize, flags: usize) -> Result<()> {
         mask: SignalSet::EMPTY.words(),
     };
     // SAFETY: `action` has the kernel's layout and the set size is its own; the handler is a valid one of this program.
-    unsafe { raw::call(raw::nr::RT_SIGACTION, signal as usize, &raw const action as usize, 0, KERNEL_SET_BYTES, 0)? };
-    match SignalSet::EMPTY.with(signal).0 {
-        bit if handler == SIG_DFL => CHANGED.fetch_and(!bit, Relaxed),
-        bit => CHANGED.fetch_or(bit, Relaxed),
-    };
-    Ok(())
+    unsafe { raw::call(raw::nr::RT_SIGACTION, signal as usize, &raw const action as usize, 0, KERNEL_SET_BYTES, 0) }
+        .map(drop)
 }
 
 /// The kernel's default for this signal.
 pub fn set_default(signal: u8) -> Result<()> {
     set_action(signal, SIG_DFL, 0)
-}
-
-/// The signal is dropped when it comes. SIGCHLD must never be: children would vanish unreaped.
-pub fn ignore(signal: u8) -> Result<()> {
-    set_action(signal, SIG_IGN, 0)
 }
 
 /// Every signal to its default, nothing blocked: what a program that is executed deserves, and what the supervisor

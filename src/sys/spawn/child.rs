@@ -2,7 +2,8 @@
 //!
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
 //! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for the parent by
-//! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
+//! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own. Handlers of
+//! faults, the only ones there are, stay until exec takes them away: they report and end the process that they run in.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
 use super::stacks::Words;
@@ -28,8 +29,6 @@ pub struct Task<'a> {
     pub left: *const Words,
     /// Not 0: the descriptor table is still the parent's; a copy of what is below this number is to become ours.
     pub unshare_from: i32,
-    /// Bit N-1: signal N is not at its default.
-    pub signals_changed: u64,
 }
 
 /// One descriptor to put somewhere else.
@@ -116,7 +115,6 @@ impl Child<'_> {
         let plan = &task.plan;
         // SAFETY: every pointer of the task is valid for the calls; see `run`.
         unsafe {
-            reset_handlers(task.signals_changed);
             if task.unshare_from != 0 {
                 self.unshare();
             }
@@ -270,16 +268,5 @@ impl Child<'_> {
                 number = number.wrapping_add(1);
             }
         }
-    }
-}
-
-/// Handlers first: they are the parent's functions. (Exec would reset handlers, but not what is ignored.)
-unsafe fn reset_handlers(mut changed: u64) {
-    let default = [0usize; 5]; // the longest kernel sigaction there is: SIG_DFL, no flags, no restorer, empty mask
-    while changed != 0 {
-        let signal = changed.trailing_zeros() as usize + 1;
-        changed &= changed.wrapping_sub(1);
-        // SAFETY: all zeros is a valid action.
-        unsafe { syscall(nr::RT_SIGACTION, signal, default.as_ptr() as usize, 0, KERNEL_SET_BYTES, 0) };
     }
 }

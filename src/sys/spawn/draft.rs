@@ -80,7 +80,8 @@ pub const GOES_ON: u32 = u32::MAX;
 /// The child tells `Step::Look` and ends.
 pub const FAILS: u32 = 1 << 31;
 
-/// What a child is to be. Always: signals at their defaults and unblocked, a session of its own.
+/// What a child is to be. Always: no signal blocked and none with a handler, a session of its own. What the caller ignores
+/// stays ignored: see `signals::reset_all`.
 #[derive(Clone, Copy, Default)]
 pub struct Plan<'a> {
     /// The program file; required. No search along PATH.
@@ -259,7 +260,6 @@ impl<'s> Draft<'s> {
             status,
             left: self.spawner.stacks.words(self.index),
             unshare_from: if shares { LOW_END } else { 0 },
-            signals_changed: crate::sys::signals::changed(),
         };
         // SAFETY: the copies go to the child with its task, and the area is given back when it is gone or never was.
         unsafe {
