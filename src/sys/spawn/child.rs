@@ -1,9 +1,10 @@
 //! What runs in the child, from the stub to exec: on a small stack, beside a parent whose memory it shares.
 //!
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
-//! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for the parent by
-//! not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own. Handlers of
-//! faults, the only ones there are, stay until exec takes them away: they report and end the process that they run in.
+//! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for the
+//! parent by not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
+//! Handlers of faults, the only ones there are, stay until exec takes them away: they report and end the process that they
+//! run in.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
 use super::stacks::Words;
