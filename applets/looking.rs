@@ -273,8 +273,8 @@ pub fn conditions(given: &Given) -> i32 {
     look.end(exit::DONE)
 }
 
-/// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing is
-/// known any more: its number may be another's by now.
+/// The name of the program that holds a condition, where that can be read. Of who has only said that it is on nothing
+/// is known any more: its number may be another's by now.
 #[inline(never)]
 fn program_of(row: &ConditionRow) -> Option<String> {
     if !row.leased {

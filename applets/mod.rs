@@ -1,8 +1,8 @@
 //! One file a family of commands; this file is the list, and the way from a name to a command.
 //!
-//! Every command is `pintle NAME` and `pintle-NAME`, matched exactly, and answers `--help` and `--version`.
-//! An applet has a page of help (`help.txt`), by which its options are read (`options.rs`). It gets what was given, writes
-//! with `sys::output`, and returns an exit code of `exit`.
+//! Every command is `pintle NAME` and `pintle-NAME`, matched exactly, and answers `--help` and `--version`. An applet
+//! has a page of help (`help.txt`), by which its options are read (`options.rs`). It gets what was given, writes with
+//! `sys::output`, and returns an exit code of `exit`.
 
 mod compile;
 mod dry_run;

@@ -1,7 +1,7 @@
 //! Options of all commands: they are read by the lines of a command's page of help that begin with `-`.
 //!
-//! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand together;
-//! words and options may be mixed; what is behind `--` is no option.
+//! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand
+//! together; words and options may be mixed; what is behind `--` is no option.
 
 use core::fmt::Write;
 use std::ffi::OsStr;
@@ -24,8 +24,8 @@ pub struct Given {
     pub words: Vec<&'static OsStr>,
     /// What is behind the first `--`.
     pub behind: Option<Arguments>,
-    /// Its page of help. A line with an option has how that is written, `-n, --lines LINES`, with the value that it takes
-    /// last, and two blanks behind.
+    /// Its page of help. A line with an option has how that is written, `-n, --lines LINES`, with the value that it
+    /// takes last, and two blanks behind.
     page: &'static str,
     /// Lines of the page and values, in the order in which they were given.
     options: Vec<(usize, &'static OsStr)>,

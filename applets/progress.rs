@@ -47,7 +47,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Goes on to the next line that is neither a phase nor a result, which are shown; `false` where the engine has ended.
+    /// Goes on to the next line that is neither a phase nor a result, which are shown; `false` where the engine has
+    /// ended.
     pub fn next(&mut self, control: &mut Control) -> bool {
         loop {
             match control.next(self.draws) {

@@ -1,6 +1,6 @@
-//! The commands that change what runs: `start stop restart reload signal reset release switch`, and `shutdown`. Each is one line
-//! to the engine and, where it is waited for, what the engine tells until the end. An engine that dies meanwhile is
-//! waited for.
+//! The commands that change what runs: `start stop restart reload signal reset release switch`, and `shutdown`. Each is
+//! one line to the engine and, where it is waited for, what the engine tells until the end. An engine that dies
+//! meanwhile is waited for.
 
 use core::fmt::Write;
 use pintle::lang::diagnostic;
@@ -123,8 +123,8 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
     worst
 }
 
-/// Sends one request; gives the number of its transaction, or ends the process with what was answered. An engine that ends
-/// before it has answered is asked again, if asking twice is no harm.
+/// Sends one request; gives the number of its transaction, or ends the process with what was answered. An engine that
+/// ends before it has answered is asked again, if asking twice is no harm.
 #[inline(never)]
 pub fn ask(control: &mut Control, line: &str) -> u32 {
     while control.send(line).is_err() || control.next(Instant::NEVER) != Next::Line {

@@ -32,8 +32,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other files in
-    /// a directory, and hidden ones, are left alone; directories in it are not entered.
+    /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other
+    /// files in a directory, and hidden ones, are left alone; directories in it are not entered.
     #[inline(never)]
     pub fn read(given: &[&'static OsStr]) -> &'static mut Sources {
         let sources = Box::leak(Box::<Sources>::default());

@@ -1,6 +1,6 @@
 //! The CRC-32 of Ethernet, gzip and PNG (IEEE 802.3; polynomial 0x04C11DB7, reflected), for databases and names: half a
-//! byte at a time over a table of 64 bytes; eight bytes at a time ("slicing by 8") where it is worth making eight tables on
-//! the stack, so that they are not in the program.
+//! byte at a time over a table of 64 bytes; eight bytes at a time ("slicing by 8") where it is worth making eight
+//! tables on the stack, so that they are not in the program.
 
 const TABLE: [u32; 16] = {
     let mut table = [0; 16];

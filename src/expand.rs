@@ -1,6 +1,6 @@
-//! Placeholders in strings of a service: `${NAME}` stands for an attribute or the instance, `$${` for the two characters
-//! `${`. Everything else, `$NAME` too, is plain text. Nothing is expanded twice, so what an attribute says is never read
-//! as a placeholder. No allocation.
+//! Placeholders in strings of a service: `${NAME}` stands for an attribute or the instance, `$${` for the two
+//! characters `${`. Everything else, `$NAME` too, is plain text. Nothing is expanded twice, so what an attribute says
+//! is never read as a placeholder. No allocation.
 
 use crate::text::cut;
 

@@ -1,4 +1,5 @@
-//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each, perhaps zeros behind.
+//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each, perhaps zeros
+//! behind.
 
 use crate::limits::FACT_BYTES_MAX;
 use core::sync::atomic::{AtomicU32, Ordering};

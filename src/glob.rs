@@ -2,8 +2,8 @@
 //!
 //! No allocation, no recursion; time at most the product of both lengths, whatever the pattern.
 
-/// True if `pattern` matches all of `text`. A `[` that is never closed, and a backslash at the end, stand for themselves;
-/// `[!...]` and `[^...]` match what is not listed; `?` and `[...]` take one byte.
+/// True if `pattern` matches all of `text`. A `[` that is never closed, and a backslash at the end, stand for
+/// themselves; `[!...]` and `[^...]` match what is not listed; `?` and `[...]` take one byte.
 pub fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // The last `*` seen, and the place in the text up to which it has eaten. An earlier star never needs to eat more.

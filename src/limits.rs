@@ -22,13 +22,13 @@ pub const CONDITIONS_MAX: u32 = env_or(option_env!("PINTLE_CONDITIONS_MAX"), 256
 /// wait, and as many that ended while their client was away.
 pub const TRANSACTIONS_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTIONS_MAX"), 128);
 
-/// Services in all remembered transactions together that there is room for, at least; the engine makes room for every slot
-/// eight times. Of transactions that ended so many are remembered, or as many as there are slots.
+/// Services in all remembered transactions together that there is room for, at least; the engine makes room for every
+/// slot eight times. Of transactions that ended so many are remembered, or as many as there are slots.
 pub const TRANSACTION_ENTRIES_MAX: u32 = env_or(option_env!("PINTLE_TRANSACTION_ENTRIES_MAX"), 1024);
 
-/// Words of a block of the engine's journal, of which there is one for two transactions: 64 KB for 128, which is what 1,000
-/// services need to come up, and no more than a processor's cache has. A record lies in one block; the longest, with what it
-/// refers to, has 90 words.
+/// Words of a block of the engine's journal, of which there is one for two transactions: 64 KB for 128, which is what
+/// 1,000 services need to come up, and no more than a processor's cache has. A record lies in one block; the longest,
+/// with what it refers to, has 90 words.
 pub const JOURNAL_BLOCK_WORDS: u32 = 256;
 
 /// Bytes of a service name without instance; a file name of `NAME.svc` must fit NAME_MAX (255) of the kernel.
@@ -52,8 +52,8 @@ pub const LINE_BYTES_MAX: usize = 4096;
 /// Connections to the control socket that are served at once; more wait in the listening socket's backlog.
 pub const CLIENTS_MAX: usize = 64;
 
-/// Of those, kept for requests that are answered at once: connections that wait, follow or hold never take them, so that
-/// a command is always taken, however many wait.
+/// Of those, kept for requests that are answered at once: connections that wait, follow or hold never take them, so
+/// that a command is always taken, however many wait.
 pub const CLIENTS_KEPT: usize = 16;
 
 /// Entries of a doorbell's ring of changed slots. A reader that fell behind by more looks at every slot.

@@ -1,11 +1,11 @@
-//! Texts of the program at half their length: two characters that stand together often are one code of nine bits (byte pair
-//! encoding). `build.rs` finds the pairs in the help and in the texts of `packed!`, which packs when the program is
-//! compiled. No allocation.
+//! Texts of the program at half their length: two characters that stand together often are one code of nine bits (byte
+//! pair encoding). `build.rs` finds the pairs in the help and in the texts of `packed!`, which packs when the program
+//! is compiled. No allocation.
 
 use core::fmt::{self, Write};
 
-/// Codes have so many bits; those below `PAIR` are characters of ASCII, the others stand for two codes each. `END` is in no
-/// pair. These are `build.rs`'s, too.
+/// Codes have so many bits; those below `PAIR` are characters of ASCII, the others stand for two codes each. `END` is
+/// in no pair. These are `build.rs`'s, too.
 const BITS: usize = 9;
 const PAIR: u16 = 128;
 const END: u16 = 0;

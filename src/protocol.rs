@@ -1,7 +1,7 @@
 //! The control protocol: lines of text over a Unix stream socket (`control` in the run directory). Its one home.
 //!
-//! A line is words divided by blanks and ended by a newline, at most `LINE_BYTES_MAX` bytes. Words may be quoted as in a
-//! POSIX shell, without expansion. Requests are answered in order, each by one line:
+//! A line is words divided by blanks and ended by a newline, at most `LINE_BYTES_MAX` bytes. Words may be quoted as in
+//! a POSIX shell, without expansion. Requests are answered in order, each by one line:
 //!
 //! ```text
 //! ok N [TEXT]   accepted and kept; N is the number of its transaction, 0 where nothing can be waited for
@@ -52,13 +52,14 @@
 //! missed COUNT               so many lines are gone: they are too old, or this client reads too slowly
 //! ```
 //!
-//! A client whose engine dies connects again and asks for `events N` with the number behind the last one that it has read:
-//! the next engine has the same journal. Holds, marks and conditions of the journal are those of `pintle why`.
+//! A client whose engine dies connects again and asks for `events N` with the number behind the last one that it has
+//! read: the next engine has the same journal. Holds, marks and conditions of the journal are those of `pintle why`.
 //!
-//! A client that is slow to read is told the newest phases when it reads again, not each one that it missed. One that sends
-//! more than a line's bytes without a newline, or reads nothing for ten seconds while answers wait for it, is dropped; and
-//! when all places are taken, the one that has been idle longest makes room. `CLIENTS_KEPT` of them are never taken by those
-//! who wait, follow or hold: one more of these is told `no`. Requests of one client wait for each other.
+//! A client that is slow to read is told the newest phases when it reads again, not each one that it missed. One that
+//! sends more than a line's bytes without a newline, or reads nothing for ten seconds while answers wait for it, is
+//! dropped; and when all places are taken, the one that has been idle longest makes room. `CLIENTS_KEPT` of them are
+//! never taken by those who wait, follow or hold: one more of these is told `no`. Requests of one client wait for each
+//! other.
 
 use crate::lang::duration_ms;
 use crate::limits::{CHANGING_MS_MAX, FACT_BYTES_MAX, LINE_BYTES_MAX};

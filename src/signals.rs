@@ -10,7 +10,8 @@ const NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE
 /// The last signal, SIGRTMAX.
 pub const SIGNAL_MAX: u32 = 64;
 
-/// The number of `TERM`, `SIGTERM` or `15`; capital letters as signal(7) writes them. `None` if there is no such signal.
+/// The number of `TERM`, `SIGTERM` or `15`; capital letters as signal(7) writes them. `None` if there is no such
+/// signal.
 pub fn number(text: &str) -> Option<u32> {
     if let Some(number) = small_number(text.as_bytes()) {
         return Some(number).filter(|number| (1..=SIGNAL_MAX).contains(number));

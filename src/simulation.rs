@@ -1,12 +1,13 @@
-//! A machine in simulated time: the real engine over boards of its own, and in the supervisor's place programs that do as
-//! the caller says. `--dry-run` shows with it what a command would do; whoever vets a database can boot it so.
+//! A machine in simulated time: the real engine over boards of its own, and in the supervisor's place programs that do
+//! as the caller says. `--dry-run` shows with it what a command would do; whoever vets a database can boot it so.
 //!
-//! Time passes in *rounds*. What is ordered together is begun together and ends together, a moment later; what that leads
-//! to is the next round. A process-less slot turns in the round whose last end let it. The engine is told of ends in slot
-//! order. The supervisor's own ways (delays, further attempts) are left out: a program that fails has failed for good.
+//! Time passes in *rounds*. What is ordered together is begun together and ends together, a moment later; what that
+//! leads to is the next round. A process-less slot turns in the round whose last end let it. The engine is told of ends
+//! in slot order. The supervisor's own ways (delays, further attempts) are left out: a program that fails has failed
+//! for good.
 //!
-//! It must not touch anything but what it is given, and allocates nothing. It ends: at rest, or after so many steps that
-//! something must be going round for ever.
+//! It must not touch anything but what it is given, and allocates nothing. It ends: at rest, or after so many steps
+//! that something must be going round for ever.
 
 use core::sync::atomic::AtomicU32;
 

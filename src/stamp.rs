@@ -27,8 +27,8 @@ pub fn stamp(realtime_ns: u64) -> [u8; STAMP_BYTES] {
 /// 1970-01-01, in days from 0000-03-01.
 pub const EPOCH: u32 = 719_468;
 
-/// Year, month and day (both from 1) of a day counted from 0000-03-01, in the Gregorian calendar. Eras of 400 years that
-/// begin on the first of March, so that the leap day is the last of its year.
+/// Year, month and day (both from 1) of a day counted from 0000-03-01, in the Gregorian calendar. Eras of 400 years
+/// that begin on the first of March, so that the leap day is the last of its year.
 #[inline(never)]
 pub fn civil(days: u32) -> (u32, u32, u32) {
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,5 +1,5 @@
-//! Small work on texts: cut at a byte, numbers, bytes that may be no text. core's searching by patterns does the same and
-//! much more, with a machine for each kind of pattern. No allocation.
+//! Small work on texts: cut at a byte, numbers, bytes that may be no text. core's searching by patterns does the same
+//! and much more, with a machine for each kind of pattern. No allocation.
 
 use core::fmt::{self, Write};
 
@@ -80,8 +80,8 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// One of the parts of a list, counted from 0; empty where there are not so many. Names of a dozen things take a third of
-/// the room so that a table of texts would.
+/// One of the parts of a list, counted from 0; empty where there are not so many. Names of a dozen things take a third
+/// of the room so that a table of texts would.
 #[inline(never)]
 pub fn nth(list: &'static str, at: u8, number: usize) -> &'static str {
     parts(list, at).nth(number).unwrap_or_default()

@@ -42,9 +42,9 @@ pub const fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-/// Reads the word that begins at `text[at]`, up to a blank, one of `delimiters` outside quotes, or the end, and gives its
-/// bytes without quotes to `emit`, with `true` where the byte stood in single quotes or behind a backslash.
-/// Returns where the word ends. Error: the fault, and where the quote or backslash stands.
+/// Reads the word that begins at `text[at]`, up to a blank, one of `delimiters` outside quotes, or the end, and gives
+/// its bytes without quotes to `emit`, with `true` where the byte stood in single quotes or behind a backslash. Returns
+/// where the word ends. Error: the fault, and where the quote or backslash stands.
 pub fn scan(
     text: &[u8],
     mut at: usize,
@@ -82,9 +82,9 @@ pub fn scan(
     Ok(at)
 }
 
-/// Writes the words of a line without its newline into `room`, without their quotes and each ended by NUL, and gives how
-/// many bytes and how many words that are: one byte more than the line has at most. A NUL of the line becomes another
-/// control character. `Fault::TooLong`: there is not room enough.
+/// Writes the words of a line without its newline into `room`, without their quotes and each ended by NUL, and gives
+/// how many bytes and how many words that are: one byte more than the line has at most. A NUL of the line becomes
+/// another control character. `Fault::TooLong`: there is not room enough.
 ///
 /// ```
 /// use pintle::words::split;
@@ -128,8 +128,8 @@ const fn is_plain(byte: u8) -> bool {
     !matches!(byte, 0 | b' ' | b'\t' | b'\'' | b'"' | b'\\')
 }
 
-/// Writes `text` so that reading it as a word gives `text` again: as it is if nothing in it needs quotes, else in single
-/// quotes. A newline cannot be carried by a line; the caller keeps it out.
+/// Writes `text` so that reading it as a word gives `text` again: as it is if nothing in it needs quotes, else in
+/// single quotes. A newline cannot be carried by a line; the caller keeps it out.
 pub fn write_quoted(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"%+,-./:=@_^{}".contains(&b);
     if !text.is_empty() && text.bytes().all(plain) {

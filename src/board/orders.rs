@@ -1,5 +1,5 @@
-//! Orders: what each slot's processes are to be. Written by the engine alone; the supervisor maps them read-only and does
-//! only what the database says that a slot may do.
+//! Orders: what each slot's processes are to be. Written by the engine alone; the supervisor maps them read-only and
+//! does only what the database says that a slot may do.
 
 use core::sync::atomic::AtomicU32;
 
@@ -157,8 +157,8 @@ impl<'a> Orders<'a> {
         words::push_change(self.words, slot);
     }
 
-    /// Writes a text row: before the order that names it. An order that stands may name it already, and its next life reads
-    /// the one or the other text, never parts of both.
+    /// Writes a text row: before the order that names it. An order that stands may name it already, and its next life
+    /// reads the one or the other text, never parts of both.
     pub fn write_text(&self, text: u32, words: &[u32; TEXT_WORDS]) {
         if text < self.geometry.texts {
             words::write_row(self.words, self.text_at(text), words);

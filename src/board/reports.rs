@@ -1,5 +1,5 @@
-//! Reports: what each slot's processes are. Written by the supervisor alone, in a file of the run directory that everyone
-//! may read; the engine maps it read-only.
+//! Reports: what each slot's processes are. Written by the supervisor alone, in a file of the run directory that
+//! everyone may read; the engine maps it read-only.
 
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
@@ -26,7 +26,8 @@ pub mod own {
     pub const RECOVERIES: usize = OWN + 3;
     /// Heap allocations of the supervisor since it froze its heap: 0.
     pub const ALLOCATIONS: usize = OWN + 4;
-    /// 0; 1 when a shutdown is wanted (by signal); 2 when its bound has passed and everything is killed; 3 when it is over.
+    /// 0; 1 when a shutdown is wanted (by signal); 2 when its bound has passed and everything is killed; 3 when it is
+    /// over.
     pub const SHUTDOWN: usize = OWN + 5;
     /// The service to boot, `NONE` for none.
     pub const BOOT: usize = OWN + 6;
@@ -79,7 +80,8 @@ const STUCK: usize = 24;
 const CLEANUP: usize = 25;
 /// Words of a row that mean something to others.
 pub const USED: usize = 26;
-/// The rest of a row: what the supervisor keeps of a slot for itself, and for its successor if it crashes. Nobody else reads it.
+/// The rest of a row: what the supervisor keeps of a slot for itself, and for its successor if it crashes. Nobody else
+/// reads it.
 pub const KEPT: usize = USED;
 /// The template that an instance slot was last ordered with.
 pub const TEMPLATE: usize = 29;
@@ -88,8 +90,8 @@ pub const TEXT: usize = 30;
 /// The process that the service named as its main one; 0 for none.
 pub const HEIR: usize = 31;
 
-/// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change and may
-/// not be done yet; the row as it is to be.
+/// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change
+/// and may not be done yet; the row as it is to be.
 const CHANGE: usize = 2 + ROW;
 
 /// What a slot's processes are.
@@ -429,8 +431,8 @@ impl<'a> Reports<'a> {
         words::store(self.words, self.change(), 0);
     }
 
-    /// For a writer that takes over: finishes the row that the one before was writing, if it was, and gives its slot and what
-    /// was owed for it. The followers of the ring are to look at everything. `done` when that is done.
+    /// For a writer that takes over: finishes the row that the one before was writing, if it was, and gives its slot
+    /// and what was owed for it. The followers of the ring are to look at everything. `done` when that is done.
     pub fn take_over(&self) -> Option<(SlotId, u32)> {
         let change = self.change();
         let slot = SlotId(words::load(self.words, change).checked_sub(1)?);

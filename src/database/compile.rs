@@ -1,7 +1,8 @@
 //! Definitions to the bytes of a database. Allocates: it runs in tools, before a boot.
 //!
-//! `resolve` turns names into slots and makes static instances; `edges` sorts and merges the relations; `cycles` finds what
-//! can never come up; `layout` writes. All findings are reported, not the first; where there is one error nothing is made.
+//! `resolve` turns names into slots and makes static instances; `edges` sorts and merges the relations; `cycles` finds
+//! what can never come up; `layout` writes. All findings are reported, not the first; where there is one error nothing
+//! is made.
 
 mod cycles;
 mod edges;
@@ -51,9 +52,9 @@ pub fn compile(definitions: Vec<Definition>, sources: &[Source]) -> Result<Vec<u
     compile_with(definitions, sources, &mut findings).ok_or(findings)
 }
 
-/// As `compile`, with the findings of those who read the files. Of refused definitions nothing is made, and nothing of all
-/// where there is one. But a relation to one of them is not reported as missing, and names in them that are missing are
-/// findings, too. All findings are added to those that there are, in the order of files and lines.
+/// As `compile`, with the findings of those who read the files. Of refused definitions nothing is made, and nothing of
+/// all where there is one. But a relation to one of them is not reported as missing, and names in them that are missing
+/// are findings, too. All findings are added to those that there are, in the order of files and lines.
 pub fn compile_with(
     definitions: Vec<Definition>,
     sources: &[Source],

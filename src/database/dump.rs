@@ -1,5 +1,5 @@
-//! A database as text. Each service as the text of its file, all keys that apply with their values; what the compiler made
-//! of the files as comments. `parts` takes the text apart again, and the parts compile to the same database.
+//! A database as text. Each service as the text of its file, all keys that apply with their values; what the compiler
+//! made of the files as comments. `parts` takes the text apart again, and the parts compile to the same database.
 //!
 //! ```text
 //! # pintle dump
@@ -38,8 +38,8 @@ pub struct Part<'a> {
     pub text: &'a str,
 }
 
-/// The services of a dump; none where the text is not one. No line of a service's text begins as the line before a service
-/// does: what is not a key or a comment of ours is indented.
+/// The services of a dump; none where the text is not one. No line of a service's text begins as the line before a
+/// service does: what is not a key or a comment of ours is indented.
 pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let services = if text.starts_with(FIRST_LINE) { text } else { "" };
     let (_, mut rest) = next_part(services);

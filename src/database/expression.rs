@@ -1,7 +1,7 @@
 //! An expression as a service file has it: for a dump, and for those who tell what it is now. No allocation.
 //!
-//! What is read may be garbled (a copy of a database that nobody checks again), so that as many nodes are looked at as an
-//! expression may have. What `out` refuses is `out`'s to remember.
+//! What is read may be garbled (a copy of a database that nobody checks again), so that as many nodes are looked at as
+//! an expression may have. What `out` refuses is `out`'s to remember.
 
 use core::fmt::{self, Write};
 
@@ -17,8 +17,8 @@ use crate::words::{write_in_quotes, write_inner};
 pub type LeafValue<'a> = &'a dyn Fn(&mut dyn Write, u32);
 
 /// Writes the expression, or the part of one, below `root`; what parts its words are blanks that come by `write_char`.
-/// `tests` and `globs`: texts of tests, or globs, have placeholders. Parentheses that say no more than the order from left
-/// to right does are written too, where there is room for all of them.
+/// `tests` and `globs`: texts of tests, or globs, have placeholders. Parentheses that say no more than the order from
+/// left to right does are written too, where there is room for all of them.
 pub fn write(image: &Image<'_>, root: u32, [tests, globs]: [bool; 2], value: LeafValue<'_>, out: &mut dyn Write) {
     let left = EXPRESSION_NODES_MAX;
     let mut writer = Writer { image, tests, globs, plain: true, left, value: &|_, _| {}, out: &mut Nowhere };

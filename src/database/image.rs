@@ -1,5 +1,5 @@
-//! The checked view of a database's bytes. `open` checks everything once; accessors are total: what is out of range reads
-//! as 0 or as empty, so that no reader, process 1 among them, can fail on one.
+//! The checked view of a database's bytes. `open` checks everything once; accessors are total: what is out of range
+//! reads as 0 or as empty, so that no reader, process 1 among them, can fail on one.
 
 use core::ffi::CStr;
 
@@ -33,8 +33,8 @@ impl<'a> Image<'a> {
         opened
     }
 
-    /// Opens a copy of what `open` has accepted: only the table of sections is looked at. In other bytes what is read may
-    /// be nonsense, never out of bounds.
+    /// Opens a copy of what `open` has accepted: only the table of sections is looked at. In other bytes what is read
+    /// may be nonsense, never out of bounds.
     pub fn open_copy(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
         let (offsets, lengths) = super::verify::header(bytes)?;
         Ok(Image { bytes, offsets, lengths, services: word_at(bytes, header::SERVICES) })

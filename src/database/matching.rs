@@ -7,9 +7,9 @@ use crate::fact::{self, Written};
 use crate::glob::glob_matches;
 
 impl Image<'_> {
-    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY. Globs
-    /// for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In a run-time
-    /// instance `${INSTANCE}` in a glob stands for its name.
+    /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY.
+    /// Globs for places come first in a leaf (`Image::open` has checked that), so that the place is the index. In a
+    /// run-time instance `${INSTANCE}` in a glob stands for its name.
     #[inline(never)]
     pub fn leaf_matches(&self, leaf: u32, instance: Option<&[u8]>, text: &[u8]) -> bool {
         let [_, _, own, attributes, _] = self.node_record(leaf);

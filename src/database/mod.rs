@@ -1,4 +1,5 @@
-//! The database: all definitions, compiled, checked and checksummed, in one read-only file. The format, and its one home.
+//! The database: all definitions, compiled, checked and checksummed, in one read-only file. The format, and its one
+//! home.
 //!
 //! Little-endian 32-bit words throughout, so that a database built on one machine works on any other.
 //!
@@ -16,19 +17,21 @@
 //!   STRINGS   bytes, UTF-8, each string ended by NUL; a string is named by its byte offset; offset 0 is ""
 //! ```
 //!
-//! Two CRC-32 (IEEE) in the header cover the header and every byte behind it. Opening checks the magic, the version, the
-//! length, the checksums, that the sections lie one behind the other, and every index, offset and list in every record;
-//! after that no access can be out of bounds. Accessors are total all the same: out of range reads as 0 or empty.
+//! Two CRC-32 (IEEE) in the header cover the header and every byte behind it. Opening checks the magic, the version,
+//! the length, the checksums, that the sections lie one behind the other, and every index, offset and list in every
+//! record; after that no access can be out of bounds. Accessors are total all the same: out of range reads as 0 or
+//! empty.
 //!
-//! The bytes are a function of what the files say: neither the order of the files nor the time of day changes one. Records
-//! of EXECS, POLICIES, LISTS and STRINGS are stored once however often they are used.
+//! The bytes are a function of what the files say: neither the order of the files nor the time of day changes one.
+//! Records of EXECS, POLICIES, LISTS and STRINGS are stored once however often they are used.
 //!
-//! A choice (`flags::CHOICE`) is a record of kind bundle that no file has: for a list `a|b`, with that list as its name, and
-//! for a name that several services provide. Its edges are those to its alternatives, in the order in which they are chosen.
+//! A choice (`flags::CHOICE`) is a record of kind bundle that no file has: for a list `a|b`, with that list as its
+//! name, and for a name that several services provide. Its edges are those to its alternatives, in the order in which
+//! they are chosen.
 //!
 //! Text that depends on the instance (a template's) keeps `${NAME}` in its strings and has `flags::EXPANDS` set: the
-//! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as one
-//! word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
+//! supervisor expands `${INSTANCE}` and passed attributes in arguments, environment and paths when it spawns, each as
+//! one word. Static instances (`dhcp@eth0` named by some file) are expanded by the compiler and are ordinary services.
 
 mod compile;
 pub mod dump;
@@ -123,7 +126,8 @@ pub mod service {
     pub const REVERSE_COUNT: usize = 6;
     /// LISTS offset of the argument vector (string offsets); `NONE` for a bundle.
     pub const COMMAND: usize = 7;
-    /// LISTS offset of the stop action: see `action`. Never `NONE` for a longrun; `NONE` for a oneshot with nothing to do.
+    /// LISTS offset of the stop action: see `action`. Never `NONE` for a longrun; `NONE` for a oneshot with nothing to
+    /// do.
     pub const STOP: usize = 8;
     /// LISTS offset of the reload action, or `NONE`.
     pub const RELOAD: usize = 9;
@@ -159,8 +163,8 @@ pub mod service {
     pub const ONLY_IF: usize = 23;
     /// How old a latch of `start-on` or `stop-on` may be, in milliseconds; 0 for no bound.
     pub const WITHIN: usize = 24;
-    /// LISTS offset of the names that it provides (string offsets), or `NONE`. Where a name has one provider, edges lead to
-    /// that; where it has several, there is a choice of that name.
+    /// LISTS offset of the names that it provides (string offsets), or `NONE`. Where a name has one provider, edges
+    /// lead to that; where it has several, there is a choice of that name.
     pub const PROVIDES: usize = 25;
 
     /// Flags of `KIND_FLAGS`, above the kind.
@@ -206,7 +210,8 @@ pub mod exec {
     pub const NICE: usize = 4;
     /// oom-score-adj + 2000, or 0 for unchanged.
     pub const OOM: usize = 5;
-    /// LISTS offset of 5 words a limit: resource, soft low, soft high, hard low, hard high; or `NONE`. The count is in words.
+    /// LISTS offset of 5 words a limit: resource, soft low, soft high, hard low, hard high; or `NONE`. The count is in
+    /// words.
     pub const LIMITS: usize = 6;
     /// LISTS offset of environment strings `NAME=VALUE` (added to, and winning over, the database's), or `NONE`.
     pub const ENV: usize = 7;
@@ -252,11 +257,11 @@ pub mod node {
     pub const KIND: usize = 0;
     /// Index of the parent node, `NONE` for the root.
     pub const PARENT: usize = 1;
-    /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`), string (`PATH`, `ENV`,
-    /// `KERNEL`).
+    /// Left child (`AND`, `OR`), only child (`NOT`), name as string (`FACT`), slot (`UP`, `FAILED`), string (`PATH`,
+    /// `ENV`, `KERNEL`).
     pub const A: usize = 2;
-    /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`, glob
-    /// string) or `NONE`; those for a place, whose key is "", come first; else `NONE`.
+    /// Right child (`AND`, `OR`); `FACT`: LISTS offset of 3 words an attribute (key string, 0 for `=` and 1 for `!=`,
+    /// glob string) or `NONE`; those for a place, whose key is "", come first; else `NONE`.
     pub const B: usize = 3;
     /// Number of this leaf within its expression, from 0: the bit of its latch. `NONE` for `AND`, `OR` and `NOT`.
     pub const LEAF: usize = 4;
@@ -283,8 +288,8 @@ pub mod node {
 
 /// Words of a leaf record.
 pub const LEAF_WORDS: usize = 4;
-/// Word numbers of a leaf record. Only `FACT` leaves: for `up()` and `failed()` there are `Observes` and `Listens` edges.
-/// Sorted by (hash, name bytes, service, role, node).
+/// Word numbers of a leaf record. Only `FACT` leaves: for `up()` and `failed()` there are `Observes` and `Listens`
+/// edges. Sorted by (hash, name bytes, service, role, node).
 pub mod leaf {
     /// String: the fact's name.
     pub const NAME: usize = 0;

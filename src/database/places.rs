@@ -58,8 +58,8 @@ pub static SWITCHES: [(u8, u32, bool); 3] = [
     (keys::SKIP_OK, service::flags::SKIP_OK, false),
 ];
 
-/// The word of a `Record` that has the value of each key of `KEYS`. Of `type` and the switches it is `KIND_FLAGS`, which
-/// has all of them. Relations of the service's own are edges, and have none: this says the same.
+/// The word of a `Record` that has the value of each key of `KEYS`. Of `type` and the switches it is `KIND_FLAGS`,
+/// which has all of them. Relations of the service's own are edges, and have none: this says the same.
 pub static PLACES: [u8; KEYS.len()] = {
     let mut places = [service::KIND_FLAGS as u8; KEYS.len()];
     let mut at = 0;

@@ -1,6 +1,6 @@
-//! One service of a database as the text of its file: what `lang::parse` reads, the other way round. Every key that applies
-//! is written, defaults too, so that the text says all that is in force. The order of names, and relations that others make
-//! superfluous, are not what they were.
+//! One service of a database as the text of its file: what `lang::parse` reads, the other way round. Every key that
+//! applies is written, defaults too, so that the text says all that is in force. The order of names, and relations that
+//! others make superfluous, are not what they were.
 
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -127,8 +127,8 @@ impl Source<'_> {
         line.end();
     }
 
-    /// The edges that the service's own file has, or could have: not those that are written from the other end, nor those
-    /// of its expressions.
+    /// The edges that the service's own file has, or could have: not those that are written from the other end, nor
+    /// those of its expressions.
     #[inline(never)]
     fn relation(&self, relation: Relation, line: &mut Line<'_>) {
         for edge in self.image.edges(self.slot).only(relation) {

@@ -1,6 +1,6 @@
-//! Checks a database once, when it is opened: checksums, section table, and every index, offset and list in every record.
-//! Runs in process 1, so it allocates nothing, never fails otherwise than by its result, and takes time in proportion to
-//! the size of the file (the lists that many records share are bounded by `limits`).
+//! Checks a database once, when it is opened: checksums, section table, and every index, offset and list in every
+//! record. Runs in process 1, so it allocates nothing, never fails otherwise than by its result, and takes time in
+//! proportion to the size of the file (the lists that many records share are bounded by `limits`).
 
 mod expressions;
 
@@ -229,8 +229,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<Table, ImageError> {
 /// All records hold together, or which one does not. The header is checked already.
 pub(super) fn records(image: &Image<'_>) -> Result<(), ImageError> {
     let services = image.services();
-    // A database made for another build may hold more than this one. Where there are templates, slots are kept for their
-    // instances.
+    // A database made for another build may hold more than this one. Where there are templates, slots are kept for
+    // their instances.
     let kept = if image.header(super::header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
     let most = |section, found, limit| match found > limit {
         true => Err(ImageError::Capacity { section, found, limit }),
@@ -455,8 +455,8 @@ impl Check<'_> {
         holds(of == NONE || of_template && !template)
     }
 
-    /// Both directions: each service's edges behind those of the service before it, each edge known, inside and in order,
-    /// and one direction the other turned round.
+    /// Both directions: each service's edges behind those of the service before it, each edge known, inside and in
+    /// order, and one direction the other turned round.
     fn edges(&self) -> Option<()> {
         let forward = self.direction(Section::Edges, service::EDGES)?;
         let reverse = self.direction(Section::Reverse, service::REVERSE)?;
@@ -481,7 +481,8 @@ impl Check<'_> {
                 self.at.set((section, sums.edges));
                 let word = word_at(four, 0);
                 let edge = Edge::from_word(word)?;
-                // Alternatives stand as they are chosen, those of the other direction in order, and the sums are the same.
+                // Alternatives stand as they are chosen, those of the other direction in order, and the sums are the
+                // same.
                 let chosen = !sums.reverse && edge.relation == Relation::Alternative;
                 holds(edge.slot.0 < self.services && before.is_none_or(|before| before < word || chosen))?;
                 before = Some(word);
@@ -499,9 +500,9 @@ impl Check<'_> {
     }
 }
 
-/// Sums over all edges of a direction, each edge taken as (source, relation, target). Edges are in strict order, so none is
-/// there twice; where as many edges have the same sum of 64-bit mixes, they are the same edges (but for an accident of one in
-/// 2^64, and a faulty writer besides).
+/// Sums over all edges of a direction, each edge taken as (source, relation, target). Edges are in strict order, so
+/// none is there twice; where as many edges have the same sum of 64-bit mixes, they are the same edges (but for an
+/// accident of one in 2^64, and a faulty writer besides).
 #[derive(Default)]
 struct Sums {
     /// Lists are of the targets.

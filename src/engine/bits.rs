@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// The most members: the highest level is one word.
 pub const MEMBERS_MAX: u32 = 32 * 32 * 32;
 
-/// A view of the set's words: one that has a bit for each of the next ones that is not zero, those, which have a bit for
-/// each of the last ones that is not zero, and the last ones, with a bit for each member.
+/// A view of the set's words: one that has a bit for each of the next ones that is not zero, those, which have a bit
+/// for each of the last ones that is not zero, and the last ones, with a bit for each member.
 #[derive(Clone, Copy, Debug)]
 pub struct Bits<'a> {
     words: &'a [AtomicU32],

@@ -1,8 +1,9 @@
 //! Choices: `needs = a|b`, and a name that several services provide. Semantics: `graph/mod.rs`.
 //!
-//! A choice is a bundle, whose one member is the chosen alternative. What is chosen and what was tried are facts. Of the
-//! edges to its alternatives only the one to the chosen counts: `Engine::edges` gives no other, and whoever comes from the
-//! other end asks `counts`. Where nothing is chosen that edge leads to a slot that there is not, which is never up.
+//! A choice is a bundle, whose one member is the chosen alternative. What is chosen and what was tried are facts. Of
+//! the edges to its alternatives only the one to the chosen counts: `Engine::edges` gives no other, and whoever comes
+//! from the other end asks `counts`. Where nothing is chosen that edge leads to a slot that there is not, which is
+//! never up.
 
 use super::Engine;
 use super::expression::Value;
@@ -14,7 +15,8 @@ use crate::graph::{Holds, Phase, Relation};
 use crate::ident::SlotId;
 use crate::limits::ALTERNATIVES_MAX;
 
-/// In `slot::CHOICE`: a bit for each alternative that was tried. Above them stands the place of the chosen one plus one.
+/// In `slot::CHOICE`: a bit for each alternative that was tried. Above them stands the place of the chosen one plus
+/// one.
 const TRIED: u32 = (1 << CHOSEN) - 1;
 const CHOSEN: u32 = ALTERNATIVES_MAX as u32;
 
@@ -58,8 +60,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether it has not ended for good (or counts as up all the same) and has no mark. (What is told of one that has just
-    /// been skipped may not be right yet.)
+    /// Whether it has not ended for good (or counts as up all the same) and has no mark. (What is told of one that has
+    /// just been skipped may not be right yet.)
     fn is_usable(&self, at: SlotId) -> bool {
         let as_good = || {
             self.phase(at) == Phase::Skipped
@@ -69,8 +71,8 @@ impl<'a> Engine<'a> {
         self.lives(at) && (!self.process(at).ended() || as_good()) && !Holds(self.memory.slot(at, slot::HOLDS)).marked()
     }
 
-    /// Whether something that this alternative needs keeps it down until somebody repairs that. (What is told of it may be
-    /// that it failed, when that has just been forgotten.)
+    /// Whether something that this alternative needs keeps it down until somebody repairs that. (What is told of it may
+    /// be that it failed, when that has just been forgotten.)
     fn is_barred(&self, at: SlotId) -> bool {
         self.memory.is_told(at, told::BARRED) && self.memory.counter(at, Counter::Barred) > 0
     }
@@ -84,8 +86,8 @@ impl<'a> Engine<'a> {
         bits & told::START_OK != 0 || self.phase(at) == Phase::Up && !goes
     }
 
-    /// The alternative that is to be chosen, if any: how good it is, and its place plus one. The first of those that are
-    /// equally good.
+    /// The alternative that is to be chosen, if any: how good it is, and its place plus one. The first of those that
+    /// are equally good.
     #[inline(never)]
     fn best(&self, at: SlotId, tried: u32) -> (u32, u32) {
         let mut best = (0, 0);

@@ -197,8 +197,8 @@ impl Engine<'_> {
         self.memory.remove(Set::Lifted, at);
     }
 
-    /// The next service from which the newest command has taken a person's mark without naming it, each once: for the answer
-    /// to whoever gave it.
+    /// The next service from which the newest command has taken a person's mark without naming it, each once: for the
+    /// answer to whoever gave it.
     pub fn take_lifted(&mut self) -> Option<SlotId> {
         self.memory.pop(Set::Lifted)
     }

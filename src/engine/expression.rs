@@ -1,4 +1,5 @@
-//! Expressions of `while`, `start-on`, `stop-on`, `for-each`: three values, leaves that match facts, and the firing rule.
+//! Expressions of `while`, `start-on`, `stop-on`, `for-each`: three values, leaves that match facts, and the firing
+//! rule.
 
 use super::fact::{self, Fact};
 use super::memory::{Table, condition, latch, slot};
@@ -159,8 +160,8 @@ impl Engine<'_> {
         self.leaf_matches(&self.instance_part(at), node, fact)
     }
 
-    /// The firing rule: the expression is true through this leaf. Its value goes up to the root unchanged by what stands
-    /// beside it, `not` turning it, and is on there.
+    /// The firing rule: the expression is true through this leaf. Its value goes up to the root unchanged by what
+    /// stands beside it, `not` turning it, and is on there.
     pub(super) fn fires(&self, slot: SlotId, role: Role, leaf: u32) -> bool {
         let mut value = self.value(slot, role, leaf, 0);
         let mut at = leaf;

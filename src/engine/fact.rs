@@ -1,5 +1,6 @@
-//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each. The attributes stand as
-//! they were said, since expressions may ask for them by place; for whether two facts are the same their order is nothing.
+//! The text of a condition or an event: words divided by NUL, the name first, then `KEY=VALUE` each. The attributes
+//! stand as they were said, since expressions may ask for them by place; for whether two facts are the same their order
+//! is nothing.
 
 use super::Refusal;
 pub use crate::fact::{Written, attribute, hash, key_of, name, words};
@@ -52,8 +53,8 @@ impl<'t> Fact<'t> {
         hash(self.name())
     }
 
-    /// Whether a text is of the same one, in whatever order the attributes stand there. No attribute comes twice in either,
-    /// so one that is as long, and has no words but these, has all of them.
+    /// Whether a text is of the same one, in whatever order the attributes stand there. No attribute comes twice in
+    /// either, so one that is as long, and has no words but these, has all of them.
     #[inline(never)]
     pub fn is(self, text: &[u8]) -> bool {
         let own = self.0;

@@ -289,8 +289,8 @@ pub struct Capacities {
 }
 
 impl Capacities {
-    /// What a machine gets: `limits`. Of the entries an eighth is kept for services that commands name; the rest lets seven
-    /// transactions move every slot at once. Memory is touched only as far as it is used.
+    /// What a machine gets: `limits`. Of the entries an eighth is kept for services that commands name; the rest lets
+    /// seven transactions move every slot at once. Memory is touched only as far as it is used.
     pub fn of(image: &Image<'_>) -> Capacities {
         let slots = image.services() + INSTANCES_MAX;
         let entries = crate::limits::TRANSACTION_ENTRIES_MAX.max(8 * (slots + 1));

@@ -1,7 +1,7 @@
 //! Slots and the definitions they follow: services, run-time instances of templates, and their making and freeing.
 //!
-//! An instance slot takes record and edges of its template. A template's own slot never lives; what reaches it by an edge
-//! reaches its run-time instances. (Static instances, named by some file, are ordinary services.)
+//! An instance slot takes record and edges of its template. A template's own slot never lives; what reaches it by an
+//! edge reaches its run-time instances. (Static instances, named by some file, are ordinary services.)
 
 use core::sync::atomic::Ordering;
 
@@ -181,8 +181,8 @@ impl<'a> Engine<'a> {
         Name::joined(&[self.image.name(template).as_bytes(), instance])
     }
 
-    /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives `Target::New`
-    /// where there is no such instance yet.
+    /// The service or instance of this name, for a command. `NAME@INSTANCE` of a template that exists gives
+    /// `Target::New` where there is no such instance yet.
     pub fn target<'n>(&self, name: &'n [u8]) -> Option<Target<'n>> {
         if let Some(at) = self.image.find_provider(name) {
             return Some(Target::Slot(at));
@@ -211,8 +211,8 @@ impl<'a> Engine<'a> {
         self.image.find(self.instance_of_name(template, name).as_bytes())
     }
 
-    /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. Empty if one is
-    /// missing, or the result is not a name.
+    /// The name of the instance that a fact makes: the template's `instance` with the fact's attributes. Empty if one
+    /// is missing, or the result is not a name.
     #[inline(never)]
     pub(super) fn instance_name(&self, template: SlotId, fact: Fact<'_>) -> Name {
         let mut name = Name::default();
@@ -286,8 +286,8 @@ impl<'a> Engine<'a> {
         Some(at)
     }
 
-    /// Whether nothing speaks for keeping this instance: no hold, no mark of a person, no latch, no process, nobody waits,
-    /// and no event of it is still to be told, by its name.
+    /// Whether nothing speaks for keeping this instance: no hold, no mark of a person, no latch, no process, nobody
+    /// waits, and no event of it is still to be told, by its name.
     fn is_idle(&self, at: SlotId) -> bool {
         self.memory.slot(at, slot::HOLDS) & !crate::graph::Holds::MARK_CONFLICT == 0
             && self.latches(at, Role::StartOn) | self.latches(at, Role::StopOn) == 0

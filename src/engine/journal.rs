@@ -1,11 +1,11 @@
 //! The journal: what the engine was told, what it decided, what moved, in order. See `graph/mod.rs`.
 //!
-//! It is a ring of words in blocks. A block begins with the number of the first line in it, and repeats what its records stand
-//! in (time, transaction, a name), so that it can be read without the one before; a record lies in one block. Where the ring
-//! ends and the next line's number are facts, written once a step; the records themselves are not logged: what a step that is
-//! undone has written lies behind the end. What it has overwritten is gone: `JOURNAL_BEGIN` moves before a block is taken
-//! anew, and never back. Where that is behind the end, nothing is left. (A step that dies before it has changed any fact, as
-//! one that is refused, may stand here all the same: it is told again.)
+//! It is a ring of words in blocks. A block begins with the number of the first line in it, and repeats what its
+//! records stand in (time, transaction, a name), so that it can be read without the one before; a record lies in one
+//! block. Where the ring ends and the next line's number are facts, written once a step; the records themselves are not
+//! logged: what a step that is undone has written lies behind the end. What it has overwritten is gone: `JOURNAL_BEGIN`
+//! moves before a block is taken anew, and never back. Where that is behind the end, nothing is left. (A step that dies
+//! before it has changed any fact, as one that is refused, may stand here all the same: it is told again.)
 //!
 //! It decides nothing, and whoever reads it bears with any words.
 
@@ -293,8 +293,8 @@ impl<'a> Engine<'a> {
         self.journal.number.get()
     }
 
-    /// The place of the line with this number, of the next one to come where there is none yet; 0 is the oldest one. Before a
-    /// line that is gone is a place, too: `journal_missed`.
+    /// The place of the line with this number, of the next one to come where there is none yet; 0 is the oldest one.
+    /// Before a line that is gone is a place, too: `journal_missed`.
     pub fn journal_at(&self, number: u32) -> Cursor {
         let mut cursor = self.oldest();
         if number != 0 && (cursor.number.wrapping_sub(number) as i32) > 0 {

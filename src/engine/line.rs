@@ -1,8 +1,8 @@
 //! The limit on parallel starts: who is `starting` has a place, who may start and finds none stands in a line.
 //!
-//! The line is facts: a ring of slots, of which each knows the one before and the one behind it, closed by a row that is no
-//! slot's. So each comes and goes at the same small cost, however many wait, and an engine that takes over finds them in
-//! their order. Without a limit nobody stands there, and its memory is not touched.
+//! The line is facts: a ring of slots, of which each knows the one before and the one behind it, closed by a row that
+//! is no slot's. So each comes and goes at the same small cost, however many wait, and an engine that takes over finds
+//! them in their order. Without a limit nobody stands there, and its memory is not touched.
 
 use super::Engine;
 use super::memory::{Set, Table, line};
@@ -11,7 +11,8 @@ use crate::graph::Phase;
 use crate::ident::SlotId;
 
 impl Engine<'_> {
-    /// How many may be `starting` at once; 0 is no limit. To be said before the first step, each time that it is opened.
+    /// How many may be `starting` at once; 0 is no limit. To be said before the first step, each time that it is
+    /// opened.
     pub fn limit_starts(&mut self, most: u32) {
         (self.starts_max, self.starting) = (most, 0);
         for at in 0..self.closing() {

@@ -1,11 +1,11 @@
 //! The engine's memory: facts in rows under an undo log, and what is derived from them.
 //!
 //! The memory outlives the engine: it may be killed between any two stores. *Facts* are changed only by what logs first
-//! (`put`, `put_slot`, `put_bytes`): the whole row is copied to the log, once a row and step (the row's first word is the
-//! step that logged it), so the log never holds more than every row once. Emptying the log is the one store that commits a
-//! step; an engine that finds a log puts the rows back. Stores of a killed thread become visible in program order, so only
-//! the compiler has to be kept from moving them: `compiler_fence`. What is *derived* is not logged; `Engine::open` computes
-//! it anew.
+//! (`put`, `put_slot`, `put_bytes`): the whole row is copied to the log, once a row and step (the row's first word is
+//! the step that logged it), so the log never holds more than every row once. Emptying the log is the one store that
+//! commits a step; an engine that finds a log puts the rows back. Stores of a killed thread become visible in program
+//! order, so only the compiler has to be kept from moving them: `compiler_fence`. What is *derived* is not logged;
+//! `Engine::open` computes it anew.
 
 mod layout;
 
@@ -56,8 +56,8 @@ pub fn next_word(text: &mut &[u8]) -> u32 {
 }
 
 impl<'a> Memory<'a> {
-    /// `None` if it is too small or belongs to something else. Puts back what an unfinished step changed, and clears what
-    /// is derived. Says whether there was a predecessor.
+    /// `None` if it is too small or belongs to something else. Puts back what an unfinished step changed, and clears
+    /// what is derived. Says whether there was a predecessor.
     #[inline(never)]
     pub fn open(image: &Image<'_>, layout: Layout, words: &'a [AtomicU32]) -> Option<(Memory<'a>, bool)> {
         let words = words.get(..layout.end())?;
@@ -96,8 +96,8 @@ impl<'a> Memory<'a> {
         Some((memory, !fresh))
     }
 
-    /// All facts, and of the entries those that were ever used. Behind them come the log, which is empty between two steps,
-    /// and what is derived.
+    /// All facts, and of the entries those that were ever used. Behind them come the log, which is empty between two
+    /// steps, and what is derived.
     pub fn kept(&self) -> &'a [AtomicU32] {
         let end = self.row(Table::Entries, self.machine(machine::ENTRIES));
         self.words.get(..end).unwrap_or(self.words)

@@ -132,8 +132,8 @@ pub fn words_needed(_image: &Image<'_>, geometry: Geometry, capacities: Capaciti
     Layout::of(geometry, capacities).end()
 }
 
-/// Where the undo log lies in the memory; what is behind it is derived. For the simulator, which makes what a death in the
-/// middle of a step leaves.
+/// Where the undo log lies in the memory; what is behind it is derived. For the simulator, which makes what a death in
+/// the middle of a step leaves.
 #[doc(hidden)]
 pub fn log_range(geometry: Geometry, capacities: Capacities) -> core::ops::Range<usize> {
     let layout = Layout::of(geometry, capacities);
@@ -190,9 +190,9 @@ pub struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// Over memory of `words_needed` words that is all zero (fresh), or that an engine over the same database used before:
-    /// then a step that was not finished is undone, and everything is marked dirty. `None` if the memory is too small or
-    /// belongs to another database or version: give zeroed memory then.
+    /// Over memory of `words_needed` words that is all zero (fresh), or that an engine over the same database used
+    /// before: then a step that was not finished is undone, and everything is marked dirty. `None` if the memory is too
+    /// small or belongs to another database or version: give zeroed memory then.
     pub fn open(
         image: Image<'a>,
         geometry: Geometry,
@@ -233,8 +233,8 @@ impl<'a> Engine<'a> {
         Some(engine)
     }
 
-    /// Takes one input. `Ok` is the number of the transaction, 0 where there is nothing to wait for, `UNFOLLOWED` where there
-    /// was no room for it.
+    /// Takes one input. `Ok` is the number of the transaction, 0 where there is nothing to wait for, `UNFOLLOWED` where
+    /// there was no room for it.
     pub fn step(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         let number = self.work(now, input);
         self.memory.commit();
@@ -247,8 +247,8 @@ impl<'a> Engine<'a> {
         let _ = self.work(now, input);
     }
 
-    /// A step but for its commit. What the time moves comes before what is asked for, and behind what is reported: a report
-    /// is news of something that has been already, and nothing is to begin in spite of it.
+    /// A step but for its commit. What the time moves comes before what is asked for, and behind what is reported: a
+    /// report is news of something that has been already, and nothing is to begin in spite of it.
     #[inline(always)]
     fn work(&mut self, now: Instant, input: Input<'_>) -> Result<u32, Refusal> {
         self.now = now;
@@ -337,8 +337,8 @@ impl<'a> Engine<'a> {
         Fact::parse(fact)
     }
 
-    /// What its time has come for: conditions that were changing for too long; process-less slots that had to wait and move
-    /// again, each as if that were reported of it.
+    /// What its time has come for: conditions that were changing for too long; process-less slots that had to wait and
+    /// move again, each as if that were reported of it.
     #[inline(never)]
     fn wake(&mut self) {
         if self.changing {
@@ -483,7 +483,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The memory as far as it says anything that is not derived: another engine may go on from a copy of it, zeros behind.
+    /// The memory as far as it says anything that is not derived: another engine may go on from a copy of it, zeros
+    /// behind.
     pub fn kept(&self) -> &'a [AtomicU32] {
         self.memory.kept()
     }
@@ -493,8 +494,8 @@ impl<'a> Engine<'a> {
         self.memory.machine(machine::CURRENT).checked_sub(1).map(SlotId)
     }
 
-    /// The template of which the newest input, a fact, makes no instance since its attributes give none a valid name. For
-    /// the answer to whoever sent it; the step is done all the same.
+    /// The template of which the newest input, a fact, makes no instance since its attributes give none a valid name.
+    /// For the answer to whoever sent it; the step is done all the same.
     pub fn nameless(&self) -> Option<SlotId> {
         self.nameless
     }

@@ -13,8 +13,8 @@ use crate::ident::SlotId;
 use crate::lang::definition::Overlap;
 
 impl Engine<'_> {
-    /// A trigger has fired and laid its hold: the start takes the fact's attributes, or the run that is under way goes by
-    /// `overlap`.
+    /// A trigger has fired and laid its hold: the start takes the fact's attributes, or the run that is under way goes
+    /// by `overlap`.
     pub(super) fn begin_or_overlap(&mut self, at: SlotId, fact: Option<Fact<'_>>) {
         let (process, record) = (self.process(at), self.record(at));
         let lives = process.active() && process.wished_up();
@@ -44,7 +44,8 @@ impl Engine<'_> {
         self.note(at, wanted);
     }
 
-    /// A run has ended, and the one that was queued is due. It is told as an end and a beginning, though nobody sees it down.
+    /// A run has ended, and the one that was queued is due. It is told as an end and a beginning, though nobody sees it
+    /// down.
     pub(super) fn run_again(&mut self, at: SlotId) {
         let phase = self.phase(at);
         self.tell_phase(at, phase);

@@ -8,8 +8,8 @@ use super::{Capacities, Engine};
 use crate::board::Geometry;
 use crate::ident::SlotId;
 
-/// Words of the memory that tell one state from another, transactions and texts left out: machine and slots, what is derived
-/// of slots, and the sets.
+/// Words of the memory that tell one state from another, transactions and texts left out: machine and slots, what is
+/// derived of slots, and the sets.
 pub fn state_ranges(geometry: Geometry, capacities: Capacities) -> [Range<usize>; 3] {
     let layout = Layout::of(geometry, capacities);
     [

@@ -1,7 +1,7 @@
 //! Propagate: wishes travel along edges. Goals come from holds, marks and pulls alone, never from phases.
 //!
-//! Rises go first, then falls, then rises of what conflicts with something, lowest slot first; so within one input a goal
-//! that is dropped and laid again does not turn, and of two that conflict the lower one wins.
+//! Rises go first, then falls, then rises of what conflicts with something, lowest slot first; so within one input a
+//! goal that is dropped and laid again does not turn, and of two that conflict the lower one wins.
 
 use super::Engine;
 use super::journal::Kind;
@@ -147,8 +147,9 @@ impl Engine<'_> {
         });
     }
 
-    /// Whether what rises by anything but a person's start may displace all that conflicts with it: none of these is there
-    /// for a person, and none rose in this step. Once a step: by way of a choice it may be pulled by what it displaces.
+    /// Whether what rises by anything but a person's start may displace all that conflicts with it: none of these is
+    /// there for a person, and none rose in this step. Once a step: by way of a choice it may be pulled by what it
+    /// displaces.
     #[inline(never)]
     fn may_displace(&self, at: SlotId) -> bool {
         if self.memory.contains(Set::Displacing, at) {

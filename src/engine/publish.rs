@@ -289,9 +289,9 @@ impl Engine<'_> {
         })
     }
 
-    /// The last of these edges by which something is waited for. The search goes on backwards where it ended last time, and
-    /// begins again only if it finds nothing: neighbours come up roughly in their order, so the last one stays what is
-    /// waited for, and all searches of one start together cost about one pass.
+    /// The last of these edges by which something is waited for. The search goes on backwards where it ended last time,
+    /// and begins again only if it finds nothing: neighbours come up roughly in their order, so the last one stays what
+    /// is waited for, and all searches of one start together cost about one pass.
     fn find_last(&self, at: SlotId, edges: Edges<'_>, waits: &dyn Fn(Edge) -> Option<SlotId>) -> Option<SlotId> {
         for skip in &[self.memory.derived(at, derived::CURSOR), 0] {
             let mut left = edges.clone().but_last(*skip);

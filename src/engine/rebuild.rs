@@ -1,7 +1,8 @@
 //! Everything derived, computed anew from facts and the database.
 //!
-//! Goals are the least set that holds, marks and pulls give; what neighbours are told is a function of facts and of what
-//! is told along acyclic edges. Both have one solution, so a step continued after a death goes where it would have gone.
+//! Goals are the least set that holds, marks and pulls give; what neighbours are told is a function of facts and of
+//! what is told along acyclic edges. Both have one solution, so a step continued after a death goes where it would have
+//! gone.
 
 use super::Engine;
 use super::memory::{Set, condition, entry, machine, slot, transaction};
@@ -103,7 +104,8 @@ impl Engine<'_> {
         self.memory.told(at) & !told::EVENTS
     }
 
-    /// The facts of a slot that decide anything: holds, state, order, latches, stamps. For tests that tell states apart.
+    /// The facts of a slot that decide anything: holds, state, order, latches, stamps. For tests that tell states
+    /// apart.
     #[doc(hidden)]
     pub fn facts(&self, at: SlotId) -> [u32; 7] {
         [slot::HOLDS, slot::STATE, slot::ORDER, slot::LATCH_START, slot::LATCH_STOP, slot::BEGAN, slot::READY]

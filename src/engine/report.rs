@@ -73,9 +73,9 @@ impl Engine<'_> {
         if row.stuck {
             bits |= state::STUCK;
         }
-        // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without an
-        // order and was not up was not ready in time, and whether another comes is not known yet. The attempts of a oneshot
-        // are one start, but for those that are refused: there is no end of these.
+        // A life of this order has ended, or could not be spawned: what comes is not the first. One that stops without
+        // an order and was not up was not ready in time, and whether another comes is not known yet. The attempts of a
+        // oneshot are one start, but for those that are refused: there is no end of these.
         let between = match row.state {
             State::Queued | State::Delayed => true,
             State::Stopping => was_up || before & state::RETRIED != 0,

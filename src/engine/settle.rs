@@ -1,5 +1,5 @@
-//! Settle: what a slot is to its neighbours is told along its edges, and every transition that is allowed now is asked for
-//! now, stops before starts, in slot order.
+//! Settle: what a slot is to its neighbours is told along its edges, and every transition that is allowed now is asked
+//! for now, stops before starts, in slot order.
 
 use core::sync::atomic::Ordering;
 
@@ -160,7 +160,8 @@ impl Engine<'_> {
     pub(super) fn refresh(&mut self, at: SlotId) {
         let word = &self.memory.near(at)[derived::TOLD];
         let old = word.load(Ordering::Relaxed);
-        // Whether one that is in doubt is barred its alternatives say, whichever it chooses. The rest comes when that is done.
+        // Whether one that is in doubt is barred its alternatives say, whichever it chooses. The rest comes when that
+        // is done.
         let doubtful = old & told::CHOICE != 0 && self.memory.contains(Set::NewLife, at);
         let told = if doubtful { told::BARRED } else { told::COMPUTED };
         let new = old & !told | self.compute(at) & told;
@@ -224,7 +225,8 @@ impl Engine<'_> {
         }
     }
 
-    /// It is stuck, or (the process is gone) no longer: what conflicts with it waits for it like for what failed, or goes on.
+    /// It is stuck, or (the process is gone) no longer: what conflicts with it waits for it like for what failed, or
+    /// goes on.
     pub(super) fn tell_rivals_of_stuck(&self, at: SlotId, stuck: bool) {
         self.find_rival(at, &|rival| {
             if !stuck {

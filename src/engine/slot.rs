@@ -90,8 +90,8 @@ pub mod told {
     pub const BUNDLE: u32 = 1 << 23;
     /// A oneshot.
     pub const ONESHOT: u32 = 1 << 24;
-    /// It has ended for good, a person's mark keeps it down, or something that it needs is barred: it comes up only when a
-    /// person, or a trigger, has repaired that.
+    /// It has ended for good, a person's mark keeps it down, or something that it needs is barred: it comes up only
+    /// when a person, or a trigger, has repaired that.
     pub const BARRED: u32 = 1 << 25;
     /// It conflicts with something.
     pub const RIVALS: u32 = 1 << 26;

@@ -153,8 +153,8 @@ impl Engine<'_> {
         Some((SlotId(what & SLOT), Outcome::from_number(what >> OUTCOME_SHIFT)))
     }
 
-    /// Makes sure that there is room for a transaction of so many services, forgetting what ended longest ago; also where
-    /// there is room, but what ended takes more memory than it is worth.
+    /// Makes sure that there is room for a transaction of so many services, forgetting what ended longest ago; also
+    /// where there is room, but what ended takes more memory than it is worth.
     pub(super) fn make_room(&mut self, entries: u32) -> bool {
         while self.row_of_number(0).is_none() || self.free_entries < entries {
             if !self.forget_oldest() {
@@ -171,8 +171,8 @@ impl Engine<'_> {
         true
     }
 
-    /// Forgets the oldest that has ended, if any has; one of which the end was not taken yet only when there is no other: who
-    /// waits for it would never be told.
+    /// Forgets the oldest that has ended, if any has; one of which the end was not taken yet only when there is no
+    /// other: who waits for it would never be told.
     fn forget_oldest(&mut self) -> bool {
         let (newest, ended) = (self.newest_transaction(), self.memory.bits(Set::Ended as u32));
         let mut oldest = None;
@@ -255,8 +255,8 @@ impl Engine<'_> {
         running < rows - rows / 4
     }
 
-    /// What is taken now is a derived event, or what `up()` or `failed()` of something has become: what comes of it is a
-    /// child. Whatever was open gets no more services by this step.
+    /// What is taken now is a derived event, or what `up()` or `failed()` of something has become: what comes of it is
+    /// a child. Whatever was open gets no more services by this step.
     pub(super) fn begin_child(&mut self) {
         let number = self.close_open();
         if self.cause != Cause::Derived {
@@ -382,8 +382,8 @@ impl Engine<'_> {
         self.memory.word(Table::EntryNext, index, 0)
     }
 
-    /// Into the list of its slot: the newest transaction comes first, whichever was joined first, so that an engine that
-    /// takes over has the same list.
+    /// Into the list of its slot: the newest transaction comes first, whichever was joined first, so that an engine
+    /// that takes over has the same list.
     pub(super) fn link_entry(&mut self, at: SlotId, index: u32) {
         let number = self.number_of_entry(index);
         let is_older = |engine: &Self, other: u32| engine.number_of_entry(other).wrapping_sub(number) as i32 <= 0;
@@ -452,7 +452,8 @@ impl Engine<'_> {
         }
     }
 
-    /// A run has ended, and another follows: what waited for the one is decided, what waits for the other waits for it now.
+    /// A run has ended, and another follows: what waited for the one is decided, what waits for the other waits for it
+    /// now.
     pub(super) fn end_run(&mut self, at: SlotId, outcome: Outcome) {
         self.decide_some(at, &|engine, index| {
             let wanted = Wanted::of_entry(engine.memory.entry(index, entry::WHAT));

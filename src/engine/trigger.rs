@@ -117,8 +117,9 @@ impl Engine<'_> {
         }
     }
 
-    /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made where
-    /// `start-on` asks for it; a fact that does not name one touches all there are. What names another touches no static one.
+    /// The slots whose leaf a fact touches. In a template it is the instance that the fact's attributes name, made
+    /// where `start-on` asks for it; a fact that does not name one touches all there are. What names another touches no
+    /// static one.
     fn each_touched(&mut self, service: SlotId, role: Role, node: u32, fact: Fact<'_>, news: News, latches: bool) {
         let is_template = self.is_template(service);
         let makes = news != News::Off && role == Role::StartOn && is_template;

@@ -1,8 +1,8 @@
 //! Connections to the engine: a fixed number of places with fixed buffers, none of which can hold up another.
 //!
-//! What always holds: a request is read only when its answer has room; what is said of phases is state (one bit for each
-//! slot while a reader is behind), so a slow reader costs nothing and loses nothing but intermediate phases; nothing is
-//! allocated after `new`. A place's buffers are touched only when it is used, the lowest free place first.
+//! What always holds: a request is read only when its answer has room; what is said of phases is state (one bit for
+//! each slot while a reader is behind), so a slow reader costs nothing and loses nothing but intermediate phases;
+//! nothing is allocated after `new`. A place's buffers are touched only when it is used, the lowest free place first.
 
 mod answer;
 mod client;
@@ -131,8 +131,8 @@ impl Clients {
         matches!(self.room(true), Room::None)
     }
 
-    /// Whether a place may wait, follow or hold: of those there are never so many that a plain command finds no place. Those
-    /// that may only look have a third of that.
+    /// Whether a place may wait, follow or hold: of those there are never so many that a plain command finds no place.
+    /// Those that may only look have a third of that.
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
         const _: () = assert!(STAYING_MAX == 48, "the refusal says so");
@@ -208,8 +208,8 @@ impl Clients {
         }
     }
 
-    /// Takes the next line of a place, without its newline. `None`: there is no whole line, the one before is not done yet, or
-    /// its answer would have no room.
+    /// Takes the next line of a place, without its newline. `None`: there is no whole line, the one before is not done
+    /// yet, or its answer would have no room.
     pub fn next_line(&mut self, at: usize) -> Option<&[u8]> {
         let client = self.places.get_mut(at).filter(|client| client.may_ask())?;
         let line = client.input.take_line()?;
@@ -257,7 +257,8 @@ impl Clients {
         self.places.get(at).filter(|client| client.fd.is_some()).map(|client| (client.sender, client.trusted))
     }
 
-    /// Puts a line into the output of a place; nothing where nothing is said. One that has no room is dropped: see `has_room`.
+    /// Puts a line into the output of a place; nothing where nothing is said. One that has no room is dropped: see
+    /// `has_room`.
     pub fn say(&mut self, at: usize, answer: &mut Answer) {
         let Some(client) = self.client(at) else { return };
         if client.deaf || answer.is_empty() {
@@ -371,8 +372,8 @@ impl Clients {
         }
     }
 
-    /// A waiting place is told of the phases of this slot and of all that `neighbours` lead to from it. The set of those
-    /// that it has to be told of, which is empty now, serves as the list of what is still to be looked at.
+    /// A waiting place is told of the phases of this slot and of all that `neighbours` lead to from it. The set of
+    /// those that it has to be told of, which is empty now, serves as the list of what is still to be looked at.
     pub fn watch(&mut self, at: usize, slot: SlotId, neighbours: Neighbours<'_>) {
         let mut next = Some(slot);
         while let Some(slot) = next {

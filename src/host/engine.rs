@@ -1,10 +1,10 @@
-//! The engine's process: reports and requests in, steps, orders and what is published out. Decides nothing itself. What is
-//! said on connections is in `engine/requests.rs`.
+//! The engine's process: reports and requests in, steps, orders and what is published out. Decides nothing itself. What
+//! is said on connections is in `engine/requests.rs`.
 //!
 //! It needs no privilege: everything it works with it inherits as descriptors (`descriptors.rs`), and it opens nothing.
 //! It may be killed at any instruction; the next one goes on from its recoverable state. It allocates nothing once it
-//! runs. Reports come first, then connections in turn, one request each as long as there are any, then what is due; then it
-//! sleeps.
+//! runs. Reports come first, then connections in turn, one request each as long as there are any, then what is due;
+//! then it sleeps.
 
 pub mod asking;
 mod events;
@@ -32,14 +32,15 @@ use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, file, mapping, process, residence, socket};
 
-/// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can begin.
+/// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can
+/// begin.
 const REPORTS_A_TURN: usize = 32;
 /// Reports after which, once everything is at rest, memory that only they needed is given back.
 const STORM: u32 = 16;
 /// How often that is done before the connections have their turn.
 const REPORT_TURNS: usize = 32;
-/// How long the leases of connections that died with an earlier engine are kept for their senders to connect again, also
-/// where a sender has ended meanwhile. Behind it, for as long as a sender lives that has not: it may be stopped.
+/// How long the leases of connections that died with an earlier engine are kept for their senders to connect again,
+/// also where a sender has ended meanwhile. Behind it, for as long as a sender lives that has not: it may be stopped.
 const LEASE_GRACE_MS: u32 = 2_000;
 /// Lines of the journal that are told in a turn, to all together: a millisecond or two of work.
 const LINES_A_TURN: usize = 1_024;
@@ -313,8 +314,8 @@ impl Host {
         }
     }
 
-    /// Writes what the steps have changed, and wakes the supervisor if it sleeps: at the first order, so that it begins while
-    /// the rest is written, and where there were more once again at the end, if it sleeps then.
+    /// Writes what the steps have changed, and wakes the supervisor if it sleeps: at the first order, so that it begins
+    /// while the rest is written, and where there were more once again at the end, if it sleeps then.
     fn flush(&mut self, now: Instant) {
         let (mut ordered, mut looked) = (0u32, false);
         while let Some(dirty) = self.engine.take_dirty() {
@@ -412,8 +413,8 @@ impl Host {
             return;
         }
         let (now, wall_ns) = (clock::now(), clock::realtime_ns());
-        // What is between the two clocks stays as it was first seen, so that an instant is told as the same time each time,
-        // until the clock has been set.
+        // What is between the two clocks stays as it was first seen, so that an instant is told as the same time each
+        // time, until the clock has been set.
         let kept_ns = self.view.wall_ns.wrapping_add(now.0.saturating_sub(self.view.now.0));
         let was_set = kept_ns.abs_diff(wall_ns) > CLOCK_SET_NS;
         (self.view.now, self.view.wall_ns) = (now, if was_set { wall_ns } else { kept_ns });
@@ -510,8 +511,8 @@ fn open_engine(
     })
 }
 
-/// The number of the lease of a place in one engine's life: no two of the last lives' are the same. Never 0, nor the greatest,
-/// which is that of none that lives.
+/// The number of the lease of a place in one engine's life: no two of the last lives' are the same. Never 0, nor the
+/// greatest, which is that of none that lives.
 #[inline(never)]
 fn lease(life: u32, place: usize) -> u32 {
     life.wrapping_mul(CLIENTS_MAX as u32).wrapping_add(place as u32).wrapping_add(1).clamp(1, u32::MAX - 1)

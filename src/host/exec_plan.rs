@@ -6,10 +6,10 @@
 //! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] -- PROGRAM [ARGUMENT...]
 //! ```
 //!
-//! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments, expanded,
-//! so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice, umask and
-//! environment already; identity and directory are left to the chain-loader (`Plan`'s `uid`, `gid`, `groups` and
-//! `directory` are none), because what comes before them may need root.
+//! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,
+//! expanded, so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice,
+//! umask and environment already; identity and directory are left to the chain-loader (`Plan`'s `uid`, `gid`, `groups`
+//! and `directory` are none), because what comes before them may need root.
 //!
 //! Failures go through the status pipe as (step, errno), as every spawn's do; end of file means that PROGRAM runs.
 

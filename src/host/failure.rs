@@ -1,5 +1,5 @@
-//! Why a spawn failed, as the one word that a report keeps: step in the high 16 bits, errno in the low ones. Steps below
-//! `FIRST` are the child's own (`sys::spawn::Step`); the others happen before there is a child.
+//! Why a spawn failed, as the one word that a report keeps: step in the high 16 bits, errno in the low ones. Steps
+//! below `FIRST` are the child's own (`sys::spawn::Step`); the others happen before there is a child.
 
 use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};

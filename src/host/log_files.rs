@@ -18,8 +18,8 @@ pub const PATH_BYTES_MAX: usize = 1024;
 /// Bytes of an escaped name, so that `.log.99` still fits into NAME_MAX (255).
 const ESCAPED_BYTES_MAX: usize = 230;
 
-/// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`), else
-/// `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
+/// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`),
+/// else `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
 pub fn directory(run: &Path) -> OsString {
     let bytes = run.as_os_str().as_bytes();
     match entry::variable(b"PINTLE_LOG").filter(|value| !value.is_empty()) {
@@ -79,8 +79,8 @@ fn escaped(name: &[u8]) -> Vec<u8, 255> {
 }
 
 /// The last `lines` lines of a service's log, oldest first, in pieces as they come; where the current file has too few,
-/// the one before it helps out. Gives the length of the current file up to which it told (0: there is no log yet) and the
-/// file itself. A line that is not finished yet counts as one.
+/// the one before it helps out. Gives the length of the current file up to which it told (0: there is no log yet) and
+/// the file itself. A line that is not finished yet counts as one.
 pub fn tail(
     directory: &[u8],
     name: &[u8],

@@ -1,5 +1,5 @@
-//! What the commands that look read: copies of the database, the reports and what the engine publishes, made with pread,
-//! so that neither a truncated file nor a dead engine can harm a reader. Asks nobody. Allocates.
+//! What the commands that look read: copies of the database, the reports and what the engine publishes, made with
+//! pread, so that neither a truncated file nor a dead engine can harm a reader. Asks nobody. Allocates.
 
 use core::fmt::Display;
 use core::sync::atomic::AtomicU32;
@@ -75,8 +75,8 @@ pub fn look() -> (View<'static>, &'static Path) {
     (view, directory.path())
 }
 
-/// Copies of the database and of the reports of this run directory, which belong together. Where there are none it ends the
-/// process with the reason, or gives nothing.
+/// Copies of the database and of the reports of this run directory, which belong together. Where there are none it ends
+/// the process with the reason, or gives nothing.
 #[inline(never)]
 pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<AtomicU32>)> {
     let read = |name| {

@@ -1,5 +1,5 @@
-//! The end of a process of pintle's own that cannot start: it says why and is gone, there and then, so that nothing on the
-//! way hands errors on or tidies up what the kernel tidies up anyway. Only for what happens before anything runs.
+//! The end of a process of pintle's own that cannot start: it says why and is gone, there and then, so that nothing on
+//! the way hands errors on or tidies up what the kernel tidies up anyway. Only for what happens before anything runs.
 
 use crate::sys::errno::Words;
 use crate::sys::{Errno, output, process};

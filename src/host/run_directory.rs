@@ -1,8 +1,8 @@
 //! Where a running pintle is found: `$PINTLE_RUN`, `/run/pintle`, `/dev/shm/pintle-UID`, else nothing but an abstract
 //! socket. The supervisor makes the place, everyone else looks for it; both go through the same list.
 //!
-//! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: unless it was
-//! named, it must belong to root or to the one who looks, and be writable by its owner alone.
+//! Nothing in it is ever executed, and a directory that somebody else could have planted is not believed in: unless it
+//! was named, it must belong to root or to the one who looks, and be writable by its owner alone.
 
 use super::refuse::refuse_text;
 use crate::sys::directory::Directory;
@@ -125,8 +125,8 @@ impl RunDirectory {
         refuse_path(verb, &self.file(name), errno)
     }
 
-    /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was named by
-    /// somebody who does. Where it fails, `verb` is what could not be done.
+    /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was
+    /// named by somebody who does. Where it fails, `verb` is what could not be done.
     fn at(path: &'static Path, makes: bool, named: bool, verb: &mut &'static str) -> Result<RunDirectory, Errno> {
         *verb = if makes { "create" } else { "open" };
         let directory = if makes { Directory::make(path, 0o755)? } else { Directory::open(path)? };
@@ -143,8 +143,8 @@ impl RunDirectory {
 }
 
 /// For those who look: the first of the list in which a supervisor has been. `given` (`--run DIR`) or `$PINTLE_RUN`
-/// alone count where they are given: who names a place believes in it, and what is read there is not trusted anyway. The
-/// error is for people.
+/// alone count where they are given: who names a place believes in it, and what is read there is not trusted anyway.
+/// The error is for people.
 pub fn find(given: Option<&'static OsStr>) -> Result<Place, String> {
     place(given, false)
 }

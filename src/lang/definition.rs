@@ -1,7 +1,7 @@
 //! What one service file says, key by key. `keys.rs` is the one table that says what a value is.
 //!
-//! Texts and words stay to the end of the program (`leak`): who reads service files says what they mean, and ends. So all
-//! of a definition is plain values, to be copied as they are.
+//! Texts and words stay to the end of the program (`leak`): who reads service files says what they mean, and ends. So
+//! all of a definition is plain values, to be copied as they are.
 
 use alloc::vec::Vec;
 
@@ -75,8 +75,8 @@ pub enum Overlap {
     Restart = 2,
 }
 
-/// What a word is to an expression; elsewhere all are `Text`. The first nine are the nodes of an expression and have the
-/// numbers that they have in a database.
+/// What a word is to an expression; elsewhere all are `Text`. The first nine are the nodes of an expression and have
+/// the numbers that they have in a database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Token {
@@ -111,7 +111,8 @@ pub enum Token {
 /// One word of a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {
-    /// The text without quotes, in the form of `crate::expand`: a `${` that was quoted by `'..'` or a backslash is `$${`.
+    /// The text without quotes, in the form of `crate::expand`: a `${` that was quoted by `'..'` or a backslash is
+    /// `$${`.
     pub text: &'static str,
     /// Where it stands, quotes included.
     pub position: Position,
@@ -169,8 +170,8 @@ pub struct Given {
     pub position: Position,
     /// The value where it is a number, see `Value`; else 0.
     pub numbers: [u64; 2],
-    /// The value where it is words: the only one, all of them, or an expression, each node before what is below it (and a
-    /// fact before its attributes). None where the value was refused.
+    /// The value where it is words: the only one, all of them, or an expression, each node before what is below it (and
+    /// a fact before its attributes). None where the value was refused.
     pub words: &'static [Word],
 }
 
@@ -186,8 +187,8 @@ pub struct Definition {
     /// What it says, in the order of the table of keys.
     pub given: Vec<Given>,
     /// True if a word of a key that expands (`Value::expands`) has a placeholder: these words are then read with
-    /// `crate::expand::pieces` (`${NAME}` to expand, `$${` for a plain `${`). False: all are plain text. The names are those
-    /// of `pass`, and `INSTANCE` in a template.
+    /// `crate::expand::pieces` (`${NAME}` to expand, `$${` for a plain `${`). False: all are plain text. The names are
+    /// those of `pass`, and `INSTANCE` in a template.
     pub expands: bool,
     /// True if its file has errors, which have been told: this is what could be made out of it, to look for more in.
     pub refused: bool,

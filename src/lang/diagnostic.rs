@@ -114,9 +114,9 @@ pub(super) fn filled(text: Packed, parts: &[Part<'_>]) -> String {
     out
 }
 
-/// Writes a text with its parts, which marks stand for: `%` for one as it is, `&` for a number in hexadecimal, `~` for a
-/// text in quotes, cut where it is long, `^` for a word that was likely meant, if there is one. No part makes a line of its
-/// own. What `out` refuses is `out`'s to remember.
+/// Writes a text with its parts, which marks stand for: `%` for one as it is, `&` for a number in hexadecimal, `~` for
+/// a text in quotes, cut where it is long, `^` for a word that was likely meant, if there is one. No part makes a line
+/// of its own. What `out` refuses is `out`'s to remember.
 #[inline(never)]
 pub fn fill(out: &mut dyn Write, text: Packed, parts: &[Part<'_>]) {
     let mut parts = parts.iter();

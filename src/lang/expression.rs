@@ -9,9 +9,9 @@
 //! In tests (`only-if`) a TERM has other leaves: `path PATH`, `env NAME[=VALUE]`, `kernel WORD[=VALUE]`.
 //!
 //! `and` behind an `or` without parentheses is taken from left to right, as Upstart took it, and is a warning, since
-//! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value.
-//! A bare GLOB is for the value in its place among the fact's attributes, whatever its key. In a template, `${INSTANCE}` in a
-//! glob is the instance's name.
+//! most other languages read it differently (docs/decisions.md). A quoted `and`, `or`, `not` is a name or a value. A
+//! bare GLOB is for the value in its place among the fact's attributes, whatever its key. In a template, `${INSTANCE}`
+//! in a glob is the instance's name.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! The one table of keys: parser, diagnostics, manual page and completion all come from it.
 //!
-//! To add a key: a line here, its place in a database (`database::source`), and, if its values are of a new kind, an arm in
-//! `value.rs`.
+//! To add a key: a line here, its place in a database (`database::source`), and, if its values are of a new kind, an
+//! arm in `value.rs`.
 
 use alloc::string::String;
 
@@ -105,7 +105,8 @@ pub fn defaults(kind: Kind) -> String {
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Where its name begins in `NAMES`, above the 5 bits of its length. (A `&str` would be as much as all of the rest.)
+    /// Where its name begins in `NAMES`, above the 5 bits of its length. (A `&str` would be as much as all of the
+    /// rest.)
     name: u16,
     /// What its value is.
     pub value: Value,

@@ -250,8 +250,8 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
     entries.leak()
 }
 
-/// The lines up to the one that is just `word` as one text: what blanks all of them (but empty ones) begin with is taken
-/// away.
+/// The lines up to the one that is just `word` as one text: what blanks all of them (but empty ones) begin with is
+/// taken away.
 #[inline(never)]
 fn here_document(lines: &mut Lines<'_>, word: &str, start: &Position, sink: &mut Sink<'_>) -> &'static str {
     let (mut body, mut common, mut closed) = (Vec::new(), None, false);
@@ -363,8 +363,8 @@ pub fn words(entry: &Entry<'_>, parentheses: bool, sink: &mut Sink<'_>) -> Optio
     if good { Some(found) } else { None }
 }
 
-/// The value as one text for people, as a word: comments taken away, lines joined by a blank, one pair of quotes around it
-/// dropped. No word where nothing is left.
+/// The value as one text for people, as a word: comments taken away, lines joined by a blank, one pair of quotes around
+/// it dropped. No word where nothing is left.
 #[inline(never)]
 pub fn text(entry: &Entry<'_>) -> Vec<Word> {
     let mut joined = String::new();

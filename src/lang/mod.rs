@@ -1,9 +1,9 @@
-//! Service file text to `Definition`, with diagnostics like a good compiler's. Allocates: it runs in tools, never in the
-//! supervisor or the engine.
+//! Service file text to `Definition`, with diagnostics like a good compiler's. Allocates: it runs in tools, never in
+//! the supervisor or the engine.
 //!
 //! `lexer` knows lines and words and no key; `keys` is the one table; `value` and `expression` make values of words;
-//! `diagnostic` shows findings. Nothing here opens a file or looks at another service: whether names exist and what they
-//! make together is for `database::compile`.
+//! `diagnostic` shows findings. Nothing here opens a file or looks at another service: whether names exist and what
+//! they make together is for `database::compile`.
 
 pub mod definition;
 pub mod diagnostic;
@@ -30,8 +30,9 @@ use lexer::Entry;
 
 pub use expression::{attribute, is_operator};
 
-/// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of sources,
-/// for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an error.
+/// Reads the text of one service file. `name` is the file's name without `.svc`; `file` its index in the list of
+/// sources, for positions. Adds all findings to `diagnostics`, in the order of the text; `None` if one of them is an
+/// error.
 pub fn parse(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Option<Definition> {
     Some(read(file, name, text, diagnostics)).filter(|definition| !definition.refused)
 }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-/// The indices of `count` things in order; equal ones stay as they are. Shell's sort (1959), which is a third of the code
-/// of the library's and compares not many times more.
+/// The indices of `count` things in order; equal ones stay as they are. Shell's sort (1959), which is a third of the
+/// code of the library's and compares not many times more.
 #[inline(never)]
 pub fn order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<u32> {
     let mut order = Vec::with_capacity(count);

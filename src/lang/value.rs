@@ -526,8 +526,8 @@ pub fn name_finding(what: &str, name: &str, position: &Position, fault: NameFaul
     sink.error(position, text, &[Text(name), part, Text(last)]);
 }
 
-/// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere nothing
-/// expands. A finding if it has another.
+/// A glob. In a template it stays in the form of `crate::expand`, with `${INSTANCE}` as its only placeholder; elsewhere
+/// nothing expands. A finding if it has another.
 pub fn glob_text(text: &'static str, template: bool, position: &Position, sink: &mut Sink<'_>) -> Option<&'static str> {
     let known = |piece| matches!(piece, Piece::Literal(_) | Piece::Placeholder("INSTANCE"));
     if template && pieces(text).all(known) {

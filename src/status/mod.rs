@@ -167,7 +167,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Definition and name of a slot; of a free one, those of the last instance that was in it. `None` if there never was one.
+    /// Definition and name of a slot; of a free one, those of the last instance that was in it. `None` if there never
+    /// was one.
     pub fn name(&self, slot: SlotId) -> Option<(SlotId, Name<'a>)> {
         let (mut definition, mut instance) = (slot, [0; INSTANCE_BYTES_MAX + 1]);
         if slot.0 >= self.image.services() {
@@ -202,7 +203,8 @@ impl<'a> View<'a> {
     }
 
     /// The phase to tell: the engine's, unless it is dead and the supervisor knows better. An `up` that the supervisor
-    /// contradicts is old too: the engine has not looked yet, and nobody is to ask a life for answers that is not ready.
+    /// contradicts is old too: the engine has not looked yet, and nobody is to ask a life for answers that is not
+    /// ready.
     #[inline(never)]
     fn phase(&self, definition: SlotId, said: &PublishedRow, report: &ReportRow) -> (Phase, Instant) {
         let between_lives = matches!(report.state, State::Queued | State::Spawning | State::Starting | State::Delayed);
@@ -332,7 +334,8 @@ impl<'a> View<'a> {
         Age(self.now.ms_since(instant) / 1000)
     }
 
-    /// When, on the wall clock. Instants count in eighths of a second, as those of reasons do, so that each look tells the same.
+    /// When, on the wall clock. Instants count in eighths of a second, as those of reasons do, so that each look tells
+    /// the same.
     pub fn clock(&self, instant: Instant) -> words::Clock {
         const SECOND_NS: i64 = 1_000_000_000;
         let ago = self.now.0.saturating_sub(instant.0 - instant.0 % EIGHTH_NS);

@@ -1,8 +1,8 @@
 //! What is said of a service or of the machine, to people and to programs: templates with fields.
 //!
-//! A field is a letter: `$x` says it, `%x` as a string of JSON (RFC 8259), `#x` as another value of JSON, `null` where it has
-//! nothing to say. Of `<...|...>` the part before the bar is said if its first field has something to say, else the part
-//! behind the bar, if there is one. All else is said as it is. Templates are ASCII and not nested.
+//! A field is a letter: `$x` says it, `%x` as a string of JSON (RFC 8259), `#x` as another value of JSON, `null` where
+//! it has nothing to say. Of `<...|...>` the part before the bar is said if its first field has something to say, else
+//! the part behind the bar, if there is one. All else is said as it is. Templates are ASCII and not nested.
 
 use core::fmt::{self, Write};
 
@@ -223,8 +223,8 @@ impl View<'_> {
         Saying { view: self, about: About::Machine, paint: Paint::Plain, known: "" }.say(out, MACHINE_JSON);
     }
 
-    /// A condition, as a line for people or as an object of JSON. `program` is the name of the program that holds it, empty
-    /// where that is not known.
+    /// A condition, as a line for people or as an object of JSON. `program` is the name of the program that holds it,
+    /// empty where that is not known.
     pub fn write_condition(&self, out: &mut dyn Write, row: &ConditionRow, program: &str, json: bool) {
         let template = if json { CONDITION_JSON } else { CONDITION };
         Saying { view: self, about: About::Condition(row), paint: Paint::Plain, known: program }.say(out, template);

@@ -22,8 +22,8 @@ pub const ASCII: Strokes = ["|- ", "`- ", "|  ", "   "];
 pub fn write(view: &View<'_>, out: &mut dyn Write, roots: &[SlotId], strokes: &Strokes, paint: Paint) {
     let mut shown = vec![false; view.slots() as usize];
     let mut stamps = Stamps { of: vec![0; view.slots() as usize], last: 0 };
-    // The members still to come of all levels, last first, and where each level begins. Their depth is that of the graph.
-    // The roots are the members of the first level, in which no strokes are.
+    // The members still to come of all levels, last first, and where each level begins. Their depth is that of the
+    // graph. The roots are the members of the first level, in which no strokes are.
     let (mut members, mut levels): (Vec<Member>, Vec<usize>) = (Vec::new(), Vec::new());
     for root in roots.iter().rev() {
         members.push((Relation::Contains, *root));

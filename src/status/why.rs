@@ -50,8 +50,8 @@ pub fn write_json(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     let _ = out.write_str("]}");
 }
 
-/// Gives the links of a chain to `each`, with how many before it were left out; none in the end of one that has no end. A
-/// graph has no cycles, but a copy of it may be garbled: no chain has more links than there are slots.
+/// Gives the links of a chain to `each`, with how many before it were left out; none in the end of one that has no end.
+/// A graph has no cycles, but a copy of it may be garbled: no chain has more links than there are slots.
 fn links<'a>(view: &View<'a>, row: &Row<'a>, each: &mut dyn FnMut(Option<&Row<'a>>, u32)) {
     let step = |row: &Row<'a>| {
         let next = next(view, row).and_then(|slot| view.row(slot)).filter(|next| next.slot != row.slot)?;
@@ -390,7 +390,8 @@ fn write_unmet(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) -> bool {
     let nodes = root..root.saturating_add(EXPRESSION_NODES_MAX as u32);
     let found = nodes.into_iter().find(|at| test != NONE && image.node(*at, node::LEAF) == test);
     let Some(mut at) = found else { return false };
-    // What was looked at last decides, with all that stands beside it but by an `and` of the whole. (Parents stand in front.)
+    // What was looked at last decides, with all that stands beside it but by an `and` of the whole. (Parents stand in
+    // front.)
     let mut above = at;
     while above > root {
         above = image.node(above, node::PARENT).min(above - 1);

@@ -45,8 +45,8 @@ fn two(to: &mut fmt::Formatter<'_>, large: u64, unit: &str, small: u64, small_un
     if small == 0 { Ok(()) } else { write!(to, " {small} {small_unit}") }
 }
 
-/// An instant on the wall clock, in seconds since 1970: the time of day in UTC (as the lines of a log have it) on the same
-/// day, else with the date. Local time would take a reader of time zones, and of their files, into every process.
+/// An instant on the wall clock, in seconds since 1970: the time of day in UTC (as the lines of a log have it) on the
+/// same day, else with the date. Local time would take a reader of time zones, and of their files, into every process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Clock {
     /// When.
@@ -68,8 +68,8 @@ impl fmt::Display for Clock {
     }
 }
 
-/// How a life (the last one), or a cleanup, of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www: No
-/// such file or directory`.
+/// How a life (the last one), or a cleanup, of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www:
+/// No such file or directory`.
 pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exit) {
     let text = match exit {
         Exit::Code(code) => {

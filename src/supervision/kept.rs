@@ -81,8 +81,8 @@ pub enum Found {
     Gone,
 }
 
-/// Goes on with a slot whose supervisor has crashed. `row` is as it stands on the board, with the pids that clone wrote;
-/// `main` and `command` are what became of these. What was owed (`Reports::take_over`) is done by itself.
+/// Goes on with a slot whose supervisor has crashed. `row` is as it stands on the board, with the pids that clone
+/// wrote; `main` and `command` are what became of these. What was owed (`Reports::take_over`) is done by itself.
 pub fn recover(slot: &mut Slot<'_>, main: Found, command: Found) {
     if slot.row.state == State::Queued && slot.row.pid != 0 {
         step(slot, Input::Cloned(slot.row.pid));

@@ -95,8 +95,8 @@ pub struct Slot<'a> {
     pub requests: Requests,
 }
 
-/// Whether a step, by what it was given and what it made of it, changed nothing that the engine acts on: a slot is on the
-/// way from nothing to a life, or by an order to nothing. Such a row is written without waking anybody.
+/// Whether a step, by what it was given and what it made of it, changed nothing that the engine acts on: a slot is on
+/// the way from nothing to a life, or by an order to nothing. Such a row is written without waking anybody.
 pub fn is_on_the_way(before: &ReportRow, row: &ReportRow, input: Input) -> bool {
     let from_nothing = !before.state.has_process() || before.state == State::Spawning;
     let to_a_life = from_nothing && matches!(row.state, State::Queued | State::Spawning | State::Starting);

@@ -1,5 +1,5 @@
-//! The datagrams of sd_notify(3), as much of them as is understood. Lines of `NAME=VALUE`; what is unknown is passed over,
-//! as the protocol wants.
+//! The datagrams of sd_notify(3), as much of them as is understood. Lines of `NAME=VALUE`; what is unknown is passed
+//! over, as the protocol wants.
 
 use crate::text::number;
 
@@ -28,8 +28,8 @@ static NAMES: [&[u8]; 5] = [b"READY=", b"RELOADING=", b"STOPPING=", b"MAINPID=",
 pub fn parse(datagram: &[u8]) -> Notice {
     let mut notice = Notice::default();
     for line in datagram.split(|byte| *byte == b'\n') {
-        // What is not among them is passed over: STATUS goes to the engine by the socket, later; the rest is not ours to
-        // know.
+        // What is not among them is passed over: STATUS goes to the engine by the socket, later; the rest is not ours
+        // to know.
         for (at, name) in NAMES.iter().enumerate() {
             let Some(value) = line.strip_prefix(*name) else { continue };
             let (is_one, number) = (value == b"1", number(value));

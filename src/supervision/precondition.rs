@@ -1,5 +1,5 @@
-//! `only-if`: in which order its tests are looked at, and what they say of the supervisor's environment and of the kernel's
-//! command line. What a path test says is for others to find out: it may take for ever.
+//! `only-if`: in which order its tests are looked at, and what they say of the supervisor's environment and of the
+//! kernel's command line. What a path test says is for others to find out: it may take for ever.
 
 use crate::database::{Image, NONE, node};
 use crate::limits::EXPRESSION_NODES_MAX;
@@ -24,7 +24,8 @@ pub fn first(image: &Image<'_>, mut at: u32) -> u32 {
     at
 }
 
-/// What comes after a test that holds, or does not: as in most languages, no test is looked at of which nothing depends.
+/// What comes after a test that holds, or does not: as in most languages, no test is looked at of which nothing
+/// depends.
 pub fn after(image: &Image<'_>, mut at: u32, mut holds: bool) -> Next {
     for _ in 0..EXPRESSION_NODES_MAX + 1 {
         let parent = image.node(at, node::PARENT);
@@ -47,8 +48,8 @@ pub fn after(image: &Image<'_>, mut at: u32, mut holds: bool) -> Next {
     Next::End(false) // nothing that `Image::open` accepts is as deep
 }
 
-/// Whether a word, `NAME` or `NAME=VALUE`, is what these parts together ask for: the same, or its name. Bytes of it that
-/// are `ignored` are no part of it.
+/// Whether a word, `NAME` or `NAME=VALUE`, is what these parts together ask for: the same, or its name. Bytes of it
+/// that are `ignored` are no part of it.
 #[inline(never)]
 pub fn says(word: &[u8], ignored: Option<u8>, parts: &[&[u8]]) -> bool {
     let mut word = word.iter().filter(|byte| Some(**byte) != ignored);
@@ -64,7 +65,8 @@ pub fn says(word: &[u8], ignored: Option<u8>, parts: &[&[u8]]) -> bool {
     word.next().is_none_or(|byte| *byte == b'=' && !with_value)
 }
 
-/// Whether the kernel's command line (bootparam(7)) has such a word. Blanks stand in double quotes, which are no part of it.
+/// Whether the kernel's command line (bootparam(7)) has such a word. Blanks stand in double quotes, which are no part
+/// of it.
 pub fn kernel_says(line: &[u8], parts: &[&[u8]]) -> bool {
     let (mut quoted, mut start) = (false, 0);
     for at in 0..=line.len() {

@@ -155,8 +155,8 @@ impl Field {
     }
 }
 
-/// Gives the lines of a file to `each` until that has enough. With `member`, the fourth field is a list, in which that is
-/// looked for.
+/// Gives the lines of a file to `each` until that has enough. With `member`, the fourth field is a list, in which that
+/// is looked for.
 #[inline(never)]
 fn each_line(
     file: super::Result<OwnedFd>,

@@ -1,9 +1,9 @@
-//! The global allocator: blocks of a few sizes on the kernel's pages, counted. After [`freeze`] every allocation counts,
-//! so that `status` can show that the supervisor and the engine allocate nothing once they run.
+//! The global allocator: blocks of a few sizes on the kernel's pages, counted. After [`freeze`] every allocation
+//! counts, so that `status` can show that the supervisor and the engine allocate nothing once they run.
 //!
-//! Rust says the size of a block again when it frees it, so blocks have no headers. One that is freed goes on the list of
-//! its size (the newest goes back where it came from); nothing is split or joined. Large ones are the kernel's own mappings.
-//! The program is one thread, and children that share its memory do not allocate: there is no lock.
+//! Rust says the size of a block again when it frees it, so blocks have no headers. One that is freed goes on the list
+//! of its size (the newest goes back where it came from); nothing is split or joined. Large ones are the kernel's own
+//! mappings. The program is one thread, and children that share its memory do not allocate: there is no lock.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;

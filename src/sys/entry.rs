@@ -66,8 +66,8 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
 }
 
-/// What the kernel says to the program in numbers, see getauxval(3): pairs of a kind and a value, which stand behind the
-/// environment and end with kind 0. 0 for what it does not say, or where `begin` was not called (in tests).
+/// What the kernel says to the program in numbers, see getauxval(3): pairs of a kind and a value, which stand behind
+/// the environment and end with kind 0. 0 for what it does not say, or where `begin` was not called (in tests).
 pub(super) fn auxiliary(kind: usize) -> usize {
     let mut environment = environment();
     while environment.next_c_str().is_some() {}

@@ -1,5 +1,5 @@
-//! Files and directories, without heap: what the logger and the supervisor do with them. Paths have no NUL within (EINVAL
-//! otherwise) and at most 4095 bytes (ENAMETOOLONG).
+//! Files and directories, without heap: what the logger and the supervisor do with them. Paths have no NUL within
+//! (EINVAL otherwise) and at most 4095 bytes (ENAMETOOLONG).
 
 use super::path::{self, AsPath, Room};
 use super::{AsFd, AsRawFd, BorrowedFd, OwnedFd, Result, output, raw};

@@ -52,7 +52,8 @@ pub fn own_memory(name: &CStr, words: usize) -> Result<(OwnedFd, &'static [Atomi
     Ok((fd, mapped))
 }
 
-/// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller does not map.
+/// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller
+/// does not map.
 pub fn sparse_memory(name: &CStr, words: usize) -> Result<OwnedFd> {
     memory(name, bytes_of(words)?, false, b"", FIXED)
 }

@@ -1,4 +1,5 @@
-//! The only unsafe code and the only system calls. Knows no service: it gives safe building blocks to `host` and `applets`.
+//! The only unsafe code and the only system calls. Knows no service: it gives safe building blocks to `host` and
+//! `applets`.
 //!
 //! What always holds: every descriptor made here is close-on-exec; every call is tried again after EINTR; nothing here
 //! allocates unless its documentation says so; every error is an [`Errno`], and [`errno::Words`] says it in words.

@@ -1,5 +1,5 @@
-//! Paths as the kernel takes them, with a NUL behind, and the calls that take one: made once, whatever a caller's path is.
-//! No heap.
+//! Paths as the kernel takes them, with a NUL behind, and the calls that take one: made once, whatever a caller's path
+//! is. No heap.
 
 use super::file::Status;
 use super::{AsRawFd, BorrowedFd, Errno, OwnedFd, Result, raw};

@@ -23,7 +23,8 @@ fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
     unsafe { raw::open_two(raw::nr::PIPE2, [0, flags, 0, 0], 0) }
 }
 
-/// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it is.
+/// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it
+/// is.
 pub fn shrink(pipe: impl AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1);
 }

@@ -97,8 +97,8 @@ impl Poll {
         }
     }
 
-    /// Waits for news or until `deadline` (`NEVER`: without end; one in the past: only looks); gives how many there are.
-    /// None means that the deadline is past or that a signal came.
+    /// Waits for news or until `deadline` (`NEVER`: without end; one in the past: only looks); gives how many there
+    /// are. None means that the deadline is past or that a signal came.
     pub fn wait(&mut self, deadline: Instant) -> usize {
         let ends = deadline != Instant::NEVER;
         let left_ns = if ends { deadline.0.saturating_sub(clock::now().0) } else { u64::MAX };
@@ -111,7 +111,8 @@ impl Poll {
         let answer = unsafe { raw::syscall(raw::nr::EPOLL_PWAIT2, fd, events, BATCH, at, 0) };
         let count = match raw::answer(answer) {
             Ok(count) => count as usize,
-            // Some sandboxes do not know epoll_pwait2: milliseconds then, rounded up so that a deadline is past when due.
+            // Some sandboxes do not know epoll_pwait2: milliseconds then, rounded up so that a deadline is past when
+            // due.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let left_ms = left_ns.div_ceil(1_000_000).min(i32::MAX as u64);
                 self.wait_ms(if ends { left_ms as usize } else { usize::MAX })
@@ -129,8 +130,8 @@ impl Poll {
     }
 }
 
-/// Waits until a descriptor (`None`: nothing but time) can be read from or written to as `interest` says, or until so much
-/// time is past or a signal has come; says whether it can. For a moment in which nothing else counts.
+/// Waits until a descriptor (`None`: nothing but time) can be read from or written to as `interest` says, or until so
+/// much time is past or a signal has come; says whether it can. For a moment in which nothing else counts.
 #[inline(never)]
 pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool {
     let flags = PollFlags::from_bits_retain(interest.0.bits() as u16); // the same bits

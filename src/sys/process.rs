@@ -66,9 +66,9 @@ struct Scheduling {
     times: [u64; 3],
 }
 
-/// Lets us come to our work where what we supervise takes all processors: a nice value of -10, which children do not get
-/// (they begin with 0), and the same for our session among sessions where it is ours: see sched_setattr(2) and "autogroup"
-/// in sched(7). Where we may not, or somebody has set a policy or a nice value for us, all stays as it is.
+/// Lets us come to our work where what we supervise takes all processors: a nice value of -10, which children do not
+/// get (they begin with 0), and the same for our session among sessions where it is ours: see sched_setattr(2) and
+/// "autogroup" in sched(7). Where we may not, or somebody has set a policy or a nice value for us, all stays as it is.
 pub fn take_precedence() {
     let size = size_of::<Scheduling>();
     let mut is = Scheduling::default();
@@ -181,7 +181,8 @@ fn pointers(texts: &[&CStr]) -> Vec<*const u8> {
 }
 
 /// What to execute to get our own program again: what the kernel says that it is, even if the file was replaced; where
-/// there is no /proc, the path that we were executed by (AT_EXECFN of getauxval(3)). Allocates then: call at start only.
+/// there is no /proc, the path that we were executed by (AT_EXECFN of getauxval(3)). Allocates then: call at start
+/// only.
 pub fn own_program() -> &'static CStr {
     const AT_EXECFN: usize = 31;
     const KERNELS: &CStr = c"/proc/self/exe";
@@ -261,8 +262,8 @@ pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
     close_from(first as u32)
 }
 
-/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. It has a process
-/// group of its own: what a terminal sends to ours does not end it. For programs of one thread.
+/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. It has a
+/// process group of its own: what a terminal sends to ours does not end it. For programs of one thread.
 pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
     const SIGCHLD: usize = 17;
     extern "C" fn begin(work: usize) -> ! {

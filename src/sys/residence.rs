@@ -1,8 +1,8 @@
 //! Giving memory back that only a busy time has needed: pages of the program's own text, of files that are mapped to be
 //! read, and stack below the frame.
 //!
-//! The kernel maps file pages around each one that is touched and keeps them; a process that started once, decided a lot
-//! and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
+//! The kernel maps file pages around each one that is touched and keeps them; a process that started once, decided a
+//! lot and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -82,8 +82,8 @@ pub fn release() {
     }
 }
 
-/// The kernel's, which is not the same everywhere: it rounds what it is to take back up to whole pages, so with a smaller
-/// one of ours it would take the stack in use, too.
+/// The kernel's, which is not the same everywhere: it rounds what it is to take back up to whole pages, so with a
+/// smaller one of ours it would take the stack in use, too.
 fn page_bytes() -> usize {
     const AT_PAGESZ: usize = 6;
     // SAFETY: getauxval(3) only reads; 0 for what there is not.

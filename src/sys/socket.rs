@@ -165,7 +165,8 @@ pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
     Ok(Peer { pid, uid, gid })
 }
 
-/// Whether something that was sent is still to be read (SO_MEMINFO, SK_MEMINFO_WMEM_ALLOC); no where the kernel does not say.
+/// Whether something that was sent is still to be read (SO_MEMINFO, SK_MEMINFO_WMEM_ALLOC); no where the kernel does
+/// not say.
 pub fn has_unread(fd: BorrowedFd<'_>) -> bool {
     const SO_MEMINFO: usize = 55;
     // It counts memory. While it tells us that all was read, the kernel keeps one of it back (sock_wfree).
@@ -187,8 +188,8 @@ fn option(fd: BorrowedFd<'_>, name: usize) -> Result<[u32; 3]> {
 pub struct Received {
     /// Bytes in the buffer; 0 from a connection of packets: the other side is gone.
     pub length: usize,
-    /// The message was longer than the buffer, or had descriptors for which there was no room (or no number left in this
-    /// process); the rest is lost.
+    /// The message was longer than the buffer, or had descriptors for which there was no room (or no number left in
+    /// this process); the rest is lost.
     pub truncated: bool,
     /// Present on sockets made by `bind_datagrams`.
     pub sender: Option<Peer>,
@@ -286,8 +287,8 @@ fn take_control(mut bytes: &[u8], received: &mut Received) {
     }
 }
 
-/// Sends one message with up to `DESCRIPTORS_MAX` descriptors (EINVAL beyond) over a connected socket. Where descriptors
-/// go along there must be at least one byte. EAGAIN: the other side has too much unread already.
+/// Sends one message with up to `DESCRIPTORS_MAX` descriptors (EINVAL beyond) over a connected socket. Where
+/// descriptors go along there must be at least one byte. EAGAIN: the other side has too much unread already.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
     send_message(fd, bytes, descriptors).map(|_| ())
 }

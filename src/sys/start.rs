@@ -1,6 +1,6 @@
-//! In place of libc's start code and of what it is there for: thread-local storage, which only `errno` would be in; a copy
-//! of what the kernel passed, for getauxval(3); ends for `exit` to run. Here std, built with the program, calls nothing of
-//! libc that needs these but the functions below, which stand in front of libc's of the same names.
+//! In place of libc's start code and of what it is there for: thread-local storage, which only `errno` would be in; a
+//! copy of what the kernel passed, for getauxval(3); ends for `exit` to run. Here std, built with the program, calls
+//! nothing of libc that needs these but the functions below, which stand in front of libc's of the same names.
 //!
 //! `cross/is-static` refuses a program in which anything of libc asks for its thread-local storage, which is not there.
 

@@ -137,8 +137,8 @@ pub fn names(path: &Path) -> Result<Vec<&'static [u8]>> {
     Ok(names)
 }
 
-/// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written beside
-/// it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
+/// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written
+/// beside it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
 #[inline(never)]
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     let target = followed(target)?;

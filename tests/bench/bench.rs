@@ -1,7 +1,7 @@
-//! `make bench`: what pintle costs, as ratios to a bare spawn loop in the same run (tests/programs/bare.c), and beside it
-//! the service managers that are installed. Every number is the median of interleaved runs; wall time from the start of
-//! the manager to the last mark, CPU time and memory as the kernel charges them to the run's own control group. Needs
-//! root, or a control group of one's own.
+//! `make bench`: what pintle costs, as ratios to a bare spawn loop in the same run (tests/programs/bare.c), and beside
+//! it the service managers that are installed. Every number is the median of interleaved runs; wall time from the start
+//! of the manager to the last mark, CPU time and memory as the kernel charges them to the run's own control group.
+//! Needs root, or a control group of one's own.
 //!
 //!     make bench BENCH='--runs 7 --only pintle,dinit --part start,memory'
 
@@ -219,8 +219,8 @@ fn median(values: &mut [f64]) -> f64 {
 /// What was measured for one manager: one list of values for each column.
 type Columns = Vec<Vec<f64>>;
 
-/// Runs the managers in turn, `runs` times; `one` gives a row of columns. A manager that fails is named and dropped, one
-/// that is slow is run once.
+/// Runs the managers in turn, `runs` times; `one` gives a row of columns. A manager that fails is named and dropped,
+/// one that is slow is run once.
 fn interleaved(
     settings: &Settings,
     managers: &[Manager],

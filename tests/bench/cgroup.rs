@@ -62,8 +62,8 @@ impl Group {
         usec.unwrap_or(0) * 1000
     }
 
-    /// Waits until the group has used no CPU time for 30 ms (3 s at most), then tells its CPU time: what a manager still
-    /// does after the last process has begun is its cost too.
+    /// Waits until the group has used no CPU time for 30 ms (3 s at most), then tells its CPU time: what a manager
+    /// still does after the last process has begun is its cost too.
     pub fn cpu_ns_at_rest(&self) -> u64 {
         let end = Instant::now() + Duration::from_secs(3);
         let mut last = self.cpu_ns();

@@ -1,7 +1,7 @@
 //! The engine alone, without processes: what a whole boot, a shutdown and one event cost it. Compiled as it is shipped
-//! (`opt-level = "z"`, fat LTO). Boots and shutdowns are in CPU time, with the little that this supervisor does; events are
-//! in wall time, since the clock of CPU time costs as much as an event. Medians of several runs. What is to be written to
-//! the board is made too, but not written. Exit 1 if a limit is not kept.
+//! (`opt-level = "z"`, fat LTO). Boots and shutdowns are in CPU time, with the little that this supervisor does; events
+//! are in wall time, since the clock of CPU time costs as much as an event. Medians of several runs. What is to be
+//! written to the board is made too, but not written. Exit 1 if a limit is not kept.
 
 use pintle::board::Geometry;
 use pintle::board::orders::Wish;
@@ -36,8 +36,8 @@ fn median(mut values: Vec<u64>) -> f64 {
     values[values.len() / 2] as f64
 }
 
-/// An engine and a supervisor that does at once what it is ordered to, in the order in which it was, as the real one does;
-/// or the newest first, which has most services be told again and again what they wait for.
+/// An engine and a supervisor that does at once what it is ordered to, in the order in which it was, as the real one
+/// does; or the newest first, which has most services be told again and again what they wait for.
 struct World<'a> {
     engine: Engine<'a>,
     reports: Vec<ReportRow>,

@@ -1,8 +1,8 @@
 //! Events over the control socket, from one client that does not wait for answers: how many a second are accepted and
 //! applied, and what a bare echo server does with the same lines (tests/programs/lines.c) in the same run.
 //!
-//! The client writes each line by itself, as one who emits what happens does, or 64 of them at a time. The first is what
-//! the limits are for: of the second an echo server sees bytes and no lines.
+//! The client writes each line by itself, as one who emits what happens does, or 64 of them at a time. The first is
+//! what the limits are for: of the second an echo server sees bytes and no lines.
 
 use crate::managers::{self, Manager};
 use crate::place::Place;

@@ -1,6 +1,6 @@
-//! The service managers that are measured, each told the same thing in its own language: which programs to run, in which
-//! order. Restart delays are zero everywhere. What is done before the clock starts is what each of them does before a
-//! boot (compiling a database, writing directories).
+//! The service managers that are measured, each told the same thing in its own language: which programs to run, in
+//! which order. Restart delays are zero everywhere. What is done before the clock starts is what each of them does
+//! before a boot (compiling a database, writing directories).
 
 use crate::Place;
 use std::fs;
@@ -291,8 +291,8 @@ fn dinit(place: &Place, workload: Workload) -> Result<Plan, String> {
     Ok(Plan { command, environment: vec![], stop: Stop::Signal(libc::SIGTERM), watcher: None })
 }
 
-/// Scan directories, as runit and s6 have them, in memory as /run/service is. `run` is the program itself, not a shell script that executes it: the
-/// manager is measured, not the shell.
+/// Scan directories, as runit and s6 have them, in memory as /run/service is. `run` is the program itself, not a shell
+/// script that executes it: the manager is measured, not the shell.
 fn scan_directory(place: &Place, count: usize, program: &str) -> Result<std::path::PathBuf, String> {
     let scan = place.run_directory()?.join("scan");
     for i in 0..count {
@@ -312,7 +312,8 @@ fn runit(place: &Place, workload: Workload) -> Result<Option<Plan>, String> {
     // runsvdir looks after 1,000 directories at most, and its programs tell no readiness.
     let Workload::Longruns { count: count @ ..=1000, log: Log::Null } = workload else { return Ok(None) };
     let scan = scan_directory(place, count, "pause")?;
-    // runsvdir itself leaves the runsv processes behind when it ends; sv asks each of them to end its service and itself.
+    // runsvdir itself leaves the runsv processes behind when it ends; sv asks each of them to end its service and
+    // itself.
     let exit = format!("sv -w 30 force-shutdown {}/*", scan.display());
     let stop = Stop::Command(words(&["/bin/sh", "-c", &format!("kill $MANAGER; {exit}")]));
     Ok(Some(Plan {

@@ -1,4 +1,5 @@
-//! `needs = a|b` and `provides`, with real processes: what needs one of several lives on the next when that one is lost.
+//! `needs = a|b` and `provides`, with real processes: what needs one of several lives on the next when that one is
+//! lost.
 
 use crate::harness::Machine;
 

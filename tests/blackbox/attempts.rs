@@ -1,5 +1,5 @@
-//! Preconditions, attempts and cleanups, with real files, a real kernel's command line and real processes; and oneshots of
-//! which the engine dies at every turn.
+//! Preconditions, attempts and cleanups, with real files, a real kernel's command line and real processes; and oneshots
+//! of which the engine dies at every turn.
 
 use crate::harness::{Folder, Machine, kill, lives, program};
 use std::path::Path;
@@ -187,7 +187,8 @@ fn a_oneshot_whose_goal_falls_is_ended_and_its_cleanup_is_never_beside_it() {
     assert_eq!(lines(&trace)[2..], ["swept", "swept"]);
 }
 
-/// Each start is one run, whenever the engine dies: before it is ordered, between the spawn and the report, behind the end.
+/// Each start is one run, whenever the engine dies: before it is ordered, between the spawn and the report, behind the
+/// end.
 #[test]
 fn no_run_of_a_oneshot_is_lost_or_doubled_when_the_engine_dies_around_it() {
     // The younger an engine dies, the later comes the next.

@@ -45,8 +45,8 @@ fn home(folder: &Folder, name: &str, user: &str) -> PathBuf {
     path
 }
 
-/// A port of 127.0.0.1 that nobody has and nobody is given meanwhile: other tests respect the name that stands for it, and
-/// the kernel gives none from below its range of its own accord (ip(7)).
+/// A port of 127.0.0.1 that nobody has and nobody is given meanwhile: other tests respect the name that stands for it,
+/// and the kernel gives none from below its range of its own accord (ip(7)).
 struct Port {
     number: u16,
     _name: UnixListener,
@@ -120,7 +120,8 @@ fn stop(machine: &Machine, name: &str) {
     machine.wait(&format!("nothing of {name} is left"), |_| !all.iter().any(|pid| lives(*pid)));
 }
 
-// --- nginx: a web server; no notify, so it is up when it runs ----------------------------------------------------------
+// --- nginx: a web server; no notify, so it is up when it runs
+// ----------------------------------------------------------
 
 struct Nginx {
     port: Port,
@@ -214,7 +215,8 @@ fn nginx() {
     nginx.wait_page(&machine, "two");
 }
 
-// --- redis: a store; speaks notify -------------------------------------------------------------------------------------
+// --- redis: a store; speaks notify
+// -------------------------------------------------------------------------------------
 
 struct Redis {
     port: Port,
@@ -283,7 +285,8 @@ fn redis() {
     assert!(connect(redis.port.number).is_none());
 }
 
-// --- postgresql: a database made by a oneshot; speaks notify -----------------------------------------------------------
+// --- postgresql: a database made by a oneshot; speaks notify
+// -----------------------------------------------------------
 
 struct Postgres {
     port: Port,
@@ -390,7 +393,8 @@ fn postgresql() {
     assert_eq!(postgres.ask("select name from colours"), Ok("green".to_string()));
 }
 
-// --- sshd: speaks notify (Debian's patch), replaces itself at SIGHUP ---------------------------------------------------
+// --- sshd: speaks notify (Debian's patch), replaces itself at SIGHUP
+// ---------------------------------------------------
 
 struct Sshd {
     port: Port,
@@ -461,7 +465,8 @@ fn sshd() {
     assert_eq!(sshd.banner(), None);
 }
 
-// --- all of them -------------------------------------------------------------------------------------------------------
+// --- all of them
+// -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn four_daemons_come_up_and_go_down_in_order() {

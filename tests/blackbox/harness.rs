@@ -112,8 +112,8 @@ impl Folder {
     }
 }
 
-/// Where temporary directories are made: `$TMPDIR` or /tmp, or where other users do not get there or sockets' paths would
-/// be too long (unix(7)), the usual place.
+/// Where temporary directories are made: `$TMPDIR` or /tmp, or where other users do not get there or sockets' paths
+/// would be too long (unix(7)), the usual place.
 fn temporary() -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let open = |path: &Path| std::fs::metadata(path).is_ok_and(|status| status.permissions().mode() & 1 == 1);

@@ -225,8 +225,8 @@ fn engine_of(machine: &Machine) -> u32 {
     if pid > 1 && status["engine"]["alive"] == true { pid } else { 0 }
 }
 
-/// A process that hangs in the kernel, as far as its supervisor can see: what is traced and dead is not there to be reaped
-/// before its tracer has looked (ptrace(2)). As real as it can be without a device that hangs.
+/// A process that hangs in the kernel, as far as its supervisor can see: what is traced and dead is not there to be
+/// reaped before its tracer has looked (ptrace(2)). As real as it can be without a device that hangs.
 #[test]
 fn what_is_unkillable_stays_stopping_and_is_never_down_for_a_start() {
     let pause = program("pause");

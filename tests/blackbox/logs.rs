@@ -77,8 +77,8 @@ fn what_is_said_while_the_logger_is_dead_is_kept() {
 
 #[test]
 fn the_last_words_of_a_crash_are_a_line() {
-    // The logger is told of the death beside the pipe: where the next life speaks before it has heard that, the two are one
-    // line. So that life, which finds that another has been there, speaks when the gate is open.
+    // The logger is told of the death beside the pipe: where the next life speaks before it has heard that, the two are
+    // one line. So that life, which finds that another has been there, speaks when the gate is open.
     let folder = Folder::new();
     let (been, gate) = (folder.0.join("been"), folder.0.join("gate"));
     let brief = format!(

@@ -1,5 +1,5 @@
-//! A machine that is pushed: relations between real processes, orders that contradict each other, an engine that dies over
-//! and over, noise where services tell that they are ready.
+//! A machine that is pushed: relations between real processes, orders that contradict each other, an engine that dies
+//! over and over, noise where services tell that they are ready.
 
 use crate::harness::{Folder, Machine, kill, lives, parent, program};
 use std::io::{BufRead, BufReader, Write};

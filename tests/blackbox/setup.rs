@@ -1,4 +1,5 @@
-//! How processes are set up by the chain-loader: files of environment, oom-score-adj, and that a failure says which step.
+//! How processes are set up by the chain-loader: files of environment, oom-score-adj, and that a failure says which
+//! step.
 
 use crate::harness::{Folder, Machine, own_oom_score_adj};
 

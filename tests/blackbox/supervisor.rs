@@ -309,7 +309,8 @@ fn the_supervisor_has_precedence_and_its_services_begin_with_none() {
     let machine = machine(&[("usual", "type = longrun\ncommand = @pause"), ("polite", &text)], &["default"]);
     machine.wait_phase("usual", "up");
     machine.wait_phase("polite", "up");
-    // By a capability or a limit, and not everybody has one, nor root in every container: whether it may be done is tried.
+    // By a capability or a limit, and not everybody has one, nor root in every container: whether it may be done is
+    // tried.
     let mut other = std::process::Command::new("true");
     // SAFETY: a system call between fork and exec.
     unsafe {

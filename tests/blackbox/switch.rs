@@ -1,4 +1,5 @@
-//! `switch`, `restart --with-dependents`, `--dry-run`; and that whoever waits for what a later command contradicts is told.
+//! `switch`, `restart --with-dependents`, `--dry-run`; and that whoever waits for what a later command contradicts is
+//! told.
 
 use crate::harness::{Folder, Machine, Ran, command_of};
 use std::path::Path;

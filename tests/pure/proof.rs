@@ -1,6 +1,6 @@
-//! The proofs of the engine by themselves, for `make check`, `make explore`, `make sim` and `make mutants`: the modules of
-//! the pure tests that look at whole worlds, and those of the semantics line by line, built optimised and with every check
-//! (profile `simulate`). `cargo test` runs the same in `tests/pure/main.rs`, smaller.
+//! The proofs of the engine by themselves, for `make check`, `make explore`, `make sim` and `make mutants`: the modules
+//! of the pure tests that look at whole worlds, and those of the semantics line by line, built optimised and with every
+//! check (profile `simulate`). `cargo test` runs the same in `tests/pure/main.rs`, smaller.
 
 mod engine {
     mod events;

@@ -1,5 +1,5 @@
-//! The source tree keeps its own rules: arrows between layers never turn back, unsafe code has one home, process 1 has no
-//! "cannot happen".
+//! The source tree keeps its own rules: arrows between layers never turn back, unsafe code has one home, process 1 has
+//! no "cannot happen".
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -255,7 +255,8 @@ fn a_source_file_has_one_job() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
-/// The bugs of `make mutants` are edits of the sources: `== NAME FILE`, a sentence, lines that go (`- `), lines that come (`+ `).
+/// The bugs of `make mutants` are edits of the sources: `== NAME FILE`, a sentence, lines that go (`- `), lines that
+/// come (`+ `).
 #[test]
 fn each_mutant_fits_the_sources() {
     let list = fs::read_to_string(root().join("tests/mutants")).expect("the list is there");

@@ -24,8 +24,8 @@ const SEARCH_EDGES_MAX: usize = 4_000_000;
 #[inline(never)]
 pub fn find(edges: &Edges, found: &mut dyn FnMut(&[Link])) {
     let nodes = components(edges);
-    // For each component the length of the shortest cycle that is known, and where it begins. The starts go up, and a cycle
-    // that is shorter than all from lower starts goes through none of them: each begins with its lowest member.
+    // For each component the length of the shortest cycle that is known, and where it begins. The starts go up, and a
+    // cycle that is shorter than all from lower starts goes through none of them: each begins with its lowest member.
     let mut best = alloc::vec![(0, 0); nodes.len()];
     let mut search = Search::new(edges);
     let inside = |link: &Link| {
@@ -182,8 +182,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Each pair of a service and a conflict of its own with something that it requires, over however many steps: the path of
-/// edges to that one, and the conflict. Each pair once, from its lower end first.
+/// Each pair of a service and a conflict of its own with something that it requires, over however many steps: the path
+/// of edges to that one, and the conflict. Each pair once, from its lower end first.
 #[inline(never)]
 pub fn contradictions(edges: &Edges, found: &mut dyn FnMut(&[Link], &Link)) {
     let mut search = Search::new(edges);

@@ -119,8 +119,8 @@ fn starts(services: usize, links: &[Link], service: &dyn Fn(&Link) -> u32) -> Ve
     starts
 }
 
-/// Of `binds`, `needs`, `needs-to-start`, `wants`, `after` each asks for all that those behind it ask for. The others stand
-/// alone.
+/// Of `binds`, `needs`, `needs-to-start`, `wants`, `after` each asks for all that those behind it ask for. The others
+/// stand alone.
 const fn strength(relation: Relation) -> Option<u32> {
     match relation {
         Relation::Binds => Some(0),

@@ -12,16 +12,16 @@ use crate::text::put;
 /// The placeholder for the instance.
 const INSTANCE: &str = "INSTANCE";
 
-/// The definition of `template` (its name ends in `@`) for the instance of this name, of which `instance` is the part behind
-/// the `@`.
+/// The definition of `template` (its name ends in `@`) for the instance of this name, of which `instance` is the part
+/// behind the `@`.
 ///
-/// `for-each` makes instances at run time and is left behind: a condition finds this one by its name. An event that names
-/// another instance (`instance =`) touches none of the leaves of this one.
+/// `for-each` makes instances at run time and is left behind: a condition finds this one by its name. An event that
+/// names another instance (`instance =`) touches none of the leaves of this one.
 #[inline(never)]
 pub fn instance_of(template: &Definition, name: &'static str, instance: &'static str) -> &'static Definition {
     let expands = |given: &Given| template.expands && given.key.value.expands();
-    // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none do,
-    // the strings become plain.
+    // Where other placeholders remain (`pass`), the supervisor still expands those, so `$${` stays as it is; where none
+    // do, the strings become plain.
     let mut later = false;
     for given in &template.given {
         let expanding = if expands(given) { given.words } else { &[] };

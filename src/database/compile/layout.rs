@@ -162,9 +162,9 @@ impl Writer<'_> {
         self.pool(Section::Strings).text(text)
     }
 
-    /// The record of a service, but for where its edges are and where it comes from. Its hash is over what is said: neither
-    /// where that stands nor what others say of it goes in, so it changes exactly when the meaning of the service's own file
-    /// does.
+    /// The record of a service, but for where its edges are and where it comes from. Its hash is over what is said:
+    /// neither where that stands nor what others say of it goes in, so it changes exactly when the meaning of the
+    /// service's own file does.
     #[inline(never)]
     fn service(&mut self, slot: u32, of: &Service, edges: &Edges) -> [u32; SERVICE_WORDS] {
         let definition = &of.definition;

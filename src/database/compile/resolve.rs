@@ -56,8 +56,8 @@ impl Resolved {
     }
 }
 
-/// Looks up all names. Relations that cannot be resolved are reported and left out. Of refused definitions nothing is made,
-/// but names in them that are missing are reported, and their own names are not missing.
+/// Looks up all names. Relations that cannot be resolved are reported and left out. Of refused definitions nothing is
+/// made, but names in them that are missing are reported, and their own names are not missing.
 #[inline(never)]
 pub fn resolve(definitions: &'static [Definition], findings: &mut Vec<Diagnostic>) -> Resolved {
     let mut resolver = Resolver {
@@ -142,8 +142,8 @@ impl Resolver<'_> {
     #[inline(never)]
     fn link(&mut self, asked: &Asked, other: u32) {
         let Asked { number, relation, turned, name: &Word { position, .. }, .. } = *asked;
-        // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances of the
-        // run time are ordered by it.
+        // A template is never up, so nobody can need or want it; but to come after it is harmless, and its instances of
+        // the run time are ordered by it.
         if turned && relation != Relation::After && names::is_template(asked.who) {
             return;
         }

@@ -12,8 +12,8 @@ use crate::limits::{EXPRESSION_NODES_MAX, TESTS_MAX};
 const ROLES: [usize; 5] = [service::WHILE, service::START_ON, service::STOP_ON, service::FOR_EACH, service::ONLY_IF];
 const TESTS: usize = 4;
 
-/// Trees one behind the other in the order of services and roles, each in preorder, no node outside a tree; and an index of
-/// leaves that has every fact leaf once, in order.
+/// Trees one behind the other in the order of services and roles, each in preorder, no node outside a tree; and an
+/// index of leaves that has every fact leaf once, in order.
 pub(super) fn verify(check: &Check<'_>) -> Option<()> {
     let nodes = check.image.count(Section::Nodes, NODE_WORDS);
     let (mut next, mut facts) = (0, 0);

@@ -18,8 +18,8 @@ pub enum Kind {
     Phase,
     /// Holds and marks (`Holds`) of a slot: words 0 laid, 1 dropped.
     Holds,
-    /// A trigger of a slot fired: word 0 is the leaf, in `extra` 1 for `stop-on`. By the fact that the step was told or that
-    /// was derived last, else by the leaf itself.
+    /// A trigger of a slot fired: word 0 is the leaf, in `extra` 1 for `stop-on`. By the fact that the step was told or
+    /// that was derived last, else by the leaf itself.
     Fired,
     /// A condition came on: the fact that the step was told, or the text.
     CameOn,

@@ -14,9 +14,9 @@ pub const LOG_LENGTH: usize = 8;
 pub const STEP: usize = 9;
 /// Position at which the journal's oldest block begins. No fact: a step that is undone has overwritten what was before.
 pub const JOURNAL_BEGIN: usize = 10;
-/// Where the journal ends: two seals of three words each, the step that wrote it, the end, the number of the next line. A
-/// step writes the older one, its number last, before it is committed; so the facts of every step but an unfinished one are
-/// there, at three stores instead of a logged row.
+/// Where the journal ends: two seals of three words each, the step that wrote it, the end, the number of the next line.
+/// A step writes the older one, its number last, before it is committed; so the facts of every step but an unfinished
+/// one are there, at three stores instead of a logged row.
 pub const SEALS: [usize; 2] = [16, 19];
 
 /// The one row of facts about the machine.
@@ -39,7 +39,8 @@ pub mod machine {
     pub const ENTRIES: usize = 8;
     /// The slot that has the boot hold plus one: another one than `BOOT` after a switch.
     pub const CURRENT: usize = 9;
-    /// 0; while the machine is switched away from what it was booted into: 2 if all that is essential was up then, else 1.
+    /// 0; while the machine is switched away from what it was booted into: 2 if all that is essential was up then, else
+    /// 1.
     pub const BOOT_LEFT: usize = 10;
 }
 
@@ -130,8 +131,8 @@ pub mod said {
     use super::FACT_BYTES_MAX;
     /// Words.
     pub const ROW: usize = TEXT + FACT_BYTES_MAX / 4;
-    /// NUL-divided words, and a word of zeros behind where there is room; behind that, what an earlier text has left. The
-    /// order of attributes is that in which the condition came on, in each row of it.
+    /// NUL-divided words, and a word of zeros behind where there is room; behind that, what an earlier text has left.
+    /// The order of attributes is that in which the condition came on, in each row of it.
     pub const TEXT: usize = 1;
 }
 
@@ -193,12 +194,13 @@ pub mod derived {
     pub const BLOCKER: usize = 8;
     /// Edge at which the search for a blocker goes on.
     pub const CURSOR: usize = 9;
-    /// First entry in a transaction under way plus one; for a template its first instance (index among instances) plus one.
+    /// First entry in a transaction under way plus one; for a template its first instance (index among instances) plus
+    /// one.
     pub const HEAD: usize = 10;
 }
 
-/// Sets of slots, and of rows by their index: what is to be looked at, and what is to be written. Those that a step works
-/// off come first, in the order in which it does: see `Memory::pop_first`.
+/// Sets of slots, and of rows by their index: what is to be looked at, and what is to be written. Those that a step
+/// works off come first, in the order in which it does: see `Memory::pop_first`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Set {
@@ -214,8 +216,8 @@ pub enum Set {
     Turned,
     /// What neighbours were told may be wrong.
     Work,
-    /// Became ready anew, unseen by its neighbours. A choice: may have to leave what it has chosen; it looks when all that is
-    /// told of others is right, and before anybody is told that it is not up any more.
+    /// Became ready anew, unseen by its neighbours. A choice: may have to leave what it has chosen; it looks when all
+    /// that is told of others is right, and before anybody is told that it is not up any more.
     NewLife,
     /// May be stopped now.
     Stop,
@@ -318,8 +320,8 @@ pub enum Table {
     InstanceNext,
     /// A bit for each set that may have members, then the sets.
     Sets,
-    /// For each entry of a transaction under way the slot's next one plus one, for each free one the next free one. Last,
-    /// since it is written before it is read, and not touched before.
+    /// For each entry of a transaction under way the slot's next one plus one, for each free one the next free one.
+    /// Last, since it is written before it is read, and not touched before.
     EntryNext,
 }
 const TABLES: usize = 17;

@@ -1,5 +1,5 @@
-//! From a request to a step of the engine, or to the answer that says why not. The engine's process takes requests so, and
-//! `--dry-run` does with an engine of its own.
+//! From a request to a step of the engine, or to the answer that says why not. The engine's process takes requests so,
+//! and `--dry-run` does with an engine of its own.
 
 use core::fmt::Write;
 use pintle::database::Image;
@@ -8,8 +8,8 @@ use pintle::lang::diagnostic::Meant;
 use pintle::protocol::{Request, Verb as Asked, WORDS_MAX};
 use pintle::time::Instant;
 
-/// Takes a request of this sender, with the number of its lease. Gives the number of the transaction; where it is refused,
-/// the answer is written.
+/// Takes a request of this sender, with the number of its lease. Gives the number of the transaction; where it is
+/// refused, the answer is written.
 #[inline(never)]
 pub fn take(
     engine: &mut Engine<'_>,

@@ -1,4 +1,5 @@
-//! The journal for those who read it: each line in words, from the engine's ring to whoever asked, as fast as that one reads.
+//! The journal for those who read it: each line in words, from the engine's ring to whoever asked, as fast as that one
+//! reads.
 
 use core::fmt::Write;
 use pintle::engine::journal::{Kind, Record, Text};
@@ -15,7 +16,8 @@ use super::super::clients::{Answer, Talk};
 use super::Host;
 
 impl Host {
-    /// Tells those who read the journal what they have not read: of what this turn has left, each as much as the others.
+    /// Tells those who read the journal what they have not read: of what this turn has left, each as much as the
+    /// others.
     pub(super) fn tell_events(&mut self, now: Instant) {
         self.unread = false;
         let readers = self.clients.reading();
@@ -59,8 +61,8 @@ impl Host {
         }
     }
 
-    /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line. Values of attributes are for
-    /// those who are trusted.
+    /// `event NUMBER TIME TRANSACTION KIND NAME TEXT`; nothing for a record that is no line. Values of attributes are
+    /// for those who are trusted.
     #[inline(never)]
     fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
         let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };

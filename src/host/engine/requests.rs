@@ -1,5 +1,5 @@
-//! What is said on the connections of the engine: a request is read, stepped and answered; who waits or follows is told of
-//! phases as they change, and at the end of the results. The lines are those of `pintle::protocol`.
+//! What is said on the connections of the engine: a request is read, stepped and answered; who waits or follows is told
+//! of phases as they change, and at the end of the results. The lines are those of `pintle::protocol`.
 
 use core::fmt::Write;
 use pintle::engine::{Capacities, Outcome, Standing, words_needed};
@@ -17,7 +17,8 @@ use super::{Host, LEASE_GRACE_MS, lease};
 use crate::sys::errno::Words;
 use crate::sys::{AsFd, clock, mapping};
 
-/// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual ones.
+/// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual
+/// ones.
 const REQUESTS_A_TURN: usize = 256;
 
 impl Host {
@@ -69,7 +70,8 @@ impl Host {
                 while let Some((slot, _)) = self.engine.transaction_next(number, &mut cursor) {
                     self.watch(at, slot);
                 }
-                // The reasons that are told are read from what is published. Whoever waits for what ends now is told there.
+                // The reasons that are told are read from what is published. Whoever waits for what ends now is told
+                // there.
                 self.flush(now);
                 if matches!(self.clients.talk(at), Talk::Waiting(of) if of == number)
                     && self.engine.transaction(number) != Standing::Running
@@ -188,7 +190,8 @@ impl Host {
         Talk::Reading(follows)
     }
 
-    /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for it.
+    /// A copy of the engine's memory goes to whoever wants to see what a command would do; the engine does not wait for
+    /// it.
     #[cold]
     fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) {
         if !self.clients.may_copy(at) {

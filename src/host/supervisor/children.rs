@@ -90,7 +90,8 @@ impl Supervisor {
                 return false; // the next news makes room
             }
             if !self.spawner.has_free_stack() {
-                // Children hang in a terminal or a network file system. Their news may come; if not, it goes without a stack.
+                // Children hang in a terminal or a network file system. Their news may come; if not, it goes without a
+                // stack.
                 self.stuck = self.stuck.min(self.now.plus_ms(STUCK_MS));
                 if self.now < self.stuck {
                     return false;
@@ -336,7 +337,8 @@ impl Supervisor {
         }
     }
 
-    /// Takes deaths. SIGCHLD may stand for several; a service whose orphans die without end does not keep others waiting.
+    /// Takes deaths. SIGCHLD may stand for several; a service whose orphans die without end does not keep others
+    /// waiting.
     pub fn take_deaths(&mut self) {
         for _ in 0..DEATHS {
             self.more_deaths = false;

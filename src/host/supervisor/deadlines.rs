@@ -5,8 +5,8 @@ use pintle::time::Instant;
 
 /// The heap, and what it orders.
 pub struct Deadlines {
-    /// For each slot: when; its place in the heap plus one (0: not in it). The third of each are the heap itself: slots, the
-    /// earliest first. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
+    /// For each slot: when; its place in the heap plus one (0: not in it). The third of each are the heap itself:
+    /// slots, the earliest first. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
     nodes: Vec<(u64, u32, u32)>,
     /// How much of the heap is in use.
     count: usize,

@@ -106,8 +106,8 @@ impl Variables {
         name.is_empty() || core::str::from_utf8(name).is_ok_and(|name| names::check_instance(name).is_ok())
     }
 
-    /// The next of the attributes that a definition lets pass, as `KEY=VALUE`: the engine's word is not enough for others.
-    /// `at` is where it begins among them, and then where the one behind it does.
+    /// The next of the attributes that a definition lets pass, as `KEY=VALUE`: the engine's word is not enough for
+    /// others. `at` is where it begins among them, and then where the one behind it does.
     fn next_passed(&self, allowed: &List<'_>, image: &Image<'static>, at: &mut usize) -> Option<&[u8]> {
         loop {
             let text = before(self.0.get(INSTANCE_BYTES_MAX + 1 + *at..)?, 0);
@@ -333,8 +333,8 @@ impl<'a> Launch<'a, '_> {
         parts
     }
 
-    /// What the child is to look at before anything else. What can be said without a file system is said here, so that a
-    /// child is made only where there is a path to look for.
+    /// What the child is to look at before anything else. What can be said without a file system is said here, so that
+    /// a child is made only where there is a path to look for.
     #[inline(never)]
     fn looks(&mut self, root: u32, kernel: &[u8], looks: &mut heapless::Vec<Look, TESTS_MAX>) -> Result<(), Failure> {
         let image = self.image;

@@ -1,10 +1,11 @@
-//! The supervisor: one loop over what the engine orders, what becomes of processes, and deadlines. It knows no dependency.
+//! The supervisor: one loop over what the engine orders, what becomes of processes, and deadlines. It knows no
+//! dependency.
 //!
 //! What to do about a slot is decided in `pintle::supervision`; here it is done. After `start` nothing allocates, and
 //! nothing waits: not for a child, a pipe, the engine or the logger.
 //!
-//! One round: orders, deadlines, up to `SPAWNS` spawns, the doorbell, then news from the kernel. A row of the reports is
-//! written before the death that it tells of is reaped, and after everything that it says has happened.
+//! One round: orders, deadlines, up to `SPAWNS` spawns, the doorbell, then news from the kernel. A row of the reports
+//! is written before the death that it tells of is reaped, and after everything that it says has happened.
 
 mod children;
 mod deadlines;
@@ -234,8 +235,9 @@ impl Supervisor {
         self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck)
     }
 
-    /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was told
-    /// a moment ago it waits for a moment, since more is likely to come: gives the end of that moment, else `NEVER`.
+    /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was
+    /// told a moment ago it waits for a moment, since more is likely to come: gives the end of that moment, else
+    /// `NEVER`.
     fn ring(&mut self) -> Instant {
         words::store(self.reports.head(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
         if self.dirty && words::is_asleep(self.orders.head()) {
@@ -437,7 +439,8 @@ impl Supervisor {
         }
     }
 
-    /// Reads the texts of the slot's order. False while they are being written: the order that they are for is on its way.
+    /// Reads the texts of the slot's order. False while they are being written: the order that they are for is on its
+    /// way.
     fn read_variables(&self, slot: SlotId, variables: &mut Variables) -> bool {
         let text = self.reports.word(slot, reports::TEXT);
         let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };

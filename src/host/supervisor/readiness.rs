@@ -72,7 +72,8 @@ impl Supervisor {
     pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
         let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
         if let Some(socket) = &private.notify {
-            // What is there still was said by an earlier life; a queue that never empties has somebody who writes on and on.
+            // What is there still was said by an earlier life; a queue that never empties has somebody who writes on
+            // and on.
             let mut left = NOTICES_LEFT;
             while left > 0 && socket::receive(socket.as_fd(), &mut [0; 1]).is_ok() {
                 left -= 1;

@@ -1,5 +1,5 @@
-//! Everything up to the first round: the place, the database's copy, the board, descriptors at their numbers. May allocate
-//! and may fail; says what failed in words. Nothing after it does either.
+//! Everything up to the first round: the place, the database's copy, the board, descriptors at their numbers. May
+//! allocate and may fail; says what failed in words. Nothing after it does either.
 
 use super::children::Queue;
 use super::deadlines::Deadlines;
@@ -72,8 +72,8 @@ pub fn first_acts() {
     process::take_precedence();
 }
 
-/// Makes the supervisor, or ends the process and says why. `first_acts` have been done, and nothing but descriptors 0 to 2
-/// and `options.ready` is open.
+/// Makes the supervisor, or ends the process and says why. `first_acts` have been done, and nothing but descriptors 0
+/// to 2 and `options.ready` is open.
 #[inline(never)]
 pub fn start(options: Options) -> Supervisor {
     keep_numbers();

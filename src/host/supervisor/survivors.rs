@@ -1,6 +1,6 @@
-//! What an earlier supervisor of the same run directory left behind when it was killed outright. It is ended before anything
-//! is started, so that no service ever has two copies. Only what is surely one of its processes is touched: the same boot
-//! and pid namespace, a session of its own, and its mark or the time at which it began.
+//! What an earlier supervisor of the same run directory left behind when it was killed outright. It is ended before
+//! anything is started, so that no service ever has two copies. Only what is surely one of its processes is touched:
+//! the same boot and pid namespace, a session of its own, and its mark or the time at which it began.
 
 use crate::host::reading::copies;
 use crate::host::refuse::refuse;

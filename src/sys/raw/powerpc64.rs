@@ -1,4 +1,5 @@
-//! powerpc64, ELFv2 (musl, or little-endian): number in r0; arguments in r3 to r7; an error is a flag and a positive number.
+//! powerpc64, ELFv2 (musl, or little-endian): number in r0; arguments in r3 to r7; an error is a flag and a positive
+//! number.
 
 use core::arch::asm;
 

@@ -1,10 +1,10 @@
 //! What runs in the child, from the stub to exec: on a small stack, beside a parent whose memory it shares.
 //!
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
-//! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for the
-//! parent by not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's own.
-//! Handlers of faults, the only ones there are, stay until exec takes them away: they report and end the process that they
-//! run in.
+//! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for
+//! the parent by not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's
+//! own. Handlers of faults, the only ones there are, stay until exec takes them away: they report and end the process
+//! that they run in.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
 use super::stacks::Words;
@@ -24,7 +24,8 @@ pub struct Task<'a> {
     pub environment: *const *const u8,
     pub moves: *mut Move,
     pub move_count: usize,
-    /// The write end of the status pipe, -1 if there is none. With `unshare_from`, the first of the stack's own low numbers.
+    /// The write end of the status pipe, -1 if there is none. With `unshare_from`, the first of the stack's own low
+    /// numbers.
     pub status: i32,
     /// The words of the stack, where a child without a pipe leaves what it has to tell.
     pub left: *const Words,
@@ -187,8 +188,8 @@ impl Child<'_> {
         }
     }
 
-    /// Makes the descriptor table our own, then closes what the low numbers hold of other children: a pipe of theirs that
-    /// we kept open would not end for its reader.
+    /// Makes the descriptor table our own, then closes what the low numbers hold of other children: a pipe of theirs
+    /// that we kept open would not end for its reader.
     unsafe fn unshare(&self) {
         let (all, first) = (u32::MAX as usize, self.status as usize);
         let behind = first.wrapping_add(super::LOW_PER_STACK as usize);

@@ -67,8 +67,8 @@ pub struct Limit {
     pub resource: u32,
 }
 
-/// A path to look for, and where it leads if it is missing (first) or there: to the look of this index, to `GOES_ON`, or to
-/// `FAILS` and, in its low bits, an errno to tell, not 0.
+/// A path to look for, and where it leads if it is missing (first) or there: to the look of this index, to `GOES_ON`,
+/// or to `FAILS` and, in its low bits, an errno to tell, not 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub path: Text,
@@ -80,8 +80,8 @@ pub const GOES_ON: u32 = u32::MAX;
 /// The child tells `Step::Look` and ends.
 pub const FAILS: u32 = 1 << 31;
 
-/// What a child is to be. Always: no signal blocked and none with a handler, a session of its own. What the caller ignores
-/// stays ignored: see `signals::reset_all`.
+/// What a child is to be. Always: no signal blocked and none with a handler, a session of its own. What the caller
+/// ignores stays ignored: see `signals::reset_all`.
 #[derive(Clone, Copy, Default)]
 pub struct Plan<'a> {
     /// The program file; required. No search along PATH.
@@ -94,8 +94,8 @@ pub struct Plan<'a> {
     pub gid: Option<u32>,
     /// Supplementary groups; `Some(&[])` drops all, None keeps ours. At most `GROUPS_MAX`.
     pub groups: Option<&'a [u32]>,
-    /// Paths that the child looks for, with our rights, before anything else that it does for its program: at the first one,
-    /// then where that leads.
+    /// Paths that the child looks for, with our rights, before anything else that it does for its program: at the first
+    /// one, then where that leads.
     pub looks: &'a [Look],
     /// At most 16.
     pub limits: &'a [Limit],
@@ -113,12 +113,13 @@ pub struct Plan<'a> {
     /// The program is a chain-loader: the status pipe stays open in it under this number (no pass's target), so that
     /// the news are those of the program that it executes in the end.
     pub status_target: Option<i32>,
-    /// Nobody has to be woken when it executes or fails before that: its news are there at the next look. It has no status
-    /// pipe then, where it has a stack and none of `share_descriptors` and `status_target` is asked for.
+    /// Nobody has to be woken when it executes or fails before that: its news are there at the next look. It has no
+    /// status pipe then, where it has a stack and none of `share_descriptors` and `status_target` is asked for.
     pub quiet: bool,
 }
 
-/// A child being described. Without `spawn`, it never was; after it there is nothing more to describe. What does not fit refuses the whole draft.
+/// A child being described. Without `spawn`, it never was; after it there is nothing more to describe. What does not
+/// fit refuses the whole draft.
 pub struct Draft<'s> {
     spawner: &'s mut Spawner,
     index: Option<usize>,

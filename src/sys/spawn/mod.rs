@@ -12,10 +12,10 @@
 //! has called `process::set_dumpable(false)` where children run as other users.
 //!
 //! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
-//! order: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that failed;
-//! end of file means that it has executed its program, or was killed before (then the reap says by what). A pipe costs a
-//! fortieth of a short child's life. So of a child whose exec nobody waits for ([`Plan::quiet`]) the one record there can
-//! be is left beside the stack's word, and read when the word is clear.
+//! order: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that
+//! failed; end of file means that it has executed its program, or was killed before (then the reap says by what). A
+//! pipe costs a fortieth of a short child's life. So of a child whose exec nobody waits for ([`Plan::quiet`]) the one
+//! record there can be is left beside the stack's word, and read when the word is clear.
 
 mod child;
 mod draft;
@@ -58,8 +58,8 @@ pub struct Spawner {
     only_fork: bool,
 }
 
-/// A child between clone and exec. Dropping it forgets the child, which goes on; a quiet one's news are to be read first. Take it out of the poll first: other
-/// children may hold copies of `status` for a moment.
+/// A child between clone and exec. Dropping it forgets the child, which goes on; a quiet one's news are to be read
+/// first. Take it out of the poll first: other children may hold copies of `status` for a moment.
 #[derive(Debug)]
 pub struct Pending {
     pub pid: u32,
@@ -247,8 +247,8 @@ impl Spawner {
             });
             match answer {
                 Ok(pid) => {
-                    // The kernel has written it before the child began; qemu's user mode writes it into the child's copy
-                    // only.
+                    // The kernel has written it before the child began; qemu's user mode writes it into the child's
+                    // copy only.
                     pid_word.store(pid, Ordering::Relaxed);
                     return Ok(pid);
                 }

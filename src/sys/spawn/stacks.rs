@@ -1,7 +1,7 @@
 //! The stacks that children run on, with guard pages, and the words that say which are free.
 //!
-//! One mapping: guard, area, guard, area, ..., each as long as the largest page of any architecture. The stack grows down from within the area; what is above it is written
-//! by `draft` before the child begins.
+//! One mapping: guard, area, guard, area, ..., each as long as the largest page of any architecture. The stack grows
+//! down from within the area; what is above it is written by `draft` before the child begins.
 
 use crate::sys::Result;
 use core::ptr;
@@ -23,8 +23,8 @@ pub struct Stacks {
     words: &'static [Words; STACKS + 1],
 }
 
-/// Not 0 while a child is on the stack. Then step and errno, which a quiet one has left: to be read when the first is 0;
-/// zeros for nothing.
+/// Not 0 while a child is on the stack. Then step and errno, which a quiet one has left: to be read when the first is
+/// 0; zeros for nothing.
 pub type Words = [AtomicU32; 3];
 
 impl Stacks {

@@ -1,5 +1,6 @@
-//! Every state that small graphs with choices can reach with a few inputs and deaths, in every order: who may start and who
-//! has to stop first, what is chosen, that each is tried once, and that an engine that takes over anywhere thinks the same.
+//! Every state that small graphs with choices can reach with a few inputs and deaths, in every order: who may start and
+//! who has to stop first, what is chosen, that each is tried once, and that an engine that takes over anywhere thinks
+//! the same.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -197,7 +198,8 @@ impl Explorer {
         self.check_always()
     }
 
-    /// Invariants 1 and 2. What needs a choice needs the alternative that this had chosen before this step, until another is up.
+    /// Invariants 1 and 2. What needs a choice needs the alternative that this had chosen before this step, until
+    /// another is up.
     fn check_order(&self, at: SlotId, order: &OrderRow, chosen: &[Option<SlotId>]) -> Result<(), String> {
         if order.wish == Wish::Up && !order.restart {
             for (relation, to) in self.targets(at) {

@@ -78,8 +78,9 @@ fn measure_chain(length: usize) {
     println!("{length} that join one after the other: {spent:?}");
 }
 
-/// `PINTLE_COST=100x100x10 cargo test --release --test pure cost -- --nocapture`: layers, services in each, and how many of
-/// the layer before each needs. Several graphs are divided by blanks; without the variable, a small one shows that it works.
+/// `PINTLE_COST=100x100x10 cargo test --release --test pure cost -- --nocapture`: layers, services in each, and how
+/// many of the layer before each needs. Several graphs are divided by blanks; without the variable, a small one shows
+/// that it works.
 #[test]
 fn boots_and_shutdowns() {
     let wanted = std::env::var("PINTLE_COST").unwrap_or("4x4x2".into());

@@ -1,10 +1,10 @@
 //! Every reachable state of every small graph, breadth first, with the invariants of the design at each state.
 //!
 //! What is a graph, and which are left out since they are the same as others: `explore/graphs.rs`. What can happen:
-//! `explore/moves.rs`: every command on every service that means something in its phase, and on every choice; the condition
-//! on, off, changing, and changing for too long; a shutdown; of one
-//! or two services a boot, switches, and restarts with dependents; the supervisor acts on orders sooner or later; processes become ready, die, fail, end, are not
-//! ready in time, live again unseen, in any order, those of an earlier order too. At each state:
+//! `explore/moves.rs`: every command on every service that means something in its phase, and on every choice; the
+//! condition on, off, changing, and changing for too long; a shutdown; of one or two services a boot, switches, and
+//! restarts with dependents; the supervisor acts on orders sooner or later; processes become ready, die, fail, end, are
+//! not ready in time, live again unseen, in any order, those of an earlier order too. At each state:
 //!
 //! 1. nothing was ordered to start while something that it needs was not up by the reports,
 //! 2. nothing was ordered to stop while something that needs it was not down,
@@ -19,8 +19,8 @@
 //! 9. of two that conflict never both have processes; one that is told again what is known, or what is of an earlier order,
 //!    changes nothing.
 //!
-//! Two states are the same where all that decides anything is: see `Explorer::key`. Transactions decide nothing, and are
-//! forgotten after each move; the simulator follows them.
+//! Two states are the same where all that decides anything is: see `Explorer::key`. Transactions decide nothing, and
+//! are forgotten after each move; the simulator follows them.
 //!
 //! | services | graphs | `make check` | `make explore` |
 //! |---|---|---|---|
@@ -32,8 +32,8 @@
 //! | three and a choice | one condition, or one oneshot, at a time | one of 83 choices of relations, two | every choice, three |
 //! | four and a choice | longruns and bundles | one of 200,003, two | one of 1,009, two |
 //!
-//! By hand (`cargo test`) there is less of each. Where inputs and deaths on a path are bounded, a state is looked at when it
-//! is first reached, which is by the fewest of these; everything that follows without them is always looked at.
+//! By hand (`cargo test`) there is less of each. Where inputs and deaths on a path are bounded, a state is looked at
+//! when it is first reached, which is by the fewest of these; everything that follows without them is always looked at.
 
 mod checks;
 mod choices;

@@ -1,8 +1,8 @@
-//! Every phase by every input, as a table that a person can read: `tests/pure/golden/grid.txt`. Made anew by running with
-//! `UPDATE_GOLDEN=1`; what changes in it is to be read, not waved through.
+//! Every phase by every input, as a table that a person can read: `tests/pure/golden/grid.txt`. Made anew by running
+//! with `UPDATE_GOLDEN=1`; what changes in it is to be read, not waved through.
 //!
-//! `s` needs `d`, which is up; `u` needs `s` and is wished only where the row says so; `x` has the one place to start where
-//! `s` waits for one.
+//! `s` needs `d`, which is up; `u` needs `s` and is wished only where the row says so; `x` has the one place to start
+//! where `s` waits for one.
 
 use super::world::World;
 use pintle::board::reports::State;

@@ -1,7 +1,7 @@
 //! What must not matter: in which order conditions change, that the engine dies, that there is a broken service.
 //!
-//! Worlds are random and without what goes by order on purpose: conflicts, choices, latches, and `needs-to-start`, which
-//! asks what was, not what is.
+//! Worlds are random and without what goes by order on purpose: conflicts, choices, latches, and `needs-to-start`,
+//! which asks what was, not what is.
 
 use super::world::World;
 use crate::simulate::random::Random;
@@ -61,7 +61,8 @@ fn expression(names: &[String], depth: u32, random: &mut Random) -> String {
     }
 }
 
-/// What changes: each condition goes on, and perhaps off and on again. Mixed anew each time, each one's own in its order.
+/// What changes: each condition goes on, and perhaps off and on again. Mixed anew each time, each one's own in its
+/// order.
 fn changes(lengths: &[usize], random: &mut Random) -> Vec<(&'static str, bool)> {
     let mut left: Vec<(usize, usize)> = lengths.iter().copied().enumerate().filter(|(_, length)| *length > 0).collect();
     let mut changes = Vec::new();

@@ -1,5 +1,5 @@
-//! A second evaluator of expressions and triggers, written from the prose of `graph/mod.rs` and for reading alone, and that
-//! the engine's agrees with it: on random expressions, over random streams of facts.
+//! A second evaluator of expressions and triggers, written from the prose of `graph/mod.rs` and for reading alone, and
+//! that the engine's agrees with it: on random expressions, over random streams of facts.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Preconditions that do not hold, row by row of the table of relations; what leaves `skipped`; the attempts of a oneshot.
+//! Preconditions that do not hold, row by row of the table of relations; what leaves `skipped`; the attempts of a
+//! oneshot.
 
 use super::world::World;
 use pintle::board::reports::State;

@@ -238,7 +238,8 @@ fn a_restart_with_dependents_of_what_is_down_is_a_start() {
     assert_eq!((world.orders().as_str(), world.results(number).as_str()), ("+a", "a up"));
 }
 
-/// Found by the simulator, seed 568: the choice that `top` needs chose `mid` only when what `mid` wants had fallen already.
+/// Found by the simulator, seed 568: the choice that `top` needs chose `mid` only when what `mid` wants had fallen
+/// already.
 #[test]
 fn what_a_choice_pulls_again_by_the_same_switch_does_not_fall_before() {
     let mut world = World::new(

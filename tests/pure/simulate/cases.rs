@@ -95,8 +95,8 @@ fn a_plan_is_what_its_text_says() {
     }
 }
 
-/// No two copies of a oneshot, and no attempt too many, however the engine dies around its runs (at any piece of its loop,
-/// in the middle of a step, while it writes an order) and the supervisor crashes. The judge looks at each spawn.
+/// No two copies of a oneshot, and no attempt too many, however the engine dies around its runs (at any piece of its
+/// loop, in the middle of a step, while it writes an order) and the supervisor crashes. The judge looks at each spawn.
 #[test]
 fn a_oneshot_runs_once_at_a_time_while_the_engine_dies() {
     let starts = "+3 start once\n+1 emit go\n+2 restart kept\n+1 stop kept\n+4 start kept\n";
@@ -114,7 +114,8 @@ fn a_oneshot_runs_once_at_a_time_while_the_engine_dies() {
     }
 }
 
-/// A choice looked at an alternative that had just been skipped, and is as good as up, before that was told, and left it.
+/// A choice looked at an alternative that had just been skipped, and is as good as up, before that was told, and left
+/// it.
 #[test]
 fn a_choice_stays_with_what_was_skipped_and_is_as_good_as_up() {
     holds(

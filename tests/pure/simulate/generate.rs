@@ -46,7 +46,8 @@ impl Flavour {
 /// The plan of a seed. Always one that compiles.
 pub fn generate(seed: u64) -> Plan {
     let mut random = Random::new(seed);
-    // Most worlds are small: they find most, and fast. Some are not, and now and then there is one in which nothing more fits.
+    // Most worlds are small: they find most, and fast. Some are not, and now and then there is one in which nothing
+    // more fits.
     let full = seed % 1000 == 999;
     let count = match random.below(40) {
         // All but the template, `boot` and `shutdown`.

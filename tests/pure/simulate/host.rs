@@ -1,5 +1,5 @@
-//! The engine's host for the simulation: `src/host/engine.rs` without sockets. The engine itself is the real one. It may be
-//! killed between any two pieces, and in the middle of a step.
+//! The engine's host for the simulation: `src/host/engine.rs` without sockets. The engine itself is the real one. It
+//! may be killed between any two pieces, and in the middle of a step.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};

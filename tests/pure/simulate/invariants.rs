@@ -568,8 +568,8 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Whatever may start now is requested now, as far as a limit lets it: a plain part of it, where nothing near is under
-    /// way.
+    /// Whatever may start now is requested now, as far as a limit lets it: a plain part of it, where nothing near is
+    /// under way.
     fn check_parallel(&self, engine: &Engine<'_>) -> Result<(), Broken> {
         let starting = self.slots().filter(|at| engine.published(*at).phase == Phase::Starting).count();
         if self.parallel != 0 && starting >= self.parallel {

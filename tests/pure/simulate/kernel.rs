@@ -1,5 +1,5 @@
-//! The simulated kernel: processes, their ends, and time. Numbers of reaped processes are given away again at once, so that
-//! whoever keeps a stale one is found out.
+//! The simulated kernel: processes, their ends, and time. Numbers of reaped processes are given away again at once, so
+//! that whoever keeps a stale one is found out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

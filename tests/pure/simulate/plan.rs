@@ -8,8 +8,9 @@
 //! +120 start a
 //! ```
 //!
-//! Actions: `start|stop|restart|restart-with-dependents|reload|reset|release NAME...`, `switch NAME`, `signal NAME...`, `on|off|emit FACT`, `hold LEASE FACT`,
-//! `changing MILLISECONDS FACT`, `drop LEASE`, `wait`, each with the milliseconds since the one before.
+//! Actions: `start|stop|restart|restart-with-dependents|reload|reset|release NAME...`, `switch NAME`, `signal NAME...`,
+//! `on|off|emit FACT`, `hold LEASE FACT`, `changing MILLISECONDS FACT`, `drop LEASE`, `wait`, each with the
+//! milliseconds since the one before.
 
 use std::collections::BTreeMap;
 use std::fmt;

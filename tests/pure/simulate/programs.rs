@@ -1,5 +1,5 @@
-//! What simulated programs do: some start slowly, lie, crash, hang, leave early, do not hear signals. A program's character
-//! depends on the seed, its service's name and which of its spawns it is, so it stays when other services go.
+//! What simulated programs do: some start slowly, lie, crash, hang, leave early, do not hear signals. A program's
+//! character depends on the seed, its service's name and which of its spawns it is, so it stays when other services go.
 
 use pintle::board::reports::Exit;
 use pintle::supervision::Trouble;

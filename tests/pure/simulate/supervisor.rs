@@ -1,5 +1,5 @@
-//! The supervisor's host for the simulated kernel: `src/host/supervisor` without descriptors. What is decided, is decided
-//! by the library; the order of things is that of the host's loop, one small piece at a time.
+//! The supervisor's host for the simulated kernel: `src/host/supervisor` without descriptors. What is decided, is
+//! decided by the library; the order of things is that of the host's loop, one small piece at a time.
 
 use std::collections::VecDeque;
 

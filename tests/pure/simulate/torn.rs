@@ -1,8 +1,8 @@
 //! An engine killed in the middle of a step: its memory with some of the step's stores done.
 //!
-//! A step's first change of a row puts the row into the undo log, which still stands there when the step is over. So each
-//! moment in the middle can be made from the memory before and after: a first part of the log, and of its rows any words
-//! new, any old. What is derived may be anything.
+//! A step's first change of a row puts the row into the undo log, which still stands there when the step is over. So
+//! each moment in the middle can be made from the memory before and after: a first part of the log, and of its rows any
+//! words new, any old. What is derived may be anything.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,5 +1,6 @@
-//! One run of a plan: engine, supervisor, kernel, clients and doorbells in any order that the seed says, in simulated time.
-//! First the storm; then faults stop, and the world must come to rest; then what failed is forgiven; then all goes down.
+//! One run of a plan: engine, supervisor, kernel, clients and doorbells in any order that the seed says, in simulated
+//! time. First the storm; then faults stop, and the world must come to rest; then what failed is forgiven; then all
+//! goes down.
 
 use std::fmt;
 use std::sync::atomic::AtomicU32;
@@ -89,8 +90,8 @@ pub struct Stats {
 /// Pieces after which it will never come to rest, and as many more for each slot. Most worlds take some ten thousands.
 const PIECES_MAX: u64 = 2_000_000;
 const PIECES_A_SLOT: u64 = 2_000;
-/// Simulated time from the end of faults to rest. Every time limit of a plan is below 10 s, and so is each delay; a chain
-/// of a few dozens of them is below this.
+/// Simulated time from the end of faults to rest. Every time limit of a plan is below 10 s, and so is each delay; a
+/// chain of a few dozens of them is below this.
 const CALM_MS: u64 = 3_600_000;
 
 struct World<'a> {
@@ -266,8 +267,8 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Once in so many pieces; where there are many slots, once in such a share of them: the more there are, the longer it
-    /// takes to begin anew.
+    /// Once in so many pieces; where there are many slots, once in such a share of them: the more there are, the longer
+    /// it takes to begin anew.
     fn is_rare(&mut self, pieces: u64, share: u64) -> bool {
         let slots = u64::from(self.judge.geometry.slots());
         self.random.below(if self.judge.is_large() { slots / share } else { pieces }) == 0

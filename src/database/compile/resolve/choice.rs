@@ -1,5 +1,5 @@
-//! Choices: a slot for each list `a|b` and for each name that several services provide; a name that one service provides is
-//! that service.
+//! Choices: a slot for each list `a|b` and for each name that several services provide; a name that one service
+//! provides is that service.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -55,8 +55,8 @@ impl<'e> Explorer<'e> {
         self.image.name(SlotId(at as u32))
     }
 
-    /// Invariants 1 and 2, and that all that an order had to wait for has come. What needs a choice needs the alternative that
-    /// this had chosen before this step, until another is up.
+    /// Invariants 1 and 2, and that all that an order had to wait for has come. What needs a choice needs the
+    /// alternative that this had chosen before this step, until another is up.
     pub fn check_order(
         &self,
         at: usize,

@@ -134,8 +134,8 @@ impl Spec<'_> {
         }
     }
 
-    /// From one state to the next: `rises` if it may have begun anew. It looks in the middle of the step, when an alternative
-    /// may be as it was before, or already as it is behind it.
+    /// From one state to the next: `rises` if it may have begun anew. It looks in the middle of the step, when an
+    /// alternative may be as it was before, or already as it is behind it.
     pub fn check_turn(&self, before: &Before, at: usize, rises: bool) -> Result<(), String> {
         if self.edges.kinds[at] != Kind::Choice || !self.seen[at].goal {
             return Ok(());

@@ -1,5 +1,6 @@
-//! Which graphs are done: `make explore` takes hours, and goes on where it was ended. With `PINTLE_EXPLORE_DONE=DIRECTORY`
-//! a file for each kind of graphs says what was found out about each; it holds for the very program that has written it.
+//! Which graphs are done: `make explore` takes hours, and goes on where it was ended. With
+//! `PINTLE_EXPLORE_DONE=DIRECTORY` a file for each kind of graphs says what was found out about each; it holds for the
+//! very program that has written it.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};

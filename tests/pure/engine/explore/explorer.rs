@@ -235,8 +235,9 @@ impl<'e> Explorer<'e> {
         facts
     }
 
-    /// All that decides anything, as a number. Left out is what cannot matter: of a slot that has no process and no order to
-    /// have one, how it came to that; of one whose newest order is not seen yet, how far its old process is; which of two lives began first, but where one binds to the other.
+    /// All that decides anything, as a number. Left out is what cannot matter: of a slot that has no process and no
+    /// order to have one, how it came to that; of one whose newest order is not seen yet, how far its old process is;
+    /// which of two lives began first, but where one binds to the other.
     pub fn key(&self) -> u128 {
         let mut key = Key::default();
         for (at, slot) in self.slots() {

@@ -1,16 +1,16 @@
 //! The graphs that are explored, each once.
 //!
-//! A graph is a relation (or none) for each pair of services, a kind for each, and at most one `while = net`. Its services
-//! have numbers; each relation goes from the higher to the lower, so that there is no cycle, and every acyclic graph is one
-//! of these under some numbering. Of all that are the same but for the numbering one is kept, and it must be connected: a
-//! graph of several parts behaves as each of them by itself. Slots go by name, and names are given in the order of the
-//! numbers, and once more the other way round.
+//! A graph is a relation (or none) for each pair of services, a kind for each, and at most one `while = net`. Its
+//! services have numbers; each relation goes from the higher to the lower, so that there is no cycle, and every acyclic
+//! graph is one of these under some numbering. Of all that are the same but for the numbering one is kept, and it must
+//! be connected: a graph of several parts behaves as each of them by itself. Slots go by name, and names are given in
+//! the order of the numbers, and once more the other way round.
 //!
-//! A choice is one more node, with a relation to each of its alternatives, two at least. Nobody contains or follows it or
-//! conflicts with it: such a name means all that provide it, and these relations are there already. One way round it is a
-//! name that its alternatives provide; the other way it is written as a list by all who lean on it, where such a list may be
-//! written. What is liked better comes first by name: so of two each is liked better once; of three or more the order is
-//! that of the numbers, once up and once down.
+//! A choice is one more node, with a relation to each of its alternatives, two at least. Nobody contains or follows it
+//! or conflicts with it: such a name means all that provide it, and these relations are there already. One way round it
+//! is a name that its alternatives provide; the other way it is written as a list by all who lean on it, where such a
+//! list may be written. What is liked better comes first by name: so of two each is liked better once; of three or more
+//! the order is that of the numbers, once up and once down.
 
 use super::super::world::try_database;
 
@@ -108,8 +108,8 @@ pub struct Graph {
 pub enum Family {
     /// Every kind and every place of the condition; of what may be skipped one, among longruns and bundles, without it.
     Full,
-    /// Longruns (bundles where they contain something); then, one after the other, the condition at each place, and each
-    /// service that others lean on as a oneshot, and as one that may be skipped.
+    /// Longruns (bundles where they contain something); then, one after the other, the condition at each place, and
+    /// each service that others lean on as a oneshot, and as one that may be skipped.
     Single,
     /// Longruns and bundles alone.
     Plain,
@@ -218,8 +218,8 @@ impl Graph {
         }
     }
 
-    /// Whether it is not left out where only the order of names differs: that decides which of two equals comes first, and
-    /// with that something only between two that conflict, or are alternatives.
+    /// Whether it is not left out where only the order of names differs: that decides which of two equals comes first,
+    /// and with that something only between two that conflict, or are alternatives.
     pub fn has_another_order(&self) -> bool {
         let ordered = |link: &Link| matches!(link, Link::Conflicts | Link::Alternative);
         !self.backwards || self.links.iter().flatten().any(ordered)

@@ -1,5 +1,5 @@
-//! What the engine has to think and to order in a state: the semantics of `graph/mod.rs` once more, written for clarity,
-//! by recursion over the edges and without a counter. It knows of the engine only facts, orders and reports.
+//! What the engine has to think and to order in a state: the semantics of `graph/mod.rs` once more, written for
+//! clarity, by recursion over the edges and without a counter. It knows of the engine only facts, orders and reports.
 
 use pintle::board::orders::{OrderRow, Wish};
 use pintle::board::reports::State;

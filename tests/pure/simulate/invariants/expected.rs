@@ -52,8 +52,8 @@ impl Judge<'_> {
                 names,
             ) => {
                 let mut open: Vec<SlotId> = names.iter().filter_map(|name| self.find(engine, name)).collect();
-                // A restart of what is active and has its goal up leaves the marks alone. (The told bits of both, as they were
-                // before this step.)
+                // A restart of what is active and has its goal up leaves the marks alone. (The told bits of both, as
+                // they were before this step.)
                 open.retain(|at| {
                     let bits =
                         self.told[at.index()] | if self.is_bundle(engine, *at) && !self.is_choice(*at) { 4 } else { 0 };
