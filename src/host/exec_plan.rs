@@ -11,7 +11,7 @@
 //! umask and environment already; identity and directory are left to the chain-loader (`Plan`'s `uid`, `gid`, `groups`
 //! and `directory` are none), because what comes before them may need root.
 //!
-//! Failures go through the status pipe as (step, errno), as every spawn's do; end of file means that PROGRAM runs.
+//! Failures go through the status pipe as (step, errno); end of file means that PROGRAM runs.
 
 use super::accounts::Account;
 use crate::sys::spawn::{Draft, Text};

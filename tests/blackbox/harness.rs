@@ -195,6 +195,14 @@ impl Machine {
         // SAFETY: only system calls that may stand between fork and exec.
         unsafe {
             command.pre_exec(move || {
+                // As a careless shell starts it.
+                for signal in [libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGPIPE, 40] {
+                    libc::signal(signal, libc::SIG_IGN);
+                }
+                let mut blocked = std::mem::zeroed();
+                libc::sigemptyset(&mut blocked);
+                libc::sigaddset(&mut blocked, libc::SIGTERM);
+                libc::sigprocmask(libc::SIG_BLOCK, &blocked, std::ptr::null_mut());
                 // Nothing is to outlive a test that is killed.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
                 // The pipe may be there already: then it only has to survive the exec.

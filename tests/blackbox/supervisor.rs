@@ -187,7 +187,8 @@ fn every_process_has_the_same_surroundings() {
     let folder = Folder::new();
     let told = folder.0.join("told");
     let script = format!(
-        "(env | sort; pwd; umask; ls /proc/self/fd; cut -d' ' -f5-6 /proc/$$/stat) >{}.new; mv {0}.new {0}",
+        "(env | sort; pwd; umask; ls /proc/self/fd; sed -n 's/^Sig[BI].*:.//p' /proc/self/status; \
+         cut -d' ' -f5-6 /proc/$$/stat) >{}.new; mv {0}.new {0}",
         told.display()
     );
     let text = format!("type = oneshot\ncommand = /bin/sh -c \"{script}\"\nenv = A=1 PATH=/bin:/usr/bin\numask = 027");
@@ -197,8 +198,9 @@ fn every_process_has_the_same_surroundings() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("_=") && !line.starts_with("SHLVL=")).collect();
     let (environment, rest) = lines.split_at(4);
     assert_eq!(environment, ["A=1", "PATH=/bin:/usr/bin", "PINTLE_SERVICE=shell", "PWD=/"], "{text}");
-    // Directory, mask; descriptors 0 to 2 and the one that ls has open.
-    assert_eq!(&rest[..rest.len() - 1], ["/", "0027", "0", "1", "2", "3"], "{text}");
+    // Directory, mask; descriptors 0 to 2 and the one that ls has open; no signal is blocked, and none ignored.
+    let none = "0000000000000000";
+    assert_eq!(&rest[..rest.len() - 1], ["/", "0027", "0", "1", "2", "3", none, none], "{text}");
     let (group, session) = rest[rest.len() - 1].split_once(' ').expect("two numbers");
     assert_eq!(group, session, "it leads a session of its own: {text}");
 }

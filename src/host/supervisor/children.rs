@@ -199,7 +199,7 @@ impl Supervisor {
         }
     }
 
-    /// Keeps a new child: whose it is, and its status pipe.
+    /// Keeps a new child: whose it is, and where its news are.
     pub fn watch(&mut self, owner: Owner, pending: Pending, awaited: bool) -> u32 {
         let pid = pending.pid;
         self.pids.insert(pid, owner);
@@ -230,7 +230,7 @@ impl Supervisor {
     }
 
     /// Before a sleep. With more to spawn and no stack free, it is a short one; else awaited children are watched, and
-    /// where there are so many that no more can be made, all are.
+    /// where there are so many that no more can be made, all that have a pipe; the others are looked at again soon.
     pub fn before_sleep(&mut self) -> Instant {
         let more = self.queue.first != 0;
         if more && self.flights_have_room() {
@@ -244,11 +244,11 @@ impl Supervisor {
             let Some(flight) = place.as_mut().filter(|flight| (flight.awaited || more) && !flight.watched) else {
                 continue;
             };
-            // Of those without a pipe there are no more than stacks.
-            let Some(status) = &flight.pending.status else { continue };
-            flight.watched = self.poll.add(status, Source::Flight(at as u32).token(), EDGE).is_ok();
+            let token = Source::Flight(at as u32).token();
+            let status = flight.pending.status.as_ref();
+            flight.watched = status.is_some_and(|status| self.poll.add(status, token, EDGE).is_ok());
             if !flight.watched {
-                retry = self.now.plus_ms(STUCK_MS); // no memory for now
+                retry = self.now.plus_ms(STUCK_MS); // no pipe, or no memory for now
             }
         }
         retry
@@ -308,7 +308,7 @@ impl Supervisor {
         }
     }
 
-    /// Reads the status pipe of a child.
+    /// Reads the news of a child.
     pub fn look_at_flight(&mut self, at: usize) {
         let Some(Some(flight)) = self.flights.get(at) else { return };
         let owner = flight.owner;
@@ -374,7 +374,7 @@ impl Supervisor {
         }
     }
 
-    /// What the status pipe of a dead child still says comes before its death.
+    /// What a dead child has told comes before its death.
     fn close_flight(&mut self, owner: Owner, pid: u32) {
         let found =
             self.flights.iter().position(|flight| flight.as_ref().is_some_and(|flight| flight.pending.pid == pid));

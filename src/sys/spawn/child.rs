@@ -3,8 +3,8 @@
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
 //! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for
 //! the parent by not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's
-//! own. Handlers of faults, the only ones there are, stay until exec takes them away: they report and end the process
-//! that they run in.
+//! own. Handlers of faults, the only ones there are, stay until exec takes them away: of a fault they report, and end
+//! the process that they run in; what somebody sends means nothing to them.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
 use super::stacks::Words;
@@ -84,8 +84,8 @@ impl Child<'_> {
             // Volatile: else each caller of a step passes both of our fields, 150 bytes of code in all.
             if (&raw const self.status).read_volatile() < 0 {
                 let [_, left_step, left_errno] = &*self.task.left;
-                left_step.store(step as u32, Ordering::Relaxed);
                 left_errno.store(errno, Ordering::Relaxed);
+                left_step.store(step as u32, Ordering::Relaxed); // last: killed in between, it has told nothing
             } else {
                 self.tell(step, errno);
             }

@@ -24,7 +24,7 @@ pub struct Stacks {
 }
 
 /// Not 0 while a child is on the stack. Then step and errno, which a quiet one has left: to be read when the first is
-/// 0; zeros for nothing.
+/// 0; a step of 0 for nothing.
 pub type Words = [AtomicU32; 3];
 
 impl Stacks {

@@ -2,7 +2,7 @@
 
 use pintle::text::nth;
 
-/// The steps, in the order in which a child takes them. The numbers go through the status pipe.
+/// The steps, in the order in which a child takes them. The numbers go through the status pipe, or are left where there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Step {
