@@ -83,9 +83,9 @@ impl Child<'_> {
         unsafe {
             // Volatile: else each caller of a step passes both of our fields, 150 bytes of code in all.
             if (&raw const self.status).read_volatile() < 0 {
-                let [_, left_step, left_errno] = &*self.task.left;
-                left_errno.store(errno, Ordering::Relaxed);
-                left_step.store(step as u32, Ordering::Relaxed); // last: killed in between, it has told nothing
+                let left = &*self.task.left;
+                left.errno.store(errno, Ordering::Relaxed);
+                left.step.store(step as u32, Ordering::Relaxed); // last: killed in between, it has told nothing
             } else {
                 self.tell(step, errno);
             }

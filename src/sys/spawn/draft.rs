@@ -210,9 +210,9 @@ impl<'s> Draft<'s> {
             return Err(Errno::INVAL);
         }
         let plain = !plan.share_descriptors && plan.status_target.is_none();
-        let quiet = self.index.filter(|_| plan.quiet && plain && !self.spawner.only_fork);
+        let quiet = plan.quiet && plain && self.index.is_some() && !self.spawner.only_fork;
         let (mut status, mut status_of_child, mut status_number) = (None, None, -1);
-        if quiet.is_none() {
+        if !quiet {
             let (read, write) = pipe::nonblocking()?;
             status_number = write.as_raw_fd();
             (status, status_of_child) = (Some(read), Some(write));

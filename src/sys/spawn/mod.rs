@@ -176,8 +176,8 @@ impl Spawner {
                 None if is_its && !self.stacks.is_clear(stack) => return News::None,
                 None if !is_its => [0, 0], // it had let go
                 None => {
-                    let [_, step, errno] = self.stacks.words(Some(stack));
-                    [step.swap(0, Ordering::Relaxed), errno.load(Ordering::Relaxed)]
+                    let words = self.stacks.words(Some(stack));
+                    [words.step.swap(0, Ordering::Relaxed), words.errno.load(Ordering::Relaxed)]
                 }
             };
             match Step::from_number(step) {
@@ -233,7 +233,7 @@ impl Spawner {
     fn start(&mut self, index: Option<usize>, task: &child::Task<'_>, top: usize, pid_word: &AtomicU32) -> Result<u32> {
         const SIGCHLD: usize = 17;
         let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
-        let [word, ..] = self.stacks.words(index);
+        let word = &self.stacks.words(index).taken;
         loop {
             let shares = index.is_some() && !self.only_fork;
             let sharing = if shares { raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files } else { 0 };

@@ -23,9 +23,21 @@ pub struct Stacks {
     words: &'static [Words; STACKS + 1],
 }
 
-/// Not 0 while a child is on the stack. Then step and errno, which a quiet one has left: to be read when the first is
-/// 0; a step of 0 for nothing.
-pub type Words = [AtomicU32; 3];
+/// What parent, child and kernel say of a stack.
+pub struct Words {
+    /// Not 0 while a child is on it; the kernel clears it.
+    pub taken: AtomicU32,
+    /// The step that failed, as a quiet child has left it: to be read when `taken` is 0; 0 for none.
+    pub step: AtomicU32,
+    /// Goes with `step`.
+    pub errno: AtomicU32,
+}
+
+impl Words {
+    const fn new() -> Words {
+        Words { taken: AtomicU32::new(0), step: AtomicU32::new(0), errno: AtomicU32::new(0) }
+    }
+}
 
 impl Stacks {
     pub fn new() -> Result<Stacks> {
@@ -41,7 +53,7 @@ impl Stacks {
             base.cast()
         };
         // Where the kernel writes when a child lets go, at any time: it must never move.
-        let words = Box::leak(Box::new([const { [const { AtomicU32::new(0) }; 3] }; STACKS + 1]));
+        let words = Box::leak(Box::new([const { Words::new() }; STACKS + 1]));
         Ok(Stacks { base, words })
     }
 
@@ -64,12 +76,12 @@ impl Stacks {
 
     /// Whether no child is on this stack. Acquire: the child's last use of it comes before.
     pub fn is_clear(&self, index: usize) -> bool {
-        self.words(Some(index))[0].load(Ordering::Acquire) == 0
+        self.words(Some(index)).taken.load(Ordering::Acquire) == 0
     }
 
     /// Whether it can be taken: nothing is left there that is to be read.
     pub fn is_free(&self, index: usize) -> bool {
-        self.is_clear(index) && self.words(Some(index))[1].load(Ordering::Relaxed) == 0
+        self.is_clear(index) && self.words(Some(index)).step.load(Ordering::Relaxed) == 0
     }
 }
 

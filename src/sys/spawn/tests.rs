@@ -228,11 +228,11 @@ fn a_child_that_hangs_keeps_its_stack_and_a_forked_one_goes_on() {
     let mut spawner = Spawner::new().expect("memory");
     // The word is all that says that a stack is taken.
     for index in 0..STACKS {
-        spawner.stacks.words(Some(index))[0].store(1, Ordering::Relaxed);
+        spawner.stacks.words(Some(index)).taken.store(1, Ordering::Relaxed);
     }
     assert!(spawner.draft().is_none());
     assert_eq!(run(&mut spawner, true, "echo here", |_| {}), (News::Executed, "here\n".into(), DONE));
-    spawner.stacks.words(Some(3))[0].store(0, Ordering::Relaxed);
+    spawner.stacks.words(Some(3)).taken.store(0, Ordering::Relaxed);
     assert_eq!(run(&mut spawner, false, "echo there", |_| {}), (News::Executed, "there\n".into(), DONE));
 }
 
