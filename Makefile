@@ -28,7 +28,7 @@ help:
 	@echo 'make clean           removes build/ and target/'
 
 # What builds the binary, found once: shell assignments. RELOCATION=pie (a static PIE) is taken from the environment.
-$(B)/toolchain: cross/toolchain cross/unwind.c Makefile
+$(B)/toolchain: cross/toolchain Makefile
 	@mkdir -p $(B)
 	@sh cross/toolchain $(B) >$@.new
 	@mv $@.new $@

@@ -1,7 +1,6 @@
 //! `pintle compile`: service files to a database, wholly or not at all.
 
-use std::fmt::Write as _;
-use std::path::Path;
+use core::fmt::Write as _;
 
 use pintle::database::compile_with;
 use pintle::packed;
@@ -18,7 +17,7 @@ pub fn run(given: &Given) -> i32 {
     }
     let mut targets = given.all("-o");
     let (target, name) = match (targets.next(), targets.next()) {
-        (Some(name), None) => (Path::new(name), Shown(name)),
+        (Some(name), None) => (name, Shown(name)),
         (None, _) => given.misuse(packed!("no file to write to is given: -o FILE")),
         (Some(_), Some(_)) => given.misuse(packed!("-o stands twice")),
     };
@@ -27,7 +26,7 @@ pub fn run(given: &Given) -> i32 {
         return exit::MISUSE;
     }
     let sources = Sources::read(&given.words);
-    let definitions = std::mem::take(&mut sources.definitions);
+    let definitions = core::mem::take(&mut sources.definitions);
     let made = compile_with(definitions, &sources.texts, &mut sources.findings);
     let errors = sources.report();
     let Some(bytes) = made else {

@@ -1,6 +1,8 @@
 //! `--dry-run`: what a command would do. The engine hands over a copy of its memory; here, another one goes on from it
 //! in simulated time, with programs that do well. Nothing of it is seen by anybody, and the engine waits for nobody.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::board::reports;
 use pintle::board::words::load;

@@ -1,7 +1,7 @@
 //! `pintle dump`: a database as text.
 
-use std::fmt::Write;
-use std::path::Path;
+use alloc::vec::Vec;
+use core::fmt::Write;
 
 use pintle::database::{Image, dump};
 use pintle::packed;
@@ -16,7 +16,7 @@ pub fn run(given: &Given) -> i32 {
     let Some(file) = given.words.first() else {
         given.misuse(packed!("no database is given"));
     };
-    let bytes = read(Path::new(file)).unwrap_or_else(|error| failed_at(packed!("cannot open "), file, error));
+    let bytes = read(file).unwrap_or_else(|error| failed_at(packed!("cannot open "), file, error));
     match Image::open(&bytes) {
         Ok(image) => {
             let mut out = output::stdout();
@@ -32,7 +32,7 @@ pub fn run(given: &Given) -> i32 {
 }
 
 /// A regular file; a FIFO or a device would be waited for.
-fn read(file: &Path) -> Result<Vec<u8>, Errno> {
+fn read(file: &[u8]) -> Result<Vec<u8>, Errno> {
     whole::read(file, usize::MAX)?.map_err(|kind| match kind {
         Kind::Directory => Errno::ISDIR,
         Kind::File | Kind::Fifo | Kind::Socket | Kind::Device | Kind::Other => Errno::INVAL,

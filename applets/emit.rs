@@ -3,9 +3,9 @@
 //! A condition that is held is on while a connection lives. With a command, this process becomes the command, and a
 //! copy of it keeps the connection for as long as it lives; the copy connects again when the engine dies.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::running::{self, ask, connect, quote};
@@ -45,7 +45,7 @@ pub fn run(given: &Given) -> i32 {
         misuse(packed!("--wait does not go with --hold"));
     }
     let mut line = String::from(verb);
-    match given.value("--for").map(|time| time.to_str()) {
+    match given.value("--for").map(|time| core::str::from_utf8(time).ok()) {
         None if verb == "changing" => line.push_str(" 30s"),
         None => {}
         Some(Some(time)) if verb == "changing" => quote(given, &mut line, time),
@@ -124,7 +124,7 @@ fn hold_for(given: &Given, line: &str, mut command: Arguments) -> i32 {
     });
     copied.unwrap_or_else(|error| failed(packed!("cannot start the process that holds the condition"), error));
     let error = execute(program, &arguments);
-    failed_at(packed!("cannot execute "), OsStr::from_bytes(program.to_bytes()), error)
+    failed_at(packed!("cannot execute "), program.to_bytes(), error)
 }
 
 fn null_input_and_output() -> Result<(), Errno> {

@@ -1,6 +1,8 @@
 //! `events`: the engine's journal, and what comes, a line each. An engine that dies meanwhile is waited for: the next
 //! one has the same journal, and is asked for what comes behind the last line that was shown.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::protocol::{Answer, cut};
 use pintle::status::write_json_text;

@@ -6,12 +6,12 @@
 //! directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
 //! reason that an errno cannot say also on standard error, which is the service's log.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::ManuallyDrop;
-use std::ffi::OsStr;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use rustix::fd::AsFd;
 
 use super::exit;
 use super::options::Given;
@@ -166,7 +166,7 @@ fn set_groups(list: &CStr) -> Result<(), Errno> {
 #[inline(never)]
 fn read_file(path: &[u8], variables: &mut Vec<&'static CStr>) -> Result<(), Errno> {
     let (path, may_be_missing) = path.strip_prefix(b"-").map_or((path, false), |path| (path, true));
-    let shown = Shown(OsStr::from_bytes(path));
+    let shown = Shown(path);
     let mut text = Vec::new();
     match read_whole(path, &mut text) {
         Ok(()) => {}

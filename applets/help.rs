@@ -1,5 +1,6 @@
 //! The help texts: `help.txt`, packed by `build.rs`, which halves them.
 
+use alloc::string::String;
 use pintle::packed::Packed;
 
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/help.packed"));

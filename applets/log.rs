@@ -1,10 +1,8 @@
 //! `pintle-log`: shows the log of a service, and, as the supervisor starts it, is the logger that writes all of them.
 
+use ::alloc::boxed::Box;
 use core::fmt::Write;
 use pintle::packed;
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use super::options::Given;
 use super::{exit, failed, finish};
@@ -15,7 +13,7 @@ use crate::host::refuse::OrRefuse;
 use crate::host::run_directory;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
-use crate::sys::{alloc, file, output, process};
+use crate::sys::{AsFd, OwnedFd, alloc, file, output, process};
 
 /// Bytes of a file before it is turned over.
 const BYTES_MAX: u64 = 1 << 20;
@@ -25,7 +23,6 @@ const KEEP: u64 = 3;
 const LINES: u64 = 20;
 
 pub fn run(given: &Given) -> i32 {
-    let usual;
     let directory = match given.value("--dir") {
         Some(directory) => directory,
         None => {
@@ -34,8 +31,7 @@ pub fn run(given: &Given) -> i32 {
             let Some(run) = run else {
                 given.misuse(packed!("there is no run directory: --dir DIR says where logs are"))
             };
-            usual = log_files::directory(run.path());
-            &usual
+            log_files::directory(run.path())
         }
     };
     match (given.has("--serve"), given.words.first()) {
@@ -46,10 +42,10 @@ pub fn run(given: &Given) -> i32 {
 }
 
 #[inline(never)]
-fn serve(directory: &OsStr, given: &Given) -> i32 {
+fn serve(directory: &[u8], given: &Given) -> i32 {
     let number = given.number("--serve", 0, i32::MAX as u64) as i32;
     let settings = Settings {
-        directory: directory.as_bytes(),
+        directory,
         bytes_max: given.number("--size", BYTES_MAX, u64::MAX),
         keep: given.number("--keep", KEEP, u32::MAX.into()).clamp(1, 99) as u32,
     };
@@ -67,19 +63,18 @@ fn serve(directory: &OsStr, given: &Given) -> i32 {
 }
 
 #[inline(never)]
-fn show(directory: &OsStr, name: &OsStr, given: &Given) -> i32 {
-    let (place, name) = (directory.as_bytes(), name.as_bytes());
+fn show(directory: &[u8], name: &[u8], given: &Given) -> i32 {
     let lines = given.number("--lines", LINES, u64::MAX) as usize;
     let mut out = output::stdout();
     let plain = !output::is_terminal();
-    let shown = log_files::tail(place, name, lines, &mut |bytes| put(&mut out, bytes, plain));
+    let shown = log_files::tail(directory, name, lines, &mut |bytes| put(&mut out, bytes, plain));
     let shown = shown.unwrap_or_else(|error| {
         let _ = out.flush();
         failed(packed!("cannot read the log"), error)
     });
     if given.has("--follow") {
         let _ = out.flush();
-        return follow(place, name, shown, plain);
+        return follow(directory, name, shown, plain);
     }
     if shown.is_none() {
         let _ = writeln!(output::stderr(), "pintle: nothing is logged by that name in {}", Shown(directory));

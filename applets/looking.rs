@@ -1,6 +1,9 @@
 //! The commands that look: `status list tree why conditions`. They read copies and ask nobody, so they work while the
 //! engine is dead and cost it nothing.
 
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
@@ -9,9 +12,6 @@ use pintle::lang::definition::{Kind, Log};
 use pintle::lang::diagnostic::{Meant, told};
 use pintle::packed;
 use pintle::status::{Paint, Row, View, tree, why};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::options::Given;
 use super::{exit, finish};
@@ -25,7 +25,7 @@ use crate::sys::{entry, process, whole};
 struct Look {
     view: View<'static>,
     /// The run directory.
-    run: &'static Path,
+    run: &'static [u8],
     out: Text<'static>,
 }
 
@@ -132,12 +132,12 @@ impl Array {
     }
 }
 
-fn write_json(view: &View<'_>, run: &Path, out: &mut Text<'_>, slots: &[SlotId]) {
+fn write_json(view: &View<'_>, run: &[u8], out: &mut Text<'_>, slots: &[SlotId]) {
     let mut array = Array::new(true);
     let logs = log_files::directory(run);
     for row in slots.iter().filter_map(|slot| view.row(*slot)) {
         array.next(out);
-        view.write_service_json(out, &row, &log_of(view, &logs, &row).0);
+        view.write_service_json(out, &row, &log_of(view, logs, &row).0);
     }
     array.end(out);
 }
@@ -149,13 +149,13 @@ fn name_of(row: &Row<'_>) -> String {
 }
 
 /// The path of a service's log and true if it has one of its own, else where its output goes.
-fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
+fn log_of(view: &View<'_>, logs: &[u8], row: &Row<'_>) -> (String, bool) {
     let word = match view.log(row.definition) {
         _ if view.kind(row.definition) == Kind::Bundle => "none",
         log if log == Log::Console as u32 => "console",
         log if log == Log::Null as u32 => "null",
-        _ => match LogPath::new().of(logs.as_bytes(), name_of(row).as_bytes(), 0) {
-            Ok(path) => return (Shown(OsStr::from_bytes(path)).to_string(), true),
+        _ => match LogPath::new().of(logs, name_of(row).as_bytes(), 0) {
+            Ok(path) => return (Shown(path).to_string(), true),
             Err(_) => "file",
         },
     };
@@ -163,18 +163,18 @@ fn log_of(view: &View<'_>, logs: &OsStr, row: &Row<'_>) -> (String, bool) {
 }
 
 #[inline(never)]
-fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lines: usize) {
+fn write_log(view: &View<'_>, run: &[u8], out: &mut Text<'_>, row: &Row<'_>, lines: usize) {
     if view.kind(row.definition) == Kind::Bundle {
         return;
     }
     let logs = log_files::directory(run);
-    let (text, is_path) = log_of(view, &logs, row);
+    let (text, is_path) = log_of(view, logs, row);
     let _ = write!(out, "  log        {text}");
     if !is_path {
         return out.bytes(b"\n");
     }
     let mut begins = true;
-    let told = log_files::tail(logs.as_bytes(), name_of(row).as_bytes(), lines, &mut |bytes| {
+    let told = log_files::tail(logs, name_of(row).as_bytes(), lines, &mut |bytes| {
         for byte in bytes {
             if core::mem::take(&mut begins) {
                 out.bytes(b"\n    ");
@@ -198,7 +198,7 @@ fn write_log(view: &View<'_>, run: &Path, out: &mut Text<'_>, row: &Row<'_>, lin
 
 pub fn list(given: &Given) -> i32 {
     let phase = given.value("--phase").map(|name| {
-        let known = name.to_str().and_then(Phase::named);
+        let known = core::str::from_utf8(name).ok().and_then(Phase::named);
         known.unwrap_or_else(|| given.misuse_of(packed!("no phase"), name))
     });
     let mut look = look();
@@ -280,6 +280,6 @@ fn program_of(row: &ConditionRow) -> Option<String> {
     if !row.leased {
         return None;
     }
-    let name = whole::read(Path::new(&told(format_args!("/proc/{}/comm", row.pid))), 64).ok()?.ok()?;
-    Some(Shown(OsStr::from_bytes(name.trim_ascii_end())).to_string())
+    let name = whole::read(told(format_args!("/proc/{}/comm", row.pid)).as_bytes(), 64).ok()?.ok()?;
+    Some(Shown(name.trim_ascii_end()).to_string())
 }

@@ -26,8 +26,6 @@ use pintle::nearest::among;
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::text::ended;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use self::options::Given;
 use crate::host::refuse::refuse;
@@ -101,11 +99,11 @@ applets! {
 
 /// The program: finds the command by the name it was called by, or by the first argument.
 pub fn main(mut arguments: Arguments) -> i32 {
-    let called = arguments.next().map_or(&b""[..], OsStr::as_bytes);
+    let called = arguments.next().unwrap_or_default();
     let base = called.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let name = match base.strip_prefix(b"pintle-") {
         Some(name) => name,
-        None => match arguments.next().map(OsStr::as_bytes) {
+        None => match arguments.next() {
             None => return show(help::page(0)),
             Some(first) if is(first, HELP) => return show(help::page(0)),
             Some(first) if is(first, "--version -V") => return version(),
@@ -115,14 +113,13 @@ pub fn main(mut arguments: Arguments) -> i32 {
     };
     match ended(NAMES, b' ').enumerate().find(|(_, known)| known.as_bytes() == name) {
         Some((number, name)) => run(number, name, arguments),
-        None => unknown(OsStr::from_bytes(name)),
+        None => unknown(name),
     }
 }
 
 fn run(number: usize, name: &'static str, arguments: Arguments) -> i32 {
     let (page, words) = (help::page(number + 1), WORDS[number]);
     for argument in arguments.clone() {
-        let argument = argument.as_bytes();
         if is(argument, HELP) {
             return show(page);
         }
@@ -144,8 +141,8 @@ pub fn is(word: &[u8], words: &str) -> bool {
     words.as_bytes().split(|byte| *byte == b' ').any(|known| known == word)
 }
 
-fn unknown(name: &OsStr) -> ! {
-    let near = among(name.to_str().unwrap_or_default(), &mut ended(NAMES, b' '));
+fn unknown(name: &[u8]) -> ! {
+    let near = among(core::str::from_utf8(name).unwrap_or_default(), &mut ended(NAMES, b' '));
     let hint = if near.is_some() { "" } else { "; pintle --help lists them" };
     refuse(exit::MISUSE as u8, format_args!("no command \"{}\"{}{hint}", Shown(name), Meant(near)))
 }
@@ -185,6 +182,6 @@ pub fn failed(what: Packed, error: Errno) -> ! {
 }
 
 /// Ends the process with `pintle: WHAT PATH: Permission denied`.
-pub fn failed_at(what: Packed, path: &OsStr, error: Errno) -> ! {
+pub fn failed_at(what: Packed, path: &[u8], error: Errno) -> ! {
     refuse(exit::SYSTEM as u8, format_args!("{what}{}: {}", Shown(path), errno::Words(error)))
 }

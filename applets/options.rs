@@ -3,9 +3,8 @@
 //! `-n VALUE`, `-nVALUE`, `-n=VALUE`, `--name VALUE`, `--name=VALUE`; single letters without a value may stand
 //! together; words and options may be mixed; what is behind `--` is no option.
 
+use alloc::vec::Vec;
 use core::fmt::Write;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use pintle::packed;
 use pintle::packed::Packed;
@@ -21,14 +20,14 @@ pub struct Given {
     /// Its name.
     pub command: &'static str,
     /// What is not an option. Behind `--` too, but for a command that takes another one.
-    pub words: Vec<&'static OsStr>,
+    pub words: Vec<&'static [u8]>,
     /// What is behind the first `--`.
     pub behind: Option<Arguments>,
     /// Its page of help. A line with an option has how that is written, `-n, --lines LINES`, with the value that it
     /// takes last, and two blanks behind.
     page: &'static str,
     /// Lines of the page and values, in the order in which they were given.
-    options: Vec<(usize, &'static OsStr)>,
+    options: Vec<(usize, &'static [u8])>,
 }
 
 impl Given {
@@ -40,8 +39,7 @@ impl Given {
             given.behind = Some(arguments);
             return given;
         }
-        while let Some(argument) = arguments.next() {
-            let bytes = argument.as_bytes();
+        while let Some(bytes) = arguments.next() {
             match bytes {
                 b"--" => {
                     given.behind = Some(arguments.clone());
@@ -64,13 +62,13 @@ impl Given {
                         letters = if took { &[] } else { value };
                     }
                 }
-                _ => given.word(takes, argument),
+                _ => given.word(takes, bytes),
             }
         }
         given
     }
 
-    fn word(&mut self, takes: Words, word: &'static OsStr) {
+    fn word(&mut self, takes: Words, word: &'static [u8]) {
         if takes == Words::None || takes == Words::One && !self.words.is_empty() {
             self.misuse_of(packed!("unexpected argument"), word);
         }
@@ -79,7 +77,7 @@ impl Given {
 
     /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
     fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> bool {
-        let shown = OsStr::from_bytes(name);
+        let shown = name;
         let Some((at, takes)) = self.line(name) else { self.misuse_of(packed!("no such option"), shown) };
         let value = match value {
             b"" if takes => match arguments.next() {
@@ -87,7 +85,7 @@ impl Given {
                 None => self.misuse_of(packed!("a value is missing behind"), shown),
             },
             [b'=', ..] if !takes => self.misuse_of(packed!("no value belongs to"), shown),
-            value => OsStr::from_bytes(value.strip_prefix(b"=").unwrap_or(value)),
+            value => value.strip_prefix(b"=").unwrap_or(value),
         };
         self.options.push((at, value));
         takes
@@ -118,14 +116,14 @@ impl Given {
     }
 
     /// All values of an option, named as it is written: `--lines`.
-    pub fn all(&self, option: &str) -> impl Iterator<Item = &'static OsStr> {
+    pub fn all(&self, option: &str) -> impl Iterator<Item = &'static [u8]> {
         let line = self.line(option.as_bytes()).map(|(at, _)| at);
         self.options.iter().filter(move |(at, _)| Some(*at) == line).map(|(_, value)| *value)
     }
 
     /// The last value of an option.
     #[inline(never)]
-    pub fn value(&self, option: &str) -> Option<&'static OsStr> {
+    pub fn value(&self, option: &str) -> Option<&'static [u8]> {
         self.all(option).last()
     }
 
@@ -143,7 +141,7 @@ impl Given {
     /// The value of an option that is a whole number up to `max`.
     pub fn number(&self, option: &str, usual: u64, max: u64) -> u64 {
         let Some(value) = self.value(option) else { return usual };
-        let number = number(value.as_bytes()).filter(|number| *number <= max);
+        let number = number(value).filter(|number| *number <= max);
         number.unwrap_or_else(|| self.misuse_of(packed!("not a number that can be meant"), value))
     }
 
@@ -151,7 +149,7 @@ impl Given {
     pub fn texts(&self) -> Vec<&'static str> {
         let mut texts = Vec::new();
         for word in &self.words {
-            texts.push(word.to_str().unwrap_or_else(|| self.misuse_of(packed!("not text"), word)));
+            texts.push(core::str::from_utf8(word).unwrap_or_else(|_| self.misuse_of(packed!("not text"), word)));
         }
         texts
     }
@@ -159,12 +157,12 @@ impl Given {
     /// Ends the process with `pintle COMMAND: WHAT`, and where to read more.
     #[cold]
     pub fn misuse(&self, what: Packed) -> ! {
-        self.misuse_of(what, OsStr::new(""))
+        self.misuse_of(what, b"")
     }
 
     /// The same, with `"ABOUT"` behind it where that is not empty.
     #[cold]
-    pub fn misuse_of(&self, what: Packed, about: &OsStr) -> ! {
+    pub fn misuse_of(&self, what: Packed, about: &[u8]) -> ! {
         let quote = if about.is_empty() { "" } else { "\"" };
         let blank = if about.is_empty() { "" } else { " " };
         let mut out = output::stderr();

@@ -1,5 +1,7 @@
 //! What a command shows while it waits: one line that is rewritten on a terminal, plain lines elsewhere.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::graph::Phase;
 use pintle::lang::diagnostic::told;
@@ -11,7 +13,7 @@ use pintle::time::Instant;
 use super::is;
 use super::looking::paint;
 use crate::host::control::{Control, Next};
-use crate::sys::{clock, output};
+use crate::sys::{clock, output, process};
 
 /// Least time between two drawings, milliseconds.
 const DRAW_EVERY_MS: u32 = 50;
@@ -103,7 +105,7 @@ impl<'a> Progress<'a> {
         if !self.live {
             return;
         }
-        let width = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(80, |size| size.ws_col.max(20));
+        let width = rustix::termios::tcgetwinsize(process::standard_output()).map_or(80, |size| size.ws_col.max(20));
         let mut line = told(format_args!("\r\x1b[K{} done", self.finished));
         // What steers the terminal takes no room there.
         let width = usize::from(width) + 4;

@@ -2,6 +2,8 @@
 //! one line to the engine and, where it is waited for, what the engine tells until the end. An engine that dies
 //! meanwhile is waited for.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::lang::diagnostic;
 use pintle::limits::LINE_BYTES_MAX;

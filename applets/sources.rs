@@ -2,10 +2,11 @@
 //!
 //! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
 
-use std::ffi::OsStr;
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
 
 use pintle::database::dump::{FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
@@ -35,23 +36,23 @@ impl Sources {
     /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other
     /// files in a directory, and hidden ones, are left alone; directories in it are not entered.
     #[inline(never)]
-    pub fn read(given: &[&'static OsStr]) -> &'static mut Sources {
+    pub fn read(given: &[&'static [u8]]) -> &'static mut Sources {
         let sources = Box::leak(Box::<Sources>::default());
         let mut files = Vec::new();
-        let mut directories: Vec<((u64, u64), &Path)> = Vec::new();
+        let mut directories: Vec<((u64, u64), &[u8])> = Vec::new();
         for path in given {
-            let path = Path::new(*path);
+            let path = *path;
             match whole::look(path) {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {
-                        let first = Shown(first.as_os_str());
+                        let first = Shown(first);
                         sources.refuse(path, format_args!("the same directory as {first}"));
                     } else {
                         directories.push((identity, path));
                         sources.directory(path, &mut files);
                     }
                 }
-                Ok(_) if !path.as_os_str().as_bytes().ends_with(SUFFIX) => sources.dumped(path),
+                Ok(_) if !path.ends_with(SUFFIX) => sources.dumped(path),
                 Ok(_) => files.push(path),
                 Err(error) => sources.refuse(path, format_args!("cannot open: {}", Words(error))),
             }
@@ -85,7 +86,7 @@ impl Sources {
     }
 
     #[inline(never)]
-    fn directory(&mut self, path: &Path, files: &mut Vec<&Path>) {
+    fn directory(&mut self, path: &[u8], files: &mut Vec<&[u8]>) {
         match whole::names(path) {
             Ok(mut names) => {
                 sort(&mut names, &|a, b| a.cmp(b));
@@ -101,12 +102,12 @@ impl Sources {
 
     /// The services of a dump, as if their files stood where they did.
     #[inline(never)]
-    fn dumped(&mut self, path: &Path) {
+    fn dumped(&mut self, path: &[u8]) {
         let Some(bytes) = self.load(path, u32::MAX as usize) else { return };
         match str::from_utf8(&bytes) {
             Ok(text) if text.starts_with(FIRST_LINE) => {
                 for part in parts(text) {
-                    let file = self.add(Path::new(part.origin), part.text.as_bytes().to_vec());
+                    let file = self.add(part.origin.as_bytes(), part.text.as_bytes().to_vec());
                     self.parse(file, part.name);
                 }
             }
@@ -118,9 +119,9 @@ impl Sources {
     }
 
     #[inline(never)]
-    fn file(&mut self, path: &Path) {
-        let stem = whole::split(path).1.as_bytes();
-        let name = Shown(OsStr::from_bytes(stem.strip_suffix(SUFFIX).unwrap_or(stem))).to_string();
+    fn file(&mut self, path: &[u8]) {
+        let stem = whole::split(path).1;
+        let name = Shown(stem.strip_suffix(SUFFIX).unwrap_or(stem)).to_string();
         // One byte more than may be, so that the parser sees that it is too large.
         match self.load(path, limits::SOURCE_BYTES_MAX + 1) {
             Some(text) => {
@@ -140,7 +141,7 @@ impl Sources {
     }
 
     /// The bytes of a file, or a finding.
-    fn load(&mut self, path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
+    fn load(&mut self, path: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
         match whole::read(path, bytes_max) {
             Ok(Ok(bytes)) => return Some(bytes),
             Ok(Err(kind)) => self.refuse(path, format_args!("{}, not a file", kind.words())),
@@ -149,12 +150,12 @@ impl Sources {
         None
     }
 
-    fn add(&mut self, path: &Path, text: Vec<u8>) -> u32 {
-        self.texts.push(Source { path: Shown(path.as_os_str()).to_string(), text });
+    fn add(&mut self, path: &[u8], text: Vec<u8>) -> u32 {
+        self.texts.push(Source { path: Shown(path).to_string(), text });
         self.texts.len() as u32 - 1
     }
 
-    fn refuse(&mut self, path: &Path, message: fmt::Arguments<'_>) {
+    fn refuse(&mut self, path: &[u8], message: fmt::Arguments<'_>) {
         let file = self.add(path, Vec::new());
         self.finding(file, message);
     }

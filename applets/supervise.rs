@@ -1,7 +1,6 @@
 //! `pintle supervise`: becomes the supervisor.
 
 use pintle::packed;
-use std::ffi::OsStr;
 
 use super::options::Given;
 use crate::host::supervisor::{self, Options};
@@ -17,7 +16,8 @@ pub fn run(given: &Given) -> i32 {
 fn options(given: &Given) -> Options {
     let mut shutdown_timeout_ms = 60_000;
     if let Some(time) = given.value("--shutdown-timeout") {
-        let ms = time.to_str().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
+        let ms =
+            core::str::from_utf8(time).ok().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
         shutdown_timeout_ms = ms.unwrap_or_else(|| given.misuse_of(packed!("not a time such as 90s:"), time));
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.
@@ -27,14 +27,14 @@ fn options(given: &Given) -> Options {
         ready = Some(keep(number).unwrap_or_else(|_| given.misuse_of(packed!("no such descriptor is open:"), shown)));
     }
     Options {
-        database: given.value("--db").unwrap_or(OsStr::new("/etc/pintle/boot.db")),
+        database: given.value("--db").unwrap_or(b"/etc/pintle/boot.db"),
         run: given.value("--run"),
         log_dir: given.value("--log-dir"),
         shutdown_timeout_ms,
         parallel: given.number("--parallel", 0, u32::MAX.into()) as u32,
         engine_user: given.value("--engine-user"),
         ready,
-        bundle: given.words.first().copied().unwrap_or(OsStr::new("default")),
+        bundle: given.words.first().copied().unwrap_or(b"default"),
     }
 }
 

@@ -79,7 +79,7 @@ pub struct Accounts {
     files: Files,
     seen: [Identity; 2],
     /// One for each name that is kept; the last is for any other, and forgotten with the next.
-    entries: std::vec::Vec<Entry>,
+    entries: alloc::vec::Vec<Entry>,
     /// What was resolved last.
     account: Account,
 }
@@ -94,7 +94,7 @@ impl Accounts {
     /// Over these two files, for so many names. What is beyond the table is looked up each time.
     fn over(files: Files, names: usize, name: &dyn Fn(usize) -> &'static [u8]) -> Accounts {
         let kept = names.min(ACCOUNTS_MAX);
-        let mut entries = std::vec::Vec::with_capacity(kept + 1);
+        let mut entries = alloc::vec::Vec::with_capacity(kept + 1);
         for at in 0..=kept {
             entries.push(Entry { name: if at < kept { name(at) } else { b"" }, ..Entry::default() });
         }

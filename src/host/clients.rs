@@ -7,6 +7,7 @@
 mod answer;
 mod client;
 
+use alloc::vec::Vec;
 pub use answer::{ANSWER_BYTES_MAX, Answer};
 
 use client::{BUFFER_BYTES, Client};

@@ -1,6 +1,8 @@
 //! The commands' end of the control socket: lines out, lines in. Outlives an engine: the listening end is the
 //! supervisor's, so a connection made while no engine runs waits for the next one.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use pintle::limits::LINE_BYTES_MAX;
 
 use super::run_directory;

@@ -4,14 +4,11 @@
 //! escaped so that it is always one plain file name: letters, digits and `_ - . @ : + , =` stand for themselves (but a
 //! leading `.`), everything else becomes `%XX`.
 
-use crate::sys::{AsFd, Errno, OwnedFd, Result, entry, file};
+use crate::sys::{AsFd, Errno, OwnedFd, Result, entry, file, whole};
 use core::fmt::Write;
 use heapless::Vec;
 use pintle::crc32::crc32;
 use pintle::words::Short;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// Bytes of a path to a log, its directory included; a longer one is refused with ENAMETOOLONG.
 pub const PATH_BYTES_MAX: usize = 1024;
@@ -20,12 +17,11 @@ const ESCAPED_BYTES_MAX: usize = 230;
 
 /// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`),
 /// else `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
-pub fn directory(run: &Path) -> OsString {
-    let bytes = run.as_os_str().as_bytes();
+pub fn directory(run: &[u8]) -> &'static [u8] {
     match entry::variable(b"PINTLE_LOG").filter(|value| !value.is_empty()) {
-        Some(value) => OsStr::from_bytes(value).to_os_string(),
-        None if bytes.strip_suffix(b"/").unwrap_or(bytes) == b"/run/pintle" => OsString::from("/var/log/pintle"),
-        None => run.join("log").into_os_string(),
+        Some(value) => value,
+        None if run.strip_suffix(b"/").unwrap_or(run) == b"/run/pintle" => b"/var/log/pintle",
+        None => whole::joined(run, b"log"),
     }
 }
 
@@ -176,7 +172,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("pintle-tail-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).expect("made");
-        let place = directory.as_os_str().as_bytes();
+        let place = directory.as_os_str().as_encoded_bytes();
         let last = |lines| {
             let mut text = std::vec::Vec::new();
             let told = tail(place, b"x", lines, &mut |bytes| text.extend_from_slice(bytes)).expect("readable");

@@ -22,7 +22,7 @@ use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use pintle::packed;
 use pintle::packed::Packed;
-use std::os::fd::AsFd;
+use rustix::fd::AsFd;
 
 /// Bytes of a name with its instance.
 pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;

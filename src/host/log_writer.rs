@@ -36,13 +36,13 @@ pub struct Output<'a> {
     pub stamp: [u8; STAMP_BYTES],
     /// How many files are open.
     pub files: usize,
-    bytes: std::vec::Vec<u8>,
+    bytes: alloc::vec::Vec<u8>,
 }
 
 impl<'a> Output<'a> {
     /// At least twice the longest piece.
     pub fn new(bytes: usize, settings: Settings<'a>) -> Output<'a> {
-        let bytes = std::vec::Vec::with_capacity(bytes.max(2 * PIECE_BYTES_MAX));
+        let bytes = alloc::vec::Vec::with_capacity(bytes.max(2 * PIECE_BYTES_MAX));
         Output { settings, stamp: [b' '; STAMP_BYTES], files: 0, bytes }
     }
 

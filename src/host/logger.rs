@@ -14,6 +14,8 @@ use crate::sys::errno::Words;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signals::{self, SIGHUP, SIGINT, SIGTERM, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, process, socket};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::limits::SLOTS_MAX;
 use pintle::packed;

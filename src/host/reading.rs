@@ -1,6 +1,7 @@
 //! What the commands that look read: copies of the database, the reports and what the engine publishes, made with
 //! pread, so that neither a truncated file nor a dead engine can harm a reader. Asks nobody. Allocates.
 
+use alloc::vec::Vec;
 use core::fmt::Display;
 use core::sync::atomic::AtomicU32;
 use pintle::board::Geometry;
@@ -9,9 +10,6 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS, header};
 use pintle::database::Image;
 use pintle::status::{SystemWords, View};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::control::Control;
 use super::failure::Failure;
@@ -28,7 +26,7 @@ const TRIES: usize = 64;
 /// What there is to see, of copies made at one instant, and the run directory. Ends the process with the reason where
 /// there is nothing. The copies stay for the life of the process.
 #[inline(never)]
-pub fn look() -> (View<'static>, &'static Path) {
+pub fn look() -> (View<'static>, &'static [u8]) {
     let directory = match run_directory::find(None) {
         Ok(Place::Directory(directory)) => directory,
         // Commands go by the abstract socket, if somebody listens there.
@@ -117,7 +115,7 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
 
 #[cold]
 fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
-    refuse(111, format_args!("{}: {why}", Shown(OsStr::from_bytes(&directory.file(name)))))
+    refuse(111, format_args!("{}: {why}", Shown(&directory.file(name))))
 }
 
 /// Whether these words begin as those of such a board do.

@@ -3,6 +3,7 @@
 
 use crate::sys::errno::Words;
 use crate::sys::{Errno, output, process};
+use alloc::string::String;
 use core::fmt::Arguments;
 use pintle::packed::Packed;
 

@@ -9,10 +9,9 @@ use crate::sys::directory::Directory;
 use crate::sys::output::Shown;
 use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
+use alloc::string::String;
+use alloc::vec::Vec;
 use pintle::lang::diagnostic::told;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// The supervisor's private copy of the database.
 pub const DATABASE: &str = "boot.db";
@@ -68,14 +67,14 @@ impl Place {
 /// A run directory, open.
 pub struct RunDirectory {
     directory: Directory,
-    path: &'static Path,
+    path: &'static [u8],
 }
 
 /// What went wrong, for people: `cannot open /run/pintle: Permission denied`. `verb` is what could not be done.
 #[cold]
 #[inline(never)]
 pub fn problem(verb: &str, path: &[u8], errno: Errno) -> String {
-    let path = Shown(OsStr::from_bytes(path));
+    let path = Shown(path);
     if verb == TRUST {
         return told(format_args!("cannot trust {path}: it must be root's or your own, and only its owner's to write"));
     }
@@ -91,7 +90,7 @@ pub fn refuse_path(verb: &str, path: &[u8], errno: Errno) -> ! {
 
 impl RunDirectory {
     /// Its path, for messages and socket addresses.
-    pub fn path(&self) -> &'static Path {
+    pub fn path(&self) -> &'static [u8] {
         self.path
     }
 
@@ -102,7 +101,7 @@ impl RunDirectory {
 
     /// The path of a file of it.
     pub fn file(&self, name: &str) -> Vec<u8> {
-        let path = self.path.as_os_str().as_bytes();
+        let path = self.path;
         let path = path.strip_suffix(b"/").unwrap_or(path);
         [path, b"/", name.as_bytes()].concat()
     }
@@ -127,7 +126,7 @@ impl RunDirectory {
 
     /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was
     /// named by somebody who does. Where it fails, `verb` is what could not be done.
-    fn at(path: &'static Path, makes: bool, named: bool, verb: &mut &'static str) -> Result<RunDirectory, Errno> {
+    fn at(path: &'static [u8], makes: bool, named: bool, verb: &mut &'static str) -> Result<RunDirectory, Errno> {
         *verb = if makes { "create" } else { "open" };
         let directory = if makes { Directory::make(path, 0o755)? } else { Directory::open(path)? };
         if (makes || !named) && !directory.is_trusted() {
@@ -145,33 +144,33 @@ impl RunDirectory {
 /// For those who look: the first of the list in which a supervisor has been. `given` (`--run DIR`) or `$PINTLE_RUN`
 /// alone count where they are given: who names a place believes in it, and what is read there is not trusted anyway.
 /// The error is for people.
-pub fn find(given: Option<&'static OsStr>) -> Result<Place, String> {
+pub fn find(given: Option<&'static [u8]>) -> Result<Place, String> {
     place(given, false)
 }
 
 /// For the supervisor: makes the first of the list that can be made. `given` (`--run DIR`) or `$PINTLE_RUN` alone count
 /// where they are given, and failing there is an error, for people.
-pub fn make(given: Option<&'static OsStr>) -> Result<Place, String> {
+pub fn make(given: Option<&'static [u8]>) -> Result<Place, String> {
     place(given, true)
 }
 
 #[inline(never)]
-fn place(given: Option<&'static OsStr>, makes: bool) -> Result<Place, String> {
+fn place(given: Option<&'static [u8]>, makes: bool) -> Result<Place, String> {
     let mut verb = "";
-    let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty()).map(OsStr::from_bytes);
+    let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty());
     if let Some(named) = given.or_else(variable) {
         // Services and the logger, elsewhere at home, get it as well.
-        let path = if makes { lasting(whole::absolute(named.as_bytes())) } else { Path::new(named) };
+        let path = if makes { lasting(whole::absolute(named)) } else { named };
         return match RunDirectory::at(path, makes, true, &mut verb) {
             Ok(found) => Ok(Place::Directory(found)),
-            Err(errno) => Err(problem(verb, path.as_os_str().as_bytes(), errno)),
+            Err(errno) => Err(problem(verb, path, errno)),
         };
     }
     const SHARED: &str = "/dev/shm/";
     let own = told(format_args!("{SHARED}pintle-{}", process::uid())).leak();
     for path in ["/run/pintle", own] {
         // One that is not pintle's, or not ours to believe in: the next.
-        if let Ok(found) = RunDirectory::at(Path::new(path), makes, false, &mut verb)
+        if let Ok(found) = RunDirectory::at(path.as_bytes(), makes, false, &mut verb)
             && (makes || found.directory.has(CONTROL))
         {
             return Ok(Place::Directory(found));
@@ -180,6 +179,6 @@ fn place(given: Option<&'static OsStr>, makes: bool) -> Result<Place, String> {
     Ok(Place::Abstract(&own.as_bytes()[SHARED.len()..]))
 }
 
-fn lasting(path: Vec<u8>) -> &'static Path {
-    Path::new(OsStr::from_bytes(path.leak()))
+fn lasting(path: Vec<u8>) -> &'static [u8] {
+    path.leak()
 }

@@ -204,9 +204,9 @@ mod tests {
 
     fn lines(text: &str) -> crate::sys::Result<OwnedFd> {
         let fd = rustix::fs::memfd_create("accounts", rustix::fs::MemfdFlags::CLOEXEC).expect("memory");
-        crate::sys::output::write_all(std::os::fd::AsFd::as_fd(&fd), text.as_bytes()).expect("memory");
+        crate::sys::output::write_all(rustix::fd::AsFd::as_fd(&fd), text.as_bytes()).expect("memory");
         rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).expect("memory");
-        Ok(fd)
+        Ok(fd.into())
     }
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+\nbroken:x:\ncomma:x:3,3:1\nwww-data:x:33:34::/var/www:/bin/false\n1000:x:7:8::/:";

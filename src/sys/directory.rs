@@ -4,7 +4,6 @@ use super::file::Status;
 use super::path::{AsPath, Room, make_directory, open_at, remove};
 use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
-use std::path::Path;
 
 /// An open directory.
 pub struct Directory {
@@ -13,12 +12,12 @@ pub struct Directory {
 
 impl Directory {
     /// Opens one.
-    pub fn open(path: &Path) -> Result<Directory> {
+    pub fn open(path: &[u8]) -> Result<Directory> {
         Ok(Directory { fd: open_at(CWD, path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)? })
     }
 
     /// Makes one (`mode` less the umask) if there is none, and opens it.
-    pub fn make(path: &Path, mode: u32) -> Result<Directory> {
+    pub fn make(path: &[u8], mode: u32) -> Result<Directory> {
         make_directory(CWD, path.path(), mode)?;
         Directory::open(path)
     }

@@ -1,18 +1,13 @@
-//! The first moments of the program, with its own C `main`: std's start-up would abort where descriptors 0 to 2 are
-//! closed and /dev/null is missing, ignore SIGPIPE, and set a handler for SIGSEGV.
-//!
-//! Because std's start-up does not run, `std::env::args` may be empty (it is with musl): use [`Arguments`].
+//! The first moments of the program, with its own C `main`, and its end where it breaks.
 
 use super::output;
-#[cfg(bare_panics)]
 use super::signals;
+use core::ffi::CStr;
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use rustix::fd::{BorrowedFd, IntoRawFd};
 use rustix::fs::{Mode, OFlags};
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::OsStrExt;
 
 static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 static LAST_RITES: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -49,21 +44,21 @@ impl Arguments {
 }
 
 impl Iterator for Arguments {
-    type Item = &'static OsStr;
+    type Item = &'static [u8];
 
-    fn next(&mut self) -> Option<&'static OsStr> {
-        self.next_c_str().map(|text| OsStr::from_bytes(text.to_bytes()))
+    fn next(&mut self) -> Option<&'static [u8]> {
+        self.next_c_str().map(|text| text.to_bytes())
     }
 }
 
-/// The environment as it was passed to the program, `NAME=VALUE` each. Changes by `std::env::set_var` do not show.
+/// The environment as it was passed to the program, `NAME=VALUE` each.
 pub fn environment() -> Arguments {
     Arguments { at: ENVIRONMENT.load(Relaxed) }
 }
 
 /// The value of one variable of the environment, without allocating.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
-    environment().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    environment().find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 /// What the kernel says to the program in numbers, see getauxval(3): pairs of a kind and a value, which stand behind
@@ -122,31 +117,22 @@ pub fn set_last_rites(rites: fn()) {
     LAST_RITES.store(rites as *mut (), Relaxed);
 }
 
-/// Where a panic has a message, it is one line; where it is a bare trap (cross/toolchain), the line has the address.
-/// `begin` has done it; to be done again after `signals::reset_all`.
-#[cfg(not(bare_panics))]
-pub fn report_our_end() {
-    std::panic::set_hook(Box::new(|info| {
-        let mut out = output::stderr();
-        let text = info.payload().downcast_ref::<&str>().copied();
-        let text = text.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
-        let _ = writeln!(out, "pintle: internal error: {file}:{line}: {text}");
-        let _ = out.flush();
-        last_rites();
-    }));
-}
-
-/// The same for a bare trap.
-#[cfg(bare_panics)]
+/// A panic is one instruction that traps, without a text; this has its address reported. `begin` has done it; to be
+/// done again after `signals::reset_all`.
 pub fn report_our_end() {
     for signal in signals::TRAPS {
         let _ = signals::set_trap(signal, trapped);
     }
 }
 
+/// What it says is not looked at, so the linker leaves its texts and places out.
+#[cfg(not(test))]
+#[panic_handler]
+fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
+    super::raw::trap()
+}
+
 /// `address` is of the instruction: `addr2line -e build/pintle.symbols -fi` has its place in the source.
-#[cfg(bare_panics)]
 extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
     // SAFETY: the kernel's siginfo_t: number, error, code, then the address, where the word size wants it.
     let (code, address) = unsafe {

@@ -170,7 +170,7 @@ pub fn set_nonblocking(file: impl AsFd) -> Result<()> {
 
 /// A descriptor that is readable when something happened to what it watches; reading it waits. See inotify(7).
 pub fn watcher() -> Result<OwnedFd> {
-    Ok(inotify::init(inotify::CreateFlags::CLOEXEC)?)
+    Ok(inotify::init(inotify::CreateFlags::CLOEXEC)?.into())
 }
 
 /// Watches a file (its text, its name), or with `names` a directory (which names appear in it). Watching the same again

@@ -4,6 +4,8 @@
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
@@ -16,7 +18,7 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// A memfd of `bytes` bytes that begins with this content and has these seals; with `whole`, all allocated.
 #[inline(never)]
 fn memory(name: &CStr, bytes: usize, whole: bool, content: &[u8], seals: SealFlags) -> Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let fd = OwnedFd::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     if whole {
         preallocate(&fd, bytes as u64)?
     } else {
@@ -211,8 +213,8 @@ impl FileView {
 mod tests {
     use super::*;
     use core::sync::atomic::Ordering::Relaxed;
+    use rustix::fd::AsFd;
     use rustix::fs::MemfdFlags;
-    use std::os::fd::AsFd;
 
     #[test]
     fn two_mappings_of_sealed_memory_are_one_and_nobody_can_shrink_it() {
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_sealed_is_recognised() {
-        let fd = rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memory");
+        let fd: OwnedFd =
+            rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memory").into();
         preallocate(&fd, 4096).expect("memory");
         assert!(!is_sealed(fd.as_fd(), 4096));
     }
@@ -263,7 +266,7 @@ mod tests {
         crate::sys::output::write_all(fd.as_fd(), b"0123456789").expect("memory");
         let image = Image::open(fd.as_fd()).expect("memory");
         assert_eq!(image.bytes, b"0123456789");
-        let view = FileView::new(fd.try_clone().expect("a descriptor"));
+        let view = FileView::new(rustix::io::dup(&fd).expect("a descriptor").into());
         let mut buffer = [0; 8];
         assert_eq!((view.length(), view.read_at(6, &mut buffer)), (Ok(10), Ok(4)));
         assert_eq!(&buffer[..4], b"6789");

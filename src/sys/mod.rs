@@ -16,6 +16,7 @@ pub mod errno;
 pub mod file;
 pub mod mapping;
 pub mod output;
+mod owned;
 pub mod path;
 pub mod pipe;
 pub mod poll;
@@ -26,13 +27,14 @@ pub mod residence;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
-#[cfg(bare_panics)]
+#[cfg(not(test))]
 mod start;
 mod vdso;
 pub mod whole;
 
 pub use errno::Errno;
-pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+pub use owned::OwnedFd;
+pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// What every call here returns.
 pub type Result<T> = core::result::Result<T, Errno>;

@@ -3,10 +3,8 @@
 //! A line is put together in a small buffer on the stack and written at once, so that lines of several processes do
 //! not mix.
 
-use super::{BorrowedFd, Errno, Result};
+use super::{BorrowedFd, Errno, Result, process};
 use core::fmt::{self, Write};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 /// Writes all of it, however many calls it takes.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
@@ -80,28 +78,28 @@ impl Drop for Text<'_> {
     }
 }
 
-/// Text that may not be UTF-8, such as a path, for people. (`Path::display` has a formatter of its own.)
-pub struct Shown<'a>(pub &'a OsStr);
+/// Text that may not be UTF-8, such as a path, for people.
+pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pintle::text::write_lossy(self.0.as_bytes(), to)
+        pintle::text::write_lossy(self.0, to)
     }
 }
 
 /// Standard output.
 pub fn stdout() -> Text<'static> {
-    Text::to(rustix::stdio::stdout())
+    Text::to(process::standard_output())
 }
 
 /// Whether a person looks at standard output.
 pub fn is_terminal() -> bool {
-    rustix::termios::isatty(rustix::stdio::stdout())
+    rustix::termios::isatty(process::standard_output())
 }
 
 /// Standard error.
 pub fn stderr() -> Text<'static> {
-    Text::to(rustix::stdio::stderr())
+    Text::to(process::standard_error())
 }
 
 /// A line on standard error.
@@ -114,7 +112,7 @@ pub fn say(text: fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use rustix::fd::AsFd;
 
     #[test]
     fn a_full_pipe_is_not_ready() {

@@ -6,7 +6,6 @@ use super::{AsRawFd, BorrowedFd, Errno, OwnedFd, Result, raw};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use std::os::unix::ffi::OsStrExt;
 
 /// With the NUL; see path_resolution(7).
 pub(super) const PATH_MAX: usize = 4096;
@@ -34,9 +33,10 @@ impl AsPath for &CStr {
     }
 }
 
+#[cfg(test)]
 impl AsPath for &std::path::Path {
     fn path(&self) -> &[u8] {
-        self.as_os_str().as_bytes()
+        self.as_os_str().as_encoded_bytes()
     }
 }
 

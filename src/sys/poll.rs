@@ -2,6 +2,7 @@
 
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
 use super::{pipe, residence};
+use alloc::boxed::Box;
 use pintle::time::Instant;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -57,7 +58,7 @@ const EPOLL_CTL_MOD: usize = 3;
 
 impl Poll {
     pub fn new() -> Result<Poll> {
-        let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?.into();
         Ok(Poll { fd, events: Box::new([Event { events: 0, data: 0 }; BATCH]) })
     }
 
@@ -135,7 +136,7 @@ impl Poll {
 #[inline(never)]
 pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool {
     let flags = PollFlags::from_bits_retain(interest.0.bits() as u16); // the same bits
-    let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(rustix::stdio::stdin()), flags)];
+    let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(super::process::standard_input()), flags)];
     let asked = if fd.is_some() { &mut asked[..] } else { &mut [] };
     let time = Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: (ms % 1000 * 1_000_000).into() };
     poll(asked, Some(&time)).is_ok() && asked.first().is_some_and(|one| one.revents().contains(flags))

@@ -1,10 +1,11 @@
 //! This process: what it may do, what it becomes, who it is.
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, raw, whole};
+use alloc::vec::Vec;
 use core::ffi::CStr;
+use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
-use std::os::fd::AsRawFd;
 
 /// Ours, in our own pid namespace: 1 is the process that must not end.
 pub fn pid() -> u32 {
@@ -18,12 +19,20 @@ pub fn parent() -> u32 {
 
 /// Descriptor 0, which `entry::begin` made valid and which nobody closes.
 pub fn standard_input() -> BorrowedFd<'static> {
-    rustix::stdio::stdin()
+    // SAFETY: open as long as the process lives, see above; so the two below.
+    unsafe { BorrowedFd::borrow_raw(0) }
+}
+
+/// Descriptor 1, as valid.
+pub fn standard_output() -> BorrowedFd<'static> {
+    // SAFETY: see above.
+    unsafe { BorrowedFd::borrow_raw(1) }
 }
 
 /// Descriptor 2, as valid.
 pub fn standard_error() -> BorrowedFd<'static> {
-    rustix::stdio::stderr()
+    // SAFETY: see above.
+    unsafe { BorrowedFd::borrow_raw(2) }
 }
 
 /// The name that `ps -e` and `top` show; of one that was executed through /proc/self/exe it would be "exe".
@@ -204,7 +213,7 @@ pub fn own_program() -> &'static CStr {
 
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
 pub fn open_self() -> Result<OwnedFd> {
-    Ok(rustix::fs::openat(CWD, own_program(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::openat(CWD, own_program(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
 }
 
 /// Whether a descriptor stays open at exec.
@@ -216,7 +225,7 @@ pub fn set_inherited(fd: impl AsFd, inherited: bool) -> Result<()> {
 /// Takes over a descriptor that was inherited at a fixed number; EBADF if nothing is open there. Makes it
 /// close-on-exec. Call once for each number: it must have no other owner.
 pub fn take_inherited(number: i32) -> Result<OwnedFd> {
-    use std::os::fd::FromRawFd;
+    use rustix::fd::FromRawFd;
     // SAFETY: only asked whether it is open.
     let there = unsafe { BorrowedFd::borrow_raw(number) };
     set_inherited(there, false)?;
@@ -226,7 +235,7 @@ pub fn take_inherited(number: i32) -> Result<OwnedFd> {
 
 /// Moves a descriptor out of the low numbers. Close-on-exec.
 pub fn move_up(fd: OwnedFd) -> Result<OwnedFd> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 128)?)
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 128)?.into())
 }
 
 /// Makes a copy of a descriptor at exactly this number (closing what was there), open across exec or not. The copy has

@@ -4,7 +4,7 @@
 //! A program that uses this is one thread.
 
 use super::{Errno, OwnedFd, Result, raw};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 
 pub const SIGHUP: u8 = 1;
 pub const SIGINT: u8 = 2;
@@ -193,11 +193,9 @@ pub fn reset_all() {
 }
 
 /// What a bare panic raises: an undefined instruction, or on some processors a trap.
-#[cfg(bare_panics)]
 pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
 
 /// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened.
-#[cfg(bare_panics)]
 pub fn set_trap(
     signal: u8,
     handler: extern "C" fn(signal: i32, information: *const i32, context: usize),
@@ -208,7 +206,6 @@ pub fn set_trap(
 }
 
 /// Ends this process as the signal's default action would, whatever was done about it.
-#[cfg(bare_panics)]
 pub fn die_of(signal: u8) -> ! {
     let _ = set_default(signal);
     set_mask(SignalSet::EMPTY);
@@ -284,7 +281,7 @@ pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: u8) -> Result<()> {
 mod tests {
     use super::*;
     use crate::sys::reap::{Child, Outcome, look, reap};
-    use std::os::fd::AsFd;
+    use rustix::fd::AsFd;
 
     #[test]
     fn sets_hold_the_signals_put_into_them() {

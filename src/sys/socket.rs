@@ -6,10 +6,10 @@
 use super::{BorrowedFd, Errno, OwnedFd, Result, raw};
 use core::ffi::CStr;
 use heapless::Vec;
+use rustix::fd::{AsRawFd, FromRawFd};
 use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{SocketFlags, SocketType};
-use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Descriptors that one message can bring or take. The kernel closes what goes beyond.
 pub const DESCRIPTORS_MAX: usize = 32;
@@ -323,7 +323,7 @@ fn send_message(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use rustix::fd::AsFd;
 
     fn name(of: &str) -> Address {
         Address::abstract_name(format!("pintle-test-{}-{of}", std::process::id()).as_bytes()).expect("short")

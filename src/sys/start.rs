@@ -1,10 +1,9 @@
 //! In place of libc's start code and of what it is there for: thread-local storage, which only `errno` would be in; a
-//! copy of what the kernel passed, for getauxval(3); ends for `exit` to run. Here std, built with the program, calls
-//! nothing of libc that needs these but the functions below, which stand in front of libc's of the same names.
+//! copy of what the kernel passed; ends for `exit` to run. Nothing of libc is called that needs these.
 //!
 //! `cross/is-static` refuses a program in which anything of libc asks for its thread-local storage, which is not there.
 
-use super::{entry, process, raw};
+use super::{entry, process};
 
 /// See main(3p).
 type Main = unsafe extern "C" fn(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32;
@@ -19,14 +18,7 @@ pub unsafe extern "C" fn __libc_start_main(main: Main, count: i32, arguments: *c
     process::exit(unsafe { main(count, arguments, arguments.add(count as usize + 1)) } as u8)
 }
 
-/// See close(2): of what std owns. Nobody looks at the answer, so there is no `errno`.
-#[unsafe(no_mangle)]
-pub extern "C" fn close(descriptor: i32) -> i32 {
-    // SAFETY: the caller owns the descriptor. Never tried again: it is closed, even where an error is told.
-    unsafe { raw::syscall(raw::nr::CLOSE, descriptor as usize, 0, 0, 0, 0) as i32 }
-}
-
-/// See getauxval(3).
+/// See getauxval(3): rustix asks it.
 #[unsafe(no_mangle)]
 pub extern "C" fn getauxval(kind: usize) -> usize {
     entry::auxiliary(kind)

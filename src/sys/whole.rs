@@ -6,13 +6,11 @@
 use super::file::Status;
 use super::path::{self, AsPath, PATH_MAX, Room};
 use super::{AsFd, Errno, OwnedFd, Result, file, process, raw};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use pintle::text::{digits, nth};
 use rustix::fs::{CWD, FileType, OFlags, RawDir};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// Links that are followed one after the other, as many as the kernel would.
 const LINKS_MAX: u32 = 40;
@@ -48,17 +46,17 @@ impl Kind {
 }
 
 /// What is at a path, links followed: its kind, and device and inode, which no two have in common.
-pub fn look(path: &Path) -> Result<(Kind, (u64, u64))> {
+pub fn look(path: &[u8]) -> Result<(Kind, (u64, u64))> {
     let status = path::stat(path.path())?;
     Ok((Kind::of(&status), (status.identity.device, status.identity.inode)))
 }
 
 /// The directory of a path, empty where it names none, and the name in it, which is what is behind the last slash.
-pub fn split(path: &Path) -> (&Path, &OsStr) {
-    let bytes = path.as_os_str().as_bytes();
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let bytes = path;
     let slash = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
     let (directory, name) = bytes.split_at(slash);
-    (Path::new(OsStr::from_bytes(directory)), OsStr::from_bytes(name))
+    (directory, name)
 }
 
 /// The path as it is for a process that is elsewhere at home.
@@ -83,7 +81,7 @@ pub fn lasting(mut text: Vec<u8>) -> &'static CStr {
 }
 
 /// Reads a regular file, at most so much of it; anything else is only named, and never waited for.
-pub fn read(path: &Path, bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
+pub fn read(path: &[u8], bytes_max: usize) -> Result<core::result::Result<Vec<u8>, Kind>> {
     let from = file::open_read(path)?;
     let status = file::status(from.as_fd())?;
     let kind = Kind::of(&status);
@@ -113,21 +111,21 @@ pub fn all(from: &OwnedFd, expected: usize, bytes_max: usize, to: &mut Vec<u8>) 
 
 /// What a name, or a path from there on, is in a directory. It stays for ever.
 #[inline(never)]
-pub fn joined(directory: &Path, name: &[u8]) -> &'static Path {
+pub fn joined(directory: &[u8], name: &[u8]) -> &'static [u8] {
     let mut path = Vec::new();
     if !name.starts_with(b"/") {
-        path.extend_from_slice(directory.as_os_str().as_bytes());
+        path.extend_from_slice(directory);
         if !path.is_empty() && !path.ends_with(b"/") {
             path.push(b'/');
         }
     }
     path.extend_from_slice(name);
-    Path::new(OsStr::from_bytes(path.leak()))
+    path.leak()
 }
 
 /// The names in a directory, in no order; `.` and `..` too. They stay for ever.
 #[inline(never)]
-pub fn names(path: &Path) -> Result<Vec<&'static [u8]>> {
+pub fn names(path: &[u8]) -> Result<Vec<&'static [u8]>> {
     let directory = path::open(path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let (mut entries, mut names) = (RawDir::new(directory, &mut buffer), Vec::new());
@@ -140,20 +138,20 @@ pub fn names(path: &Path) -> Result<Vec<&'static [u8]>> {
 /// Replaces a file so that at any time, also after a loss of power, either the old or the new one is whole: written
 /// beside it, synced, renamed, and the directory synced. Where `target` is a link, what it points to is replaced.
 #[inline(never)]
-pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace(target: &[u8], bytes: &[u8]) -> Result<()> {
     let target = followed(target)?;
     let (directory, name) = split(target);
     if name.is_empty() {
         return Err(Errno::ISDIR);
     }
     let mut fresh = Vec::from(b".");
-    fresh.extend_from_slice(name.as_bytes());
+    fresh.extend_from_slice(name);
     fresh.push(b'.');
     fresh.extend_from_slice(digits(process::pid(), &mut [0; 10]));
     let fresh = joined(directory, &fresh);
     let written = write(fresh, bytes).and_then(|()| {
         path::rename(fresh.path(), target.path())?;
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let directory = if directory.is_empty() { b"." } else { directory };
         Ok(rustix::fs::fsync(file::open_read(directory)?)?)
     });
     if written.is_err() {
@@ -163,7 +161,7 @@ pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
     written
 }
 
-fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
+fn write(fresh: &[u8], mut bytes: &[u8]) -> Result<()> {
     let to = path::open(fresh.path(), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644)?;
     while !bytes.is_empty() {
         let count = file::write(&to, bytes)?;
@@ -174,7 +172,7 @@ fn write(fresh: &Path, mut bytes: &[u8]) -> Result<()> {
 
 /// What a link leads to in the end; the path itself where it is none, or leads nowhere.
 #[inline(never)]
-fn followed(target: &Path) -> Result<&Path> {
+fn followed(target: &[u8]) -> Result<&[u8]> {
     let mut path = target;
     for _ in 0..LINKS_MAX {
         let mut to = [0; PATH_MAX];

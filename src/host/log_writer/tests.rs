@@ -2,7 +2,6 @@
 
 use super::*;
 use pintle::stamp::stamp;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 struct Place {
@@ -15,7 +14,7 @@ impl Place {
         let path: &'static Path =
             std::env::temp_dir().join(format!("pintle-writer-{name}-{}", std::process::id())).leak();
         let _ = std::fs::remove_dir_all(path);
-        let settings = Settings { directory: path.as_os_str().as_bytes(), bytes_max: 1 << 20, keep: 2 };
+        let settings = Settings { directory: path.as_os_str().as_encoded_bytes(), bytes_max: 1 << 20, keep: 2 };
         let output = Output { stamp: stamp(0), ..Output::new(0, settings) };
         Place { path, output }
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::host::log_link::{LogLink, Source as LinkSource};
+use crate::sys::pipe;
 use pintle::ident::SlotId;
 use pintle::stamp::STAMP_BYTES;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -22,14 +22,14 @@ impl Machine {
         let _ = std::fs::remove_dir_all(&directory);
         let mut link = LogLink::new(services);
         (0..services).for_each(|slot| link.opened(SlotId(slot)));
-        let pipes = (0..services).map(|_| rustix::pipe::pipe().expect("a pipe")).collect();
+        let pipes = (0..services).map(|_| pipe::pair().expect("a pipe")).collect();
         Machine { link, pipes, names: (0..services).map(|slot| format!("s{slot}")).collect(), directory }
     }
 
     fn logger(&self) -> Logger<'static> {
-        let socket = self.link.logger_end().try_clone_to_owned().expect("a descriptor");
+        let socket = rustix::io::fcntl_dupfd_cloexec(self.link.logger_end(), 0).expect("a descriptor").into();
         let directory: &'static Path = self.directory.clone().leak();
-        let settings = Settings { directory: directory.as_os_str().as_bytes(), bytes_max: 1 << 20, keep: 3 };
+        let settings = Settings { directory: directory.as_os_str().as_encoded_bytes(), bytes_max: 1 << 20, keep: 3 };
         Logger::new(socket, settings)
     }
 
@@ -99,7 +99,7 @@ fn what_an_ended_life_left_unfinished_is_a_line() {
         std::thread::yield_now();
     }
     machine.link.opened(SlotId(0));
-    machine.pipes[0] = rustix::pipe::pipe().expect("a pipe");
+    machine.pipes[0] = pipe::pair().expect("a pipe");
     machine.flush();
     machine.write(0, "hello\n");
     let directory = machine.finish(logger);

@@ -1,5 +1,7 @@
 //! Deadlines: a heap with one entry a slot, so that it can never be too small. Nothing here allocates after `new`.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use pintle::ident::SlotId;
 use pintle::time::Instant;
 

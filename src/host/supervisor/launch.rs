@@ -16,7 +16,6 @@ use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
 use pintle::names;
 use pintle::supervision::precondition::{self, Next};
 use pintle::text::digits;
-use std::os::unix::ffi::OsStrExt;
 
 /// The supervisor's own: a child that is to have it needs no call for it.
 pub const UMASK: u32 = 0o022;
@@ -378,7 +377,7 @@ impl<'a> Launch<'a, '_> {
             }
             let parts = self.parts(image.node(at, node::A));
             let holds = match image.node(at, node::KIND) {
-                node::ENV => entry::environment().any(|variable| precondition::says(variable.as_bytes(), None, &parts)),
+                node::ENV => entry::environment().any(|variable| precondition::says(variable, None, &parts)),
                 _ => precondition::kernel_says(kernel, &parts),
             };
             (before, next) = (at, precondition::after(image, at, holds));

@@ -17,6 +17,7 @@ mod shutdown;
 mod start;
 mod survivors;
 
+use ::alloc::vec::Vec;
 pub use start::{Options, first_acts, start};
 
 use crate::host::descriptors;

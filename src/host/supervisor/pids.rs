@@ -1,6 +1,8 @@
 //! Whose process a pid is: open addressing with room for two processes of every slot, so that it can never be full.
 //! Nothing here allocates after `new`.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use pintle::ident::SlotId;
 
 /// Whose process it is.

@@ -14,7 +14,6 @@ use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::supervision::{Input, notify};
 use pintle::words::Short;
-use std::os::unix::ffi::OsStrExt;
 
 /// Bytes of `$NOTIFY_SOCKET`: what a socket address holds, and `@`.
 pub const PATH_BYTES: usize = 112;
@@ -52,7 +51,7 @@ impl Supervisor {
         let mut digits = Short::new();
         let _ = write!(digits, "/{}", slot.0); // eleven characters at most
         let [first, second, name]: [&[u8]; 3] = match &self.place {
-            Place::Directory(directory) => [directory.path().as_os_str().as_bytes(), b"/", NOTIFY.as_bytes()],
+            Place::Directory(directory) => [directory.path(), b"/", NOTIFY.as_bytes()],
             Place::Abstract(name) => [b"@", name, b"/notify"],
         };
         let mut length = 0;

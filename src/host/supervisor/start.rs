@@ -21,6 +21,9 @@ use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{
     AsFd, OwnedFd, accounts, alloc, clock, directory, entry, file, mapping, output, process, socket, whole,
 };
+use ::alloc::boxed::Box;
+use ::alloc::vec::Vec;
+use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
@@ -33,28 +36,25 @@ use pintle::packed;
 use pintle::packed::Packed;
 use pintle::supervision::{Policy, Ready};
 use pintle::time::Instant;
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// What `pintle supervise` was asked for.
 pub struct Options {
     /// The database.
-    pub database: &'static OsStr,
+    pub database: &'static [u8],
     /// The run directory; none: the usual ones.
-    pub run: Option<&'static OsStr>,
+    pub run: Option<&'static [u8]>,
     /// Where logs go; none: the usual place.
-    pub log_dir: Option<&'static OsStr>,
+    pub log_dir: Option<&'static [u8]>,
     /// The bound of a shutdown.
     pub shutdown_timeout_ms: u32,
     /// How many services may be starting at once; 0 is no limit.
     pub parallel: u32,
     /// As whom the engine runs; none: as whoever runs this.
-    pub engine_user: Option<&'static OsStr>,
+    pub engine_user: Option<&'static [u8]>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
     /// The service to boot.
-    pub bundle: &'static OsStr,
+    pub bundle: &'static [u8],
 }
 
 /// Descriptors beside those of slots: standard ones, the engine's, the stacks', the supervisor's own.
@@ -81,8 +81,8 @@ pub fn start(options: Options) -> Supervisor {
     let lock = lock(&place);
     // Looked at before anything of an earlier supervisor's is replaced, ended once it is sure that we go on.
     let earlier = place.directory().and_then(Survivors::find);
-    let (database, image) = copy_database(&place, Path::new(options.database));
-    let Some(boot) = image.find(options.bundle.as_bytes()) else {
+    let (database, image) = copy_database(&place, options.database);
+    let Some(boot) = image.find(options.bundle) else {
         let (database, bundle) = (Shown(options.database), Shown(options.bundle));
         refuse(100, format_args!("{database}: no service \"{bundle}\" to boot"));
     };
@@ -104,7 +104,7 @@ pub fn start(options: Options) -> Supervisor {
     let reports = reports::Reports::new(report_words, geometry);
     fill_header(&reports, &image, boot);
 
-    let engine_account = options.engine_user.map(|name| engine_account(name.as_bytes()));
+    let engine_account = options.engine_user.map(engine_account);
     let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
     words::store(reports.head(), reports::own::PARALLEL, options.parallel);
     words::store(reports.head(), reports::own::ONE_UID, u32::from(one_uid));
@@ -262,8 +262,8 @@ fn lock(place: &Place) -> Option<OwnedFd> {
         Ok(Err(held)) => {
             let mut buffer = [0; 16];
             let count = file::read(&held, &mut buffer).unwrap_or(0);
-            let pid = Shown(OsStr::from_bytes(buffer.get(..count).unwrap_or_default().trim_ascii()));
-            refuse(1, format_args!("{}: another supervisor runs here, process {pid}", Shown(run.path().as_os_str())))
+            let pid = Shown(buffer.get(..count).unwrap_or_default().trim_ascii());
+            refuse(1, format_args!("{}: another supervisor runs here, process {pid}", Shown(run.path())))
         }
         Err(error) => run.refuse("lock", LOCK, error),
     }
@@ -271,10 +271,10 @@ fn lock(place: &Place) -> Option<OwnedFd> {
 
 /// Copies the database to where only we write, checks the copy, and maps it.
 #[inline(never)]
-fn copy_database(place: &Place, path: &Path) -> (OwnedFd, Image<'static>) {
-    let failed = |verb, error| -> ! { refuse_path(verb, path.as_os_str().as_bytes(), error) };
-    let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", Shown(path.as_os_str()))) };
-    let source = file::open_read(path.as_os_str().as_bytes()).unwrap_or_else(|error| failed("open", error));
+fn copy_database(place: &Place, path: &[u8]) -> (OwnedFd, Image<'static>) {
+    let failed = |verb, error| -> ! { refuse_path(verb, path, error) };
+    let invalid = |error| -> ! { refuse(100, format_args!("{}: {error}", Shown(path))) };
+    let source = file::open_read(path).unwrap_or_else(|error| failed("open", error));
     let mode = directory::mode(&source).unwrap_or_else(|error| failed("open", error));
     let bytes = mapping::FileView::new(source).read_all().unwrap_or_else(|error| failed("read", error));
     // Before anything of an earlier supervisor's is replaced.
@@ -348,7 +348,7 @@ fn fill_header(reports: &reports::Reports<'_>, image: &Image<'_>, boot: SlotId) 
 #[inline(never)]
 fn engine_account(name: &[u8]) -> accounts::Account {
     accounts::user(name).unwrap_or_else(|unknown| {
-        let name = Shown(OsStr::from_bytes(name));
+        let name = Shown(name);
         refuse(100, format_args!("--engine-user {name}: {}", Unknown::User(unknown)))
     })
 }
@@ -371,15 +371,11 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
 /// `--log-dir`, else the usual place. A link in the run directory leads readers to another one.
 #[inline(never)]
 fn log_directory(options: &Options, place: &Place) -> Option<&'static CStr> {
-    let usual;
     let directory = match (options.log_dir, place.directory()) {
         (Some(given), _) => given,
-        (None, Some(run)) => {
-            usual = crate::host::log_files::directory(run.path());
-            &usual
-        }
+        (None, Some(run)) => crate::host::log_files::directory(run.path()),
         (None, None) => return None,
     };
     // The logger is not where we are.
-    Some(whole::lasting(whole::absolute(directory.as_bytes())))
+    Some(whole::lasting(whole::absolute(directory)))
 }

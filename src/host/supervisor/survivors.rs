@@ -7,6 +7,7 @@ use crate::host::refuse::refuse;
 use crate::host::run_directory::RunDirectory;
 use crate::sys::signals::{self, Target};
 use crate::sys::{clock, file, output, whole};
+use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::board::words;
 use pintle::board::{Geometry, reports};

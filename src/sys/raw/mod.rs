@@ -15,8 +15,10 @@ mod arch;
 use super::{Errno, OwnedFd, Result};
 #[cfg(target_arch = "x86_64")]
 pub use arch::restorer;
+#[cfg(not(test))]
+pub use arch::trap;
 pub use arch::{clone_onto, syscall};
-use std::os::fd::FromRawFd;
+use rustix::fd::FromRawFd;
 
 /// Numbers of system calls. Those above 402 are the same everywhere.
 pub mod nr {

@@ -47,6 +47,13 @@ pub mod nr {
     pub const WRITE: usize = 4;
 }
 
+/// An instruction that the processor refuses.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: it goes no further.
+    unsafe { asm!("j .+2", options(noreturn, nomem, nostack)) }
+}
+
 /// One system call.
 ///
 /// # Safety

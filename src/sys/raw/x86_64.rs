@@ -56,6 +56,13 @@ pub unsafe extern "C" fn restorer() {
     core::arch::naked_asm!("mov eax, 15", "syscall")
 }
 
+/// An instruction that the processor refuses.
+#[inline(always)]
+pub fn trap() -> ! {
+    // SAFETY: it goes no further.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
+}
+
 /// One system call.
 ///
 /// # Safety

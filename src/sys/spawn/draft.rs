@@ -14,7 +14,7 @@ use core::slice;
 use core::sync::atomic::AtomicU32;
 use heapless::Vec;
 use pintle::limits::{ARGUMENTS_MAX, GROUPS_MAX};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 
 /// Pointers in a vector: arguments and environment of `ARGUMENTS_MAX` each, and a null behind both.
 const POINTERS: usize = 2 * (ARGUMENTS_MAX + 1);

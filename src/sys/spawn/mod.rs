@@ -31,9 +31,9 @@ pub use step::Step;
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, errno, raw};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::limits::STACKS;
+use rustix::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use rustix::io::DupFlags;
 use stacks::Stacks;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 
 /// The first number of the descriptors that are kept for stacks in shared-descriptor mode: stack K has the
 /// `LOW_PER_STACK` numbers from `LOW_FIRST + LOW_PER_STACK * K` on. Those below it are for what the program holds at
@@ -107,7 +107,7 @@ impl Spawner {
         for number in LOW_FIRST..LOW_END {
             place(filler.as_fd(), number)?;
         }
-        self.filler = Some(filler);
+        self.filler = Some(filler.into());
         Ok(())
     }
 
@@ -274,7 +274,7 @@ fn low_of(stack: usize) -> i32 {
 fn place(source: BorrowedFd<'_>, number: i32) -> Result<()> {
     loop {
         // SAFETY: the number is one of those that this module keeps; it is given back without being closed.
-        let mut target = unsafe { OwnedFd::from_raw_fd(number) };
+        let mut target = unsafe { rustix::fd::OwnedFd::from_raw_fd(number) };
         let answer = rustix::io::dup3(source, &mut target, DupFlags::CLOEXEC);
         let _ = target.into_raw_fd();
         match answer {

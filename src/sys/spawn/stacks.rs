@@ -4,6 +4,7 @@
 //! down from within the area; what is above it is written by `draft` before the child begins.
 
 use crate::sys::Result;
+use alloc::boxed::Box;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::limits::STACKS;
