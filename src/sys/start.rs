@@ -23,3 +23,7 @@ pub unsafe extern "C" fn __libc_start_main(main: Main, count: i32, arguments: *c
 pub extern "C" fn getauxval(kind: usize) -> usize {
     entry::auxiliary(kind)
 }
+
+/// What Rust's library, where it comes built, names in its tables for unwinding. Nothing unwinds.
+#[unsafe(no_mangle)]
+pub extern "C" fn rust_eh_personality() {}

@@ -5,6 +5,12 @@ use crate::sys::reap::{self, Child, Outcome};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::AsRawFd;
 
+/// Both ends wait.
+fn pipe() -> (OwnedFd, OwnedFd) {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe can be made");
+    (read.into(), write.into())
+}
+
 fn read_to_end(fd: OwnedFd) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -52,7 +58,7 @@ fn run(
     script: &str,
     change: impl FnOnce(&mut Plan<'_>),
 ) -> (News, String, Outcome) {
-    let (output, output_of_child) = crate::sys::pipe::pair().expect("a pipe can be made");
+    let (output, output_of_child) = pipe();
     let descriptors = [1, 2].map(|target| Pass { source: output_of_child.as_fd(), target });
     let word = AtomicU32::new(0);
     let mut draft = if forked { spawner.draft_forked() } else { spawner.draft().expect("a stack is free") };
@@ -119,7 +125,7 @@ fn a_child_looks_for_paths_before_all_else_and_goes_where_they_lead() {
 #[test]
 fn descriptors_can_change_places() {
     let mut spawner = Spawner::new().expect("memory");
-    let made = [(); 2].map(|()| crate::sys::pipe::pair().expect("a pipe can be made"));
+    let made = [(); 2].map(|()| pipe());
     let [(read_a, a), (read_b, b)] = made;
     // Each where the other stands now, and the status pipe, which takes the next number, in the way.
     let (at_a, at_b) = (a.as_raw_fd(), b.as_raw_fd());
