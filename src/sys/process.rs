@@ -1,10 +1,10 @@
 //! This process: what it may do, what it becomes, who it is.
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, raw, whole};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, path, raw, whole};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use rustix::fd::AsRawFd;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 /// Ours, in our own pid namespace: 1 is the process that must not end.
@@ -213,7 +213,7 @@ pub fn own_program() -> &'static CStr {
 
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
 pub fn open_self() -> Result<OwnedFd> {
-    Ok(rustix::fs::openat(CWD, own_program(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
+    path::open(own_program().to_bytes(), OFlags::PATH, 0)
 }
 
 /// Whether a descriptor stays open at exec.
