@@ -38,14 +38,14 @@ impl Control {
     pub fn connect() -> Result<Control, String> {
         let place = run_directory::find(None)?;
         let shown = place.control();
-        let address = place.address(&shown);
+        let address = place.address(shown);
         let connected = address.and_then(|address| Control::connect_to(&address, place.directory().is_none()));
         connected.map_err(|error| {
             let hint = match error {
                 Errno::NOENT | Errno::CONNREFUSED => "; is a supervisor running? (PINTLE_RUN names its directory)",
                 _ => "",
             };
-            run_directory::problem("connect to", &shown, error) + hint
+            run_directory::problem("connect to", shown, error) + hint
         })
     }
 

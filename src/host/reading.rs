@@ -115,7 +115,7 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
 
 #[cold]
 fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
-    refuse(111, format_args!("{}: {why}", Shown(&directory.file(name))))
+    refuse(111, format_args!("{}: {why}", Shown(directory.file(name))))
 }
 
 /// Whether these words begin as those of such a board do.

@@ -39,11 +39,15 @@ pub enum Place {
 }
 
 impl Place {
-    /// The control socket as people see it.
-    pub fn control(&self) -> Vec<u8> {
+    /// The control socket as people see it. It stays for ever.
+    pub fn control(&self) -> &'static [u8] {
         match self {
             Place::Directory(directory) => directory.file(CONTROL),
-            Place::Abstract(name) => [b"@", *name].concat(),
+            Place::Abstract(name) => {
+                let mut shown = Vec::from(b"@");
+                shown.extend_from_slice(name);
+                shown.leak()
+            }
         }
     }
 
@@ -99,11 +103,9 @@ impl RunDirectory {
         &self.directory
     }
 
-    /// The path of a file of it.
-    pub fn file(&self, name: &str) -> Vec<u8> {
-        let path = self.path;
-        let path = path.strip_suffix(b"/").unwrap_or(path);
-        [path, b"/", name.as_bytes()].concat()
+    /// The path of a file of it. It stays for ever.
+    pub fn file(&self, name: &str) -> &'static [u8] {
+        whole::joined(self.path, name.as_bytes())
     }
 
     /// Opens a file of it to read, never through a symbolic link.
@@ -121,7 +123,7 @@ impl RunDirectory {
     /// Ends the process: this could not be done to a file of it.
     #[cold]
     pub fn refuse(&self, verb: &str, name: &str, errno: Errno) -> ! {
-        refuse_path(verb, &self.file(name), errno)
+        refuse_path(verb, self.file(name), errno)
     }
 
     /// Opens it, or makes it, which has to succeed in being writable. Whether it must be one to believe in, or was

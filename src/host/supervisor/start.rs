@@ -109,7 +109,7 @@ pub fn start(options: Options) -> Supervisor {
     words::store(reports.head(), reports::own::PARALLEL, options.parallel);
     words::store(reports.head(), reports::own::ONE_UID, u32::from(one_uid));
 
-    let address = place.address(&place.control());
+    let address = place.address(place.control());
     let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
     let control = socket::listen(&address, 0o660).or_refuse(packed!("cannot listen on the control socket"));
     let (bell, to_supervisor) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
