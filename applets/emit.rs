@@ -45,7 +45,7 @@ pub fn run(given: &Given) -> i32 {
         misuse(packed!("--wait does not go with --hold"));
     }
     let mut line = String::from(verb);
-    match given.value("--for").map(|time| core::str::from_utf8(time).ok()) {
+    match given.value("--for").map(|time| str::from_utf8(time).ok()) {
         None if verb == "changing" => line.push_str(" 30s"),
         None => {}
         Some(Some(time)) if verb == "changing" => quote(given, &mut line, time),

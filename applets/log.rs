@@ -1,6 +1,6 @@
 //! `pintle-log`: shows the log of a service, and, as the supervisor starts it, is the logger that writes all of them.
 
-use ::alloc::boxed::Box;
+use alloc::boxed::Box;
 use core::fmt::Write;
 use pintle::packed;
 
@@ -13,7 +13,7 @@ use crate::host::refuse::OrRefuse;
 use crate::host::run_directory;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
-use crate::sys::{AsFd, OwnedFd, alloc, file, output, process};
+use crate::sys::{AsFd, OwnedFd, file, heap, output, process};
 
 /// Bytes of a file before it is turned over.
 const BYTES_MAX: u64 = 1 << 20;
@@ -53,9 +53,9 @@ fn serve(directory: &[u8], given: &Given) -> i32 {
     let logger = Box::leak(Box::new(Logger::new(socket, settings)));
     // Who signals what has this name finds it ready for that.
     process::set_name(c"pintle-log");
-    alloc::freeze();
+    heap::freeze();
     logger.run();
-    let allocations = alloc::allocations_after_freeze();
+    let allocations = heap::allocations_after_freeze();
     if allocations > 0 {
         let _ = writeln!(output::stderr(), "pintle-log: {allocations} allocations after start");
     }

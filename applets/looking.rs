@@ -198,7 +198,7 @@ fn write_log(view: &View<'_>, run: &[u8], out: &mut Text<'_>, row: &Row<'_>, lin
 
 pub fn list(given: &Given) -> i32 {
     let phase = given.value("--phase").map(|name| {
-        let known = core::str::from_utf8(name).ok().and_then(Phase::named);
+        let known = str::from_utf8(name).ok().and_then(Phase::named);
         known.unwrap_or_else(|| given.misuse_of(packed!("no phase"), name))
     });
     let mut look = look();

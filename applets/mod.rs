@@ -142,7 +142,7 @@ pub fn is(word: &[u8], words: &str) -> bool {
 }
 
 fn unknown(name: &[u8]) -> ! {
-    let near = among(core::str::from_utf8(name).unwrap_or_default(), &mut ended(NAMES, b' '));
+    let near = among(str::from_utf8(name).unwrap_or_default(), &mut ended(NAMES, b' '));
     let hint = if near.is_some() { "" } else { "; pintle --help lists them" };
     refuse(exit::MISUSE as u8, format_args!("no command \"{}\"{}{hint}", Shown(name), Meant(near)))
 }

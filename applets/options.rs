@@ -77,14 +77,13 @@ impl Given {
 
     /// One option; `value` is what is behind it in the same argument. Says whether it takes a value.
     fn option(&mut self, name: &[u8], value: &'static [u8], arguments: &mut Arguments) -> bool {
-        let shown = name;
-        let Some((at, takes)) = self.line(name) else { self.misuse_of(packed!("no such option"), shown) };
+        let Some((at, takes)) = self.line(name) else { self.misuse_of(packed!("no such option"), name) };
         let value = match value {
             b"" if takes => match arguments.next() {
                 Some(value) => value,
-                None => self.misuse_of(packed!("a value is missing behind"), shown),
+                None => self.misuse_of(packed!("a value is missing behind"), name),
             },
-            [b'=', ..] if !takes => self.misuse_of(packed!("no value belongs to"), shown),
+            [b'=', ..] if !takes => self.misuse_of(packed!("no value belongs to"), name),
             value => value.strip_prefix(b"=").unwrap_or(value),
         };
         self.options.push((at, value));
@@ -149,7 +148,7 @@ impl Given {
     pub fn texts(&self) -> Vec<&'static str> {
         let mut texts = Vec::new();
         for word in &self.words {
-            texts.push(core::str::from_utf8(word).unwrap_or_else(|_| self.misuse_of(packed!("not text"), word)));
+            texts.push(str::from_utf8(word).unwrap_or_else(|_| self.misuse_of(packed!("not text"), word)));
         }
         texts
     }

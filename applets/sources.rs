@@ -40,8 +40,7 @@ impl Sources {
         let sources = Box::leak(Box::<Sources>::default());
         let mut files = Vec::new();
         let mut directories: Vec<((u64, u64), &[u8])> = Vec::new();
-        for path in given {
-            let path = *path;
+        for &path in given {
             match whole::look(path) {
                 Ok((Kind::Directory, identity)) => {
                     if let Some((_, first)) = directories.iter().find(|(known, _)| *known == identity) {

@@ -16,8 +16,7 @@ pub fn run(given: &Given) -> i32 {
 fn options(given: &Given) -> Options {
     let mut shutdown_timeout_ms = 60_000;
     if let Some(time) = given.value("--shutdown-timeout") {
-        let ms =
-            core::str::from_utf8(time).ok().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
+        let ms = str::from_utf8(time).ok().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
         shutdown_timeout_ms = ms.unwrap_or_else(|| given.misuse_of(packed!("not a time such as 90s:"), time));
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.

@@ -1,4 +1,4 @@
-//! The one binary: its own `main` (std's start-up may abort before ours), then dispatch on the name it was called by.
+//! The one binary: its own beginning, then dispatch on the name it was called by.
 
 #![cfg_attr(not(test), no_std, no_main)]
 

@@ -30,7 +30,7 @@ use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
 use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, alloc, clock, file, mapping, process, residence, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, clock, file, heap, mapping, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can
 /// begin.
@@ -177,7 +177,7 @@ impl Host {
 
     #[inline(never)]
     fn run(&mut self) -> i32 {
-        alloc::freeze();
+        heap::freeze();
         words::store(self.view.published.head(), published::own::ENGINE_PID, process::pid());
         let now = clock::now();
         for slot in 0..self.view.reports.geometry().slots() {
@@ -398,7 +398,7 @@ impl Host {
             (published::own::BOOT, boot.state),
             (published::own::SHUTDOWN, u32::from(self.engine.shutting_down())),
             (published::own::CURRENT, self.engine.current().map_or(0, |at| at.0 + 1)),
-            (published::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32),
+            (published::own::ALLOCATIONS, heap::allocations_after_freeze() as u32),
         ] {
             // An unchanged page stays clean.
             if words::load(said, at) != value {

@@ -162,7 +162,7 @@ fn place(given: Option<&'static [u8]>, makes: bool) -> Result<Place, String> {
     let variable = || entry::variable(b"PINTLE_RUN").filter(|value| !value.is_empty());
     if let Some(named) = given.or_else(variable) {
         // Services and the logger, elsewhere at home, get it as well.
-        let path = if makes { lasting(whole::absolute(named)) } else { named };
+        let path = if makes { whole::absolute(named).leak() } else { named };
         return match RunDirectory::at(path, makes, true, &mut verb) {
             Ok(found) => Ok(Place::Directory(found)),
             Err(errno) => Err(problem(verb, path, errno)),
@@ -179,8 +179,4 @@ fn place(given: Option<&'static [u8]>, makes: bool) -> Result<Place, String> {
         }
     }
     Ok(Place::Abstract(&own.as_bytes()[SHARED.len()..]))
-}
-
-fn lasting(path: Vec<u8>) -> &'static [u8] {
-    path.leak()
 }

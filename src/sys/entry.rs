@@ -61,7 +61,8 @@ pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
 }
 
 /// What the kernel says to the program in numbers, see getauxval(3): pairs of a kind and a value, which stand behind
-/// the environment and end with kind 0. 0 for what it does not say, or where `begin` was not called (in tests).
+/// the environment and end with kind 0. 0 for what it does not say.
+#[cfg(not(test))]
 pub(super) fn auxiliary(kind: usize) -> usize {
     let mut environment = environment();
     while environment.next_c_str().is_some() {}
@@ -82,16 +83,23 @@ pub(super) fn auxiliary(kind: usize) -> usize {
     }
 }
 
-/// The C entry point, called by libc's start code: begins the program and hands the arguments on.
+/// In tests, which begin otherwise, libc knows.
+#[cfg(test)]
+pub(super) fn auxiliary(kind: usize) -> usize {
+    // SAFETY: a question.
+    unsafe { libc::getauxval(kind as libc::c_ulong) as usize }
+}
+
+/// The C entry point, called by `start`: begins the program and hands the arguments on.
 macro_rules! program {
     ($run:path) => {
         /// See main(3p): how many arguments, the arguments, the environment.
         ///
         /// # Safety
-        /// Called by libc's start code alone.
+        /// Called by `start` alone.
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn main(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32 {
-            // SAFETY: libc's start code passed these.
+            // SAFETY: `start` passed these.
             $run(unsafe { $crate::sys::entry::begin(count, arguments, environment) })
         }
     };
@@ -102,7 +110,7 @@ pub(crate) use program;
 /// Call first of all, once.
 ///
 /// # Safety
-/// The three are what libc's start code passed to `main`.
+/// The three are what `start` passed to `main`.
 pub unsafe fn begin(_count: i32, arguments: *const *const u8, environment: *const *const u8) -> Arguments {
     ENVIRONMENT.store(environment.cast_mut(), Relaxed);
     make_standard_descriptors_valid();
@@ -110,7 +118,7 @@ pub unsafe fn begin(_count: i32, arguments: *const *const u8, environment: *cons
     Arguments { at: arguments }
 }
 
-/// What to do when this process has panicked, after the message and before it aborts: the supervisor executes itself
+/// What to do when this process has panicked, after the report and before it ends: the supervisor executes itself
 /// anew here. Nothing by default.
 pub fn set_last_rites(rites: fn()) {
     LAST_RITES.store(rites as *mut (), Relaxed);
@@ -124,10 +132,14 @@ pub fn report_our_end() {
     }
 }
 
-/// What it says is not looked at, so the linker leaves its texts and places out.
+/// Where core comes built, every panic comes through one place in it, so the place in the source is told. Its text is
+/// not looked at and left out by the compiler.
 #[cfg(not(test))]
 #[panic_handler]
-fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
+fn panicked(panic: &core::panic::PanicInfo<'_>) -> ! {
+    if let Some(place) = panic.location() {
+        output::say(format_args!("pintle: internal error in line {} of {}", place.line(), place.file()));
+    }
     raw::trap()
 }
 

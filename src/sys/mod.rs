@@ -8,12 +8,12 @@
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
 pub mod accounts;
-pub mod alloc;
 pub mod clock;
 pub mod directory;
 pub mod entry;
 pub mod errno;
 pub mod file;
+pub mod heap;
 pub mod mapping;
 pub mod output;
 mod owned;

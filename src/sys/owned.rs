@@ -1,14 +1,20 @@
 //! Descriptors that belong to somebody: closed when they are dropped.
 
 use super::raw;
+use core::fmt;
 use core::mem::forget;
 use core::num::NonZeroU32;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 
 /// An open descriptor of ours. What is kept is the complement of its number, which is never 0, so that an
 /// `Option<OwnedFd>` is no larger. (rustix's has no such value without std.)
-#[derive(Debug)]
 pub struct OwnedFd(NonZeroU32);
+
+impl fmt::Debug for OwnedFd {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "descriptor {}", self.as_raw_fd())
+    }
+}
 
 impl FromRawFd for OwnedFd {
     unsafe fn from_raw_fd(number: RawFd) -> OwnedFd {

@@ -195,14 +195,10 @@ fn pointers(texts: &[&CStr]) -> Vec<*const u8> {
 pub fn own_program() -> &'static CStr {
     const AT_EXECFN: usize = 31;
     const KERNELS: &CStr = c"/proc/self/exe";
-    unsafe extern "C" {
-        fn getauxval(kind: usize) -> usize;
-    }
     if rustix::fs::access(KERNELS, rustix::fs::Access::EXISTS).is_ok() {
         return KERNELS;
     }
-    // SAFETY: a question to libc about what the kernel passed.
-    let path = unsafe { getauxval(AT_EXECFN) } as *const core::ffi::c_char;
+    let path = entry::auxiliary(AT_EXECFN) as *const core::ffi::c_char;
     if path.is_null() {
         return KERNELS;
     }

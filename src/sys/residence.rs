@@ -4,13 +4,10 @@
 //! The kernel maps file pages around each one that is touched and keeps them; a process that started once, decided a
 //! lot and now sleeps for weeks needs few of them. What is used again comes back from the page cache.
 
+use super::entry;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use rustix::mm::{Advice, madvise};
-
-unsafe extern "C" {
-    fn getauxval(kind: usize) -> usize;
-}
 
 /// Bytes of stack below the caller's frame that stay: red zone, and what the next calls use at once.
 const STACK_KEPT: usize = 8192;
@@ -86,8 +83,7 @@ pub fn release() {
 /// smaller one of ours it would take the stack in use, too.
 fn page_bytes() -> usize {
     const AT_PAGESZ: usize = 6;
-    // SAFETY: getauxval(3) only reads; 0 for what there is not.
-    match unsafe { getauxval(AT_PAGESZ) } {
+    match entry::auxiliary(AT_PAGESZ) {
         page if page.is_power_of_two() => page,
         _ => 65536, // the largest: a multiple of what it is
     }
@@ -107,8 +103,7 @@ fn segments() -> [(usize, usize); SEGMENTS_MAX] {
     const PT_LOAD: u32 = 1;
     const PF_W: u32 = 2;
     let page = page_bytes();
-    // SAFETY: getauxval(3) only reads; 0 for what there is not.
-    let (table, count) = unsafe { (getauxval(AT_PHDR) as *const Header, getauxval(AT_PHNUM)) };
+    let (table, count) = (entry::auxiliary(AT_PHDR) as *const Header, entry::auxiliary(AT_PHNUM));
     let count = if table.is_null() { 0 } else { count };
     let (mut found, mut places, mut base) = ([(0, 0); SEGMENTS_MAX], 0, None);
     for at in 0..count {

@@ -31,7 +31,7 @@ pub const SIGPWR: u8 = 30;
 /// The signals whose handlers `install_fatal` sets. A fault raises them on the spot, so they are never blocked.
 pub const FATAL: [u8; 5] = [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGFPE];
 
-/// What a bare panic raises (llvm.trap). Where it is blocked, its handler would not be asked.
+/// What a panic raises (`raw::trap`, llvm.trap). Where it is blocked, its handler would not be asked.
 const PANIC: u8 = if cfg!(any(target_arch = "aarch64", target_arch = "powerpc64")) { SIGTRAP } else { SIGILL };
 
 /// A set of signals, 1 to 64.
@@ -183,7 +183,7 @@ pub fn set_default(signal: u8) -> Result<()> {
 }
 
 /// Every signal to its default, nothing blocked: what a program that is executed deserves, and what the supervisor
-/// does first, since it may have been started with signals ignored. Takes the handler of a bare panic away, too: see
+/// does first, since it may have been started with signals ignored. Takes the handler of a panic away, too: see
 /// `entry::report_our_end`.
 pub fn reset_all() {
     for signal in 1..=64 {
@@ -192,7 +192,7 @@ pub fn reset_all() {
     set_mask(SignalSet::EMPTY);
 }
 
-/// What a bare panic raises: an undefined instruction, or on some processors a trap.
+/// What a panic raises: an undefined instruction, or on some processors a trap.
 pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
 
 /// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened.

@@ -3,7 +3,7 @@
 //!
 //! `cross/is-static` refuses a program in which anything of libc asks for its thread-local storage, which is not there.
 
-use super::{entry, process};
+use super::process;
 
 /// See main(3p).
 type Main = unsafe extern "C" fn(count: i32, arguments: *const *const u8, environment: *const *const u8) -> i32;
@@ -18,12 +18,14 @@ pub unsafe extern "C" fn __libc_start_main(main: Main, count: i32, arguments: *c
     process::exit(unsafe { main(count, arguments, arguments.add(count as usize + 1)) } as u8)
 }
 
-/// See getauxval(3): rustix asks it.
-#[unsafe(no_mangle)]
-pub extern "C" fn getauxval(kind: usize) -> usize {
-    entry::auxiliary(kind)
-}
-
 /// What Rust's library, where it comes built, names in its tables for unwinding. Nothing unwinds.
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {}
+
+/// The same, of what is built for arm.
+#[cfg(target_arch = "arm")]
+#[unsafe(no_mangle)]
+pub extern "C" fn __aeabi_unwind_cpp_pr0() {}
+#[cfg(target_arch = "arm")]
+#[unsafe(no_mangle)]
+pub extern "C" fn __aeabi_unwind_cpp_pr1() {}

@@ -110,10 +110,6 @@ mod tests {
     use super::*;
     use crate::sys::raw;
 
-    unsafe extern "C" {
-        fn getauxval(kind: usize) -> usize;
-    }
-
     fn by_system_call(clock: usize) -> [i64; 2] {
         let mut time = [0; 2];
         // SAFETY: the kernel writes that struct.
@@ -124,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_clocks_read_there_are_the_kernels() {
-        let (library, Some(name)) = (unsafe { getauxval(AT_SYSINFO_EHDR) }, CLOCK_GETTIME) else { return };
+        let (library, Some(name)) = (entry::auxiliary(AT_SYSINFO_EHDR), CLOCK_GETTIME) else { return };
         // SAFETY: the kernel's own address of the library; the function of that name has that type.
         let found = unsafe { find(library, name) };
         assert_eq!(found.is_some(), library != 0, "the kernel has a library, and the name is not found");
@@ -142,7 +138,7 @@ mod tests {
     #[test]
     fn a_function_that_is_not_there_is_not_found() {
         // SAFETY: the kernel's own address of the library.
-        assert_eq!(unsafe { find(getauxval(AT_SYSINFO_EHDR), c"__vdso_nothing") }, None);
+        assert_eq!(unsafe { find(entry::auxiliary(AT_SYSINFO_EHDR), c"__vdso_nothing") }, None);
         // SAFETY: no library.
         assert_eq!(unsafe { find(0, c"__vdso_clock_gettime") }, None);
     }

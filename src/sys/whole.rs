@@ -1,7 +1,4 @@
 //! Whole files, for commands that read and write them at leisure. Takes heap.
-//!
-//! std's `fs` would do the same, but its errors bring libc's table of words, a list of kinds and formatting for
-//! programmers into the binary: more than all of this file.
 
 use super::file::Status;
 use super::path::{self, AsPath, PATH_MAX, Room};
@@ -53,10 +50,7 @@ pub fn look(path: &[u8]) -> Result<(Kind, (u64, u64))> {
 
 /// The directory of a path, empty where it names none, and the name in it, which is what is behind the last slash.
 pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    let bytes = path;
-    let slash = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    let (directory, name) = bytes.split_at(slash);
-    (directory, name)
+    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
 }
 
 /// The path as it is for a process that is elsewhere at home.

@@ -17,7 +17,7 @@ mod shutdown;
 mod start;
 mod survivors;
 
-use ::alloc::vec::Vec;
+use alloc::vec::Vec;
 pub use start::{Options, first_acts, start};
 
 use crate::host::descriptors;
@@ -28,7 +28,7 @@ use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
-use crate::sys::{OwnedFd, alloc, clock, residence};
+use crate::sys::{OwnedFd, clock, heap, residence};
 use children::{Flight, Queue};
 use deadlines::Deadlines;
 use helpers::Helper;
@@ -240,7 +240,7 @@ impl Supervisor {
     /// told a moment ago it waits for a moment, since more is likely to come: gives the end of that moment, else
     /// `NEVER`.
     fn ring(&mut self) -> Instant {
-        words::store(self.reports.head(), reports::own::ALLOCATIONS, alloc::allocations_after_freeze() as u32);
+        words::store(self.reports.head(), reports::own::ALLOCATIONS, heap::allocations_after_freeze() as u32);
         if self.dirty && words::is_asleep(self.orders.head()) {
             let due = Instant(self.rung.0.saturating_add(BELL_PAUSE_NS));
             if self.now < due {

@@ -19,10 +19,10 @@ use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{
-    AsFd, OwnedFd, accounts, alloc, clock, directory, entry, file, mapping, output, process, socket, whole,
+    AsFd, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, process, socket, whole,
 };
-use ::alloc::boxed::Box;
-use ::alloc::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
@@ -196,7 +196,7 @@ pub fn start(options: Options) -> Supervisor {
     if let Some(ready) = options.ready {
         let _ = output::write_all(ready.as_fd(), b"\n"); // who asked may be gone
     }
-    alloc::freeze();
+    heap::freeze();
     supervisor
 }
 

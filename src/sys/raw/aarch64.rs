@@ -47,7 +47,7 @@ pub mod nr {
     pub const WRITE: usize = 64;
 }
 
-/// An instruction that the processor refuses.
+/// An instruction that raises `signals::PANIC`.
 #[inline(always)]
 pub fn trap() -> ! {
     // SAFETY: it goes no further.

@@ -48,7 +48,7 @@ pub mod nr {
     pub const WRITE: usize = 4;
 }
 
-/// An instruction that the processor refuses.
+/// An instruction that raises `signals::PANIC`.
 #[inline(always)]
 pub fn trap() -> ! {
     // SAFETY: it goes no further.

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn restorer() {
     core::arch::naked_asm!("mov eax, 15", "syscall")
 }
 
-/// An instruction that the processor refuses.
+/// An instruction that raises `signals::PANIC`.
 #[inline(always)]
 pub fn trap() -> ! {
     // SAFETY: it goes no further.

@@ -270,16 +270,12 @@ fn low_of(stack: usize) -> i32 {
     LOW_FIRST + LOW_PER_STACK * stack as i32
 }
 
-/// Makes `number` a close-on-exec copy of `source`, closing what it was.
+/// Makes `number` a close-on-exec copy of `source`, closing what it was. EBUSY passes: see dup(2).
 fn place(source: BorrowedFd<'_>, number: i32) -> Result<()> {
     loop {
-        // SAFETY: the number is one of those that this module keeps; it is given back without being closed.
-        let mut target = unsafe { rustix::fd::OwnedFd::from_raw_fd(number) };
-        let answer = rustix::io::dup3(source, &mut target, DupFlags::CLOEXEC);
-        let _ = target.into_raw_fd();
-        match answer {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::BUSY) => {}
-            other => return Ok(other?),
+        match super::process::place_at(source, number, false) {
+            Err(Errno::BUSY) => {}
+            other => return other,
         }
     }
 }
