@@ -31,8 +31,7 @@ pub use step::Step;
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, errno, raw};
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::limits::STACKS;
-use rustix::fd::{AsRawFd, FromRawFd, IntoRawFd};
-use rustix::io::DupFlags;
+use rustix::fd::AsRawFd;
 use stacks::Stacks;
 
 /// The first number of the descriptors that are kept for stacks in shared-descriptor mode: stack K has the
