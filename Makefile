@@ -27,7 +27,8 @@ help:
 	@echo 'make size-profiles   size of the binary by compiler settings'
 	@echo 'make clean           removes build/ and target/'
 
-# What builds the binary, found once: shell assignments. RELOCATION=pie (a static PIE) is taken from the environment.
+# What builds the binary, found once: shell assignments. RELOCATION=pie (a static PIE) and LIBRARY=built (core and alloc
+# as they come, though their source is there) are taken from the environment.
 $(B)/toolchain: cross/toolchain Makefile
 	@mkdir -p $(B)
 	@sh cross/toolchain $(B) >$@.new

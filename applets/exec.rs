@@ -11,14 +11,13 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::ManuallyDrop;
-use rustix::fd::AsFd;
 
 use super::exit;
 use super::options::Given;
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, errno, file, output, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;

@@ -1,8 +1,7 @@
 //! The commands that look: `status list tree why conditions`. They read copies and ask nobody, so they work while the
 //! engine is dead and cost it nothing.
 
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::board::published::ConditionRow;

@@ -3,8 +3,7 @@
 //! Whatever cannot be read is a finding like one in a text: all of them are shown at once.
 
 use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 

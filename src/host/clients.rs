@@ -7,9 +7,9 @@
 mod answer;
 mod client;
 
-use alloc::vec::Vec;
 pub use answer::{ANSWER_BYTES_MAX, Answer};
 
+use alloc::vec::Vec;
 use client::{BUFFER_BYTES, Client};
 use pintle::engine::Sender;
 use pintle::engine::journal::Cursor;

@@ -16,13 +16,12 @@
 //! in turn.
 
 use super::refuse::OrRefuse;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
 use heapless::Vec;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use pintle::packed;
 use pintle::packed::Packed;
-use rustix::fd::AsFd;
 
 /// Bytes of a name with its instance.
 pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;

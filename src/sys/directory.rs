@@ -1,7 +1,7 @@
 //! Open directories and the files in them, so that nobody can put another directory in between.
 
 use super::file::Status;
-use super::path::{AsPath, Room, make_directory, open_at, remove};
+use super::path::{Room, make_directory, open_at, remove};
 use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 
@@ -13,12 +13,12 @@ pub struct Directory {
 impl Directory {
     /// Opens one.
     pub fn open(path: &[u8]) -> Result<Directory> {
-        Ok(Directory { fd: open_at(CWD, path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)? })
+        Ok(Directory { fd: open_at(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, 0)? })
     }
 
     /// Makes one (`mode` less the umask) if there is none, and opens it.
     pub fn make(path: &[u8], mode: u32) -> Result<Directory> {
-        make_directory(CWD, path.path(), mode)?;
+        make_directory(CWD, path, mode)?;
         Directory::open(path)
     }
 

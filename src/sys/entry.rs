@@ -1,12 +1,12 @@
 //! The first moments of the program, with its own C `main`, and its end where it breaks.
 
-use super::{output, raw, signals};
+use super::{output, signals};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
-use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::fs::{CWD, OFlags};
+use rustix::fd::{BorrowedFd, IntoRawFd};
+use rustix::fs::{Mode, OFlags};
 
 static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 static LAST_RITES: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -140,10 +140,10 @@ fn panicked(panic: &core::panic::PanicInfo<'_>) -> ! {
     if let Some(place) = panic.location() {
         output::say(format_args!("pintle: internal error in line {} of {}", place.line(), place.file()));
     }
-    raw::trap()
+    super::raw::trap()
 }
 
-/// `address` is of the instruction: `addr2line -e build/pintle.symbols -fi` has its place in the source.
+/// The address told is of the instruction: `addr2line -e build/pintle.symbols -fi` names its function.
 extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
     // SAFETY: the kernel's siginfo_t: number, error, code, then the address, where the word size wants it.
     let (code, address) = unsafe {
@@ -179,12 +179,9 @@ fn make_standard_descriptors_valid() {
         if rustix::io::fcntl_getfd(standard) != Err(rustix::io::Errno::BADF) {
             continue;
         }
-        // Lower numbers are all open, so this is the number wanted; it stays open, at exec too.
-        let open = |path: &CStr, flags: OFlags| {
-            // SAFETY: the path ends in a NUL and outlives the call. What is opened is nobody's.
-            let (at, path, flags) = (CWD.as_raw_fd() as usize, path.as_ptr() as usize, flags.bits() as usize);
-            unsafe { raw::call(raw::nr::OPENAT, at, path, flags, 0, 0) }
-        };
-        let _ = open(c"/dev/null", OFlags::RDWR).or_else(|_| open(c"/", OFlags::PATH));
+        let opened = rustix::fs::open(c"/dev/null", OFlags::RDWR, Mode::empty())
+            .or_else(|_| rustix::fs::open(c"/", OFlags::PATH, Mode::empty()));
+        // Lower numbers are all open, so this is the number wanted, and stays open.
+        let _ = opened.map(IntoRawFd::into_raw_fd);
     }
 }

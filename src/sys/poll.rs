@@ -1,7 +1,7 @@
 //! Waiting: epoll with tokens and absolute deadlines, and doorbells. Nothing allocates after `new`.
 
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, clock, raw};
-use super::{pipe, residence};
+use super::{pipe, process, residence};
 use alloc::boxed::Box;
 use pintle::time::Instant;
 use rustix::event::epoll::{self, EventFlags};
@@ -136,7 +136,7 @@ impl Poll {
 #[inline(never)]
 pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool {
     let flags = PollFlags::from_bits_retain(interest.0.bits() as u16); // the same bits
-    let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(super::process::standard_input()), flags)];
+    let mut asked = [PollFd::from_borrowed_fd(fd.unwrap_or(process::standard_input()), flags)];
     let asked = if fd.is_some() { &mut asked[..] } else { &mut [] };
     let time = Timespec { tv_sec: i64::from(ms / 1000), tv_nsec: (ms % 1000 * 1_000_000).into() };
     poll(asked, Some(&time)).is_ok() && asked.first().is_some_and(|one| one.revents().contains(flags))

@@ -1,7 +1,7 @@
 //! Whole files, for commands that read and write them at leisure. Takes heap.
 
 use super::file::Status;
-use super::path::{self, AsPath, PATH_MAX, Room};
+use super::path::{self, PATH_MAX, Room};
 use super::{AsFd, Errno, OwnedFd, Result, file, process, raw};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -44,7 +44,7 @@ impl Kind {
 
 /// What is at a path, links followed: its kind, and device and inode, which no two have in common.
 pub fn look(path: &[u8]) -> Result<(Kind, (u64, u64))> {
-    let status = path::stat(path.path())?;
+    let status = path::stat(path)?;
     Ok((Kind::of(&status), (status.identity.device, status.identity.inode)))
 }
 
@@ -120,7 +120,7 @@ pub fn joined(directory: &[u8], name: &[u8]) -> &'static [u8] {
 /// The names in a directory, in no order; `.` and `..` too. They stay for ever.
 #[inline(never)]
 pub fn names(path: &[u8]) -> Result<Vec<&'static [u8]>> {
-    let directory = path::open(path.path(), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
+    let directory = path::open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let (mut entries, mut names) = (RawDir::new(directory, &mut buffer), Vec::new());
     while let Some(entry) = entries.next() {
@@ -144,19 +144,19 @@ pub fn replace(target: &[u8], bytes: &[u8]) -> Result<()> {
     fresh.extend_from_slice(digits(process::pid(), &mut [0; 10]));
     let fresh = joined(directory, &fresh);
     let written = write(fresh, bytes).and_then(|()| {
-        path::rename(fresh.path(), target.path())?;
+        path::rename(fresh, target)?;
         let directory = if directory.is_empty() { b"." } else { directory };
         Ok(rustix::fs::fsync(file::open_read(directory)?)?)
     });
     if written.is_err() {
         // After the rename it is gone already.
-        let _ = path::remove(CWD, fresh.path());
+        let _ = path::remove(CWD, fresh);
     }
     written
 }
 
 fn write(fresh: &[u8], mut bytes: &[u8]) -> Result<()> {
-    let to = path::open(fresh.path(), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644)?;
+    let to = path::open(fresh, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644)?;
     while !bytes.is_empty() {
         let count = file::write(&to, bytes)?;
         bytes = bytes.get(count..).unwrap_or_default();
@@ -170,7 +170,7 @@ fn followed(target: &[u8]) -> Result<&[u8]> {
     let mut path = target;
     for _ in 0..LINKS_MAX {
         let mut to = [0; PATH_MAX];
-        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path.path())?, &mut to) {
+        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path)?, &mut to) {
             Ok(length) => path = joined(split(path).0, to.get(..length).unwrap_or_default()),
             Err(rustix::io::Errno::INVAL) => return Ok(path),
             Err(rustix::io::Errno::NOENT) => return Ok(target),

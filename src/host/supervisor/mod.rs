@@ -17,7 +17,6 @@ mod shutdown;
 mod start;
 mod survivors;
 
-use alloc::vec::Vec;
 pub use start::{Options, first_acts, start};
 
 use crate::host::descriptors;
@@ -29,6 +28,7 @@ use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
 use crate::sys::{OwnedFd, clock, heap, residence};
+use alloc::vec::Vec;
 use children::{Flight, Queue};
 use deadlines::Deadlines;
 use helpers::Helper;
