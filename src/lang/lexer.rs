@@ -126,10 +126,14 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
             (good, bytes.get(error.valid_up_to()))
         }
     };
-    if text.starts_with("\u{feff}") {
-        let position = Position { line: 1, column: 1, length: 1, ..whole };
-        sink.error(&position, packed!("a byte order mark\nplain UTF-8 has none"), &[]);
-    }
+    let text = match text.strip_prefix("\u{feff}") {
+        Some(behind) => {
+            let position = Position { line: 1, column: 1, length: 1, ..whole };
+            sink.error(&position, packed!("a byte order mark\nplain UTF-8 has none"), &[]);
+            behind
+        }
+        None => text,
+    };
     let mut lines = Lines::of(text);
     let (mut line, mut last) = (0, "");
     while let Some(text) = lines.next() {
@@ -139,7 +143,7 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
             let parts = [Number(text.len() as i64), Number(SOURCE_LINE_BYTES_MAX as i64)];
             let text = packed!("a line of % bytes; at most %\na long value goes on in indented lines");
             sink.error(&position, text, &parts);
-            return None;
+            continue; // it is passed over by `entries`, too
         }
         // One is enough to say what kind of file this is.
         if let Some(at) = control(text) {
@@ -158,8 +162,9 @@ pub fn check_text<'a>(bytes: &'a [u8], sink: &mut Sink<'_>) -> Option<&'a str> {
         let position = Position { line, column: count(last) + 1, length: 1, ..whole };
         let byte = told(format_args!("{}", Hex((*byte).into(), 2)));
         sink.error(&position, packed!("not UTF-8 text: byte 0x%"), &[Text(&byte)]);
+        return None;
     }
-    if sink.failed() { None } else { Some(text) }
+    Some(text)
 }
 
 /// The entries of a file in order. What cannot be one is a finding and left out.
@@ -175,6 +180,10 @@ pub fn entries<'a>(text: &'a str, is_key: fn(&str) -> bool, sink: &mut Sink<'_>)
         let content = trim_start(line);
         let column = (line.len() - content.len()) as u32 + 1;
         if content.is_empty() || content.starts_with("#") {
+            continue;
+        }
+        if line.len() > SOURCE_LINE_BYTES_MAX {
+            continues = Some(false);
             continue;
         }
         let at = |column, length| Position { file: sink.file, line: number, column, length };

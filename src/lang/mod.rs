@@ -57,6 +57,7 @@ pub fn read(file: u32, name: &str, text: &[u8], diagnostics: &mut Vec<Diagnostic
 
 /// Fills the definition from the entries of its file.
 fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'_>) {
+    let unread = sink.failed();
     // What a key means, and whether it may be there, depends on the type: first of all.
     let type_entry = entries.iter().find(|entry| entry.key == "type");
     if let (Some(entry), Some(key)) = (type_entry, KEYS.get(usize::from(keys::TYPE))) {
@@ -67,7 +68,8 @@ fn service(entries: &[Entry<'_>], definition: &mut Definition, sink: &mut Sink<'
         2 => Kind::Bundle,
         _ => Kind::Longrun,
     };
-    let mut command_meant = false;
+    // It may stand in what could not be read.
+    let mut command_meant = unread;
     for entry in entries {
         let Some(key) = keys::find(entry.key) else {
             let meant = if sink.full() { "" } else { keys::meant(entry.key).unwrap_or_default() };

@@ -238,15 +238,15 @@ impl Filler<'_, '_> {
         for word in words {
             good(self, word)?;
         }
-        match name {
-            Some(name) => self.distinct(words, name),
-            None => Some(()),
+        if let Some(name) = name {
+            self.distinct(words, name);
         }
+        Some(())
     }
 
-    /// No two words of the same name.
+    /// No two words of the same name. What is wrong with them otherwise has its own findings.
     #[inline(never)]
-    fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &'static str) -> Option<()> {
+    fn distinct(&mut self, words: &[Word], text: &dyn Fn(&Word) -> &'static str) {
         // A layer that needs all of the one below has many names; comparing each with each is then most of the work.
         let name = |at: usize| text(&words[at]).as_bytes();
         let sorted = order(words.len(), &|a, b| name(a).cmp(name(b)));
@@ -257,12 +257,11 @@ impl Filler<'_, '_> {
                 twice = Some((first, second));
             }
         }
-        let Some((first, second)) = twice else { return Some(()) };
+        let Some((first, second)) = twice else { return };
         let parts = [Text(text(&words[first])), Text(self.key.name())];
         self.sink
             .error(&words[second].position, packed!("~ stands twice in ~\n\nfirst here"), &parts)
             .related(&words[first].position);
-        None
     }
 
     /// An absolute path, which is `path` of `word`.
@@ -344,7 +343,7 @@ impl Filler<'_, '_> {
             let text = packed!("more names than there can be services: %");
             return self.refused(&word.position, text, &[Number(SLOTS_MAX.into())]);
         }
-        let distinct = self.distinct(words, &whole);
+        self.distinct(words, &whole);
         for word in words.iter_mut() {
             // Each name has its own finding.
             let good = if word.text.as_bytes().contains(&b'|') { self.any_of(word) } else { self.service(word) };
@@ -352,7 +351,7 @@ impl Filler<'_, '_> {
                 word.text = "";
             }
         }
-        distinct
+        Some(())
     }
 
     /// The name of another service.
@@ -380,7 +379,8 @@ impl Filler<'_, '_> {
             let text = packed!("a name is missing in ~\nexpected alternatives as: a|b");
             return self.refused(&name.position, text, &[Text(word.text)]);
         }
-        let mut good = self.distinct(names, &whole);
+        self.distinct(names, &whole);
+        let mut good = Some(());
         for name in names {
             // Each name has its own finding.
             good = self.service(name).and(good);

@@ -311,6 +311,19 @@ fn what_is_not_a_text_is_refused() {
 }
 
 #[test]
+fn one_mistake_does_not_hide_the_others() {
+    let long = "x".repeat(SOURCE_LINE_BYTES_MAX + 1);
+    let text = format!("nise = 3\ncommand = /{long}\n  {long}\nnoce = 5\nneeds = zz yy yy =\n");
+    let found = findings(text.as_bytes());
+    for what in
+        ["unknown key \"nise\"", "unknown key \"noce\"", "a line of 16396 bytes", "\"yy\" stands twice", "\"=\""]
+    {
+        assert!(found.iter().any(|one| one.contains(what)), "{what}: {found:?}");
+    }
+    assert_eq!(found.len(), 6, "both long lines, and no more: {found:?}");
+}
+
+#[test]
 fn a_file_of_errors_has_an_end() {
     let found = findings("x1 = y\n".repeat(10_000).as_bytes());
     assert_eq!(found.len(), DIAGNOSTICS_PER_FILE_MAX + 1);
