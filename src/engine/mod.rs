@@ -436,7 +436,7 @@ impl<'a> Engine<'a> {
             self.memory.put_time(Table::Slots, at.0, memory::slot::SINCE, self.now);
             self.mark_published(at);
             self.memory.insert(Set::DirtyPhase, at);
-            self.raise(at, Self::events_of(old, new));
+            self.raise_change(at, new);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::memory::{Set, condition, entry, machine, slot, transaction};
-use super::slot::told;
+use super::slot::{state, told};
 use crate::database::{NONE, service};
 use crate::ident::SlotId;
 use crate::time::Instant;
@@ -108,7 +108,10 @@ impl Engine<'_> {
     /// apart.
     #[doc(hidden)]
     pub fn facts(&self, at: SlotId) -> [u32; 7] {
-        [slot::HOLDS, slot::STATE, slot::ORDER, slot::LATCH_START, slot::LATCH_STOP, slot::BEGAN, slot::READY]
-            .map(|field| self.memory.slot(at, field))
+        let mut facts =
+            [slot::HOLDS, slot::STATE, slot::ORDER, slot::LATCH_START, slot::LATCH_STOP, slot::BEGAN, slot::READY]
+                .map(|field| self.memory.slot(at, field));
+        facts[1] &= !state::BEGUN; // what is told, not what is done
+        facts
     }
 }

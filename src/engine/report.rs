@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use super::journal::Kind;
 use super::memory::{Set, slot};
 use super::slot::{state, told};
+use super::trigger::{STARTED, STOPPED};
 use super::{Engine, Refusal};
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::SlotId;
@@ -50,7 +51,8 @@ impl Engine<'_> {
         let mut mine = self.memory.slot(at, slot::ORDER);
         let known = self.memory.state(at);
         let mut bits = known;
-        if (row.order.0.wrapping_sub(mine) as i32) > 0 {
+        let adopted = (row.order.0.wrapping_sub(mine) as i32) > 0;
+        if adopted {
             // An engine that has lost its memory takes over what its predecessor had ordered.
             mine = row.order.0;
             self.memory.put_slot(at, slot::ORDER, mine);
@@ -93,9 +95,12 @@ impl Engine<'_> {
             bits |= state::RETRIED;
         }
         let life = row.life.0;
-        let over = u32::from(!row.state.has_process());
-        self.ends = life.wrapping_sub(self.memory.slot(at, slot::LIFE)).wrapping_add(over);
+        let over = |state: State| u32::from(!state.has_process());
+        let lives = life.wrapping_sub(self.memory.slot(at, slot::LIFE));
+        let over_before = over(State::from_number(known & state::REPORT));
+        self.ends = lives.wrapping_add(over(row.state)).wrapping_sub(over_before);
         self.memory.put_slot(at, slot::LIFE, life);
+
         (self.exit, self.exit_of) = (row.exit, Some(at));
         match row.state {
             State::Skipped => bits |= state::WAS_SKIPPED,
@@ -127,10 +132,17 @@ impl Engine<'_> {
                 self.drop_holds_of_done(at, 0);
             }
         }
+        // The attempts of a oneshot are one start: what ends between them is none of its lives.
+        let attempt = row.attempt > 0 && bits & state::WISH_UP != 0 && !ended && self.memory.is_told(at, told::ONESHOT);
         if new_life {
             // Lives that nobody saw: they are told as one end and one beginning.
             self.memory.insert(Set::NewLife, at);
-            self.raise(at, 1 << 1 | 1 << 4);
+            self.raise(at, STOPPED | STARTED);
+        } else if self.ends != 0 && !adopted && !attempt {
+            self.raise(at, STOPPED);
+        }
+        if lives != 0 && row.state.has_process() {
+            self.memory.put_state(at, self.memory.state(at) | state::BEGUN);
         }
         self.look_at_binds(at);
         if before != bits || self.memory.is_told(at, told::BROKEN) {

@@ -37,7 +37,9 @@ impl Engine<'_> {
         }
         if facts & state::VIRTUAL_UP != 0 {
             let unready = counted(row, Counter::MembersUnready) > 0 || facts & state::RESTART_WANTED != 0;
-            return if unready { Phase::Restarting } else { Phase::Up };
+            // With its goal down its members have to go, and wait for it. Until it does it is what it was.
+            let restarts = unready && (goal_up || self.told_phase(at) == Phase::Restarting);
+            return if restarts { Phase::Restarting } else { Phase::Up };
         }
         match (goal_up, counted(row, Counter::MembersLeaving) > 0) {
             (true, _) => Phase::Waiting,

@@ -41,6 +41,8 @@ pub mod state {
     pub const STUCK: u32 = 1 << 19;
     /// It was skipped, and has not been up, down or failed since.
     pub const WAS_SKIPPED: u32 = 1 << 20;
+    /// It was told to be `starting`, or a life has begun, and `stopped` was not told since. Decides nothing else.
+    pub const BEGUN: u32 = 1 << 21;
 }
 
 /// Bits of the derived word `derived::TOLD`: what neighbours go by.

@@ -8,18 +8,23 @@ use super::expression::{Role, Value};
 use super::fact::{self, Fact, Written};
 use super::journal::Kind;
 use super::memory::{Set, Table, condition, slot, text};
-use super::slot::told;
+use super::slot::{state, told};
 use super::transaction::Wanted;
 use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
-use crate::database::{NONE, node, service};
+use crate::database::{NONE, action, node, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 
 /// Names of derived events by bit, in the order in which they are taken.
 pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
+
+/// Bits of two of them.
+pub const STOPPED: u32 = 1 << 1;
+/// See `STOPPED`.
+pub const STARTED: u32 = 1 << 4;
 
 /// What is done for one fact, in this order: latches, `while` and `for-each`; `stop-on`; `start-on`.
 pub const TURNS: [Option<Role>; 3] = [None, Some(Role::StopOn), Some(Role::StartOn)];
@@ -319,20 +324,28 @@ impl Engine<'_> {
         }
     }
 
-    /// Which derived events a change of phase is.
-    pub(super) fn events_of(old: Phase, new: Phase) -> u32 {
-        let had_process = matches!(old, Phase::Starting | Phase::Up | Phase::Stopping);
-        let has_none = matches!(new, Phase::Down | Phase::Waiting | Phase::Failed | Phase::Done | Phase::Skipped);
+    /// Asks for the derived events of a change to this phase. A service's lives end in its reports: what of it ends here was
+    /// given up before it lived. A bundle ends with the first of its members that does.
+    pub(super) fn raise_change(&mut self, at: SlotId, new: Phase) {
         let bit = |index: u32, is: bool| u32::from(is) << index;
-        bit(0, new == Phase::Stopping)
-            | bit(1, had_process && (has_none || new == Phase::Restarting))
+        let has_none = matches!(new, Phase::Down | Phase::Waiting | Phase::Failed | Phase::Done | Phase::Skipped);
+        let bundle = self.is_bundle(at);
+        let ended = (has_none || bundle && new == Phase::Restarting) && self.memory.state(at) & state::BEGUN != 0;
+        let events = bit(0, new == Phase::Stopping)
             | bit(2, new == Phase::Failed)
             | bit(3, new == Phase::Starting)
-            | bit(4, new == Phase::Up)
+            | bit(4, new == Phase::Up);
+        self.raise(at, events | bit(1, ended));
+        if new == Phase::Starting || bundle && new == Phase::Up {
+            self.memory.put_state(at, self.memory.state(at) | state::BEGUN);
+        }
     }
 
     /// Asks for derived events of a slot, where anybody listens.
     pub(super) fn raise(&mut self, at: SlotId, events: u32) {
+        if events & STOPPED != 0 {
+            self.memory.put_state(at, self.memory.state(at) & !state::BEGUN);
+        }
         let heard = events & self.heard;
         if heard != 0 {
             self.memory.set_told(at, self.memory.told(at) | heard << told::EVENT_SHIFT);
@@ -361,7 +374,7 @@ impl Engine<'_> {
             }
             if index == 1 || index == 2 {
                 let exit = if self.exit_of == Some(at) { self.exit } else { Exit::None };
-                let failed = self.phase(at) == Phase::Failed || is_failure(exit);
+                let failed = self.phase(at) == Phase::Failed || self.is_failure(at, exit);
                 fact.push(b"RESULT=", if failed { b"failed" } else { b"ok" });
                 let mut digits = [0; 3];
                 match exit {
@@ -384,6 +397,18 @@ impl Engine<'_> {
         }
     }
 
+    /// Whether a life that ended like this failed. By SIGTERM, or by what its file says, services are told to go.
+    fn is_failure(&self, at: SlotId, exit: Exit) -> bool {
+        match exit {
+            Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
+            Exit::Signal(signal) => {
+                let told = self.image.list(self.image.service(self.record(at), service::STOP));
+                told.get(0) != action::SIGNALS || !(1..told.len()).any(|at| told.get(at) == signal.into())
+            }
+            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => true,
+        }
+    }
+
     /// Which derived events any leaf names.
     #[inline(never)]
     pub(super) fn heard_events(&self) -> u32 {
@@ -399,14 +424,6 @@ impl Engine<'_> {
     pub(super) fn own_event(&mut self, name: &[u8]) {
         let fact = Fact::known(name);
         self.take_news(fact, self.leaves(fact), News::Event);
-    }
-}
-
-/// Whether a life that ended like this failed. SIGTERM is how services are told to go.
-fn is_failure(exit: Exit) -> bool {
-    match exit {
-        Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
-        Exit::Code(_) | Exit::Signal(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => true,
     }
 }
 

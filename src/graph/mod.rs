@@ -48,8 +48,9 @@
 //!
 //! *Restart in place* is neither a start nor a stop: what needs the service stays. What binds to it (for a oneshot: all
 //! that needs it) goes down first and comes back after it; so does all that needs it where it was asked to restart
-//! *with its dependents*. A bundle has no process: it is up when all its members are, restarting while one of them is,
-//! and going down while members that nothing else holds are; once down it stays so, whoever lets go of its members.
+//! *with its dependents*. A bundle has no process: it is up when all its members are, restarting while one of them is
+//! not and its goal is up, and going down while members that nothing else holds are; once down it stays so, whoever lets
+//! go of its members. With its goal down it is what it was until nothing that needs it is active, as any service is.
 //! Restarting it restarts its members.
 //!
 //! *Done* drops the admin, trigger, demand and schedule holds. `failed`, `skipped` and `done` are left by start, reset
@@ -170,8 +171,11 @@
 //!
 //! # Derived events
 //!
-//! `starting`, `started`, `stopping`, `stopped` (each life's end, and being given up before it was up) and `failed`
-//! follow from changes of phase. Lives that ended unseen (the engine was dead, or late) are told as one `stopped`, and
+//! `starting`, `started`, `stopping` and `failed` follow from changes of phase. `stopped` is each life's end, when it has
+//! ended and not when that is ordered, so also between the two lives of a restart; what was given up before it lived is
+//! told as `stopped`, too, and nothing twice. (The attempts of a oneshot are one start. A bundle has stopped when it
+//! leaves up.) A life has failed whose end is neither exit 0, nor by SIGTERM, nor by a stop signal of its file. Lives
+//! that ended unseen (the engine was dead, or late) are told as one `stopped`, and
 //! one `started` where another is up, with `COUNT` where they are more than one (255: or more). They are taken after
 //! everything has settled, before the next input. A process-less slot makes one transition a step and the next a second
 //! later: before the input that comes then, as if it were reported, so that what it moves is caused by the transactions

@@ -298,3 +298,32 @@ fn a_run_that_is_queued_is_shown() {
     machine.wait_phase("job", "done");
     assert!(!shown(&machine));
 }
+
+/// A restart by command: the end of the life is told when it has ended, with how, and once.
+#[test]
+fn a_restart_is_told_as_an_end_when_the_life_has_ended() {
+    let folder = Folder::new();
+    let (trace, go) = (folder.0.join("trace"), folder.0.join("go"));
+    let slow = format!(
+        "command = <<END\n  trap 'while [ ! -e {} ]; do sleep 0.02; done; exit 7' TERM\n  while :; do sleep 0.02; done\nEND\n",
+        go.display()
+    );
+    let ear = format!(
+        "type = oneshot\nremain = no\nstart-on = stopped slow or other\npass = RESULT EXIT_STATUS N\n\
+         command = /bin/sh -c 'echo $N$RESULT $EXIT_STATUS >>{}'\n",
+        trace.display()
+    );
+    let machine = Machine::new(&[("slow", &slow), ("ear", &ear), ("default", "type = bundle\nwants = slow\n")]);
+    machine.wait_phase("slow", "up");
+    let pid = machine.pid("slow");
+    machine.expect(&["restart", "slow"]);
+    machine.wait_phase("slow", "restarting");
+    // What comes behind it is heard, and nothing was before.
+    machine.expect(&["emit", "--wait", "other", "N=1"]);
+    let said = || std::fs::read_to_string(&trace).unwrap_or_default();
+    assert_eq!(said(), "1\n");
+    std::fs::write(&go, "").expect("a file");
+    machine.wait_new_life("slow", pid);
+    machine.wait("the end is told", |_| said().lines().count() == 2);
+    assert_eq!(said(), "1\nfailed 7\n");
+}

@@ -7,6 +7,7 @@ mod anyof_needs;
 mod anyof_states;
 mod conditions;
 mod cost;
+mod derived;
 mod events;
 mod explore;
 mod fine_print;

@@ -5,6 +5,7 @@ use pintle::board::orders::Wish;
 use pintle::board::reports::State;
 use pintle::engine::{Capacities, Input, NOBODY, Standing};
 use pintle::ident::SlotId;
+use pintle::limits::JOURNAL_BLOCK_WORDS;
 use std::time::{Duration, Instant};
 
 /// Does as the engine orders, one service after the other; gives the engine's own time for it.
@@ -91,4 +92,59 @@ fn boots_and_shutdowns() {
         }
         measure_chain(numbers[0] * numbers[1]);
     }
+}
+
+/// What a step writes is what it changes (`make bench` has the time of it): the same inputs to the same few services cost
+/// the same, however many others there are, up or down, and however many of them something else needs.
+#[test]
+fn a_step_costs_by_what_changes_and_not_by_the_size_of_the_graph() {
+    const FEW: &str = "a:\nb: needs = a\nc: binds = b; while = net\nd: type = bundle; contains = b c\n\
+                       e: conflicts = b\nf: start-on = go N=1; wants = a\ng@: for-each = net; instance = x${N}\n";
+    const STEPS: [fn(&mut World); 9] = [
+        |world| {
+            world.start("d");
+        },
+        World::settle,
+        |world| {
+            world.on("net N=1").expect("not refused");
+        },
+        World::settle,
+        |world| world.dies("b"),
+        |world| {
+            world.emit("go N=1").expect("not refused");
+        },
+        |world| {
+            world.start("e");
+        },
+        World::settle,
+        |world| {
+            world.stop("a");
+        },
+    ];
+    let costs = |others: usize| {
+        let mut text = String::from(FEW);
+        text += "many: type = bundle; contains = all\nall: wants =";
+        for at in 0..others {
+            text += &format!(" s{at:04}");
+        }
+        for at in 0..others {
+            text += &format!("\ns{at:04}: while = not other");
+        }
+        let mut world =
+            World::over(super::world::database(&text), Capacities { conditions: 8, transactions: 8, entries: 32 });
+        world.start("many");
+        world.settle();
+        STEPS.map(|step| {
+            let before = world.words();
+            step(&mut world);
+            world.words().iter().zip(&before).filter(|(now, before)| now != before).count()
+        })
+    };
+    let (few, many) = (costs(10), costs(1000));
+    // Where a block of the journal begins, the oldest one is cleared for it.
+    let grown = few.iter().zip(&many).any(|(few, many)| *many > few + JOURNAL_BLOCK_WORDS as usize);
+    assert!(
+        !grown && few.iter().sum::<usize>() > 100,
+        "words changed: {few:?} beside 10, {many:?} beside 1,000 others"
+    );
 }

@@ -15,7 +15,7 @@
 //! 6. an engine that takes over the memory thinks the same, bit for bit in all that is derived; and one that takes over
 //!    after a step that was killed before its commit finds the facts from before it,
 //! 7. what is refused changes nothing,
-//! 8. what a step costs is measured elsewhere (`make bench`),
+//! 8. (what a step costs is looked at elsewhere: `cost.rs` for what it writes, `make bench` for its time,)
 //! 9. of two that conflict never both have processes; one that is told again what is known, or what is of an earlier order,
 //!    changes nothing.
 //!

@@ -192,7 +192,7 @@ fn every_phase_by_every_input() {
     compare("grid.txt", &table);
 }
 
-fn compare(name: &str, table: &str) {
+pub fn compare(name: &str, table: &str) {
     let path = format!("{}/tests/pure/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, table).expect("the golden table can be written");

@@ -43,6 +43,7 @@ pub struct Seen {
     pub up_bundle: bool,
     /// A bundle that was told as down: what becomes of its members does not concern it.
     was_down: bool,
+    was_restarting: bool,
     broken: bool,
     /// Skipped and wished: to a bundle as good as up.
     skipped: bool,
@@ -117,6 +118,7 @@ impl<'s> Spec<'s> {
             under_way: false,
             up_bundle: false,
             was_down: false,
+            was_restarting: false,
             broken: false,
             skipped: false,
             was_skipped: false,
@@ -199,6 +201,7 @@ impl<'s> Spec<'s> {
         if self.edges.kinds[at].is_bundle() {
             seen.up_bundle = facts & VIRTUAL_UP != 0;
             seen.was_down = facts >> PHASE_SHIFT & 0xf == Phase::Down as u32;
+            seen.was_restarting = facts >> PHASE_SHIFT & 0xf == Phase::Restarting as u32;
             seen.active = seen.up_bundle;
             // A choice that has moved: to what binds to it that is a new life.
             seen.restart_wanted = seen.active && facts & RESTART_WANTED != 0;
@@ -252,7 +255,8 @@ impl<'s> Spec<'s> {
                 let whole = !any(&[Relation::Contains], &|member| !member.start_ok && !member.skipped)
                     && !any(&[Relation::Alternative], &|chosen| !chosen.start_ok)
                     && !lacks_all;
-                if whole && !seen.restart_wanted { Phase::Up } else { Phase::Restarting }
+                let restarts = (!whole || seen.restart_wanted) && (seen.goal || seen.was_restarting);
+                if restarts { Phase::Restarting } else { Phase::Up }
             } else if seen.goal {
                 Phase::Waiting
             } else if leaving && !seen.was_down {
