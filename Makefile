@@ -50,8 +50,8 @@ $(B)/programs/%: tests/programs/%.c tests/programs/common.h $(B)/toolchain
 
 # Links are relative, so that DESTDIR, chroots and images work.
 install: $(B)/pintle
-	install -d $(DESTDIR)$(BINDIR)
-	install -m 755 $(B)/pintle $(DESTDIR)$(BINDIR)/pintle
+	install -d "$(DESTDIR)$(BINDIR)"
+	install -m 755 $(B)/pintle "$(DESTDIR)$(BINDIR)/pintle"
 	@$(B)/pintle --links | while read -r name; do \
 		echo "ln -sf pintle $(DESTDIR)$(BINDIR)/$$name" && ln -sf pintle "$(DESTDIR)$(BINDIR)/$$name" || exit; done
 
@@ -59,7 +59,7 @@ install: $(B)/pintle
 uninstall: $(B)/pintle
 	@$(B)/pintle --links | while read -r name; do \
 		if [ "$$(readlink "$(DESTDIR)$(BINDIR)/$$name")" = pintle ]; then rm "$(DESTDIR)$(BINDIR)/$$name"; fi; done
-	rm -f $(DESTDIR)$(BINDIR)/pintle
+	rm -f "$(DESTDIR)$(BINDIR)/pintle"
 
 size: $(B)/pintle
 	@sh cross/size report $(B)/pintle.symbols $(B)/pintle tests/bench/size-baseline.txt
