@@ -40,7 +40,7 @@ $(B)/pintle: $(B)/toolchain FORCE
 	@. ./$(B)/toolchain && $$CARGO build --release --locked --bin pintle --target-dir $(CARGO_OUT) $$CARGO_ARGS
 	@. ./$(B)/toolchain && new=$(CARGO_OUT)/$$TARGET/release/pintle && \
 		if ! cmp -s $$new $(B)/pintle.symbols || [ ! -e $@ ]; then \
-			cp $$new $(B)/pintle.symbols && strip -s -R .comment -o $@.new $$new && mv $@.new $@ && \
+			cp $$new $(B)/pintle.symbols && strip -s -R .comment -o $@.new $$new && sh cross/drop-sections $@.new && mv $@.new $@ && \
 			sh cross/is-static $(B)/pintle.symbols && wc -c $@; \
 		fi
 
