@@ -131,7 +131,7 @@ pub fn run(lines: &[String], wait: bool, prints: bool, named: &[&str]) -> i32 {
 pub fn ask(control: &mut Control, line: &str) -> u32 {
     while control.send(line).is_err() || control.next(Instant::NEVER) != Next::Line {
         if ["signal", "emit", "wait emit"].iter().any(|verb| line.starts_with(verb)) {
-            let unknown = "the engine ended before it answered: it is not known whether this was done";
+            let unknown = packed!("the engine ended before it answered: it is not known whether this was done");
             refuse(exit::SYSTEM as u8, format_args!("{unknown}"))
         }
         *control = reconnect();

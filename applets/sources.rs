@@ -110,7 +110,7 @@ impl Sources {
                 }
             }
             _ => {
-                let message = format_args!("neither called NAME.svc nor a dump of a database");
+                let message = format_args!("{}", packed!("neither called NAME.svc nor a dump of a database"));
                 self.refuse(path, message);
             }
         }

@@ -152,7 +152,10 @@ impl<'a> Logger<'a> {
                 }
             };
             if received.truncated {
-                output::say(format_args!("pintle-log: too many open files: some services are not logged"));
+                output::say(format_args!(
+                    "{}",
+                    packed!("pintle-log: too many open files: some services are not logged")
+                ));
             }
             let mut pipes = received.descriptors.into_iter();
             let mut rest = buffer.get(..received.length).unwrap_or_default();
@@ -194,7 +197,7 @@ impl<'a> Logger<'a> {
             None
         };
         if unused.is_none() && self.sources.len() == self.sources.capacity() {
-            output::say(format_args!("pintle-log: too many services: one is not logged"));
+            output::say(format_args!("{}", packed!("pintle-log: too many services: one is not logged")));
             return;
         }
         let index = unused.unwrap_or(self.sources.len());

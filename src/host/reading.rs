@@ -9,6 +9,7 @@ use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS, header};
 use pintle::database::Image;
+use pintle::packed;
 use pintle::status::{SystemWords, View};
 
 use super::control::Control;
@@ -33,13 +34,19 @@ pub fn look() -> (View<'static>, &'static [u8]) {
         Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(
             1,
             format_args!(
-                "status and its kin need a run directory, and this supervisor could make none: only commands work \
-                 (PINTLE_RUN or supervise --run names a directory that can be written)"
+                "{}",
+                packed!(
+                    "status and its kin need a run directory, and this supervisor could make none: only commands work \
+                     (PINTLE_RUN or supervise --run names a directory that can be written)"
+                )
             ),
         ),
         Ok(Place::Abstract(_)) => refuse(
             111,
-            format_args!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)"),
+            format_args!(
+                "{}",
+                packed!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)")
+            ),
         ),
         Err(problem) => refuse_text(problem),
     };
@@ -106,7 +113,7 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
     let reports = rows(&read(REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
     if !is_of(&reports, reports::MAGIC, &geometry) {
         if ends {
-            cannot_use(directory, REPORTS, &"these are not the reports of this database");
+            cannot_use(directory, REPORTS, &packed!("these are not the reports of this database"));
         }
         return None;
     }

@@ -1,6 +1,7 @@
 //! One line for a client.
 
 use core::fmt::Write;
+use pintle::packed::Packed;
 use pintle::text::digits;
 
 /// Longest line that is sent; longer ones are cut.
@@ -32,6 +33,11 @@ impl Answer {
     pub fn accept(&mut self, number: u32) {
         self.bytes(b"ok ");
         self.number(number);
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: Packed) {
+        let _ = text.write_part(0, self); // what does not fit is cut
     }
 
     /// A number.

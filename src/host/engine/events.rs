@@ -6,11 +6,13 @@ use pintle::engine::journal::{Kind, Record, Text};
 use pintle::engine::{NOBODY, Verb};
 use pintle::graph::{Holds, write_change};
 use pintle::limits::CLIENTS_MAX;
+use pintle::packed;
+use pintle::packed::Packed;
 use pintle::stamp::stamp;
 use pintle::status::{MARKS, words};
 use pintle::text::{cut, parts};
 use pintle::time::Instant;
-use pintle::words::write_quoted;
+use pintle::words::{Short, write_quoted};
 
 use super::super::clients::{Answer, Talk};
 use super::Host;
@@ -65,7 +67,12 @@ impl Host {
     /// for those who are trusted.
     #[inline(never)]
     fn write_event(&self, record: &Record, trusted: bool, out: &mut Answer) {
-        let Some(template) = LINES.get((record.kind as usize).wrapping_sub(1)) else { return };
+        let line = (record.kind as usize).wrapping_sub(1);
+        if line >= Kind::Shutdown as usize {
+            return;
+        }
+        let mut template = Short::new();
+        let _ = LINES.write_part(line, &mut template); // the longest has room
         let ago = self.view.now.0.saturating_sub(record.time.0);
         out.bytes(b"event ");
         out.number(record.number);
@@ -73,8 +80,9 @@ impl Host {
         out.bytes(&stamp(self.view.wall_ns.saturating_sub(ago)));
         out.bytes(b" ");
         out.number(record.transaction);
+        out.bytes(b" ");
         let mut is_field = false;
-        for part in parts(template, b'$') {
+        for part in parts(&template, b'$') {
             let mut rest = part.as_bytes();
             if is_field && let Some((field, behind)) = rest.split_first() {
                 self.write_field(record, *field, trusted, out);
@@ -155,22 +163,23 @@ impl Host {
     }
 }
 
-/// What is said of each kind of line, in their order: its word, the service or `-`, the text.
-const LINES: [&str; Kind::Shutdown as usize] = [
-    " phase $n $m",
-    " holds $n $h",
-    " fired $n $r fired by $c",
-    " on - condition $x is on$w",
-    " off - condition $x is off",
-    " changing - condition $x is changing",
-    " event - event $x",
-    " begin - transaction $t begins$p",
-    " end - transaction $t ends: $s",
-    " refused - refused: $e",
-    " command - $k$u",
-    " boot $n the machine is booted into it",
-    " shutdown - everything goes down$u",
-];
+/// What is said of each kind of line, in their order up to `Shutdown`: its word, the service or `-`, the text.
+const LINES: Packed = packed!(
+    "\
+    phase $n $m\0\
+    holds $n $h\0\
+    fired $n $r fired by $c\0\
+    on - condition $x is on$w\0\
+    off - condition $x is off\0\
+    changing - condition $x is changing\0\
+    event - event $x\0\
+    begin - transaction $t begins$p\0\
+    end - transaction $t ends: $s\0\
+    refused - refused: $e\0\
+    command - $k$u\0\
+    boot $n the machine is booted into it\0\
+    shutdown - everything goes down$u"
+);
 
 #[inline(never)]
 fn write_uid(out: &mut Answer, uid: u32) {

@@ -125,13 +125,13 @@ impl Host {
         let (sender, trusted) = self.clients.who(at)?;
         let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
         if !trusted && !looks {
-            answer.bytes(b"no only root and the user of pintle may do this, not uid ");
+            answer.text(packed!("no only root and the user of pintle may do this, not uid "));
             answer.number(sender.uid);
             return None;
         }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
-            answer.bytes(b"no 48 clients wait, follow or hold, or 16 of users who may only look: no more may");
+            answer.text(packed!("no 48 clients wait, follow or hold, or 16 of users who may only look: no more may"));
             return None;
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {
@@ -195,7 +195,7 @@ impl Host {
     #[cold]
     fn hand_over_memory(&mut self, at: usize, now: Instant, answer: &mut Answer) {
         if !self.clients.may_copy(at) {
-            answer.bytes(b"no copies of the engine's memory wait to be received; receive them first");
+            answer.text(packed!("no copies of the engine's memory wait to be received; receive them first"));
             return;
         }
         let (image, geometry) = (&self.view.image, self.view.reports.geometry());

@@ -14,6 +14,7 @@ use pintle::board::{Geometry, reports};
 use pintle::crc32::Crc32;
 use pintle::database::Image;
 use pintle::ident::SlotId;
+use pintle::packed;
 use pintle::words::Short;
 
 /// How long they may take to end after SIGTERM, and then after SIGKILL (`true`). Milliseconds.
@@ -62,9 +63,8 @@ impl Survivors {
     #[inline(never)]
     pub fn end(mut self) {
         let count = self.0.len();
-        output::say(format_args!(
-            "pintle: processes that an earlier supervisor has left behind are ended first: {count}"
-        ));
+        let what = packed!("processes that an earlier supervisor has left behind are ended first");
+        output::say(format_args!("pintle: {what}: {count}"));
         for (grace_ms, kills) in &GRACE {
             for (pid, _) in &self.0 {
                 let target = if *kills { Target::Group(*pid) } else { Target::Process(*pid) };
