@@ -149,7 +149,7 @@ fn what_cannot_be_taken_is_refused_by_name_and_changes_nothing() {
     machine.expect(&["emit", "--on", "net-up"]);
     machine.expect(&["start", "--wait", "nic"]);
     let mut client = Client::new(&machine);
-    assert_eq!(client.ask(b"emit nobody-has-heard-of-this A=1"), "ok 0");
+    assert_eq!(client.ask(b"emit nobody-hears-this A=1"), "ok 0 no service listens to nobody-hears-this");
     let before = picture(&machine);
     let many: String = (0..17).map(|number| format!(" K{number}=v")).collect();
     let words = "x ".repeat(600);
@@ -211,9 +211,31 @@ fn what_cannot_be_taken_is_refused_by_name_and_changes_nothing() {
     assert_eq!(client.ask(b"hold more"), refused);
     assert_eq!(client.ask(b"on net-up"), "ok 0", "it is on already");
     assert_eq!(picture(&machine), before);
-    assert_eq!(client.ask(b"off c7"), "ok 0");
-    assert_eq!(client.ask(b"hold more"), "ok 0");
+    assert_eq!(client.ask(b"off c7"), "ok 0 no service listens to c7");
+    assert_eq!(client.ask(b"hold more"), "ok 0 no service listens to more");
     assert_eq!(machine.status()["engine"]["allocations"], 0);
+}
+
+#[test]
+fn who_says_what_no_file_names_is_told_so_and_it_is_taken() {
+    let machine = Machine::new(&[
+        ("gated", &pause("while = a-while and not not-while")),
+        ("triggered", &pause("start-on = begin and up(gated)\nstop-on = end")),
+        ("made@", &pause("for-each = made-by N=*\ninstance = ${N}")),
+    ]);
+    for words in [&["a-while"][..], &["not-while"], &["begin", "A=1"], &["end"], &["made-by", "N=1"], &["made-by"]] {
+        for how in ["--on", "--off", "--wait"] {
+            let ran = machine.run(&[&["emit", how], words].concat());
+            assert!(ran.code == 0 && !ran.err.contains("listens"), "{how} {words:?}: {ran:?}");
+        }
+    }
+    let told = "pintle: note: no service listens to a-whil\n";
+    for how in [&[][..], &["--wait"], &["--on"], &["--on", "--wait"], &["--off"]] {
+        let ran = machine.run(&[&["emit"], how, &["a-whil", "A=1"]].concat());
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", told), "{how:?}");
+    }
+    let held = machine.run(&["emit", "--hold", "a-whil", "--", "/bin/sh", "-c", "exit 7"]);
+    assert_eq!((held.code, held.err.as_str()), (7, told));
 }
 
 #[test]

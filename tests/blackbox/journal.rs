@@ -152,7 +152,7 @@ fn a_reader_that_is_too_slow_is_told_what_it_missed_and_holds_up_nobody() {
         for _ in 0..50 {
             line.clear();
             answers.read_line(&mut line).expect("answered");
-            assert_eq!(line, "ok 0\n");
+            assert_eq!(line, "ok 0 no service listens to nothing-hears-it\n");
         }
     }
     let (mut missed, mut last, mut lines) = (0, 0, 0);
@@ -213,7 +213,11 @@ fn who_reads_all_of_the_journal_holds_up_nobody() {
     const EVENTS: usize = 3_000;
     client.write_all(&b"emit x\n".repeat(EVENTS)).expect("taken");
     assert_eq!(
-        answers.by_ref().take(EVENTS).filter(|answer| answer.as_ref().is_ok_and(|text| text == "ok 0")).count(),
+        answers
+            .by_ref()
+            .take(EVENTS)
+            .filter(|answer| answer.as_ref().is_ok_and(|text| text == "ok 0 no service listens to x"))
+            .count(),
         EVENTS
     );
     let whole = machine.expect(&["events", "--all", "--no-follow"]).len();
@@ -229,10 +233,10 @@ fn who_reads_all_of_the_journal_holds_up_nobody() {
         readers.iter_mut().for_each(|reader| reader.write_all(b"journal 0\n").expect("sent"));
         client.write_all(b"on lid-open\n").expect("sent");
         machine.kill(engine, libc::SIGCONT);
-        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0");
+        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0 no service listens to lid-open");
         // Taken with the next turn, when what the first has left to do is done.
         client.write_all(b"off lid-open\n").expect("sent");
-        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0");
+        assert_eq!(answers.next().expect("answered").expect("text"), "ok 0 no service listens to lid-open");
         let told: usize = readers.iter().map(waiting).sum();
         for reader in &mut readers {
             // To the end, or it is dropped where this machine stands still for long.

@@ -3,6 +3,7 @@
 
 use core::fmt::Write;
 use pintle::engine::{Capacities, Outcome, Standing, words_needed};
+use pintle::fact;
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
@@ -153,15 +154,19 @@ impl Host {
         answer.accept(number);
         let parent = if request.verb == Asked::Await { self.engine.parent(number) } else { 0 };
         if parent != 0 {
-            answer.bytes(b" set in motion by transaction ");
+            answer.text(packed!(" set in motion by transaction "));
             answer.number(parent);
         }
-        let said_of_fact = matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit);
-        if let Some(template) = self.engine.nameless().filter(|_| said_of_fact) {
-            let name = self.engine.name(template);
-            answer.bytes(b" no instance of ");
-            answer.bytes(name.as_str().as_bytes());
-            answer.bytes(b" is made: its attributes give no valid name");
+        if matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Emit) {
+            let name = fact::name(request.fact());
+            if let Some(template) = self.engine.nameless() {
+                answer.text(packed!(" no instance of "));
+                answer.bytes(self.engine.name(template).as_str().as_bytes());
+                answer.text(packed!(" is made: its attributes give no valid name"));
+            } else if self.view.image.leaves_named(name).is_empty() {
+                answer.text(packed!(" no service listens to "));
+                answer.bytes(name);
+            }
         }
         let mut before = &b" no longer held down: "[..];
         while let Some(slot) = self.engine.take_lifted() {
