@@ -17,6 +17,7 @@ use super::options::Given;
 use super::progress::Progress;
 use super::{dry_run, exit, finish};
 use crate::host::control::{Control, Next, complain};
+use crate::host::reading;
 use crate::host::refuse::refuse;
 use crate::sys::{clock, output};
 
@@ -251,5 +252,10 @@ pub fn shutdown(given: &Given) -> i32 {
         }
     }
     progress.clear();
-    exit::DONE
+    // Without a run directory nothing is known of it.
+    if matches!(reading::shutdown(), None | Some(3)) {
+        return exit::DONE;
+    }
+    complain(&packed!("not all went down in order: services were killed, or the supervisor was"));
+    exit::NO
 }

@@ -27,7 +27,7 @@ pub mod own {
     /// Heap allocations of the supervisor since it froze its heap: 0.
     pub const ALLOCATIONS: usize = OWN + 4;
     /// 0; 1 when a shutdown is wanted (by signal); 2 when its bound has passed and everything is killed; 3 when it is
-    /// over.
+    /// over, in order; 4 when it is over, and what was left at the bound was killed.
     pub const SHUTDOWN: usize = OWN + 5;
     /// The service to boot, `NONE` for none.
     pub const BOOT: usize = OWN + 6;

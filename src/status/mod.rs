@@ -320,7 +320,7 @@ impl<'a> View<'a> {
 
     /// Whether everything has been taken down.
     fn has_shut_down(&self) -> bool {
-        shared::load(self.reports.head(), reports::own::SHUTDOWN) == 3
+        shared::load(self.reports.head(), reports::own::SHUTDOWN) >= 3
     }
 
     /// Whether everything is being taken down.

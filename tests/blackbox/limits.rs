@@ -217,6 +217,40 @@ fn a_shutdown_ends_within_its_bound_though_the_engine_is_killed_again_and_again(
     });
 }
 
+const NOT_IN_ORDER: &str = "pintle: not all went down in order: services were killed, or the supervisor was\n";
+
+#[test]
+fn who_shuts_down_is_told_that_what_was_left_was_killed() {
+    let folder = Folder::new();
+    let ready = folder.0.join("deaf");
+    let deaf = format!("command = {} {}\nstop-timeout = 1h\n", program("stubborn"), ready.display());
+    let files = [("deaf", deaf.as_str()), ("default", "type = bundle\ncontains = deaf\n")];
+    let machine = Machine::with(&files, &["default", "--shutdown-timeout", "1s"]);
+    machine.wait("it ignores signals", |_| ready.exists());
+    let pid = machine.pid("deaf");
+    let ran = machine.run(&["shutdown"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, NOT_IN_ORDER), "{}", ran.out);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    assert!(machine.ended() == Some(1) && !lives(pid));
+    assert!(machine.run(&["status"]).out.contains("; shut down\n"));
+}
+
+#[test]
+fn who_shuts_down_is_told_of_a_supervisor_that_was_killed() {
+    let stubborn = format!("command = {}\nready = fd 3\nstop-timeout = 1h\n", program("stubborn"));
+    let machine = Machine::new(&[("mute", &stubborn)]);
+    machine.expect(&["start", "--no-wait", "mute"]);
+    machine.wait_phase("mute", "starting");
+    let pid = machine.pid("mute");
+    let waiter = machine.spawn(&["shutdown"]);
+    machine.wait_phase("mute", "stopping");
+    kill(machine.supervisor(), libc::SIGKILL);
+    let done = waiter.wait_with_output().expect("it ends");
+    let message = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), &*message), (Some(1), NOT_IN_ORDER));
+    kill(pid, libc::SIGKILL);
+}
+
 /// The process of the engine, 0 where there is none now.
 fn engine_of(machine: &Machine) -> u32 {
     let said = machine.run(&["status", "--json"]).out;

@@ -99,7 +99,7 @@ impl Supervisor {
         }?;
         self.finish();
         if !live {
-            words::store(self.reports.head(), reports::own::SHUTDOWN, 3);
+            words::store(self.reports.head(), reports::own::SHUTDOWN, 3 + u32::from(code));
         }
         Some(code)
     }
