@@ -132,11 +132,13 @@ impl<'a> Progress<'a> {
     }
 
     /// The end of one service. Those that were not named are told where something is wrong, which the end of the whole
-    /// says: what is not up may be just what was asked for, as after a condition went off.
+    /// says: what is not up may be just what was asked for, as after a condition went off. What is down and has a reason
+    /// was not asked to be.
     #[inline(never)]
     fn result(&mut self, line: &str) {
         let (name, result) = cut(cut(line).1);
-        if !is(cut(result).0.as_bytes(), "up down done skipped") {
+        let (result, text) = cut(result);
+        if !text.is_empty() || !is(result.as_bytes(), "up down done") {
             self.doubtful.push(String::from(line));
         } else if self.is_named(name) {
             self.tell(line, true);

@@ -39,7 +39,7 @@
 //! ```text
 //! phase NAME PHASE [TEXT]    a service of the transaction changed its phase
 //! result NAME RESULT [TEXT]  at the end, for each service of the transaction: up, down, done, skipped, failed,
-//!                            waiting, superseded; TEXT says why
+//!                            waiting, superseded; TEXT says why, but of what this transaction has taken down
 //! end N RESULT               done: all reached; failed: not all; superseded: a later request contradicted it;
 //!                            unknown: this number is too old
 //! ```

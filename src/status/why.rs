@@ -287,14 +287,32 @@ pub fn field(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> 
     true
 }
 
+/// Whether a service goes down by it.
+fn takes(event: Event) -> bool {
+    match event {
+        Event::Stopped
+        | Event::Released
+        | Event::StopFired
+        | Event::Switched
+        | Event::Unneeded
+        | Event::ConditionOff
+        | Event::Ended => true,
+        Event::Never | Event::Started | Event::Restarted | Event::Fired | Event::Booted => false,
+    }
+}
+
+/// Whether the newest that was asked of what is in a slot, or was, is that it goes down, by this transaction.
+#[inline(never)]
+pub fn was_taken_down(view: &View<'_>, slot: SlotId, transaction: u32) -> bool {
+    let newest = view.published.read_reasons(slot).newest();
+    newest.transaction == transaction && takes(newest.event)
+}
+
 /// Who asked for it, and when: behind a mark; for what is down; for what moves; the newest.
 fn write_asked(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, field: u8) -> bool {
     let reasons = view.published.read_reasons(row.slot);
     let (person, newest) = (reasons.all[Reasons::PERSON], reasons.newest());
-    let takes = matches!(
-        newest.event,
-        Event::Released | Event::StopFired | Event::Switched | Event::Unneeded | Event::ConditionOff | Event::Ended
-    );
+    let takes = newest.event != Event::Stopped && takes(newest.event);
     match field {
         b'Q' if row.holds.0 & Holds::MARK_ADMIN == 0 || person.event != Event::Stopped => true,
         b'Q' if row.since == Instant::default() => write_when(view, out, person, true),

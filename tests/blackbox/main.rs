@@ -18,3 +18,4 @@ mod robustness;
 mod setup;
 mod supervisor;
 mod switch;
+mod waiting;

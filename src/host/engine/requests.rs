@@ -9,7 +9,7 @@ use pintle::ident::SlotId;
 use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::packed;
 use pintle::protocol::{self, Bad, Request, Verb as Asked};
-use pintle::status::View;
+use pintle::status::{View, why};
 use pintle::time::Instant;
 
 use super::super::clients::{Answer, Talk};
@@ -236,17 +236,18 @@ impl Host {
                     }
                     answer.bytes(b" ");
                     answer.bytes(outcome.name().as_bytes());
-                    let template = match outcome {
-                        Outcome::Failed => packed!(" $E"),
-                        Outcome::Waiting | Outcome::Pending => packed!(" $w"),
-                        Outcome::Up | Outcome::Down | Outcome::Done | Outcome::Skipped | Outcome::Superseded => {
-                            packed!("")
-                        }
-                    };
                     // The reasons of now are those of then for what has not moved since.
                     let row = self.view.row(slot).filter(|row| row.since <= self.engine.end_of(number));
-                    if let Some(row) = row {
-                        self.view.say(&mut answer, &row, template);
+                    // What is up, or down as this transaction has asked, needs none.
+                    let well = matches!(outcome, Outcome::Up | Outcome::Done | Outcome::Superseded)
+                        || outcome == Outcome::Down && why::was_taken_down(&self.view, slot, number);
+                    match &row {
+                        _ if well => {}
+                        Some(row) => {
+                            let failed = outcome == Outcome::Failed;
+                            self.view.say(&mut answer, row, if failed { packed!(" $E") } else { packed!(" $w") });
+                        }
+                        None => answer.bytes(b" it has changed since"),
                     }
                     Talk::Telling(number, cursor)
                 }
