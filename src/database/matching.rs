@@ -1,10 +1,12 @@
 //! Whether a leaf of an expression means a fact: for the engine, which decides by it, and for those who tell of it.
 
-use super::NONE;
 use super::image::Image;
+use super::{NONE, service};
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::fact::{self, Written};
 use crate::glob::glob_matches;
+use crate::ident::SlotId;
+use crate::text::cut;
 
 impl Image<'_> {
     /// Whether a `FACT` leaf matches a fact: name and every attribute. `KEY!=GLOB` also matches where there is no KEY.
@@ -37,6 +39,32 @@ impl Image<'_> {
             };
             value.is_some_and(|value| glob_matches(glob, value)) != negated
         })
+    }
+
+    /// Whether a fact makes this instance by `for-each` of its template; `service` is the template, or the static
+    /// instance, whose name says which it is.
+    #[inline(never)]
+    pub fn makes(&self, service: SlotId, instance: &str, text: &[u8]) -> bool {
+        let (template, instance) = match self.service(service, service::TEMPLATE) {
+            NONE => (service, instance),
+            of => (SlotId(of), cut(self.name(service), b'@').unwrap_or_default().1),
+        };
+        let leaf = self.service(template, service::FOR_EACH);
+        if !self.leaf_matches(leaf, Some(instance.as_bytes()), text) {
+            return false;
+        }
+        let mut rest = instance.as_bytes();
+        for piece in pieces(self.text(self.service(template, service::INSTANCE))) {
+            let part = match piece {
+                Piece::Literal(literal) | Piece::Unclosed(literal) => Some(literal.as_bytes()),
+                Piece::Placeholder(key) => fact::attribute(text, key.as_bytes()),
+            };
+            match part.and_then(|part| rest.strip_prefix(part)) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
+        }
+        rest.is_empty()
     }
 }
 

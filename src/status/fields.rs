@@ -226,13 +226,16 @@ impl Saying<'_> {
         }
     }
 
-    /// `: boot, need (app, db)`, marks behind.
+    /// `: boot, need (app, db)`, marks behind; conditions with what they are.
     #[inline(never)]
     fn write_holds(&self, out: &mut dyn Write, row: &Row<'_>) {
         let mut before = ": ";
         for name in row.holds.names().chain(row.marks().map(|(_, _, text)| *text)) {
             put(out, &[before, name]);
             before = ", ";
+            if name == "condition" {
+                why::write_makers(self.view, out, row);
+            }
             if name != "need" {
                 continue;
             }

@@ -226,7 +226,12 @@ impl View<'_> {
     /// A condition, as a line for people or as an object of JSON. `program` is the name of the program that holds it,
     /// empty where that is not known.
     pub fn write_condition(&self, out: &mut dyn Write, row: &ConditionRow, program: &str, json: bool) {
-        let template = if json { CONDITION_JSON } else { CONDITION };
+        self.say_condition(out, row, program, if json { CONDITION_JSON } else { CONDITION });
+    }
+
+    /// Says a template about a condition.
+    #[inline(never)]
+    pub(super) fn say_condition(&self, out: &mut dyn Write, row: &ConditionRow, program: &str, template: Packed) {
         Saying { view: self, about: About::Condition(row), paint: Paint::Plain, known: program }.say(out, template);
     }
 }

@@ -461,7 +461,22 @@ fn write_reasons(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
         if switched && known {
             write_when(view, out, reason, true);
         }
+        if *hold == Hold::Condition {
+            write_makers(view, out, row);
+        }
     }
+}
+
+/// The conditions that have made an instance and hold it: ` (net-up IFACE=eth0, on since 14:02:11Z, by process 12 of uid
+/// 0)`.
+#[inline(never)]
+pub(super) fn write_makers(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
+    view.conditions(&mut |condition| {
+        if view.image.makes(row.definition, row.name.instance(), &condition.text) {
+            let text = packed!(" ($f, $v since $c, by process $i of uid $o<$l, while it lives>)");
+            view.say_condition(out, condition, "", text);
+        }
+    });
 }
 
 /// What a leaf is now, behind it. `latches`: those that are set in its expression.

@@ -425,11 +425,17 @@ fn instances_are_named_as_people_name_them() {
     machine.wait_phase("dhcp@eth0", "up");
     machine.wait_phase("dhcp@wl0", "up");
     let status = machine.expect(&["status", "dhcp@eth0"]);
-    assert!(
-        status.contains("  an address for each interface\n") && status.contains("  goal       up: condition\n"),
-        "{status}"
-    );
-    assert_eq!(machine.expect(&["why", "dhcp@eth0"]), "dhcp@eth0 is up: a condition made this instance\n");
+    assert!(status.contains("  an address for each interface\n"), "{status}");
+    let rows: serde_json::Value = serde_json::from_str(&machine.expect(&["conditions", "--json"])).expect("JSON");
+    let by = rows.as_array().and_then(|rows| rows.iter().find(|row| row["attributes"]["IFACE"] == "eth0"));
+    let by = by.map(|row| format!("Z, by process {} of uid {})", row["pid"], row["uid"])).expect("it is on");
+    let why = machine.expect(&["why", "dhcp@eth0"]);
+    let begins = "dhcp@eth0 is up: a condition made this instance (net-up IFACE=eth0, on since ";
+    assert!(why.starts_with(begins) && why.trim_end().ends_with(&by), "{why}");
+    let goal = status.lines().find(|line| line.starts_with("  goal ")).expect("a line");
+    let begins = "  goal       up: condition (net-up IFACE=eth0, on since ";
+    assert!(goal.starts_with(begins) && goal.ends_with(&by), "{goal}");
+    assert!(!why.contains("wl0") && !goal.contains("wl0"), "{why}{goal}");
     assert!(!machine.expect(&["list"]).lines().any(|line| line.starts_with("dhcp@ ")));
     assert!(machine.expect(&["list", "--all"]).lines().any(|line| line.starts_with("dhcp@ ")));
     machine.expect(&["restart", "--wait", "dhcp@eth0"]);

@@ -194,6 +194,50 @@ fn why_shows_what_a_while_waits_for() {
 }
 
 #[test]
+fn an_instance_is_told_with_the_conditions_that_have_made_it() {
+    let machine = Machine::new(&[
+        ("default", "type = bundle\nwants = link@eth0\n"),
+        ("link@", &format!("{RUN}for-each = net-up IFACE=e* UP=${{INSTANCE}}\ninstance = e${{N}}th${{M}}\n")),
+        ("other@", &format!("{RUN}for-each = plug N=*\ninstance = ${{N}}\n")),
+    ]);
+    let condition = Hold::Condition as u32;
+    machine.says("link@eth0", Phase::Up, Goal::Up, condition, Blocker::Nothing, 60);
+    let slot = pintle::ident::SlotId(machine.view().image.services());
+    let published = machine.view().published;
+    published.write_instance(slot, machine.slot("other@"), b"7");
+    let up =
+        PublishedRow { phase: Phase::Up, goal: Goal::Up, holds: Holds(condition), exists: true, ..Default::default() };
+    published.write(slot, &up);
+
+    let on = |index: u32, fact: &str, ago: u64, value: u32, leased: bool| {
+        machine.condition(index, fact);
+        let row = published.read_condition(index).expect("just written");
+        let since = Instant(NOW.0 - ago * SECOND);
+        published.write_condition(index, &ConditionRow { value, leased, since, ..row });
+    };
+    on(1, "net-up IFACE=e UP=eth0 N= M=1", 1, 1, false);
+    on(2, "net-up IFACE=f UP=eth0 N= M=0", 2, 1, false);
+    on(3, "net-up IFACE=e UP=eth1 N= M=0", 3, 1, false);
+    on(4, "net-up IFACE=e UP=eth0 M=0", 4, 1, false);
+    on(5, "plug N=77", 5, 1, false);
+    on(6, "plug N=7 A=1", 6, 1, true);
+    assert_eq!(machine.why("link@eth0"), "link@eth0 is up: a condition made this instance", "of none of these");
+    on(7, "net-up UP=eth0 IFACE=e M=0 N=", 7, 2, false);
+    let made = " (net-up UP=eth0 IFACE=e M=0 N=, changing since 14:29:53Z, by process 7 of uid 0)";
+    assert_eq!(machine.why("link@eth0"), format!("link@eth0 is up: a condition made this instance{made}"));
+    let status = machine.status("link@eth0");
+    assert!(status.contains(&format!("\n  goal       up: condition{made}\n")), "{status}");
+    let made = " (plug N=7 A=1, on since 14:29:54Z, by process 7 of uid 0, while it lives)";
+    assert_eq!(machine.why("other@7"), format!("other@7 is up: a condition made this instance{made}"));
+    // Each that holds it is told.
+    on(8, "plug B=2 N=7", 8, 1, false);
+    let too = " (plug B=2 N=7, on since 14:29:52Z, by process 7 of uid 0)";
+    assert_eq!(machine.why("other@7"), format!("other@7 is up: a condition made this instance{made}{too}"));
+    on(6, "plug N=7 A=1", 6, 0, true);
+    assert_eq!(machine.why("other@7"), format!("other@7 is up: a condition made this instance{too}"));
+}
+
+#[test]
 fn why_shows_what_a_start_on_waits_for_and_what_is_too_old() {
     let files = [
         ("old", "command = /bin/true\nstart-on = disk sda and (started db or up(rest)) and go\nwithin = 30s\n"),

@@ -1,11 +1,11 @@
 //! What `why` says of a machine as the engine has it: whatever it went through, each chain ends in a cause.
 
 use core::sync::atomic::AtomicU32;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{World, database};
 use crate::simulate::random::Random;
-use pintle::board::published::{self, Event, Published, Reasons};
+use pintle::board::published::{self, ConditionRow, Event, Published, Reasons};
 use pintle::board::reports::{self, Exit, Reports, State};
 use pintle::engine::{Capacities, Input, NOBODY, Sender, Target, Verb};
 use pintle::graph::Phase;
@@ -20,7 +20,7 @@ struct Board {
 }
 
 impl Board {
-    fn of(world: &World) -> Board {
+    fn of(world: &World, conditions: &BTreeMap<u32, ConditionRow>) -> Board {
         let zeros = |count: usize| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let board = Board {
             published: zeros(published::words(&world.geometry)),
@@ -37,6 +37,9 @@ impl Board {
             published.write(at, &world.engine.published(at));
             published.write_reasons(at, &world.engine.reasons(at));
             reports.write(at, &world.reports[at.index()]);
+        }
+        for (index, row) in conditions {
+            published.write_condition(*index, row);
         }
         board
     }
@@ -56,7 +59,7 @@ impl Board {
 }
 
 fn why(world: &World, name: &str) -> String {
-    let board = Board::of(world);
+    let board = Board::of(world, &BTreeMap::new());
     let (view, mut text) = (board.view(world), String::new());
     why::write(&view, &mut text, &view.row(world.slot(name)).expect("a row"));
     text
@@ -67,11 +70,11 @@ const CAUSES: [&str; 18] = [
     "is held by a condition that a switch has set aside",
     "is up: an administrator",
     "is up: the machine was booted",
-    "is up: dev N=",
+    "is up: a condition made this instance (dev N=1, on since ",
+    "is up: a condition made this instance (dev N=2, on since ",
     "is up: go",
     "is up: up(",
     "is up: stopped",
-    "is up: a condition made this instance",
     "is held down by an administrator",
     "is down for the shutdown",
     "is down: nothing wants it up",
@@ -98,7 +101,7 @@ fn whatever_it_went_through_each_chain_ends_in_a_cause() {
     let (mut seen, mut longest, mut unknown) = (BTreeSet::new(), 0, Vec::new());
     for seed in 1..=12_u64 {
         let mut world = World::over(bytes, capacities);
-        let mut random = Random::new(seed);
+        let (mut random, mut conditions) = (Random::new(seed), BTreeMap::new());
         let mut below = |bound: usize| random.index(bound);
         world.boot("boot");
         let names = ["base", "db", "web", "job", "echo", "mail", "late", "rival", "boot"];
@@ -152,7 +155,10 @@ fn whatever_it_went_through_each_chain_ends_in_a_cause() {
             if round == 99 && seed % 3 == 0 {
                 let _ = world.step(Input::Shutdown(NOBODY));
             }
-            let board = Board::of(&world);
+            while let Some((index, row)) = world.engine.take_condition() {
+                conditions.insert(index, row);
+            }
+            let board = Board::of(&world, &conditions);
             let view = board.view(&world);
             for row in view.rows(false) {
                 let mut text = String::new();
