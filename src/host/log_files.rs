@@ -4,6 +4,7 @@
 //! escaped so that it is always one plain file name: letters, digits and `_ - . @ : + , =` stand for themselves (but a
 //! leading `.`), everything else becomes `%XX`.
 
+use super::run_directory::LOG_DIR;
 use crate::sys::{AsFd, Errno, OwnedFd, Result, entry, file, whole};
 use core::fmt::Write;
 use heapless::Vec;
@@ -15,14 +16,25 @@ pub const PATH_BYTES_MAX: usize = 1024;
 /// Bytes of an escaped name, so that `.log.99` still fits into NAME_MAX (255).
 const ESCAPED_BYTES_MAX: usize = 230;
 
-/// The directory: `$PINTLE_LOG`; else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`),
-/// else `log` in the run directory. For the supervisor, which passes it to the logger, and for those who look.
-pub fn directory(run: &[u8]) -> &'static [u8] {
-    match entry::variable(b"PINTLE_LOG").filter(|value| !value.is_empty()) {
+/// The directory: `$PINTLE_LOG`; else, for those who look, where the supervisor says that its logs go (`link`, which
+/// may be nothing); else `/var/log/pintle` for the machine's own pintle (run directory `/run/pintle`), else `log` in
+/// the run directory.
+fn directory_of(run: &[u8], link: Option<&'static [u8]>) -> &'static [u8] {
+    match entry::variable(b"PINTLE_LOG").filter(|value| !value.is_empty()).or(link) {
         Some(value) => value,
         None if run.strip_suffix(b"/").unwrap_or(run) == b"/run/pintle" => b"/var/log/pintle",
         None => whole::joined(run, b"log"),
     }
+}
+
+/// For the supervisor, which passes it to the logger and makes the link.
+pub fn own_directory(run: &[u8]) -> &'static [u8] {
+    directory_of(run, None)
+}
+
+/// For those who look.
+pub fn directory(run: &[u8]) -> &'static [u8] {
+    directory_of(run, whole::link(whole::joined(run, LOG_DIR.to_bytes())).ok())
 }
 
 /// Room for the path of a log.

@@ -11,6 +11,7 @@ use crate::sys::socket::Address;
 use crate::sys::{Errno, OwnedFd, entry, errno, process, whole};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use pintle::lang::diagnostic::told;
 
 /// The supervisor's private copy of the database.
@@ -25,6 +26,8 @@ pub const CONTROL: &str = "control";
 pub const LOCK: &str = "lock";
 /// The directory of the notify sockets, one for each service that asks, named by its slot.
 pub const NOTIFY: &str = "notify";
+/// A symbolic link to where the supervisor's logs go, for those who look. No directory of logs has this name.
+pub const LOG_DIR: &CStr = c"log-dir";
 
 /// The verb of a directory that is not believed in.
 const TRUST: &str = "trust";

@@ -3,6 +3,7 @@
 use super::file::Status;
 use super::path::{Room, make_directory, open_at, remove};
 use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
+use core::ffi::CStr;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 
 /// An open directory.
@@ -41,7 +42,7 @@ impl Directory {
 
     /// Whether something has this name in it.
     pub fn has(&self, name: &str) -> bool {
-        let there = |name: &core::ffi::CStr| rustix::fs::accessat(&self.fd, name, Access::EXISTS, AtFlags::empty());
+        let there = |name: &CStr| rustix::fs::accessat(&self.fd, name, Access::EXISTS, AtFlags::empty());
         Room::new().put(name.as_bytes()).is_ok_and(|name| there(name).is_ok())
     }
 
@@ -58,6 +59,12 @@ impl Directory {
         let fd = open_at(self.as_fd(), name.as_bytes(), flags, mode)?;
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))?; // whatever the umask is
         Ok(fd)
+    }
+
+    /// Makes a symbolic link in it, in the place of an earlier one.
+    pub fn link(&self, to: &CStr, name: &CStr) -> Result<()> {
+        let _ = remove(self.as_fd(), name.to_bytes());
+        Ok(rustix::fs::symlinkat(to, &self.fd, name)?)
     }
 
     /// Opens a file of it, made if there is none, and locks it (flock(2)) for as long as the descriptor lives. EAGAIN:

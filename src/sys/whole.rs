@@ -164,17 +164,23 @@ fn write(fresh: &[u8], mut bytes: &[u8]) -> Result<()> {
     Ok(rustix::fs::fsync(&to)?)
 }
 
-/// What a link leads to in the end; the path itself where it is none, or leads nowhere.
+/// Where a link leads, which may be another one. EINVAL: it is none. The path stays for ever.
 #[inline(never)]
+pub fn link(path: &[u8]) -> Result<&'static [u8]> {
+    let mut to = [0; PATH_MAX];
+    let length = rustix::fs::readlinkat_raw(CWD, Room::new().put(path)?, &mut to)?;
+    Ok(joined(split(path).0, to.get(..length).unwrap_or_default()))
+}
+
+/// What a link leads to in the end; the path itself where it is none, or leads nowhere.
 fn followed(target: &[u8]) -> Result<&[u8]> {
     let mut path = target;
     for _ in 0..LINKS_MAX {
-        let mut to = [0; PATH_MAX];
-        match rustix::fs::readlinkat_raw(CWD, Room::new().put(path)?, &mut to) {
-            Ok(length) => path = joined(split(path).0, to.get(..length).unwrap_or_default()),
-            Err(rustix::io::Errno::INVAL) => return Ok(path),
-            Err(rustix::io::Errno::NOENT) => return Ok(target),
-            Err(error) => return Err(error.into()),
+        match link(path) {
+            Ok(to) => path = to,
+            Err(Errno::INVAL) => return Ok(path),
+            Err(Errno::NOENT) => return Ok(target),
+            Err(error) => return Err(error),
         }
     }
     Err(Errno::LOOP)

@@ -129,3 +129,27 @@ fn a_silent_service_has_no_file() {
     machine.wait("another's first line is logged", |machine| log(machine, "speaker") == ["ready"]);
     assert!(!machine.run_directory().join("log/silent.log").exists());
 }
+
+#[test]
+fn readers_find_the_logs_wherever_the_supervisor_writes_them() {
+    let folder = Folder::new();
+    let elsewhere = folder.0.join("elsewhere").to_str().expect("UTF-8").to_string();
+    let files = [("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")];
+    let machine = Machine::with(&files, &["--log-dir", &elsewhere, "default"]);
+    machine.wait("it is logged where that was asked for", |machine| log(machine, "speaker") == ["ready"]);
+    let file = format!("{elsewhere}/speaker.log");
+    assert!(std::fs::exists(&file).expect("asked"));
+    let shown = machine.expect(&["status", "speaker"]);
+    assert!(shown.contains(&format!("\n  log        {file}\n    20")), "{shown}");
+    assert_eq!(machine.service("speaker")["log"], file);
+
+    // The next one writes in the usual place, and the one after it elsewhere again, though there are logs in both.
+    let usual = machine.run_directory().join("log").to_str().expect("UTF-8").to_string();
+    for (arguments, place) in [(&["default"][..], &usual), (&["--log-dir", &elsewhere, "default"], &elsewhere)] {
+        machine.expect(&["shutdown"]);
+        machine.supervise_again(arguments);
+        assert_eq!(machine.service("speaker")["log"], format!("{place}/speaker.log"));
+        machine
+            .wait("it is logged there", |machine| log(machine, "speaker").last().is_some_and(|line| line == "ready"));
+    }
+}

@@ -11,9 +11,10 @@ use super::survivors::{self, Survivors};
 use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
+use crate::host::log_files;
 use crate::host::log_link::LogLink;
 use crate::host::refuse::{OrRefuse, refuse, refuse_text};
-use crate::host::run_directory::{self, DATABASE, LOCK, NOTIFY, PUBLISHED, Place, REPORTS, refuse_path};
+use crate::host::run_directory::{self, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, Place, REPORTS, refuse_path};
 use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
@@ -368,14 +369,15 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     services + u64::from(geometry.instances) * 3 + DESCRIPTORS_OWN
 }
 
-/// `--log-dir`, else the usual place. A link in the run directory leads readers to another one.
+/// `--log-dir`, else the usual place. A link in the run directory leads readers there.
 #[inline(never)]
 fn log_directory(options: &Options, place: &Place) -> Option<&'static CStr> {
-    let directory = match (options.log_dir, place.directory()) {
-        (Some(given), _) => given,
-        (None, Some(run)) => crate::host::log_files::directory(run.path()),
-        (None, None) => return None,
-    };
+    let run = place.directory();
+    let directory = options.log_dir.or_else(|| Some(log_files::own_directory(run?.path())))?;
     // The logger is not where we are.
-    Some(whole::lasting(whole::absolute(directory)))
+    let directory = whole::lasting(whole::absolute(directory));
+    if let Some(run) = run {
+        let _ = run.directory().link(directory, LOG_DIR); // readers take the usual place
+    }
+    Some(directory)
 }
