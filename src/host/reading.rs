@@ -16,11 +16,10 @@ use pintle::status::{SystemWords, View};
 use super::control::Control;
 use super::failure::Failure;
 use super::refuse::{refuse, refuse_text};
-use super::run_directory::{self, DATABASE, PUBLISHED, Place, REPORTS, RunDirectory};
+use super::run_directory::{self, DATABASE, LOCK, PUBLISHED, Place, REPORTS, RunDirectory};
+use crate::sys::clock;
 use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
-use crate::sys::signals::{self, Target};
-use crate::sys::{Errno, clock};
 
 /// How often a row that is being written is read again.
 const TRIES: usize = 64;
@@ -67,7 +66,8 @@ pub fn look() -> (View<'static>, &'static [u8]) {
     let published = &*published.leak();
     let reports = Reports::new(reports, geometry);
     let word = |at| words::load(reports.head(), at);
-    let supervisor_alive = is_alive(word(reports::own::SUPERVISOR_PID));
+    // A process of its number says nothing: that may be a zombie, another one by now, or of another pid namespace.
+    let supervisor_alive = directory.directory().is_locked(LOCK);
     let view = View {
         image,
         reports,
@@ -175,8 +175,4 @@ fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<A
         }
     }
     copy
-}
-
-fn is_alive(pid: u32) -> bool {
-    pid != 0 && matches!(signals::send(Target::Process(pid), 0), Ok(()) | Err(Errno::PERM))
 }

@@ -2,9 +2,9 @@
 
 use super::file::Status;
 use super::path::{Room, make_directory, open_at, remove};
-use super::{AsFd, BorrowedFd, OwnedFd, Result, file};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, raw};
 use core::ffi::CStr;
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 
 /// An open directory.
 pub struct Directory {
@@ -67,17 +67,49 @@ impl Directory {
         Ok(rustix::fs::symlinkat(to, &self.fd, name)?)
     }
 
-    /// Opens a file of it, made if there is none, and locks it (flock(2)) for as long as the descriptor lives. EAGAIN:
-    /// somebody else has it; the descriptor to read who comes with it.
+    /// Opens a file of it, made if there is none, and locks it for as long as the descriptor lives, by an open file
+    /// description lock (fcntl_locking(2)). `Err` within: somebody else has it; the descriptor to read who.
     pub fn lock_file(&self, name: &str) -> Result<core::result::Result<OwnedFd, OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CREATE;
         let fd = open_at(self.as_fd(), name.as_bytes(), flags, 0o644)?;
-        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Ok(fd)),
-            Err(rustix::io::Errno::AGAIN) => Ok(Err(fd)),
-            Err(error) => Err(error.into()),
+        match lock(&fd, F_OFD_SETLK) {
+            Ok(_) => Ok(Ok(fd)),
+            Err(Errno::AGAIN) => Ok(Err(fd)),
+            Err(error) => Err(error),
         }
     }
+
+    /// Whether somebody has locked this file of it. The kernel is asked, no lock is tried: who asks is in nobody's way.
+    /// Where it cannot tell, somebody may have.
+    pub fn is_locked(&self, name: &str) -> bool {
+        self.open_file(name).and_then(|fd| lock(&fd, F_OFD_GETLK)) != Ok(F_UNLCK)
+    }
+}
+
+/// Operations of fcntl(2), and kinds of locks.
+const F_OFD_GETLK: usize = 36;
+const F_OFD_SETLK: usize = 37;
+const F_WRLCK: i16 = 1;
+const F_UNLCK: i16 = 2;
+
+/// struct flock, with offsets of 64 bits everywhere.
+#[repr(C)]
+struct Lock {
+    kind: i16,
+    whence: i16,
+    start: i64,
+    length: i64,
+    pid: i32,
+}
+
+/// Takes all of an open file, or asks whether that could be done: `F_UNLCK`.
+#[inline(never)]
+fn lock(file: &OwnedFd, operation: usize) -> Result<i16> {
+    let mut lock = Lock { kind: F_WRLCK, whence: 0, start: 0, length: 0, pid: 0 };
+    let (fd, at) = (file.as_raw_fd() as usize, &raw mut lock as usize);
+    // SAFETY: the kernel reads and writes what is one of its own.
+    unsafe { raw::call(raw::nr::FCNTL, fd, operation, at, 0, 0) }?;
+    Ok(lock.kind)
 }
 
 impl AsFd for Directory {

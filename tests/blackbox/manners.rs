@@ -263,3 +263,27 @@ fn a_fact_that_gives_no_name_to_an_instance_says_so() {
         2
     );
 }
+
+#[test]
+fn a_supervisor_that_is_dead_is_not_alive_though_its_number_is_taken() {
+    let machine = Machine::new(&[]);
+    let status = machine.status();
+    assert_eq!((&status["supervisor"]["alive"], &status["engine"]["alive"]), (&true.into(), &true.into()));
+    assert_eq!(
+        machine
+            .run(&["supervise", "--db", "/nonexistent", "--run", machine.run_directory().to_str().expect("UTF-8")])
+            .code,
+        1
+    );
+    // A zombie keeps the number: we are its parent, and do not wait for it here.
+    kill(machine.supervisor(), libc::SIGKILL);
+    machine.wait("the supervisor is seen to be dead", |machine| machine.status()["supervisor"]["alive"] == false);
+    assert!(std::fs::exists(format!("/proc/{}", machine.supervisor())).expect("asked"));
+    let ran = machine.run(&["status"]);
+    assert!(ran.code == 1 && ran.out.contains("\nsupervisor  not running"), "{ran:?}");
+    assert!(ran.out.contains("\nengine      not running"), "{ran:?}");
+    assert_eq!(machine.status()["engine"]["alive"], false);
+    // Who looks is in nobody's way.
+    machine.supervise_again(&["default"]);
+    assert_eq!(machine.status()["supervisor"]["alive"], true);
+}
