@@ -32,7 +32,7 @@ pub fn show(lines: &[String]) -> i32 {
     let mut control = connect();
     let memory = control.memory().unwrap_or_else(|error| failed(CANNOT, error));
     understand(control.line());
-    let (view, _) = reading::look();
+    let (view, _) = reading::look(None);
     let (image, geometry) = (view.image, view.reports.geometry());
     let capacities = Capacities::of(&image);
     let count = words_needed(&image, geometry, capacities);

@@ -31,7 +31,10 @@ struct Look {
 /// Looks, or ends the process with the reason why not.
 #[inline(never)]
 fn look() -> Look {
-    let (view, run) = reading::look();
+    let (view, run) = reading::look(None);
+    if !view.supervisor_alive {
+        output::say(format_args!("{}", packed!("pintle: no supervisor runs: this is what was reported last")));
+    }
     Look { view, run, out: output::stdout() }
 }
 
@@ -72,16 +75,13 @@ pub fn status(given: &Given) -> i32 {
     let json = given.has("--json");
     let mut look = look();
     let Look { view, run, out } = &mut look;
-    let mut code = exit::DONE;
+    let mut code = if view.supervisor_alive { exit::DONE } else { exit::NO };
     if given.words.is_empty() {
         if json {
             view.write_machine_json(out);
             out.bytes(b"\n");
         } else {
             view.write_machine(out, paint());
-        }
-        if !view.supervisor_alive {
-            code = exit::NO;
         }
     } else {
         let slots = named(view, given);

@@ -24,11 +24,11 @@ use crate::sys::output::Shown;
 /// How often a row that is being written is read again.
 const TRIES: usize = 64;
 
-/// What there is to see, of copies made at one instant, and the run directory. Ends the process with the reason where
+/// What there is to see, of copies made at one instant, and the run directory, which may be `given`. Ends the process with the reason where
 /// there is nothing. The copies stay for the life of the process.
 #[inline(never)]
-pub fn look() -> (View<'static>, &'static [u8]) {
-    let directory = match run_directory::find(None) {
+pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
+    let directory = match run_directory::find(given) {
         Ok(Place::Directory(directory)) => directory,
         // Commands go by the abstract socket, if somebody listens there.
         Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(

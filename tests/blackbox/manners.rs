@@ -283,7 +283,22 @@ fn a_supervisor_that_is_dead_is_not_alive_though_its_number_is_taken() {
     assert!(ran.code == 1 && ran.out.contains("\nsupervisor  not running"), "{ran:?}");
     assert!(ran.out.contains("\nengine      not running"), "{ran:?}");
     assert_eq!(machine.status()["engine"]["alive"], false);
+    // What it reported last is shown, and that it is that.
+    for (arguments, code) in [
+        (&["status", "default"][..], 1),
+        (&["status", "--json", "default"], 1),
+        (&["list"], 0),
+        (&["why", "default"], 0),
+        (&["tree"], 0),
+        (&["conditions"], 0),
+    ] {
+        let ran = machine.run(arguments);
+        let said = "pintle: no supervisor runs: this is what was reported last\n";
+        assert_eq!((ran.code, ran.err.as_str()), (code, said), "{arguments:?}");
+    }
     // Who looks is in nobody's way.
     machine.supervise_again(&["default"]);
     assert_eq!(machine.status()["supervisor"]["alive"], true);
+    let ran = machine.run(&["status", "default"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
