@@ -60,8 +60,8 @@ const MACHINE_JSON: Packed = packed!(
     "{\
     \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"current\":<%B|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
-    \"supervisor\":{\"alive\":$V,\"pid\":$p,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
-    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":$q,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}"
+    \"supervisor\":{\"alive\":$V,\"pid\":#v,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
+    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":#e,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}"
 );
 
 /// The first columns of a line of `list`, each with its width; 0 is that of the longest name.
