@@ -64,10 +64,14 @@ fn named(view: &View<'_>, given: &Given) -> Vec<SlotId> {
 
 /// Colours on a terminal, unless NO_COLOR says no (https://no-color.org).
 pub fn paint() -> Paint {
-    let plain = entry::variable(b"NO_COLOR").is_some_and(|value| !value.is_empty())
-        || entry::variable(b"TERM") == Some(b"dumb")
-        || !output::is_terminal();
+    let plain = entry::variable(b"NO_COLOR").is_some_and(|value| !value.is_empty()) || !can_be_steered();
     if plain { Paint::Plain } else { Paint::Coloured }
+}
+
+/// Whether standard output is a terminal that does what it is told.
+#[inline(never)]
+pub fn can_be_steered() -> bool {
+    entry::variable(b"TERM") != Some(b"dumb") && output::is_terminal()
 }
 
 pub fn status(given: &Given) -> i32 {

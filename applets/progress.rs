@@ -1,4 +1,5 @@
-//! What a command shows while it waits: one line that is rewritten on a terminal, plain lines elsewhere.
+//! What a command shows while it waits: one line that is rewritten on a terminal, plain lines elsewhere and on a
+//! dumb one.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +12,7 @@ use pintle::text::put;
 use pintle::time::Instant;
 
 use super::is;
-use super::looking::paint;
+use super::looking::{can_be_steered, paint};
 use crate::host::control::{Control, Next};
 use crate::sys::{clock, output, process};
 
@@ -21,7 +22,7 @@ const DRAW_EVERY_MS: u32 = 50;
 /// Services that are under way, and what has been told.
 pub struct Progress<'a> {
     named: &'a [&'a str],
-    /// Only on a terminal.
+    /// Only on a terminal that can be steered.
     live: bool,
     paint: Paint,
     /// Services that are under way with their phases, `web starting`, oldest first.
@@ -39,7 +40,7 @@ impl<'a> Progress<'a> {
     pub fn new(named: &'a [&'a str]) -> Progress<'a> {
         Progress {
             named,
-            live: output::is_terminal(),
+            live: can_be_steered(),
             paint: paint(),
             under_way: Vec::new(),
             finished: 0,

@@ -301,6 +301,49 @@ fn a_supervisor_that_is_dead_is_not_alive_though_its_number_is_taken() {
     // Who looks is in nobody's way.
     machine.supervise_again(&["default"]);
     assert_eq!(machine.status()["supervisor"]["pid"], machine.supervisor());
+    machine.wait_phase("default", "up");
     let ran = machine.run(&["status", "default"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+/// What the machine says to who starts `late` with `--wait` on a terminal of this kind.
+/// It gets ready when `gate` is there, which is made once it is said to be starting.
+fn told_on_a_terminal(machine: &Machine, kind: &str, gate: &std::path::Path) -> String {
+    use std::io::Read;
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut ours, mut theirs) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: it writes two numbers.
+    assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, none, none.cast(), none.cast()) }, 0);
+    // SAFETY: they are open, and nobody else's.
+    let (mut ours, theirs) = unsafe { (std::fs::File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    let mut child = command();
+    child.args(["start", "--wait", "late"]).env("PINTLE_RUN", machine.run_directory()).env("TERM", kind).stdout(theirs);
+    let mut running = child.spawn().expect("the binary runs");
+    drop(child); // it has the other end, too
+    let (mut text, mut bytes) = (String::new(), [0; 4096]);
+    // EIO: nobody has the other end any more.
+    while let Ok(count @ 1..) = ours.read(&mut bytes) {
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        if text.contains("late starting") {
+            std::fs::write(gate, "").expect("a file");
+        }
+    }
+    assert_eq!(running.wait().expect("it ends").code(), Some(0), "{text:?}");
+    text
+}
+
+#[test]
+fn a_dumb_terminal_is_told_in_plain_lines() {
+    for kind in ["dumb", "xterm"] {
+        let folder = Folder::new();
+        let gate = folder.0.join("gate");
+        let late = format!(
+            "ready = fd 3\ncommand = <<END\n  while ! [ -e {} ]; do sleep 0.01; done\n  echo >&3\n  exec sleep 1000\nEND\n",
+            gate.display()
+        );
+        let machine = Machine::new(&[("late", &late)]);
+        let text = told_on_a_terminal(&machine, kind, &gate);
+        assert_eq!(text.contains('\x1b'), kind != "dumb", "{text:?}");
+    }
 }
