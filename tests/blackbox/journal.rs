@@ -304,5 +304,8 @@ fn what_is_awaited_after_its_end_is_told_with_no_reason_of_later() {
     machine.expect(&["start", "--wait", "user"]);
     let now = machine.run(&["await", &number]);
     assert_eq!(now.code, 1, "{now:?}");
-    assert_eq!(format!("{}{}", now.out, now.err), "pintle: once: failed\npintle: user: waiting\n");
+    assert_eq!(
+        format!("{}{}", now.out, now.err),
+        "pintle: once: failed: it has changed since\npintle: user: waiting: it has changed since\n"
+    );
 }
