@@ -166,7 +166,7 @@ impl State {
 
     /// Whether a process of the slot may exist.
     pub const fn has_process(self) -> bool {
-        matches!(self, State::Spawning | State::Starting | State::Up | State::Stopping)
+        self.is_in(State::set(&[State::Spawning, State::Starting, State::Up, State::Stopping]))
     }
 
     /// Whether the order came to its end by itself: nothing runs, and nothing will under this order.
