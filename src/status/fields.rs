@@ -288,7 +288,7 @@ const NUMBERS: [(u8, How, u8); 8] = [
     (b'v', How::Number, reports::own::SUPERVISOR_PID as u8),
     (b'r', How::Number, reports::own::RECOVERIES as u8),
     (b'm', How::Number, reports::own::ALLOCATIONS as u8),
-    (b'o', How::Number, reports::own::ORPHANS as u8),
+    (b'o', How::Count, reports::own::ORPHANS as u8),
     (b'e', How::Number, reports::own::ENGINE_PID as u8),
     (b'l', How::Number, reports::own::ENGINE_LIVES as u8),
     (b'P', How::Number, reports::own::PARALLEL as u8),

@@ -50,7 +50,7 @@ const MACHINE: Packed = packed!(
     <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running$x; this is what it reported last>; $r recoveries, \
-    $m allocations after start\n\
+    $m allocations after start<, $o orphans reaped>\n\
     engine      <process $e|not running$X>; $l so far, $k allocations after start\n\
     <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>"
 );

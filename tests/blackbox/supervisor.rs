@@ -325,3 +325,13 @@ fn the_supervisor_has_precedence_and_its_services_begin_with_none() {
     assert_eq!(nice(machine.supervisor()), if may && most == 0 { -10 } else { most });
     assert_eq!((nice(machine.pid("usual")), nice(machine.pid("polite"))), (most, polite));
 }
+
+#[test]
+fn orphans_that_were_reaped_are_told_where_there_are_any() {
+    let machine = Machine::new(&[("leaver", "command = /bin/sh -c '(/bin/true & exec /bin/true); exec sleep 1000'\n")]);
+    assert!(!machine.run(&["status"]).out.contains("orphans"));
+    machine.expect(&["start", "--wait", "leaver"]);
+    machine
+        .wait("an orphan is told", |machine| machine.run(&["status"]).out.contains(" after start, 1 orphans reaped\n"));
+    assert_eq!(machine.status()["supervisor"]["orphans"], 1);
+}
