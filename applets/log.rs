@@ -4,12 +4,14 @@ use alloc::boxed::Box;
 use core::fmt::Write;
 use pintle::packed;
 
+use super::looking::named;
 use super::options::Given;
 use super::{exit, failed, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::log_writer::Settings;
 use crate::host::logger::{Logger, START};
-use crate::host::refuse::OrRefuse;
+use crate::host::reading;
+use crate::host::refuse::{OrRefuse, refuse};
 use crate::host::run_directory;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
@@ -72,19 +74,23 @@ fn show(directory: &[u8], name: &[u8], given: &Given) -> i32 {
         let _ = out.flush();
         failed(packed!("cannot read the log"), error)
     });
-    if given.has("--follow") {
+    let follows = given.has("--follow");
+    // An instance that is followed may be there later.
+    if shown.is_none() && !given.has("--dir") && !(follows && name.contains(&b'@')) {
+        named(&reading::look(given.value("--run")).0, given);
+    }
+    if follows {
         let _ = out.flush();
         return follow(directory, name, shown, plain);
     }
     if shown.is_none() {
-        let _ = writeln!(output::stderr(), "pintle: nothing is logged by that name in {}", Shown(directory));
-        return exit::NO;
+        refuse(exit::NO as u8, format_args!("nothing is logged by that name in {}", Shown(directory)));
     }
     finish(&mut out)
 }
 
 /// Control characters of a service must not steer the terminal of whoever looks.
-fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
+pub fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
     for byte in bytes {
         let steers = !plain && byte.is_ascii_control() && !b"\n\t".contains(byte);
         out.bytes(&[if steers { b'?' } else { *byte }]);

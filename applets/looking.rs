@@ -51,7 +51,7 @@ impl Look {
 }
 
 /// The services that were named; or a message and the exit code.
-fn named(view: &View<'_>, given: &Given) -> Vec<SlotId> {
+pub fn named(view: &View<'_>, given: &Given) -> Vec<SlotId> {
     let mut slots = Vec::new();
     for name in given.texts() {
         let Some(slot) = view.find(name).filter(|slot| view.row(*slot).is_some()) else {

@@ -42,7 +42,18 @@ fn lines_have_their_time_and_are_shown() {
     assert!(stamp.len() == 27 && stamp.starts_with("20") && stamp.ends_with('Z'), "{line}");
     let shown = machine.expect(&["status", "speaker"]);
     assert!(shown.contains(line.trim_end()), "{shown}");
-    assert_eq!(machine.run(&["log", "nobody"]).code, 1);
+    // Who does not exist, in words as those of status; who has said nothing.
+    for arguments in [&["log", "speker"][..], &["log", "--follow", "speker"], &["status", "speker"]] {
+        let ran = machine.run(arguments);
+        let said = "pintle: no service \"speker\", did you mean \"speaker\"?\n";
+        assert_eq!((ran.code, ran.err.as_str()), (100, said), "{arguments:?}");
+    }
+    let run = machine.run_directory().to_str().expect("UTF-8").to_string();
+    assert_eq!(crate::harness::pintle(&["log", "--run", &run, "speker"], &[]).code, 100);
+    for arguments in [&["log", "default"][..], &["log", "--dir", &run, "nobody"]] {
+        let ran = machine.run(arguments);
+        assert!(ran.code == 1 && ran.err.starts_with("pintle: nothing is logged by that name in "), "{ran:?}");
+    }
 
     let mut follower = machine.spawn(&["log", "-n", "0", "-f", "speaker"]);
     let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
