@@ -12,6 +12,7 @@ use pintle::lang::diagnostic::{Meant, told};
 use pintle::packed;
 use pintle::status::{Paint, Row, View, tree, why};
 
+use super::log::put;
 use super::options::Given;
 use super::{exit, finish};
 use crate::host::log_files::{self, LogPath};
@@ -32,9 +33,6 @@ struct Look {
 #[inline(never)]
 fn look() -> Look {
     let (view, run) = reading::look(None);
-    if !view.supervisor_alive {
-        output::say(format_args!("{}", packed!("pintle: no supervisor runs: this is what was reported last")));
-    }
     Look { view, run, out: output::stdout() }
 }
 
@@ -46,6 +44,9 @@ impl Look {
             exit::DONE => code,
             failed => failed,
         };
+        if !self.view.supervisor_alive {
+            output::say(format_args!("pintle: no supervisor runs: this was reported last"));
+        }
         process::exit(code as u8)
     }
 }
@@ -184,9 +185,7 @@ fn write_log(view: &View<'_>, run: &[u8], out: &mut Text<'_>, row: &Row<'_>, lin
             }
             match *byte {
                 b'\n' => begins = true,
-                // What a service wrote must not steer the terminal.
-                byte if byte < b' ' && byte != b'\t' || byte == 0x7f => out.bytes(b"?"),
-                byte => out.bytes(&[byte]),
+                byte => put(out, &[byte], false),
             }
         }
     });
@@ -238,8 +237,8 @@ fn speaks_utf8() -> bool {
             locale = entry::variable(name).unwrap_or_default();
         }
     }
-    let has = |name: &[u8]| locale.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
-    has(b"utf8") || has(b"utf-8")
+    // `utf8` or `UTF-8`: no other one of its kind is a locale's.
+    locale.windows(3).any(|part| part.eq_ignore_ascii_case(b"utf"))
 }
 
 pub fn why_command(given: &Given) -> i32 {

@@ -167,9 +167,9 @@ fn write(fresh: &[u8], mut bytes: &[u8]) -> Result<()> {
 /// Where a link leads, which may be another one. EINVAL: it is none. The path stays for ever.
 #[inline(never)]
 pub fn link(path: &[u8]) -> Result<&'static [u8]> {
-    let mut to = [0; PATH_MAX];
-    let length = rustix::fs::readlinkat_raw(CWD, Room::new().put(path)?, &mut to)?;
-    Ok(joined(split(path).0, to.get(..length).unwrap_or_default()))
+    let mut to = [const { MaybeUninit::uninit() }; PATH_MAX];
+    let (to, _) = rustix::fs::readlinkat_raw(CWD, Room::new().put(path)?, &mut to)?;
+    Ok(joined(split(path).0, to))
 }
 
 /// What a link leads to in the end; the path itself where it is none, or leads nowhere.

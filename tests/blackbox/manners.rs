@@ -267,8 +267,10 @@ fn a_fact_that_gives_no_name_to_an_instance_says_so() {
 #[test]
 fn a_supervisor_that_is_dead_is_not_alive_though_its_number_is_taken() {
     let machine = Machine::new(&[]);
-    let status = machine.status();
-    assert_eq!((&status["supervisor"]["alive"], &status["engine"]["alive"]), (&true.into(), &true.into()));
+    machine.wait("both are seen to be alive", |machine| {
+        let status = machine.status();
+        status["supervisor"]["alive"] == true && status["engine"]["alive"] == true
+    });
     assert_eq!(
         machine
             .run(&["supervise", "--db", "/nonexistent", "--run", machine.run_directory().to_str().expect("UTF-8")])
@@ -295,7 +297,7 @@ fn a_supervisor_that_is_dead_is_not_alive_though_its_number_is_taken() {
         (&["conditions"], 0),
     ] {
         let ran = machine.run(arguments);
-        let said = "pintle: no supervisor runs: this is what was reported last\n";
+        let said = "pintle: no supervisor runs: this was reported last\n";
         assert_eq!((ran.code, ran.err.as_str()), (code, said), "{arguments:?}");
     }
     // Who looks is in nobody's way.
@@ -312,9 +314,9 @@ fn told_on_a_terminal(machine: &Machine, kind: &str, gate: &std::path::Path) -> 
     use std::io::Read;
     use std::os::fd::{FromRawFd, OwnedFd};
     let (mut ours, mut theirs) = (0, 0);
-    let none = std::ptr::null_mut();
-    // SAFETY: it writes two numbers.
-    assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, none, none.cast(), none.cast()) }, 0);
+    let (none, mut size) = (std::ptr::null_mut(), libc::winsize { ws_row: 25, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 });
+    // SAFETY: it writes two numbers, and reads the size.
+    assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, none, none.cast(), &raw mut size) }, 0);
     // SAFETY: they are open, and nobody else's.
     let (mut ours, theirs) = unsafe { (std::fs::File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
     let mut child = command();
