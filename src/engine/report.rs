@@ -134,16 +134,13 @@ impl Engine<'_> {
         }
         // The attempts of a oneshot are one start: what ends between them is none of its lives.
         let attempt = row.attempt > 0 && bits & state::WISH_UP != 0 && !ended && self.memory.is_told(at, told::ONESHOT);
+        let mut events = if self.ends != 0 && !adopted && !attempt { STOPPED } else { 0 };
         if new_life {
             // Lives that nobody saw: they are told as one end and one beginning.
             self.memory.insert(Set::NewLife, at);
-            self.raise(at, STOPPED | STARTED);
-        } else if self.ends != 0 && !adopted && !attempt {
-            self.raise(at, STOPPED);
+            events = STOPPED | STARTED;
         }
-        if lives != 0 && row.state.has_process() {
-            self.memory.put_state(at, self.memory.state(at) | state::BEGUN);
-        }
+        self.raise(at, events, lives != 0 && row.state.has_process());
         self.look_at_binds(at);
         if before != bits || self.memory.is_told(at, told::BROKEN) {
             self.memory.insert(Set::Work, at);

@@ -21,9 +21,13 @@ use crate::ident::SlotId;
 /// Names of derived events by bit, in the order in which they are taken.
 pub const DERIVED: [&[u8]; 5] = [b"stopping", b"stopped", b"failed", b"starting", b"started"];
 
-/// Bits of two of them.
+/// Their bits.
+const STOPPING: u32 = 1;
+/// See `STOPPING`.
 pub const STOPPED: u32 = 1 << 1;
-/// See `STOPPED`.
+const FAILED: u32 = 1 << 2;
+const STARTING: u32 = 1 << 3;
+/// See `STOPPING`.
 pub const STARTED: u32 = 1 << 4;
 
 /// What is done for one fact, in this order: latches, `while` and `for-each`; `stop-on`; `start-on`.
@@ -327,24 +331,28 @@ impl Engine<'_> {
     /// Asks for the derived events of a change to this phase. A service's lives end in its reports: what of it ends here was
     /// given up before it lived. A bundle ends with the first of its members that does.
     pub(super) fn raise_change(&mut self, at: SlotId, new: Phase) {
-        let bit = |index: u32, is: bool| u32::from(is) << index;
-        let has_none = matches!(new, Phase::Down | Phase::Waiting | Phase::Failed | Phase::Done | Phase::Skipped);
         let bundle = self.is_bundle(at);
-        let ended = (has_none || bundle && new == Phase::Restarting) && self.memory.state(at) & state::BEGUN != 0;
-        let events = bit(0, new == Phase::Stopping)
-            | bit(2, new == Phase::Failed)
-            | bit(3, new == Phase::Starting)
-            | bit(4, new == Phase::Up);
-        self.raise(at, events | bit(1, ended));
-        if new == Phase::Starting || bundle && new == Phase::Up {
-            self.memory.put_state(at, self.memory.state(at) | state::BEGUN);
-        }
+        let (ends, events) = match new {
+            Phase::Down | Phase::Waiting | Phase::Done | Phase::Skipped => (true, 0),
+            Phase::Failed => (true, FAILED),
+            Phase::Stopping => (false, STOPPING),
+            Phase::Starting => (false, STARTING),
+            Phase::Restarting => (bundle, 0),
+            Phase::Up => (false, STARTED),
+        };
+        let ended = ends && self.memory.state(at) & state::BEGUN != 0;
+        let begins = events == STARTING || bundle && events == STARTED;
+        self.raise(at, events | if ended { STOPPED } else { 0 }, begins);
     }
 
-    /// Asks for derived events of a slot, where anybody listens.
-    pub(super) fn raise(&mut self, at: SlotId, events: u32) {
-        if events & STOPPED != 0 {
-            self.memory.put_state(at, self.memory.state(at) & !state::BEGUN);
+    /// Asks for derived events of a slot, where anybody listens, and notes what of it was told to have begun.
+    #[inline(never)]
+    pub(super) fn raise(&mut self, at: SlotId, events: u32, begins: bool) {
+        let before = self.memory.state(at);
+        let kept = if events & STOPPED != 0 { before & !state::BEGUN } else { before };
+        let bits = if begins { kept | state::BEGUN } else { kept };
+        if bits != before {
+            self.memory.put_state(at, bits);
         }
         let heard = events & self.heard;
         if heard != 0 {
