@@ -14,7 +14,7 @@ use crate::time::Instant;
 /// "PNTP".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Header words of its own.
 pub mod own {
@@ -23,16 +23,16 @@ pub mod own {
     pub const ENGINE_PID: usize = OWN;
     /// Number of the newest transaction.
     pub const TRANSACTION: usize = OWN + 1;
-    /// Boot: 0 under way (or none), 1 reached, 2 reached and good.
-    pub const BOOT: usize = OWN + 2;
     /// Two words: when boot was reached.
-    pub const BOOT_SINCE: usize = OWN + 3;
-    /// Heap allocations of the engine since it froze its heap: 0.
-    pub const ALLOCATIONS: usize = OWN + 5;
+    pub const BOOT_SINCE: usize = OWN + 2;
+    /// Boot: 0 under way (or none), 1 reached, 2 reached and good.
+    pub const BOOT: usize = OWN + 4;
     /// 1 while a shutdown is under way.
-    pub const SHUTDOWN: usize = OWN + 6;
+    pub const SHUTDOWN: usize = OWN + 5;
     /// What has the boot hold, as a slot plus one: what was booted, or has been switched to. 0 is nothing.
-    pub const CURRENT: usize = OWN + 7;
+    pub const CURRENT: usize = OWN + 6;
+    /// Heap allocations of the engine since it froze its heap: 0.
+    pub const ALLOCATIONS: usize = OWN + 7;
 }
 
 /// Words of a slot's row.

@@ -8,7 +8,8 @@
 //! ```text
 //! open      finish or undo what a predecessor had begun, recompute what is derived, mark everything dirty
 //! step      Report for every slot whose report there is, then Boot (harmless if done before), then what comes
-//! after each step: `take_dirty` (text row, order, published row), `take_condition`, `take_ended`, the headers; doorbell
+//! after each step: `take_dirty` (text row, order, published row), `take_phase` for who follows, `take_condition`,
+//!           `take_ended`, the headers; doorbell
 //! sleep     until news, or until `next_deadline`, then `Input::Tick`
 //! ```
 //!
@@ -384,7 +385,7 @@ impl<'a> Engine<'a> {
         const STOP: u32 = Set::Stop as u32;
         const START: u32 = Set::Start as u32;
         const TELL: u32 = Set::Tell as u32;
-        const TELL_BUNDLE: u32 = Set::TellBundle as u32;
+        const TELL_BEGINNING: u32 = Set::TellBeginning as u32;
         const LISTEN: u32 = Set::Listen as u32;
         while let Some((set, at)) = self.memory.pop_first(sets) {
             match set {
@@ -397,8 +398,7 @@ impl<'a> Engine<'a> {
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),
                 START => self.try_start(at),
-                TELL if self.is_bundle(at) => self.memory.insert(Set::TellBundle, at),
-                TELL | TELL_BUNDLE => self.tell(at),
+                TELL..=TELL_BEGINNING => self.tell(at, set),
                 LISTEN => {
                     self.begin_child();
                     self.listen(at);
@@ -415,9 +415,13 @@ impl<'a> Engine<'a> {
     }
 
     /// A slot's phase, blocker and transactions, after everything has settled.
-    fn tell(&mut self, at: SlotId) {
+    fn tell(&mut self, at: SlotId, set: u32) {
         let new = self.phase(at);
-        self.tell_phase(at, new);
+        let behind = self.told_behind(at, new);
+        if set < Set::Tell as u32 + behind {
+            return self.memory.insert_into(Set::Tell as u32 + behind, at);
+        }
+        self.tell_phase(at, new, behind);
         if self.look_at_blocker(at, new) {
             self.mark_published(at);
         }
@@ -427,7 +431,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn tell_phase(&mut self, at: SlotId, new: Phase) {
+    /// `behind`: what `told_behind` says of it.
+    fn tell_phase(&mut self, at: SlotId, new: Phase, behind: u32) {
         let old = self.told_phase(at);
         if old != new {
             self.jot_phase(at, old, new);
@@ -435,13 +440,13 @@ impl<'a> Engine<'a> {
             self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
             self.memory.put_time(Table::Slots, at.0, memory::slot::SINCE, self.now);
             self.mark_published(at);
-            self.memory.insert(Set::DirtyPhase, at);
+            self.memory.insert_into(Set::DirtyPhase as u32 + behind, at);
             self.raise_change(at, new);
         }
     }
 
     /// The phase when it was last told.
-    fn told_phase(&self, at: SlotId) -> Phase {
+    pub(super) fn told_phase(&self, at: SlotId) -> Phase {
         Phase::from_number((self.memory.state(at) & state::PHASE) >> state::PHASE_SHIFT)
     }
 

@@ -38,9 +38,28 @@ impl Engine<'_> {
             slot: at,
             order: is(Set::DirtyOrder),
             published: is(Set::DirtyPublished) | is(Set::DirtyBundle),
-            phase: is(Set::DirtyPhase),
             reasons: is(Set::DirtyReasons),
         })
+    }
+
+    /// The next slot of which a phase is to be told, each once: what came to an end, then bundles, then what begins.
+    pub fn take_phase(&mut self) -> Option<SlotId> {
+        loop {
+            let (set, at) = self.memory.pop_first(Set::PHASES)?;
+            // Where it was put for a phase that it has left, it is passed over.
+            if set == Set::DirtyPhase as u32 + self.told_behind(at, self.told_phase(at)) {
+                return Some(at);
+            }
+        }
+    }
+
+    /// Behind which others of the same step it is told that it is in this phase.
+    pub(super) fn told_behind(&self, at: SlotId, phase: Phase) -> u32 {
+        match phase {
+            _ if self.is_bundle(at) => 1,
+            Phase::Starting | Phase::Restarting | Phase::Stopping => 2,
+            _ => 0,
+        }
     }
 
     /// The slot's reasons, as they are published.
@@ -87,7 +106,7 @@ impl Engine<'_> {
 
     /// Whether an order or a phase has changed, or a transaction has ended, that was not taken yet.
     pub fn has_moved(&self) -> bool {
-        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPhase as u32 | 1 << Set::Ended as u32;
+        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::Ended as u32 | Set::PHASES;
         self.memory.has_any(MOVED)
     }
 

@@ -184,11 +184,11 @@
 //! # The journal
 //!
 //! What the engine was told, what it decided of it, and what moved, in the order in which it was: inputs; transactions
-//! begun and ended; holds and marks laid and dropped; triggers fired; refusals; changes of a phase, a bundle's behind
-//! those of its members in the same step. It is bounded, the oldest goes first, and it belongs to the facts: an engine
-//! that takes over goes on writing where the last finished step ended. What people are shown of it are *lines*,
-//! numbered without gaps. The inputs in it, given to a fresh engine over the same database at the same times, lead to
-//! the same state.
+//! begun and ended; holds and marks laid and dropped; triggers fired; refusals; changes of a phase. In one step what has
+//! come to an end or waits comes first, a bundle behind that, and last what begins to start or to stop, which one of
+//! them has made possible. It is bounded, the oldest goes first, and it belongs to the facts: an engine that takes over
+//! goes on writing where the last finished step ended. What people are shown of it are *lines*, numbered without gaps.
+//! The inputs in it, given to a fresh engine over the same database at the same times, lead to the same state.
 //!
 //! # Causes
 //!

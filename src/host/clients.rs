@@ -412,9 +412,6 @@ impl Clients {
     /// The phase of a slot has changed: `line` writes what is said of it. It is said at once to whoever has room, and
     /// later, with the phase of then, to who has not.
     pub fn changed(&mut self, slot: SlotId, now: Instant, line: &mut dyn FnMut(&mut Answer)) {
-        if self.watching == 0 {
-            return;
-        }
         let mut answer = Answer::new();
         for at in 0..CLIENTS_MAX {
             let told = match self.places[at].talk {

@@ -341,7 +341,9 @@ impl Host {
                     self.wake_supervisor();
                 }
             }
-            if dirty.phase && self.clients.are_watching() {
+        }
+        while let Some(slot) = self.engine.take_phase() {
+            if self.clients.are_watching() {
                 self.look(&mut looked);
                 self.clients.changed(slot, now, &mut |answer| requests::write_phase(&self.view, slot, answer));
             }
@@ -391,15 +393,17 @@ impl Host {
     fn write_headers(&self) {
         let said = self.view.published.head();
         let boot = self.engine.boot();
-        for (at, value) in [
-            (published::own::TRANSACTION, self.engine.newest_transaction()),
-            (published::own::BOOT_SINCE, boot.since.0 as u32),
-            (published::own::BOOT_SINCE + 1, (boot.since.0 >> 32) as u32),
-            (published::own::BOOT, boot.state),
-            (published::own::SHUTDOWN, u32::from(self.engine.shutting_down())),
-            (published::own::CURRENT, self.engine.current().map_or(0, |at| at.0 + 1)),
-            (published::own::ALLOCATIONS, heap::allocations_after_freeze() as u32),
-        ] {
+        // As they lie, what boot has reached behind when it did.
+        let words = [
+            self.engine.newest_transaction(),
+            boot.since.0 as u32,
+            (boot.since.0 >> 32) as u32,
+            boot.state,
+            u32::from(self.engine.shutting_down()),
+            self.engine.current().map_or(0, |at| at.0 + 1),
+            heap::allocations_after_freeze() as u32,
+        ];
+        for (at, value) in (published::own::TRANSACTION..).zip(words) {
             // An unchanged page stays clean.
             if words::load(said, at) != value {
                 words::store(said, at, value);

@@ -111,7 +111,7 @@ fn start_stop_restart_and_release_do_what_they_say() {
     machine.wait_phase("default", "up");
     assert_eq!(
         machine.expect(&["stop", "--wait", "db"]),
-        "web stopping\ndefault waiting: waits for web\ndb stopping\nweb waiting: waits for db\ndb down\n"
+        "default waiting: waits for web\nweb stopping\nweb waiting: waits for db\ndb stopping\ndb down\n"
     );
     assert!(
         machine.expect(&["why", "web"]).starts_with("web waits for db; db is held down by an administrator since ")

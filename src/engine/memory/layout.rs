@@ -227,6 +227,8 @@ pub enum Set {
     Tell,
     /// The same of a bundle: behind its members.
     TellBundle,
+    /// The same of what begins something: behind what that has waited for.
+    TellBeginning,
     /// A trigger listens to something in `UpFlipped` or `FailedFlipped`.
     Listen,
     /// Derived events are due.
@@ -251,26 +253,29 @@ pub enum Set {
     DirtyOrder,
     /// Its published row is.
     DirtyPublished,
-    /// Its phase changed.
-    DirtyPhase,
     /// A bundle's published row is: it is shown behind its members.
     DirtyBundle,
     /// Its reasons are.
     DirtyReasons,
-    /// Has `pass`: for the number of its text row.
+    /// Its phase changed.
+    DirtyPhase,
+    /// The same of a bundle, and of what begins something: as above.
+    DirtyBundlePhase,
+    DirtyBeginning,
+    /// Is named by what this step takes: no instance that is made takes its slot.
+    Named,
+    /// Rows of transactions that ended and were not taken yet.
+    Ended,
+    /// Has `pass`: for the number of its text row. From here on each set is asked for by itself only.
     Passing,
     /// Has `within`: for the number of its latch row.
     Timed,
     /// Was needed by what the newest command started, and is no longer held down by a person.
     Lifted,
-    /// Is named by what this step takes: no instance that is made takes its slot.
-    Named,
     /// Rows of conditions that are to be written.
     DirtyCondition,
-    /// Rows of transactions that ended and were not taken yet.
-    Ended,
 }
-const SETS: u32 = 32;
+const SETS: u32 = 35;
 
 impl Set {
     /// Goals only.
@@ -282,9 +287,11 @@ impl Set {
     /// What is to be written, orders first.
     pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32
         | 1 << Set::DirtyPublished as u32
-        | 1 << Set::DirtyPhase as u32
         | 1 << Set::DirtyBundle as u32
         | 1 << Set::DirtyReasons as u32;
+    /// Of which a phase is to be told.
+    pub const PHASES: u32 =
+        1 << Set::DirtyPhase as u32 | 1 << Set::DirtyBundlePhase as u32 | 1 << Set::DirtyBeginning as u32;
     /// All that a step works off.
     pub const STEP: u32 = (1 << Set::UpFlipped as u32) - 1;
     /// What is to be done once in a step, and was: forgotten at its end.
@@ -293,7 +300,14 @@ impl Set {
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
-const _: () = assert!(SETS <= 32 && Set::Ended as u32 + 1 == SETS, "a bit for each in one word");
+const _: () = assert!(Set::Passing as u32 <= 32 && Set::DirtyCondition as u32 + 1 == SETS, "bits of one word");
+// Three that follow each other, twice: `Engine::told_behind`.
+const _: () =
+    assert!(Set::TellBundle as u32 == Set::Tell as u32 + 1 && Set::TellBeginning as u32 == Set::Tell as u32 + 2);
+const _: () = assert!(
+    Set::DirtyBundlePhase as u32 == Set::DirtyPhase as u32 + 1
+        && Set::DirtyBeginning as u32 == Set::DirtyPhase as u32 + 2
+);
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

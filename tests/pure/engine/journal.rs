@@ -83,6 +83,56 @@ fn what_is_told_decided_and_moved_is_there_in_order() {
     );
 }
 
+/// What has moved in one step is told in the order in which one made the other possible, whatever the slots are.
+#[test]
+fn what_comes_to_an_end_is_told_before_what_begins_behind_it() {
+    // Slots are in the order of the names.
+    let mut world =
+        World::over(database("a: needs = m\nb: needs = a\nm: type = bundle; contains = y z\ny:\nz:"), LARGE);
+    world.start("b");
+    world.settle();
+    world.stop("b");
+    world.settle();
+    let moves: Vec<String> = records(&world.engine, 0)
+        .iter()
+        .filter(|record| record.kind == Kind::Phase)
+        .map(|record| format!("{} {}", world.engine.journal_name(record).as_str(), record.phases().1.name()))
+        .collect();
+    assert_eq!(
+        moves.join(", "),
+        "a waiting, b waiting, m waiting, y starting, z starting, y up, z up, m up, a starting, a up, b starting, b up, \
+         b stopping, b down, a stopping, a down, m stopping, y stopping, z stopping, \
+         y down, z down, m down"
+    );
+}
+
+/// The same of what is told to those who follow, of all steps since the last time.
+#[test]
+fn phases_are_told_once_and_ends_before_beginnings() {
+    let mut world =
+        World::over(database("a: needs = m\nm: type = bundle; contains = y\ny:\nz: start-on = up(y)"), LARGE);
+    let told = |world: &mut World| {
+        let phases = std::iter::from_fn(|| world.engine.take_phase());
+        let slots: Vec<SlotId> = phases.collect();
+        let names = slots.iter().map(|slot| world.engine.name(*slot).as_str().to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    told(&mut world);
+    world.start("a");
+    assert_eq!(told(&mut world), "a m y");
+    world.obey("y");
+    world.report("y", State::Up);
+    assert_eq!(told(&mut world), "y m a z");
+    world.settle();
+    told(&mut world);
+    for name in ["z", "a"] {
+        world.stop(name);
+        world.settle();
+        world.start(name);
+    }
+    assert_eq!(told(&mut world), "a z m y", "each once");
+}
+
 #[test]
 fn a_name_stays_that_of_its_time() {
     let mut world = World::over(database("d@: start-on = dev; stop-on = gone; instance = ${N}"), LARGE);
