@@ -325,6 +325,8 @@ pub struct Dirty {
     pub order: bool,
     /// Its published row changed (instance name rows too, for an instance slot).
     pub published: bool,
+    /// Its phase changed: tell who follows or waits.
+    pub phase: bool,
     /// Its reasons changed (`Engine::reasons`).
     pub reasons: bool,
 }

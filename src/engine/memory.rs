@@ -360,18 +360,13 @@ impl<'a> Memory<'a> {
         self.words.get(self.layout.start(Table::Sets))
     }
 
-    #[inline(always)]
-    pub fn insert(&self, set: Set, slot: SlotId) {
-        self.insert_into(set as u32, slot);
-    }
-
-    /// The same by the set's number.
     #[inline(never)]
-    pub fn insert_into(&self, set: u32, slot: SlotId) {
-        if self.bits(set).insert(slot.0)
+    pub fn insert(&self, set: Set, slot: SlotId) {
+        if self.bits(set as u32).insert(slot.0)
             && let Some(filled) = self.filled()
         {
-            filled.store(filled.load(Ordering::Relaxed) | bit_of(set), Ordering::Relaxed);
+            // The last ones have no bit.
+            filled.store(filled.load(Ordering::Relaxed) | 1u32.checked_shl(set as u32).unwrap_or(0), Ordering::Relaxed);
         }
     }
 
@@ -387,7 +382,7 @@ impl<'a> Memory<'a> {
 
     fn set_empty(&self, set: u32) {
         if let Some(filled) = self.filled() {
-            filled.store(filled.load(Ordering::Relaxed) & !bit_of(set), Ordering::Relaxed);
+            filled.store(filled.load(Ordering::Relaxed) & !(1 << set), Ordering::Relaxed);
         }
     }
 
@@ -408,22 +403,17 @@ impl<'a> Memory<'a> {
             return None;
         }
         let set = filled.trailing_zeros();
-        Some((set, self.pop_of(set)?))
-    }
-
-    #[inline(never)]
-    fn pop_of(&self, set: u32) -> Option<SlotId> {
         let members = self.bits(set);
         let slot = members.pop()?;
         if members.is_empty() {
             self.set_empty(set);
         }
-        Some(SlotId(slot))
+        Some((set, SlotId(slot)))
     }
 
     /// Takes out the lowest.
     pub fn pop(&self, set: Set) -> Option<SlotId> {
-        self.pop_of(set as u32)
+        self.pop_first(1 << set as u32).map(|(_, slot)| slot)
     }
 
     pub fn is_empty(&self, set: Set) -> bool {
@@ -434,10 +424,4 @@ impl<'a> Memory<'a> {
     pub fn rank(&self, set: Set, slot: SlotId) -> u32 {
         self.bits(set as u32).rank(slot.0)
     }
-}
-
-/// The bit of a set among those that have members, where it is looked for with others.
-#[inline(always)]
-fn bit_of(set: u32) -> u32 {
-    1u32.checked_shl(set).unwrap_or(0)
 }

@@ -8,8 +8,7 @@
 //! ```text
 //! open      finish or undo what a predecessor had begun, recompute what is derived, mark everything dirty
 //! step      Report for every slot whose report there is, then Boot (harmless if done before), then what comes
-//! after each step: `take_dirty` (text row, order, published row), `take_phase` for who follows, `take_condition`,
-//!           `take_ended`, the headers; doorbell
+//! after each step: `take_dirty` (text row, order, published row), `take_condition`, `take_ended`, the headers; doorbell
 //! sleep     until news, or until `next_deadline`, then `Input::Tick`
 //! ```
 //!
@@ -417,11 +416,15 @@ impl<'a> Engine<'a> {
     /// A slot's phase, blocker and transactions, after everything has settled.
     fn tell(&mut self, at: SlotId, set: u32) {
         let new = self.phase(at);
-        let behind = self.told_behind(at, new);
-        if set < Set::Tell as u32 + behind {
-            return self.memory.insert_into(Set::Tell as u32 + behind, at);
+        if set == Set::Tell as u32 {
+            if self.is_bundle(at) {
+                return self.memory.insert(Set::TellBundle, at);
+            }
+            if publish::begins(new) {
+                return self.memory.insert(Set::TellBeginning, at);
+            }
         }
-        self.tell_phase(at, new, behind);
+        self.tell_phase(at, new);
         if self.look_at_blocker(at, new) {
             self.mark_published(at);
         }
@@ -431,8 +434,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// `behind`: what `told_behind` says of it.
-    fn tell_phase(&mut self, at: SlotId, new: Phase, behind: u32) {
+    fn tell_phase(&mut self, at: SlotId, new: Phase) {
         let old = self.told_phase(at);
         if old != new {
             self.jot_phase(at, old, new);
@@ -440,7 +442,7 @@ impl<'a> Engine<'a> {
             self.memory.put_state(at, bits | (new as u32) << state::PHASE_SHIFT);
             self.memory.put_time(Table::Slots, at.0, memory::slot::SINCE, self.now);
             self.mark_published(at);
-            self.memory.insert_into(Set::DirtyPhase as u32 + behind, at);
+            self.memory.insert(Set::DirtyPhase, at);
             self.raise_change(at, new);
         }
     }

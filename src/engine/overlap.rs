@@ -48,7 +48,7 @@ impl Engine<'_> {
     /// down.
     pub(super) fn run_again(&mut self, at: SlotId) {
         let phase = self.phase(at);
-        self.tell_phase(at, phase, 0);
+        self.tell_phase(at, phase);
         self.end_run(at, Outcome::of_phase(phase));
         self.drop_holds_of_done(at, Hold::Trigger as u32);
         self.drop_queued(at);

@@ -29,36 +29,20 @@ impl Engine<'_> {
         self.memory.insert(Set::DirtyCondition, SlotId(index));
     }
 
-    /// The next slot of which something is to be written, each once.
+    /// The next slot of which something is to be written: orders first, then all else, each slot once, what has come to
+    /// an end before bundles, and those before what begins.
     pub fn take_dirty(&mut self) -> Option<Dirty> {
-        let (first, at) = self.memory.pop_first(Set::DIRTY)?;
-        // Those before the first have no member.
-        let is = |set: Set| first == set as u32 || first < set as u32 && self.memory.remove(set, at);
-        Some(Dirty {
-            slot: at,
-            order: is(Set::DirtyOrder),
-            published: is(Set::DirtyPublished) | is(Set::DirtyBundle),
-            reasons: is(Set::DirtyReasons),
-        })
-    }
-
-    /// The next slot of which a phase is to be told, each once: what came to an end, then bundles, then what begins.
-    pub fn take_phase(&mut self) -> Option<SlotId> {
+        const PUBLISHED: u32 = Set::DirtyPublished as u32;
         loop {
-            let (set, at) = self.memory.pop_first(Set::PHASES)?;
-            // Where it was put for a phase that it has left, it is passed over.
-            if set == Set::DirtyPhase as u32 + self.told_behind(at, self.told_phase(at)) {
-                return Some(at);
+            let (set, slot) = self.memory.pop_first(Set::DIRTY)?;
+            if set == PUBLISHED && begins(self.told_phase(slot)) {
+                self.memory.insert(Set::DirtyBeginning, slot);
+                continue;
             }
-        }
-    }
-
-    /// Behind which others of the same step it is told that it is in this phase.
-    pub(super) fn told_behind(&self, at: SlotId, phase: Phase) -> u32 {
-        match phase {
-            _ if self.is_bundle(at) => 1,
-            Phase::Starting | Phase::Restarting | Phase::Stopping => 2,
-            _ => 0,
+            let (order, published) = (set < PUBLISHED, set.wrapping_sub(PUBLISHED) < 3);
+            let is = |set: Set| published && self.memory.remove(set, slot);
+            let (phase, reasons) = (is(Set::DirtyPhase), is(Set::DirtyReasons) || set == Set::DirtyReasons as u32);
+            return Some(Dirty { slot, order, published, phase, reasons });
         }
     }
 
@@ -106,7 +90,7 @@ impl Engine<'_> {
 
     /// Whether an order or a phase has changed, or a transaction has ended, that was not taken yet.
     pub fn has_moved(&self) -> bool {
-        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::Ended as u32 | Set::PHASES;
+        const MOVED: u32 = 1 << Set::DirtyOrder as u32 | 1 << Set::DirtyPhase as u32 | 1 << Set::Ended as u32;
         self.memory.has_any(MOVED)
     }
 
@@ -334,4 +318,9 @@ impl Engine<'_> {
             self.find_live(edge.slot, &|source| self.counts(relation, source, at) && is(relation, source))
         })
     }
+}
+
+/// Whether what is in this phase is told behind what made it possible.
+pub(super) fn begins(phase: Phase) -> bool {
+    matches!(phase, Phase::Starting | Phase::Restarting | Phase::Stopping)
 }

@@ -320,16 +320,8 @@ impl Host {
         let (mut ordered, mut looked) = (0u32, false);
         while let Some(dirty) = self.engine.take_dirty() {
             let slot = dirty.slot;
-            if dirty.published {
-                if let Some((template, name)) = self.engine.instance(slot) {
-                    self.view.published.write_instance(slot, template, name.as_bytes());
-                }
-                let published = self.view.published;
-                self.engine.latch_times(slot, &mut |row, latch, set| published.write_latch(row, latch, set));
-                published.write(slot, &self.engine.published(slot));
-            }
-            if dirty.reasons {
-                self.view.published.write_reasons(slot, &self.engine.reasons(slot));
+            if let Some((template, name)) = self.engine.instance(slot) {
+                self.view.published.write_instance(slot, template, name.as_bytes());
             }
             if dirty.order {
                 if let Some(text) = self.engine.text(slot) {
@@ -341,9 +333,15 @@ impl Host {
                     self.wake_supervisor();
                 }
             }
-        }
-        while let Some(slot) = self.engine.take_phase() {
-            if self.clients.are_watching() {
+            if dirty.published {
+                let published = self.view.published;
+                self.engine.latch_times(slot, &mut |row, latch, set| published.write_latch(row, latch, set));
+                published.write(slot, &self.engine.published(slot));
+            }
+            if dirty.reasons {
+                self.view.published.write_reasons(slot, &self.engine.reasons(slot));
+            }
+            if dirty.phase && self.clients.are_watching() {
                 self.look(&mut looked);
                 self.clients.changed(slot, now, &mut |answer| requests::write_phase(&self.view, slot, answer));
             }

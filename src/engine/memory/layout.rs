@@ -255,27 +255,26 @@ pub enum Set {
     DirtyPublished,
     /// A bundle's published row is: it is shown behind its members.
     DirtyBundle,
+    /// The published row is of one that begins something: as above.
+    DirtyBeginning,
     /// Its reasons are.
     DirtyReasons,
     /// Its phase changed.
     DirtyPhase,
-    /// The same of a bundle, and of what begins something: as above.
-    DirtyBundlePhase,
-    DirtyBeginning,
+    /// Was needed by what the newest command started, and is no longer held down by a person.
+    Lifted,
     /// Is named by what this step takes: no instance that is made takes its slot.
     Named,
+    /// Rows of conditions that are to be written.
+    DirtyCondition,
     /// Rows of transactions that ended and were not taken yet.
     Ended,
-    /// Has `pass`: for the number of its text row. From here on each set is asked for by itself only.
+    /// Has `pass`: for the number of its text row. Nothing is taken out of this one and the next.
     Passing,
     /// Has `within`: for the number of its latch row.
     Timed,
-    /// Was needed by what the newest command started, and is no longer held down by a person.
-    Lifted,
-    /// Rows of conditions that are to be written.
-    DirtyCondition,
 }
-const SETS: u32 = 35;
+const SETS: u32 = 34;
 
 impl Set {
     /// Goals only.
@@ -288,10 +287,8 @@ impl Set {
     pub const DIRTY: u32 = 1 << Set::DirtyOrder as u32
         | 1 << Set::DirtyPublished as u32
         | 1 << Set::DirtyBundle as u32
+        | 1 << Set::DirtyBeginning as u32
         | 1 << Set::DirtyReasons as u32;
-    /// Of which a phase is to be told.
-    pub const PHASES: u32 =
-        1 << Set::DirtyPhase as u32 | 1 << Set::DirtyBundlePhase as u32 | 1 << Set::DirtyBeginning as u32;
     /// All that a step works off.
     pub const STEP: u32 = (1 << Set::UpFlipped as u32) - 1;
     /// What is to be done once in a step, and was: forgotten at its end.
@@ -300,14 +297,7 @@ impl Set {
     pub const FLIPPED: u32 = 1 << Set::UpFlipped as u32 | 1 << Set::FailedFlipped as u32;
 }
 
-const _: () = assert!(Set::Passing as u32 <= 32 && Set::DirtyCondition as u32 + 1 == SETS, "bits of one word");
-// Three that follow each other, twice: `Engine::told_behind`.
-const _: () =
-    assert!(Set::TellBundle as u32 == Set::Tell as u32 + 1 && Set::TellBeginning as u32 == Set::Tell as u32 + 2);
-const _: () = assert!(
-    Set::DirtyBundlePhase as u32 == Set::DirtyPhase as u32 + 1
-        && Set::DirtyBeginning as u32 == Set::DirtyPhase as u32 + 2
-);
+const _: () = assert!(Set::Passing as u32 <= 32 && Set::Timed as u32 + 1 == SETS, "a bit for each in one word");
 
 /// What lies in the memory, in this order: rows of facts, the undo log, and what is derived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -106,31 +106,25 @@ fn what_comes_to_an_end_is_told_before_what_begins_behind_it() {
     );
 }
 
-/// The same of what is told to those who follow, of all steps since the last time.
+/// The same of what is told to those who follow.
 #[test]
-fn phases_are_told_once_and_ends_before_beginnings() {
+fn ends_are_told_before_beginnings() {
     let mut world =
         World::over(database("a: needs = m\nm: type = bundle; contains = y\ny:\nz: start-on = up(y)"), LARGE);
-    let told = |world: &mut World| {
-        let phases = std::iter::from_fn(|| world.engine.take_phase());
-        let slots: Vec<SlotId> = phases.collect();
-        let names = slots.iter().map(|slot| world.engine.name(*slot).as_str().to_string());
-        names.collect::<Vec<_>>().join(" ")
+    let mut told = |name: &str, state: Option<State>| {
+        world.told.clear();
+        match state {
+            Some(state) => {
+                world.obey(name);
+                world.report(name, state);
+            }
+            None => drop(world.start(name)),
+        }
+        world.told.join(" ")
     };
-    told(&mut world);
-    world.start("a");
-    assert_eq!(told(&mut world), "a m y");
-    world.obey("y");
-    world.report("y", State::Up);
-    assert_eq!(told(&mut world), "y m a z");
-    world.settle();
-    told(&mut world);
-    for name in ["z", "a"] {
-        world.stop(name);
-        world.settle();
-        world.start(name);
-    }
-    assert_eq!(told(&mut world), "a z m y", "each once");
+    assert_eq!(told("a", None), "a m y");
+    assert_eq!(told("y", Some(State::Up)), "y m a z");
+    assert_eq!(told("z", Some(State::Up)), "z");
 }
 
 #[test]

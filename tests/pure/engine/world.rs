@@ -96,6 +96,8 @@ pub struct World {
     pub stamp: u64,
     /// Orders as they were given: `+web`, `-web`, `~web` (restart in place).
     pub log: Vec<String>,
+    /// Slots of which a new phase was told.
+    pub told: Vec<String>,
     /// Orders that the supervisor has not seen yet.
     pub unseen: BTreeMap<u32, OrderRow>,
     /// Transactions that ended.
@@ -126,6 +128,7 @@ impl World {
             now: 0,
             stamp: 0,
             log: Vec::new(),
+            told: Vec::new(),
             unseen: BTreeMap::new(),
             ended: Vec::new(),
             parallel: 0,
@@ -179,6 +182,9 @@ impl World {
     /// Takes what is dirty; new orders go to `unseen` and to the log.
     pub fn look(&mut self) {
         while let Some(dirty) = self.engine.take_dirty() {
+            if dirty.phase {
+                self.told.push(self.engine.name(dirty.slot).as_str().to_string());
+            }
             if !dirty.order {
                 continue;
             }
