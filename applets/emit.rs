@@ -14,7 +14,7 @@ use crate::host::control::{Control, Next};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::process;
-use crate::sys::{AsFd, Errno, OwnedFd, clock, file, signals};
+use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, clock, file, signals};
 use pintle::database::ENVIRONMENT;
 use pintle::limits::ARGUMENTS_MAX;
 use pintle::packed;
@@ -118,7 +118,9 @@ fn hold_for(given: &Given, line: &str, mut command: Arguments) -> i32 {
             // Of all that the command has open, the copy must keep nothing from its end.
             let _ = null_input_and_output();
             let Some(control) = control.take() else { return exit::SYSTEM };
-            let _ = process::close_all_but(&[control.as_fd(), control.poll(), own.as_fd()]);
+            let mut kept = [control.as_fd(), control.poll(), own.as_fd()].map(|fd| fd.as_raw_fd() as u32);
+            kept.sort_unstable();
+            let _ = process::close_all_but(3, &kept);
             keep(control, line, Some(&own))
         })
     });

@@ -3,17 +3,19 @@
 use pintle::packed;
 
 use super::options::Given;
-use crate::host::supervisor::{self, Options};
+use crate::host::supervisor::{self, Held, Options};
 use crate::sys::{Errno, OwnedFd, process};
 
 pub fn run(given: &Given) -> i32 {
-    supervisor::first_acts();
-    let options = options(given);
+    // Of a supervisor that was this process and has crashed. Before anything else: it may crash again.
+    let held = Held::inherited();
+    supervisor::first_acts(held.is_none());
+    let options = options(given, held.is_none());
     // What it holds ends with the process.
-    process::exit(supervisor::start(options).run())
+    process::exit(supervisor::start(options, held).run())
 }
 
-fn options(given: &Given) -> Options {
+fn options(given: &Given, begins: bool) -> Options {
     let mut shutdown_timeout_ms = 60_000;
     if let Some(time) = given.value("--shutdown-timeout") {
         let ms = str::from_utf8(time).ok().and_then(pintle::lang::duration_ms).and_then(|ms| u32::try_from(ms).ok());
@@ -21,7 +23,7 @@ fn options(given: &Given) -> Options {
     }
     // Out of the way of the numbers that the supervisor has for itself; what else was inherited is nobody's.
     let mut ready = None;
-    if let Some(shown) = given.value("--ready-fd") {
+    if let Some(shown) = given.value("--ready-fd").filter(|_| begins) {
         let number = given.number("--ready-fd", 0, i32::MAX as u64) as i32;
         ready = Some(keep(number).unwrap_or_else(|_| given.misuse_of(packed!("no such descriptor is open:"), shown)));
     }

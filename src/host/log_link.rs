@@ -59,6 +59,8 @@ pub struct LogLink {
     full: bool,
 }
 
+const MAKE: Packed = packed!("cannot make the way to the logger");
+
 /// Its pipe is to be handed over.
 const FRESH: usize = 0;
 /// Say that its writer has ended.
@@ -70,10 +72,26 @@ impl LogLink {
     /// For a board of this many slots. Maps 3 bits each, or ends the process; allocates nothing later.
     #[inline(never)]
     pub fn new(slots: u32) -> LogLink {
-        const MAKE: Packed = packed!("cannot make the way to the logger");
         let (near, far) = socket::pair().or_refuse(MAKE);
+        LogLink::taken_over(slots, near, far)
+    }
+
+    /// That of a supervisor that has crashed: which pipes the logger has is not known, and telling it again is no harm.
+    #[inline(never)]
+    pub fn taken_over(slots: u32, near: OwnedFd, far: OwnedFd) -> LogLink {
         let bits = mapping::private_words(3 * slots.div_ceil(32) as usize).or_refuse(MAKE);
         LogLink { near, far, bits: bits.as_chunks_mut().0, pending: false, full: false }
+    }
+
+    /// There is a pipe of this slot that a logger may have.
+    pub fn known(&mut self, slot: SlotId) {
+        self.set(slot, FRESH);
+        self.set(slot, KNOWN);
+    }
+
+    /// Both ends, to be taken over.
+    pub fn ends(&self) -> (&OwnedFd, &OwnedFd) {
+        (&self.near, &self.far)
     }
 
     /// What the logger gets as its descriptor N.

@@ -138,7 +138,7 @@ fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
 }
 
 /// Whether these words begin as those of such a board do.
-fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
+pub fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
     [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
         == [magic, geometry.services, geometry.instances]
 }

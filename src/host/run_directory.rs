@@ -146,6 +146,14 @@ impl RunDirectory {
     }
 }
 
+/// For a supervisor that goes on: the directory that it had, which may have another path by now, or the name.
+pub fn taken_over(fd: Option<OwnedFd>, path: &'static [u8]) -> Place {
+    match fd {
+        Some(fd) => Place::Directory(RunDirectory { directory: Directory::of(fd), path }),
+        None => Place::Abstract(path),
+    }
+}
+
 /// For those who look: the first of the list in which a supervisor has been. `given` (`--run DIR`) or `$PINTLE_RUN`
 /// alone count where they are given: who names a place believes in it, and what is read there is not trusted anyway.
 /// The error is for people.

@@ -17,6 +17,16 @@ impl Directory {
         Ok(Directory { fd: open_at(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, 0)? })
     }
 
+    /// One that is open.
+    pub fn of(fd: OwnedFd) -> Directory {
+        Directory { fd }
+    }
+
+    /// What it is.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Makes one (`mode` less the umask) if there is none, and opens it.
     pub fn make(path: &[u8], mode: u32) -> Result<Directory> {
         make_directory(CWD, path, mode)?;

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use rustix::fd::{BorrowedFd, IntoRawFd};
 use rustix::fs::{Mode, OFlags};
 
+static ARGUMENTS: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 static LAST_RITES: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
@@ -48,6 +49,11 @@ impl Iterator for Arguments {
     fn next(&mut self) -> Option<&'static [u8]> {
         self.next_c_str().map(|text| text.to_bytes())
     }
+}
+
+/// All arguments as they were passed to the program, argument 0 first.
+pub(super) fn arguments() -> Arguments {
+    Arguments { at: ARGUMENTS.load(Relaxed) }
 }
 
 /// The environment as it was passed to the program, `NAME=VALUE` each.
@@ -112,15 +118,15 @@ pub(crate) use program;
 /// # Safety
 /// The three are what `start` passed to `main`.
 pub unsafe fn begin(_count: i32, arguments: *const *const u8, environment: *const *const u8) -> Arguments {
+    ARGUMENTS.store(arguments.cast_mut(), Relaxed);
     ENVIRONMENT.store(environment.cast_mut(), Relaxed);
     make_standard_descriptors_valid();
     report_our_end();
     Arguments { at: arguments }
 }
 
-/// What to do when this process has panicked, after the report and before it ends: the supervisor executes itself
-/// anew here. Nothing by default.
-pub fn set_last_rites(rites: fn()) {
+/// What to do when this process has broken, after the report and before it ends. Nothing by default.
+pub(super) fn set_last_rites(rites: fn()) {
     LAST_RITES.store(rites as *mut (), Relaxed);
 }
 
@@ -143,31 +149,33 @@ fn panicked(panic: &core::panic::PanicInfo<'_>) -> ! {
     super::raw::trap()
 }
 
-/// The address told is of the instruction: `addr2line -e build/pintle.symbols -fi` names its function.
-extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
+/// The address told is of the instruction, or of what it reached for: `addr2line -e build/pintle.symbols -fi` names the
+/// function of the first.
+pub(super) extern "C" fn trapped(signal: i32, information: *const i32, _context: usize) {
     // SAFETY: the kernel's siginfo_t: number, error, code, then the address, where the word size wants it.
     let (code, address) = unsafe {
         let address = information.cast::<usize>().add(if cfg!(target_pointer_width = "64") { 2 } else { 3 });
         (information.add(2).read(), address.read())
     };
-    // Sent by somebody (SI_USER and the like): nothing to a process 1, nor to us.
-    if code <= 0 {
+    // Sent by somebody (SI_USER and the like): nothing to a process 1, nor to us, but to whom it is as good as a fault.
+    let rites = LAST_RITES.load(Relaxed);
+    let sent = code <= 0;
+    if sent && (rites.is_null() || signal == signals::SIGTRAP.into()) {
         return;
     }
     let mut out = output::stderr();
-    let _ = writeln!(out, "pintle: internal error at 0x{}", pintle::text::Hex(address as u64, 1));
+    if sent {
+        let _ = writeln!(out, "pintle: signal {signal} was sent to it");
+    } else {
+        let _ = writeln!(out, "pintle: internal error at 0x{}", pintle::text::Hex(address as u64, 1));
+    }
     let _ = out.flush();
-    last_rites();
-    signals::die_of(signal as u8)
-}
-
-fn last_rites() {
-    let rites = LAST_RITES.load(Relaxed);
     if !rites.is_null() {
         // SAFETY: only `set_last_rites` stores here, and only a `fn()`.
         let rites: fn() = unsafe { core::mem::transmute(rites) };
         rites();
     }
+    signals::die_of(signal as u8)
 }
 
 /// Opens what is closed of descriptors 0 to 2: /dev/null, or where there is none, the root directory as a mere place

@@ -3,13 +3,14 @@
 //!
 //! A file that somebody else may truncate must not be mapped (SIGBUS): read it through [`FileView`].
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 /// Its size is final, and these are its seals.
@@ -52,6 +53,15 @@ pub fn own_memory(name: &CStr, words: usize) -> Result<(OwnedFd, &'static [Atomi
     let _ = rustix::fs::fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE);
     rustix::fs::fcntl_add_seals(&fd, FIXED)?;
     Ok((fd, mapped))
+}
+
+/// The same memory by a descriptor that can only be read, as of another user's process, too: EACCES if that opens it
+/// anew to write. ENOENT where there is no /proc.
+pub fn read_only(fd: &OwnedFd) -> Result<OwnedFd> {
+    rustix::fs::fchmod(fd, Mode::RUSR | Mode::WUSR)?;
+    let mut path = pintle::words::Short::new();
+    let _ = write!(path, "/proc/self/fd/{}", fd.as_raw_fd()); // fits
+    file::open_read(path.as_str())
 }
 
 /// As `sealed_memory`, but without its pages, which come into being when they are touched: for memory that the caller

@@ -23,6 +23,7 @@ pub mod poll;
 pub mod process;
 mod raw;
 pub mod reap;
+pub mod rebirth;
 pub mod residence;
 pub mod signals;
 pub mod socket;

@@ -23,6 +23,12 @@ fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
     unsafe { raw::open_two(raw::nr::PIPE2, [0, flags, 0, 0], 0) }
 }
 
+/// Copies what is in a pipe, `bytes` at most, into another one and leaves it there; gives how much that was. 0: it has
+/// ended. EAGAIN: there is nothing now, or no room.
+pub fn copy(from: impl AsFd, to: impl AsFd, bytes: usize) -> Result<usize> {
+    Ok(rustix::pipe::tee(from, to, bytes, rustix::pipe::SpliceFlags::NONBLOCK)?)
+}
+
 /// Makes a pipe as small as the kernel lets it be, one page: an empty one then charges least. Refused, it stays as it
 /// is.
 pub fn shrink(pipe: impl AsFd) {

@@ -162,6 +162,11 @@ impl Doorbell {
         Doorbell { fd }
     }
 
+    /// What it is.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// It cannot fail but by being full, and then it rings anyway.
     pub fn ring(&self) {
         let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, b"!"));

@@ -254,17 +254,17 @@ pub fn close_from(first: u32) -> Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor from 3 on that is not among these. As `close_from`.
-pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
-    let mut first = 3;
-    while let Some(next) = kept.iter().map(|fd| fd.as_raw_fd() as usize).filter(|fd| *fd >= first).min() {
-        if next > first {
+/// Closes every descriptor from `first` on that is not among these, which are sorted. As `close_from`.
+pub fn close_all_but(mut first: u32, kept: &[u32]) -> Result<()> {
+    for next in kept {
+        if *next > first {
+            let (first, last) = (first as usize, *next as usize - 1);
             // SAFETY: no memory is involved; that nobody uses them any more is the caller's care.
-            unsafe { raw::call(raw::nr::CLOSE_RANGE, first, next - 1, 0, 0, 0)? };
+            unsafe { raw::call(raw::nr::CLOSE_RANGE, first, last, 0, 0, 0)? };
         }
-        first = next + 1;
+        first = *next + 1;
     }
-    close_from(first as u32)
+    close_from(first)
 }
 
 /// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. It has a

@@ -195,11 +195,11 @@ pub fn reset_all() {
 /// What a panic raises: an undefined instruction, or on some processors a trap.
 pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
 
-/// Sets a handler that gets the number, the siginfo_t and the context, on the stack where it happened.
-pub fn set_trap(
-    signal: u8,
-    handler: extern "C" fn(signal: i32, information: *const i32, context: usize),
-) -> Result<()> {
+/// Gets the number, the siginfo_t and the context.
+pub type Handler = extern "C" fn(signal: i32, information: *const i32, context: usize);
+
+/// Sets a handler, on the stack where it happened.
+pub fn set_trap(signal: u8, handler: Handler) -> Result<()> {
     const SA_SIGINFO: usize = 4;
     const SA_RESTART: usize = 0x1000_0000;
     set_action(signal, handler as usize, SA_SIGINFO | SA_RESTART)
@@ -214,11 +214,12 @@ pub fn die_of(signal: u8) -> ! {
 }
 
 /// Sets `handler` for the five fatal signals, on an alternate stack of 16 pages, with none of them blocked in it (a
-/// fault within must be fatal to the handler's successor, not to the kernel). The handler must not return: it executes
-/// something else or exits. It must first compare its pid with the supervisor's: in a sharing child, only exit.
-/// Maps memory; call at start only.
-pub fn install_fatal(handler: extern "C" fn(signal: i32) -> !) -> Result<()> {
+/// fault within must be fatal to the handler's successor, not to the kernel). The handler gets the siginfo_t, too, and
+/// must not return: it executes something else or exits. It must first compare its pid with the supervisor's: in a
+/// sharing child, only exit. Maps memory; call at start only.
+pub fn install_fatal(handler: Handler) -> Result<()> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+    const SA_SIGINFO: usize = 4;
     const SA_NODEFER: usize = 0x4000_0000;
     const SA_ONSTACK: usize = 0x0800_0000;
     #[repr(C)]
@@ -234,7 +235,7 @@ pub fn install_fatal(handler: extern "C" fn(signal: i32) -> !) -> Result<()> {
         let stack = AlternateStack { base: base as usize, flags: 0, size };
         raw::call(raw::nr::SIGALTSTACK, &raw const stack as usize, 0, 0, 0, 0)?;
     }
-    FATAL.iter().try_for_each(|signal| set_action(*signal, handler as usize, SA_NODEFER | SA_ONSTACK))
+    FATAL.iter().try_for_each(|signal| set_action(*signal, handler as usize, SA_SIGINFO | SA_NODEFER | SA_ONSTACK))
 }
 
 /// To whom a signal goes.
@@ -317,7 +318,7 @@ mod tests {
         assert_eq!(send(Target::Process(i32::MAX as u32 + 5), 0), Err(Errno::SRCH));
     }
 
-    extern "C" fn leave(signal: i32) -> ! {
+    extern "C" fn leave(signal: i32, _information: *const i32, _context: usize) {
         crate::sys::process::exit(100 + signal as u8)
     }
 

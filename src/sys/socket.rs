@@ -242,6 +242,17 @@ struct Message {
 
 /// The next message. EAGAIN: there is none now.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_with(fd, buffer, 0)
+}
+
+/// The same, and it stays the next one.
+pub fn look(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    const MSG_PEEK: usize = 2;
+    receive_with(fd, buffer, MSG_PEEK)
+}
+
+#[inline(never)]
+fn receive_with(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: usize) -> Result<Received> {
     let mut control = [0usize; CONTROL_WORDS];
     let slice = Slice { at: buffer.as_mut_ptr() as usize, length: buffer.len() };
     let mut message = Message {
@@ -253,7 +264,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
         control_length: size_of_val(&control),
         flags: 0,
     };
-    let (number, flags) = (fd.as_raw_fd() as usize, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    let (number, flags) = (fd.as_raw_fd() as usize, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     // SAFETY: the message names the two buffers with their lengths, and they outlive the call.
     let length = unsafe { raw::call(raw::nr::RECVMSG, number, &raw mut message as usize, flags, 0, 0)? };
     let length = buffer.len().min(length as usize);

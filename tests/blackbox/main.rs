@@ -14,6 +14,7 @@ mod journal;
 mod limits;
 mod logs;
 mod manners;
+mod recovery;
 mod robustness;
 mod setup;
 mod supervisor;

@@ -1,5 +1,6 @@
 //! Processes: the queue of spawns, children between clone and exec, deaths.
 
+use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
@@ -29,7 +30,7 @@ const DEATHS: usize = 256;
 
 /// Pipes are watched for changes: one that is closed here while a child between clone and exec still holds a copy stays
 /// watched for that moment, and its hang-up would wake us over and over.
-const EDGE: Interest = Interest::READ.and(Interest::EDGE);
+pub(super) const EDGE: Interest = Interest::READ.and(Interest::EDGE);
 
 /// A child between clone and exec.
 pub struct Flight {
@@ -191,9 +192,7 @@ impl Supervisor {
             Ok(pending) => Ok(self.watch(owner, pending, awaited)),
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
-                if let Some(private) = self.slots.get_mut(slot.index()) {
-                    private.ready = None;
-                }
+                self.close_ready(slot);
                 Err(failure)
             }
         }
@@ -269,8 +268,11 @@ impl Supervisor {
             name.copy_from_slice(variables.name());
             is_other
         });
-        if renamed && private.log.take().is_some() {
+        if renamed && private.log.is_some() {
             // The slot is another instance's now. What the last one left is read to its end.
+            self.held.hold(slot, Of::LogRead, None);
+            self.held.hold(slot, Of::LogWrite, None);
+            private.log = None;
             if let Some(link) = &mut self.link {
                 link.closed(slot);
             }
@@ -278,6 +280,8 @@ impl Supervisor {
         if log == Log::File && private.log.is_none() {
             let ends = pipe::pair().map_err(Failure::of_pipe)?;
             pipe::shrink(&ends.0);
+            self.held.hold(slot, Of::LogRead, Some(&ends.0));
+            self.held.hold(slot, Of::LogWrite, Some(&ends.1));
             private.log = Some(ends);
             if let Some(link) = &mut self.link {
                 link.opened(slot);
@@ -285,6 +289,18 @@ impl Supervisor {
             self.logger_is_needed();
         }
         Ok(log)
+    }
+
+    /// After a crash: by what name the log of an instance slot is known.
+    #[inline(never)]
+    pub(super) fn name_instance(&mut self, slot: SlotId) {
+        let mut variables = Variables::NONE;
+        let at = slot.0.checked_sub(self.common.image.services());
+        if let Some(at) = at.filter(|_| self.read_variables(slot, &mut variables))
+            && let Some(name) = self.instances.get_mut(at as usize)
+        {
+            name.copy_from_slice(variables.name());
+        }
     }
 
     /// The writing end for readiness by descriptor, or the notify socket.
@@ -299,6 +315,7 @@ impl Supervisor {
                 let (read, write) = pipe::pair().map_err(Failure::of_pipe)?;
                 self.poll.add(&read, Source::Ready(slot.0).token(), EDGE).map_err(Failure::of_pipe)?;
                 if let Some(private) = self.slots.get_mut(slot.index()) {
+                    self.held.hold(slot, Of::Ready, Some(&read));
                     private.ready = Some(read);
                 }
                 Ok(Some((write, number as i32)))
@@ -390,8 +407,7 @@ impl Supervisor {
         // So does what it said about its readiness.
         self.read_ready(slot);
         self.read_notices(slot);
-        let Some(private) = self.slots.get_mut(slot.index()) else { return };
-        private.ready = None;
+        self.close_ready(slot);
         let heir = self.reports.word(slot, reports::HEIR);
         if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
             return self.hand_over(slot, heir);

@@ -1,6 +1,7 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
 use super::Supervisor;
+use super::held::LOGGER_PID;
 use super::launch::{Common, before};
 use super::pids::Owner;
 use crate::host::descriptors;
@@ -8,9 +9,9 @@ use crate::host::log_link::{RESTART_DELAY_MS, Source};
 use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
-use crate::sys::{AsFd, Errno, process};
+use crate::sys::{AsFd, Errno, process, reap};
 use core::ffi::CStr;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports;
 use pintle::board::words;
 use pintle::database::service;
@@ -56,6 +57,15 @@ impl Helper {
         Helper { pid: 0, began: Instant(0), due, young: 0, lives: 0 }
     }
 
+    /// After a crash: the process that there was, if it is still ours.
+    fn take_over(&mut self, pid: u32, now: Instant) -> bool {
+        let ours = pid != 0 && reap::look(pid) != reap::Child::Unknown;
+        if ours {
+            (self.pid, self.began, self.due) = (pid, now, Instant::NEVER);
+        }
+        ours
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         self.pid == 0 && self.due <= now
     }
@@ -94,7 +104,8 @@ impl Supervisor {
             *place = Pass { source: given.0.as_fd(), target: *given.1 };
         }
         let account = self.engine_account.as_ref();
-        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, &OTHER_PID);
+        let word = self.reports.head().get(reports::own::ENGINE_PID).unwrap_or(&OTHER_PID);
+        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, word);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
     }
 
@@ -111,6 +122,21 @@ impl Supervisor {
                 helper.lives += 1;
             }
             None => helper.ended(now, now.plus_ms(again_ms)),
+        }
+    }
+
+    /// After a crash.
+    pub fn take_over_helpers(&mut self) {
+        let word = |at| words::load(self.reports.head(), at);
+        self.engine.lives = word(reports::own::ENGINE_LIVES);
+        let (engine, logger) = (word(reports::own::ENGINE_PID), self.held.word(LOGGER_PID));
+        if self.engine.take_over(engine, self.now) {
+            self.pids.insert(engine, Owner::Engine);
+        }
+        if self.logger.take_over(logger, self.now) {
+            self.pids.insert(logger, Owner::Logger);
+        } else if logger != 0 {
+            self.logger.due = self.now;
         }
     }
 
@@ -135,6 +161,7 @@ impl Supervisor {
     }
 
     pub fn logger_ended(&mut self) {
+        self.held.put_word(LOGGER_PID, 0);
         self.logger.ended(self.now, self.logger.began.plus_ms(RESTART_DELAY_MS));
     }
 
@@ -147,7 +174,8 @@ impl Supervisor {
         link.restart();
         let passes = [Pass { source: link.logger_end(), target: 3 }];
         let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
-        let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, &OTHER_PID);
+        let word = self.held.logger_word();
+        let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, word);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
     }
 
@@ -213,5 +241,9 @@ fn spawn(
         no_new_privileges: true,
         ..Plan::default()
     };
-    draft.spawn(&plan, pid).ok()
+    let spawned = draft.spawn(&plan, pid).ok();
+    if spawned.is_none() {
+        pid.store(0, Ordering::Relaxed);
+    }
+    spawned
 }

@@ -9,14 +9,17 @@
 
 mod children;
 mod deadlines;
+mod held;
 mod helpers;
 mod launch;
 mod pids;
 mod readiness;
+mod recovery;
 mod shutdown;
 mod start;
 mod survivors;
 
+pub use held::Held;
 pub use start::{Options, first_acts, start};
 
 use crate::host::descriptors;
@@ -31,6 +34,7 @@ use crate::sys::{OwnedFd, clock, heap, residence};
 use alloc::vec::Vec;
 use children::{Flight, Queue};
 use deadlines::Deadlines;
+use held::Of;
 use helpers::Helper;
 use launch::{Common, Variables};
 use pids::Pids;
@@ -85,6 +89,7 @@ pub struct Supervisor {
     queue: Queue,
     orders: Orders<'static>,
     poll: Poll,
+    held: Held,
     pids: Pids,
     engine: Helper,
     logger: Helper,
@@ -99,6 +104,8 @@ pub struct Supervisor {
     /// See `orders::own::RESTS`: what it was when memory was last given back.
     rests: u32,
     signals: OwnedFd,
+    /// A pipe to look at what is in another.
+    scratch: (OwnedFd, OwnedFd),
     follower: Follower,
     /// The engine rings it.
     bell: Doorbell,
@@ -289,7 +296,9 @@ impl Supervisor {
                 && let Some(private) = self.slots.get_mut(slot.index())
             {
                 if acted_on(reports::TEMPLATE) != order.service {
-                    private.notify = None; // it belongs to the user of the template before
+                    // It belongs to the user of the template before.
+                    self.held.hold(slot, Of::Notify, None);
+                    private.notify = None;
                 }
                 self.reports.keep(slot, reports::TEMPLATE, order.service);
                 self.reports.keep(slot, reports::TEXT, order.text);

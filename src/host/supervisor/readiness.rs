@@ -1,13 +1,14 @@
 //! How services say that they are ready: a newline on a pipe, or datagrams on a socket of each one's own, so that who
 //! speaks does not rest on pids.
 
+use super::held::Of;
 use super::survivors::path_of;
 use super::{Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
 use crate::sys::poll::Interest;
 use crate::sys::socket::Address;
-use crate::sys::{AsFd, Errno, OwnedFd, directory, file, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, directory, file, pipe, process, socket};
 use core::fmt::Write;
 use pintle::board::reports;
 use pintle::database::{exec, service};
@@ -25,23 +26,38 @@ const NOTICES_LEFT: usize = 1024;
 const NOTICE_BYTES: usize = 4096;
 
 impl Supervisor {
-    /// Reads the readiness pipe of a slot, if it has one.
+    /// Reads the readiness pipe of a slot, if it has one. What it says is taken out of it only when it is written down.
     pub fn read_ready(&mut self, slot: SlotId) {
         loop {
-            let Some(private) = self.slots.get_mut(slot.index()) else { return };
-            let Some(pipe) = &private.ready else { return };
+            let Some(pipe) = self.slots.get(slot.index()).and_then(|private| private.ready.as_ref()) else { return };
             let mut bytes = [0; 64];
-            match file::read(pipe, &mut bytes) {
-                Ok(count @ 1..) => {
-                    if bytes.iter().take(count).any(|byte| *byte == b'\n') {
-                        private.ready = None;
-                        self.feed(slot, Input::Ready);
-                    }
+            let seen = match pipe::copy(pipe, &self.scratch.1, bytes.len()) {
+                Ok(_) => file::read(&self.scratch.0, &mut bytes),
+                Err(error) => Err(error),
+            };
+            match seen {
+                Ok(count) if bytes.iter().take(count).any(|byte| *byte == b'\n') => {
+                    self.feed(slot, Input::Ready);
+                    return self.close_ready(slot);
                 }
-                Err(Errno::AGAIN) => return,
+                Ok(count @ 1..) => {
+                    let _ = file::read(pipe, &mut bytes[..count]); // as much is there
+                }
+                // No memory, perhaps: it is seen when it ends.
+                Err(Errno::AGAIN | Errno::NOMEM) => return,
                 // Closed without a word: start-timeout decides.
-                Ok(_) | Err(_) => private.ready = None,
+                Ok(_) | Err(_) => return self.close_ready(slot),
             }
+        }
+    }
+
+    /// Nothing more is said about the readiness of a slot's life.
+    #[inline(never)]
+    pub fn close_ready(&mut self, slot: SlotId) {
+        let Some(private) = self.slots.get_mut(slot.index()) else { return };
+        if private.ready.is_some() {
+            self.held.hold(slot, Of::Ready, None);
+            private.ready = None;
         }
     }
 
@@ -92,6 +108,7 @@ impl Supervisor {
         let bound = bind(path, owner).map_err(Failure::of_notify)?;
         self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
         if let Some(private) = self.slots.get_mut(slot.index()) {
+            self.held.hold(slot, Of::Notify, Some(&bound));
             private.notify = Some(bound);
         }
         Ok(())
@@ -103,13 +120,13 @@ impl Supervisor {
             let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
             let mut datagram = [0; NOTICE_BYTES];
             // Descriptors that came along are closed with `received`.
-            let Ok(received) = socket::receive(socket.as_fd(), &mut datagram) else { return };
+            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
+            let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
             if matches!(self.place, Place::Abstract(_)) && sender != 0 && sender != self.common.uid {
-                continue;
+                notice = notify::Notice::default();
             }
-            let notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // It will be signalled: nobody names one that is not theirs to signal.
             let trusted = sender == 0 || sender == self.common.uid;
             if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
@@ -122,6 +139,9 @@ impl Supervisor {
             if notice.ready {
                 self.feed(slot, Input::Ready);
             }
+            // Only now: after a crash it is heard once more.
+            let socket = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref());
+            let _ = socket.map(|socket| socket::receive(socket.as_fd(), &mut [0; 1]));
         }
     }
 }

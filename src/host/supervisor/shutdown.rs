@@ -1,5 +1,6 @@
 //! The end: asked for by a signal or the engine, in order by the engine, bounded by the supervisor alone.
 
+use super::held::{self, Held};
 use super::{Supervisor, kill_group};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
@@ -40,6 +41,17 @@ impl Progress {
         Progress { stage: Stage::Running, due: Instant::NEVER }
     }
 
+    /// As it was written down.
+    pub fn taken_over(held: &Held) -> Progress {
+        let stage = match held.word(held::STAGE) {
+            0 => Stage::Running,
+            1 => Stage::Wanted,
+            2 => Stage::Killing,
+            _ => Stage::GivenUp,
+        };
+        Progress { stage, due: if stage == Stage::Running { Instant::NEVER } else { held.time(held::STAGE_DUE) } }
+    }
+
     /// An interrupt has come before: the next one kills.
     pub fn interrupted(&self) -> bool {
         self.stage == Stage::Wanted
@@ -56,19 +68,25 @@ impl Progress {
 }
 
 impl Supervisor {
+    fn turn_to(&mut self, stage: Stage, due: Instant) {
+        self.held.put_time(held::STAGE_DUE, due);
+        self.held.put_word(held::STAGE, stage as u32);
+        self.shutdown = Progress { stage, due };
+    }
+
     /// Everything is to go down in order.
     pub fn begin_shutdown(&mut self) {
         if self.shutdown.stage != Stage::Running {
             return;
         }
-        self.shutdown = Progress { stage: Stage::Wanted, due: self.now.plus_ms(self.shutdown_timeout_ms) };
+        self.turn_to(Stage::Wanted, self.now.plus_ms(self.shutdown_timeout_ms));
         words::store(self.reports.head(), reports::own::SHUTDOWN, 1);
         self.to_engine.ring();
     }
 
     /// Everything is to be gone now.
     pub fn kill_everything(&mut self) {
-        self.shutdown = Progress { stage: Stage::Killing, due: self.now.plus_ms(GRACE_MS) };
+        self.turn_to(Stage::Killing, self.now.plus_ms(GRACE_MS));
         words::store(self.reports.head(), reports::own::SHUTDOWN, 2);
         for slot in 0..self.reports.geometry().slots() {
             self.feed(SlotId(slot), Input::Kill);
@@ -83,7 +101,7 @@ impl Supervisor {
         match self.shutdown.stage {
             Stage::Running | Stage::GivenUp => self.shutdown.due = Instant::NEVER,
             Stage::Wanted => self.kill_everything(),
-            Stage::Killing => self.shutdown = Progress { stage: Stage::GivenUp, due: Instant::NEVER },
+            Stage::Killing => self.turn_to(Stage::GivenUp, Instant::NEVER),
         }
     }
 

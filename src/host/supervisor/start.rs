@@ -3,6 +3,7 @@
 
 use super::children::Queue;
 use super::deadlines::Deadlines;
+use super::held::{Held, Own};
 use super::helpers::Helper;
 use super::launch::{Common, UMASK};
 use super::pids::Pids;
@@ -13,6 +14,7 @@ use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_files;
 use crate::host::log_link::LogLink;
+use crate::host::reading::is_of;
 use crate::host::refuse::{OrRefuse, refuse, refuse_text};
 use crate::host::run_directory::{self, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, Place, REPORTS, refuse_path};
 use crate::sys::output::Shown;
@@ -20,7 +22,7 @@ use crate::sys::poll::{Doorbell, Interest, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{
-    AsFd, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, process, socket, whole,
+    AsFd, Errno, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, pipe, process, socket, whole,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -64,19 +66,61 @@ const DESCRIPTORS_OWN: u64 = 256;
 const DESCRIPTORS_SHARE: u64 = 200;
 
 /// The first acts of the process, before it opens anything: nobody looks into its memory, signals are as a child's.
-pub fn first_acts() {
+/// A supervisor that goes on has its handlers already, and nothing else to reset.
+pub fn first_acts(begins: bool) {
     let _ = process::set_dumpable(false);
-    signals::reset_all();
-    entry::report_our_end();
+    if begins {
+        signals::reset_all();
+        entry::report_our_end();
+    }
     signals::block(SignalSet::all_but_fatal());
     process::set_umask(UMASK);
     process::take_precedence();
 }
 
-/// Makes the supervisor, or ends the process and says why. `first_acts` have been done, and nothing but descriptors 0
-/// to 2 and `options.ready` is open.
+/// What the supervisor works on: made anew, or taken over from a supervisor that has crashed.
+struct Machine {
+    place: Place,
+    lock: Option<OwnedFd>,
+    image: Image<'static>,
+    orders: orders::Orders<'static>,
+    reports: reports::Reports<'static>,
+    engine_descriptors: [OwnedFd; descriptors::ALL.len()],
+    bell: Doorbell,
+    to_engine: Doorbell,
+    link: Option<LogLink>,
+    log_dir: Option<&'static CStr>,
+    /// What children have for a limit of descriptors, where ours is another.
+    limit: Option<(u64, u64)>,
+    held: Held,
+}
+
+/// Makes the supervisor, or ends the process and says why. `first_acts` have been done. `held` is what a supervisor has
+/// left that was this process and crashed; else nothing but descriptors 0 to 2 and `options.ready` is open.
 #[inline(never)]
-pub fn start(options: Options) -> Supervisor {
+pub fn start(options: Options, held: Option<Held>) -> Supervisor {
+    let ready = options.ready;
+    let options = Options { ready: None, ..options };
+    let goes_on = held.is_some();
+    let machine = match held {
+        Some(held) => take_over(held),
+        None => make(&options),
+    };
+    let mut supervisor = assemble(options, machine);
+    if goes_on {
+        supervisor.go_on();
+    } else {
+        supervisor.held.survive();
+    }
+    if let Some(ready) = ready {
+        let _ = output::write_all(ready.as_fd(), b"\n"); // who asked may be gone
+    }
+    heap::freeze();
+    supervisor
+}
+
+#[inline(never)]
+fn make(options: &Options) -> Machine {
     keep_numbers();
     let place = run_directory::make(options.run).unwrap_or_else(|problem| refuse_text(problem));
     let lock = lock(&place);
@@ -93,22 +137,17 @@ pub fn start(options: Options) -> Supervisor {
     }
 
     // The board.
-    let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry));
+    let held = Held::new(geometry.slots());
+    let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry), &held);
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let orders_words = orders::words(&geometry);
     let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
     let state = words_needed(&image, geometry, Capacities::of(&image));
     let state_fd = mapping::sparse_memory(c"pintle-engine", state).or_refuse(packed!("cannot make the engine's state"));
-    let orders =
-        mapping::shared_words_read_only(orders_fd.as_fd(), orders_words).or_refuse(packed!("cannot map the orders"));
-    let orders = orders::Orders::new(orders, geometry);
+    let orders = map_orders(&orders_fd, geometry);
     let reports = reports::Reports::new(report_words, geometry);
     fill_header(&reports, &image, boot);
-
-    let engine_account = options.engine_user.map(engine_account);
-    let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
     words::store(reports.head(), reports::own::PARALLEL, options.parallel);
-    words::store(reports.head(), reports::own::ONE_UID, u32::from(one_uid));
 
     let address = place.address(place.control());
     let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
@@ -122,31 +161,120 @@ pub fn start(options: Options) -> Supervisor {
         // `keep_numbers` has kept it.
         let moved = process::place_at(fd.as_fd(), *number, false).and_then(|()| process::take_inherited(*number));
         *fd = moved.or_refuse(packed!("cannot place a descriptor"));
+        process::set_inherited(&*fd, true).or_refuse(packed!("cannot place a descriptor"));
     }
 
     // Descriptors that services will take.
     let wanted = descriptors_wanted(&image, geometry);
     let limit = if process::descriptor_limit() < wanted { Some(process::raise_descriptor_limit()) } else { None };
-    let mut spawner = Spawner::new().or_refuse(packed!("cannot make stacks"));
-    let share = wanted > DESCRIPTORS_SHARE + DESCRIPTORS_OWN;
+    let log_dir = log_directory(options, &place);
+    let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
+    let link = (has_logs && log_dir.is_some()).then(|| LogLink::new(geometry.slots()));
     give_back_numbers();
+
+    held.put_limit(limit);
+    held.keep(Own::Bell, bell.fd());
+    held.keep(Own::ToEngine, to_engine.fd());
+    if let Some(link) = &link {
+        held.keep(Own::LinkNear, link.ends().0);
+        held.keep(Own::LinkFar, link.ends().1);
+    }
+    if let Some(lock) = &lock {
+        held.keep(Own::Lock, lock);
+    }
+    let path = match &place {
+        Place::Directory(run) => {
+            held.keep(Own::Run, run.directory().fd());
+            run.path()
+        }
+        Place::Abstract(name) => name,
+    };
+    held.put_paths([path, log_dir.map_or(b"", |path| path.to_bytes())]);
+    Machine { place, lock, image, orders, reports, engine_descriptors, bell, to_engine, link, log_dir, limit, held }
+}
+
+/// All that a supervisor has left which was this process and crashed. Where it cannot be made sense of, there is nothing
+/// to go on from.
+#[inline(never)]
+fn take_over(held: Held) -> Machine {
+    const LOST: Packed = packed!("cannot go on after a crash: what was held is not whole");
+    held.close_others(descriptors::ALL[descriptors::ALL.len() - 1] + 1);
+    let own = |which| held.take_own(which).ok_or(Errno::BADF);
+    let engine_descriptors = descriptors::ALL.map(|number| {
+        let fd = process::take_inherited(number).or_refuse(LOST);
+        process::set_inherited(&fd, true).or_refuse(LOST);
+        fd
+    });
+    let [database, orders, ..] = &engine_descriptors;
+    let mapped = mapping::Image::open(database.as_fd()).or_refuse(LOST);
+    let image = Image::open_copy(mapped.bytes).map_err(|_| Errno::INVAL).or_refuse(LOST);
+    let geometry = Geometry::of(&image);
+    let orders = map_orders(orders, geometry);
+    let reports = own(Own::Reports).and_then(|fd| held_words(fd, reports::words(&geometry), &held)).or_refuse(LOST);
+    let reports = reports::Reports::new(reports, geometry);
+    let fits = held.slots() == geometry.slots() && is_of(reports.words(), reports::MAGIC, &geometry);
+    fits.then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
+    let [run, logs] = held.paths();
+    let place = run_directory::taken_over(held.take_own(Own::Run), run);
+    let link = match (held.take_own(Own::LinkNear), held.take_own(Own::LinkFar)) {
+        (Some(near), Some(far)) => Some(LogLink::taken_over(geometry.slots(), near, far)),
+        _ => None,
+    };
+    Machine {
+        place,
+        lock: held.take_own(Own::Lock),
+        image,
+        orders,
+        reports,
+        engine_descriptors,
+        bell: Doorbell::from_fd(own(Own::Bell).or_refuse(LOST)),
+        to_engine: Doorbell::from_fd(own(Own::ToEngine).or_refuse(LOST)),
+        link,
+        log_dir: (!logs.is_empty()).then(|| whole::lasting(Vec::from(logs))),
+        limit: held.limit(),
+        held,
+    }
+}
+
+fn map_orders(fd: &OwnedFd, geometry: Geometry) -> orders::Orders<'static> {
+    let mapped = mapping::shared_words_read_only(fd.as_fd(), orders::words(&geometry));
+    orders::Orders::new(mapped.or_refuse(packed!("cannot map the orders")), geometry)
+}
+
+#[inline(never)]
+fn assemble(options: Options, machine: Machine) -> Supervisor {
+    let Machine {
+        place,
+        lock,
+        image,
+        orders,
+        reports,
+        engine_descriptors,
+        bell,
+        to_engine,
+        link,
+        log_dir,
+        limit,
+        held,
+    } = machine;
+    let geometry = Geometry::of(&image);
+    let engine_account = options.engine_user.map(engine_account);
+    let one_uid = engine_account.as_ref().is_none_or(|account| account.uid == process::uid());
+    words::store(reports.head(), reports::own::ONE_UID, u32::from(one_uid));
+
+    let mut spawner = Spawner::new().or_refuse(packed!("cannot make stacks"));
+    let share = descriptors_wanted(&image, geometry) > DESCRIPTORS_SHARE + DESCRIPTORS_OWN;
     if share {
         let filler = process::standard_input();
         spawner.reserve_low_descriptors(filler).or_refuse(packed!("cannot keep descriptors for children"));
     }
-
-    let log_dir = log_directory(&options, &place);
-    let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
     let poll = Poll::new().or_refuse(packed!("cannot make an epoll"));
     let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse(packed!("cannot make a signalfd"));
     let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse(packed!("cannot poll"));
     watch(signals.as_fd(), Source::Signals, Interest::READ);
     watch(bell.as_fd(), Source::Orders, Interest::READ);
-    let mut link = None;
-    if has_logs && log_dir.is_some() {
-        let made = LogLink::new(geometry.slots());
-        watch(made.socket(), Source::Logger, Interest::NONE);
-        link = Some(made);
+    if let Some(link) = &link {
+        watch(link.socket(), Source::Logger, Interest::NONE);
     }
     if process::pid() != 1 {
         process::become_subreaper().or_refuse(packed!("cannot adopt orphans"));
@@ -158,7 +286,7 @@ pub fn start(options: Options) -> Supervisor {
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
-    let supervisor = Supervisor {
+    Supervisor {
         common: common(&image, limit, share),
         place,
         orders,
@@ -175,7 +303,9 @@ pub fn start(options: Options) -> Supervisor {
         rests: 0,
         stuck: Instant::NEVER,
         poll,
+        held,
         signals,
+        scratch: pipe::nonblocking().or_refuse(packed!("cannot make a pipe")),
         follower: Follower::at_head(orders.words()),
         bell,
         to_engine,
@@ -193,12 +323,7 @@ pub fn start(options: Options) -> Supervisor {
         shutdown: Progress::new(),
         shutdown_timeout_ms: options.shutdown_timeout_ms,
         _lock: lock,
-    };
-    if let Some(ready) = options.ready {
-        let _ = output::write_all(ready.as_fd(), b"\n"); // who asked may be gone
     }
-    heap::freeze();
-    supervisor
 }
 
 /// What all children will have in common.
@@ -318,16 +443,31 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
 
 /// The reports mapped to write, and a descriptor with which others can only read them.
 #[inline(never)]
-fn own_reports(place: &Place, words: usize) -> (OwnedFd, &'static [AtomicU32]) {
+fn own_reports(place: &Place, words: usize, held: &Held) -> (OwnedFd, &'static [AtomicU32]) {
     const MAKE: Packed = packed!("cannot make the board");
     match place {
         Place::Directory(run) => {
             let written = shared_file(place, REPORTS, words);
-            let mapped = mapping::shared_words(written.as_fd(), words).or_refuse(MAKE);
-            (run.open(REPORTS).unwrap_or_else(|error| run.refuse("open", REPORTS, error)), mapped)
+            let read = run.open(REPORTS).unwrap_or_else(|error| run.refuse("open", REPORTS, error));
+            (read, held_words(written, words, held).or_refuse(MAKE))
         }
-        Place::Abstract(_) => mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE),
+        Place::Abstract(_) => {
+            let written = shared_file(place, REPORTS, words);
+            match mapping::read_only(&written) {
+                Ok(read) => (read, held_words(written, words, held).or_refuse(MAKE)),
+                // Without /proc it can be made read-only for all that come later, us after a crash among them.
+                Err(_) => mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE),
+            }
+        }
     }
+}
+
+/// Maps it to write, now and after a crash.
+fn held_words(fd: OwnedFd, words: usize, held: &Held) -> Result<&'static [AtomicU32], Errno> {
+    let mapped = mapping::shared_words(fd.as_fd(), words)?;
+    held.keep(Own::Reports, &fd);
+    core::mem::forget(fd); // as long as we live
+    Ok(mapped)
 }
 
 #[inline(never)]

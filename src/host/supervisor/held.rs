@@ -1,0 +1,255 @@
+//! What outlives a crash of the supervisor beside the board: a memory of its own, at a fixed descriptor, in which the
+//! numbers of all others that it holds are written down. The program that goes on takes them over from there; what is
+//! open and not written down is closed by it, and what is written down and not open is nothing.
+//!
+//! Descriptors that are written down stay open at exec; every child drops them by itself.
+
+use crate::host::refuse::OrRefuse;
+use crate::sys::{AsFd, AsRawFd, OwnedFd, clock, entry, file, mapping, process, rebirth};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
+use pintle::board::words;
+use pintle::ident::SlotId;
+use pintle::packed;
+use pintle::packed::Packed;
+use pintle::time::Instant;
+
+/// The variable that says to the program that goes on where the memory is.
+const NAME: &CStr = c"PINTLE_HELD=";
+/// "PNTH", and the version of the layout behind it.
+const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
+const VERSION: u32 = 1;
+
+/// Words of the beginning.
+const HEAD: usize = 32;
+const LAYOUT: usize = 1;
+/// How many slots there are; their words follow the beginning.
+const SLOTS: usize = 2;
+const PID: usize = 3;
+/// Words: the logger's pid, and how far a shutdown has come with the end of that, two words.
+pub const LOGGER_PID: usize = 4;
+pub const STAGE: usize = 5;
+pub const STAGE_DUE: usize = 6;
+/// When it went on last, two words, and how often in a row.
+const WENT_ON: usize = 8;
+const IN_A_ROW: usize = 10;
+/// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
+const LIMIT: usize = 11;
+/// Descriptors, one word each: the number plus one.
+const DESCRIPTORS: usize = 15;
+
+/// Which of the supervisor's own.
+#[derive(Clone, Copy)]
+pub enum Own {
+    Program,
+    Run,
+    Lock,
+    /// The reports, to write.
+    Reports,
+    Bell,
+    ToEngine,
+    LinkNear,
+    LinkFar,
+}
+
+/// How many there are of these.
+const OWN: usize = Own::LinkFar as usize + 1;
+const _: () = assert!(DESCRIPTORS + OWN <= HEAD);
+
+/// Words of a slot: one for each of `Of`.
+const ROW: usize = 4;
+
+/// Which of a slot's.
+#[derive(Clone, Copy)]
+pub enum Of {
+    Ready,
+    Notify,
+    LogRead,
+    LogWrite,
+}
+
+/// Crashes that are less than this apart come in a row. Milliseconds.
+const HABIT_MS: u64 = 10_000;
+/// After more than so many in a row, each is followed by a pause.
+const IN_A_ROW_MAX: u32 = 3;
+/// Milliseconds.
+const HABIT_PAUSE_MS: u32 = 1000;
+
+/// Words of text behind the slots: the run directory's path and the log directory's, each with a NUL.
+const TEXT: usize = 2 * 4096 / 4;
+
+/// The memory.
+pub struct Held {
+    words: &'static [AtomicU32],
+    fd: OwnedFd,
+}
+
+const MAKE: Packed = packed!("cannot make memory for descriptors");
+
+impl Held {
+    /// Fresh, for a board of this many slots.
+    pub fn new(slots: u32) -> Held {
+        let count = HEAD + slots as usize * ROW + TEXT;
+        let fd = mapping::sparse_memory(c"pintle-held", count).or_refuse(MAKE);
+        process::set_inherited(&fd, true).or_refuse(MAKE);
+        let held = Held { words: mapping::shared_words(fd.as_fd(), count).or_refuse(MAKE), fd };
+        for (at, value) in [(0, MAGIC), (LAYOUT, VERSION), (SLOTS, slots), (PID, process::pid())] {
+            words::store(held.words, at, value);
+        }
+        held
+    }
+
+    /// The one of the program that executed us, where it was this process, a supervisor that has crashed.
+    #[inline(never)]
+    pub fn inherited() -> Option<Held> {
+        let number = entry::variable(NAME.to_bytes().strip_suffix(b"=")?)?;
+        let number = str::from_utf8(number).ok()?.parse::<i32>().ok().filter(|number| *number > 2)?;
+        let fd = process::take_inherited(number).ok()?;
+        let count = usize::try_from(file::length(fd.as_fd()).ok()? / 4).ok()?;
+        if !mapping::is_sealed(fd.as_fd(), HEAD as u64 * 4) {
+            return None;
+        }
+        let held = Held { words: mapping::shared_words(fd.as_fd(), count).ok()?, fd };
+        let is_ours = [(0, MAGIC), (LAYOUT, VERSION), (PID, process::pid())]
+            .iter()
+            .all(|(at, value)| words::load(held.words, *at) == *value);
+        if !is_ours || count != HEAD + held.slots() as usize * ROW + TEXT {
+            return None;
+        }
+        process::set_inherited(&held.fd, true).ok()?;
+        held.survive();
+        Some(held)
+    }
+
+    /// How many slots it is for.
+    pub fn slots(&self) -> u32 {
+        words::load(self.words, SLOTS)
+    }
+
+    /// From now on a crash executes the program anew, with this memory. Allocates.
+    pub fn survive(&self) {
+        let program = self.take_own(Own::Program).map_or_else(process::open_self, Ok).or_refuse(MAKE);
+        self.keep(Own::Program, &program);
+        rebirth::prepare(&program, NAME, self.fd.as_raw_fd() as u32).or_refuse(MAKE);
+        core::mem::forget(program); // as long as we live
+    }
+
+    fn put(&self, at: usize, fd: Option<&OwnedFd>) {
+        words::store(self.words, at, fd.map_or(0, |fd| fd.as_raw_fd() as u32 + 1));
+        if let Some(fd) = fd {
+            let _ = process::set_inherited(fd, true); // it is open
+        }
+    }
+
+    /// Writes down one of the supervisor's own.
+    pub fn keep(&self, which: Own, fd: &OwnedFd) {
+        self.put(DESCRIPTORS + which as usize, Some(fd));
+    }
+
+    /// Writes down one of a slot's, or before it is closed that there is none.
+    pub fn hold(&self, slot: SlotId, which: Of, fd: Option<&OwnedFd>) {
+        if slot.0 < self.slots() {
+            self.put(HEAD + slot.index() * ROW + which as usize, fd);
+        }
+    }
+
+    fn take(&self, at: usize) -> Option<OwnedFd> {
+        let number = words::load(self.words, at).checked_sub(1)?;
+        let fd = process::take_inherited(number as i32).ok();
+        self.put(at, fd.as_ref());
+        fd
+    }
+
+    /// Takes over one of the supervisor's own. Once.
+    pub fn take_own(&self, which: Own) -> Option<OwnedFd> {
+        self.take(DESCRIPTORS + which as usize)
+    }
+
+    /// Takes over one of a slot's. Once.
+    pub fn take_of(&self, slot: SlotId, which: Of) -> Option<OwnedFd> {
+        self.take(HEAD + slot.index() * ROW + which as usize)
+    }
+
+    /// Closes what is open from 3 on and neither written down nor below `kept`.
+    #[inline(never)]
+    pub fn close_others(&self, kept: i32) {
+        let slots = HEAD..HEAD + self.slots() as usize * ROW;
+        let numbers = (DESCRIPTORS..DESCRIPTORS + OWN).chain(slots).map(|at| words::load(self.words, at));
+        let mut numbers: Vec<u32> = numbers.filter(|number| *number > kept as u32).map(|number| number - 1).collect();
+        numbers.push(self.fd.as_raw_fd() as u32);
+        numbers.sort_unstable();
+        let _ = process::close_all_but(kept as u32, &numbers);
+    }
+
+    /// The two paths: of the run directory, and of the logs.
+    #[inline(never)]
+    pub fn put_paths(&self, paths: [&[u8]; 2]) {
+        let mut at = (HEAD + self.slots() as usize * ROW) * 4;
+        for path in paths {
+            for byte in path.iter().chain(b"\0") {
+                let word = words::load(self.words, at / 4);
+                words::store(self.words, at / 4, word | u32::from(*byte) << (at % 4 * 8));
+                at += 1;
+            }
+        }
+    }
+
+    /// See `put_paths`. Allocates.
+    #[inline(never)]
+    pub fn paths(&self) -> [&'static [u8]; 2] {
+        let text = &self.words[HEAD + self.slots() as usize * ROW..];
+        let bytes: Vec<u8> = (0..text.len()).flat_map(|at| words::load(text, at).to_le_bytes()).collect();
+        let mut paths = bytes.leak().split(|byte| *byte == 0);
+        [paths.next().unwrap_or_default(), paths.next().unwrap_or_default()]
+    }
+
+    /// A word of those named above.
+    pub fn word(&self, at: usize) -> u32 {
+        words::load(self.words, at)
+    }
+
+    /// See `word`.
+    pub fn put_word(&self, at: usize, value: u32) {
+        words::store(self.words, at, value);
+    }
+
+    /// The word that clone writes the logger's pid into.
+    pub fn logger_word(&self) -> &'static AtomicU32 {
+        &self.words[LOGGER_PID]
+    }
+
+    /// Two of them.
+    pub fn time(&self, at: usize) -> Instant {
+        Instant(words::load_u64(self.words, at))
+    }
+
+    /// See `time`.
+    pub fn put_time(&self, at: usize, time: Instant) {
+        words::store_u64(self.words, at, time.0);
+    }
+
+    /// The limit of descriptors for children; none where it is ours.
+    pub fn limit(&self) -> Option<(u64, u64)> {
+        let (soft, hard) = (words::load_u64(self.words, LIMIT), words::load_u64(self.words, LIMIT + 2));
+        (hard != 0).then_some((soft, hard))
+    }
+
+    /// See `limit`.
+    pub fn put_limit(&self, limit: Option<(u64, u64)>) {
+        let (soft, hard) = limit.unwrap_or_default();
+        words::store_u64(self.words, LIMIT, soft);
+        words::store_u64(self.words, LIMIT + 2, hard);
+    }
+
+    /// Notes that we go on after a crash, and waits where that has become a habit: it helps nobody to spin.
+    pub fn went_on(&self, now: Instant) {
+        let often = now.ms_since(self.time(WENT_ON)) < HABIT_MS;
+        let in_a_row = if often { self.word(IN_A_ROW).saturating_add(1) } else { 1 };
+        self.put_word(IN_A_ROW, in_a_row);
+        if in_a_row > IN_A_ROW_MAX {
+            clock::sleep_ms(HABIT_PAUSE_MS);
+        }
+        self.put_time(WENT_ON, clock::now());
+    }
+}

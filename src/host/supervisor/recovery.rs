@@ -1,0 +1,109 @@
+//! After a crash: the program has executed itself anew, and goes on from the board and from what is held. Processes,
+//! pipes and doorbells are as they were; all else that was known is worked out again from rows that are never half
+//! written. What a row owed is done once more rather than never.
+
+use super::held::Of;
+use super::pids::Owner;
+use super::shutdown::Progress;
+use super::{Source, Supervisor};
+use crate::sys::poll::Interest;
+use crate::sys::{clock, output, reap};
+use pintle::board::reports;
+use pintle::board::words;
+use pintle::ident::SlotId;
+use pintle::supervision::{Found, Record, Requests, Slot, recover};
+use pintle::time::Instant;
+
+impl Supervisor {
+    /// Goes on. Nothing has been done since the start but to take over descriptors.
+    #[inline(never)]
+    pub(super) fn go_on(&mut self) {
+        self.held.went_on(clock::now());
+        self.now = clock::now();
+        let head = self.reports.head();
+        let recoveries = words::load(head, reports::own::RECOVERIES).wrapping_add(1);
+        words::store(head, reports::own::RECOVERIES, recoveries);
+        words::set_asleep(head, false);
+        output::say(format_args!("pintle: goes on after a crash, the {recoveries}. of its life"));
+        self.shutdown = Progress::taken_over(&self.held);
+        self.take_over_helpers();
+        self.finish_change();
+        words::push_all(self.reports.words());
+        for slot in (0..self.reports.geometry().slots()).map(SlotId) {
+            self.take_over_slot(slot);
+        }
+        // Nobody knows of which deaths the signals were read.
+        self.more_deaths = true;
+        self.dirty = true;
+        self.to_engine.ring();
+    }
+
+    /// The row that was being written is whole now; what followed from it is done again.
+    fn finish_change(&mut self) {
+        let Some((slot, owed)) = self.reports.take_over() else { return };
+        let row = self.reports.get(slot);
+        self.perform(slot, &Requests::of(owed), row.pid, row.auxiliary);
+        self.reports.done();
+    }
+
+    #[inline(never)]
+    fn take_over_slot(&mut self, slot: SlotId) {
+        self.take_over_descriptors(slot);
+        let mut before = [0; reports::ROW];
+        let (true, Some(policy)) = (self.reports.read_words(slot, &mut before), &self.policy(slot)) else { return };
+        let row = reports::ReportRow::of(&before);
+        let stamp = words::load_u64(self.reports.head(), reports::own::STAMP);
+        let mut taken = Slot {
+            row,
+            record: Record::of_words(&before),
+            policy,
+            now: self.now,
+            stamp,
+            salt: slot.0,
+            requests: Requests::default(),
+        };
+        recover(&mut taken, found(row.pid), found(row.auxiliary));
+        if taken.stamp != stamp {
+            words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);
+        }
+        // What is gone is nobody's, and its number may be anybody's.
+        if taken.row.pid != 0 {
+            self.pids.insert(taken.row.pid, Owner::Main(slot));
+        }
+        if taken.row.auxiliary != 0 {
+            self.pids.insert(taken.row.auxiliary, Owner::Auxiliary(slot));
+        }
+        // 0 in a row that was never written.
+        if taken.row.deadline != Instant(0) {
+            self.deadlines.set(slot, taken.row.deadline);
+        }
+        let mut fresh = before;
+        taken.row.put(&mut fresh);
+        taken.record.put(&mut fresh);
+        self.write(slot, &before, &fresh, &taken.requests, true);
+    }
+
+    fn take_over_descriptors(&mut self, slot: SlotId) {
+        let Supervisor { held, poll, link, slots, .. } = self;
+        let Some(private) = slots.get_mut(slot.index()) else { return };
+        private.ready = held.take_of(slot, Of::Ready);
+        if let Some(ready) = &private.ready {
+            let _ = poll.add(ready, Source::Ready(slot.0).token(), super::children::EDGE); // start-timeout decides
+        }
+        private.notify = held.take_of(slot, Of::Notify);
+        if let Some(notify) = &private.notify {
+            let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
+        }
+        private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
+        if private.log.is_some() {
+            if let Some(link) = link {
+                link.known(slot);
+            }
+            self.name_instance(slot);
+        }
+    }
+}
+
+fn found(pid: u32) -> Found {
+    if pid != 0 && reap::look(pid) == reap::Child::Unknown { Found::Gone } else { Found::There }
+}

@@ -1,0 +1,64 @@
+//! A process that breaks and goes on: it executes its own program anew, with the same process id, children and
+//! arguments, and with all descriptors that are not close-on-exec.
+
+use super::entry::{self, Arguments, set_last_rites, trapped};
+use super::signals::{self, FATAL, SIGTRAP, SignalSet};
+use super::{OwnedFd, Result, clock, process, raw};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
+use rustix::fd::AsRawFd;
+
+/// Who is to go on; 0: nobody. A child that shares our memory is somebody else.
+static WHO: AtomicU32 = AtomicU32::new(0);
+/// The descriptor of the program.
+static PROGRAM: AtomicU32 = AtomicU32::new(0);
+static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
+/// A fault on the way is the last one.
+static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
+
+/// Where the program cannot be executed now, it is tried again after this. Milliseconds.
+const AGAIN_MS: u32 = 1000;
+
+/// From now on the five fatal signals (sent or of a fault) and a panic have this process execute `program` (an O_PATH
+/// descriptor, which has to stay open) with its own arguments and environment, and with the variable `name`, `NAME=`,
+/// set to `value`. Allocates, once; call at start only. Who has nothing blocked that is fatal.
+pub fn prepare(program: &OwnedFd, name: &CStr, value: u32) -> Result<()> {
+    let mut digits = [0; 10];
+    let mut marker = Vec::from(name.to_bytes());
+    marker.extend_from_slice(pintle::text::digits(value, &mut digits));
+    marker.push(0);
+    let mut variables = Vec::new();
+    let mut others: Arguments = entry::environment();
+    while let Some(variable) = others.next_c_str() {
+        if !variable.to_bytes().starts_with(name.to_bytes()) {
+            variables.push(variable.as_ptr().cast::<u8>());
+        }
+    }
+    variables.extend_from_slice(&[marker.leak().as_ptr(), ptr::null()]);
+    ENVIRONMENT.store(variables.leak().as_mut_ptr(), Relaxed);
+    PROGRAM.store(program.as_raw_fd() as u32, Relaxed);
+    WHO.store(process::pid(), Relaxed);
+    set_last_rites(go_on);
+    signals::install_fatal(trapped)?;
+    signals::set_trap(SIGTRAP, trapped)
+}
+
+/// Called in a signal handler: system calls only.
+fn go_on() {
+    if process::pid() != WHO.load(Relaxed) || UNDER_WAY.swap(1, Relaxed) != 0 {
+        return;
+    }
+    const AT_EMPTY_PATH: usize = 0x1000;
+    // Else the next fault cannot be caught, which is the end of a process 1, and of the machine.
+    signals::unblock(SignalSet::of(&FATAL));
+    let (program, environment) = (PROGRAM.load(Relaxed) as usize, ENVIRONMENT.load(Relaxed) as usize);
+    let (path, arguments) = (c"".as_ptr() as usize, entry::arguments().as_pointers() as usize);
+    loop {
+        // SAFETY: both vectors end in a null, and they and their texts live as long as we do.
+        let _ = unsafe { raw::call(raw::nr::EXECVEAT, program, path, arguments, environment, AT_EMPTY_PATH) };
+        // No memory, perhaps. What dies meanwhile waits to be reaped, and nothing is lost.
+        clock::sleep_ms(AGAIN_MS);
+    }
+}

@@ -1,0 +1,246 @@
+//! The supervisor crashes, and goes on: the same process, the same children, nothing lost and nothing done twice.
+
+use super::harness::{Folder, Machine, PATIENCE, kill, lives, program};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const FATAL: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGFPE];
+
+fn recoveries(machine: &Machine) -> u64 {
+    machine.status()["supervisor"]["recoveries"].as_u64().expect("a number")
+}
+
+/// Has the supervisor crash of this signal, and waits until it goes on.
+fn crash(machine: &Machine, signal: i32) {
+    let before = recoveries(machine);
+    kill(machine.supervisor(), signal);
+    machine.wait("it goes on", |machine| recoveries(machine) > before);
+}
+
+/// What is in a log, without the times.
+fn log(machine: &Machine, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(machine.run_directory().join(format!("log/{name}.log"))).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_once(' ')).map(|(_, said)| said.to_string()).collect()
+}
+
+fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind = stat.rsplit(')').next().unwrap_or_default().to_string();
+    behind.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// A script that says one number after the other, as fast as it can, until there is a file.
+fn speaker(stop: &Path) -> String {
+    format!(
+        "type = oneshot\ncommand = <<END\n  n=0\n  while [ ! -e {} ]; do echo $n; n=$((n + 1)); done\n  echo end\nEND\n",
+        stop.display()
+    )
+}
+
+#[test]
+fn no_service_notices_that_the_supervisor_has_crashed() {
+    let folder = Folder::new();
+    let (stop, go) = (folder.0.join("stop"), folder.0.join("go"));
+    let waits = format!(
+        "command = <<END\n  while [ ! -e {} ]; do sleep 0.02; done\n  echo >&3\n  exec {}\nEND\nready = fd 3\n",
+        go.display(),
+        program("pause")
+    );
+    let machine = Machine::new(&[
+        ("plain", &format!("command = {}\n", program("pause"))),
+        ("notified", &format!("command = {}\nready = notify\n", program("notify"))),
+        ("waits", &waits),
+        ("speaks", &speaker(&stop)),
+        ("behind", &format!("command = {}\nneeds = waits\n", program("pause"))),
+        ("default", "type = bundle\nwants = plain notified waits speaks behind\n"),
+    ]);
+    for name in ["plain", "notified"] {
+        machine.wait_phase(name, "up");
+    }
+    let names = ["plain", "notified", "waits", "speaks"];
+    machine.wait("all processes are there", |machine| names.iter().all(|name| machine.pid(name) != 0));
+    let (supervisor, engine) = (machine.supervisor(), machine.engine());
+    let pids = names.map(|name| machine.pid(name));
+    for (at, signal) in FATAL.into_iter().cycle().take(7).enumerate() {
+        if at == 3 {
+            // Ready while the supervisor is on its way.
+            std::fs::write(&go, "").expect("a file");
+        }
+        crash(&machine, signal);
+        assert_eq!(names.map(|name| machine.pid(name)), pids);
+        assert!(pids.iter().all(|pid| lives(*pid) && parent(*pid) == supervisor));
+        assert_eq!((machine.engine(), machine.ended()), (engine, None));
+    }
+    machine.wait_phase("waits", "up");
+    machine.wait_phase("behind", "up");
+    std::fs::write(&stop, "").expect("a file");
+    machine.wait_phase("speaks", "up");
+    // Those that were up before are as they were, and everything works.
+    machine.expect(&["restart", "--wait", "notified"]);
+    assert_ne!(machine.pid("notified"), pids[1]);
+    machine.expect(&["stop", "--wait", "plain"]);
+    assert!(!lives(pids[0]));
+    machine.expect(&["shutdown"]);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    assert_eq!(machine.ended(), Some(0));
+    let said = log(&machine, "speaks");
+    let count = said.len() - 1;
+    assert!(said[count] == "end" && said[..count].iter().enumerate().all(|(at, line)| *line == at.to_string()));
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn deaths_around_a_crash_are_taken_once() {
+    let machine = Machine::new(&[
+        ("brittle", &format!("command = {}\nrestart-delay = 0\nrestart-limit = 100\n", program("pause"))),
+        ("brief", "type = oneshot\nremain = no\nretries = 0\ncommand = /bin/sh -c 'exit 3'\n"),
+        ("default", "type = bundle\nwants = brittle\n"),
+    ]);
+    machine.wait_phase("brittle", "up");
+    for round in 1..=10u64 {
+        let pid = machine.pid("brittle");
+        let signal = FATAL[round as usize % FATAL.len()];
+        // One before the other, in turn.
+        if round % 2 == 0 {
+            kill(machine.supervisor(), signal);
+            kill(pid, libc::SIGKILL);
+        } else {
+            kill(pid, libc::SIGKILL);
+            kill(machine.supervisor(), signal);
+        }
+        machine.wait_new_life("brittle", pid);
+        machine.wait("it goes on", |machine| recoveries(machine) == round);
+        assert_eq!(machine.service("brittle")["restarts"].as_u64(), Some(round));
+    }
+    // Helpers' deaths, too.
+    let engine = machine.engine();
+    kill(engine, libc::SIGKILL);
+    crash(&machine, libc::SIGSEGV);
+    machine.wait_new_engine(engine);
+    let ran = machine.run(&["start", "--wait", "brief"]);
+    assert_eq!((ran.code, machine.phase("brief").as_str()), (1, "failed"), "{}", ran.err);
+}
+
+#[test]
+fn a_shutdown_goes_on_after_a_crash() {
+    let machine = Machine::with(
+        &[
+            ("stubborn", &format!("command = {}\nstop-timeout = 1h\n", program("stubborn"))),
+            ("default", "type = bundle\nwants = stubborn\n"),
+        ],
+        &["--shutdown-timeout", "1s"],
+    );
+    machine.wait_phase("stubborn", "up");
+    kill(machine.supervisor(), libc::SIGTERM);
+    machine.wait("it is told to stop", |machine| machine.phase("stubborn") == "stopping");
+    kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    assert_eq!(machine.ended(), Some(1), "{}", machine.messages());
+}
+
+/// Has the supervisor crash behind the so manyth system call from now on, and a second time `again` calls later; says
+/// whether it came to the first.
+struct Interrupter {
+    strace: std::process::Child,
+}
+
+impl Interrupter {
+    fn new(machine: &Machine, call: u32, again: Option<u32>) -> Interrupter {
+        let when = again.map_or(call.to_string(), |again| format!("{call}..{}+{again}", call + again));
+        let mut strace = Command::new("strace")
+            .args(["-q", "-o", "/dev/null", "-p", &machine.supervisor().to_string()])
+            .arg(format!("--inject=all:signal=SEGV:when={when}"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace, of Debian's package of that name");
+        // It is attached when the kernel says so.
+        let end = Instant::now() + PATIENCE;
+        let status = format!("/proc/{}/status", machine.supervisor());
+        let tracer = format!("TracerPid:\t{}\n", strace.id());
+        while !std::fs::read_to_string(&status).unwrap_or_default().contains(&tracer) {
+            if let Ok(Some(_)) = strace.try_wait() {
+                let mut told = String::new();
+                let _ = std::io::Read::read_to_string(&mut strace.stderr.take().expect("a pipe"), &mut told);
+                panic!("strace could not attach (it takes root, or CAP_SYS_PTRACE): {told}");
+            }
+            assert!(Instant::now() < end, "strace does not attach");
+            std::thread::yield_now();
+        }
+        Interrupter { strace }
+    }
+}
+
+impl Drop for Interrupter {
+    fn drop(&mut self) {
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
+    }
+}
+
+/// One life of a machine with the supervisor interrupted there; how often that came to pass.
+fn life(call: u32, again: Option<u32>) -> u64 {
+    let folder = Folder::new();
+    let trace = folder.0.join("trace");
+    let step = |word: &str| format!("/bin/sh -c 'echo {word} >>{}'", trace.display());
+    let ready = format!("command = {} 3\nready = fd 3\n", program("ready"));
+    let machine = Machine::new(&[
+        ("first", &format!("type = oneshot\ncommand = {}\nstop = {}\n", step("first"), step("last"))),
+        ("second", &format!("type = oneshot\nneeds = first\nlog = file\ncommand = /bin/sh -c 'echo said'\n")),
+        ("third", &format!("{ready}needs = second\n")),
+        ("notified", &format!("command = {}\nready = notify\nneeds = first\n", program("notify"))),
+        ("crashes", &format!("command = {}\nrestart-delay = 0\nneeds = third\n", program("pause"))),
+        ("all", "type = bundle\ncontains = third notified crashes\n"),
+        ("default", "type = bundle\n"),
+    ]);
+    machine.wait_phase("default", "up");
+    let interrupter = Interrupter::new(&machine, call, again);
+    machine.expect(&["start", "all"]);
+    machine.wait_phase("all", "up");
+    let pids = ["third", "notified"].map(|name| machine.pid(name));
+    let brittle = machine.pid("crashes");
+    kill(brittle, libc::SIGKILL);
+    machine.wait_new_life("crashes", brittle);
+    machine.expect(&["restart", "notified"]);
+    machine.wait_new_life("notified", pids[1]);
+    assert_eq!(machine.pid("third"), pids[0], "no life but those that were asked for");
+    machine.expect(&["stop", "first"]);
+    machine.wait_phase("first", "down");
+    assert!(!lives(pids[0]) && !lives(machine.pid("crashes").max(2).min(brittle)));
+    let came = recoveries(&machine);
+    machine.expect(&["shutdown"]);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    drop(interrupter);
+    assert_eq!(machine.ended(), Some(0), "{}", machine.messages());
+    assert_eq!(std::fs::read_to_string(&trace).expect("a trace"), "first\nlast\n", "call {call}");
+    assert_eq!(log(&machine, "second"), ["said"], "call {call}");
+    came
+}
+
+/// The points of today. `make torture` goes through all of them, with a second crash behind each, too.
+#[test]
+fn wherever_the_supervisor_is_interrupted_it_goes_on() {
+    const SAMPLE: u32 = 6;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let all = std::env::var_os("PINTLE_TORTURE").is_some();
+    let first = if all { 1 } else { 1 + (now / 3600) as u32 % 40 };
+    let mut call = first;
+    for round in 0.. {
+        let mut out = std::io::stderr();
+        let _ = writeln!(out, "interrupted behind system call {call}");
+        let came = life(call, None);
+        if came == 0 {
+            assert!(round > 0, "there is a first call");
+            break;
+        }
+        if all || round % 3 == 0 {
+            assert!(life(call, Some(60)) >= 1);
+        }
+        if !all && round + 1 == SAMPLE {
+            break;
+        }
+        call += if all { 1 } else { 40 };
+    }
+}
