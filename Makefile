@@ -20,6 +20,7 @@ help:
 	@echo 'make check           everything that must hold: format, lints, library tests, black-box tests'
 	@echo 'make sim             worlds from seeds, one thousand after the other, until one breaks or you stop it; FIRST=0'
 	@echo 'make explore         every state of every small graph: hours; ended, it goes on there with the same sources'
+	@echo 'make torture         the supervisor crashes behind each of its system calls, once and twice'
 	@echo 'make mutants         bugs made on purpose, one after the other: each has to be found'
 	@echo 'make demo            a small machine comes up, changes and goes down, in its own namespaces; KEEP=1: a shell in it'
 	@echo 'make bench           the numbers, against a bare spawn loop and other service managers that are installed'
@@ -87,6 +88,11 @@ explore:
 	PINTLE_EXPLORE=all PINTLE_EXPLORE_DONE='$(CURDIR)/$(B)/explored' \
 		$(CARGO) test --quiet --locked --profile simulate --features proof --example proof explore -- --nocapture --test-threads=1
 
+# The supervisor crashes behind each of its system calls in turn, and once more soon after.
+torture: all
+	PINTLE_TORTURE=1 PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' \
+		$(CARGO) test --quiet --locked --test blackbox recovery::wherever -- --nocapture
+
 mutants:
 	@CARGO='$(CARGO)' sh tests/mutate $(B)/mutants $(MUTANT)
 
@@ -104,5 +110,5 @@ clean:
 	rm -rf $(B) target
 
 FORCE:
-.PHONY: all help install uninstall size size-baseline size-profiles check sim explore mutants demo bench clean FORCE
+.PHONY: all help install uninstall size size-baseline size-profiles check sim explore torture mutants demo bench clean FORCE
 .DELETE_ON_ERROR:

@@ -3,14 +3,25 @@
 use pintle::packed;
 
 use super::options::Given;
-use crate::host::supervisor::{self, Held, Options};
+use crate::host::supervisor::{self, Found, Held, Options};
 use crate::sys::{Errno, OwnedFd, process};
 
 pub fn run(given: &Given) -> i32 {
     // Of a supervisor that was this process and has crashed. Before anything else: it may crash again.
-    let held = Held::inherited();
-    supervisor::first_acts(held.is_none());
-    let options = options(given, held.is_none());
+    let found = Held::find();
+    supervisor::first_acts(!matches!(found, Found::Held(_)));
+    let options = options(given, matches!(found, Found::Nothing));
+    let held = match found {
+        Found::Nothing => None,
+        Found::Held(held) => {
+            supervisor::mind_habit(&held, options.rescue);
+            Some(held)
+        }
+        Found::Ruins => {
+            supervisor::clear_ruins();
+            None
+        }
+    };
     // What it holds ends with the process.
     process::exit(supervisor::start(options, held).run())
 }
@@ -34,6 +45,7 @@ fn options(given: &Given, begins: bool) -> Options {
         shutdown_timeout_ms,
         parallel: given.number("--parallel", 0, u32::MAX.into()) as u32,
         engine_user: given.value("--engine-user"),
+        rescue: given.value("--rescue").or((process::pid() == 1).then_some(b"/sbin/sulogin")),
         ready,
         bundle: given.words.first().copied().unwrap_or(b"default"),
     }

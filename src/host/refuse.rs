@@ -2,16 +2,17 @@
 //! the way hands errors on or tidies up what the kernel tidies up anyway. Only for what happens before anything runs.
 
 use crate::sys::errno::Words;
-use crate::sys::{Errno, output, process};
+use crate::sys::{Errno, output, process, rebirth};
 use alloc::string::String;
 use core::fmt::Arguments;
 use pintle::packed::Packed;
 
-/// `pintle: WHY`, and this exit code.
+/// `pintle: WHY`, and this exit code; of a supervisor that goes on after a crash, one crash more.
 #[cold]
 #[inline(never)]
 pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
     output::say(format_args!("pintle: {why}"));
+    rebirth::crash();
     process::exit(code)
 }
 

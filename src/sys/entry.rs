@@ -160,7 +160,7 @@ pub(super) extern "C" fn trapped(signal: i32, information: *const i32, _context:
     // Sent by somebody (SI_USER and the like): nothing to a process 1, nor to us, but to whom it is as good as a fault.
     let rites = LAST_RITES.load(Relaxed);
     let sent = code <= 0;
-    if sent && (rites.is_null() || signal == signals::SIGTRAP.into()) {
+    if sent && (rites.is_null() || signal == i32::from(signals::SIGTRAP)) {
         return;
     }
     let mut out = output::stderr();

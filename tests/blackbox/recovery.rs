@@ -146,6 +146,75 @@ fn a_shutdown_goes_on_after_a_crash() {
     assert_eq!(machine.ended(), Some(1), "{}", machine.messages());
 }
 
+#[test]
+fn crashes_that_become_a_habit_bring_the_rescue_program() {
+    let folder = Folder::new();
+    let (began, go) = (folder.0.join("began"), folder.0.join("go"));
+    let rescue = folder.0.join("rescue");
+    let script =
+        format!("#!/bin/sh\necho $PPID >>{}\nwhile [ ! -e {} ]; do sleep 0.02; done\n", began.display(), go.display());
+    folder.write("rescue", &script);
+    std::fs::set_permissions(&rescue, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let machine = Machine::with(
+        &[
+            ("plain", &format!("command = {}\nrestart-delay = 0\n", program("pause"))),
+            ("default", "type = bundle\nwants = plain\n"),
+        ],
+        &["--rescue", rescue.to_str().expect("UTF-8")],
+    );
+    machine.wait_phase("plain", "up");
+    let (supervisor, pid) = (machine.supervisor(), machine.pid("plain"));
+    for _ in 0..3 {
+        crash(&machine, libc::SIGSEGV);
+    }
+    assert!(!began.exists(), "three are none");
+    kill(supervisor, libc::SIGSEGV);
+    machine.wait("the rescue program runs", |_| began.exists());
+    // Services live on, and what dies is not lost.
+    assert!(lives(pid));
+    kill(pid, libc::SIGKILL);
+    std::fs::write(&go, "").expect("a file");
+    machine.wait_new_life("plain", pid);
+    assert_eq!((machine.supervisor(), recoveries(&machine)), (supervisor, 4));
+    assert_eq!(std::fs::read_to_string(&began).expect("a file"), format!("{supervisor}\n"), "once");
+    // Then it begins anew.
+    crash(&machine, libc::SIGSEGV);
+    assert_eq!(std::fs::read_to_string(&began).expect("a file"), format!("{supervisor}\n"));
+}
+
+/// The memory in which the supervisor has written down what it holds.
+fn held(supervisor: u32) -> std::path::PathBuf {
+    let descriptors = std::fs::read_dir(format!("/proc/{supervisor}/fd")).expect("this takes root");
+    let mut paths = descriptors.map(|entry| entry.expect("an entry").path());
+    paths
+        .find(|path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("pintle-held")))
+        .expect("it is open")
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_ended_and_begun_anew() {
+    let machine = Machine::new(&[
+        ("plain", &format!("command = {}\n", program("pause"))),
+        ("default", "type = bundle\nwants = plain\n"),
+    ]);
+    machine.wait_phase("plain", "up");
+    let (supervisor, engine, pid) = (machine.supervisor(), machine.engine(), machine.pid("plain"));
+    // All descriptors that are written down: as if there were none.
+    let memory = std::fs::OpenOptions::new().write(true).open(held(supervisor)).expect("this takes root");
+    std::os::unix::fs::FileExt::write_all_at(&memory, &[0; 16 * 4], 16 * 4).expect("it has room");
+    drop(memory);
+    kill(supervisor, libc::SIGSEGV);
+    machine.wait_new_engine(engine);
+    machine.wait_new_life("plain", pid);
+    assert!(!lives(pid) && !lives(engine));
+    assert_eq!((machine.supervisor(), machine.ended()), (supervisor, None));
+    assert!(machine.messages().contains("everything is ended, and begun anew"), "{}", machine.messages());
+    // It can crash again.
+    let pid = machine.pid("plain");
+    crash(&machine, libc::SIGABRT);
+    assert_eq!(machine.pid("plain"), pid);
+}
+
 /// Has the supervisor get SIGSEGV at the end of the so manyth system call from now on, and of the `again`th after that.
 /// A debugger of its own (ptrace(2)): it takes root, or CAP_SYS_PTRACE, since the supervisor lets nobody look into it.
 struct Interrupter {

@@ -5,7 +5,7 @@
 //! Descriptors that are written down stay open at exec; every child drops them by itself.
 
 use crate::host::refuse::OrRefuse;
-use crate::sys::{AsFd, AsRawFd, OwnedFd, clock, entry, file, mapping, process, rebirth};
+use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, entry, file, mapping, process, rebirth};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
@@ -16,7 +16,7 @@ use pintle::packed::Packed;
 use pintle::time::Instant;
 
 /// The variable that says to the program that goes on where the memory is.
-const NAME: &CStr = c"PINTLE_HELD=";
+pub const NAME: &CStr = c"PINTLE_HELD=";
 /// "PNTH", and the version of the layout behind it.
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
 const VERSION: u32 = 1;
@@ -34,10 +34,12 @@ pub const STAGE_DUE: usize = 6;
 /// When it went on last, two words, and how often in a row.
 const WENT_ON: usize = 8;
 const IN_A_ROW: usize = 10;
+/// How often somebody has begun to take over since it was done last.
+const TRIES: usize = 15;
 /// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
 const LIMIT: usize = 11;
 /// Descriptors, one word each: the number plus one.
-const DESCRIPTORS: usize = 15;
+const DESCRIPTORS: usize = 16;
 
 /// Which of the supervisor's own.
 #[derive(Clone, Copy)]
@@ -71,10 +73,10 @@ pub enum Of {
 
 /// Crashes that are less than this apart come in a row. Milliseconds.
 const HABIT_MS: u64 = 10_000;
-/// After more than so many in a row, each is followed by a pause.
+/// More than so many in a row are a habit.
 const IN_A_ROW_MAX: u32 = 3;
-/// Milliseconds.
-const HABIT_PAUSE_MS: u32 = 1000;
+/// What cannot be taken over in so many tries is given up.
+const TRIES_MAX: u32 = 5;
 
 /// Words of text behind the slots: the run directory's path and the log directory's, each with a NUL.
 const TEXT: usize = 2 * 4096 / 4;
@@ -86,6 +88,16 @@ pub struct Held {
 }
 
 const MAKE: Packed = packed!("cannot make memory for descriptors");
+
+/// What a program that begins finds of a supervisor that was this process and crashed.
+pub enum Found {
+    /// Nothing: it is the first.
+    Nothing,
+    /// What it takes over.
+    Held(Held),
+    /// What nobody can take over, and is closed: there may be children of whom nothing is known.
+    Ruins,
+}
 
 impl Held {
     /// Fresh, for a board of this many slots.
@@ -102,10 +114,22 @@ impl Held {
 
     /// The one of the program that executed us, where it was this process, a supervisor that has crashed.
     #[inline(never)]
-    pub fn inherited() -> Option<Held> {
-        let number = entry::variable(NAME.to_bytes().strip_suffix(b"=")?)?;
-        let number = str::from_utf8(number).ok()?.parse::<i32>().ok().filter(|number| *number > 2)?;
-        let fd = process::take_inherited(number).ok()?;
+    pub fn find() -> Found {
+        let number = entry::variable(NAME.to_bytes().strip_suffix(b"=").unwrap_or_default());
+        let number = number.and_then(|number| str::from_utf8(number).ok()?.parse().ok());
+        let Some(held) = number.and_then(Held::inherited) else { return Found::Nothing };
+        let tries = held.word(TRIES).saturating_add(1);
+        if tries > TRIES_MAX || held.survive().is_err() {
+            let _ = process::close_all_but(3, &[]); // those from 3 on
+            return Found::Ruins;
+        }
+        held.put_word(TRIES, tries);
+        Found::Held(held)
+    }
+
+    #[inline(never)]
+    fn inherited(number: i32) -> Option<Held> {
+        let fd = process::take_inherited(Some(number).filter(|number| *number > 2)?).ok()?;
         let count = usize::try_from(file::length(fd.as_fd()).ok()? / 4).ok()?;
         if !mapping::is_sealed(fd.as_fd(), HEAD as u64 * 4) {
             return None;
@@ -118,7 +142,6 @@ impl Held {
             return None;
         }
         process::set_inherited(&held.fd, true).ok()?;
-        held.survive();
         Some(held)
     }
 
@@ -128,11 +151,12 @@ impl Held {
     }
 
     /// From now on a crash executes the program anew, with this memory. Allocates.
-    pub fn survive(&self) {
-        let program = self.take_own(Own::Program).map_or_else(process::open_self, Ok).or_refuse(MAKE);
+    pub fn survive(&self) -> Result<(), Errno> {
+        let program = self.take_own(Own::Program).map_or_else(process::open_self, Ok)?;
         self.keep(Own::Program, &program);
-        rebirth::prepare(&program, NAME, self.fd.as_raw_fd() as u32).or_refuse(MAKE);
+        rebirth::prepare(&program, NAME, self.fd.as_raw_fd() as u32)?;
         core::mem::forget(program); // as long as we live
+        Ok(())
     }
 
     fn put(&self, at: usize, fd: Option<&OwnedFd>) {
@@ -242,14 +266,18 @@ impl Held {
         words::store_u64(self.words, LIMIT + 2, hard);
     }
 
-    /// Notes that we go on after a crash, and waits where that has become a habit: it helps nobody to spin.
-    pub fn went_on(&self, now: Instant) {
+    /// Notes that we go on after a crash; says whether that has become a habit, which then begins anew.
+    pub fn goes_on(&self, now: Instant) -> bool {
         let often = now.ms_since(self.time(WENT_ON)) < HABIT_MS;
         let in_a_row = if often { self.word(IN_A_ROW).saturating_add(1) } else { 1 };
-        self.put_word(IN_A_ROW, in_a_row);
-        if in_a_row > IN_A_ROW_MAX {
-            clock::sleep_ms(HABIT_PAUSE_MS);
-        }
-        self.put_time(WENT_ON, clock::now());
+        let is_habit = in_a_row > IN_A_ROW_MAX;
+        self.put_word(IN_A_ROW, if is_habit { 0 } else { in_a_row });
+        self.put_time(WENT_ON, now);
+        is_habit
+    }
+
+    /// Everything has been taken over.
+    pub fn is_taken_over(&self) {
+        self.put_word(TRIES, 0);
     }
 }

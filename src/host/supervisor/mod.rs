@@ -15,11 +15,13 @@ mod launch;
 mod pids;
 mod readiness;
 mod recovery;
+mod rescue;
 mod shutdown;
 mod start;
 mod survivors;
 
-pub use held::Held;
+pub use held::{Found, Held};
+pub use rescue::{clear_ruins, mind_habit};
 pub use start::{Options, first_acts, start};
 
 use crate::host::descriptors;

@@ -18,7 +18,6 @@ impl Supervisor {
     /// Goes on. Nothing has been done since the start but to take over descriptors.
     #[inline(never)]
     pub(super) fn go_on(&mut self) {
-        self.held.went_on(clock::now());
         self.now = clock::now();
         let head = self.reports.head();
         let recoveries = words::load(head, reports::own::RECOVERIES).wrapping_add(1);
@@ -36,6 +35,7 @@ impl Supervisor {
         self.more_deaths = true;
         self.dirty = true;
         self.to_engine.ring();
+        self.held.is_taken_over();
     }
 
     /// The row that was being written is whole now; what followed from it is done again.

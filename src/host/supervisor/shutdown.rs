@@ -13,7 +13,7 @@ use pintle::supervision::Input;
 use pintle::time::Instant;
 
 /// How long what was killed may take to be gone. Milliseconds.
-const GRACE_MS: u32 = 2000;
+pub const GRACE_MS: u32 = 2000;
 /// How long the logger may take to write what is in the pipes. Milliseconds.
 const LOGGER_MS: u32 = 5000;
 
@@ -166,7 +166,7 @@ impl Supervisor {
     }
 }
 
-fn reap_all() {
+pub fn reap_all() {
     while let Some(death) = reap::peek() {
         reap::reap(death.pid);
     }
@@ -174,7 +174,7 @@ fn reap_all() {
 
 /// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
 #[inline(never)]
-fn kill_children(but: u32) -> bool {
+pub fn kill_children(but: u32) -> bool {
     let Ok(list) = file::open_read("/proc/thread-self/children") else { return false };
     let mut found = false;
     let (mut number, mut buffer) = (0u32, [0; 1024]);

@@ -53,6 +53,8 @@ pub struct Options {
     /// How many services may be starting at once; 0 is no limit.
     pub parallel: u32,
     /// As whom the engine runs; none: as whoever runs this.
+    /// What runs where the supervisor crashes again and again.
+    pub rescue: Option<&'static [u8]>,
     pub engine_user: Option<&'static [u8]>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
@@ -110,7 +112,7 @@ pub fn start(options: Options, held: Option<Held>) -> Supervisor {
     if goes_on {
         supervisor.go_on();
     } else {
-        supervisor.held.survive();
+        supervisor.held.survive().or_refuse(packed!("cannot make sure to go on after a crash"));
     }
     if let Some(ready) = ready {
         let _ = output::write_all(ready.as_fd(), b"\n"); // who asked may be gone
@@ -137,9 +139,9 @@ fn make(options: &Options) -> Machine {
     }
 
     // The board.
+    let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let held = Held::new(geometry.slots());
     let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry), &held);
-    let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let orders_words = orders::words(&geometry);
     let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
     let state = words_needed(&image, geometry, Capacities::of(&image));
@@ -193,11 +195,11 @@ fn make(options: &Options) -> Machine {
     Machine { place, lock, image, orders, reports, engine_descriptors, bell, to_engine, link, log_dir, limit, held }
 }
 
-/// All that a supervisor has left which was this process and crashed. Where it cannot be made sense of, there is nothing
-/// to go on from.
+/// All that a supervisor has left which was this process and crashed. Where it cannot be made sense of, that is a crash
+/// like any other, and after some of them it is given up.
 #[inline(never)]
 fn take_over(held: Held) -> Machine {
-    const LOST: Packed = packed!("cannot go on after a crash: what was held is not whole");
+    const LOST: Packed = packed!("what the supervisor held is not whole");
     held.close_others(descriptors::ALL[descriptors::ALL.len() - 1] + 1);
     let own = |which| held.take_own(which).ok_or(Errno::BADF);
     let engine_descriptors = descriptors::ALL.map(|number| {
