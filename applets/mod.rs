@@ -19,6 +19,7 @@ mod progress;
 mod running;
 mod sources;
 mod supervise;
+mod upgrade;
 
 use core::fmt::Write;
 use pintle::lang::diagnostic::Meant;
@@ -93,6 +94,7 @@ applets! {
     "events" Any events::run;
     "supervise" One supervise::run;
     "shutdown" None running::shutdown;
+    "upgrade" None upgrade::run;
     "engine" Raw engine::run;
     "exec" Raw exec::run;
 }

@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Header words of its own.
 pub mod own {
@@ -47,6 +47,8 @@ pub mod own {
     pub const SPACE: usize = OWN + 15;
     /// How many services may be starting at once; 0 is no limit.
     pub const PARALLEL: usize = OWN + 16;
+    /// Upgrades: how many were asked for (high 16 bits), and the errno of the last one (low ones), 0: it was done.
+    pub const UPGRADES: usize = OWN + 17;
 }
 
 /// Words of a row: 128 bytes, two cache lines.

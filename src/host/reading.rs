@@ -82,14 +82,19 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
 }
 
 /// How far the reports say that the shutdown is (`reports::own::SHUTDOWN`); `None` where there are none to be read.
-#[inline(never)]
 pub fn shutdown() -> Option<u32> {
+    said(reports::own::SHUTDOWN)
+}
+
+/// A word of the reports' head.
+#[inline(never)]
+pub fn said(at: usize) -> Option<u32> {
     // The process ends soon: nothing is to be tidied up.
     let place = ManuallyDrop::new(run_directory::find(None));
     let Ok(Place::Directory(directory)) = &*place else { return None };
     let mut word = [0; 4];
     let reports = FileView::new(directory.open(REPORTS).ok()?);
-    reports.read_at(reports::own::SHUTDOWN as u64 * 4, &mut word).ok().map(|_| u32::from_ne_bytes(word))
+    reports.read_at(at as u64 * 4, &mut word).ok().map(|_| u32::from_ne_bytes(word))
 }
 
 /// Copies of the database and of the reports of this run directory, which belong together. Where there are none it ends

@@ -3,6 +3,7 @@
 use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, path, raw, whole};
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt::Write;
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
@@ -210,6 +211,22 @@ pub fn own_program() -> &'static CStr {
 /// Our own program as a mere place (O_PATH): it can be executed after the file was replaced, and without /proc.
 pub fn open_self() -> Result<OwnedFd> {
     path::open(own_program().to_bytes(), OFlags::PATH, 0)
+}
+
+/// A program's file as a mere place (O_PATH).
+pub fn open_program(file: &[u8]) -> Result<OwnedFd> {
+    path::open(file, OFlags::PATH, 0)
+}
+
+/// The path of the program that a process runs, as it was when that began. Allocates. EACCES where we may not know, or
+/// /proc is not there: see proc_pid_exe(5).
+pub fn path_of_program(pid: u32) -> Result<Vec<u8>> {
+    let mut link = pintle::words::Short::new();
+    let _ = write!(link, "/proc/{pid}/exe"); // fits
+    let mut room = [0; path::PATH_MAX];
+    let count = rustix::fs::readlinkat_raw(rustix::fs::CWD, link.as_str(), &mut room)?;
+    let path = room.get(..count).unwrap_or_default();
+    Ok(Vec::from(path.strip_suffix(b" (deleted)").unwrap_or(path)))
 }
 
 /// Whether a descriptor stays open at exec.

@@ -3,7 +3,7 @@
 
 use super::entry::{self, Arguments, set_last_rites, trapped};
 use super::signals::{self, FATAL, SIGTRAP, SignalSet};
-use super::{OwnedFd, Result, clock, process, raw};
+use super::{Errno, OwnedFd, Result, clock, process, raw};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::ptr;
@@ -50,19 +50,32 @@ pub fn crash() {
     go_on();
 }
 
+/// Executes another program (an O_PATH descriptor that stays open) as a crash executes ours. Comes back with why it
+/// cannot be done; then everything is as before. Only where `prepare` was called.
+pub fn become_program(program: &OwnedFd) -> Errno {
+    execute(program.as_raw_fd() as usize)
+}
+
+fn execute(program: usize) -> Errno {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    let environment = ENVIRONMENT.load(Relaxed) as usize;
+    let (path, arguments) = (c"".as_ptr() as usize, entry::arguments().as_pointers() as usize);
+    // SAFETY: both vectors end in a null, and they and their texts live as long as we do.
+    match unsafe { raw::call(raw::nr::EXECVEAT, program, path, arguments, environment, AT_EMPTY_PATH) } {
+        Ok(_) => Errno::NOEXEC, // it does not come back
+        Err(error) => error,
+    }
+}
+
 /// Called in a signal handler: system calls only.
 fn go_on() {
     if process::pid() != WHO.load(Relaxed) || UNDER_WAY.swap(1, Relaxed) != 0 {
         return;
     }
-    const AT_EMPTY_PATH: usize = 0x1000;
     // Else the next fault cannot be caught, which is the end of a process 1, and of the machine.
     signals::unblock(SignalSet::of(&FATAL));
-    let (program, environment) = (PROGRAM.load(Relaxed) as usize, ENVIRONMENT.load(Relaxed) as usize);
-    let (path, arguments) = (c"".as_ptr() as usize, entry::arguments().as_pointers() as usize);
     loop {
-        // SAFETY: both vectors end in a null, and they and their texts live as long as we do.
-        let _ = unsafe { raw::call(raw::nr::EXECVEAT, program, path, arguments, environment, AT_EMPTY_PATH) };
+        execute(PROGRAM.load(Relaxed) as usize);
         // No memory, perhaps. What dies meanwhile waits to be reaped, and nothing is lost.
         clock::sleep_ms(AGAIN_MS);
     }

@@ -22,6 +22,8 @@ pub const SIGPIPE: u8 = 13;
 pub const SIGALRM: u8 = 14;
 pub const SIGTERM: u8 = 15;
 pub const SIGCHLD: u8 = 17;
+/// Asks the supervisor to execute its program's file anew: what is SIGRTMIN+25 to glibc, as systemd(1) has it.
+pub const SIGUPGRADE: u8 = 59;
 pub const SIGCONT: u8 = 18;
 pub const SIGSTOP: u8 = 19;
 pub const SIGTSTP: u8 = 20;

@@ -138,7 +138,13 @@ pub struct Ran {
 
 /// Runs the binary, with nothing of pintle's in the environment but what is given.
 pub fn pintle(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
-    let output = command().args(arguments).envs(environment.iter().copied()).output().expect("the binary runs");
+    pintle_at(&binary(), arguments, environment)
+}
+
+/// The same of another file.
+pub fn pintle_at(program: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
+    let command = &mut command_at(program);
+    let output = command.args(arguments).envs(environment.iter().copied()).output().expect("the binary runs");
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -162,6 +168,11 @@ impl Machine {
 
     /// The same with other arguments for `supervise`.
     pub fn with(files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+        Machine::of_program(&binary(), files, arguments)
+    }
+
+    /// With a supervisor that is another file.
+    pub fn of_program(program: &Path, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
         let folder = Folder::new();
         for (name, text) in files {
             folder.write(&format!("services/{name}.svc"), text);
@@ -174,16 +185,16 @@ impl Machine {
         let (services, database_text) = (services.to_str().expect("UTF-8"), database.to_str().expect("UTF-8"));
         let compiled = pintle(&["compile", services, "-o", database_text], &[]);
         assert_eq!(compiled.code, 0, "compile: {}{}", compiled.out, compiled.err);
-        let supervisor = Machine::supervise(&folder, arguments);
+        let supervisor = Machine::supervise(program, &folder, arguments);
         Machine { folder, supervisor: RefCell::new(supervisor), follow: RefCell::new(None) }
     }
 
-    fn supervise(folder: &Folder, arguments: &[&str]) -> Child {
+    fn supervise(program: &Path, folder: &Folder, arguments: &[&str]) -> Child {
         let (mut ready, told) = std::io::pipe().expect("a pipe");
         let told_number = told.as_raw_fd();
         let output = std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join("supervisor.log"));
         let output = output.expect("a file for messages");
-        let mut command = command();
+        let mut command = command_at(program);
         command
             .arg("supervise")
             .args(["--db".as_ref(), folder.0.join("boot.db").as_os_str()])
@@ -374,7 +385,7 @@ impl Machine {
     pub fn supervise_again(&self, arguments: &[&str]) {
         let mut supervisor = self.supervisor.borrow_mut();
         let _ = supervisor.wait();
-        *supervisor = Machine::supervise(&self.folder, arguments);
+        *supervisor = Machine::supervise(&binary(), &self.folder, arguments);
         *self.follow.borrow_mut() = None;
     }
 }

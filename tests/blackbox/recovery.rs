@@ -1,6 +1,6 @@
 //! The supervisor crashes, and goes on: the same process, the same children, nothing lost and nothing done twice.
 
-use super::harness::{Folder, Machine, kill, lives, program};
+use super::harness::{Folder, Machine, binary, kill, lives, pintle_at, program};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -180,6 +180,51 @@ fn crashes_that_become_a_habit_bring_the_rescue_program() {
     // Then it begins anew.
     crash(&machine, libc::SIGSEGV);
     assert_eq!(std::fs::read_to_string(&began).expect("a file"), format!("{supervisor}\n"));
+}
+
+/// A machine of a copy of the program, which can be replaced.
+#[test]
+fn an_upgrade_goes_on_as_the_new_program() {
+    let folder = Folder::new();
+    let copy = folder.0.join("pintle");
+    std::fs::copy(binary(), &copy).expect("a copy");
+    let machine = Machine::of_program(
+        &copy,
+        &[("plain", &format!("command = {}\n", program("pause"))), ("default", "type = bundle\nwants = plain\n")],
+        &[],
+    );
+    machine.wait_phase("plain", "up");
+    let (supervisor, engine, pid) = (machine.supervisor(), machine.engine(), machine.pid("plain"));
+    let runs = || std::fs::read_link(format!("/proc/{supervisor}/exe")).expect("this takes root");
+    // Of another file the supervisor knows nothing.
+    let refused = machine.run(&["upgrade"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains(": call that one's upgrade"), "{}", refused.err);
+    // As a package manager does it: a new file, renamed over the old one.
+    let upgrade = || {
+        std::fs::copy(binary(), folder.0.join("new")).expect("a copy");
+        std::fs::rename(folder.0.join("new"), &copy).expect("a rename");
+        assert!(runs().to_string_lossy().ends_with(" (deleted)"));
+        pintle_at(&copy, &["upgrade"], &[("PINTLE_RUN", machine.run_directory().as_os_str())])
+    };
+    for round in 0..5 {
+        let done = upgrade();
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "round {round}");
+        assert_eq!(runs(), copy);
+        assert_eq!((machine.supervisor(), machine.engine(), machine.pid("plain")), (supervisor, engine, pid));
+    }
+    assert_eq!(recoveries(&machine), 0, "it is no crash");
+    // A crash behind it goes on as the new one.
+    crash(&machine, libc::SIGSEGV);
+    assert_eq!((runs(), machine.pid("plain")), (copy.clone(), pid));
+    // What cannot be executed is not: everything stays as it is.
+    std::fs::write(folder.0.join("new"), "no program").expect("a file");
+    std::fs::rename(folder.0.join("new"), &copy).expect("a rename");
+    kill(supervisor, 59);
+    machine.wait("it says so", |machine| machine.messages().contains("pintle: cannot execute "));
+    machine.expect(&["stop", "--wait", "plain"]);
+    machine.expect(&["start", "--wait", "plain"]);
+    assert_eq!((machine.supervisor(), machine.ended()), (supervisor, None));
 }
 
 /// The memory in which the supervisor has written down what it holds.

@@ -36,6 +36,8 @@ const WENT_ON: usize = 8;
 const IN_A_ROW: usize = 10;
 /// How often somebody has begun to take over since it was done last.
 const TRIES: usize = 15;
+/// 1: it was no crash, another program was to go on.
+const UPGRADES: usize = 24;
 /// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
 const LIMIT: usize = 11;
 /// Descriptors, one word each: the number plus one.
@@ -57,7 +59,7 @@ pub enum Own {
 
 /// How many there are of these.
 const OWN: usize = Own::LinkFar as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= HEAD);
+const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && UPGRADES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
 const ROW: usize = 4;
@@ -78,8 +80,9 @@ const IN_A_ROW_MAX: u32 = 3;
 /// What cannot be taken over in so many tries is given up.
 const TRIES_MAX: u32 = 5;
 
-/// Words of text behind the slots: the run directory's path and the log directory's, each with a NUL.
-const TEXT: usize = 2 * 4096 / 4;
+/// Words of text behind the slots: the paths of the run directory, of the logs and of the program's file, each with a
+/// NUL.
+const TEXT: usize = 3 * 4096 / 4;
 
 /// The memory.
 pub struct Held {
@@ -206,9 +209,9 @@ impl Held {
         let _ = process::close_all_but(kept as u32, &numbers);
     }
 
-    /// The two paths: of the run directory, and of the logs.
+    /// The paths: of the run directory, of the logs, of the program's file.
     #[inline(never)]
-    pub fn put_paths(&self, paths: [&[u8]; 2]) {
+    pub fn put_paths(&self, paths: [&[u8]; 3]) {
         let mut at = (HEAD + self.slots() as usize * ROW) * 4;
         for path in paths {
             for byte in path.iter().chain(b"\0") {
@@ -221,11 +224,11 @@ impl Held {
 
     /// See `put_paths`. Allocates.
     #[inline(never)]
-    pub fn paths(&self) -> [&'static [u8]; 2] {
+    pub fn paths(&self) -> [&'static [u8]; 3] {
         let text = &self.words[HEAD + self.slots() as usize * ROW..];
         let bytes: Vec<u8> = (0..text.len()).flat_map(|at| words::load(text, at).to_le_bytes()).collect();
         let mut paths = bytes.leak().split(|byte| *byte == 0);
-        [paths.next().unwrap_or_default(), paths.next().unwrap_or_default()]
+        core::array::from_fn(|_| paths.next().unwrap_or_default())
     }
 
     /// A word of those named above.
@@ -276,8 +279,26 @@ impl Held {
         is_habit
     }
 
+    /// Another program goes on from here. Comes back where it cannot.
+    pub fn upgrade(&self, program: &OwnedFd) -> Errno {
+        let at = DESCRIPTORS + Own::Program as usize;
+        let before = self.word(at);
+        self.keep(Own::Program, program);
+        self.put_word(UPGRADES, 1);
+        let error = rebirth::become_program(program);
+        self.put_word(UPGRADES, 0);
+        self.put_word(at, before);
+        error
+    }
+
+    /// Whether it was no crash that we go on after.
+    pub fn was_upgrade(&self) -> bool {
+        self.word(UPGRADES) == 1
+    }
+
     /// Everything has been taken over.
     pub fn is_taken_over(&self) {
+        self.put_word(UPGRADES, 0);
         self.put_word(TRIES, 0);
     }
 }

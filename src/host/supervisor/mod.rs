@@ -117,6 +117,8 @@ pub struct Supervisor {
     shutdown_timeout_ms: u32,
     engine_descriptors: [OwnedFd; descriptors::ALL.len()],
     log_dir: Option<&'static core::ffi::CStr>,
+    /// The file that our program came from.
+    program: &'static [u8],
     place: Place,
     /// Held for the lock on it.
     _lock: Option<OwnedFd>,
@@ -228,6 +230,7 @@ impl Supervisor {
             signals::SIGTERM | signals::SIGPWR => self.begin_shutdown(),
             signals::SIGINT if self.shutdown.interrupted() => self.kill_everything(),
             signals::SIGINT => self.begin_shutdown(),
+            signals::SIGUPGRADE => self.upgrade(),
             _ => {}
         }
     }

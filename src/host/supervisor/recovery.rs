@@ -6,8 +6,10 @@ use super::held::Of;
 use super::pids::Owner;
 use super::shutdown::Progress;
 use super::{Source, Supervisor};
+use crate::sys::errno::Words;
+use crate::sys::output::Shown;
 use crate::sys::poll::Interest;
-use crate::sys::{clock, output, reap};
+use crate::sys::{clock, output, process, reap};
 use pintle::board::reports;
 use pintle::board::words;
 use pintle::ident::SlotId;
@@ -20,10 +22,15 @@ impl Supervisor {
     pub(super) fn go_on(&mut self) {
         self.now = clock::now();
         let head = self.reports.head();
-        let recoveries = words::load(head, reports::own::RECOVERIES).wrapping_add(1);
-        words::store(head, reports::own::RECOVERIES, recoveries);
         words::set_asleep(head, false);
-        output::say(format_args!("pintle: goes on after a crash, the {recoveries}. of its life"));
+        if self.held.was_upgrade() {
+            self.report_upgrade(0);
+            output::say(format_args!("pintle: goes on as {}", Shown(self.program)));
+        } else {
+            let recoveries = words::load(head, reports::own::RECOVERIES).wrapping_add(1);
+            words::store(head, reports::own::RECOVERIES, recoveries);
+            output::say(format_args!("pintle: goes on after a crash, the {recoveries}. of its life"));
+        }
         self.shutdown = Progress::taken_over(&self.held);
         self.take_over_helpers();
         self.finish_change();
@@ -36,6 +43,21 @@ impl Supervisor {
         self.dirty = true;
         self.to_engine.ring();
         self.held.is_taken_over();
+    }
+
+    /// Asked to: executes the file that our program came from, which may be another one by now.
+    #[inline(never)]
+    pub(super) fn upgrade(&mut self) {
+        let opened = process::open_program(self.program);
+        let error = opened.map_or_else(|error| error, |program| self.held.upgrade(&program));
+        output::say(format_args!("pintle: cannot execute {}: {}", Shown(self.program), Words(error)));
+        self.report_upgrade(error.number());
+    }
+
+    fn report_upgrade(&self, error: u32) {
+        let head = self.reports.head();
+        let asked = words::load(head, reports::own::UPGRADES) >> 16;
+        words::store(head, reports::own::UPGRADES, asked.wrapping_add(1) << 16 | error & 0xffff);
     }
 
     /// The row that was being written is whole now; what followed from it is done again.

@@ -21,7 +21,7 @@ const YOUNG_MS: u64 = 1000;
 /// supervisor does nothing else until it has ended. Services live on meanwhile, and what dies waits.
 pub fn mind_habit(held: &Held, program: Option<&[u8]>) {
     let began = clock::now();
-    if !held.goes_on(began) {
+    if held.was_upgrade() || !held.goes_on(began) {
         return;
     }
     if let Some(program) = program {

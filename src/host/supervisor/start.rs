@@ -92,6 +92,7 @@ struct Machine {
     to_engine: Doorbell,
     link: Option<LogLink>,
     log_dir: Option<&'static CStr>,
+    program: &'static [u8],
     /// What children have for a limit of descriptors, where ours is another.
     limit: Option<(u64, u64)>,
     held: Held,
@@ -191,8 +192,23 @@ fn make(options: &Options) -> Machine {
         }
         Place::Abstract(name) => name,
     };
-    held.put_paths([path, log_dir.map_or(b"", |path| path.to_bytes())]);
-    Machine { place, lock, image, orders, reports, engine_descriptors, bell, to_engine, link, log_dir, limit, held }
+    let program = process::path_of_program(process::pid()).map_or(&b""[..], |path| path.leak());
+    held.put_paths([path, log_dir.map_or(b"", |path| path.to_bytes()), program]);
+    Machine {
+        place,
+        lock,
+        image,
+        orders,
+        reports,
+        engine_descriptors,
+        bell,
+        to_engine,
+        link,
+        log_dir,
+        program,
+        limit,
+        held,
+    }
 }
 
 /// All that a supervisor has left which was this process and crashed. Where it cannot be made sense of, that is a crash
@@ -216,7 +232,7 @@ fn take_over(held: Held) -> Machine {
     let reports = reports::Reports::new(reports, geometry);
     let fits = held.slots() == geometry.slots() && is_of(reports.words(), reports::MAGIC, &geometry);
     fits.then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
-    let [run, logs] = held.paths();
+    let [run, logs, program] = held.paths();
     let place = run_directory::taken_over(held.take_own(Own::Run), run);
     let link = match (held.take_own(Own::LinkNear), held.take_own(Own::LinkFar)) {
         (Some(near), Some(far)) => Some(LogLink::taken_over(geometry.slots(), near, far)),
@@ -233,6 +249,7 @@ fn take_over(held: Held) -> Machine {
         to_engine: Doorbell::from_fd(own(Own::ToEngine).or_refuse(LOST)),
         link,
         log_dir: (!logs.is_empty()).then(|| whole::lasting(Vec::from(logs))),
+        program,
         limit: held.limit(),
         held,
     }
@@ -256,6 +273,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         to_engine,
         link,
         log_dir,
+        program,
         limit,
         held,
     } = machine;
@@ -317,6 +335,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         engine_descriptors,
         engine_account,
         log_dir,
+        program,
         engine: Helper::new(Instant(0)),
         logger: Helper::new(Instant::NEVER),
         now: clock::now(),
