@@ -4,6 +4,7 @@
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::Geometry;
+use super::orders::four;
 use super::words::{self, Head, ROWS};
 use crate::ident::{Life, Order, SlotId};
 use crate::time::Instant;
@@ -11,7 +12,7 @@ use crate::time::Instant;
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Header words of its own.
 pub mod own {
@@ -93,6 +94,11 @@ pub const HEIR: usize = 31;
 /// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change
 /// and may not be done yet; the row as it is to be.
 const CHANGE: usize = 2 + ROW;
+
+/// Bytes that are kept of what a service says of itself (`STATUS=`).
+pub const STATUS_BYTES: usize = 252;
+/// Behind the change, for those who can say something: a counter, then the text with NULs behind it.
+pub const STATUS_ROW: usize = 1 + STATUS_BYTES / 4;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -325,6 +331,11 @@ impl ReportRow {
 
 /// Words that reports take.
 pub const fn words(geometry: &Geometry) -> usize {
+    statuses(geometry) + (geometry.statuses + geometry.instance_statuses) as usize * STATUS_ROW
+}
+
+/// Where the rows of `STATUS_ROW` begin.
+pub const fn statuses(geometry: &Geometry) -> usize {
     ROWS + geometry.slots() as usize * ROW + CHANGE
 }
 
@@ -460,6 +471,35 @@ impl<'a> Reports<'a> {
     /// Sets one of the words that only the supervisor reads (`TEMPLATE` and so on).
     pub fn keep(&self, slot: SlotId, word: usize, value: u32) {
         words::store(self.words, ROWS + slot.index() * ROW + word, value);
+    }
+
+    /// Writes what a service says of itself, into its row (see `Geometry::has_status`): the whole characters of its first
+    /// `STATUS_BYTES`.
+    pub fn write_status(&self, row: u32, text: &[u8]) {
+        let text = &text[..text.len().min(STATUS_BYTES)];
+        let whole = core::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
+        let words: [u32; STATUS_ROW - 1] = core::array::from_fn(|word| four(&text[..whole], word));
+        if row < self.geometry.statuses + self.geometry.instance_statuses {
+            words::write_row(self.words, self.status_at(row), &words);
+        }
+    }
+
+    /// Copies it. Empty while it is being written, or where there is none.
+    pub fn read_status<'t>(&self, row: u32, to: &'t mut [u8; STATUS_BYTES]) -> &'t str {
+        let mut words = [0; STATUS_ROW];
+        let rows = self.geometry.statuses + self.geometry.instance_statuses;
+        if row >= rows || !words::read_row(self.words, self.status_at(row), &mut words) {
+            return "";
+        }
+        for (to, word) in to.chunks_exact_mut(4).zip(&words[1..]) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        let text = to.split(|byte| *byte == 0).next().unwrap_or_default();
+        core::str::from_utf8(text).unwrap_or_default()
+    }
+
+    fn status_at(&self, row: u32) -> usize {
+        statuses(&self.geometry) + row as usize * STATUS_ROW
     }
 
     /// The next stamp.

@@ -229,6 +229,8 @@ pub const POLICY_WORDS: usize = 12;
 pub mod policy {
     /// 0 none, 1 descriptor, 2 notify.
     pub const READY: usize = 0;
+    /// Of `READY`.
+    pub const NOTIFY: u32 = 2;
     /// The descriptor of `ready = fd N`.
     pub const READY_DESCRIPTOR: usize = 1;
     /// `lang::definition::Restart`.

@@ -25,6 +25,7 @@ const SERVICE: Packed = packed!(
     <\n  since      $6>\
     <\n  chosen     $Y>\
     <\n  because    $b>\
+    <\n  status     $0>\
     <\n  deadline   in $l>\
     <\n  last exit  $e>\
     <\n  attempt    $A of $M>\
@@ -38,7 +39,7 @@ const SERVICE: Packed = packed!(
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: Packed = packed!(
     "{\
-    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
+    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\"status\":<%!|null>,\
     \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"queued\":$9,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
     \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}"
 );

@@ -23,6 +23,9 @@
 //!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
 //!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
+//! - **What a service says of itself** (`STATUS=` of a service with `ready = notify`) is kept: the whole characters of the
+//!   first `reports::STATUS_BYTES` bytes, up to what is no UTF-8 or a NUL. The newest text counts, an empty one too. It
+//!   stays when the life ends, for it may say why, and goes when the next one begins. Nothing is decided by it.
 //! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
 //!   counts as `TimedOut`.
 //! - **A death that nobody asked for** goes by policy. A longrun with `restart = always`, or `on-failure` after an end

@@ -109,6 +109,7 @@ impl Supervisor {
             }
             if main && State::from_number(self.reports.word(slot, reports::STATE)) == State::Queued {
                 self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
+                self.write_status(slot, b"");
                 self.spawn_as(slot, Command::Main);
             }
         }

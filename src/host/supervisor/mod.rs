@@ -63,6 +63,8 @@ struct Private {
     log: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
+    /// Its row for what it says of itself, plus one; 0 for none.
+    status_row: u32,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,

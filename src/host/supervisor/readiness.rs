@@ -114,6 +114,12 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Keeps what a service says of itself.
+    pub fn write_status(&self, slot: SlotId, text: &[u8]) {
+        let row = self.slots.get(slot.index()).and_then(|private| private.status_row.checked_sub(1));
+        row.into_iter().for_each(|row| self.reports.write_status(row, text));
+    }
+
     /// Reads the notices of a slot, if it sends any.
     pub fn read_notices(&mut self, slot: SlotId) {
         for _ in 0..NOTICES {
@@ -132,6 +138,9 @@ impl Supervisor {
             if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
+            }
+            if let Some(text) = notice.status {
+                self.write_status(slot, text);
             }
             if let Some(ms) = notice.extend_ms {
                 self.feed(slot, Input::Extend(ms));
