@@ -50,8 +50,8 @@ pub mod own {
     pub const PARALLEL: usize = OWN + 16;
 }
 
-/// Words of a row: 128 bytes, two cache lines.
-pub const ROW: usize = 32;
+/// Words of a row.
+pub const ROW: usize = 40;
 /// A word of a row.
 pub const STATE: usize = 1;
 /// A word of a row.
@@ -61,7 +61,7 @@ const LIFE: usize = 3;
 pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
-/// The same for its stop, reload or cleanup command.
+/// The same for its stop, reload or cleanup command, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
 const FAILURE: usize = 8;
@@ -90,6 +90,8 @@ pub const TEMPLATE: usize = 29;
 pub const TEXT: usize = 30;
 /// The process that the service named as its main one; 0 for none.
 pub const HEIR: usize = 31;
+/// What the supervisor remembers of the time that a life has.
+pub const TIMES: usize = 32;
 
 /// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change
 /// and may not be done yet; the row as it is to be.
@@ -202,6 +204,10 @@ pub enum Exit {
     TimedOut,
     /// Gone while nobody could look.
     Unknown,
+    /// Its watchdog was not told in time that it is well, or was told that it is not.
+    Watchdog,
+    /// Its health checks failed.
+    Unhealthy,
 }
 
 impl Exit {
@@ -214,6 +220,8 @@ impl Exit {
             Exit::NotSpawned => 3 << 8,
             Exit::TimedOut => 4 << 8,
             Exit::Unknown => 5 << 8,
+            Exit::Watchdog => 6 << 8,
+            Exit::Unhealthy => 7 << 8,
         }
     }
 
@@ -225,6 +233,8 @@ impl Exit {
             2 => Exit::Signal(word as u8),
             3 => Exit::NotSpawned,
             4 => Exit::TimedOut,
+            6 => Exit::Watchdog,
+            7 => Exit::Unhealthy,
             _ => Exit::Unknown,
         }
     }
@@ -243,7 +253,7 @@ pub struct ReportRow {
     pub attempt: u32,
     /// The main process; 0 for none.
     pub pid: u32,
-    /// A stop, reload or cleanup command; 0 for none.
+    /// A stop, reload or cleanup command, or a check; 0 for none.
     pub auxiliary: u32,
     /// How the last life ended.
     pub exit: Exit,

@@ -89,7 +89,11 @@ impl Source<'_> {
                     line.word("fd");
                     line.number(self.image.policy(self.field(service::POLICY), policy::READY_DESCRIPTOR).into());
                 }
-                2 => line.word("notify"),
+                policy::NOTIFY => line.word("notify"),
+                policy::CHECK => {
+                    line.word("check");
+                    self.words(self.image.list(self.field(service::CHECK)), 0, &mut line);
+                }
                 _ => line.word("none"),
             },
             // No bound: the key says nothing.

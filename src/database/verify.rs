@@ -280,9 +280,9 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::PROVIDES + 1;
+    let mut spare = service::HEALTH + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::OVERLAP {
+        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::HEALTH_FAILURES {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -298,6 +298,8 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::ORIGIN] = Rule::Text;
     rules[service::WRITTEN] = Rule::Written;
     rules[service::CLEANUP] = Rule::Texts;
+    rules[service::CHECK] = Rule::Texts;
+    rules[service::HEALTH] = Rule::Texts;
     rules[EXEC + exec::USER] = Rule::Account;
     rules[EXEC + exec::GROUP] = Rule::Account;
     rules[EXEC + exec::DIRECTORY] = Rule::Text;
@@ -309,7 +311,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[EXEC + exec::ENV_FILES] = Rule::Texts;
     rules[EXEC + exec::LOG] = Rule::Number(0, 2);
     rules[EXEC + exec::RICH] = Rule::Number(0, 1);
-    rules[POLICY + policy::READY] = Rule::Number(0, 2);
+    rules[POLICY + policy::READY] = Rule::Number(0, 3);
     rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
     rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);

@@ -388,7 +388,12 @@ impl Engine<'_> {
                 match exit {
                     Exit::Code(code) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
                     Exit::Signal(signal) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
-                    Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
+                    Exit::None
+                    | Exit::NotSpawned
+                    | Exit::TimedOut
+                    | Exit::Unknown
+                    | Exit::Watchdog
+                    | Exit::Unhealthy => {}
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
@@ -413,7 +418,9 @@ impl Engine<'_> {
                 let told = self.image.list(self.image.service(self.record(at), service::STOP));
                 told.get(0) != action::SIGNALS || !(1..told.len()).any(|at| told.get(at) == signal.into())
             }
-            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => true,
+            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => {
+                true
+            }
         }
     }
 

@@ -92,6 +92,10 @@ impl Saying<'_> {
             b'F' if kind != Kind::Longrun || limit == 0 || report.deaths < limit || report.exit == Exit::NotSpawned => {
                 return Done(false);
             }
+            // The watchdog's time: for people; for programs.
+            b'+' | b'=' if policy(policy::WATCHDOG_MS) == 0 => return Done(false),
+            b'+' => (How::Span, policy(policy::WATCHDOG_MS).into()),
+            b'=' => (How::Number, policy(policy::WATCHDOG_MS).into()),
             b'd' | b'F' => (How::Number, report.deaths.into()),
             b'B' => return Done(kind != Kind::Bundle),
             _ => return Done(self.write_of_service(out, row, field)),
@@ -343,6 +347,8 @@ fn write_exit_kind(out: &mut dyn Write, exit: Exit) {
         Exit::Signal(signal) => write!(out, "\"signal\":{signal},"),
         Exit::NotSpawned => out.write_str("\"spawned\":false,"),
         Exit::TimedOut => out.write_str("\"timed_out\":true,"),
+        Exit::Unhealthy => out.write_str("\"healthy\":false,"),
+        Exit::Watchdog => out.write_str("\"watchdog\":true,"),
         Exit::Unknown | Exit::None => Ok(()),
     };
 }

@@ -12,6 +12,9 @@ pub const RETRY_MS: u32 = 100;
 /// How long what was killed may take to be gone before it is reported as stuck. Milliseconds.
 pub const KILL_GRACE_MS: u32 = 10_000;
 
+/// A watchdog that is looked at so much too late says nothing about its service. Milliseconds.
+pub const LATE_MS: u64 = 1000;
+
 /// How a service says that it is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ready {
@@ -21,6 +24,8 @@ pub enum Ready {
     Descriptor(u32),
     /// A datagram with `READY=1`.
     Notify,
+    /// Its check exits with 0.
+    Check,
 }
 
 /// How it is stopped or told to reload.
@@ -57,6 +62,16 @@ pub struct Policy {
     pub start_timeout_ms: u32,
     /// Stop to SIGKILL.
     pub stop_timeout_ms: u32,
+    /// How long the watchdog waits; 0 is no watchdog.
+    pub watchdog_ms: u32,
+    /// Between two checks, and the longest that one may take.
+    pub check_interval_ms: u32,
+    /// Health checks in a row that fail until it is ended; 0 is no health check.
+    pub health_failures: u32,
+    /// Between two of them.
+    pub health_interval_ms: u32,
+    /// The longest that one may take.
+    pub health_timeout_ms: u32,
     /// How it is stopped.
     pub stop: Means,
     /// How it is told to reload.
@@ -82,12 +97,15 @@ impl Policy {
         let cleanup = image.service(slot, service::CLEANUP) != NONE;
         let record = image.policy_record(image.service(slot, service::POLICY));
         let word = |field: usize| record[field];
+        let or = |field: usize, else_ms: u32| if record[field] == 0 { else_ms } else { record[field] };
+        let health = image.service(slot, service::HEALTH) != NONE;
         Some(Policy {
             kind: if flags & 0xff == Kind::Oneshot as u32 { Kind::Oneshot } else { Kind::Longrun },
             remain: flags & service::flags::NO_REMAIN == 0,
             ready: match word(policy::READY) {
                 1 => Ready::Descriptor(word(policy::READY_DESCRIPTOR)),
-                2 => Ready::Notify,
+                policy::NOTIFY => Ready::Notify,
+                policy::CHECK => Ready::Check,
                 _ => Ready::Executed,
             },
             restart: match word(policy::RESTART) {
@@ -101,6 +119,11 @@ impl Policy {
             window_ms: word(policy::WINDOW_MS),
             start_timeout_ms: word(policy::START_TIMEOUT_MS),
             stop_timeout_ms: word(policy::STOP_TIMEOUT_MS),
+            watchdog_ms: word(policy::WATCHDOG_MS),
+            check_interval_ms: or(policy::CHECK_INTERVAL_MS, 1000),
+            health_failures: if health { or(policy::HEALTH_FAILURES, 4) - 1 } else { 0 },
+            health_interval_ms: or(policy::HEALTH_INTERVAL_MS, 30_000),
+            health_timeout_ms: or(policy::HEALTH_TIMEOUT_MS, 10_000),
             stop,
             reload,
             cleanup,
@@ -154,6 +177,11 @@ mod tests {
         window_ms: 0,
         start_timeout_ms: 0,
         stop_timeout_ms: 0,
+        watchdog_ms: 0,
+        check_interval_ms: 0,
+        health_failures: 0,
+        health_interval_ms: 0,
+        health_timeout_ms: 0,
         stop: Means::Nothing,
         reload: Means::Nothing,
         cleanup: false,

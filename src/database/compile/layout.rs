@@ -174,6 +174,7 @@ impl Writer<'_> {
                 record[usize::from(place)] = NONE;
             }
         }
+        record[service::CHECK] = NONE;
         self.said = Crc32::default();
         record[service::NAME] = self.text(definition.name);
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
@@ -193,6 +194,9 @@ impl Writer<'_> {
                 Value::Ready => {
                     record[place] = self.number(numbers[0]);
                     record[place + 1] = self.number(numbers[1]);
+                    if numbers[0] == policy::CHECK {
+                        record[service::CHECK] = self.words(new_list(), words);
+                    }
                 }
                 Value::Choice(_) | Value::Duration(_) | Value::Integer(..) | Value::Umask => {
                     record[place] = self.number(numbers[0]);

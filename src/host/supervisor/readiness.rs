@@ -120,13 +120,23 @@ impl Supervisor {
         row.into_iter().for_each(|row| self.reports.write_status(row, text));
     }
 
-    /// Reads the notices of a slot, if it sends any.
-    pub fn read_notices(&mut self, slot: SlotId) {
+    /// Reads all that a slot has said, before it is judged for what it has not: but not without end.
+    pub fn read_all_notices(&mut self, slot: SlotId) {
+        for _ in 0..NOTICES_LEFT / NOTICES {
+            if !self.read_notices(slot) {
+                return;
+            }
+        }
+    }
+
+    /// Reads some notices of a slot, if it sends any. Says whether there may be more.
+    pub fn read_notices(&mut self, slot: SlotId) -> bool {
         for _ in 0..NOTICES {
-            let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
+            let private = self.slots.get(slot.index());
+            let Some(socket) = private.and_then(|private| private.notify.as_ref()) else { return false };
             let mut datagram = [0; NOTICE_BYTES];
             // Descriptors that came along are closed with `received`.
-            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return };
+            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
@@ -145,13 +155,23 @@ impl Supervisor {
             if let Some(ms) = notice.extend_ms {
                 self.feed(slot, Input::Extend(ms));
             }
+            if let Some(ms) = notice.watchdog_ms {
+                self.feed(slot, Input::Watchdog(ms));
+            }
             if notice.ready {
                 self.feed(slot, Input::Ready);
+            }
+            if notice.ping {
+                self.feed(slot, Input::Ping);
+            }
+            if notice.trigger {
+                self.feed(slot, Input::Trigger);
             }
             // Only now: after a crash it is heard once more.
             let socket = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref());
             let _ = socket.map(|socket| socket::receive(socket.as_fd(), &mut [0; 1]));
         }
+        true
     }
 }
 
