@@ -1,6 +1,6 @@
 //! What a service's life is watched for: checks that say whether it is ready, or well; its watchdog.
 
-use crate::harness::{Folder, Machine, kill, lives, program};
+use crate::harness::{Folder, Machine, binary, kill, lives, pintle, program};
 
 /// The number that a service has said last.
 fn said(machine: &Machine, name: &str) -> u64 {
@@ -148,4 +148,57 @@ fn a_service_whose_health_checks_fail_is_begun_anew() {
     let told: serde_json::Value = serde_json::from_str(&machine.run(&["status", "app", "--json"]).out).expect("JSON");
     assert_eq!(told[0]["last_exit"]["healthy"], false, "{told}");
     assert!(machine.run(&["status", "app"]).out.contains("its health checks failed"));
+}
+
+#[test]
+fn a_script_tells_how_it_is_by_pintle_notify() {
+    let notify = format!("{} notify", binary().display());
+    let script = format!(
+        "command = <<END\n  {notify} --extend 1h --status 'half way' && echo 1\n  {notify} --ready --status 'serves 3 sites' && echo 2\n  \
+         {notify} --watchdog WATCHDOG_USEC=60000000 && echo 3\n  {notify} --reloading && {notify} --ready --no-wait && echo 4\n  \
+         sleep 1000 & {notify} --main-pid $! && echo $! && echo 5\n  wait\nEND\nready = notify\nstart-timeout = 100s\n",
+    );
+    let machine = Machine::new(&[("tells", &script), ("default", "type = bundle\nwants = tells\n")]);
+    machine.wait_phase("tells", "up");
+    machine.wait("all was told", |machine| said(machine, "tells") == 5);
+    let text = machine.run(&["status", "tells"]).out;
+    assert!(text.contains("\n  status     serves 3 sites\n"), "{text}");
+    // What was waited for has been read: the main process is the one that was named, when the first one has ended.
+    let first = machine.pid("tells");
+    kill(first, libc::SIGKILL);
+    machine.wait("the other one is the main process", |machine| {
+        let pid = machine.pid("tells");
+        pid != first && pid != 0
+    });
+    let text = std::fs::read_to_string(machine.run_directory().join("log/tells.log")).expect("a log");
+    assert!(text.contains(&format!(" {}\n", machine.pid("tells"))), "{text}");
+}
+
+#[test]
+fn pintle_notify_says_why_it_cannot_tell() {
+    let folder = Folder::new();
+    let nowhere = folder.0.join("nobody");
+    for (arguments, code, words) in [
+        (&["--ready"][..], 1, "NOTIFY_SOCKET is not set"),
+        (&[], 100, "what is there to tell?"),
+        (&["READY"], 100, "expected NAME=VALUE, not \"READY\""),
+        (&["--status", "one\ntwo"], 100, "a line break"),
+        (&["--extend", "soon"], 100, "bad time \"soon\""),
+        (&["--main-pid", "me"], 100, "\"me\""),
+        (&["--read"], 100, "no such option"),
+    ] {
+        let ran = pintle(&[&["notify"], arguments].concat(), &[]);
+        assert!(ran.code == code && ran.err.contains(words), "{arguments:?}: {} {}", ran.code, ran.err);
+    }
+    let ran = pintle(&["notify", "--ready"], &[("NOTIFY_SOCKET", nowhere.as_os_str())]);
+    assert!(ran.code == 111 && ran.err.contains("cannot tell"), "{} {}", ran.code, ran.err);
+    // Somebody listens and does not read: told without a barrier, and not with one.
+    let socket = std::os::unix::net::UnixDatagram::bind(&nowhere).expect("a socket");
+    let told = |option: &str| pintle(&["notify", "--ready", option], &[("NOTIFY_SOCKET", nowhere.as_os_str())]).code;
+    assert_eq!((told("--no-wait"), told("--stopping")), (0, 1));
+    for expected in ["READY=1\n", "READY=1\nSTOPPING=1\n", "BARRIER=1"] {
+        let mut read = [0; 64];
+        let count = socket.recv(&mut read).expect("a datagram");
+        assert_eq!(std::str::from_utf8(&read[..count]), Ok(expected));
+    }
 }
