@@ -262,6 +262,14 @@ pub mod policy {
     pub const HEALTH_TIMEOUT_MS: usize = 13;
     /// One more than `health-failures`.
     pub const HEALTH_FAILURES: usize = 14;
+    /// LISTS offset of ends, or `NONE`: each `EXIT_CODE` with a code, or `EXIT_SIGNAL` with the number of a signal.
+    pub const SUCCESS_EXIT: usize = 15;
+    /// The same.
+    pub const NO_RESTART_EXIT: usize = 16;
+    /// See `SUCCESS_EXIT`.
+    pub const EXIT_CODE: u32 = 1 << 8;
+    /// See `SUCCESS_EXIT`.
+    pub const EXIT_SIGNAL: u32 = 2 << 8;
 }
 
 /// Words of an expression node.

@@ -126,6 +126,16 @@ impl Source<'_> {
             Value::Environment | Value::EnvironmentFiles => {
                 self.words(self.image.list(value), 0, &mut line);
             }
+            Value::Exits => {
+                let list = self.image.list(value);
+                for at in 0..list.len() {
+                    let end = list.get(at);
+                    match signals::name(end ^ policy::EXIT_SIGNAL).filter(|_| end & policy::EXIT_SIGNAL != 0) {
+                        Some(name) => line.word(name),
+                        None => line.number((end & 0xff).into()),
+                    }
+                }
+            }
             Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }
         line.end();

@@ -14,7 +14,7 @@ use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
-use crate::database::{NONE, action, node, service};
+use crate::database::{NONE, action, node, policy, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 
@@ -412,6 +412,13 @@ impl Engine<'_> {
 
     /// Whether a life that ended like this failed. By SIGTERM, or by what its file says, services are told to go.
     fn is_failure(&self, at: SlotId, exit: Exit) -> bool {
+        let index = self.image.service(self.record(at), service::POLICY);
+        if index != NONE {
+            let good = self.image.list(self.image.policy(index, policy::SUCCESS_EXIT));
+            if (0..good.len()).any(|place| good.get(place) == exit.to_word()) {
+                return false;
+            }
+        }
         match exit {
             Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
             Exit::Signal(signal) => {

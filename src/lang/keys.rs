@@ -77,6 +77,8 @@ pub enum Value {
     Environment,
     /// Absolute paths, a `-` before one that may be missing.
     EnvironmentFiles,
+    /// Exit codes and names of signals.
+    Exits,
 }
 
 /// Of `Value::Ready`: notify.
@@ -145,7 +147,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 70] = [
+const TABLE: [Line; 72] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -212,6 +214,10 @@ const TABLE: [Line; 70] = [
         "With `ready = notify`: once it is up it has to send WATCHDOG=1 again and again, never later than this after the last; else it gets SIGABRT, after `stop-timeout` SIGKILL, and its life has failed."),
     key("restart", LONGRUN, Value::Choice(1),
         "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
+    key("success-exit", PROCESS, Value::Exits,
+        "Exit codes and names of signals that are as good an end as exit 0."),
+    key("no-restart-exit", PROCESS, Value::Exits,
+        "Exit codes and names of signals after which it is not started again, whatever `restart` and `retries` say: it has failed, or where `success-exit` has them too, it is done."),
     key("restart-delay", LONGRUN, Value::Duration(0),
         "The least time between two starts; what ran longer is started again at once."),
     key("restart-delay-max", LONGRUN, Value::Duration(0),
@@ -338,7 +344,8 @@ const ALIASES: Packed = packed!(
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
-    post-stop=cleanup,healthcheck=health,health-cmd=health,liveness=health,\
+    post-stop=cleanup,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
+    healthcheck=health,health-cmd=health,liveness=health,\
     watchdog-sec=watchdog,watchdog-timeout=watchdog"
 );
 
@@ -466,6 +473,7 @@ impl Value {
                 | Value::Provides
                 | Value::Environment
                 | Value::EnvironmentFiles
+                | Value::Exits
         )
     }
 
@@ -493,6 +501,7 @@ impl Value {
             Value::Umask => packed!("octal permission bits from 0 to 777, as 022"),
             Value::Environment => packed!("NAME=VALUE words"),
             Value::EnvironmentFiles => packed!("absolute paths, a \"-\" before one that may be missing"),
+            Value::Exits => packed!("exit codes from 0 to 255 and names of signals, as: 143 TERM"),
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }

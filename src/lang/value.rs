@@ -156,6 +156,14 @@ impl Filler<'_, '_> {
                 }
                 filler.bad_word(packed!("bad variable ~"), word)
             })?,
+            Value::Exits => self.each(&words, Some(&whole), &mut |filler, word| {
+                // A number is a code here, not a signal.
+                let code = unsigned(word.text.as_bytes());
+                if code.map_or_else(|| signals::number(word.text).is_some(), |code| code <= 255) {
+                    return Some(());
+                }
+                filler.bad_word(packed!("bad exit ~"), word)
+            })?,
             Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
             })?,

@@ -566,7 +566,7 @@ impl Slot<'_> {
 
     /// Whether an end is that of a oneshot that did what it is for.
     fn has_succeeded(&self, exit: Exit) -> bool {
-        self.policy.kind == Kind::Oneshot && exit == Exit::Code(0) && self.record.trouble.is_none()
+        self.policy.kind == Kind::Oneshot && self.policy.succeeds(exit) && self.record.trouble.is_none()
     }
 
     /// The program did not run: there is nothing to clean up.
@@ -606,19 +606,22 @@ impl Slot<'_> {
 
     /// A death that nobody asked for, and all that follows it is over.
     fn died(&mut self, exit: Exit) {
+        let gives_up = self.policy.no_restart.have(exit);
         let again = match (self.record.trouble, self.policy.kind, self.policy.restart) {
             (Some(Trouble::Unmet), ..) => return self.set(State::Skipped),
             (Some(Trouble::Passing), ..) => true,
             (Some(Trouble::Lasting), ..) => false,
-            (None, Kind::Longrun, Restart::Always) => true,
-            (None, Kind::Longrun, Restart::OnFailure | Restart::Never) if exit == Exit::Code(0) => {
+            (None, Kind::Longrun, Restart::Always) if !gives_up => true,
+            (None, Kind::Longrun, Restart::Always | Restart::OnFailure | Restart::Never)
+                if self.policy.succeeds(exit) =>
+            {
                 return self.set(State::Done);
             }
-            (None, Kind::Longrun, Restart::OnFailure) => true,
-            (None, Kind::Longrun, Restart::Never) => false,
+            (None, Kind::Longrun, Restart::OnFailure) => !gives_up,
+            (None, Kind::Longrun, Restart::Always | Restart::Never) => false,
             (None, Kind::Oneshot | Kind::Bundle, _) if self.has_succeeded(exit) => return self.set(State::Done),
             // As often as `limit` says.
-            (None, Kind::Oneshot | Kind::Bundle, _) => true,
+            (None, Kind::Oneshot | Kind::Bundle, _) => !gives_up,
         };
         // Nothing that never lived has died: a machine without memory for a while does not fail its services.
         let lived = self.record.trouble.is_none();

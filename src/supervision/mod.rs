@@ -48,6 +48,9 @@
 //!   life was up for `STABLE_MS` or the largest delay, whichever is longer. `restart-limit` deaths within
 //!   `restart-window` (which begins with a death) make it failed. A oneshot that did not end well is tried again, `delay_ms`
 //!   after that, until `limit` attempts of this order have failed.
+//! - **Ends that a service's file names**: `success-exit` are as good as exit 0, here and above; after one of
+//!   `no-restart-exit` nothing lives again and nothing is tried again: it has failed, or where the end is a good one, it is
+//!   done. What the supervisor ended for its own reasons (`TimedOut`, `Watchdog`, `Unhealthy`) is none of them.
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
 //!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
 //!   (no such program, user or directory), it has failed.
@@ -65,7 +68,7 @@ pub mod precondition;
 
 pub use kept::{Found, recover};
 pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
-pub use policy::{KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
+pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;
 use crate::board::reports::{ReportRow, State};

@@ -1,5 +1,6 @@
 //! A service's policy as the database says it, and the arithmetic of delays.
 
+use crate::board::reports::Exit;
 use crate::database::{Image, NONE, action, policy, service};
 use crate::ident::SlotId;
 use crate::lang::definition::{Kind, Restart};
@@ -39,6 +40,51 @@ pub enum Means {
     Command,
 }
 
+/// Some ends: a bit for each exit code, and for each signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ends([u32; 11]);
+
+impl Ends {
+    /// None at all.
+    pub const NONE: Ends = Ends([0; 11]);
+
+    /// Those of a list of the database.
+    fn of(image: &Image<'_>, list: u32) -> Ends {
+        let (mut ends, list) = (Ends::default(), image.list(list));
+        for at in 0..list.len() {
+            ends.add(Exit::from_word(list.get(at)));
+        }
+        ends
+    }
+
+    /// With this one.
+    pub fn with(mut self, exit: Exit) -> Ends {
+        self.add(exit);
+        self
+    }
+
+    fn add(&mut self, exit: Exit) {
+        if let Some(bit) = bit(exit)
+            && let Some(word) = self.0.get_mut(bit / 32)
+        {
+            *word |= 1 << (bit % 32);
+        }
+    }
+
+    /// Whether it is one of them.
+    pub fn have(&self, exit: Exit) -> bool {
+        bit(exit).and_then(|bit| Some(self.0.get(bit / 32)? >> (bit % 32) & 1 == 1)).unwrap_or(false)
+    }
+}
+
+fn bit(exit: Exit) -> Option<usize> {
+    match exit {
+        Exit::Code(code) => Some(code.into()),
+        Exit::Signal(signal) => Some(256 + usize::from(signal)),
+        Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => None,
+    }
+}
+
 /// What the database says about one service's lives. Times in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -48,6 +94,10 @@ pub struct Policy {
     pub remain: bool,
     /// Of a longrun.
     pub ready: Ready,
+    /// Ends that are as good as exit 0.
+    pub success: Ends,
+    /// Ends after which it does not live again.
+    pub no_restart: Ends,
     /// When it lives again.
     pub restart: Restart,
     /// Least time between two starts; of a oneshot, between a failed attempt and the next.
@@ -113,6 +163,8 @@ impl Policy {
                 1 => Restart::OnFailure,
                 _ => Restart::Never,
             },
+            success: Ends::of(image, word(policy::SUCCESS_EXIT)),
+            no_restart: Ends::of(image, word(policy::NO_RESTART_EXIT)),
             delay_ms: word(policy::DELAY_MS),
             delay_ms_max: word(policy::DELAY_MS_MAX),
             limit: word(policy::LIMIT),
@@ -145,6 +197,11 @@ impl Policy {
         delay.saturating_add(((u64::from(delay / 8) * u64::from(share)) >> 16) as u32)
     }
 
+    /// Whether an end is a good one.
+    pub fn succeeds(&self, exit: Exit) -> bool {
+        exit == Exit::Code(0) || self.success.have(exit)
+    }
+
     /// How long a life must have been up to end a row of deaths.
     pub fn stable_ms(&self) -> u32 {
         self.delay_ms_max.max(STABLE_MS)
@@ -170,6 +227,8 @@ mod tests {
         kind: Kind::Longrun,
         remain: true,
         ready: Ready::Executed,
+        success: Ends::NONE,
+        no_restart: Ends::NONE,
         restart: Restart::Always,
         delay_ms: 100,
         delay_ms_max: 1000,
@@ -196,6 +255,17 @@ mod tests {
                 assert!((least..=most).contains(&delay), "{in_a_row} deaths, salt {salt}: {delay}");
             }
         }
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        let ends =
+            Ends::default().with(Exit::Code(0)).with(Exit::Code(255)).with(Exit::Signal(1)).with(Exit::Signal(64));
+        for number in 0..=255 {
+            assert_eq!(ends.have(Exit::Code(number)), matches!(number, 0 | 255), "{number}");
+            assert_eq!(ends.have(Exit::Signal(number)), matches!(number, 1 | 64), "{number}");
+        }
+        assert!(!ends.with(Exit::TimedOut).have(Exit::TimedOut));
     }
 
     #[test]

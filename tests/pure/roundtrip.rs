@@ -205,6 +205,18 @@ fn definition() -> impl Strategy<Value = Definition> {
             number("skip-ok", skip);
             number("start-timeout", timeout);
             number("stop-timeout", timeout / 3 + 1);
+            let ends = |texts: &[&str]| texts.iter().map(|text| word(Token::Text, text.to_string())).collect();
+            let [good, last] =
+                [&[][..], &["0", "255", "TERM"], &["SYS"], &["143", "HUP"]].repeat(2)[window as usize % 4..][..2]
+            else {
+                unreachable!()
+            };
+            for (key, texts) in [("success-exit", good), ("no-restart-exit", last)] {
+                if !texts.is_empty() {
+                    say(&mut made, key, [0; 2], ends(texts));
+                }
+            }
+            let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
             if longrun {
                 number("restart", restart);
                 number("restart-delay", delay.min(delay_max));

@@ -7,7 +7,7 @@ use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{Kind, Restart};
 use pintle::supervision::{
-    Cause, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
+    Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
 };
 use pintle::time::Instant;
 
@@ -18,6 +18,8 @@ const LONGRUN: Policy = Policy {
     kind: Kind::Longrun,
     remain: true,
     ready: Ready::Descriptor(3),
+    success: Ends::NONE,
+    no_restart: Ends::NONE,
     restart: Restart::Always,
     delay_ms: 1000,
     delay_ms_max: 60_000,
@@ -758,4 +760,32 @@ fn a_reload_and_a_health_check_wait_for_each_other() {
     let stop = [(30_000, Input::Deadline), CHECKS, (1, Input::Ordered(Order(2), Wish::Down)), ILL];
     let (told, _) = asked(&LOOKED_AT, &[&begun[..], &stop].concat());
     assert_eq!(told[5..], ["kill-command", "spawn-stop"]);
+}
+
+#[test]
+fn ends_that_are_named_are_as_good_as_exit_0_or_the_last() {
+    let ended = |policy: Policy, exit| {
+        let (_, row) = run(&policy, &[(0, UP), (0, Input::Cloned(9)), (0, Input::Executed), (0, Input::Ended(exit))]);
+        row.state
+    };
+    let good = Ends::NONE.with(Exit::Code(3)).with(Exit::Signal(15));
+    let last = Ends::NONE.with(Exit::Code(7)).with(Exit::Code(3));
+    let policy = |restart, kind| Policy { restart, kind, success: good, no_restart: last, limit: 2, ..FLEETING };
+    let (longrun, oneshot) = (|restart| policy(restart, Kind::Longrun), policy(Restart::Never, Kind::Oneshot));
+    let [code, signal] = [Exit::Code, Exit::Signal as fn(u8) -> Exit];
+    use State::{Delayed, Done, Failed};
+    for (what, exit, always, on_failure, never, retries) in [
+        ("good", signal(15), Delayed, Done, Done, Done),
+        ("good and last", code(3), Done, Done, Done, Done),
+        ("last", code(7), Failed, Failed, Failed, Failed),
+        ("neither", code(1), Delayed, Delayed, Failed, Delayed),
+        ("neither, a signal of the number of a code", signal(7), Delayed, Delayed, Failed, Delayed),
+        ("exit 0", code(0), Delayed, Done, Done, Done),
+    ] {
+        let found = [Restart::Always, Restart::OnFailure, Restart::Never].map(|restart| ended(longrun(restart), exit));
+        assert_eq!(found, [always, on_failure, never], "{what}");
+        assert_eq!(ended(oneshot, exit), retries, "{what}");
+    }
+    // A oneshot that remains is up.
+    assert_eq!(ended(Policy { success: good, ..ONESHOT }, code(3)), State::Up);
 }

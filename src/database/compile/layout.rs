@@ -228,6 +228,15 @@ impl Writer<'_> {
                         record[place] = self.list(list);
                     }
                 }
+                Value::Exits => {
+                    let mut list = new_list();
+                    for word in words {
+                        let code = word.text.parse::<u8>().ok().map(|code| policy::EXIT_CODE | u32::from(code));
+                        let signal = || policy::EXIT_SIGNAL | signals::number(word.text).unwrap_or_default();
+                        list.push(self.number(code.unwrap_or_else(signal)));
+                    }
+                    record[place] = self.list(list);
+                }
                 // No leaf of tests is looked up by its name, so their role is nobody's.
                 Value::Expression(_) | Value::Tests | Value::ForEach => {
                     record[place] = self.expression(slot, (place - service::WHILE) as u32, words);

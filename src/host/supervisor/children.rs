@@ -433,8 +433,8 @@ impl Supervisor {
         if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
             return self.hand_over(slot, heir);
         }
-        let is_oneshot = |at| self.common.image.flags(at) & 0xff == Kind::Oneshot as u32;
-        if exit != Exit::Code(0) || !self.definition(slot).is_some_and(is_oneshot) {
+        let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
+        if !self.policy(slot).is_some_and(is_done) {
             kill_rest(pid);
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
