@@ -136,7 +136,7 @@ mod tests {
         for number in 0..1u32 << 12 {
             let record = Record {
                 window: Instant(u64::from(number) << 31 | 7),
-                in_a_row: number as u16 * 37,
+                in_a_row: (number as u16).wrapping_mul(37),
                 wish: if number & 1 == 0 { Wish::Down } else { Wish::Up },
                 cause: CAUSES[number as usize >> 1 & 7],
                 role: ROLES[number as usize >> 4 & 7],

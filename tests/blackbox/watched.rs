@@ -202,3 +202,21 @@ fn pintle_notify_says_why_it_cannot_tell() {
         assert_eq!(std::str::from_utf8(&read[..count]), Ok(expected));
     }
 }
+
+#[test]
+fn each_instance_says_for_itself_how_it_is() {
+    let says = |text: &str| format!("command = {} \"STATUS={text}\\nREADY=1\"\nready = notify\n", program("notify"));
+    let machine = Machine::new(&[
+        ("one@", &says("I am ${INSTANCE}")),
+        ("plain", &says("I am plain")),
+        ("mute", &format!("command = {}\n", program("pause"))),
+        ("default", "type = bundle\nwants = plain mute\n"),
+    ]);
+    machine.expect(&["start", "--wait", "one@b", "one@a"]);
+    machine.wait_phase("plain", "up");
+    for (name, words) in [("plain", "I am plain"), ("one@a", "I am a"), ("one@b", "I am b")] {
+        let text = machine.run(&["status", name]).out;
+        assert!(text.contains(&format!("\n  status     {words}\n")), "{text}");
+    }
+    assert!(!machine.run(&["status", "mute"]).out.contains("\n  status "));
+}

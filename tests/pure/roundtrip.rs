@@ -225,7 +225,9 @@ fn definition() -> impl Strategy<Value = Definition> {
                 number("restart-window", window);
                 let (ready, watched, check) = ready;
                 let words = |texts: &[String]| texts.iter().map(|text| word(Token::Text, text.clone())).collect();
-                let kept = if ready == 3 { words(&check) } else { Vec::new() };
+                // Of a check nobody can write a script.
+                let line: Vec<String> = check.iter().map(|text| text.replace('\n', " ")).collect();
+                let kept = if ready == 3 { words(&line) } else { Vec::new() };
                 say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor], [3, 0]][ready], kept);
                 let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
                 match ready {
