@@ -395,6 +395,7 @@ impl Slot<'_> {
         if self.policy.health_failures > 0 && self.record.sick >= self.policy.health_failures {
             self.stop();
             self.record.cause = Cause::Unhealthy;
+            self.row.exit = Exit::Unhealthy; // as the watchdog does
             return;
         }
         self.next_check();
@@ -424,6 +425,7 @@ impl Slot<'_> {
             return; // there is nothing that it watches
         }
         self.record.cause = Cause::Watchdog;
+        self.row.exit = Exit::Watchdog; // said at once, and again when it is gone
         self.record.killed = false;
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
         self.forget_queued_auxiliary();

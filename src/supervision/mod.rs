@@ -40,6 +40,7 @@
 //!   counts before it is judged, however late we read it; and a supervisor that comes more than `LATE_MS` too late, since
 //!   it was stopped itself, does not judge but gives the time anew: the service may have stood still with it. Suspended
 //!   time does not count at all.
+//!   The reason of either, the watchdog's or health's, stands in the report from the moment at which it ends the life.
 //! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
 //!   counts as `TimedOut`.
 //! - **A death that nobody asked for** goes by policy. A longrun with `restart = always`, or `on-failure` after an end

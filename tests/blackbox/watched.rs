@@ -47,6 +47,8 @@ fn a_watchdog_ends_what_has_fallen_silent_and_nothing_else() {
         let told: serde_json::Value =
             serde_json::from_str(&machine.run(&["status", name, "--json"]).out).expect("JSON");
         assert_eq!(told[0]["last_exit"]["watchdog"], true);
+        let text = machine.expect(&["events", "--all", "--no-follow", name]);
+        assert!(text.contains("-> failed (ended by its watchdog)\n"), "{text}");
     }
     // It had the pid that it was to have, and was heard as long as it spoke.
     machine.wait("all that it said is in its log", |machine| said(machine, "silent") == 7);
@@ -120,6 +122,8 @@ fn a_check_says_when_a_service_is_ready_and_never_runs_twice() {
     machine.wait_phase("hangs", "failed");
     let text = machine.run(&["status", "hangs"]).out;
     assert!(text.contains("not ready within 500 ms"), "{text}");
+    let text = machine.expect(&["events", "--all", "--no-follow", "hangs"]);
+    assert!(text.contains("-> failed (not ready in time)\n"), "{text}");
 }
 
 #[test]
@@ -148,6 +152,9 @@ fn a_service_whose_health_checks_fail_is_begun_anew() {
     let told: serde_json::Value = serde_json::from_str(&machine.run(&["status", "app", "--json"]).out).expect("JSON");
     assert_eq!(told[0]["last_exit"]["healthy"], false, "{told}");
     assert!(machine.run(&["status", "app"]).out.contains("its health checks failed"));
+    let text = machine.expect(&["events", "--all", "--no-follow", "app"]);
+    assert_eq!(text.matches(" (its health checks failed)\n").count(), 1, "{text}");
+    assert!(text.contains("stopping -> restarting (its") || text.contains("up -> restarting (its"), "{text}");
 }
 
 #[test]
