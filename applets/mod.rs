@@ -14,6 +14,7 @@ mod exec;
 mod help;
 mod log;
 mod looking;
+mod notify;
 mod options;
 mod progress;
 mod running;
@@ -90,6 +91,7 @@ applets! {
     "compile" Any compile::run;
     "dump" One dump::run;
     "emit" AndCommand emit::run;
+    "notify" Any notify::run;
     "conditions" None looking::conditions;
     "events" Any events::run;
     "supervise" One supervise::run;

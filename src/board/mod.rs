@@ -19,7 +19,7 @@ pub mod published;
 pub mod reports;
 pub mod words;
 
-use crate::database::{Image, NONE, header, service};
+use crate::database::{Image, NONE, header, policy, service};
 use crate::ident::SlotId;
 use crate::limits;
 
@@ -34,6 +34,10 @@ pub struct Geometry {
     pub texts: u32,
     /// Services with `within`, templates too: the times of their latches are kept.
     pub timed: u32,
+    /// Rows for what services with `ready = notify` say of themselves: one for each.
+    pub statuses: u32,
+    /// And behind them one for each instance slot, if a template has it; else 0.
+    pub instance_statuses: u32,
 }
 
 impl Geometry {
@@ -43,7 +47,21 @@ impl Geometry {
         let instances = if image.header(header::TEMPLATES) > 0 { limits::INSTANCES_MAX } else { 0 };
         let passing = (0..services).filter(|at| image.service(SlotId(*at), service::PASS) != NONE).count() as u32;
         let timed = (0..services).filter(|at| image.service(SlotId(*at), service::WITHIN) != 0).count() as u32;
-        Geometry { services, instances, texts: instances + passing, timed }
+        let speaking = |template| (0..services).filter(move |at| speaks(image, *at, template)).count() as u32;
+        let instance_statuses = if speaking(true) > 0 { instances } else { 0 };
+        Geometry {
+            services,
+            instances,
+            texts: instances + passing,
+            timed,
+            statuses: speaking(false),
+            instance_statuses,
+        }
+    }
+
+    /// Whether a slot has a row for what its service says of itself. These rows are in the order of the slots.
+    pub fn has_status(&self, image: &Image<'_>, slot: SlotId) -> bool {
+        if slot.0 < self.services { speaks(image, slot.0, false) } else { self.instance_statuses > 0 }
     }
 
     /// Rows of times of latches: one for each service with `within`, then, if there is any, one for each instance slot.
@@ -55,4 +73,12 @@ impl Geometry {
     pub const fn slots(&self) -> u32 {
         self.services + self.instances
     }
+}
+
+/// Whether a service, or else a template, says of itself how it is: by `ready = notify`.
+fn speaks(image: &Image<'_>, at: u32, template: bool) -> bool {
+    let slot = SlotId(at);
+    let index = image.service(slot, service::POLICY);
+    let is_template = image.flags(slot) & service::flags::TEMPLATE != 0;
+    is_template == template && index != NONE && image.policy(index, policy::READY) == policy::NOTIFY
 }

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_text_is_read_whole_or_not_at_all() {
-        let geometry = Geometry { services: 1, instances: 2, texts: 2, timed: 0 };
+        let geometry = Geometry { services: 1, instances: 2, texts: 2, timed: 0, statuses: 0, instance_statuses: 0 };
         let memory: Vec<AtomicU32> = (0..words(&geometry)).map(|_| AtomicU32::new(0)).collect();
         let orders = Orders::new(&memory, geometry);
         let mut read = [1; TEXT_BYTES];

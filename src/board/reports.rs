@@ -4,6 +4,7 @@
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::Geometry;
+use super::orders::four;
 use super::words::{self, Head, ROWS};
 use crate::ident::{Life, Order, SlotId};
 use crate::time::Instant;
@@ -51,8 +52,8 @@ pub mod own {
     pub const UPGRADES: usize = OWN + 17;
 }
 
-/// Words of a row: 128 bytes, two cache lines.
-pub const ROW: usize = 32;
+/// Words of a row.
+pub const ROW: usize = 40;
 /// A word of a row.
 pub const STATE: usize = 1;
 /// A word of a row.
@@ -62,7 +63,7 @@ const LIFE: usize = 3;
 pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
-/// The same for its stop, reload or cleanup command.
+/// The same for its stop, reload or cleanup command, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
 const FAILURE: usize = 8;
@@ -91,10 +92,17 @@ pub const TEMPLATE: usize = 29;
 pub const TEXT: usize = 30;
 /// The process that the service named as its main one; 0 for none.
 pub const HEIR: usize = 31;
+/// What the supervisor remembers of the time that a life has.
+pub const TIMES: usize = 32;
 
 /// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change
 /// and may not be done yet; the row as it is to be.
 const CHANGE: usize = 2 + ROW;
+
+/// Bytes that are kept of what a service says of itself (`STATUS=`).
+pub const STATUS_BYTES: usize = 252;
+/// Behind the change, for those who can say something: a counter, then the text with NULs behind it.
+pub const STATUS_ROW: usize = 1 + STATUS_BYTES / 4;
 
 /// What a slot's processes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -198,6 +206,10 @@ pub enum Exit {
     TimedOut,
     /// Gone while nobody could look.
     Unknown,
+    /// Its watchdog was not told in time that it is well, or was told that it is not.
+    Watchdog,
+    /// Its health checks failed.
+    Unhealthy,
 }
 
 impl Exit {
@@ -210,6 +222,8 @@ impl Exit {
             Exit::NotSpawned => 3 << 8,
             Exit::TimedOut => 4 << 8,
             Exit::Unknown => 5 << 8,
+            Exit::Watchdog => 6 << 8,
+            Exit::Unhealthy => 7 << 8,
         }
     }
 
@@ -221,6 +235,8 @@ impl Exit {
             2 => Exit::Signal(word as u8),
             3 => Exit::NotSpawned,
             4 => Exit::TimedOut,
+            6 => Exit::Watchdog,
+            7 => Exit::Unhealthy,
             _ => Exit::Unknown,
         }
     }
@@ -239,7 +255,7 @@ pub struct ReportRow {
     pub attempt: u32,
     /// The main process; 0 for none.
     pub pid: u32,
-    /// A stop, reload or cleanup command; 0 for none.
+    /// A stop, reload or cleanup command, or a check; 0 for none.
     pub auxiliary: u32,
     /// How the last life ended.
     pub exit: Exit,
@@ -327,6 +343,11 @@ impl ReportRow {
 
 /// Words that reports take.
 pub const fn words(geometry: &Geometry) -> usize {
+    statuses(geometry) + (geometry.statuses + geometry.instance_statuses) as usize * STATUS_ROW
+}
+
+/// Where the rows of `STATUS_ROW` begin.
+pub const fn statuses(geometry: &Geometry) -> usize {
     ROWS + geometry.slots() as usize * ROW + CHANGE
 }
 
@@ -462,6 +483,35 @@ impl<'a> Reports<'a> {
     /// Sets one of the words that only the supervisor reads (`TEMPLATE` and so on).
     pub fn keep(&self, slot: SlotId, word: usize, value: u32) {
         words::store(self.words, ROWS + slot.index() * ROW + word, value);
+    }
+
+    /// Writes what a service says of itself, into its row (see `Geometry::has_status`): the whole characters of its first
+    /// `STATUS_BYTES`.
+    pub fn write_status(&self, row: u32, text: &[u8]) {
+        let text = &text[..text.len().min(STATUS_BYTES)];
+        let whole = core::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
+        let words: [u32; STATUS_ROW - 1] = core::array::from_fn(|word| four(&text[..whole], word));
+        if row < self.geometry.statuses + self.geometry.instance_statuses {
+            words::write_row(self.words, self.status_at(row), &words);
+        }
+    }
+
+    /// Copies it. Empty while it is being written, or where there is none.
+    pub fn read_status<'t>(&self, row: u32, to: &'t mut [u8; STATUS_BYTES]) -> &'t str {
+        let mut words = [0; STATUS_ROW];
+        let rows = self.geometry.statuses + self.geometry.instance_statuses;
+        if row >= rows || !words::read_row(self.words, self.status_at(row), &mut words) {
+            return "";
+        }
+        for (to, word) in to.chunks_exact_mut(4).zip(&words[1..]) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        let text = to.split(|byte| *byte == 0).next().unwrap_or_default();
+        core::str::from_utf8(text).unwrap_or_default()
+    }
+
+    fn status_at(&self, row: u32) -> usize {
+        statuses(&self.geometry) + row as usize * STATUS_ROW
     }
 
     /// The next stamp.

@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -107,7 +107,7 @@ pub enum Section {
 pub const SECTIONS: usize = 9;
 
 /// Words of a service record.
-pub const SERVICE_WORDS: usize = 26;
+pub const SERVICE_WORDS: usize = 28;
 /// Word numbers of a service record.
 pub mod service {
     /// String: name.
@@ -166,6 +166,10 @@ pub mod service {
     /// LISTS offset of the names that it provides (string offsets), or `NONE`. Where a name has one provider, edges
     /// lead to that; where it has several, there is a choice of that name.
     pub const PROVIDES: usize = 25;
+    /// LISTS offset of the argument vector of `ready = check` (string offsets), or `NONE`.
+    pub const CHECK: usize = 26;
+    /// Of `health`.
+    pub const HEALTH: usize = 27;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -224,11 +228,12 @@ pub mod exec {
 }
 
 /// Words of a policy record.
-pub const POLICY_WORDS: usize = 12;
+pub const POLICY_WORDS: usize = 18;
 /// Word numbers of a policy record.
 pub mod policy {
-    /// 0 none, 1 descriptor, 2 notify.
+    /// 0 none, 1 descriptor, 2 notify, 3 check.
     pub const READY: usize = 0;
+    pub use crate::lang::keys::{CHECK, NOTIFY};
     /// The descriptor of `ready = fd N`.
     pub const READY_DESCRIPTOR: usize = 1;
     /// `lang::definition::Restart`.
@@ -247,6 +252,24 @@ pub mod policy {
     pub const STOP_TIMEOUT_MS: usize = 8;
     /// `lang::definition::Overlap`.
     pub const OVERLAP: usize = 9;
+    /// Milliseconds; 0 for no watchdog.
+    pub const WATCHDOG_MS: usize = 10;
+    /// Milliseconds; 0 where nothing is said, here and below.
+    pub const CHECK_INTERVAL_MS: usize = 11;
+    /// Milliseconds.
+    pub const HEALTH_INTERVAL_MS: usize = 12;
+    /// Milliseconds.
+    pub const HEALTH_TIMEOUT_MS: usize = 13;
+    /// One more than `health-failures`.
+    pub const HEALTH_FAILURES: usize = 14;
+    /// LISTS offset of ends, or `NONE`: each `EXIT_CODE` with a code, or `EXIT_SIGNAL` with the number of a signal.
+    pub const SUCCESS_EXIT: usize = 15;
+    /// The same.
+    pub const NO_RESTART_EXIT: usize = 16;
+    /// See `SUCCESS_EXIT`.
+    pub const EXIT_CODE: u32 = 1 << 8;
+    /// See `SUCCESS_EXIT`.
+    pub const EXIT_SIGNAL: u32 = 2 << 8;
 }
 
 /// Words of an expression node.

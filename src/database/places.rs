@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 35] = [
+const WORDS: [(&str, usize); 43] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -36,6 +36,14 @@ const WORDS: [(&str, usize); 35] = [
     ("start-timeout", POLICY + policy::START_TIMEOUT_MS),
     ("stop-timeout", POLICY + policy::STOP_TIMEOUT_MS),
     ("overlap", POLICY + policy::OVERLAP),
+    ("success-exit", POLICY + policy::SUCCESS_EXIT),
+    ("no-restart-exit", POLICY + policy::NO_RESTART_EXIT),
+    ("watchdog", POLICY + policy::WATCHDOG_MS),
+    ("check-interval", POLICY + policy::CHECK_INTERVAL_MS),
+    ("health", service::HEALTH),
+    ("health-interval", POLICY + policy::HEALTH_INTERVAL_MS),
+    ("health-timeout", POLICY + policy::HEALTH_TIMEOUT_MS),
+    ("health-failures", POLICY + policy::HEALTH_FAILURES),
     // A oneshot has no key that the place is named for.
     ("retries", POLICY + policy::LIMIT),
     ("retry-delay", POLICY + policy::DELAY_MS),

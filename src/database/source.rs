@@ -89,7 +89,11 @@ impl Source<'_> {
                     line.word("fd");
                     line.number(self.image.policy(self.field(service::POLICY), policy::READY_DESCRIPTOR).into());
                 }
-                2 => line.word("notify"),
+                policy::NOTIFY => line.word("notify"),
+                policy::CHECK => {
+                    line.word("check");
+                    self.words(self.image.list(self.field(service::CHECK)), 0, &mut line);
+                }
                 _ => line.word("none"),
             },
             // No bound: the key says nothing.
@@ -121,6 +125,16 @@ impl Source<'_> {
             Value::Integer(_, _, more) => line.number(i64::from(value) - i64::from(more)),
             Value::Environment | Value::EnvironmentFiles => {
                 self.words(self.image.list(value), 0, &mut line);
+            }
+            Value::Exits => {
+                let list = self.image.list(value);
+                for at in 0..list.len() {
+                    let end = list.get(at);
+                    match signals::name(end ^ policy::EXIT_SIGNAL).filter(|_| end & policy::EXIT_SIGNAL != 0) {
+                        Some(name) => line.word(name),
+                        None => line.number((end & 0xff).into()),
+                    }
+                }
             }
             Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }

@@ -266,6 +266,10 @@ enum Rule {
     Account,
     /// A list of strings, or none.
     Texts,
+    /// A list of ends, or none.
+    Exits,
+    /// One of them.
+    Exit,
     /// How to stop or reload, or none.
     Action,
     /// A list of limits of resources, or none. RLIM_NLIMITS of setrlimit(2) is 16.
@@ -280,9 +284,9 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::PROVIDES + 1;
+    let mut spare = service::HEALTH + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::OVERLAP {
+        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::NO_RESTART_EXIT {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -298,6 +302,8 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::ORIGIN] = Rule::Text;
     rules[service::WRITTEN] = Rule::Written;
     rules[service::CLEANUP] = Rule::Texts;
+    rules[service::CHECK] = Rule::Texts;
+    rules[service::HEALTH] = Rule::Texts;
     rules[EXEC + exec::USER] = Rule::Account;
     rules[EXEC + exec::GROUP] = Rule::Account;
     rules[EXEC + exec::DIRECTORY] = Rule::Text;
@@ -309,9 +315,11 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[EXEC + exec::ENV_FILES] = Rule::Texts;
     rules[EXEC + exec::LOG] = Rule::Number(0, 2);
     rules[EXEC + exec::RICH] = Rule::Number(0, 1);
-    rules[POLICY + policy::READY] = Rule::Number(0, 2);
+    rules[POLICY + policy::READY] = Rule::Number(0, 3);
     rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
+    rules[POLICY + policy::SUCCESS_EXIT] = Rule::Exits;
+    rules[POLICY + policy::NO_RESTART_EXIT] = Rule::Exits;
     rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);
     rules
 };
@@ -399,6 +407,8 @@ impl Check<'_> {
             }
             _ if word == NONE => Some(()),
             Rule::Texts => self.list(word, &[Rule::Text], limits::ARGUMENTS_MAX),
+            Rule::Exits => self.list(word, &[Rule::Exit], limits::ARGUMENTS_MAX),
+            Rule::Exit => holds(word & !0xff == policy::EXIT_CODE || (1..=64).contains(&(word ^ policy::EXIT_SIGNAL))),
             Rule::Limits => self.list(word, &[Rule::Number(0, 15), Rule::Any, Rule::Any, Rule::Any, Rule::Any], 16 * 5),
             Rule::Written => {
                 self.list(word, &[Rule::Number(0, Relation::ALL.len() as u16 - 1), Rule::Text], self.lists as usize)

@@ -14,7 +14,7 @@ use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
 use crate::board::reports::Exit;
-use crate::database::{NONE, action, node, service};
+use crate::database::{NONE, action, node, policy, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
 
@@ -388,7 +388,12 @@ impl Engine<'_> {
                 match exit {
                     Exit::Code(code) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
                     Exit::Signal(signal) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
-                    Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => {}
+                    Exit::None
+                    | Exit::NotSpawned
+                    | Exit::TimedOut
+                    | Exit::Unknown
+                    | Exit::Watchdog
+                    | Exit::Unhealthy => {}
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
@@ -407,13 +412,22 @@ impl Engine<'_> {
 
     /// Whether a life that ended like this failed. By SIGTERM, or by what its file says, services are told to go.
     fn is_failure(&self, at: SlotId, exit: Exit) -> bool {
+        let index = self.image.service(self.record(at), service::POLICY);
+        if index != NONE {
+            let good = self.image.list(self.image.policy(index, policy::SUCCESS_EXIT));
+            if (0..good.len()).any(|place| good.get(place) == exit.to_word()) {
+                return false;
+            }
+        }
         match exit {
             Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
             Exit::Signal(signal) => {
                 let told = self.image.list(self.image.service(self.record(at), service::STOP));
                 told.get(0) != action::SIGNALS || !(1..told.len()).any(|at| told.get(at) == signal.into())
             }
-            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown => true,
+            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => {
+                true
+            }
         }
     }
 

@@ -58,7 +58,8 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     // An engine that has never run has published nothing.
     let mut published = Vec::new();
     if let Ok(file) = directory.open(PUBLISHED) {
-        published = rows(&FileView::new(file), published::words(&geometry), published::ROW, &geometry);
+        let mut starts = starts(&geometry, published::ROW).map(|at| (at, published::ROW));
+        published = rows(&FileView::new(file), published::words(&geometry), &mut starts);
         if !is_of(&published, published::MAGIC, &geometry) {
             published.clear();
         }
@@ -127,7 +128,15 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
         })
         .ok()?;
     let geometry = Geometry::of(&image);
-    let reports = rows(&read(REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
+    let reports = read(REPORTS)?;
+    let count = reports::words(&geometry);
+    let slots = starts(&geometry, reports::ROW);
+    let statuses = (reports::statuses(&geometry)..count).step_by(reports::STATUS_ROW);
+    let reports = rows(
+        &reports,
+        count,
+        &mut slots.map(|at| (at, reports::ROW)).chain(statuses.map(|at| (at, reports::STATUS_ROW))),
+    );
     if !is_of(&reports, reports::MAGIC, &geometry) {
         if ends {
             cannot_use(directory, REPORTS, &packed!("these are not the reports of this database"));
@@ -151,18 +160,22 @@ pub fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
 /// The words of this system, for `pintle::status`.
 pub const SYSTEM_WORDS: SystemWords = SystemWords { failure: |word, to| write!(to, "{}", Failure(word)) };
 
-/// Copies `count` words. A file that is shorter gives zeros behind its end. Rows of `row` words that were being written
-/// are read again; one that is never whole reads as being written.
+/// Where the rows of the slots begin.
+fn starts(geometry: &Geometry, row: usize) -> impl Iterator<Item = usize> {
+    (0..geometry.slots() as usize).map(move |slot| ROWS + slot * row)
+}
+
+/// Copies `count` words. A file that is shorter gives zeros behind its end. Rows (where each begins, and its words) that
+/// were being written are read again; one that is never whole reads as being written.
 #[inline(never)]
-fn rows(file: &FileView, count: usize, row: usize, geometry: &Geometry) -> Vec<AtomicU32> {
+fn rows(file: &FileView, count: usize, starts: &mut dyn Iterator<Item = (usize, usize)>) -> Vec<AtomicU32> {
     let (copy, again) = (file.read_words(0, count), file.read_words(0, count));
     // The counter comes first in a row: the same even one in both copies, and the first copy is whole.
     let whole = |copy: &[AtomicU32], again: &[AtomicU32], at: usize| {
         let counter = words::load(copy, at);
         counter & 1 == 0 && counter == words::load(again, at)
     };
-    for slot in 0..geometry.slots() as usize {
-        let at = ROWS + slot * row;
+    for (at, row) in starts {
         let mut tries = if whole(&copy, &again, at) { 0 } else { TRIES };
         while tries > 0 {
             tries -= 1;

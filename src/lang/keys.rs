@@ -35,7 +35,7 @@ pub enum Value {
     Choice(u8),
     /// `yes` or `no`: 1 or 0.
     Switch,
-    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify.
+    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words.
     Ready,
     /// A time, from this on, in milliseconds.
     Duration(u16),
@@ -77,7 +77,14 @@ pub enum Value {
     Environment,
     /// Absolute paths, a `-` before one that may be missing.
     EnvironmentFiles,
+    /// Exit codes and names of signals.
+    Exits,
 }
+
+/// Of `Value::Ready`: notify.
+pub const NOTIFY: u32 = 2;
+/// Of `Value::Ready`: check, and words.
+pub const CHECK: u32 = 3;
 
 /// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
 pub const CHOICES: [&str; 4] =
@@ -140,7 +147,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 64] = [
+const TABLE: [Line; 72] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -192,9 +199,25 @@ const TABLE: [Line; 64] = [
     key("skip-ok", PROCESS, Value::Switch,
         "Whether what needs it may be up while it is skipped."),
     key("ready", LONGRUN, Value::Ready,
-        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify)."),
+        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify), `check COMMAND` (once this program, by its absolute path, exits with 0; it is run until then)."),
+    key("check-interval", LONGRUN, Value::Duration(1),
+        "With `ready = check`: the time between a check that fails and the next, and the longest that one may take; without, 1s."),
+    key("health", LONGRUN, Value::Command,
+        "A command that is run again and again while it is up: when too many in a row do not exit with 0, it is stopped and its life has failed."),
+    key("health-interval", LONGRUN, Value::Duration(1),
+        "The time between a health check and the next; without, 30s."),
+    key("health-timeout", LONGRUN, Value::Duration(1),
+        "How long a health check may take; then it is killed and has failed; without, 10s."),
+    key("health-failures", LONGRUN, Value::Integer(1, 1000, 1),
+        "How many health checks in a row have to fail; without, 3."),
+    key("watchdog", LONGRUN, Value::Duration(1),
+        "With `ready = notify`: once it is up it has to send WATCHDOG=1 again and again, never later than this after the last; else it gets SIGABRT, after `stop-timeout` SIGKILL, and its life has failed."),
     key("restart", LONGRUN, Value::Choice(1),
         "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
+    key("success-exit", PROCESS, Value::Exits,
+        "Exit codes and names of signals that are as good an end as exit 0."),
+    key("no-restart-exit", PROCESS, Value::Exits,
+        "Exit codes and names of signals after which it is not started again, whatever `restart` and `retries` say: it has failed, or where `success-exit` has them too, it is done."),
     key("restart-delay", LONGRUN, Value::Duration(0),
         "The least time between two starts; what ran longer is started again at once."),
     key("restart-delay-max", LONGRUN, Value::Duration(0),
@@ -321,7 +344,9 @@ const ALIASES: Packed = packed!(
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
-    post-stop=cleanup"
+    post-stop=cleanup,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
+    healthcheck=health,health-cmd=health,liveness=health,\
+    watchdog-sec=watchdog,watchdog-timeout=watchdog"
 );
 
 /// `ALIASES`, word by word.
@@ -353,6 +378,20 @@ pub const PASS: u8 = number("pass");
 pub const RESTART_DELAY: u8 = number("restart-delay");
 /// `restart-delay-max`.
 pub const RESTART_DELAY_MAX: u8 = number("restart-delay-max");
+/// `ready`.
+pub const READY: u8 = number("ready");
+/// `check-interval`.
+pub const CHECK_INTERVAL: u8 = number("check-interval");
+/// `health`.
+pub const HEALTH: u8 = number("health");
+/// `health-interval`.
+pub const HEALTH_INTERVAL: u8 = number("health-interval");
+/// `health-timeout`.
+pub const HEALTH_TIMEOUT: u8 = number("health-timeout");
+/// `health-failures`.
+pub const HEALTH_FAILURES: u8 = number("health-failures");
+/// `watchdog`.
+pub const WATCHDOG: u8 = number("watchdog");
 /// `overlap`.
 pub const OVERLAP: u8 = number("overlap");
 /// `remain`.
@@ -410,6 +449,7 @@ impl Value {
         matches!(
             self,
             Value::Command
+                | Value::Ready
                 | Value::Stop
                 | Value::Reload
                 | Value::Environment
@@ -433,6 +473,7 @@ impl Value {
                 | Value::Provides
                 | Value::Environment
                 | Value::EnvironmentFiles
+                | Value::Exits
         )
     }
 
@@ -451,7 +492,7 @@ impl Value {
             Value::ForEach => packed!("one condition, as: net-up IFACE=wl*"),
             Value::Instance => packed!("a name made of attributes, as: ${IFACE}"),
             Value::Pass => packed!("names of attributes, parted by blanks"),
-            Value::Ready => packed!("none, fd N (3 to 255), or notify"),
+            Value::Ready => packed!("none, fd N (3 to 255), notify, or check and a program by its absolute path"),
             Value::Duration(..) => packed!("a number with ms, s, m, h or d, as 500ms or 20s"),
             Value::Integer(..) => packed!("a whole number"),
             Value::Switch => packed!("yes or no"),
@@ -460,6 +501,7 @@ impl Value {
             Value::Umask => packed!("octal permission bits from 0 to 777, as 022"),
             Value::Environment => packed!("NAME=VALUE words"),
             Value::EnvironmentFiles => packed!("absolute paths, a \"-\" before one that may be missing"),
+            Value::Exits => packed!("exit codes from 0 to 255 and names of signals, as: 143 TERM"),
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }

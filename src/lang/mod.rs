@@ -168,6 +168,18 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         );
         sink.error(&given.position, text, &[]);
     }
+    let ready = definition.number(keys::READY) as u32;
+    for (number, is_used, with) in [
+        (keys::WATCHDOG, ready == keys::NOTIFY, "ready = notify"),
+        (keys::CHECK_INTERVAL, ready == keys::CHECK, "ready = check"),
+        (keys::HEALTH_INTERVAL, there(keys::HEALTH), "health"),
+        (keys::HEALTH_TIMEOUT, there(keys::HEALTH), "health"),
+        (keys::HEALTH_FAILURES, there(keys::HEALTH), "health"),
+    ] {
+        if let Some(given) = definition.given(number).filter(|_| definition.kind == Kind::Longrun && !is_used) {
+            sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);
+        }
+    }
     if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
         sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);
     }

@@ -7,7 +7,7 @@ use super::definition::{Definition, Given, Kind, Position, Token, Word, alternat
 use super::diagnostic::Part::{self, Number, Text};
 use super::diagnostic::{self, Sink};
 use super::expression;
-use super::keys::{CHOICES, Key, TIME_MS_MAX, Value};
+use super::keys::{self, CHOICES, Key, TIME_MS_MAX, Value};
 use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
@@ -67,7 +67,7 @@ impl Filler<'_, '_> {
         match key.value {
             Value::Choice(choices) => given.numbers[0] = self.choice(word, CHOICES[usize::from(choices)])?,
             Value::Switch => given.numbers[0] = 1 - self.choice(word, "yes,no")?,
-            Value::Ready => self.ready(&words, &mut given.numbers)?,
+            Value::Ready => self.ready(&mut words, &mut given.numbers)?,
             Value::Duration(min) => match duration_ms(word.text) {
                 Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
                 Some(_) => {
@@ -155,6 +155,14 @@ impl Filler<'_, '_> {
                     return Some(());
                 }
                 filler.bad_word(packed!("bad variable ~"), word)
+            })?,
+            Value::Exits => self.each(&words, Some(&whole), &mut |filler, word| {
+                // A number is a code here, not a signal.
+                let code = unsigned(word.text.as_bytes());
+                if code.map_or_else(|| signals::number(word.text).is_some(), |code| code <= 255) {
+                    return Some(());
+                }
+                filler.bad_word(packed!("bad exit ~"), word)
             })?,
             Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
@@ -420,14 +428,20 @@ impl Filler<'_, '_> {
         Some(())
     }
 
-    /// The numbers of `Value::Ready`.
+    /// The numbers of `Value::Ready`, and of its words those of the command.
     #[inline(never)]
-    fn ready(&mut self, words: &[Word], numbers: &mut [u64; 2]) -> Option<()> {
-        let (text, word) = match words {
+    fn ready(&mut self, words: &mut Vec<Word>, numbers: &mut [u64; 2]) -> Option<()> {
+        let given = core::mem::take(words);
+        let (text, word) = match &given[..] {
             [word] if word.text == "none" => return Some(()),
             [word] if word.text == "notify" => {
-                numbers[0] = 2;
+                numbers[0] = keys::NOTIFY.into();
                 return Some(());
+            }
+            [word, _, ..] if word.text == "check" => {
+                numbers[0] = keys::CHECK.into();
+                words.extend_from_slice(&given[1..]);
+                return self.command(words);
             }
             [word, _, third, ..] if word.text == "fd" => (packed!("bad word ~"), third),
             [word, number] if word.text == "fd" => match unsigned(number.text.as_bytes()) {
@@ -437,7 +451,7 @@ impl Filler<'_, '_> {
                 }
                 _ => (packed!("bad descriptor ~"), number),
             },
-            _ => (packed!("bad readiness ~"), words.first()?),
+            _ => (packed!("bad readiness ~"), given.first()?),
         };
         self.bad_word(text, word)
     }
@@ -445,21 +459,14 @@ impl Filler<'_, '_> {
 
 /// Whether a value of this kind is one word.
 const fn takes_one(value: Value) -> bool {
-    is_number(value) && !matches!(value, Value::Ready)
-        || matches!(value, Value::Instance | Value::Account | Value::Directory)
+    is_number(value) || matches!(value, Value::Instance | Value::Account | Value::Directory)
 }
 
 /// Whether a value of this kind is in `Given::numbers` alone.
 const fn is_number(value: Value) -> bool {
     matches!(
         value,
-        Value::Choice(_)
-            | Value::Switch
-            | Value::Ready
-            | Value::Duration(_)
-            | Value::Integer(..)
-            | Value::Umask
-            | Value::Limit(_)
+        Value::Choice(_) | Value::Switch | Value::Duration(_) | Value::Integer(..) | Value::Umask | Value::Limit(_)
     )
 }
 

@@ -13,8 +13,8 @@ use crate::graph::{Goal, Phase};
 use crate::lang::definition::Kind;
 use crate::packed;
 use crate::packed::Packed;
-use crate::text::cut;
 use crate::text::put;
+use crate::text::{Hex, cut};
 use crate::time::Instant;
 use crate::words::write_quoted;
 
@@ -92,6 +92,10 @@ impl Saying<'_> {
             b'F' if kind != Kind::Longrun || limit == 0 || report.deaths < limit || report.exit == Exit::NotSpawned => {
                 return Done(false);
             }
+            // The watchdog's time: for people; for programs.
+            b'+' | b'=' if policy(policy::WATCHDOG_MS) == 0 => return Done(false),
+            b'+' => (How::Span, policy(policy::WATCHDOG_MS).into()),
+            b'=' => (How::Number, policy(policy::WATCHDOG_MS).into()),
             b'd' | b'F' => (How::Number, report.deaths.into()),
             b'B' => return Done(kind != Kind::Bundle),
             _ => return Done(self.write_of_service(out, row, field)),
@@ -113,6 +117,19 @@ impl Saying<'_> {
             b'b' | b'w' => why::write(view, out, row),
             b's' | b'Z' => why::write_step(view, out, row),
             b'e' | b'E' | b'X' => words::write_exit(view, out, row, exit),
+            // What it says of itself: for people; for programs.
+            b'0' | b'!' => {
+                let mut room = [0; reports::STATUS_BYTES];
+                let said = view.said(row.slot, &mut room);
+                for character in said.chars() {
+                    // Nothing that a service says steers a terminal.
+                    let _ = match field == b'0' && character.is_control() {
+                        true => write!(out, "\\u{}", Hex(character.into(), 4)),
+                        false => out.write_char(character),
+                    };
+                }
+                return !said.is_empty();
+            }
             b'K' => write_exit_kind(out, exit),
             _ => return why::field(view, out, row, field),
         }
@@ -330,6 +347,8 @@ fn write_exit_kind(out: &mut dyn Write, exit: Exit) {
         Exit::Signal(signal) => write!(out, "\"signal\":{signal},"),
         Exit::NotSpawned => out.write_str("\"spawned\":false,"),
         Exit::TimedOut => out.write_str("\"timed_out\":true,"),
+        Exit::Unhealthy => out.write_str("\"healthy\":false,"),
+        Exit::Watchdog => out.write_str("\"watchdog\":true,"),
         Exit::Unknown | Exit::None => Ok(()),
     };
 }

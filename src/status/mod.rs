@@ -272,6 +272,14 @@ impl<'a> View<'a> {
         })
     }
 
+    /// What the service in this slot said of itself last.
+    pub fn said<'t>(&self, slot: SlotId, to: &'t mut [u8; reports::STATUS_BYTES]) -> &'t str {
+        let geometry = self.reports.geometry();
+        let has = |slot: &u32| geometry.has_status(&self.image, SlotId(*slot));
+        let row = if has(&slot.0) { (0..slot.0).filter(has).count() as u32 } else { u32::MAX };
+        self.reports.read_status(row, to)
+    }
+
     /// Who pulls this slot up and is wished up, given to `each` until it says no: what its `need` hold stands for.
     pub fn pulled_by(&self, row: &Row<'_>, each: &mut dyn FnMut(&Row<'a>) -> bool) {
         // Edges lead to definitions: what an instance needs is its template's.

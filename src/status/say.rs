@@ -20,11 +20,12 @@ const SERVICE: Packed = packed!(
     "\
     $n: $p< for $a, since $c><\n  $D>\n\
     <  process    $i\n>\
-    <  command    $x (stop, reload or cleanup)\n>\
+    <  command    $x (stop, reload, cleanup or check)\n>\
     \x20 goal       $g$h\
     <\n  since      $6>\
     <\n  chosen     $Y>\
     <\n  because    $b>\
+    <\n  status     $0>\
     <\n  deadline   in $l>\
     <\n  last exit  $e>\
     <\n  attempt    $A of $M>\
@@ -32,15 +33,16 @@ const SERVICE: Packed = packed!(
     <\n  cleanup    $O>\
     <\n  restarts   $r><; $d of $M deaths within $W>\
     <$B\n  limits     start $S, stop $T>\
+    <, watchdog $+>\
     \n  file       <$f|none>\n"
 );
 
 /// The same for programs. Times are seconds since 1970 (UTC).
 const SERVICE_JSON: Packed = packed!(
     "{\
-    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\
+    \"name\":%n,\"type\":%k,\"phase\":%P,\"since\":#u,\"goal\":%g,\"transaction\":#3,\"holds\":[$H],\"marks\":[$m],\"pid\":#i,\"why\":%w,\"chosen\":<%Y|null>,\"status\":<%!|null>,\
     \"last_exit\":<{$K\"text\":%E}|null>,\"restarts\":$R,\"attempt\":#A,\"queued\":$9,\"lives\":$y,\"start_timeout_ms\":$1,\"stop_timeout_ms\":$2,\
-    \"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}"
+    \"watchdog_ms\":#=,\"deadline_in_ms\":#j,\"description\":%D,\"file\":%f,\"log\":%G}"
 );
 
 /// The machine at a glance.

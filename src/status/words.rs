@@ -86,6 +86,8 @@ pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exi
         Exit::NotSpawned => return write_failure(view, out, row),
         Exit::None => packed!("it has not ended yet"),
         Exit::TimedOut => packed!("not ready within $S"),
+        Exit::Unhealthy => packed!("its health checks failed"),
+        Exit::Watchdog => packed!("ended by its watchdog"),
         Exit::Unknown => packed!("ended while nobody could look"),
     };
     view.say(out, row, text);

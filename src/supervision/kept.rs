@@ -2,12 +2,30 @@
 
 use super::{Cause, Input, Record, Requests, Role, Slot, Trouble, step};
 use crate::board::orders::Wish;
-use crate::board::reports::{Exit, KEPT, ROW, State};
+use crate::board::reports::{Exit, KEPT, ROW, State, TIMES};
 use crate::time::Instant;
 
 /// By their numbers; 0 is none.
-const ROLES: [Option<Role>; 4] = [None, Some(Role::Stop), Some(Role::Reload), Some(Role::Cleanup)];
-const CAUSES: [Cause; 4] = [Cause::Ordered, Cause::TimedOut, Cause::Died, Cause::Ordered];
+const ROLES: [Option<Role>; 8] = [
+    None,
+    Some(Role::Stop),
+    Some(Role::Reload),
+    Some(Role::Cleanup),
+    Some(Role::Check),
+    Some(Role::Health),
+    None,
+    None,
+];
+const CAUSES: [Cause; 8] = [
+    Cause::Ordered,
+    Cause::TimedOut,
+    Cause::Died,
+    Cause::Watchdog,
+    Cause::Unhealthy,
+    Cause::Ordered,
+    Cause::Ordered,
+    Cause::Ordered,
+];
 const TROUBLES: [Option<Trouble>; 4] = [None, Some(Trouble::Lasting), Some(Trouble::Passing), Some(Trouble::Unmet)];
 
 impl Record {
@@ -16,29 +34,38 @@ impl Record {
         let flags = u32::from(self.in_a_row)
             | u32::from(self.wish == Wish::Up) << 16
             | (self.cause as u32) << 17
-            | self.role.map_or(0, |role| role as u32) << 19
-            | self.trouble.map_or(0, |trouble| trouble as u32) << 21
-            | u32::from(self.killed) << 23
-            | u32::from(self.dirty) << 24
-            | u32::from(self.reload_again) << 25;
+            | self.role.map_or(0, |role| role as u32) << 20
+            | self.trouble.map_or(0, |trouble| trouble as u32) << 23
+            | u32::from(self.killed) << 25
+            | u32::from(self.dirty) << 26
+            | u32::from(self.reload_again) << 27;
         let words = [self.window.0 as u32, (self.window.0 >> 32) as u32, flags];
         row[KEPT..KEPT + words.len()].copy_from_slice(&words);
+        let (watchdog, check) = (self.watchdog.0, self.check.0);
+        let times =
+            [watchdog as u32, (watchdog >> 32) as u32, check as u32, (check >> 32) as u32, self.watchdog_ms, self.sick];
+        row[TIMES..TIMES + times.len()].copy_from_slice(&times);
     }
 
     /// As it stands in a row.
     pub fn of_words(row: &[u32; ROW]) -> Record {
-        let (low, high, flags) = (row[KEPT], row[KEPT + 1], row[KEPT + 2]);
-        let (is, of) = (|bit: u32| flags >> bit & 1 == 1, |bit: u32| (flags >> bit & 3) as usize);
+        let flags = row[KEPT + 2];
+        let (is, of) = (|bit: u32| flags >> bit & 1 == 1, |bit: u32, mask: u32| (flags >> bit & mask) as usize);
+        let time = |at: usize| Instant(u64::from(row[at]) | u64::from(row[at + 1]) << 32);
         Record {
-            window: Instant(u64::from(low) | u64::from(high) << 32),
+            window: time(KEPT),
             in_a_row: flags as u16,
             wish: if is(16) { Wish::Up } else { Wish::Down },
-            cause: CAUSES[of(17)],
-            role: ROLES[of(19)],
-            trouble: TROUBLES[of(21)],
-            killed: is(23),
-            dirty: is(24),
-            reload_again: is(25),
+            cause: CAUSES[of(17, 7)],
+            role: ROLES[of(20, 7)],
+            trouble: TROUBLES[of(23, 3)],
+            killed: is(25),
+            dirty: is(26),
+            reload_again: is(27),
+            watchdog_ms: row[TIMES + 4],
+            watchdog: time(TIMES),
+            check: time(TIMES + 2),
+            sick: row[TIMES + 5],
         }
     }
 }
@@ -67,7 +94,7 @@ impl Requests {
             kill: is(11),
             kill_auxiliary: is(12),
             spawn: is(13),
-            spawn_auxiliary: ROLES[(word >> 14 & 3) as usize],
+            spawn_auxiliary: ROLES[(word >> 14 & 7) as usize],
         }
     }
 }
@@ -106,23 +133,27 @@ mod tests {
 
     #[test]
     fn all_that_is_kept_comes_back() {
-        for number in 0..1u32 << 10 {
+        for number in 0..1u32 << 12 {
             let record = Record {
                 window: Instant(u64::from(number) << 31 | 7),
-                in_a_row: number as u16 * 37,
+                in_a_row: (number as u16).wrapping_mul(37),
                 wish: if number & 1 == 0 { Wish::Down } else { Wish::Up },
-                cause: CAUSES[(number as usize >> 1 & 3) % 3],
-                role: ROLES[number as usize >> 3 & 3],
-                trouble: TROUBLES[number as usize >> 5 & 3],
-                killed: number >> 7 & 1 == 1,
-                dirty: number >> 8 & 1 == 1,
-                reload_again: number >> 9 & 1 == 1,
+                cause: CAUSES[number as usize >> 1 & 7],
+                role: ROLES[number as usize >> 4 & 7],
+                trouble: TROUBLES[number as usize >> 7 & 3],
+                killed: number >> 9 & 1 == 1,
+                dirty: number >> 10 & 1 == 1,
+                reload_again: number >> 11 & 1 == 1,
+                watchdog_ms: number << 22 | 3,
+                watchdog: Instant(u64::from(number) << 30 | 5),
+                check: Instant(u64::from(number) << 29 | 6),
+                sick: number << 20 | 9,
             };
             let mut row = [0; ROW];
             record.put(&mut row);
             assert_eq!(Record::of_words(&row), record);
         }
-        for word in 0..1 << 16 {
+        for word in 0..6 << 14 {
             assert_eq!(Requests::of(word).to_word(), word);
         }
         assert_eq!(Record::of_words(&[0; ROW]), Record::default());

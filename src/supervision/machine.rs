@@ -1,6 +1,6 @@
 //! The table: every state by every input. What each does is said in `supervision/mod.rs`.
 
-use super::{Cause, KILL_GRACE_MS, Policy, RETRY_MS, Ready, Record, Trouble};
+use super::{Cause, KILL_GRACE_MS, LATE_MS, Policy, RETRY_MS, Ready, Record, Trouble};
 use crate::board::orders::Wish;
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::{Life, Order};
@@ -17,6 +17,10 @@ pub enum Role {
     Reload,
     /// The cleanup command.
     Cleanup,
+    /// The check of `ready = check`.
+    Check,
+    /// A health check.
+    Health,
 }
 
 /// News for one slot.
@@ -48,6 +52,12 @@ pub enum Input {
     Ready,
     /// It asks for this many milliseconds from now.
     Extend(u32),
+    /// It tells its watchdog that it is well.
+    Ping,
+    /// It tells its watchdog that it is not.
+    Trigger,
+    /// Its watchdog is to wait this many milliseconds from now on; 0 is for ever.
+    Watchdog(u32),
     /// The deadline of the report is past.
     Deadline,
     /// The bound of the shutdown is past: everything ends now.
@@ -75,6 +85,7 @@ pub struct Requests {
     pub spawn_auxiliary: Option<Role>,
 }
 
+const SIGABRT: u8 = 6;
 const SIGTERM: u8 = 15;
 
 /// A slot with all that a step needs and changes.
@@ -101,6 +112,10 @@ pub fn is_on_the_way(before: &ReportRow, row: &ReportRow, input: Input) -> bool 
     let from_nothing = !before.state.has_process() || before.state == State::Spawning;
     let to_a_life = from_nothing && matches!(row.state, State::Queued | State::Spawning | State::Starting);
     let to_nothing = row.state == State::Stopping && matches!(input, Input::Ordered(_, Wish::Down));
+    // What the engine knows nothing of: commands come and go.
+    if (ReportRow { auxiliary: row.auxiliary, ..*before }) == *row {
+        return true;
+    }
     (to_a_life || to_nothing) && row.reloaded == before.reloaded && row.signalled == before.signalled
 }
 
@@ -157,6 +172,10 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 
         (Spawning, Input::Executed) => match (slot.policy.kind, slot.policy.ready) {
             (Kind::Longrun, Ready::Executed) => slot.ready(),
+            (Kind::Longrun, Ready::Check) => {
+                slot.set_until(Starting, slot.row.deadline);
+                slot.check(Role::Check);
+            }
             (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify) | (Kind::Oneshot | Kind::Bundle, _) => {
                 slot.set_until(Starting, slot.row.deadline);
             }
@@ -199,6 +218,19 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         }
         (Down | Queued | Up | Delayed | Failed | Done | Skipped, Input::Extend(_)) => {}
 
+        (Up, Input::Ping) => slot.wind_watchdog(),
+        (Down | Queued | Spawning | Starting | Delayed | Stopping | Failed | Done | Skipped, Input::Ping) => {}
+
+        (Spawning | Starting | Up, Input::Trigger) => slot.bite(),
+        (Down | Queued | Delayed | Stopping | Failed | Done | Skipped, Input::Trigger) => {}
+
+        (Spawning | Starting | Up, Input::Watchdog(ms)) => {
+            slot.record.watchdog_ms = ms;
+            slot.wind_watchdog();
+        }
+        (Down | Queued | Delayed | Stopping | Failed | Done | Skipped, Input::Watchdog(_)) => {}
+
+        (Spawning | Starting, Input::Deadline) if slot.row.deadline > slot.now => slot.mind_check(),
         (Spawning | Starting, Input::Deadline) => {
             slot.record.cause = Cause::TimedOut;
             slot.kill();
@@ -208,6 +240,10 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.row.deadline = Instant::NEVER;
         }
         (Stopping, Input::Deadline) => slot.kill(),
+        (Up, Input::Deadline) if slot.row.deadline > slot.now => {
+            slot.mind_watchdog();
+            slot.mind_check();
+        }
         // The reload command has had its time.
         (Up, Input::Deadline) => {
             slot.row.deadline = Instant::NEVER;
@@ -287,6 +323,9 @@ impl Slot<'_> {
         self.row.failure = 0;
         self.row.spawned = self.now;
         self.record.dirty = self.policy.cleanup;
+        self.record.watchdog_ms = self.policy.watchdog_ms;
+        self.record.check = Instant(0);
+        self.record.sick = 0;
         self.set_until(State::Spawning, self.now.plus_ms(self.policy.start_timeout_ms));
     }
 
@@ -294,6 +333,104 @@ impl Slot<'_> {
         self.stamp += 1;
         self.row.ready = self.stamp;
         self.set(State::Up);
+        self.wind_watchdog();
+        self.next_check();
+    }
+
+    /// Runs a check, which has so long.
+    fn check(&mut self, role: Role) {
+        let ms = if role == Role::Check { self.policy.check_interval_ms } else { self.policy.health_timeout_ms };
+        self.record.check = self.now.plus_ms(ms);
+        self.auxiliary(role);
+    }
+
+    /// The next check comes after its interval, if there is to be one.
+    fn next_check(&mut self) {
+        self.record.check = match self.row.state {
+            State::Up if self.policy.health_failures > 0 => self.now.plus_ms(self.policy.health_interval_ms),
+            State::Starting if self.policy.ready == Ready::Check => self.now.plus_ms(self.policy.check_interval_ms),
+            State::Down
+            | State::Queued
+            | State::Spawning
+            | State::Starting
+            | State::Up
+            | State::Delayed
+            | State::Stopping
+            | State::Failed
+            | State::Done
+            | State::Skipped => Instant(0),
+        };
+    }
+
+    /// Looks whether a check is due, or has had its time.
+    fn mind_check(&mut self) {
+        let checked = matches!(self.row.state, State::Starting | State::Up);
+        if !checked || self.record.check == Instant(0) || self.record.check > self.now {
+            return;
+        }
+        match self.record.role {
+            None => self.check(if self.row.state == State::Up { Role::Health } else { Role::Check }),
+            Some(Role::Check | Role::Health) => {
+                self.record.check = Instant(0);
+                if self.row.auxiliary == 0 {
+                    // It still was in the queue: it says nothing.
+                    self.requests.cancel = true;
+                    self.auxiliary_gone(None);
+                } else {
+                    self.requests.kill_auxiliary = true;
+                }
+            }
+            // It waits for the reload.
+            Some(Role::Reload | Role::Stop | Role::Cleanup) => self.next_check(),
+        }
+    }
+
+    /// What a health check has said; nothing where it could not be spawned, or nobody has seen how it ended.
+    fn take_health(&mut self, exit: Option<Exit>) {
+        match exit {
+            None | Some(Exit::Unknown) => {}
+            Some(Exit::Code(0)) => self.record.sick = 0,
+            Some(_) => self.record.sick = self.record.sick.saturating_add(1),
+        }
+        if self.policy.health_failures > 0 && self.record.sick >= self.policy.health_failures {
+            self.stop();
+            self.record.cause = Cause::Unhealthy;
+            self.row.exit = Exit::Unhealthy; // as the watchdog does
+            return;
+        }
+        self.next_check();
+        if core::mem::take(&mut self.record.reload_again) {
+            self.reload();
+        }
+    }
+
+    /// The watchdog waits anew. It means something while the service is up.
+    fn wind_watchdog(&mut self) {
+        if self.record.watchdog_ms != 0 {
+            self.record.watchdog = self.now.plus_ms(self.record.watchdog_ms);
+        }
+    }
+
+    /// Looks whether the watchdog has waited long enough.
+    fn mind_watchdog(&mut self) {
+        if self.record.watchdog_ms == 0 || self.record.watchdog > self.now {
+            return;
+        }
+        if self.now.ms_since(self.record.watchdog) > LATE_MS { self.wind_watchdog() } else { self.bite() }
+    }
+
+    /// The watchdog ends the life.
+    fn bite(&mut self) {
+        if self.row.pid == 0 {
+            return; // there is nothing that it watches
+        }
+        self.record.cause = Cause::Watchdog;
+        self.row.exit = Exit::Watchdog; // said at once, and again when it is gone
+        self.record.killed = false;
+        self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
+        self.forget_queued_auxiliary();
+        self.requests.kill_auxiliary = self.record.role.is_some();
+        self.requests.signal = SIGABRT;
     }
 
     /// Takes down what runs.
@@ -375,10 +512,15 @@ impl Slot<'_> {
                 self.row.cleanup = exit.unwrap_or(Exit::NotSpawned);
                 self.gone_if_all_ended();
             }
+            (State::Stopping, Some(Role::Check)) => self.gone_if_all_ended(),
+            (State::Starting, Some(Role::Check)) if exit == Some(Exit::Code(0)) => self.ready(),
+            (State::Starting, Some(Role::Check)) => self.next_check(),
+            (State::Up, Some(Role::Health)) => self.take_health(exit),
             // It was in the way of the stop command.
-            (State::Stopping, Some(Role::Reload)) => {
+            (State::Stopping, Some(Role::Reload | Role::Health)) => {
                 let up = self.row.pid != 0 || self.policy.kind == Kind::Oneshot;
-                let wanted = self.policy.stop == Means::Command && !self.record.killed && up;
+                let ordered = self.record.cause == Cause::Ordered;
+                let wanted = ordered && self.policy.stop == Means::Command && !self.record.killed && up;
                 if wanted { self.auxiliary(Role::Stop) } else { self.gone_if_all_ended() }
             }
             (State::Up, Some(Role::Reload)) => {
@@ -419,12 +561,14 @@ impl Slot<'_> {
             (Wish::Up, Cause::Ordered) => self.begin(),
             (Wish::Up, Cause::TimedOut) => self.died(Exit::TimedOut),
             (Wish::Up, Cause::Died) => self.died(self.row.exit),
+            (Wish::Up, Cause::Watchdog) => self.died(Exit::Watchdog),
+            (Wish::Up, Cause::Unhealthy) => self.died(Exit::Unhealthy),
         }
     }
 
     /// Whether an end is that of a oneshot that did what it is for.
     fn has_succeeded(&self, exit: Exit) -> bool {
-        self.policy.kind == Kind::Oneshot && exit == Exit::Code(0) && self.record.trouble.is_none()
+        self.policy.kind == Kind::Oneshot && self.policy.succeeds(exit) && self.record.trouble.is_none()
     }
 
     /// The program did not run: there is nothing to clean up.
@@ -453,7 +597,9 @@ impl Slot<'_> {
         self.record.cause = Cause::Died;
         self.forget_queued_auxiliary();
         self.requests.kill_auxiliary = self.record.role.is_some();
-        if !self.record.dirty {
+        // A check is not to speak for the next life.
+        let checks = matches!(self.record.role, Some(Role::Check | Role::Health));
+        if !self.record.dirty && !checks {
             return self.died(exit);
         }
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
@@ -462,19 +608,22 @@ impl Slot<'_> {
 
     /// A death that nobody asked for, and all that follows it is over.
     fn died(&mut self, exit: Exit) {
+        let gives_up = self.policy.no_restart.have(exit);
         let again = match (self.record.trouble, self.policy.kind, self.policy.restart) {
             (Some(Trouble::Unmet), ..) => return self.set(State::Skipped),
             (Some(Trouble::Passing), ..) => true,
             (Some(Trouble::Lasting), ..) => false,
-            (None, Kind::Longrun, Restart::Always) => true,
-            (None, Kind::Longrun, Restart::OnFailure | Restart::Never) if exit == Exit::Code(0) => {
+            (None, Kind::Longrun, Restart::Always) if !gives_up => true,
+            (None, Kind::Longrun, Restart::Always | Restart::OnFailure | Restart::Never)
+                if self.policy.succeeds(exit) =>
+            {
                 return self.set(State::Done);
             }
-            (None, Kind::Longrun, Restart::OnFailure) => true,
-            (None, Kind::Longrun, Restart::Never) => false,
+            (None, Kind::Longrun, Restart::OnFailure) => !gives_up,
+            (None, Kind::Longrun, Restart::Always | Restart::Never) => false,
             (None, Kind::Oneshot | Kind::Bundle, _) if self.has_succeeded(exit) => return self.set(State::Done),
             // As often as `limit` says.
-            (None, Kind::Oneshot | Kind::Bundle, _) => true,
+            (None, Kind::Oneshot | Kind::Bundle, _) => !gives_up,
         };
         // Nothing that never lived has died: a machine without memory for a while does not fail its services.
         let lived = self.record.trouble.is_none();
@@ -498,7 +647,13 @@ impl Slot<'_> {
         let (delay, from) = match exit {
             Exit::NotSpawned => (delay.max(RETRY_MS), self.now),
             _ if !longrun => (delay, self.now),
-            Exit::None | Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Unknown => (delay, self.row.spawned),
+            Exit::None
+            | Exit::Code(_)
+            | Exit::Signal(_)
+            | Exit::TimedOut
+            | Exit::Unknown
+            | Exit::Watchdog
+            | Exit::Unhealthy => (delay, self.row.spawned),
         };
         self.record.in_a_row = self.record.in_a_row.saturating_add(1);
         self.row.delay_ms = delay;

@@ -23,6 +23,24 @@
 //!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
 //!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
+//! - **What a service says of itself** (`STATUS=` of a service with `ready = notify`) is kept: the whole characters of the
+//!   first `reports::STATUS_BYTES` bytes, up to what is no UTF-8 or a NUL. The newest text counts, an empty one too. It
+//!   stays when the life ends, for it may say why, and goes when the next one begins. Nothing is decided by it.
+//! - **A check** (`ready = check`) is run when the program has been executed, and `check-interval` after one that has failed
+//!   again, until one exits with 0: then the service is up. There is never more than one, and it is gone before the next
+//!   life begins. One that takes longer than `check-interval` is killed and has failed; the end of `start-timeout` ends
+//!   both. What it says goes where the service's output goes.
+//! - **Health** (`health`) is looked at `health-interval` after the service is up, and after each look. A look that does not
+//!   exit with 0 within `health-timeout` has failed; `health-failures` in a row end the life as a stop does, and the death
+//!   counts as `Unhealthy`. One that could not be spawned says nothing. A reload command and a look wait for each other.
+//! - **The watchdog** of a service with `ready = notify`: from `READY=1` on each `WATCHDOG=1` gives it its time anew
+//!   (`watchdog`, or what `WATCHDOG_USEC=` has said in this life; 0 is no watchdog). When that is over the life has failed:
+//!   SIGABRT to the main process, after `stop-timeout` SIGKILL to the group, no stop command; the death counts as
+//!   `Watchdog`. `WATCHDOG=trigger` does the same at once, also before it is up and without `watchdog`. What was sent
+//!   counts before it is judged, however late we read it; and a supervisor that comes more than `LATE_MS` too late, since
+//!   it was stopped itself, does not judge but gives the time anew: the service may have stood still with it. Suspended
+//!   time does not count at all.
+//!   The reason of either, the watchdog's or health's, stands in the report from the moment at which it ends the life.
 //! - **`start-timeout`** covers clone to readiness (longrun) or end (oneshot). At its end the group is killed; the death
 //!   counts as `TimedOut`.
 //! - **A death that nobody asked for** goes by policy. A longrun with `restart = always`, or `on-failure` after an end
@@ -31,6 +49,9 @@
 //!   life was up for `STABLE_MS` or the largest delay, whichever is longer. `restart-limit` deaths within
 //!   `restart-window` (which begins with a death) make it failed. A oneshot that did not end well is tried again, `delay_ms`
 //!   after that, until `limit` attempts of this order have failed.
+//! - **Ends that a service's file names**: `success-exit` are as good as exit 0, here and above; after one of
+//!   `no-restart-exit` nothing lives again and nothing is tried again: it has failed, or where the end is a good one, it is
+//!   done. What the supervisor ended for its own reasons (`TimedOut`, `Watchdog`, `Unhealthy`) is none of them.
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
 //!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
 //!   (no such program, user or directory), it has failed.
@@ -48,9 +69,10 @@ pub mod precondition;
 
 pub use kept::{Found, recover};
 pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
-pub use policy::{KILL_GRACE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
+pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;
+use crate::board::reports::{ReportRow, State};
 use crate::time::Instant;
 
 /// What the supervisor remembers of a slot beside its report. Zero is a slot that was never ordered.
@@ -74,6 +96,24 @@ pub struct Record {
     pub dirty: bool,
     /// A reload was asked for while a reload command ran.
     pub reload_again: bool,
+    /// Of the current life: how long its watchdog waits, in milliseconds; 0 is for ever.
+    pub watchdog_ms: u32,
+    /// While it is `Up`, and the watchdog waits: until when.
+    pub watchdog: Instant,
+    /// While it is `Starting` or `Up`: when the check that runs has had its time, or the next one is due; 0 for neither.
+    pub check: Instant,
+    /// Health checks that have failed in a row.
+    pub sick: u32,
+}
+
+impl Record {
+    /// When this slot is next to be looked at: the deadline of its state, or an earlier one of its life.
+    pub fn due(&self, row: &ReportRow) -> Instant {
+        let watched = row.state == State::Up && self.watchdog_ms != 0;
+        let checked = matches!(row.state, State::Starting | State::Up) && self.check != Instant(0);
+        let of = |is, due| if is { due } else { Instant::NEVER };
+        row.deadline.min(of(watched, self.watchdog)).min(of(checked, self.check))
+    }
 }
 
 /// Why a slot is `Stopping`.
@@ -86,6 +126,10 @@ pub enum Cause {
     TimedOut,
     /// It has ended by itself; once all is cleaned up, policy decides.
     Died,
+    /// Its watchdog ends it; once gone, policy decides.
+    Watchdog,
+    /// Its health checks have failed; once gone, policy decides.
+    Unhealthy,
 }
 
 /// Why a spawn came to nothing.

@@ -1,11 +1,12 @@
 //! The datagrams of sd_notify(3), as much of them as is understood. Lines of `NAME=VALUE`; what is unknown is passed
 //! over, as the protocol wants.
 
+use crate::lang::keys::TIME_MS_MAX;
 use crate::text::number;
 
 /// What one datagram says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Notice {
+pub struct Notice<'d> {
     /// `READY=1`.
     pub ready: bool,
     /// `RELOADING=1`: up all the same.
@@ -16,20 +17,36 @@ pub struct Notice {
     pub main_pid: Option<u32>,
     /// `EXTEND_TIMEOUT_USEC=`, in milliseconds, rounded up, at most `EXTEND_MS_MAX`.
     pub extend_ms: Option<u32>,
+    /// `WATCHDOG=1`: it is well.
+    pub ping: bool,
+    /// `WATCHDOG=trigger`: it is not.
+    pub trigger: bool,
+    /// `WATCHDOG_USEC=`, in milliseconds, rounded up.
+    pub watchdog_ms: Option<u32>,
+    /// `STATUS=`: what it says of itself, as it came.
+    pub status: Option<&'d [u8]>,
 }
 
 /// The most that one message can ask for: an hour.
 pub const EXTEND_MS_MAX: u32 = 3_600_000;
 
-static NAMES: [&[u8]; 5] = [b"READY=", b"RELOADING=", b"STOPPING=", b"MAINPID=", b"EXTEND_TIMEOUT_USEC="];
+static NAMES: [&[u8]; 8] = [
+    b"READY=",
+    b"RELOADING=",
+    b"STOPPING=",
+    b"MAINPID=",
+    b"EXTEND_TIMEOUT_USEC=",
+    b"STATUS=",
+    b"WATCHDOG=",
+    b"WATCHDOG_USEC=",
+];
 
 /// Reads a datagram. Total: garbage says nothing.
 #[inline(never)]
-pub fn parse(datagram: &[u8]) -> Notice {
+pub fn parse(datagram: &[u8]) -> Notice<'_> {
     let mut notice = Notice::default();
     for line in datagram.split(|byte| *byte == b'\n') {
-        // What is not among them is passed over: STATUS goes to the engine by the socket, later; the rest is not ours
-        // to know.
+        // What is not among them is passed over: it is not ours to know.
         for (at, name) in NAMES.iter().enumerate() {
             let Some(value) = line.strip_prefix(*name) else { continue };
             let (is_one, number) = (value == b"1", number(value));
@@ -38,7 +55,10 @@ pub fn parse(datagram: &[u8]) -> Notice {
                 1 => notice.reloading |= is_one,
                 2 => notice.stopping |= is_one,
                 3 => notice.main_pid = number.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 1),
-                _ => notice.extend_ms = number.map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32),
+                4 => notice.extend_ms = number.map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32),
+                5 => notice.status = Some(value),
+                6 => (notice.ping, notice.trigger) = (notice.ping | is_one, notice.trigger | (value == b"trigger")),
+                _ => notice.watchdog_ms = number.map(|us| us.div_ceil(1000).min(u64::from(TIME_MS_MAX)) as u32),
             }
         }
     }
@@ -52,10 +72,17 @@ mod tests {
     #[test]
     fn a_datagram_is_lines_of_which_the_known_ones_count() {
         let nothing = Notice::default();
-        let table: [(&[u8], Notice); 12] = [
+        let table: [(&[u8], Notice<'_>); 16] = [
             (b"READY=1", Notice { ready: true, ..nothing }),
             (b"READY=1\n", Notice { ready: true, ..nothing }),
-            (b"STATUS=half way\nREADY=1\nMAINPID=77", Notice { ready: true, main_pid: Some(77), ..nothing }),
+            (
+                b"STATUS=half way\nREADY=1\nMAINPID=77",
+                Notice { ready: true, main_pid: Some(77), status: Some(b"half way"), ..nothing },
+            ),
+            (b"WATCHDOG=1", Notice { ping: true, ..nothing }),
+            (b"WATCHDOG=trigger\nWATCHDOG_USEC=0", Notice { trigger: true, watchdog_ms: Some(0), ..nothing }),
+            (b"WATCHDOG=2\nWATCHDOG_USEC=1001", Notice { watchdog_ms: Some(2), ..nothing }),
+            (b"STATUS=one\nSTATUS=", Notice { status: Some(b""), ..nothing }),
             (b"RELOADING=1\nMONOTONIC_USEC=5", Notice { reloading: true, ..nothing }),
             (b"STOPPING=1", Notice { stopping: true, ..nothing }),
             (b"EXTEND_TIMEOUT_USEC=1500001", Notice { extend_ms: Some(1501), ..nothing }),

@@ -1,5 +1,6 @@
 //! A service's policy as the database says it, and the arithmetic of delays.
 
+use crate::board::reports::Exit;
 use crate::database::{Image, NONE, action, policy, service};
 use crate::ident::SlotId;
 use crate::lang::definition::{Kind, Restart};
@@ -12,6 +13,9 @@ pub const RETRY_MS: u32 = 100;
 /// How long what was killed may take to be gone before it is reported as stuck. Milliseconds.
 pub const KILL_GRACE_MS: u32 = 10_000;
 
+/// A watchdog that is looked at so much too late says nothing about its service. Milliseconds.
+pub const LATE_MS: u64 = 1000;
+
 /// How a service says that it is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ready {
@@ -21,6 +25,8 @@ pub enum Ready {
     Descriptor(u32),
     /// A datagram with `READY=1`.
     Notify,
+    /// Its check exits with 0.
+    Check,
 }
 
 /// How it is stopped or told to reload.
@@ -34,6 +40,51 @@ pub enum Means {
     Command,
 }
 
+/// Some ends: a bit for each exit code, and for each signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ends([u32; 11]);
+
+impl Ends {
+    /// None at all.
+    pub const NONE: Ends = Ends([0; 11]);
+
+    /// Those of a list of the database.
+    fn of(image: &Image<'_>, list: u32) -> Ends {
+        let (mut ends, list) = (Ends::default(), image.list(list));
+        for at in 0..list.len() {
+            ends.add(Exit::from_word(list.get(at)));
+        }
+        ends
+    }
+
+    /// With this one.
+    pub fn with(mut self, exit: Exit) -> Ends {
+        self.add(exit);
+        self
+    }
+
+    fn add(&mut self, exit: Exit) {
+        if let Some(bit) = bit(exit)
+            && let Some(word) = self.0.get_mut(bit / 32)
+        {
+            *word |= 1 << (bit % 32);
+        }
+    }
+
+    /// Whether it is one of them.
+    pub fn have(&self, exit: Exit) -> bool {
+        bit(exit).and_then(|bit| Some(self.0.get(bit / 32)? >> (bit % 32) & 1 == 1)).unwrap_or(false)
+    }
+}
+
+fn bit(exit: Exit) -> Option<usize> {
+    match exit {
+        Exit::Code(code) => Some(code.into()),
+        Exit::Signal(signal) => Some(256 + usize::from(signal)),
+        Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => None,
+    }
+}
+
 /// What the database says about one service's lives. Times in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -43,6 +94,10 @@ pub struct Policy {
     pub remain: bool,
     /// Of a longrun.
     pub ready: Ready,
+    /// Ends that are as good as exit 0.
+    pub success: Ends,
+    /// Ends after which it does not live again.
+    pub no_restart: Ends,
     /// When it lives again.
     pub restart: Restart,
     /// Least time between two starts; of a oneshot, between a failed attempt and the next.
@@ -57,6 +112,16 @@ pub struct Policy {
     pub start_timeout_ms: u32,
     /// Stop to SIGKILL.
     pub stop_timeout_ms: u32,
+    /// How long the watchdog waits; 0 is no watchdog.
+    pub watchdog_ms: u32,
+    /// Between two checks, and the longest that one may take.
+    pub check_interval_ms: u32,
+    /// Health checks in a row that fail until it is ended; 0 is no health check.
+    pub health_failures: u32,
+    /// Between two of them.
+    pub health_interval_ms: u32,
+    /// The longest that one may take.
+    pub health_timeout_ms: u32,
     /// How it is stopped.
     pub stop: Means,
     /// How it is told to reload.
@@ -82,12 +147,15 @@ impl Policy {
         let cleanup = image.service(slot, service::CLEANUP) != NONE;
         let record = image.policy_record(image.service(slot, service::POLICY));
         let word = |field: usize| record[field];
+        let or = |field: usize, else_ms: u32| if record[field] == 0 { else_ms } else { record[field] };
+        let health = image.service(slot, service::HEALTH) != NONE;
         Some(Policy {
             kind: if flags & 0xff == Kind::Oneshot as u32 { Kind::Oneshot } else { Kind::Longrun },
             remain: flags & service::flags::NO_REMAIN == 0,
             ready: match word(policy::READY) {
                 1 => Ready::Descriptor(word(policy::READY_DESCRIPTOR)),
-                2 => Ready::Notify,
+                policy::NOTIFY => Ready::Notify,
+                policy::CHECK => Ready::Check,
                 _ => Ready::Executed,
             },
             restart: match word(policy::RESTART) {
@@ -95,12 +163,19 @@ impl Policy {
                 1 => Restart::OnFailure,
                 _ => Restart::Never,
             },
+            success: Ends::of(image, word(policy::SUCCESS_EXIT)),
+            no_restart: Ends::of(image, word(policy::NO_RESTART_EXIT)),
             delay_ms: word(policy::DELAY_MS),
             delay_ms_max: word(policy::DELAY_MS_MAX),
             limit: word(policy::LIMIT),
             window_ms: word(policy::WINDOW_MS),
             start_timeout_ms: word(policy::START_TIMEOUT_MS),
             stop_timeout_ms: word(policy::STOP_TIMEOUT_MS),
+            watchdog_ms: word(policy::WATCHDOG_MS),
+            check_interval_ms: or(policy::CHECK_INTERVAL_MS, 1000),
+            health_failures: if health { or(policy::HEALTH_FAILURES, 4) - 1 } else { 0 },
+            health_interval_ms: or(policy::HEALTH_INTERVAL_MS, 30_000),
+            health_timeout_ms: or(policy::HEALTH_TIMEOUT_MS, 10_000),
             stop,
             reload,
             cleanup,
@@ -120,6 +195,11 @@ impl Policy {
         // A multiplication spreads neighbouring salts over all of the range (Fibonacci hashing).
         let share = salt.wrapping_mul(0x9e37_79b1) >> 16;
         delay.saturating_add(((u64::from(delay / 8) * u64::from(share)) >> 16) as u32)
+    }
+
+    /// Whether an end is a good one.
+    pub fn succeeds(&self, exit: Exit) -> bool {
+        exit == Exit::Code(0) || self.success.have(exit)
     }
 
     /// How long a life must have been up to end a row of deaths.
@@ -147,6 +227,8 @@ mod tests {
         kind: Kind::Longrun,
         remain: true,
         ready: Ready::Executed,
+        success: Ends::NONE,
+        no_restart: Ends::NONE,
         restart: Restart::Always,
         delay_ms: 100,
         delay_ms_max: 1000,
@@ -154,6 +236,11 @@ mod tests {
         window_ms: 0,
         start_timeout_ms: 0,
         stop_timeout_ms: 0,
+        watchdog_ms: 0,
+        check_interval_ms: 0,
+        health_failures: 0,
+        health_interval_ms: 0,
+        health_timeout_ms: 0,
         stop: Means::Nothing,
         reload: Means::Nothing,
         cleanup: false,
@@ -168,6 +255,17 @@ mod tests {
                 assert!((least..=most).contains(&delay), "{in_a_row} deaths, salt {salt}: {delay}");
             }
         }
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        let ends =
+            Ends::default().with(Exit::Code(0)).with(Exit::Code(255)).with(Exit::Signal(1)).with(Exit::Signal(64));
+        for number in 0..=255 {
+            assert_eq!(ends.have(Exit::Code(number)), matches!(number, 0 | 255), "{number}");
+            assert_eq!(ends.have(Exit::Signal(number)), matches!(number, 1 | 64), "{number}");
+        }
+        assert!(!ends.with(Exit::TimedOut).have(Exit::TimedOut));
     }
 
     #[test]

@@ -18,6 +18,8 @@ impl Interest {
     pub const READ: Interest = Interest(EventFlags::IN);
     pub const WRITE: Interest = Interest(EventFlags::OUT);
     pub const EDGE: Interest = Interest(EventFlags::ET);
+    /// The other end is closed, of a pipe that is read from.
+    pub const HANG_UP: Interest = Interest(EventFlags::HUP);
     /// Hang-up and error only.
     pub const NONE: Interest = Interest(EventFlags::empty());
 

@@ -20,3 +20,4 @@ mod setup;
 mod supervisor;
 mod switch;
 mod waiting;
+mod watched;

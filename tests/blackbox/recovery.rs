@@ -98,6 +98,38 @@ fn no_service_notices_that_the_supervisor_has_crashed() {
 }
 
 #[test]
+fn what_a_service_says_of_itself_outlives_supervisor_and_engine() {
+    let said = |machine: &Machine| {
+        let ran = machine.run(&["status", "speaks", "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+        told[0]["status"].as_str().map(String::from)
+    };
+    let folder = Folder::new();
+    let quiet = folder.0.join("quiet");
+    let script = format!(
+        "command = <<END\n  [ -e {0} ] && exec {1}\n  >{0}\n  exec {1} 'STATUS=half way' \"STATUS=half the$(printf '\\033')[1m way\\nREADY=1\"\nEND\nready = notify\n",
+        quiet.display(),
+        program("notify")
+    );
+    let machine = Machine::new(&[("speaks", &script), ("default", "type = bundle\nwants = speaks\n")]);
+    machine.wait_phase("speaks", "up");
+    let (first, words) = (machine.pid("speaks"), Some("half the\u{1b}[1m way".to_string()));
+    assert_eq!(said(&machine), words);
+    crash(&machine, libc::SIGSEGV);
+    assert_eq!(said(&machine), words);
+    let engine = machine.engine();
+    kill(engine, libc::SIGKILL);
+    machine.wait_new_engine(engine);
+    assert_eq!(said(&machine), words);
+    let text = machine.run(&["status", "speaks"]).out;
+    assert!(text.contains("\n  status     half the\\u001b[1m way\n"), "{text}");
+    // The next life has said nothing yet.
+    kill(first, libc::SIGKILL);
+    machine.wait_new_life("speaks", first);
+    assert_eq!(said(&machine), None);
+}
+
+#[test]
 fn deaths_around_a_crash_are_taken_once() {
     let machine = Machine::new(&[
         ("brittle", &format!("command = {}\nrestart-delay = 0\nrestart-limit = 100\n", program("pause"))),

@@ -335,3 +335,30 @@ fn orphans_that_were_reaped_are_told_where_there_are_any() {
         .wait("an orphan is told", |machine| machine.run(&["status"]).out.contains(" after start, 1 orphans reaped\n"));
     assert_eq!(machine.status()["supervisor"]["orphans"], 1);
 }
+
+#[test]
+fn ends_that_a_file_names_are_good_or_the_last() {
+    let services = [
+        ("good", "type = longrun\ncommand = @exit 3\nrestart = on-failure\nsuccess-exit = 3 TERM"),
+        ("last", "type = longrun\ncommand = @exit 7\nno-restart-exit = 7"),
+        ("killed", "type = longrun\ncommand = @crash 10 0\nno-restart-exit = USR1"),
+        ("once", "type = oneshot\ncommand = @exit 3\nsuccess-exit = 3"),
+        ("tried", "type = oneshot\ncommand = @exit 7\nretries = 5\nretry-delay = 1h\nno-restart-exit = 7"),
+        ("heard", "type = oneshot\ncommand = @exit 0\nstart-on = stopped SERVICE=good RESULT=ok"),
+        ("default", "type = bundle\nwants = good last killed once tried"),
+    ];
+    let texts =
+        services.map(|(name, text)| (name, if name == "default" { format!("{text}\n") } else { service(text) }));
+    let machine = Machine::new(&texts.each_ref().map(|(name, text)| (*name, text.as_str())));
+    for (name, phase) in [
+        ("good", "done"),
+        ("last", "failed"),
+        ("killed", "failed"),
+        ("once", "up"),
+        ("tried", "failed"),
+        ("heard", "up"),
+    ] {
+        machine.wait_phase(name, phase);
+    }
+    assert!(!status(&machine, "last").contains("restarts   1"), "{}", status(&machine, "last"));
+}

@@ -1,9 +1,11 @@
-/* notify [-d MS] [-c] [MESSAGE...]: speaks the sd_notify protocol (sd_notify(3)) to $NOTIFY_SOCKET, a path or, after
+/* notify [-d MS] [-c] [-w MS [-n COUNT]] [MESSAGE...]: speaks the sd_notify protocol (sd_notify(3)) to $NOTIFY_SOCKET, a path or, after
  * an '@', a name in the abstract space.
  *
  * Each MESSAGE is sent as one datagram; "\n" written as backslash n parts the lines of one. Without any, READY=1. Then
  * it sleeps: SIGHUP is answered with RELOADING=1 and READY=1, SIGTERM with STOPPING=1 and the end.
- * -d waits MS milliseconds before the first message; -c exits after the last. */
+ * -d waits MS milliseconds before the first message; -c exits after the last. -w sends WATCHDOG=1 every MS milliseconds
+ * from then on and says on standard output how often it has; after COUNT times (for ever) it only sleeps. Where
+ * WATCHDOG_PID is not its own, or not there, it exits with 3 (sd_watchdog_enabled(3)). */
 #include "common.h"
 #include <stddef.h>
 #include <sys/socket.h>
@@ -29,13 +31,17 @@ static void reload_message(void)
 
 int main(int argc, char **argv)
 {
-	const char *line = "notify [-d MS] [-c] [MESSAGE...]";
-	int delay = 0, leave = 0, option;
-	while ((option = getopt(argc, argv, "d:c")) != -1) switch (option) {
+	const char *line = "notify [-d MS] [-c] [-w MS [-n COUNT]] [MESSAGE...]";
+	int delay = 0, leave = 0, interval = 0, count = -1, sent = 0, option;
+	while ((option = getopt(argc, argv, "d:cw:n:")) != -1) switch (option) {
 		case 'd': delay = number(optarg, line); break;
 		case 'c': leave = 1; break;
+		case 'w': interval = number(optarg, line); break;
+		case 'n': count = number(optarg, line); break;
 		default: usage(line);
 	}
+	const char *pid = getenv("WATCHDOG_PID");
+	if (interval && (!getenv("WATCHDOG_USEC") || !pid || atoi(pid) != getpid())) return 3;
 	const char *path = getenv("NOTIFY_SOCKET");
 	if (!path || !*path || strlen(path) >= sizeof address.sun_path) usage("NOTIFY_SOCKET=PATH notify [MESSAGE...]");
 	strcpy(address.sun_path, path);
@@ -63,7 +69,15 @@ int main(int argc, char **argv)
 	}
 	while (!leave) {
 		int signal;
-		if (sigwait(&set, &signal)) continue;
+		if (interval && sent != count) {
+			struct timespec until = { interval / 1000, (interval % 1000) * 1000000L };
+			signal = sigtimedwait(&set, 0, &until);
+			if (signal < 0 && errno == EAGAIN) {
+				send_message("WATCHDOG=1", 10);
+				dprintf(1, "%d\n", ++sent);
+			}
+			if (signal < 0) continue;
+		} else if (sigwait(&set, &signal)) continue;
 		if (signal == SIGTERM) {
 			send_message("STOPPING=1", 10);
 			leave = 1;

@@ -143,7 +143,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             (0..2u64, 1..=1001u64),
         );
         let policy = (
-            0..3usize,
+            (0..4usize, 0..2u64, command(expands)),
             0..3u64,
             3..=255u64,
             0..100_000u64,
@@ -205,13 +205,42 @@ fn definition() -> impl Strategy<Value = Definition> {
             number("skip-ok", skip);
             number("start-timeout", timeout);
             number("stop-timeout", timeout / 3 + 1);
+            let ends = |texts: &[&str]| texts.iter().map(|text| word(Token::Text, text.to_string())).collect();
+            let [good, last] =
+                [&[][..], &["0", "255", "TERM"], &["SYS"], &["143", "HUP"]].repeat(2)[window as usize % 4..][..2]
+            else {
+                unreachable!()
+            };
+            for (key, texts) in [("success-exit", good), ("no-restart-exit", last)] {
+                if !texts.is_empty() {
+                    say(&mut made, key, [0; 2], ends(texts));
+                }
+            }
+            let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
             if longrun {
                 number("restart", restart);
                 number("restart-delay", delay.min(delay_max));
                 number("restart-delay-max", delay.max(delay_max));
                 number("restart-limit", limit);
                 number("restart-window", window);
-                say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor]][ready], Vec::new());
+                let (ready, watched, check) = ready;
+                let words = |texts: &[String]| texts.iter().map(|text| word(Token::Text, text.clone())).collect();
+                // Of a check nobody can write a script.
+                let line: Vec<String> = check.iter().map(|text| text.replace('\n', " ")).collect();
+                let kept = if ready == 3 { words(&line) } else { Vec::new() };
+                say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor], [3, 0]][ready], kept);
+                let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
+                match ready {
+                    1 if watched == 1 => number("watchdog", limit + 1),
+                    3 if watched == 1 => number("check-interval", timeout),
+                    2 if watched == 1 => {
+                        number("health-interval", limit + 1);
+                        number("health-timeout", timeout);
+                        number("health-failures", descriptor + 1);
+                        say(&mut made, "health", [0; 2], words(&check));
+                    }
+                    _ => {}
+                }
             } else {
                 number("remain", remain);
                 if remain == 0 {

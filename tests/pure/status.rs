@@ -529,3 +529,55 @@ fn each_look_tells_the_same_time_of_the_same_instant() {
         assert!(json.contains(&format!("\"since\":{},", 15 * 3600 + 23 * 60 + 21)), "{later_ms}: {json}");
     }
 }
+
+#[test]
+fn what_a_service_says_of_itself_is_told_and_steers_no_terminal() {
+    let file = "command = /bin/web\nready = notify\n";
+    let machine =
+        Machine::new(&[("app", file), ("mute", RUN), ("web", file), ("one@", file), ("default", "type = bundle\n")]);
+    let view = machine.view();
+    let geometry = view.reports.geometry();
+    assert_eq!((geometry.statuses, geometry.instance_statuses), (2, geometry.instances));
+    let none = Geometry::of(&Image::open(&Machine::new(&[("mute", RUN)]).database).expect("just made"));
+    assert_eq!((none.statuses, none.instance_statuses), (0, 0));
+    view.reports.write_status(1, "50 \"%\" \u{e4}\u{1b}[2J\u{9b}1m\nnext".as_bytes());
+    let text = machine.status("web");
+    assert!(text.contains("\n  status     50 \"%\" \u{e4}\\u001b[2J\\u009b1m\\u000anext\n"), "{text}");
+    for name in ["app", "mute"] {
+        assert!(!machine.status(name).contains("status"), "{}", machine.status(name));
+    }
+    let json = |name: &str| {
+        let (view, mut text) = (machine.view(), String::new());
+        view.write_service_json(&mut text, &view.row(machine.slot(name)).expect("a row"), "");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["status"].clone()
+    };
+    assert_eq!(json("web"), "50 \"%\" \u{e4}\u{1b}[2J\u{9b}1m\nnext");
+    assert!(json("app").is_null() && json("mute").is_null());
+}
+
+#[test]
+fn of_what_a_service_says_of_itself_whole_characters_are_kept() {
+    let machine = Machine::new(&[("web", "command = /bin/web\nready = notify\n")]);
+    let reports = machine.view().reports;
+    let kept = |said: &[u8]| {
+        reports.write_status(0, said);
+        reports.read_status(0, &mut [0; reports::STATUS_BYTES]).to_string()
+    };
+    let full = "x".repeat(reports::STATUS_BYTES);
+    assert_eq!(kept(full.as_bytes()), full);
+    assert_eq!(kept(format!("{full}y").as_bytes()), full);
+    // The character that does not fit goes as a whole, and so does all behind what is no text.
+    let cut = &full[2..];
+    assert_eq!(kept(format!("{cut}\u{20ac}").as_bytes()), cut);
+    assert_eq!(kept(b"good\xff bad"), "good");
+    assert_eq!(kept(b"one\0two"), "one");
+    assert_eq!(kept(b""), "");
+    // There is no other row, and one that is being written is no news.
+    reports.write_status(1, b"nobody's");
+    assert_eq!(reports.read_status(1, &mut [0; reports::STATUS_BYTES]), "");
+    assert_eq!(kept(b"whole"), "whole");
+    words::store(&machine.reports, reports::statuses(&reports.geometry()), 1);
+    assert_eq!(reports.read_status(0, &mut [0; reports::STATUS_BYTES]), "");
+    // The next writer mends it.
+    assert_eq!(kept(b"again"), "again");
+}

@@ -7,7 +7,7 @@ use pintle::board::reports::{Exit, ReportRow, State};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{Kind, Restart};
 use pintle::supervision::{
-    Cause, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
+    Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
 };
 use pintle::time::Instant;
 
@@ -18,6 +18,8 @@ const LONGRUN: Policy = Policy {
     kind: Kind::Longrun,
     remain: true,
     ready: Ready::Descriptor(3),
+    success: Ends::NONE,
+    no_restart: Ends::NONE,
     restart: Restart::Always,
     delay_ms: 1000,
     delay_ms_max: 60_000,
@@ -25,6 +27,11 @@ const LONGRUN: Policy = Policy {
     window_ms: 300_000,
     start_timeout_ms: 60_000,
     stop_timeout_ms: 10_000,
+    watchdog_ms: 0,
+    check_interval_ms: 1000,
+    health_failures: 0,
+    health_interval_ms: 30_000,
+    health_timeout_ms: 10_000,
     stop: Means::Signals,
     reload: Means::Signals,
     cleanup: false,
@@ -49,13 +56,22 @@ const TIDY: Policy = Policy { cleanup: true, ..COMMANDED };
 
 const STUBBORN: Policy = Policy { cleanup: true, limit: 4, ..ONESHOT };
 
-const POLICIES: [(&str, Policy); 6] = [
+const WATCHED: Policy = Policy { ready: Ready::Notify, watchdog_ms: 2000, ..COMMANDED };
+
+const CHECKED: Policy = Policy { ready: Ready::Check, ..LONGRUN };
+
+const LOOKED_AT: Policy = Policy { health_failures: 2, ..COMMANDED };
+
+const POLICIES: [(&str, Policy); 9] = [
     ("longrun, ready by descriptor, stopped by signal, restart always", LONGRUN),
     ("longrun, ready when executed, stopped by command, restart on failure", COMMANDED),
     ("oneshot that remains, with a stop command", ONESHOT),
     ("oneshot that does not remain", FLEETING),
     ("longrun as the second, with a cleanup", TIDY),
     ("oneshot that remains, with a stop command, a cleanup and three retries", STUBBORN),
+    ("longrun as the second, ready by notify, with a watchdog that has waited long enough", WATCHED),
+    ("longrun as the first, ready by a check, which is due", CHECKED),
+    ("longrun as the second, with a health check that is due", LOOKED_AT),
 ];
 
 /// A slot in this state as it comes there: order 4, life 7.
@@ -83,7 +99,12 @@ fn in_state(state: State, policy: &Policy) -> (ReportRow, Record) {
     };
     let wish = if matches!(state, State::Down | State::Stopping) { Wish::Down } else { Wish::Up };
     let dirty = policy.cleanup && (runs || stops || state == State::Up);
-    (row, Record { wish, role: stops.then_some(Role::Stop), dirty, ..Record::default() })
+    let (watchdog_ms, watchdog) = if runs { (policy.watchdog_ms, NOW) } else { (0, Instant(0)) };
+    let is_checked = policy.ready == Ready::Check && state == State::Starting;
+    let is_looked_at = policy.health_failures > 0 && state == State::Up;
+    let check = if is_checked || is_looked_at { NOW } else { Instant(0) };
+    let role = stops.then_some(Role::Stop);
+    (row, Record { wish, role, dirty, watchdog_ms, watchdog, check, ..Record::default() })
 }
 
 fn inputs() -> Vec<(&'static str, Input)> {
@@ -107,6 +128,9 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("command exit 1", Input::AuxiliaryEnded(Exit::Code(1))),
         ("ready", Input::Ready),
         ("extend 20 s", Input::Extend(20_000)),
+        ("ping", Input::Ping),
+        ("trigger", Input::Trigger),
+        ("watchdog 5 s", Input::Watchdog(5000)),
         ("deadline", Input::Deadline),
         ("kill", Input::Kill),
     ]
@@ -125,13 +149,16 @@ fn words(requests: &Requests) -> String {
         (requests.stop_signals, "stop-signals"),
         (requests.reload_signals, "reload-signals"),
         (requests.signal == 15, "TERM"),
-        (requests.signal != 0 && requests.signal != 15, "signal"),
+        (requests.signal == 6, "ABRT"),
+        (!matches!(requests.signal, 0 | 6 | 15), "signal"),
         (requests.kill, "kill"),
         (requests.kill_auxiliary, "kill-command"),
         (requests.spawn, "spawn"),
         (requests.spawn_auxiliary == Some(Role::Stop), "spawn-stop"),
         (requests.spawn_auxiliary == Some(Role::Reload), "spawn-reload"),
         (requests.spawn_auxiliary == Some(Role::Cleanup), "spawn-cleanup"),
+        (requests.spawn_auxiliary == Some(Role::Check), "spawn-check"),
+        (requests.spawn_auxiliary == Some(Role::Health), "spawn-health"),
     ] {
         if asked {
             text += " ";
@@ -191,13 +218,21 @@ fn every_state_and_input_does_what_is_written_down() {
         let _ = write!(text, "\n== {name}\n");
         for state in State::ALL {
             for (input_name, input) in inputs() {
-                let (row, record) = in_state(state, policy);
+                let (mut row, record) = in_state(state, policy);
+                // One that is past, unless the life has one that is.
+                if input == Input::Deadline && row.deadline != Instant::NEVER && record.due(&row) > NOW {
+                    row.deadline = NOW;
+                }
                 let (after, record_after, requests) = take(row, record, policy, input, NOW);
                 if after == row && record_after == record && requests == Requests::default() {
                     continue;
                 }
                 let same = if after.state == state { "stays".to_string() } else { format!("{:?}", after.state) };
-                let (asked, changed) = (words(&requests), changes(&row, &after));
+                let (asked, mut changed) = (words(&requests), changes(&row, &after));
+                if record_after.watchdog != record.watchdog || record_after.watchdog_ms != record.watchdog_ms {
+                    let left = record_after.watchdog.ms_since(NOW);
+                    let _ = write!(changed, " watchdog={} ms, +{left} ms", record_after.watchdog_ms);
+                }
                 let _ = writeln!(text, "{:<9} {input_name:<17} {same:<9} ->{asked};{changed}", format!("{state:?}"));
             }
         }
@@ -220,6 +255,8 @@ fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(!requests.kill || row.pid != 0, "{what}: nothing to kill");
     assert!(row.pid == 0 || row.state.has_process(), "{what}: {:?} with a process", row.state);
     assert!(requests.spawn_auxiliary != Some(Role::Cleanup) || row.pid == 0, "{what}: a cleanup beside what runs");
+    let checks = matches!(record.role, Some(Role::Check | Role::Health));
+    assert!(!checks || row.state.has_process(), "{what}: a check of nothing");
     assert!(!requests.spawn || !record.dirty, "{what}: the next before the cleanup");
     let waits = row.state == State::Stopping && row.pid == 0;
     assert!(!waits || record.role.is_some(), "{what}: stopping, but nothing runs");
@@ -242,7 +279,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             random ^= random << 5;
             random % below
         };
-        let mut policy = POLICIES[draw(6) as usize].1;
+        let mut policy = POLICIES[draw(9) as usize].1;
         policy.restart = [Restart::Always, Restart::OnFailure, Restart::Never][draw(3) as usize];
         policy.limit = draw(5) + u32::from(policy.kind == Kind::Oneshot);
         let (mut row, mut record) = (ReportRow::default(), Record::default());
@@ -253,7 +290,8 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
         for round in 0..60 {
             now = now.plus_ms(draw(3) * draw(2000));
             let ends = round >= 50; // then it is ordered down, and everything that runs ends
-            let input = match draw(9) {
+            let due = record.due(&row) <= now;
+            let input = match draw(12) {
                 _ if ends && round == 50 => {
                     order += 1;
                     Input::Ordered(Order(order), Wish::Down)
@@ -266,7 +304,10 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
                 2 if row.pid != 0 => Input::Executed,
                 3 if row.pid != 0 => Input::Ready,
                 4 if row.pid != 0 && !ends => Input::StepFailed(7, TROUBLES[draw(3) as usize]),
-                5 if row.deadline <= now => Input::Deadline,
+                5 if due => Input::Deadline,
+                8 if row.pid != 0 => Input::Ping,
+                9 if row.pid != 0 && !ends => Input::Trigger,
+                10 if row.pid != 0 => Input::Watchdog(draw(3) * 1000),
                 _ if wants_main => {
                     wants_main = false;
                     pid += 1;
@@ -282,7 +323,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
                         Input::AuxiliaryCloned(pid)
                     }
                 }
-                _ if row.deadline <= now => Input::Deadline,
+                _ if due => Input::Deadline,
                 6 | 7 if command != 0 => {
                     command = 0;
                     Input::AuxiliaryEnded(Exit::Code(draw(2) as u8))
@@ -549,4 +590,202 @@ fn what_does_not_hold_is_skipped_and_no_life() {
     assert_eq!(run(&STUBBORN, &stopped).1.state, State::Down);
     let again = [&unmet[..], &[(0, Input::Ordered(Order(2), Wish::Up))]].concat();
     assert_eq!(run(&STUBBORN, &again).1.state, State::Queued);
+}
+
+#[test]
+fn a_service_that_does_not_tell_its_watchdog_in_time_has_failed() {
+    let up = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed), (5000, Input::Ready)];
+    // Each ping gives the whole time anew.
+    let pings = [(1999, Input::Deadline), (0, Input::Ping), (1999, Input::Ping), (1999, Input::Deadline)];
+    let lives = [&up[..], &pings].concat();
+    assert_eq!(run(&WATCHED, &lives).0[4..], [State::Up; 4]);
+    let bitten = [&lives[..], &[(1, Input::Deadline)]].concat();
+    assert_eq!(run(&WATCHED, &bitten).1.state, State::Stopping);
+    let gone = [&bitten[..], &[(10_000, Input::Deadline), (0, Input::Ended(Exit::Signal(9)))]].concat();
+    let (states, row) = run(&WATCHED, &gone);
+    assert_eq!((states[9], row.state, row.exit, row.deaths), (State::Stopping, State::Queued, Exit::Watchdog, 1));
+    // Whatever it says by its end.
+    let (_, row) = run(&WATCHED, &[&bitten[..], &[(1, Input::Ended(Exit::Code(0)))]].concat());
+    assert_eq!((row.state, row.exit), (State::Queued, Exit::Watchdog));
+    // What was ordered meanwhile counts.
+    let down = [(0, Input::Ordered(Order(2), Wish::Down)), (1, Input::Ended(Exit::Signal(6)))];
+    assert_eq!(run(&WATCHED, &[&bitten[..], &down].concat()).1.state, State::Down);
+}
+
+#[test]
+fn what_the_watchdog_asks_for_is_sigabrt_then_sigkill_and_no_stop_command() {
+    let (row, record) = in_state(State::Up, &WATCHED);
+    let (row, record, asked) = take(row, record, &WATCHED, Input::Deadline, NOW);
+    assert_eq!((row.state, asked), (State::Stopping, Requests { signal: 6, ..Requests::default() }));
+    assert_eq!(row.deadline, NOW.plus_ms(10_000));
+    let (row, _, asked) = take(row, record, &WATCHED, Input::Deadline, row.deadline);
+    assert_eq!((row.state, asked), (State::Stopping, Requests { kill: true, ..Requests::default() }));
+    // A reload command in its way is killed, and no stop command follows it.
+    let (row, mut record) = in_state(State::Up, &WATCHED);
+    record.role = Some(Role::Reload);
+    let row = ReportRow { auxiliary: 200, deadline: NOW.plus_ms(50_000), ..row };
+    let (row, record, asked) = take(row, record, &WATCHED, Input::Deadline, NOW);
+    assert_eq!((asked.signal, asked.kill_auxiliary), (6, true));
+    let (row, _, asked) = take(row, record, &WATCHED, Input::AuxiliaryEnded(Exit::Signal(9)), NOW);
+    assert_eq!((row.state, asked), (State::Stopping, Requests::default()));
+}
+
+#[test]
+fn a_watchdog_that_is_looked_at_much_too_late_waits_anew() {
+    let (row, record) = in_state(State::Up, &WATCHED);
+    let late = NOW.plus_ms(pintle::supervision::LATE_MS as u32 + 1);
+    let (row, record, asked) = take(row, record, &WATCHED, Input::Deadline, late);
+    assert_eq!((row.state, asked, record.due(&row)), (State::Up, Requests::default(), late.plus_ms(2000)));
+    let (row, ..) = take(row, record, &WATCHED, Input::Deadline, late.plus_ms(2000));
+    assert_eq!(row.state, State::Stopping);
+}
+
+#[test]
+fn a_service_sets_its_watchdog_and_the_next_life_has_that_of_its_file() {
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
+    let set = |ms, rest: &[(u32, Input)]| {
+        run(&WATCHED, &[&begun[..], &[(0, Input::Watchdog(ms)), (0, Input::Ready)], rest].concat()).1
+    };
+    assert_eq!(set(500, &[(500, Input::Deadline)]).state, State::Stopping);
+    assert_eq!(set(5000, &[(4999, Input::Deadline)]).state, State::Up);
+    assert_eq!(set(0, &[(1_000_000, Input::Deadline)]).state, State::Up);
+    assert_eq!(set(5000, &[(0, Input::Watchdog(100)), (100, Input::Deadline)]).state, State::Stopping);
+    let next = [(5000, DIED), (0, Input::Cloned(10)), (0, Input::Ready), (2000, Input::Deadline)];
+    assert_eq!(set(0, &next).state, State::Stopping);
+    // It says itself that it is not well, also before it is up, and where nothing watches.
+    for policy in [WATCHED, LONGRUN] {
+        let (_, row) = run(&policy, &[&begun[..], &[(0, Input::Trigger), (1, Input::Ended(Exit::Signal(6)))]].concat());
+        assert_eq!(row.exit, Exit::Watchdog);
+    }
+}
+
+/// As `run`; gives what was asked for, too.
+fn asked(policy: &Policy, inputs: &[(u32, Input)]) -> (Vec<String>, ReportRow) {
+    let (mut row, mut record, mut now) = (ReportRow::default(), Record::default(), Instant(SECOND));
+    let mut all = Vec::new();
+    for (ms, input) in inputs {
+        now = now.plus_ms(*ms);
+        let requests;
+        (row, record, requests) = take(row, record, policy, *input, now);
+        all.push(words(&requests).trim_start().to_string());
+    }
+    (all, row)
+}
+
+const CHECKS: (u32, Input) = (0, Input::AuxiliaryCloned(20));
+const WELL: (u32, Input) = (10, Input::AuxiliaryEnded(Exit::Code(0)));
+const ILL: (u32, Input) = (10, Input::AuxiliaryEnded(Exit::Code(1)));
+
+#[test]
+fn a_check_is_run_until_one_says_that_it_is_ready() {
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed), CHECKS];
+    // One after the other, never two.
+    let rounds = [&begun[..], &[ILL, (999, Input::Deadline), (1, Input::Deadline), CHECKS, WELL]].concat();
+    let (told, row) = asked(&CHECKED, &rounds);
+    assert_eq!(told[2..], ["spawn-check", "", "", "", "spawn-check", "", ""]);
+    assert_eq!((row.state, row.deadline, row.auxiliary), (State::Up, Instant::NEVER, 0));
+    // One that takes too long is killed, and the next comes when it is gone.
+    let slow = [(1000, Input::Deadline), (1, Input::AuxiliaryEnded(Exit::Signal(9))), (1000, Input::Deadline)];
+    let (told, row) = asked(&CHECKED, &[&begun[..], &slow].concat());
+    assert_eq!(
+        (&told[4..], row.state),
+        (&["kill-command".into(), String::new(), "spawn-check".into()][..], State::Starting)
+    );
+    // One that could not be spawned in its time, or at all, says nothing.
+    let (told, row) = asked(&CHECKED, &[&begun[..3], &[(1000, Input::Deadline), (1000, Input::Deadline)]].concat());
+    assert_eq!((&told[3..], row.state), (&["cancel".to_string(), "spawn-check".into()][..], State::Starting));
+    let refused = [(0, Input::AuxiliaryRefused), (1000, Input::Deadline)];
+    let (told, _) = asked(&CHECKED, &[&begun[..3], &refused].concat());
+    assert_eq!(told[4], "spawn-check");
+}
+
+#[test]
+fn a_check_has_no_more_time_than_the_start_and_is_gone_before_the_next_life() {
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed), CHECKS];
+    let late = Policy { check_interval_ms: 100_000, ..CHECKED };
+    let (told, row) = asked(&late, &[&begun[..], &[(60_000, Input::Deadline)]].concat());
+    assert_eq!((told[4].as_str(), row.state), ("kill kill-command", State::Stopping));
+    let gone =
+        [(60_000, Input::Deadline), (1, Input::Ended(Exit::Signal(9))), (1, Input::AuxiliaryEnded(Exit::Code(0)))];
+    let (told, row) = asked(&late, &[&begun[..], &gone].concat());
+    assert_eq!((told[6].as_str(), row.exit), ("spawn", Exit::TimedOut));
+    // It dies while it is checked: what the check says then is about nobody.
+    let (told, row) = asked(&CHECKED, &[&begun[..], &[(5000, DIED), WELL]].concat());
+    assert_eq!((&told[4..], row.state), (&["kill-command".to_string(), "spawn".into()][..], State::Queued));
+    // It is told to go while it is checked: it is asked, and no stop command is run, since it never was up.
+    let commanded = Policy { stop: Means::Command, ..CHECKED };
+    let stopped = [(0, Input::Ordered(Order(2), Wish::Down)), WELL, (1, Input::Ended(Exit::Signal(15)))];
+    let (told, row) = asked(&commanded, &[&begun[..], &stopped].concat());
+    assert_eq!(
+        (&told[4..], row.state),
+        (&["TERM kill-command".to_string(), String::new(), String::new()][..], State::Down)
+    );
+}
+
+#[test]
+fn health_checks_that_fail_in_a_row_end_the_life() {
+    let signalled = Policy { stop: Means::Signals, restart: Restart::OnFailure, ..LOOKED_AT };
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
+    let look = [(30_000, Input::Deadline), CHECKS];
+    let ill = [&look[..], &[ILL]].concat();
+    // One that is well between begins the count anew.
+    let between = [&begun[..], &ill, &look, &[WELL], &ill].concat();
+    let (told, row) = asked(&signalled, &between);
+    assert_eq!((told[3].as_str(), row.state), ("spawn-health", State::Up));
+    let sick = [&between[..], &ill].concat();
+    let (told, row) = asked(&signalled, &sick);
+    assert_eq!((told[14].as_str(), row.state), ("stop-signals", State::Stopping));
+    let (_, row) = asked(&signalled, &[&sick[..], &[(1, Input::Ended(Exit::Code(0)))]].concat());
+    assert_eq!((row.exit, row.restarts, row.deaths), (Exit::Unhealthy, 1, 1));
+    // The next life begins well.
+    let next = [(1, Input::Ended(Exit::Code(0))), (0, Input::Cloned(10)), (0, Input::Executed)];
+    assert_eq!(asked(&signalled, &[&sick[..], &next, &ill].concat()).1.state, State::Up);
+    // Too late is ill; not spawned is nothing.
+    let late = [&look[..], &[(10_000, Input::Deadline), (1, Input::AuxiliaryEnded(Exit::Signal(9)))]].concat();
+    let (told, row) = asked(&signalled, &[&begun[..], &late, &late].concat());
+    assert_eq!((told[5].as_str(), row.state), ("kill-command", State::Stopping));
+    let never = [(30_000, Input::Deadline), (0, Input::AuxiliaryRefused)];
+    assert_eq!(asked(&signalled, &[&begun[..], &never, &never, &never].concat()).1.state, State::Up);
+}
+
+#[test]
+fn a_reload_and_a_health_check_wait_for_each_other() {
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
+    let during =
+        [(30_000, Input::Deadline), CHECKS, (1, Input::ReloadAsked), WELL, CHECKS, (30_000, Input::Deadline), WELL];
+    let (told, row) = asked(&LOOKED_AT, &[&begun[..], &during, &[(30_000, Input::Deadline)]].concat());
+    assert_eq!(told[3..], ["spawn-health", "", "", "spawn-reload", "", "", "", "spawn-health"]);
+    assert_eq!(row.state, State::Up);
+    // A stop while it is looked at waits for the look, which is killed.
+    let stop = [(30_000, Input::Deadline), CHECKS, (1, Input::Ordered(Order(2), Wish::Down)), ILL];
+    let (told, _) = asked(&LOOKED_AT, &[&begun[..], &stop].concat());
+    assert_eq!(told[5..], ["kill-command", "spawn-stop"]);
+}
+
+#[test]
+fn ends_that_are_named_are_as_good_as_exit_0_or_the_last() {
+    let ended = |policy: Policy, exit| {
+        let (_, row) = run(&policy, &[(0, UP), (0, Input::Cloned(9)), (0, Input::Executed), (0, Input::Ended(exit))]);
+        row.state
+    };
+    let good = Ends::NONE.with(Exit::Code(3)).with(Exit::Signal(15));
+    let last = Ends::NONE.with(Exit::Code(7)).with(Exit::Code(3));
+    let policy = |restart, kind| Policy { restart, kind, success: good, no_restart: last, limit: 2, ..FLEETING };
+    let (longrun, oneshot) = (|restart| policy(restart, Kind::Longrun), policy(Restart::Never, Kind::Oneshot));
+    let [code, signal] = [Exit::Code, Exit::Signal as fn(u8) -> Exit];
+    use State::{Delayed, Done, Failed};
+    for (what, exit, always, on_failure, never, retries) in [
+        ("good", signal(15), Delayed, Done, Done, Done),
+        ("good and last", code(3), Done, Done, Done, Done),
+        ("last", code(7), Failed, Failed, Failed, Failed),
+        ("neither", code(1), Delayed, Delayed, Failed, Delayed),
+        ("neither, a signal of the number of a code", signal(7), Delayed, Delayed, Failed, Delayed),
+        ("exit 0", code(0), Delayed, Done, Done, Done),
+    ] {
+        let found = [Restart::Always, Restart::OnFailure, Restart::Never].map(|restart| ended(longrun(restart), exit));
+        assert_eq!(found, [always, on_failure, never], "{what}");
+        assert_eq!(ended(oneshot, exit), retries, "{what}");
+    }
+    // A oneshot that remains is up.
+    assert_eq!(ended(Policy { success: good, ..ONESHOT }, code(3)), State::Up);
 }

@@ -174,6 +174,7 @@ impl Writer<'_> {
                 record[usize::from(place)] = NONE;
             }
         }
+        record[service::CHECK] = NONE;
         self.said = Crc32::default();
         record[service::NAME] = self.text(definition.name);
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
@@ -193,6 +194,9 @@ impl Writer<'_> {
                 Value::Ready => {
                     record[place] = self.number(numbers[0]);
                     record[place + 1] = self.number(numbers[1]);
+                    if numbers[0] == policy::CHECK {
+                        record[service::CHECK] = self.words(new_list(), words);
+                    }
                 }
                 Value::Choice(_) | Value::Duration(_) | Value::Integer(..) | Value::Umask => {
                     record[place] = self.number(numbers[0]);
@@ -223,6 +227,15 @@ impl Writer<'_> {
                         }
                         record[place] = self.list(list);
                     }
+                }
+                Value::Exits => {
+                    let mut list = new_list();
+                    for word in words {
+                        let code = word.text.parse::<u8>().ok().map(|code| policy::EXIT_CODE | u32::from(code));
+                        let signal = || policy::EXIT_SIGNAL | signals::number(word.text).unwrap_or_default();
+                        list.push(self.number(code.unwrap_or_else(signal)));
+                    }
+                    record[place] = self.list(list);
                 }
                 // No leaf of tests is looked up by its name, so their role is nobody's.
                 Value::Expression(_) | Value::Tests | Value::ForEach => {

@@ -213,6 +213,11 @@ impl Record {
         (Phase::from_number(self.extra & 0xf), Phase::from_number(self.extra >> 4 & 0xf))
     }
 
+    /// The same: how the life ended that it came of, without code and signal; `None` where it came of none.
+    pub fn ended(&self) -> Exit {
+        Exit::from_word((self.extra >> 8 & 7) << 8)
+    }
+
     /// Of a command.
     pub fn verb(&self) -> Option<Verb> {
         match VERBS.get(self.extra as usize & 0xf).map(|(verb, _)| *verb) {

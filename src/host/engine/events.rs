@@ -2,6 +2,7 @@
 //! reads.
 
 use core::fmt::Write;
+use pintle::board::reports::Exit;
 use pintle::engine::journal::{Kind, Record, Text};
 use pintle::engine::{NOBODY, Verb};
 use pintle::graph::{Holds, write_change};
@@ -102,6 +103,13 @@ impl Host {
             b'm' => {
                 let (from, to) = record.phases();
                 let _ = write_change(out, from, to);
+                // Why it ended, where neither it nor a person has ended it.
+                out.bytes(match record.ended() {
+                    Exit::TimedOut => b" (not ready in time)",
+                    Exit::Watchdog => b" (ended by its watchdog)",
+                    Exit::Unhealthy => b" (its health checks failed)",
+                    Exit::None | Exit::Code(_) | Exit::Signal(_) | Exit::NotSpawned | Exit::Unknown => b"",
+                });
             }
             b'h' => write_holds(out, [first, second]),
             b'r' => out.bytes(if record.extra == 0 { b"start-on" } else { b"stop-on" }),

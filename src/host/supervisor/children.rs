@@ -109,6 +109,7 @@ impl Supervisor {
             }
             if main && State::from_number(self.reports.word(slot, reports::STATE)) == State::Queued {
                 self.reports.keep(slot, reports::HEIR, 0); // of an earlier life
+                self.write_status(slot, b"");
                 self.spawn_as(slot, Command::Main);
             }
         }
@@ -127,6 +128,8 @@ impl Supervisor {
             Some(Role::Stop) => Command::Stop(pid),
             Some(Role::Reload) => Command::Reload(pid),
             Some(Role::Cleanup) => Command::Cleanup,
+            Some(Role::Check) => Command::Check(pid),
+            Some(Role::Health) => Command::Health(pid),
             None => return,
         };
         self.spawn_as(slot, command);
@@ -138,8 +141,14 @@ impl Supervisor {
         let input = match (command, self.spawn(slot, command)) {
             (Command::Main, Ok(pid)) => Input::Cloned(pid),
             (Command::Main, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
-            (Command::Stop(_) | Command::Reload(_) | Command::Cleanup, Ok(pid)) => Input::AuxiliaryCloned(pid),
-            (Command::Stop(_) | Command::Reload(_) | Command::Cleanup, Err(_)) => Input::AuxiliaryRefused,
+            (
+                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
+                Ok(pid),
+            ) => Input::AuxiliaryCloned(pid),
+            (
+                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
+                Err(_),
+            ) => Input::AuxiliaryRefused,
         };
         self.feed(slot, input);
     }
@@ -155,12 +164,21 @@ impl Supervisor {
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }
-        let awaited = command == Command::Main && policy.kind == Kind::Longrun && policy.ready == Ready::Executed;
+        let goes_on = matches!(policy.ready, Ready::Executed | Ready::Check);
+        let awaited = command == Command::Main && policy.kind == Kind::Longrun && goes_on;
         let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
         let notify = match (command, policy.ready) {
             (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
-            (Command::Main | Command::Stop(_) | Command::Reload(_) | Command::Cleanup, _) => &[],
+            (
+                Command::Main
+                | Command::Stop(_)
+                | Command::Reload(_)
+                | Command::Cleanup
+                | Command::Check(_)
+                | Command::Health(_),
+                _,
+            ) => &[],
         };
         let log = self.log_for(slot, definition, &variables)?;
         let Supervisor { spawner, common, slots, reports, .. } = self;
@@ -180,11 +198,14 @@ impl Supervisor {
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
+            watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
         let (word, owner) = match command {
             Command::Main => (reports::PID, Owner::Main(slot)),
-            Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (reports::AUXILIARY, Owner::Auxiliary(slot)),
+            Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_) => {
+                (reports::AUXILIARY, Owner::Auxiliary(slot))
+            }
         };
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
@@ -321,7 +342,7 @@ impl Supervisor {
                 Ok(Some((write, number as i32)))
             }
             (Kind::Longrun, Ready::Notify) => self.open_notify(slot, definition).map(|()| None),
-            (Kind::Longrun, Ready::Executed) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
+            (Kind::Longrun, Ready::Executed | Ready::Check) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
         }
     }
 
@@ -412,8 +433,8 @@ impl Supervisor {
         if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
             return self.hand_over(slot, heir);
         }
-        let is_oneshot = |at| self.common.image.flags(at) & 0xff == Kind::Oneshot as u32;
-        if exit != Exit::Code(0) || !self.definition(slot).is_some_and(is_oneshot) {
+        let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
+        if !self.policy(slot).is_some_and(is_done) {
             kill_rest(pid);
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {

@@ -31,6 +31,10 @@ pub enum Command {
     Reload(u32),
     /// `cleanup`.
     Cleanup,
+    /// The command of `ready = check`.
+    Check(u32),
+    /// `health`.
+    Health(u32),
 }
 
 /// Where output goes.
@@ -76,6 +80,8 @@ pub struct Child<'a> {
     pub ready: Option<(BorrowedFd<'a>, i32)>,
     /// `$NOTIFY_SOCKET`; empty for none.
     pub notify: &'a [u8],
+    /// How long its watchdog waits, in milliseconds; 0 for none.
+    pub watchdog_ms: u32,
 }
 
 /// The instance's name and the attributes to pass, as far as they are believed.
@@ -192,6 +198,8 @@ pub fn launch(
         Command::Stop(_) => service::STOP,
         Command::Reload(_) => service::RELOAD,
         Command::Cleanup => service::CLEANUP,
+        Command::Check(_) => service::CHECK,
+        Command::Health(_) => service::HEALTH,
     };
     let words = image.list(image.service(definition, list));
     // The first word of an action says that it is a command.
@@ -431,12 +439,19 @@ impl<'a> Launch<'a, '_> {
         let suffix = if is_template { variables.instance() } else { &[] };
         self.put(b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix);
         let (mut room, mut pid_text) = ([0; 10], &[][..]);
-        if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) = child.command {
+        if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) | Command::Check(pid) | Command::Health(pid) =
+            child.command
+        {
             pid_text = digits(pid, &mut room);
         }
         self.put_value(b"INSTANCE=", self.instance());
         self.put_value(b"NOTIFY_SOCKET=", child.notify);
         self.put_value(b"MAINPID=", pid_text);
+        if child.watchdog_ms != 0 {
+            // See sd_watchdog_enabled(3).
+            self.put(b"WATCHDOG_USEC=", digits(child.watchdog_ms, &mut [0; 10]), b"000");
+            self.draft.own_pid(b"WATCHDOG_PID=");
+        }
     }
 
     /// A variable of our own, if it has a value.

@@ -65,6 +65,8 @@ struct Private {
     log: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
+    /// Its row for what it says of itself, plus one; 0 for none.
+    status_row: u32,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
@@ -217,7 +219,9 @@ impl Supervisor {
             Some(Source::Logger) => {} // writable again: `flush_log` comes in every round
             Some(Source::Flight(at)) => self.look_at_flight(at as usize),
             Some(Source::Ready(slot)) => self.read_ready(SlotId(slot)),
-            Some(Source::Notify(slot)) => self.read_notices(SlotId(slot)),
+            Some(Source::Notify(slot)) => {
+                self.read_notices(SlotId(slot));
+            }
             None => {}
         }
     }
@@ -237,6 +241,7 @@ impl Supervisor {
 
     fn meet_deadlines(&mut self) {
         while let Some(slot) = self.deadlines.take_due(self.now) {
+            self.read_all_notices(slot);
             self.feed(slot, Input::Deadline);
         }
         self.mind_helpers();
@@ -374,8 +379,9 @@ impl Supervisor {
             words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);
         }
         let row = &taken.row;
-        if row.deadline != before.deadline || input == Input::Deadline {
-            self.deadlines.set(slot, row.deadline);
+        let due = taken.record.due(row);
+        if due != Record::of_words(&words_before).due(&before) || input == Input::Deadline {
+            self.deadlines.set(slot, due);
         }
         let is_news = !is_on_the_way(&before, row, input);
         let mut fresh = words_before;

@@ -114,13 +114,29 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Reads the notices of a slot, if it sends any.
-    pub fn read_notices(&mut self, slot: SlotId) {
+    /// Keeps what a service says of itself.
+    pub fn write_status(&self, slot: SlotId, text: &[u8]) {
+        let row = self.slots.get(slot.index()).and_then(|private| private.status_row.checked_sub(1));
+        row.into_iter().for_each(|row| self.reports.write_status(row, text));
+    }
+
+    /// Reads all that a slot has said, before it is judged for what it has not: but not without end.
+    pub fn read_all_notices(&mut self, slot: SlotId) {
+        for _ in 0..NOTICES_LEFT / NOTICES {
+            if !self.read_notices(slot) {
+                return;
+            }
+        }
+    }
+
+    /// Reads some notices of a slot, if it sends any. Says whether there may be more.
+    pub fn read_notices(&mut self, slot: SlotId) -> bool {
         for _ in 0..NOTICES {
-            let Some(socket) = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref()) else { return };
+            let private = self.slots.get(slot.index());
+            let Some(socket) = private.and_then(|private| private.notify.as_ref()) else { return false };
             let mut datagram = [0; NOTICE_BYTES];
             // Descriptors that came along are closed with `received`.
-            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return };
+            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
@@ -133,16 +149,29 @@ impl Supervisor {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
             }
+            if let Some(text) = notice.status {
+                self.write_status(slot, text);
+            }
             if let Some(ms) = notice.extend_ms {
                 self.feed(slot, Input::Extend(ms));
             }
+            if let Some(ms) = notice.watchdog_ms {
+                self.feed(slot, Input::Watchdog(ms));
+            }
             if notice.ready {
                 self.feed(slot, Input::Ready);
+            }
+            if notice.ping {
+                self.feed(slot, Input::Ping);
+            }
+            if notice.trigger {
+                self.feed(slot, Input::Trigger);
             }
             // Only now: after a crash it is heard once more.
             let socket = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref());
             let _ = socket.map(|socket| socket::receive(socket.as_fd(), &mut [0; 1]));
         }
+        true
     }
 }
 

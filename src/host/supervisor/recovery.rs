@@ -97,7 +97,7 @@ impl Supervisor {
         }
         // 0 in a row that was never written.
         if taken.row.deadline != Instant(0) {
-            self.deadlines.set(slot, taken.row.deadline);
+            self.deadlines.set(slot, taken.record.due(&taken.row));
         }
         let mut fresh = before;
         taken.row.put(&mut fresh);

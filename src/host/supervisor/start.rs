@@ -301,6 +301,13 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
     }
     let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
+    let mut status_rows = 0;
+    for (slot, private) in (0..).map(SlotId).zip(&mut slots) {
+        if geometry.has_status(&image, slot) {
+            status_rows += 1;
+            private.status_row = status_rows;
+        }
+    }
     let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
     let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
@@ -522,7 +529,7 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
         let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
         let ready = match Policy::of(image, slot).map(|policy| policy.ready) {
             Some(Ready::Descriptor(_) | Ready::Notify) => 1,
-            Some(Ready::Executed) | None => 0,
+            Some(Ready::Executed | Ready::Check) | None => 0,
         };
         logs + ready
     };

@@ -11,10 +11,14 @@ use super::stacks::Words;
 use super::step::Step;
 use crate::sys::raw::{nr, syscall};
 use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 /// Descriptors that one child can be given.
 pub const PASSES_MAX: usize = 16;
+
+/// The most that a pid has.
+pub const PID_DIGITS: usize = 10;
 
 /// Everything that the child does. Plain data in the memory of its stack, the plan's slices too.
 #[derive(Clone, Copy)]
@@ -24,6 +28,8 @@ pub struct Task<'a> {
     pub environment: *const *const u8,
     pub moves: *mut Move,
     pub move_count: usize,
+    /// Where its own pid is to stand: `PID_DIGITS` bytes and a NUL, in the memory of its stack.
+    pub own_pid: Option<NonNull<u8>>,
     /// The write end of the status pipe, -1 if there is none. With `unshare_from`, the first of the stack's own low
     /// numbers.
     pub status: i32,
@@ -65,6 +71,23 @@ pub extern "C" fn run(task: usize) -> ! {
     unsafe {
         let task = &*(task as *const Task<'_>);
         Child { task, status: task.status }.follow()
+    }
+}
+
+/// A number in decimal, with a NUL behind it.
+unsafe fn put_digits(mut number: u32, place: NonNull<u8>) {
+    let (mut count, mut rest) = (1_usize, number / 10);
+    while rest > 0 {
+        (count, rest) = (count.wrapping_add(1), rest / 10);
+    }
+    // SAFETY: there is room for so many digits; see `Task::own_pid`.
+    unsafe {
+        place.add(count).write(0);
+        while count > 0 {
+            count = count.wrapping_sub(1);
+            place.add(count).write(b'0' | (number % 10) as u8);
+            number /= 10;
+        }
     }
 }
 
@@ -120,7 +143,10 @@ impl Child<'_> {
             if task.unshare_from != 0 {
                 self.unshare();
             }
-            self.take(Step::Session, nr::SETSID, 0, 0, 0);
+            let pid = self.take(Step::Session, nr::SETSID, 0, 0, 0); // the session has the number of its leader
+            if let Some(place) = task.own_pid {
+                put_digits(pid as u32, place);
+            }
             self.descriptors();
             self.look(plan.looks);
             if plan.controlling_terminal {

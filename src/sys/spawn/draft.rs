@@ -4,7 +4,7 @@
 //! a fixed place), copied text (grows down from there), the task with its groups, limits and moves, then the stack.
 //! Neighbours on purpose: a child touches one or two pages in all.
 
-use super::child::{Move, PASSES_MAX, Task};
+use super::child::{Move, PASSES_MAX, PID_DIGITS, Task};
 use super::stacks::{AREA_BYTES, STACK_BYTES_MIN};
 use super::{Errno, LOW_END, Pending, Result, Spawner, low_of};
 use crate::sys::pipe;
@@ -131,6 +131,8 @@ pub struct Draft<'s> {
     /// Lowest byte in use.
     low: *mut u8,
     floor: *mut u8,
+    /// Where the child is to write its pid.
+    own_pid: Option<NonNull<u8>>,
     refused: Option<Refused>,
 }
 
@@ -147,6 +149,7 @@ impl<'s> Draft<'s> {
             environment_at: None,
             low: vector,
             floor,
+            own_pid: None,
             refused: None,
         }
     }
@@ -183,6 +186,16 @@ impl<'s> Draft<'s> {
             return self.refuse(Refused::TooMany);
         }
         self.push(text.as_ptr());
+    }
+
+    /// Adds a variable, `NAME=`, whose value is the child's own pid. Once.
+    pub fn own_pid(&mut self, name: &[u8]) {
+        let text = self.text(&[name, &[0; PID_DIGITS]]);
+        if self.refused.is_none() {
+            // SAFETY: the name lies there, with room behind it.
+            self.own_pid = Some(unsafe { text.0.add(name.len()) });
+        }
+        self.variable(text);
     }
 
     /// What it was first that did not fit, if anything did not: nothing will be started.
@@ -258,6 +271,7 @@ impl<'s> Draft<'s> {
             environment: unsafe { self.vector.add(self.environment_at.unwrap_or(0)) },
             moves: ptr::null_mut(),
             move_count: moves.len(),
+            own_pid: self.own_pid,
             status,
             left: self.spawner.stacks.words(self.index),
             unshare_from: if shares { LOW_END } else { 0 },
