@@ -26,8 +26,8 @@ use pintle::text::small_number as number;
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 
-/// What could not be done, and why. What an errno cannot say has been written to standard error.
-type Failure = (Step, Errno);
+/// What could not be done (`Step::at`), and why. What an errno cannot say has been written to standard error.
+type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
 const ACTS: [(u8, Step); 6] = [
@@ -79,7 +79,7 @@ pub fn run(given: &Given) -> i32 {
         become_it(options, arguments)
     } else {
         complain(&"it was not called as it should be");
-        (Step::Execute, Errno::INVAL)
+        (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
 }
@@ -91,20 +91,22 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
     let mut variables = ManuallyDrop::new(all(entry::environment()));
     let mut late = None;
     for (letter, step) in ACTS {
-        let mut values = options.clone();
+        let (mut values, mut which) = (options.clone(), 0_u8);
         while let Some(value) = next_of(&mut values, letter) {
+            which = which.saturating_add(1);
             match act(letter, value, &mut variables) {
                 Ok(()) => {}
                 // Perhaps the user may.
                 Err(Errno::ACCESS) if letter == b'd' && next_of(&mut options.clone(), b'u').is_some() => {
                     late = Some(value)
                 }
-                Err(errno) => return (step, errno),
+                Err(errno) if letter == b'e' => return (step.at(which), errno),
+                Err(errno) => return (step as u32, errno),
             }
         }
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {
-        return (Step::Directory, errno);
+        return (Step::Directory as u32, errno);
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
     let mut environment = ManuallyDrop::new(Vec::new());
@@ -115,7 +117,7 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
         }
     }
     if environment.len() >= VARIABLES_MAX {
-        return (Step::EnvironmentFile, Errno::TOOBIG);
+        return (Step::EnvironmentFile as u32, Errno::TOOBIG);
     }
     let arguments = ManuallyDrop::new(all(arguments));
     let errno = match arguments.first() {
@@ -123,7 +125,7 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
         Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
         Some(program) => process::execute(program, &arguments, Some(&environment)),
     };
-    (Step::Execute, errno)
+    (Step::Execute as u32, errno)
 }
 
 #[inline(never)]
@@ -204,7 +206,7 @@ fn complain(what: &dyn core::fmt::Display) {
 fn tell(status: &OwnedFd, (step, errno): Failure) -> i32 {
     let mut record = [0; 8];
     let (number, code) = record.split_at_mut(4);
-    number.copy_from_slice(&(step as u32).to_ne_bytes());
+    number.copy_from_slice(&step.to_ne_bytes());
     code.copy_from_slice(&errno.number().to_ne_bytes());
     let _ = output::write_all(status.as_fd(), &record);
     exit::SYSTEM

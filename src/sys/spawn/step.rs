@@ -1,4 +1,7 @@
 //! What a child does before its program runs, by name: so that a failure can say where.
+//!
+//! Where a step does several things in turn, what is told has above its low 8 bits which one it was, from 1 on: of
+//! `Limits` the number of the resource, of the chain-loader's the place among the values.
 
 use pintle::text::nth;
 
@@ -50,6 +53,11 @@ const ALL: [Step; 17] = [
 ];
 
 impl Step {
+    /// What is told of this one of several.
+    pub const fn at(self, which: u8) -> u32 {
+        self as u32 | (which as u32) << 8
+    }
+
     /// The step with this number. 0 and numbers from elsewhere have none.
     pub fn from_number(number: u32) -> Option<Step> {
         ALL.get((number as usize).wrapping_sub(1)).copied() // they are in order, from 1 on
