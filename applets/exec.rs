@@ -2,8 +2,7 @@
 //! space of its own. `host::exec_plan` says how it is called and makes the call. It may allocate: it is no part of
 //! process 1, and gone at the exec.
 //!
-//! The order: score, files of the environment, directory, groups, group, user, exec. What needs root comes first; a
-//! directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
+//! The order is that of `ACTS`. What needs root comes first; a directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
 //! reason that an errno cannot say also on standard error, which is the service's log.
 
 use alloc::vec;
@@ -14,10 +13,11 @@ use core::mem::ManuallyDrop;
 
 use super::exit;
 use super::options::Given;
+use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
@@ -30,26 +30,53 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 6] = [
+const ACTS: [(u8, Step); 15] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
+    (b'i', Step::Setup),
+    (b's', Step::Setup),
+    (b'c', Step::Setup),
+    (b'p', Step::Setup),
+    (b't', Step::Setup),
     (b'd', Step::Directory),
+    // The bounding set while we may still make it smaller; what is kept over the change of user behind that, the bits
+    // last, because one of them forbids it.
+    (b'k', Step::Setup),
     (b'G', Step::Groups),
     (b'g', Step::Group),
     (b'u', Step::User),
+    (b'a', Step::Setup),
+    (b'S', Step::Setup),
+    (b'n', Step::Setup),
 ];
 
-/// The next value of this letter among the options, each of which is a letter and a value, up to `--`.
-fn next_of(options: &mut Arguments, letter: u8) -> Option<&'static CStr> {
-    loop {
-        let option = options.next_c_str()?.to_bytes();
-        if option == b"--" {
-            return None;
+/// The options up to `--`, each of which is a letter and a value.
+#[derive(Clone)]
+struct Options {
+    rest: Arguments,
+    /// How many of them are `Step::Setup`'s so far: in the order of the database, which is how a failure says which one.
+    setup: u8,
+}
+
+impl Options {
+    /// The next value of this letter.
+    fn next(&mut self, letter: u8) -> Option<&'static CStr> {
+        loop {
+            let option = self.rest.next_c_str()?.to_bytes();
+            if option == b"--" {
+                return None;
+            }
+            let value = self.rest.next_c_str()?;
+            let is_setup = |(known, step): &(u8, Step)| option == [b'-', *known] && *step == Step::Setup;
+            self.setup = self.setup.saturating_add(u8::from(ACTS.iter().any(is_setup)));
+            if option == [b'-', letter] {
+                return Some(value);
+            }
         }
-        let value = options.next_c_str()?;
-        if option == [b'-', letter] {
-            return Some(value);
-        }
+    }
+
+    fn has(&self, letter: u8) -> bool {
+        self.clone().next(letter).is_some()
     }
 }
 
@@ -74,7 +101,7 @@ pub fn run(given: &Given) -> i32 {
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
         given.misuse(packed!("STATUS is not an open descriptor"));
     };
-    let options = arguments.clone();
+    let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
         become_it(options, arguments)
     } else {
@@ -86,23 +113,34 @@ pub fn run(given: &Given) -> i32 {
 
 /// Returns only with what went wrong.
 #[inline(never)]
-fn become_it(options: Arguments, arguments: Arguments) -> Failure {
+fn become_it(options: Options, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
     let mut variables = ManuallyDrop::new(all(entry::environment()));
-    let mut late = None;
+    let (mut late, mut together) = (None, Together::default());
+    // What is to be used behind the change of user has to stay over it.
+    let keeps = options.has(b'a') || options.has(b'S');
     for (letter, step) in ACTS {
-        let (mut values, mut which) = (options.clone(), 0_u8);
-        while let Some(value) = next_of(&mut values, letter) {
-            which = which.saturating_add(1);
-            match act(letter, value, &mut variables) {
-                Ok(()) => {}
+        let (mut values, mut count) = (options.clone(), 0_u8);
+        while let Some(value) = values.next(letter) {
+            count = count.saturating_add(1);
+            let done = match step {
+                Step::Setup => setup::act(letter, value.to_str().unwrap_or_default(), &mut together),
+                Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, &mut variables)),
+                _ => act(letter, value, &mut variables),
+            };
+            match (done, step) {
+                (Ok(()), _) => {}
                 // Perhaps the user may.
-                Err(Errno::ACCESS) if letter == b'd' && next_of(&mut options.clone(), b'u').is_some() => {
-                    late = Some(value)
-                }
-                Err(errno) if letter == b'e' => return (step.at(which), errno),
-                Err(errno) => return (step as u32, errno),
+                (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => late = Some(value),
+                (Err(errno), Step::EnvironmentFile) => return (step.at(count), errno),
+                (Err(errno), Step::Setup) => return (step.at(values.setup), errno),
+                (Err(errno), _) => return (step as u32, errno),
             }
+        }
+        if let Err(errno) = together.finish() {
+            let mut first = options.clone();
+            first.next(letter);
+            return (step.at(first.setup), errno);
         }
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {

@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -219,8 +219,11 @@ pub mod exec {
     pub const ENV_FILES: usize = 8;
     /// `lang::definition::Log`.
     pub const LOG: usize = 9;
-    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj.
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, or what is in `SETUP`.
     pub const RICH: usize = 10;
+    /// LISTS offset of what the chain-loader does besides, 2 words each: the letter of its option, and the string behind
+    /// it; in the order of the table of keys. Or `NONE`.
+    pub const SETUP: usize = 11;
 }
 
 /// Words of a policy record.

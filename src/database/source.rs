@@ -122,6 +122,14 @@ impl Source<'_> {
             Value::Environment | Value::EnvironmentFiles => {
                 self.words(self.image.list(value), 0, &mut line);
             }
+            Value::Setup(letter, _) => {
+                let list = self.image.list(value);
+                for at in (0..list.len()).step_by(2) {
+                    if list.get(at) == u32::from(letter) {
+                        self.word(list.get(at + 1), &mut line);
+                    }
+                }
+            }
             Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }
         line.end();

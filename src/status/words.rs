@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use crate::board::reports::Exit;
 use crate::database::expression::{self, LeafValue};
 use crate::database::{Image, exec, service};
-use crate::lang::keys::{KEYS, Key, Value};
+use crate::lang::keys::{KEYS, Key, Value, of_letter};
 use crate::packed;
 use crate::stamp::{EPOCH, civil};
 use crate::status::{Row, View};
@@ -127,6 +127,11 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
             "env-file" => {
                 let path = image.text(image.list(view.exec(definition, exec::ENV_FILES)).get(which as usize));
                 about = path.strip_prefix("-").unwrap_or(path);
+            }
+            "setup" => {
+                let (list, at) = (image.list(view.exec(definition, exec::SETUP)), which as usize * 2);
+                step = of_letter(list.get(at)).map_or(step, |key| key.name());
+                about = image.text(list.get(at + 1));
             }
             _ => {}
         }

@@ -215,6 +215,11 @@ pub fn launch(
             let path = launch.text(files.get(at));
             exec_plan::environment_file(launch.draft, path);
         }
+        let setup = image.list(record[exec::SETUP]);
+        for at in (0..setup.len()).step_by(2) {
+            let value = launch.text(setup.get(at + 1));
+            exec_plan::setup(launch.draft, setup.get(at) as u8, value);
+        }
         exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
         (program, directory, status) = (Text::lasting(common.program), None, Some(number));

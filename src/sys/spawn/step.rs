@@ -30,9 +30,11 @@ pub enum Step {
     EnvironmentFile = 16,
     /// A look led to `FAILS`. Taken behind `Descriptors`.
     Look = 17,
+    /// Of a chain-loader, all that the database has in a list for it.
+    Setup = 18,
 }
 
-const ALL: [Step; 17] = [
+const ALL: [Step; 18] = [
     Step::Unshared,
     Step::Unshare,
     Step::Session,
@@ -50,6 +52,7 @@ const ALL: [Step; 17] = [
     Step::OomScore,
     Step::EnvironmentFile,
     Step::Look,
+    Step::Setup,
 ];
 
 impl Step {
@@ -67,7 +70,7 @@ impl Step {
     pub fn name(self) -> &'static str {
         // In the order of their numbers, which begin with 1.
         const NAMES: &str = "close_range close_range setsid dup terminal setrlimit nice chroot chdir no-new-privileges \
-                             setgroups setgid setuid exec oom-score-adj env-file only-if";
+                             setgroups setgid setuid exec oom-score-adj env-file only-if setup";
         nth(NAMES, b' ', self as usize - 1)
     }
 }
