@@ -30,7 +30,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 15] = [
+const ACTS: [(u8, Step); 24] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
     (b'i', Step::Setup),
@@ -38,6 +38,16 @@ const ACTS: [(u8, Step); 15] = [
     (b'c', Step::Setup),
     (b'p', Step::Setup),
     (b't', Step::Setup),
+    (b'J', Step::Setup),
+    (b'D', Step::Setup),
+    (b'I', Step::Setup),
+    (b'T', Step::Setup),
+    // Each mount over what was mounted before; then the root, in which nobody sees the rest.
+    (b'N', Step::Setup),
+    (b'B', Step::Setup),
+    (b'r', Step::Setup),
+    (b'X', Step::Setup),
+    (b'R', Step::Setup),
     (b'd', Step::Directory),
     // The bounding set while we may still make it smaller; what is kept over the change of user behind that, the bits
     // last, because one of them forbids it.
@@ -117,14 +127,17 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
     let mut variables = ManuallyDrop::new(all(entry::environment()));
     let (mut late, mut together) = (None, Together::default());
+    let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
+    (together.uid, together.gid) = (id(b'u'), id(b'g'));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
     for (letter, step) in ACTS {
         let (mut values, mut count) = (options.clone(), 0_u8);
         while let Some(value) = values.next(letter) {
             count = count.saturating_add(1);
+            together.at = values.setup;
             let done = match step {
-                Step::Setup => setup::act(letter, value.to_str().unwrap_or_default(), &mut together),
+                Step::Setup => setup::act(letter, value, &mut together),
                 Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, &mut variables)),
                 _ => act(letter, value, &mut variables),
             };
@@ -137,10 +150,8 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
                 (Err(errno), _) => return (step as u32, errno),
             }
         }
-        if let Err(errno) = together.finish() {
-            let mut first = options.clone();
-            first.next(letter);
-            return (step.at(first.setup), errno);
+        if let Err((which, errno)) = together.finish(letter) {
+            return (Step::Setup.at(which), errno);
         }
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {

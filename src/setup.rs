@@ -24,10 +24,25 @@ pub enum Form {
     Personality,
     /// A time from nanoseconds on.
     Slack,
+    /// An absolute path.
+    Path,
+    /// An absolute path, or `null`.
+    Input,
+    /// Absolute paths, a `-` before one that may be missing.
+    Paths,
+    /// The same, or two of them with a `:` between.
+    Binds,
+    /// Absolute paths, each with a `:` and octal permission bits behind it or without.
+    Directories,
+    /// What of the machine is its own.
+    Private,
 }
 
 /// Words that one such key may have: a failure says which one, among those of all keys.
 pub const WORDS_MAX: usize = 64;
+
+/// Of `Form::Private`, `tmp`, which is no namespace; the others are bits of CLONE_NEW* in namespaces(7).
+pub const TEMPORARY: u32 = 0;
 
 /// No processor has a higher number: CONFIG_NR_CPUS is at most that.
 pub const PROCESSORS_MAX: u32 = 8192;
@@ -44,7 +59,16 @@ const CAPABILITIES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KIL
 impl Form {
     /// Whether the value is one word.
     pub const fn is_single(self) -> bool {
-        matches!(self, Form::Switch | Form::IoPriority | Form::Scheduler | Form::Processors | Form::Slack)
+        matches!(
+            self,
+            Form::Switch
+                | Form::IoPriority
+                | Form::Scheduler
+                | Form::Processors
+                | Form::Slack
+                | Form::Path
+                | Form::Input
+        )
     }
 
     /// The words that there are, in the order of their numbers (of bits: which bit), `-` where there is none; behind a
@@ -64,7 +88,14 @@ impl Form {
                  addr-compat-layout read-implies-exec addr-limit-32bit short-inode whole-seconds sticky-timeouts \
                  addr-limit-3gb"
             }
-            Form::Processors | Form::Slack => "",
+            Form::Private => "tmp - - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Processors
+            | Form::Slack
+            | Form::Path
+            | Form::Input
+            | Form::Paths
+            | Form::Binds
+            | Form::Directories => "",
         }
     }
 
@@ -102,6 +133,14 @@ pub fn capability(word: &str) -> Option<u32> {
         Some(number) => Some(number).filter(|number| *number < CAPABILITIES_END),
         None => Form::Ambient.find(word.strip_prefix("CAP_").unwrap_or(word)).map(|(number, _)| number),
     }
+}
+
+/// The path and the permission bits of `/run/web:0750`; 755 where it has none. `None` where they are no such bits.
+pub fn directory(word: &str) -> Option<(&str, u32)> {
+    let Some((path, bits)) = cut(word, b':') else { return Some((word, 0o755)) };
+    let octal = !bits.is_empty() && bits.len() <= 5 && bits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = bits.bytes().fold(0, |mode, digit| mode << 3 | u32::from(digit & 7));
+    (octal && mode <= 0o7777).then_some((path, mode))
 }
 
 /// Gives each processor of `0-3,5` its turn; `None` where it is no such list.
@@ -151,6 +190,12 @@ mod tests {
             (Form::Scheduler, "fifo:", None),
             (Form::Scheduler, "idle", Some((5, 0))),
             (Form::SecureBits, "no-cap-ambient-raise", Some((6, 0))),
+            (Form::Private, "tmp", Some((TEMPORARY, 0))),
+            (Form::Private, "mount", Some((17, 0))),
+            (Form::Private, "uts", Some((26, 0))),
+            (Form::Private, "ipc", Some((27, 0))),
+            (Form::Private, "user", Some((28, 0))),
+            (Form::Private, "net", Some((30, 0))),
             (Form::Personality, "linux32", Some((3, 0))),
             (Form::Personality, "addr-no-randomize", Some((18, 0))),
             (Form::Personality, "addr-limit-3gb", Some((27, 0))),
@@ -173,6 +218,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(capability(word), number, "{word}");
+        }
+    }
+
+    #[test]
+    fn directories_have_permissions() {
+        for (word, expected) in [
+            ("/run/web", Some(("/run/web", 0o755))),
+            ("/run/web:0750", Some(("/run/web", 0o750))),
+            ("/run/web:2770", Some(("/run/web", 0o2770))),
+            ("/run/web:", None),
+            ("/run/web:10000", None),
+            ("/run/web:0780", None),
+            ("/run/web:75:0", None),
+        ] {
+            assert_eq!(directory(word), expected, "{word}");
         }
     }
 

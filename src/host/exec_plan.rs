@@ -78,6 +78,11 @@ pub fn setup(draft: &mut Draft<'_>, letter: u8, word: Text) {
     draft.argument(word);
 }
 
+/// It goes into the namespaces of this process.
+pub fn join(draft: &mut Draft<'_>, pid: u32) {
+    option(draft, c"-J", Some(pid.into()));
+}
+
 /// The service's own arguments follow.
 pub fn end(draft: &mut Draft<'_>) {
     draft.argument(Text::lasting(c"--"));

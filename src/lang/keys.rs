@@ -147,7 +147,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 73] = [
+const TABLE: [Line; 81] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -260,6 +260,22 @@ const TABLE: [Line; 73] = [
         "What user 0 is not worth any more, see capabilities(7): `noroot`, `no-setuid-fixup`, `no-cap-ambient-raise`, `keep-caps`, each also with `-locked` behind it."),
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
+    setup("private", b'N', Form::Private,
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop` and `reload` go into those of its process."),
+    setup("bind", b'B', Form::Binds,
+        "Paths that are mounted for it alone: `FROM:TO`, which has to be there; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
+    setup("read-only", b'r', Form::Paths,
+        "Paths at which and below which it cannot write, whatever is mounted there; a `-` before one that may be missing."),
+    setup("inaccessible", b'X', Form::Paths,
+        "Paths at which there is nothing for it; a `-` before one that may be missing."),
+    setup("root", b'R', Form::Path,
+        "The directory that is `/` for it: `command` and `directory` are inside."),
+    setup("make-directory", b'D', Form::Directories,
+        "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group."),
+    setup("stdin", b'I', Form::Input,
+        "What it reads from: a file, or `null`, as if nothing is said."),
+    setup("tty", b'T', Form::Path,
+        "The terminal that it has, as a getty: it is opened, becomes the session's, and is where it reads and writes, whatever `log` says."),
     key("log", PROCESS, Value::Choice(2),
         "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
     limit("limit-as", 9, "Bytes of address space."),
@@ -349,7 +365,10 @@ const ALIASES: Packed = packed!(
     post-stop=cleanup,capability-bounding-set=capabilities,cap-bound=capabilities,\
     capability-ambient-set=ambient-capabilities,securebits=secure-bits,no-new-privs=no-new-privileges,\
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
-    cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
+    root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
+    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-network=private,\
+    private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
 );
 
 /// `ALIASES`, word by word.
@@ -504,9 +523,16 @@ impl Value {
                 Form::Ambient => packed!("names of capabilities, as NET_BIND_SERVICE"),
                 Form::Processors => packed!("numbers of processors below 8192, as 0-3,5"),
                 Form::Slack => packed!("a number with ns, us, ms or s, from 1ns to 4s"),
+                Form::Path => packed!("an absolute path"),
+                Form::Input => packed!("an absolute path, or null"),
+                Form::Paths => packed!("absolute paths, a \"-\" before one that may be missing"),
+                Form::Binds => {
+                    packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
+                }
+                Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
                 // Said by the finding itself.
                 Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),
-                Form::SecureBits | Form::Personality => packed!("words"),
+                Form::SecureBits | Form::Personality | Form::Private => packed!("words"),
             },
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }

@@ -438,12 +438,15 @@ impl Filler<'_, '_> {
     fn setup(&mut self, form: Form, word: &Word, alone: bool) -> Option<()> {
         let text = word.text;
         match form {
-            Form::Switch | Form::SecureBits | Form::IoPriority | Form::Scheduler | Form::Personality => {
-                match form.find(text) {
-                    Some(_) => Some(()),
-                    None => self.choice(word, form.words()).map(drop),
-                }
-            }
+            Form::Switch
+            | Form::SecureBits
+            | Form::IoPriority
+            | Form::Scheduler
+            | Form::Personality
+            | Form::Private => match form.find(text) {
+                Some(_) => Some(()),
+                None => self.choice(word, form.words()).map(drop),
+            },
             Form::Capabilities if text == "none" && alone => Some(()),
             Form::Capabilities | Form::Ambient => {
                 if setup::capability(text).is_some() {
@@ -456,6 +459,21 @@ impl Filler<'_, '_> {
             Form::Processors => match setup::processors(text, &mut |_| {}) {
                 Some(()) => Some(()),
                 None => self.bad_word(packed!("bad list of processors ~"), word),
+            },
+            Form::Input if text == "null" => Some(()),
+            Form::Path | Form::Input => self.path(word, text),
+            Form::Paths => self.path(word, text.strip_prefix("-").unwrap_or(text)),
+            Form::Binds => {
+                let paths = text.strip_prefix("-").unwrap_or(text);
+                parts(paths, b':').try_for_each(|path| self.path(word, path).ok_or(())).ok()?;
+                match parts(paths, b':').count() {
+                    0..=2 => Some(()),
+                    _ => self.bad_word(packed!("a third path in ~"), word),
+                }
+            }
+            Form::Directories => match setup::directory(text) {
+                Some((path, _)) => self.path(word, path),
+                None => self.bad_word(packed!("bad permissions in ~"), word),
             },
             Form::Slack => match setup::nanoseconds(text) {
                 Some(_) => Some(()),

@@ -15,6 +15,7 @@ pub mod errno;
 pub mod file;
 pub mod heap;
 pub mod mapping;
+pub mod namespaces;
 pub mod output;
 mod owned;
 pub mod path;

@@ -190,6 +190,9 @@ fn definition() -> impl Strategy<Value = Definition> {
                 ("cpus", &["0-3,5"]),
                 ("capabilities", &["CAP_CHOWN", "KILL", "63"]),
                 ("ambient-capabilities", &["KILL"]),
+                ("private", &["net", "tmp"]),
+                ("bind", &["/a", "-/b:/c"]),
+                ("make-directory", &["/run/a:0700", "/b"]),
                 ("no-new-privileges", &["yes"]),
             ]
             .into_iter()

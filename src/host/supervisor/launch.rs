@@ -216,7 +216,19 @@ pub fn launch(
             exec_plan::environment_file(launch.draft, path);
         }
         let setup = image.list(record[exec::SETUP]);
+        // The commands beside a process are where it is, and leave it its terminal.
+        let (beside, left) = match child.command {
+            Command::Main => (0, &b""[..]),
+            Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) => (pid, &b"DITNBrX"[..]),
+            Command::Stop(_) | Command::Reload(_) | Command::Cleanup => (0, &b"IT"[..]),
+        };
+        if beside != 0 && (0..setup.len()).step_by(2).any(|at| b"NBrX".contains(&(setup.get(at) as u8))) {
+            exec_plan::join(launch.draft, beside);
+        }
         for at in (0..setup.len()).step_by(2) {
+            if left.contains(&(setup.get(at) as u8)) {
+                continue;
+            }
             let value = launch.text(setup.get(at + 1));
             exec_plan::setup(launch.draft, setup.get(at) as u8, value);
         }
