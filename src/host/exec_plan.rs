@@ -3,7 +3,8 @@
 //! of its own. See `applets/exec.rs` for the other side.
 //!
 //! ```text
-//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
+//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
+//!             [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
 //!
 //! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,

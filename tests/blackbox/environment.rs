@@ -1,7 +1,7 @@
 //! What a process is made before its program runs: what /proc says of real ones. As root what is asked for is there;
 //! without, what root alone may is refused by name, and the rest is there all the same.
 
-use crate::harness::{Folder, Machine, program};
+use crate::harness::{Folder, Machine, command, command_of, program};
 
 /// The value of a line of /proc/PID/status.
 fn field(pid: u32, name: &str) -> String {
@@ -292,4 +292,25 @@ fn directories_are_made_for_their_user() {
     // Where a link or a file stands, nothing is given to anybody.
     std::os::unix::fs::symlink("/", folder.0.join("link")).expect("a link");
     fails(&format!("make-directory = {}\n", folder.0.join("link").display()), "link: Not a directory");
+}
+
+#[test]
+fn without_root_a_namespace_of_users_gives_the_rest() {
+    let mut command = if is_root() { command_of(65534) } else { command() };
+    // The status pipe is descriptor 0, of which nobody reads here.
+    command.args(["exec", "0", "-N", "net", "-N", "user", "-N", "tmp", "-r", "/usr", "--", "/bin/sh", "-c"]);
+    let script = "read inside outside count < /proc/self/uid_map; echo $inside $outside $count; ls -A /tmp; \
+                  touch /usr/pintle-test 2>/dev/null || echo read-only; tail -n +3 /proc/net/dev | cut -d: -f1";
+    let done = command.arg(script).output().expect("it runs");
+    let restricted = read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns".as_ref()).trim() == "1";
+    if restricted || read("/proc/sys/kernel/unprivileged_userns_clone".as_ref()).trim() == "0" {
+        return assert_eq!(done.status.code(), Some(111));
+    }
+    // SAFETY: no memory is involved.
+    let uid = if is_root() { 65534 } else { unsafe { libc::geteuid() } };
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        [&uid.to_string(), &uid.to_string(), "1", "read-only", "lo"]
+    );
 }
