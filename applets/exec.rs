@@ -2,8 +2,7 @@
 //! space of its own. `host::exec_plan` says how it is called and makes the call. It may allocate: it is no part of
 //! process 1, and gone at the exec.
 //!
-//! The order: score, files of the environment, directory, groups, group, user, exec. What needs root comes first; a
-//! directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
+//! The order is that of `ACTS`. What needs root comes first; a directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
 //! reason that an errno cannot say also on standard error, which is the service's log.
 
 use alloc::vec;
@@ -14,10 +13,11 @@ use core::mem::ManuallyDrop;
 
 use super::exit;
 use super::options::Given;
+use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
@@ -26,30 +26,67 @@ use pintle::text::small_number as number;
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 
-/// What could not be done, and why. What an errno cannot say has been written to standard error.
-type Failure = (Step, Errno);
+/// What could not be done (`Step::at`), and why. What an errno cannot say has been written to standard error.
+type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 6] = [
+const ACTS: [(u8, Step); 24] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
+    (b'i', Step::Setup),
+    (b's', Step::Setup),
+    (b'c', Step::Setup),
+    (b'p', Step::Setup),
+    (b't', Step::Setup),
+    (b'J', Step::Setup),
+    (b'D', Step::Setup),
+    (b'I', Step::Setup),
+    (b'T', Step::Setup),
+    // Each mount over what was mounted before; then the root, in which nobody sees the rest.
+    (b'N', Step::Setup),
+    (b'B', Step::Setup),
+    (b'r', Step::Setup),
+    (b'X', Step::Setup),
+    (b'R', Step::Setup),
     (b'd', Step::Directory),
+    // The bounding set while we may still make it smaller; what is kept over the change of user behind that, the bits
+    // last, because one of them forbids it.
+    (b'k', Step::Setup),
     (b'G', Step::Groups),
     (b'g', Step::Group),
     (b'u', Step::User),
+    (b'a', Step::Setup),
+    (b'S', Step::Setup),
+    (b'n', Step::Setup),
 ];
 
-/// The next value of this letter among the options, each of which is a letter and a value, up to `--`.
-fn next_of(options: &mut Arguments, letter: u8) -> Option<&'static CStr> {
-    loop {
-        let option = options.next_c_str()?.to_bytes();
-        if option == b"--" {
-            return None;
+/// The options up to `--`, each of which is a letter and a value.
+#[derive(Clone)]
+struct Options {
+    rest: Arguments,
+    /// How many of them are `Step::Setup`'s so far: in the order of the database, which is how a failure says which one.
+    setup: u8,
+}
+
+impl Options {
+    /// The next value of this letter.
+    fn next(&mut self, letter: u8) -> Option<&'static CStr> {
+        loop {
+            let option = self.rest.next_c_str()?.to_bytes();
+            if option == b"--" {
+                return None;
+            }
+            let value = self.rest.next_c_str()?;
+            let is_setup = |(known, step): &(u8, Step)| option == [b'-', *known] && *step == Step::Setup;
+            self.setup = self.setup.saturating_add(u8::from(ACTS.iter().any(is_setup)));
+            if option == [b'-', letter] {
+                return Some(value);
+            }
         }
-        let value = options.next_c_str()?;
-        if option == [b'-', letter] {
-            return Some(value);
-        }
+    }
+
+    fn has(&self, letter: u8) -> bool {
+        self.clone().next(letter).is_some()
     }
 }
 
@@ -74,37 +111,51 @@ pub fn run(given: &Given) -> i32 {
     let Some(status) = status.and_then(|number| process::take_inherited(number as i32).ok()) else {
         given.misuse(packed!("STATUS is not an open descriptor"));
     };
-    let options = arguments.clone();
+    let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
         become_it(options, arguments)
     } else {
         complain(&"it was not called as it should be");
-        (Step::Execute, Errno::INVAL)
+        (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
 }
 
 /// Returns only with what went wrong.
 #[inline(never)]
-fn become_it(options: Arguments, arguments: Arguments) -> Failure {
+fn become_it(options: Options, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
     let mut variables = ManuallyDrop::new(all(entry::environment()));
-    let mut late = None;
+    let (mut late, mut together) = (None, Together::default());
+    let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
+    (together.uid, together.gid) = (id(b'u'), id(b'g'));
+    // What is to be used behind the change of user has to stay over it.
+    let keeps = options.has(b'a') || options.has(b'S');
     for (letter, step) in ACTS {
-        let mut values = options.clone();
-        while let Some(value) = next_of(&mut values, letter) {
-            match act(letter, value, &mut variables) {
-                Ok(()) => {}
+        let (mut values, mut count) = (options.clone(), 0_u8);
+        while let Some(value) = values.next(letter) {
+            count = count.saturating_add(1);
+            together.at = values.setup;
+            let done = match step {
+                Step::Setup => setup::act(letter, value, &mut together),
+                Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, &mut variables)),
+                _ => act(letter, value, &mut variables),
+            };
+            match (done, step) {
+                (Ok(()), _) => {}
                 // Perhaps the user may.
-                Err(Errno::ACCESS) if letter == b'd' && next_of(&mut options.clone(), b'u').is_some() => {
-                    late = Some(value)
-                }
-                Err(errno) => return (step, errno),
+                (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => late = Some(value),
+                (Err(errno), Step::EnvironmentFile) => return (step.at(count), errno),
+                (Err(errno), Step::Setup) => return (step.at(values.setup), errno),
+                (Err(errno), _) => return (step as u32, errno),
             }
+        }
+        if let Err((which, errno)) = together.finish(letter) {
+            return (Step::Setup.at(which), errno);
         }
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {
-        return (Step::Directory, errno);
+        return (Step::Directory as u32, errno);
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
     let mut environment = ManuallyDrop::new(Vec::new());
@@ -115,7 +166,7 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
         }
     }
     if environment.len() >= VARIABLES_MAX {
-        return (Step::EnvironmentFile, Errno::TOOBIG);
+        return (Step::EnvironmentFile as u32, Errno::TOOBIG);
     }
     let arguments = ManuallyDrop::new(all(arguments));
     let errno = match arguments.first() {
@@ -123,7 +174,7 @@ fn become_it(options: Arguments, arguments: Arguments) -> Failure {
         Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
         Some(program) => process::execute(program, &arguments, Some(&environment)),
     };
-    (Step::Execute, errno)
+    (Step::Execute as u32, errno)
 }
 
 #[inline(never)]
@@ -204,7 +255,7 @@ fn complain(what: &dyn core::fmt::Display) {
 fn tell(status: &OwnedFd, (step, errno): Failure) -> i32 {
     let mut record = [0; 8];
     let (number, code) = record.split_at_mut(4);
-    number.copy_from_slice(&(step as u32).to_ne_bytes());
+    number.copy_from_slice(&step.to_ne_bytes());
     code.copy_from_slice(&errno.number().to_ne_bytes());
     let _ = output::write_all(status.as_fd(), &record);
     exit::SYSTEM

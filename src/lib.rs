@@ -25,6 +25,7 @@ pub mod names;
 pub mod nearest;
 pub mod packed;
 pub mod protocol;
+pub mod setup;
 pub mod signals;
 pub mod simulation;
 pub mod stamp;

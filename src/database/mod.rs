@@ -223,8 +223,11 @@ pub mod exec {
     pub const ENV_FILES: usize = 8;
     /// `lang::definition::Log`.
     pub const LOG: usize = 9;
-    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj.
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, or what is in `SETUP`.
     pub const RICH: usize = 10;
+    /// LISTS offset of what the chain-loader does besides, 2 words each: the letter of its option, and the string behind
+    /// it; in the order of the table of keys. Or `NONE`.
+    pub const SETUP: usize = 11;
 }
 
 /// Words of a policy record.

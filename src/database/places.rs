@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 43] = [
+const WORDS: [(&str, usize); 44] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -57,6 +57,7 @@ const WORDS: [(&str, usize); 43] = [
     ("oom-score-adj", EXEC + exec::OOM),
     ("log", EXEC + exec::LOG),
     ("limit-", EXEC + exec::LIMITS),
+    ("setup", EXEC + exec::SETUP),
 ];
 
 /// The flag of each switch, by the number of its key, and whether it says no.
@@ -74,7 +75,11 @@ pub static PLACES: [u8; KEYS.len()] = {
     while at < places.len() {
         let mut row = 0;
         while row < WORDS.len() {
-            let name = if let Value::Limit(_) = KEYS[at].value { "limit-" } else { KEYS[at].name() };
+            let name = match KEYS[at].value {
+                Value::Limit(_) => "limit-",
+                Value::Setup(..) => "setup",
+                _ => KEYS[at].name(),
+            };
             if same(name, WORDS[row].0) {
                 places[at] = WORDS[row].1 as u8;
             }

@@ -136,6 +136,14 @@ impl Source<'_> {
                     }
                 }
             }
+            Value::Setup(letter, _) => {
+                let list = self.image.list(value);
+                for at in (0..list.len()).step_by(2) {
+                    if list.get(at) == u32::from(letter) {
+                        self.word(list.get(at + 1), &mut line);
+                    }
+                }
+            }
             Value::Limit(resource) => self.limit(self.image.list(value), resource.into(), &mut line),
         }
         line.end();

@@ -20,8 +20,10 @@ use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::lang::diagnostic::Part::{self, Number, Text};
 use crate::lang::diagnostic::fill;
+use crate::lang::keys::{KEYS, of_letter};
 use crate::limits;
 use crate::packed;
+use crate::setup::WORDS_MAX;
 use crate::text::nth;
 
 /// Why a file is not a database that can be used.
@@ -274,6 +276,10 @@ enum Rule {
     Action,
     /// A list of limits of resources, or none. RLIM_NLIMITS of setrlimit(2) is 16.
     Limits,
+    /// The letter of a key that the chain-loader is told of.
+    Letter,
+    /// A list of what it is told, or none.
+    Setup,
     /// A list of relations and names, or none.
     Written,
     /// A list of the attributes of a fact, or none.
@@ -286,7 +292,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
     let mut spare = service::HEALTH + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::RICH && spare < POLICY || spare > POLICY + policy::NO_RESTART_EXIT {
+        if spare < EXEC || spare > EXEC + exec::SETUP && spare < POLICY || spare > POLICY + policy::NO_RESTART_EXIT {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -315,6 +321,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[EXEC + exec::ENV_FILES] = Rule::Texts;
     rules[EXEC + exec::LOG] = Rule::Number(0, 2);
     rules[EXEC + exec::RICH] = Rule::Number(0, 1);
+    rules[EXEC + exec::SETUP] = Rule::Setup;
     rules[POLICY + policy::READY] = Rule::Number(0, 3);
     rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
@@ -405,7 +412,9 @@ impl Check<'_> {
                     name.is_empty() || (at as usize) < list.len() && self.image.is_string(list.get(at as usize), name),
                 )
             }
+            Rule::Letter => holds(of_letter(word).is_some()),
             _ if word == NONE => Some(()),
+            Rule::Setup => self.list(word, &[Rule::Letter, Rule::Text], 2 * WORDS_MAX * KEYS.len()),
             Rule::Texts => self.list(word, &[Rule::Text], limits::ARGUMENTS_MAX),
             Rule::Exits => self.list(word, &[Rule::Exit], limits::ARGUMENTS_MAX),
             Rule::Exit => holds(word & !0xff == policy::EXIT_CODE || (1..=64).contains(&(word ^ policy::EXIT_SIGNAL))),

@@ -3,7 +3,8 @@
 //! of its own. See `applets/exec.rs` for the other side.
 //!
 //! ```text
-//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] -- PROGRAM [ARGUMENT...]
+//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
+//!             [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
 //!
 //! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,
@@ -69,6 +70,18 @@ fn option(draft: &mut Draft<'_>, option: &'static CStr, value: Option<i64>) {
 pub fn environment_file(draft: &mut Draft<'_>, path: Text) {
     draft.argument(Text::lasting(c"-e"));
     draft.argument(path);
+}
+
+/// A word of a key that the chain-loader knows by its letter (`lang::keys`), in the order of the database.
+pub fn setup(draft: &mut Draft<'_>, letter: u8, word: Text) {
+    let option = draft.text(&[b"-", &[letter]]);
+    draft.argument(option);
+    draft.argument(word);
+}
+
+/// It goes into the namespaces of this process.
+pub fn join(draft: &mut Draft<'_>, pid: u32) {
+    option(draft, c"-J", Some(pid.into()));
 }
 
 /// The service's own arguments follow.

@@ -1,5 +1,6 @@
-//! Why a spawn failed, as the one word that a report keeps: step in the high 16 bits, errno in the low ones. Steps
-//! below `FIRST` are the child's own (`sys::spawn::Step`); the others happen before there is a child.
+//! Why a spawn failed, as the one word that a report keeps: errno in the low 16 bits, the step in 8 above them, and
+//! above those which one, where the step does several things; 0 where it does not say. Steps below `FIRST` are the child's own
+//! (`sys::spawn::Step`); the others happen before there is a child.
 
 use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};
@@ -33,11 +34,11 @@ impl Failure {
     pub const BAD_INSTANCE: Failure = Failure(INSTANCE << 16);
 
     /// A step of the child.
-    pub fn of_step(step: Step, error: Errno) -> Failure {
+    pub fn of_step(step: Step, error: Errno, which: u8) -> Failure {
         if let (Step::Look, Some(told)) = (step, number(error).checked_sub(FIRST)) {
             return Failure(((told >> 8) + FIRST) << 16 | told & 0xff);
         }
-        Failure((step as u32) << 16 | number(error))
+        Failure(step.at(which) << 16 | number(error))
     }
 
     /// No pipe could be made.
@@ -130,7 +131,7 @@ impl fmt::Display for Failure {
                              arguments and environment are too long\0too many arguments or variables\0pipe\0\
                              notify socket\0clone\0nothing to run\0not a name of an instance"
         );
-        let (step, number) = (self.0 >> 16, self.0 & 0xffff);
+        let (step, number) = (self.0 >> 16 & 0xff, self.0 & 0xffff);
         match step.checked_sub(FIRST) {
             None => to.write_str(Step::from_number(step).map_or("spawn", Step::name)),
             Some(at) => NAMES.write_part(at as usize, to),
@@ -150,17 +151,18 @@ mod tests {
         let failures = [Unknown::User(accounts::Unknown::Absent).into(), Failure(GROUPS << 16), unreadable];
         for failure in failures {
             let told = errno::from_number(failure.behind_looks());
-            assert_eq!(Failure::of_step(Step::Look, told), failure);
+            assert_eq!(Failure::of_step(Step::Look, told, 0), failure);
         }
         let unmet = Failure::unmet(31);
-        assert_eq!(Failure::of_step(Step::Look, errno::from_number(unmet.0 & 0xffff)), unmet);
+        assert_eq!(Failure::of_step(Step::Look, errno::from_number(unmet.0 & 0xffff), 0), unmet);
         assert_eq!(unmet.trouble(), Trouble::Unmet);
     }
 
     #[test]
     fn a_failure_says_where_and_why() {
         for (failure, text, temporary) in [
-            (Failure::of_step(Step::Directory, Errno::NOENT), "chdir: No such file or directory", false),
+            (Failure::of_step(Step::Directory, Errno::NOENT, 0), "chdir: No such file or directory", false),
+            (Failure::of_step(Step::Limits, Errno::PERM, 8), "setrlimit: Operation not permitted", false),
             (Failure::of_clone(Errno::AGAIN), "clone: Resource temporarily unavailable", true),
             (Unknown::User(accounts::Unknown::Absent).into(), "no such user", false),
             (

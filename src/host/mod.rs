@@ -16,4 +16,5 @@ pub mod logger;
 pub mod reading;
 pub mod refuse;
 pub mod run_directory;
+pub mod setup;
 pub mod supervisor;

@@ -11,6 +11,7 @@ use crate::graph::Relation;
 use crate::nearest::Nearest;
 use crate::packed;
 use crate::packed::Packed;
+use crate::setup::Form;
 use crate::text::{cut, parts};
 
 /// Kinds of service that a key applies to: bits.
@@ -79,6 +80,8 @@ pub enum Value {
     EnvironmentFiles,
     /// Exit codes and names of signals.
     Exits,
+    /// Words for the chain-loader, each behind the option of this letter.
+    Setup(u8, Form),
 }
 
 /// Of `Value::Ready`: notify.
@@ -142,12 +145,16 @@ const fn limit(name: &'static str, resource: u8, doc: &'static str) -> Line {
     key(name, PROCESS, Value::Limit(resource), doc)
 }
 
+const fn setup(name: &'static str, letter: u8, form: Form, doc: &'static str) -> Line {
+    key(name, PROCESS, Value::Setup(letter, form), doc)
+}
+
 /// The longest time that any key takes: 30 days.
 pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 72] = [
+const TABLE: [Line; 89] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -258,6 +265,40 @@ const TABLE: [Line; 72] = [
         "Scheduling priority, from -20 (first) to 19."),
     key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, 2000),
         "How likely it is killed when memory is short, from -1000 (never) to 1000."),
+    setup("io-priority", b'i', Form::IoPriority,
+        "Priority of its reading and writing: `realtime:LEVEL`, `best-effort:LEVEL` (0 is first, 7 last) or `idle`."),
+    setup("scheduler", b's', Form::Scheduler,
+        "How it gets processor time: `other`, `batch`, `idle`, or in real time `fifo:PRIORITY` or `rr:PRIORITY` (1 to 99)."),
+    setup("cpus", b'c', Form::Processors,
+        "The processors that it may run on, as `0-3,5`."),
+    setup("personality", b'p', Form::Personality,
+        "How the kernel shows itself to it: `linux32`, `addr-no-randomize` and the other words of setarch(8)."),
+    setup("timer-slack", b't', Form::Slack,
+        "By how much its waits may be longer, so that the machine wakes less often: a number with `ns`, `us`, `ms` or `s`."),
+    setup("capabilities", b'k', Form::Capabilities,
+        "The capabilities that it and what it executes can ever have, by their names in capabilities(7) (the bounding set); `none` for none. Not given, those of pintle."),
+    setup("ambient-capabilities", b'a', Form::Ambient,
+        "Capabilities that it keeps though `user` is not root, and hands on to what it executes."),
+    setup("secure-bits", b'S', Form::SecureBits,
+        "What user 0 is not worth any more, see capabilities(7): `noroot`, `no-setuid-fixup`, `no-cap-ambient-raise`, `keep-caps`, each also with `-locked` behind it."),
+    setup("no-new-privileges", b'n', Form::Switch,
+        "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
+    setup("private", b'N', Form::Private,
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop` and `reload` go into those of its process."),
+    setup("bind", b'B', Form::Binds,
+        "Paths that are mounted for it alone: `FROM:TO`, which has to be there; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
+    setup("read-only", b'r', Form::Paths,
+        "Paths at which and below which it cannot write, whatever is mounted there; a `-` before one that may be missing."),
+    setup("inaccessible", b'X', Form::Paths,
+        "Paths at which there is nothing for it; a `-` before one that may be missing."),
+    setup("root", b'R', Form::Path,
+        "The directory that is `/` for it: `command` and `directory` are inside."),
+    setup("make-directory", b'D', Form::Directories,
+        "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group."),
+    setup("stdin", b'I', Form::Input,
+        "What it reads from: a file, or `null`, as if nothing is said."),
+    setup("tty", b'T', Form::Path,
+        "The terminal that it has, as a getty: it is opened, becomes the session's, and is where it reads and writes, whatever `log` says."),
     key("log", PROCESS, Value::Choice(2),
         "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
     limit("limit-as", 9, "Bytes of address space."),
@@ -346,7 +387,14 @@ const ALIASES: Packed = packed!(
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
     post-stop=cleanup,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
     healthcheck=health,health-cmd=health,liveness=health,\
-    watchdog-sec=watchdog,watchdog-timeout=watchdog"
+    watchdog-sec=watchdog,watchdog-timeout=watchdog,\
+    capability-bounding-set=capabilities,cap-bound=capabilities,\
+    capability-ambient-set=ambient-capabilities,securebits=secure-bits,no-new-privs=no-new-privileges,\
+    ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
+    root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
+    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-network=private,\
+    private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
 );
 
 /// `ALIASES`, word by word.
@@ -398,6 +446,10 @@ pub const OVERLAP: u8 = number("overlap");
 pub const REMAIN: u8 = number("remain");
 /// `essential`.
 pub const ESSENTIAL: u8 = number("essential");
+/// `capabilities`.
+pub const CAPABILITIES: u8 = number("capabilities");
+/// `ambient-capabilities`.
+pub const AMBIENT: u8 = number("ambient-capabilities");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 
@@ -428,6 +480,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name() == name)
 }
 
+/// The key of the words behind the chain-loader's option of this letter.
+#[inline(never)]
+pub fn of_letter(letter: u32) -> Option<&'static Key> {
+    KEYS.iter().find(|key| matches!(key.value, Value::Setup(other, _) if u32::from(other) == letter))
+}
+
 /// The key that is likely meant by a word that is none.
 #[inline(never)]
 pub fn meant(word: &str) -> Option<&'static str> {
@@ -454,6 +512,7 @@ impl Value {
                 | Value::Reload
                 | Value::Environment
                 | Value::EnvironmentFiles
+                | Value::Setup(..)
                 | Value::Directory
                 | Value::Tests
         )
@@ -502,6 +561,22 @@ impl Value {
             Value::Environment => packed!("NAME=VALUE words"),
             Value::EnvironmentFiles => packed!("absolute paths, a \"-\" before one that may be missing"),
             Value::Exits => packed!("exit codes from 0 to 255 and names of signals, as: 143 TERM"),
+            Value::Setup(_, form) => match form {
+                Form::Capabilities => packed!("names of capabilities, as NET_BIND_SERVICE, or none alone"),
+                Form::Ambient => packed!("names of capabilities, as NET_BIND_SERVICE"),
+                Form::Processors => packed!("numbers of processors below 8192, as 0-3,5"),
+                Form::Slack => packed!("a number with ns, us, ms or s, from 1ns to 4s"),
+                Form::Path => packed!("an absolute path"),
+                Form::Input => packed!("an absolute path, or null"),
+                Form::Paths => packed!("absolute paths, a \"-\" before one that may be missing"),
+                Form::Binds => {
+                    packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
+                }
+                Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
+                // Said by the finding itself.
+                Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),
+                Form::SecureBits | Form::Personality | Form::Private => packed!("words"),
+            },
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }

@@ -21,8 +21,9 @@ use crate::graph::Relation;
 use crate::limits::LATCHES_MAX;
 use crate::names;
 use crate::packed;
+use crate::setup;
 use crate::text::nth;
-use definition::{Definition, Given, Kind, Position, Token, with_texts};
+use definition::{Definition, Given, Kind, Position, Token, Word, with_texts};
 use diagnostic::Part::{Number, Text};
 use diagnostic::{Diagnostic, Sink};
 use keys::{BUNDLE, CHOICES, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
@@ -182,6 +183,15 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     }
     if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
         sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);
+    }
+    // What is not in the one set can never be in the other.
+    let set = definition.words(keys::CAPABILITIES);
+    let is_in = |word: &Word| set.iter().any(|one| setup::capability(one.text) == setup::capability(word.text));
+    for word in definition.words(keys::AMBIENT) {
+        if !set.is_empty() && !is_in(word) {
+            let text = packed!("~ is not among \"capabilities\", so it cannot be kept");
+            sink.error(&word.position, text, &[Text(word.text)]);
+        }
     }
     if names::is_template(definition.name) {
         match (definition.given(keys::FOR_EACH), definition.given(keys::INSTANCE)) {

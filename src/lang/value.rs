@@ -17,6 +17,7 @@ use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::packed;
 use crate::packed::Packed;
+use crate::setup::{self, Form};
 use crate::signals;
 use crate::text::{cut, parts};
 
@@ -65,8 +66,10 @@ impl Filler<'_, '_> {
         let word = words.first().unwrap_or(&EMPTY);
         let template = names::is_template(self.definition.name);
         match key.value {
-            Value::Choice(choices) => given.numbers[0] = self.choice(word, CHOICES[usize::from(choices)])?,
-            Value::Switch => given.numbers[0] = 1 - self.choice(word, "yes,no")?,
+            Value::Choice(choices) => {
+                given.numbers[0] = self.choice(word, parts(CHOICES[usize::from(choices)], b','))?
+            }
+            Value::Switch => given.numbers[0] = 1 - self.choice(word, parts("yes,no", b','))?,
             Value::Ready => self.ready(&mut words, &mut given.numbers)?,
             Value::Duration(min) => match duration_ms(word.text) {
                 Some(ms) if (u64::from(min)..=u64::from(TIME_MS_MAX)).contains(&ms) => given.numbers[0] = ms,
@@ -167,6 +170,14 @@ impl Filler<'_, '_> {
             Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
             })?,
+            Value::Setup(_, form) => {
+                if let Some(word) = words.get(setup::WORDS_MAX) {
+                    let parts = [Text(key.name()), Number(setup::WORDS_MAX as i64)];
+                    return self.refused(&word.position, packed!("~ has more than % words"), &parts);
+                }
+                let alone = words.len() == 1;
+                self.each(&words, Some(&whole), &mut |filler, word| filler.setup(form, word, alone))?;
+            }
         }
         // Of a number nothing more is needed, and there are many of them.
         if !is_number(key.value) {
@@ -209,12 +220,14 @@ impl Filler<'_, '_> {
 
     /// Which of these it is.
     #[inline(never)]
-    fn choice(&mut self, word: &Word, choices: &str) -> Option<u64> {
-        let choices = parts(choices, b',');
+    fn choice<'c>(&mut self, word: &Word, choices: impl Iterator<Item = &'c str> + Clone) -> Option<u64> {
         if let Some(index) = choices.clone().position(|choice| choice == word.text) {
             return Some(index as u64);
         }
-        let meant = nearest::among(word.text, &mut choices.clone()).unwrap_or_default();
+        // Without the bounds of a number behind it.
+        let name = |text| cut(text, b':').map_or(text, |(name, _)| name);
+        let meant = nearest::among(name(word.text), &mut choices.clone().map(name));
+        let meant = meant.filter(|meant| *meant != name(word.text)).unwrap_or_default();
         let found = [Text(self.key.name()), Text(word.text), Text(meant)];
         let text = &mut self.sink.error(&word.position, packed!("bad % ~^\nexpected "), &found).text;
         let last = choices.clone().count() - 1;
@@ -428,6 +441,55 @@ impl Filler<'_, '_> {
         Some(())
     }
 
+    /// A word for the chain-loader.
+    #[inline(never)]
+    fn setup(&mut self, form: Form, word: &Word, alone: bool) -> Option<()> {
+        let text = word.text;
+        match form {
+            Form::Switch
+            | Form::SecureBits
+            | Form::IoPriority
+            | Form::Scheduler
+            | Form::Personality
+            | Form::Private => match form.find(text) {
+                Some(_) => Some(()),
+                None => self.choice(word, form.words()).map(drop),
+            },
+            Form::Capabilities if text == "none" && alone => Some(()),
+            Form::Capabilities | Form::Ambient => {
+                if setup::capability(text).is_some() {
+                    return Some(());
+                }
+                let name = text.strip_prefix("CAP_").unwrap_or(text);
+                let meant = nearest::among(name, &mut form.words()).unwrap_or_default();
+                self.unexpected(&word.position, packed!("no capability is called ~^"), &[Text(text), Text(meant)])
+            }
+            Form::Processors => match setup::processors(text, &mut |_| {}) {
+                Some(()) => Some(()),
+                None => self.bad_word(packed!("bad list of processors ~"), word),
+            },
+            Form::Input if text == "null" => Some(()),
+            Form::Path | Form::Input => self.path(word, text),
+            Form::Paths => self.path(word, text.strip_prefix("-").unwrap_or(text)),
+            Form::Binds => {
+                let paths = text.strip_prefix("-").unwrap_or(text);
+                parts(paths, b':').try_for_each(|path| self.path(word, path).ok_or(())).ok()?;
+                match parts(paths, b':').count() {
+                    0..=2 => Some(()),
+                    _ => self.bad_word(packed!("a third path in ~"), word),
+                }
+            }
+            Form::Directories => match setup::directory(text) {
+                Some((path, _)) => self.path(word, path),
+                None => self.bad_word(packed!("bad permissions in ~"), word),
+            },
+            Form::Slack => match setup::nanoseconds(text) {
+                Some(_) => Some(()),
+                None => self.bad_word(packed!("bad time ~"), word),
+            },
+        }
+    }
+
     /// The numbers of `Value::Ready`, and of its words those of the command.
     #[inline(never)]
     fn ready(&mut self, words: &mut Vec<Word>, numbers: &mut [u64; 2]) -> Option<()> {
@@ -459,7 +521,9 @@ impl Filler<'_, '_> {
 
 /// Whether a value of this kind is one word.
 const fn takes_one(value: Value) -> bool {
-    is_number(value) || matches!(value, Value::Instance | Value::Account | Value::Directory)
+    is_number(value)
+        || matches!(value, Value::Instance | Value::Account | Value::Directory)
+        || matches!(value, Value::Setup(_, form) if form.is_single())
 }
 
 /// Whether a value of this kind is in `Given::numbers` alone.

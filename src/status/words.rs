@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use crate::board::reports::Exit;
 use crate::database::expression::{self, LeafValue};
 use crate::database::{Image, exec, service};
+use crate::lang::keys::{KEYS, Key, Value, of_letter};
 use crate::packed;
 use crate::stamp::{EPOCH, civil};
 use crate::status::{Row, View};
@@ -106,6 +107,12 @@ const ABOUT: [(&str, usize); 9] = [
     ("no such group", exec::USER),
 ];
 
+/// The key that sets the limit of this resource.
+fn limit(resource: u32) -> Option<&'static str> {
+    let is_it = |key: &&Key| matches!(key.value, Value::Limit(number) if u32::from(number) == resource);
+    KEYS.iter().find(is_it).map(Key::name)
+}
+
 /// As the system says it, with what the step was about: `chdir /srv/www: No such file or directory`.
 #[inline(never)]
 fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
@@ -113,8 +120,24 @@ fn write_failure(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>) {
     // What does not fit is cut: these are our own short words.
     let (image, definition) = (&view.image, row.definition);
     let _ = (view.words.failure)(row.report.failure, &mut said);
-    let (step, reason) = cut(&said, b':').unwrap_or((&said, ""));
+    let (mut step, reason) = cut(&said, b':').unwrap_or((&said, ""));
     let mut about = "";
+    // Of what is done one after the other it says which one, from 1 on.
+    if let Some(which) = (row.report.failure >> 24).checked_sub(1) {
+        match step {
+            "setrlimit" => step = limit(which).unwrap_or(step),
+            "env-file" => {
+                let path = image.text(image.list(view.exec(definition, exec::ENV_FILES)).get(which as usize));
+                about = path.strip_prefix("-").unwrap_or(path);
+            }
+            "setup" => {
+                let (list, at) = (image.list(view.exec(definition, exec::SETUP)), which as usize * 2);
+                step = of_letter(list.get(at)).map_or(step, |key| key.name());
+                about = image.text(list.get(at + 1));
+            }
+            _ => {}
+        }
+    }
     if step == "exec" {
         about = image.text(image.list(image.service(definition, service::COMMAND)).get(0));
     }

@@ -66,14 +66,14 @@ const RESET_ON_FORK: u64 = 1;
 /// struct sched_attr in its first version.
 #[repr(C)]
 #[derive(Default)]
-struct Scheduling {
-    size: u32,
+pub(super) struct Scheduling {
+    pub size: u32,
     /// 0 is the usual one, SCHED_OTHER.
-    policy: u32,
-    flags: u64,
-    nice: i32,
-    priority: u32,
-    times: [u64; 3],
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub times: [u64; 3],
 }
 
 /// Lets us come to our work where what we supervise takes all processors: a nice value of -10, which children do not

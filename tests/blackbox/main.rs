@@ -8,6 +8,7 @@ mod compile;
 mod control;
 mod daemons;
 mod demo;
+mod environment;
 mod events;
 mod harness;
 mod journal;

@@ -37,7 +37,7 @@ fn environment_files_are_read_at_each_start() {
 fn a_step_that_fails_in_the_chain_loader_is_told_by_name() {
     let folder = Folder::new();
     let broken = folder.write("broken", "A=1\nnonsense\n");
-    let missing = "env-file = /nonexistent/file\nrestart-limit = 1\ncommand = /bin/sleep 1000\n";
+    let missing = "env-file = -/nonexistent/first /nonexistent/file\nrestart-limit = 1\ncommand = /bin/sleep 1000\n";
     let broken = format!("env-file = {}\nrestart-limit = 1\ncommand = /bin/sleep 1000\n", broken.display());
     // By way of the chain-loader, and nothing that not everybody may do.
     let loaded = format!("oom-score-adj = {}\nrestart-limit = 1\n", own_oom_score_adj());
@@ -51,8 +51,8 @@ fn a_step_that_fails_in_the_chain_loader_is_told_by_name() {
         ("default", "type = bundle\nwants = missing broken program place\n"),
     ]);
     for (name, step, reason) in [
-        ("missing", "env-file", "No such file or directory"),
-        ("broken", "env-file", "Invalid argument"),
+        ("missing", "env-file /nonexistent/file: ", "No such file or directory"),
+        ("broken", "/broken: ", "Invalid argument"),
         ("program", "exec", "No such file or directory"),
         ("place", "chdir", "No such file or directory"),
     ] {
@@ -80,4 +80,14 @@ fn an_account_that_does_not_exist_fails_that_service_alone() {
     assert!(status(&machine, "user").contains("no such user"), "{}", status(&machine, "user"));
     assert!(status(&machine, "group").contains("no such group"), "{}", status(&machine, "group"));
     machine.wait_phase("after-it", "waiting");
+}
+
+#[test]
+fn a_limit_that_may_not_be_set_is_named() {
+    // Nobody may have more descriptors than fs.nr_open.
+    let text = "limit-core = 0\nlimit-nofile = 4000000000\nrestart-limit = 1\ncommand = /bin/sleep 1000\n";
+    let machine = Machine::new(&[("s", text), ("default", "type = bundle\nwants = s\n")]);
+    machine.wait_phase("s", "failed");
+    let text = status(&machine, "s");
+    assert!(text.contains("limit-nofile: Operation not permitted"), "{text}");
 }

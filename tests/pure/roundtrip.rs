@@ -185,6 +185,23 @@ fn definition() -> impl Strategy<Value = Definition> {
                     say(&mut made, key, [number, 0], Vec::new());
                 }
             }
+            for (at, (key, words)) in [
+                ("scheduler", &["fifo:9"][..]),
+                ("cpus", &["0-3,5"]),
+                ("capabilities", &["CAP_CHOWN", "KILL", "63"]),
+                ("ambient-capabilities", &["KILL"]),
+                ("private", &["net", "tmp"]),
+                ("bind", &["/a", "-/b:/c"]),
+                ("make-directory", &["/run/a:0700", "/b"]),
+                ("no-new-privileges", &["yes"]),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                if umask >> at & 1 == 1 {
+                    say_texts(&mut made, key, words.iter().map(|word| word.to_string()).collect());
+                }
+            }
             if !user.is_empty() {
                 say_texts(&mut made, "user", vec![user]);
             }

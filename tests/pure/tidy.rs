@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 25] = [
+const LIBRARY: [&str; 26] = [
     "limits",
     "ident",
     "time",
@@ -18,6 +18,7 @@ const LIBRARY: [&str; 25] = [
     "names",
     "nearest",
     "signals",
+    "setup",
     "expand",
     "env_file",
     "fact",
@@ -34,7 +35,7 @@ const LIBRARY: [&str; 25] = [
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 20] = [
+const WITHOUT_HEAP: [&str; 21] = [
     "limits",
     "ident",
     "time",
@@ -47,6 +48,7 @@ const WITHOUT_HEAP: [&str; 20] = [
     "names",
     "nearest",
     "signals",
+    "setup",
     "expand",
     "env_file",
     "fact",

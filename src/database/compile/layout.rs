@@ -180,7 +180,7 @@ impl Writer<'_> {
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
         record[service::TEMPLATE] = of.template;
         record[POLICY + policy::RESTART] = Restart::Never as u32;
-        let (mut limits, mut written) = (new_list(), new_list());
+        let (mut limits, mut written, mut setup) = (new_list(), new_list(), new_list());
         for given in &definition.given {
             if !matches!(given.key.value, Value::Relation(_)) {
                 self.number(u32::from(given.key.number));
@@ -206,6 +206,13 @@ impl Writer<'_> {
                     for number in given.numbers {
                         limits.push(self.number(number as u32));
                         limits.push(self.number((number >> 32) as u32));
+                    }
+                }
+                Value::Setup(letter, _) => {
+                    self.number(words.len() as u32);
+                    for word in words {
+                        setup.push(letter.into());
+                        setup.push(self.text(word.text));
                     }
                 }
                 Value::Text | Value::Instance | Value::Account | Value::Directory => {
@@ -260,7 +267,9 @@ impl Writer<'_> {
         }
         record[service::WRITTEN] = self.list_some(written);
         record[EXEC + exec::LIMITS] = self.list_some(limits);
-        let chain_loader = record[EXEC + exec::ENV_FILES] != NONE || record[EXEC + exec::OOM] != 0;
+        record[EXEC + exec::SETUP] = self.list_some(setup);
+        let lists = [exec::ENV_FILES, exec::SETUP];
+        let chain_loader = record[EXEC + exec::OOM] != 0 || lists.iter().any(|list| record[EXEC + list] != NONE);
         record[EXEC + exec::RICH] = u32::from(chain_loader);
         (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);
         if definition.kind != Kind::Bundle {

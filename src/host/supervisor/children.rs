@@ -363,12 +363,12 @@ impl Supervisor {
     fn settle(&mut self, owner: Owner, news: News) {
         match (owner, news) {
             (Owner::Main(slot), News::Executed) => self.feed(slot, Input::Executed),
-            (Owner::Main(slot), News::Failed(step, error)) => {
-                let failure = Failure::of_step(step, error);
+            (Owner::Main(slot), News::Failed(step, error, which)) => {
+                let failure = Failure::of_step(step, error, which);
                 self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
-            (Owner::Engine | Owner::Logger, News::Failed(step, error)) => {
-                helper_failed(owner, Failure::of_step(step, error));
+            (Owner::Engine | Owner::Logger, News::Failed(step, error, which)) => {
+                helper_failed(owner, Failure::of_step(step, error, which));
             }
             // How a command ends says enough.
             (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}

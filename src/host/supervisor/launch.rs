@@ -223,6 +223,28 @@ pub fn launch(
             let path = launch.text(files.get(at));
             exec_plan::environment_file(launch.draft, path);
         }
+        let setup = image.list(record[exec::SETUP]);
+        // The commands beside a process are where it is, and leave it its terminal.
+        let (beside, left) = match child.command {
+            Command::Main => (0, &b""[..]),
+            Command::Stop(pid @ 1..)
+            | Command::Reload(pid @ 1..)
+            | Command::Check(pid @ 1..)
+            | Command::Health(pid @ 1..) => (pid, &b"DITNBrX"[..]),
+            Command::Stop(0) | Command::Reload(0) | Command::Check(0) | Command::Health(0) | Command::Cleanup => {
+                (0, &b"IT"[..])
+            }
+        };
+        if beside != 0 && (0..setup.len()).step_by(2).any(|at| b"NBrX".contains(&(setup.get(at) as u8))) {
+            exec_plan::join(launch.draft, beside);
+        }
+        for at in (0..setup.len()).step_by(2) {
+            if left.contains(&(setup.get(at) as u8)) {
+                continue;
+            }
+            let value = launch.text(setup.get(at + 1));
+            exec_plan::setup(launch.draft, setup.get(at) as u8, value);
+        }
         exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
         (program, directory, status) = (Text::lasting(common.program), None, Some(number));

@@ -4,6 +4,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 366;
+    pub const CAPGET: usize = 184;
+    pub const CAPSET: usize = 185;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 403; // the one with 64 bits
@@ -20,8 +22,11 @@ pub mod nr {
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 295;
     pub const IOCTL: usize = 54;
+    pub const IOPRIO_SET: usize = 314;
     pub const KILL: usize = 37;
+    pub const MOUNT: usize = 21;
     pub const OPENAT: usize = 322;
+    pub const PERSONALITY: usize = 136;
     pub const PIPE2: usize = 359;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 369;
@@ -30,9 +35,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 174;
     pub const RT_SIGPROCMASK: usize = 175;
     pub const SCHED_GETATTR: usize = 381;
+    pub const SCHED_SETAFFINITY: usize = 241;
     pub const SCHED_SETATTR: usize = 380;
     pub const SENDMSG: usize = 296;
     pub const SETGROUPS: usize = 206;
+    pub const SETNS: usize = 375;
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 210;
     pub const SETRESUID: usize = 208;
@@ -43,6 +50,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 288;
     pub const TGKILL: usize = 268;
     pub const UMASK: usize = 60;
+    pub const UNSHARE: usize = 337;
     pub const WAITID: usize = 280;
     pub const WRITE: usize = 4;
 }

@@ -24,9 +24,12 @@ use rustix::fd::FromRawFd;
 pub mod nr {
     pub use super::arch::nr::*;
     pub const PIDFD_SEND_SIGNAL: usize = 424;
+    pub const OPEN_TREE: usize = 428;
+    pub const MOVE_MOUNT: usize = 429;
     pub const PIDFD_OPEN: usize = 434;
     pub const CLOSE_RANGE: usize = 436;
     pub const EPOLL_PWAIT2: usize = 441;
+    pub const MOUNT_SETATTR: usize = 442;
 }
 
 pub const CLONE_VM: usize = 0x100;

@@ -5,6 +5,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 344;
+    pub const CAPGET: usize = 183;
+    pub const CAPSET: usize = 184;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 246;
@@ -21,8 +23,11 @@ pub mod nr {
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 340;
     pub const IOCTL: usize = 54;
+    pub const IOPRIO_SET: usize = 273;
     pub const KILL: usize = 37;
+    pub const MOUNT: usize = 21;
     pub const OPENAT: usize = 286;
+    pub const PERSONALITY: usize = 136;
     pub const PIPE2: usize = 317;
     pub const PRCTL: usize = 171;
     pub const PRLIMIT64: usize = 325;
@@ -31,9 +36,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 173;
     pub const RT_SIGPROCMASK: usize = 174;
     pub const SCHED_GETATTR: usize = 356;
+    pub const SCHED_SETAFFINITY: usize = 222;
     pub const SCHED_SETATTR: usize = 355;
     pub const SENDMSG: usize = 341;
     pub const SETGROUPS: usize = 81;
+    pub const SETNS: usize = 350;
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 169;
     pub const SETRESUID: usize = 164;
@@ -44,6 +51,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 333;
     pub const TGKILL: usize = 250;
     pub const UMASK: usize = 60;
+    pub const UNSHARE: usize = 282;
     pub const WAITID: usize = 272;
     pub const WRITE: usize = 4;
 }

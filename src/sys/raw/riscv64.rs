@@ -4,6 +4,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 242;
+    pub const CAPGET: usize = 90;
+    pub const CAPSET: usize = 91;
     pub const CHDIR: usize = 49;
     pub const CHROOT: usize = 51;
     pub const CLOCK_GETTIME: usize = 113;
@@ -20,8 +22,11 @@ pub mod nr {
     pub const GETSID: usize = 156;
     pub const GETSOCKOPT: usize = 209;
     pub const IOCTL: usize = 29;
+    pub const IOPRIO_SET: usize = 30;
     pub const KILL: usize = 129;
+    pub const MOUNT: usize = 40;
     pub const OPENAT: usize = 56;
+    pub const PERSONALITY: usize = 92;
     pub const PIPE2: usize = 59;
     pub const PRCTL: usize = 167;
     pub const PRLIMIT64: usize = 261;
@@ -30,9 +35,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 134;
     pub const RT_SIGPROCMASK: usize = 135;
     pub const SCHED_GETATTR: usize = 275;
+    pub const SCHED_SETAFFINITY: usize = 122;
     pub const SCHED_SETATTR: usize = 274;
     pub const SENDMSG: usize = 211;
     pub const SETGROUPS: usize = 159;
+    pub const SETNS: usize = 268;
     pub const SETPRIORITY: usize = 140;
     pub const SETRESGID: usize = 149;
     pub const SETRESUID: usize = 147;
@@ -43,6 +50,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 199;
     pub const TGKILL: usize = 131;
     pub const UMASK: usize = 166;
+    pub const UNSHARE: usize = 97;
     pub const WAITID: usize = 95;
     pub const WRITE: usize = 64;
 }

@@ -4,6 +4,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 364;
+    pub const CAPGET: usize = 184;
+    pub const CAPSET: usize = 185;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 260;
@@ -20,8 +22,11 @@ pub mod nr {
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 365;
     pub const IOCTL: usize = 54;
+    pub const IOPRIO_SET: usize = 282;
     pub const KILL: usize = 37;
+    pub const MOUNT: usize = 21;
     pub const OPENAT: usize = 288;
+    pub const PERSONALITY: usize = 136;
     pub const PIPE2: usize = 325;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 334;
@@ -30,9 +35,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 174;
     pub const RT_SIGPROCMASK: usize = 175;
     pub const SCHED_GETATTR: usize = 346;
+    pub const SCHED_SETAFFINITY: usize = 239;
     pub const SCHED_SETATTR: usize = 345;
     pub const SENDMSG: usize = 370;
     pub const SETGROUPS: usize = 206;
+    pub const SETNS: usize = 339;
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 210;
     pub const SETRESUID: usize = 208;
@@ -43,6 +50,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 360;
     pub const TGKILL: usize = 241;
     pub const UMASK: usize = 60;
+    pub const UNSHARE: usize = 303;
     pub const WAITID: usize = 281;
     pub const WRITE: usize = 4;
 }

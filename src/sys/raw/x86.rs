@@ -4,6 +4,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 364;
+    pub const CAPGET: usize = 184;
+    pub const CAPSET: usize = 185;
     pub const CHDIR: usize = 12;
     pub const CHROOT: usize = 61;
     pub const CLOCK_GETTIME: usize = 403; // the one with 64 bits
@@ -20,8 +22,11 @@ pub mod nr {
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 365;
     pub const IOCTL: usize = 54;
+    pub const IOPRIO_SET: usize = 289;
     pub const KILL: usize = 37;
+    pub const MOUNT: usize = 21;
     pub const OPENAT: usize = 295;
+    pub const PERSONALITY: usize = 136;
     pub const PIPE2: usize = 331;
     pub const PRCTL: usize = 172;
     pub const PRLIMIT64: usize = 340;
@@ -30,9 +35,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 174;
     pub const RT_SIGPROCMASK: usize = 175;
     pub const SCHED_GETATTR: usize = 352;
+    pub const SCHED_SETAFFINITY: usize = 241;
     pub const SCHED_SETATTR: usize = 351;
     pub const SENDMSG: usize = 370;
     pub const SETGROUPS: usize = 206;
+    pub const SETNS: usize = 346;
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 210;
     pub const SETRESUID: usize = 208;
@@ -43,6 +50,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 360;
     pub const TGKILL: usize = 270;
     pub const UMASK: usize = 60;
+    pub const UNSHARE: usize = 310;
     pub const WAITID: usize = 284;
     pub const WRITE: usize = 4;
 }

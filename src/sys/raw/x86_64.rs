@@ -4,6 +4,8 @@ use core::arch::asm;
 
 pub mod nr {
     pub const ACCEPT4: usize = 288;
+    pub const CAPGET: usize = 125;
+    pub const CAPSET: usize = 126;
     pub const CHDIR: usize = 80;
     pub const CHROOT: usize = 161;
     pub const CLOCK_GETTIME: usize = 228;
@@ -20,8 +22,11 @@ pub mod nr {
     pub const GETSID: usize = 124;
     pub const GETSOCKOPT: usize = 55;
     pub const IOCTL: usize = 16;
+    pub const IOPRIO_SET: usize = 251;
     pub const KILL: usize = 62;
+    pub const MOUNT: usize = 165;
     pub const OPENAT: usize = 257;
+    pub const PERSONALITY: usize = 135;
     pub const PIPE2: usize = 293;
     pub const PRCTL: usize = 157;
     pub const PRLIMIT64: usize = 302;
@@ -30,9 +35,11 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const SCHED_GETATTR: usize = 315;
+    pub const SCHED_SETAFFINITY: usize = 203;
     pub const SCHED_SETATTR: usize = 314;
     pub const SENDMSG: usize = 46;
     pub const SETGROUPS: usize = 116;
+    pub const SETNS: usize = 308;
     pub const SETPRIORITY: usize = 141;
     pub const SETRESGID: usize = 119;
     pub const SETRESUID: usize = 117;
@@ -43,6 +50,7 @@ pub mod nr {
     pub const SOCKETPAIR: usize = 53;
     pub const TGKILL: usize = 234;
     pub const UMASK: usize = 95;
+    pub const UNSHARE: usize = 272;
     pub const WAITID: usize = 247;
     pub const WRITE: usize = 1;
 }

@@ -93,22 +93,22 @@ unsafe fn put_digits(mut number: u32, place: NonNull<u8>) {
 
 impl Child<'_> {
     /// Tells the parent. Eight bytes into an empty pipe: at once, and in one piece.
-    unsafe fn tell(&self, step: Step, errno: u32) {
-        let record = [step as u32, errno];
+    unsafe fn tell(&self, step: u32, errno: u32) {
+        let record = [step, errno];
         // SAFETY: the record outlives the call.
         unsafe { syscall(nr::WRITE, self.status as usize, record.as_ptr() as usize, 8, 0, 0) };
     }
 
     /// The end: it tells where, and why.
     #[inline(never)]
-    unsafe fn fail(&self, step: Step, errno: u32) -> ! {
+    unsafe fn fail(&self, step: u32, errno: u32) -> ! {
         // SAFETY: the two words are there for it; see `stacks::Words`.
         unsafe {
             // Volatile: else each caller of a step passes both of our fields, 150 bytes of code in all.
             if (&raw const self.status).read_volatile() < 0 {
                 let left = &*self.task.left;
                 left.errno.store(errno, Ordering::Relaxed);
-                left.step.store(step as u32, Ordering::Relaxed); // last: killed in between, it has told nothing
+                left.step.store(step, Ordering::Relaxed); // last: killed in between, it has told nothing
             } else {
                 self.tell(step, errno);
             }
@@ -119,7 +119,7 @@ impl Child<'_> {
     }
 
     /// What a system call has answered; an error is the end.
-    unsafe fn check(&self, step: Step, answer: isize) -> usize {
+    unsafe fn check(&self, step: u32, answer: isize) -> usize {
         if (-4095..0).contains(&answer) {
             // SAFETY: no memory of anybody else's is involved.
             unsafe { self.fail(step, answer.wrapping_neg() as u32) };
@@ -131,7 +131,7 @@ impl Child<'_> {
     #[inline(never)]
     unsafe fn take(&self, step: Step, number: usize, a: usize, b: usize, c: usize) -> usize {
         // SAFETY: the caller's.
-        unsafe { self.check(step, syscall(number, a, b, c, 0, 0)) }
+        unsafe { self.check(step as u32, syscall(number, a, b, c, 0, 0)) }
     }
 
     /// Everything, in the order of `Step`.
@@ -154,7 +154,8 @@ impl Child<'_> {
             }
             for limit in plan.limits {
                 let values = &raw const *limit as usize; // soft and hard come first, as in struct rlimit64
-                self.take(Step::Limits, nr::PRLIMIT64, 0, limit.resource as usize, values);
+                let answer = syscall(nr::PRLIMIT64, 0, limit.resource as usize, values, 0, 0);
+                self.check(Step::Limits.at(limit.resource.wrapping_add(1) as u8), answer);
             }
             if let Some(nice) = plan.nice {
                 self.take(Step::Nice, nr::SETPRIORITY, 0, 0, nice as usize);
@@ -171,7 +172,7 @@ impl Child<'_> {
             if directory != 0 {
                 let answer = syscall(nr::CHDIR, directory, 0, 0, 0, 0);
                 if answer != -EACCES || plan.uid.is_none() {
-                    self.check(Step::Directory, answer);
+                    self.check(Step::Directory as u32, answer);
                     directory = 0;
                 }
             }
@@ -195,7 +196,7 @@ impl Child<'_> {
             let (arguments, environment) = (task.arguments as usize, task.environment as usize);
             let program = plan.program.map_or(0, |program| program.as_ptr() as usize); // `Draft::spawn` refuses none
             let errno = self.take(Step::Execute, nr::EXECVE, program, arguments, environment);
-            self.fail(Step::Execute, errno as u32) // never
+            self.fail(Step::Execute as u32, errno as u32) // never
         }
     }
 
@@ -210,7 +211,7 @@ impl Child<'_> {
         }
         if at & FAILS != 0 && at != GOES_ON {
             // SAFETY: the caller's.
-            unsafe { self.fail(Step::Look, at & !FAILS) };
+            unsafe { self.fail(Step::Look as u32, at & !FAILS) };
         }
     }
 
@@ -222,7 +223,7 @@ impl Child<'_> {
         // SAFETY: no memory is involved.
         unsafe {
             self.take(Step::Unshare, nr::CLOSE_RANGE, self.task.unshare_from as usize, all, CLOSE_RANGE_UNSHARE);
-            self.tell(Step::Unshared, 0);
+            self.tell(Step::Unshared as u32, 0);
             if first > super::LOW_FIRST as usize {
                 self.take(Step::Unshare, nr::CLOSE_RANGE, super::LOW_FIRST as usize, first.wrapping_sub(1), 0);
             }
@@ -287,7 +288,7 @@ impl Child<'_> {
                 || self.task.unshare_from != 0
                 || syscall(nr::PRLIMIT64, 0, RLIMIT_NOFILE, 0, limit.as_mut_ptr() as usize, 0) != 0
             {
-                self.check(Step::Descriptors, marked);
+                self.check(Step::Descriptors as u32, marked);
                 return;
             }
             let mut number = 3;

@@ -12,7 +12,7 @@
 //! has called `process::set_dumpable(false)` where children run as other users.
 //!
 //! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
-//! order: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that
+//! order, the step with which one of several above its low 8 bits: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that
 //! failed; end of file means that it has executed its program, or was killed before (then the reap says by what). Of
 //! a child whose exec nobody waits for ([`Plan::quiet`]) the one record there can be is left beside the stack's word, and
 //! read when the word is clear: that saves the pipe.
@@ -76,7 +76,8 @@ pub enum News {
     /// It has executed its program, or was killed before it could: the reap says so.
     Executed,
     /// This step failed, and it has exited with status 111 without executing anything.
-    Failed(Step, Errno),
+    /// Of several things that the step does one after the other, the last says which, from 1 on; 0 where it does not.
+    Failed(Step, Errno, u8),
 }
 
 impl Spawner {
@@ -179,10 +180,10 @@ impl Spawner {
                     [words.step.swap(0, Ordering::Relaxed), words.errno.load(Ordering::Relaxed)]
                 }
             };
-            match Step::from_number(step) {
+            match Step::from_number(step & 0xff) {
                 Some(Step::Unshared) if is_its => self.release_low(stack),
                 Some(Step::Unshared) => {}
-                Some(step) => return News::Failed(step, errno::from_number(errno)),
+                Some(failed) => return News::Failed(failed, errno::from_number(errno), (step >> 8) as u8),
                 None => return News::Executed, // no child of ours writes such a record
             }
         }

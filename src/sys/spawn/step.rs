@@ -1,4 +1,7 @@
 //! What a child does before its program runs, by name: so that a failure can say where.
+//!
+//! Where a step does several things in turn, what is told has above its low 8 bits which one it was, from 1 on: of
+//! `Limits` the number of the resource, of the chain-loader's the place among the values.
 
 use pintle::text::nth;
 
@@ -27,9 +30,11 @@ pub enum Step {
     EnvironmentFile = 16,
     /// A look led to `FAILS`. Taken behind `Descriptors`.
     Look = 17,
+    /// Of a chain-loader, all that the database has in a list for it.
+    Setup = 18,
 }
 
-const ALL: [Step; 17] = [
+const ALL: [Step; 18] = [
     Step::Unshared,
     Step::Unshare,
     Step::Session,
@@ -47,9 +52,15 @@ const ALL: [Step; 17] = [
     Step::OomScore,
     Step::EnvironmentFile,
     Step::Look,
+    Step::Setup,
 ];
 
 impl Step {
+    /// What is told of this one of several.
+    pub const fn at(self, which: u8) -> u32 {
+        self as u32 | (which as u32) << 8
+    }
+
     /// The step with this number. 0 and numbers from elsewhere have none.
     pub fn from_number(number: u32) -> Option<Step> {
         ALL.get((number as usize).wrapping_sub(1)).copied() // they are in order, from 1 on
@@ -59,7 +70,7 @@ impl Step {
     pub fn name(self) -> &'static str {
         // In the order of their numbers, which begin with 1.
         const NAMES: &str = "close_range close_range setsid dup terminal setrlimit nice chroot chdir no-new-privileges \
-                             setgroups setgid setuid exec oom-score-adj env-file only-if";
+                             setgroups setgid setuid exec oom-score-adj env-file only-if setup";
         nth(NAMES, b' ', self as usize - 1)
     }
 }

@@ -118,7 +118,7 @@ fn a_child_looks_for_paths_before_all_else_and_goes_where_they_lead() {
             plan.looks = either;
             plan.directory = Some(Text::lasting(c"/no/such/directory"));
         });
-        assert_eq!(answer, (News::Failed(Step::Look, errno::from_number(7)), String::new(), Outcome::Exited(111)));
+        assert_eq!(answer, (News::Failed(Step::Look, errno::from_number(7), 0), String::new(), Outcome::Exited(111)));
     }
 }
 
@@ -153,11 +153,11 @@ fn a_step_that_fails_is_named() {
     for forked in [false, true] {
         let absent = Some(Text::lasting(c"/nonexistent/place"));
         let answer = run(&mut spawner, forked, "", |plan| plan.directory = absent);
-        assert_eq!(answer, (News::Failed(Step::Directory, Errno::NOENT), String::new(), Outcome::Exited(111)));
+        assert_eq!(answer, (News::Failed(Step::Directory, Errno::NOENT, 0), String::new(), Outcome::Exited(111)));
         let answer = run(&mut spawner, forked, "", |plan| plan.program = absent);
-        assert_eq!(answer.0, News::Failed(Step::Execute, Errno::NOENT));
+        assert_eq!(answer.0, News::Failed(Step::Execute, Errno::NOENT, 0));
         let answer = run(&mut spawner, forked, "", |plan| plan.root = absent);
-        assert_eq!(answer.0, News::Failed(Step::Root, Errno::NOENT));
+        assert_eq!(answer.0, News::Failed(Step::Root, Errno::NOENT, 0));
     }
 }
 
@@ -167,7 +167,7 @@ fn a_chain_loader_tells_its_own_steps_through_the_same_pipe() {
     let record = if cfg!(target_endian = "little") { r"\017\0\0\0\002\0\0\0" } else { r"\0\0\0\017\0\0\0\002" };
     let (news, _, outcome) =
         run(&mut spawner, false, &format!("printf '{record}' >&9; exit 111"), |plan| plan.status_target = Some(9));
-    assert_eq!((news, outcome), (News::Failed(Step::OomScore, Errno::NOENT), Outcome::Exited(111)));
+    assert_eq!((news, outcome), (News::Failed(Step::OomScore, Errno::NOENT, 0), Outcome::Exited(111)));
     let (news, output, _) = run(&mut spawner, false, "exec 9>&-; echo on", |plan| plan.status_target = Some(9));
     assert_eq!((news, output.as_str()), (News::Executed, "on\n"));
 }
@@ -242,7 +242,7 @@ fn a_child_that_hangs_keeps_its_stack_and_a_forked_one_goes_on() {
 }
 
 const ABSENT: Option<Text> = Some(Text::lasting(c"/nonexistent/place"));
-const NOT_THERE: News = News::Failed(Step::Execute, Errno::NOENT);
+const NOT_THERE: News = News::Failed(Step::Execute, Errno::NOENT, 0);
 
 #[test]
 fn a_quiet_child_has_no_pipe_and_the_same_news() {
@@ -383,7 +383,7 @@ fn a_child_becomes_its_user_or_says_at_which_step_it_may_not() {
     if crate::sys::process::uid() == 0 {
         assert_eq!((news, output, outcome), (News::Executed, "4711\n4712\n4712 4713\n0077\n".into(), DONE));
     } else {
-        assert_eq!((news, outcome), (News::Failed(Step::Groups, Errno::PERM), Outcome::Exited(111)));
+        assert_eq!((news, outcome), (News::Failed(Step::Groups, Errno::PERM, 0), Outcome::Exited(111)));
     }
 }
 

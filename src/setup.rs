@@ -1,0 +1,256 @@
+//! What a process is made before its program runs, word by word, as service files write it and the chain-loader takes
+//! it: forms of values, names and their numbers. Plain text: who means it does it.
+
+use crate::text::{cut, number, parts, small_number};
+
+/// What the words of a key are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// `yes` or `no`.
+    Switch,
+    /// Names of capabilities(7), or `none` alone.
+    Capabilities,
+    /// Names of capabilities(7).
+    Ambient,
+    /// Secure bits of capabilities(7).
+    SecureBits,
+    /// A class of ioprio_set(2) and its level.
+    IoPriority,
+    /// A policy of sched(7) and its priority.
+    Scheduler,
+    /// Numbers of processors.
+    Processors,
+    /// Bits of personality(2).
+    Personality,
+    /// A time from nanoseconds on.
+    Slack,
+    /// An absolute path.
+    Path,
+    /// An absolute path, or `null`.
+    Input,
+    /// Absolute paths, a `-` before one that may be missing.
+    Paths,
+    /// The same, or two of them with a `:` between.
+    Binds,
+    /// Absolute paths, each with a `:` and octal permission bits behind it or without.
+    Directories,
+    /// What of the machine is its own.
+    Private,
+}
+
+/// Words that one such key may have: a failure says which one, among those of all keys.
+pub const WORDS_MAX: usize = 64;
+
+/// Of `Form::Private`, `tmp`, which is no namespace; the others are bits of CLONE_NEW* in namespaces(7).
+pub const TEMPORARY: u32 = 0;
+
+/// No processor has a higher number: CONFIG_NR_CPUS is at most that.
+pub const PROCESSORS_MAX: u32 = 8192;
+
+/// The first number that is not one of a capability: the kernel's sets are of 64 bits.
+pub const CAPABILITIES_END: u32 = 64;
+
+const CAPABILITIES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
+                            NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO \
+                            SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME \
+                            SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG \
+                            WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
+
+impl Form {
+    /// Whether the value is one word.
+    pub const fn is_single(self) -> bool {
+        matches!(
+            self,
+            Form::Switch
+                | Form::IoPriority
+                | Form::Scheduler
+                | Form::Processors
+                | Form::Slack
+                | Form::Path
+                | Form::Input
+        )
+    }
+
+    /// The words that there are, in the order of their numbers (of bits: which bit), `-` where there is none; behind a
+    /// `:`, from which to which number one has to follow. Empty where they are not just these.
+    pub const fn names(self) -> &'static str {
+        match self {
+            Form::Switch => "no yes",
+            Form::Capabilities | Form::Ambient => CAPABILITIES,
+            Form::SecureBits => {
+                "noroot noroot-locked no-setuid-fixup no-setuid-fixup-locked keep-caps keep-caps-locked \
+                 no-cap-ambient-raise no-cap-ambient-raise-locked"
+            }
+            Form::IoPriority => "- realtime:0-7 best-effort:0-7 idle",
+            Form::Scheduler => "other fifo:1-99 rr:1-99 batch - idle",
+            Form::Personality => {
+                "- - - linux32 - - - - - - - - - - - - - uname-2.6 addr-no-randomize fdpic-funcptrs mmap-page-zero \
+                 addr-compat-layout read-implies-exec addr-limit-32bit short-inode whole-seconds sticky-timeouts \
+                 addr-limit-3gb"
+            }
+            Form::Private => "tmp - - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Processors
+            | Form::Slack
+            | Form::Path
+            | Form::Input
+            | Form::Paths
+            | Form::Binds
+            | Form::Directories => "",
+        }
+    }
+
+    /// The words that there are, with their bounds.
+    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
+        parts(self.names(), b' ').filter(|word| *word != "-")
+    }
+
+    /// Which of the words it is, and the number behind its `:`.
+    #[inline(never)]
+    pub fn find(self, word: &str) -> Option<(u32, u32)> {
+        let (name, level) = cut(word, b':').map_or((word, None), |(name, level)| (name, Some(level)));
+        for (at, known) in (0..).zip(parts(self.names(), b' ')) {
+            let (known, bounds) = cut(known, b':').map_or((known, None), |(known, bounds)| (known, Some(bounds)));
+            if known != name || name == "-" {
+                continue;
+            }
+            return match (bounds.and_then(|bounds| cut(bounds, b'-')), level) {
+                (None, None) => Some((at, 0)),
+                (Some((least, most)), Some(level)) => {
+                    let number = |text: &str| small_number(text.as_bytes());
+                    let level = number(level)?;
+                    (number(least)? <= level && level <= number(most)?).then_some((at, level))
+                }
+                (None, Some(_)) | (Some(_), None) => None,
+            };
+        }
+        None
+    }
+}
+
+/// The number of `NET_ADMIN`, `CAP_NET_ADMIN` or `12`.
+pub fn capability(word: &str) -> Option<u32> {
+    match small_number(word.as_bytes()) {
+        Some(number) => Some(number).filter(|number| *number < CAPABILITIES_END),
+        None => Form::Ambient.find(word.strip_prefix("CAP_").unwrap_or(word)).map(|(number, _)| number),
+    }
+}
+
+/// The path and the permission bits of `/run/web:0750`; 755 where it has none. `None` where they are no such bits.
+pub fn directory(word: &str) -> Option<(&str, u32)> {
+    let Some((path, bits)) = cut(word, b':') else { return Some((word, 0o755)) };
+    let octal = !bits.is_empty() && bits.len() <= 5 && bits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = bits.bytes().fold(0, |mode, digit| mode << 3 | u32::from(digit & 7));
+    (octal && mode <= 0o7777).then_some((path, mode))
+}
+
+/// Gives each processor of `0-3,5` its turn; `None` where it is no such list.
+pub fn processors(list: &str, each: &mut dyn FnMut(u32)) -> Option<()> {
+    for part in parts(list, b',') {
+        let (first, last) = cut(part, b'-').unwrap_or((part, part));
+        let (first, last) = (small_number(first.as_bytes())?, small_number(last.as_bytes())?);
+        if first > last || last >= PROCESSORS_MAX {
+            return None;
+        }
+        (first..=last).for_each(&mut *each);
+    }
+    Some(())
+}
+
+/// The nanoseconds of `50us`: a number with `ns`, `us`, `ms` or `s`; from 1 to 4 seconds, which every machine takes.
+pub fn nanoseconds(text: &str) -> Option<u64> {
+    let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, unit) = text.as_bytes().split_at(digits);
+    let factor = match unit {
+        b"ns" => 1,
+        b"us" => 1_000,
+        b"ms" => 1_000_000,
+        b"s" => 1_000_000_000,
+        _ => return None,
+    };
+    number(digits)?.checked_mul(factor).filter(|time| (1..=4_000_000_000).contains(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn words_have_the_kernels_numbers() {
+        for (form, word, expected) in [
+            (Form::Switch, "yes", Some((1, 0))),
+            (Form::IoPriority, "best-effort:7", Some((2, 7))),
+            (Form::IoPriority, "idle", Some((3, 0))),
+            (Form::IoPriority, "idle:1", None),
+            (Form::IoPriority, "realtime", None),
+            (Form::IoPriority, "-", None),
+            (Form::Scheduler, "rr:99", Some((2, 99))),
+            (Form::Scheduler, "rr:100", None),
+            (Form::Scheduler, "fifo:0", None),
+            (Form::Scheduler, "fifo:", None),
+            (Form::Scheduler, "idle", Some((5, 0))),
+            (Form::SecureBits, "no-cap-ambient-raise", Some((6, 0))),
+            (Form::Private, "tmp", Some((TEMPORARY, 0))),
+            (Form::Private, "mount", Some((17, 0))),
+            (Form::Private, "uts", Some((26, 0))),
+            (Form::Private, "ipc", Some((27, 0))),
+            (Form::Private, "user", Some((28, 0))),
+            (Form::Private, "net", Some((30, 0))),
+            (Form::Personality, "linux32", Some((3, 0))),
+            (Form::Personality, "addr-no-randomize", Some((18, 0))),
+            (Form::Personality, "addr-limit-3gb", Some((27, 0))),
+        ] {
+            assert_eq!(form.find(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn capabilities_by_name_and_number() {
+        for (word, number) in [
+            ("CHOWN", Some(0)),
+            ("CAP_SYS_ADMIN", Some(21)),
+            ("AUDIT_READ", Some(37)),
+            ("CHECKPOINT_RESTORE", Some(40)),
+            ("63", Some(63)),
+            ("64", None),
+            ("chown", None),
+            ("CAP_", None),
+            ("", None),
+        ] {
+            assert_eq!(capability(word), number, "{word}");
+        }
+    }
+
+    #[test]
+    fn directories_have_permissions() {
+        for (word, expected) in [
+            ("/run/web", Some(("/run/web", 0o755))),
+            ("/run/web:0750", Some(("/run/web", 0o750))),
+            ("/run/web:2770", Some(("/run/web", 0o2770))),
+            ("/run/web:", None),
+            ("/run/web:10000", None),
+            ("/run/web:0780", None),
+            ("/run/web:75:0", None),
+        ] {
+            assert_eq!(directory(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn lists_of_processors_and_times() {
+        let list = |text| {
+            let mut all = Vec::new();
+            processors(text, &mut |number| all.push(number)).map(|()| all)
+        };
+        assert_eq!(list("0-3,5"), Some(alloc::vec![0, 1, 2, 3, 5]));
+        for bad in ["", "1,", "3-1", "-1", "8192", "a", "1-"] {
+            assert_eq!(list(bad), None, "{bad}");
+        }
+        for (text, time) in [("50us", Some(50_000)), ("1ns", Some(1)), ("4s", Some(4_000_000_000))] {
+            assert_eq!(nanoseconds(text), time);
+        }
+        for bad in ["", "0ns", "5s", "10", "us", "-1us"] {
+            assert_eq!(nanoseconds(bad), None, "{bad}");
+        }
+    }
+}
