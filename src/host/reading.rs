@@ -59,7 +59,7 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     let mut published = Vec::new();
     if let Ok(file) = directory.open(PUBLISHED) {
         published = rows(&FileView::new(file), published::words(&geometry), published::ROW, &geometry);
-        if !is_of(&published, published::MAGIC, &geometry) {
+        if !is_of(&published, [published::MAGIC, published::VERSION], &geometry) {
             published.clear();
         }
     }
@@ -123,9 +123,9 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
         .ok()?;
     let geometry = Geometry::of(&image);
     let reports = rows(&read(REPORTS)?, reports::words(&geometry), reports::ROW, &geometry);
-    if !is_of(&reports, reports::MAGIC, &geometry) {
+    if !is_of(&reports, [reports::MAGIC, reports::VERSION], &geometry) {
         if ends {
-            cannot_use(directory, REPORTS, &packed!("these are not the reports of this database"));
+            cannot_use(directory, REPORTS, &packed!("not the reports of this database, or another version's"));
         }
         return None;
     }
@@ -138,9 +138,9 @@ fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
 }
 
 /// Whether these words begin as those of such a board do.
-fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
-    [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
-        == [magic, geometry.services, geometry.instances]
+fn is_of(words: &[AtomicU32], [magic, version]: [u32; 2], geometry: &Geometry) -> bool {
+    [header::MAGIC, header::VERSION, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
+        == [magic, version, geometry.services, geometry.instances]
 }
 
 /// The words of this system, for `pintle::status`.
