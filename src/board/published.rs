@@ -34,6 +34,8 @@ pub mod own {
     /// Heap allocations of the engine since it froze its heap: 0.
     pub const ALLOCATIONS: usize = OWN + 7;
 }
+// They are written as they lie.
+const _: () = assert!(own::BOOT_SINCE == own::TRANSACTION + 1 && own::ALLOCATIONS == own::TRANSACTION + 6);
 
 /// Words of a slot's row.
 pub const ROW: usize = 8;

@@ -384,6 +384,7 @@ impl<'a> Engine<'a> {
         const STOP: u32 = Set::Stop as u32;
         const START: u32 = Set::Start as u32;
         const TELL: u32 = Set::Tell as u32;
+        const TELL_BUNDLE: u32 = Set::TellBundle as u32;
         const TELL_BEGINNING: u32 = Set::TellBeginning as u32;
         const LISTEN: u32 = Set::Listen as u32;
         while let Some((set, at)) = self.memory.pop_first(sets) {
@@ -397,7 +398,7 @@ impl<'a> Engine<'a> {
                 NEW_LIFE => self.tell_new_life(at),
                 STOP => self.try_stop(at),
                 START => self.try_start(at),
-                TELL..=TELL_BEGINNING => self.tell(at, set),
+                TELL | TELL_BUNDLE | TELL_BEGINNING => self.tell(at, set),
                 LISTEN => {
                     self.begin_child();
                     self.listen(at);

@@ -32,16 +32,16 @@ impl Engine<'_> {
     /// The next slot of which something is to be written: orders first, then all else, each slot once, what has come to
     /// an end before bundles, and those before what begins.
     pub fn take_dirty(&mut self) -> Option<Dirty> {
-        const PUBLISHED: u32 = Set::DirtyPublished as u32;
         loop {
             let (set, slot) = self.memory.pop_first(Set::DIRTY)?;
-            if set == PUBLISHED && begins(self.told_phase(slot)) {
+            if set == Set::DirtyPublished as u32 && begins(self.told_phase(slot)) {
                 self.memory.insert(Set::DirtyBeginning, slot);
                 continue;
             }
-            let (order, published) = (set < PUBLISHED, set.wrapping_sub(PUBLISHED) < 3);
+            let (order, only_reasons) = (set == Set::DirtyOrder as u32, set == Set::DirtyReasons as u32);
+            let published = !order && !only_reasons;
             let is = |set: Set| published && self.memory.remove(set, slot);
-            let (phase, reasons) = (is(Set::DirtyPhase), is(Set::DirtyReasons) || set == Set::DirtyReasons as u32);
+            let (phase, reasons) = (is(Set::DirtyPhase), only_reasons || is(Set::DirtyReasons));
             return Some(Dirty { slot, order, published, phase, reasons });
         }
     }

@@ -100,7 +100,6 @@ impl Engine<'_> {
         let over_before = over(State::from_number(known & state::REPORT));
         self.ends = lives.wrapping_add(over(row.state)).wrapping_sub(over_before);
         self.memory.put_slot(at, slot::LIFE, life);
-
         (self.exit, self.exit_of) = (row.exit, Some(at));
         match row.state {
             State::Skipped => bits |= state::WAS_SKIPPED,

@@ -328,8 +328,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Asks for the derived events of a change to this phase. A service's lives end in its reports: what of it ends here was
-    /// given up before it lived. A bundle ends with the first of its members that does.
+    /// Asks for the derived events of a change to this phase. A service's lives end in its reports: what of it ends
+    /// here was given up before it lived. A bundle ends with the first of its members that does.
     pub(super) fn raise_change(&mut self, at: SlotId, new: Phase) {
         let bundle = self.is_bundle(at);
         let (ends, events) = match new {
@@ -370,7 +370,8 @@ impl Engine<'_> {
         self.memory.insert(Set::Tell, at);
         self.memory.insert(Set::Named, at);
         for (index, name) in DERIVED.iter().enumerate() {
-            if bits >> index & 1 == 0 {
+            let event = 1 << index;
+            if bits & event == 0 {
                 continue;
             }
             let mut fact = Written::named(name);
@@ -380,7 +381,7 @@ impl Engine<'_> {
             if let Some(instance) = instance {
                 fact.push(b"INSTANCE=", instance);
             }
-            if index == 1 || index == 2 {
+            if event & (STOPPED | FAILED) != 0 {
                 let exit = if self.exit_of == Some(at) { self.exit } else { Exit::None };
                 let failed = self.phase(at) == Phase::Failed || self.is_failure(at, exit);
                 fact.push(b"RESULT=", if failed { b"failed" } else { b"ok" });
@@ -397,7 +398,7 @@ impl Engine<'_> {
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
-            if (index == 1 || index == 4) && self.exit_of == Some(at) && self.ends > 1 {
+            if event & (STOPPED | STARTED) != 0 && self.exit_of == Some(at) && self.ends > 1 {
                 fact.push(b"COUNT=", decimal(self.ends.min(255) as u8, &mut [0; 3]));
             }
             self.add_passed(at, &mut fact);

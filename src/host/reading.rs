@@ -11,6 +11,7 @@ use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS, header};
 use pintle::database::Image;
 use pintle::packed;
+use pintle::packed::Packed;
 use pintle::status::{SystemWords, View};
 
 use super::control::Control;
@@ -23,31 +24,22 @@ use crate::sys::output::Shown;
 
 /// How often a row that is being written is read again.
 const TRIES: usize = 64;
+const ONLY_COMMANDS: Packed = packed!(
+    "status and its kin need a run directory, and this supervisor could make none: only commands work (PINTLE_RUN or \
+     supervise --run names a directory that can be written)"
+);
+const NO_DIRECTORY: Packed =
+    packed!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)");
 
-/// What there is to see, of copies made at one instant, and the run directory, which may be `given`. Ends the process with the reason where
-/// there is nothing. The copies stay for the life of the process.
+/// What there is to see, of copies made at one instant, and the run directory, which may be `given`. Ends the process
+/// with the reason where there is nothing. The copies stay for the life of the process.
 #[inline(never)]
 pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     let directory = match run_directory::find(given) {
         Ok(Place::Directory(directory)) => directory,
         // Commands go by the abstract socket, if somebody listens there.
-        Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(
-            1,
-            format_args!(
-                "{}",
-                packed!(
-                    "status and its kin need a run directory, and this supervisor could make none: only commands work \
-                     (PINTLE_RUN or supervise --run names a directory that can be written)"
-                )
-            ),
-        ),
-        Ok(Place::Abstract(_)) => refuse(
-            111,
-            format_args!(
-                "{}",
-                packed!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)")
-            ),
-        ),
+        Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(1, format_args!("{ONLY_COMMANDS}")),
+        Ok(Place::Abstract(_)) => refuse(111, format_args!("{NO_DIRECTORY}")),
         Err(problem) => refuse_text(problem),
     };
     let (now, wall_ns) = (clock::now(), clock::realtime_ns());
@@ -60,7 +52,7 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     if let Ok(file) = directory.open(PUBLISHED) {
         let mut starts = starts(&geometry, published::ROW).map(|at| (at, published::ROW));
         published = rows(&FileView::new(file), published::words(&geometry), &mut starts);
-        if !is_of(&published, published::MAGIC, &geometry) {
+        if !is_of(&published, [published::MAGIC, published::VERSION], &geometry) {
             published.clear();
         }
     }
@@ -137,9 +129,9 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
         count,
         &mut slots.map(|at| (at, reports::ROW)).chain(statuses.map(|at| (at, reports::STATUS_ROW))),
     );
-    if !is_of(&reports, reports::MAGIC, &geometry) {
+    if !is_of(&reports, [reports::MAGIC, reports::VERSION], &geometry) {
         if ends {
-            cannot_use(directory, REPORTS, &packed!("these are not the reports of this database"));
+            cannot_use(directory, REPORTS, &packed!("not the reports of this database, or another version's"));
         }
         return None;
     }
@@ -152,9 +144,9 @@ fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
 }
 
 /// Whether these words begin as those of such a board do.
-pub fn is_of(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
-    [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
-        == [magic, geometry.services, geometry.instances]
+pub fn is_of(words: &[AtomicU32], [magic, version]: [u32; 2], geometry: &Geometry) -> bool {
+    [header::MAGIC, header::VERSION, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
+        == [magic, version, geometry.services, geometry.instances]
 }
 
 /// The words of this system, for `pintle::status`.

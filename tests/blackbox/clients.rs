@@ -5,7 +5,7 @@ use crate::harness::{Machine, PATIENCE, command};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a_condition_gates_and_a_lease_ends_with_its_sender() {
@@ -126,6 +126,32 @@ fn a_lease_outlives_the_engine_for_as_long_as_its_stopped_holder_lives() {
     holder.kill().expect("it is there");
     holder.wait().expect("it ends");
     machine.wait_phase("nic", "waiting");
+}
+
+#[test]
+fn an_engine_knows_which_it_is_however_late_the_supervisor_goes_on() {
+    let machine = small();
+    let mut holder = machine.spawn(&["emit", "--hold", "net-up", "IFACE=eth1"]);
+    machine.wait("it is held", |machine| machine.expect(&["conditions"]).contains("net-up"));
+    let engine = machine.engine();
+    // The call that makes the next engine comes back to the supervisor long after that engine has begun.
+    let mut tracer = Command::new("strace");
+    tracer.args(["--trace=clone", "--inject=clone:delay_exit=1s", "--attach", &machine.supervisor().to_string()]);
+    let mut tracer = tracer.stderr(Stdio::piped()).spawn().expect("strace runs");
+    let mut said = BufReader::new(tracer.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let first = said.next().expect("a line");
+    assert!(first.ends_with(" attached"), "{first}");
+    // SAFETY: signals to a child of ours, which is there.
+    let signal = |signal| assert_eq!(unsafe { libc::kill(holder.id() as i32, signal) }, 0);
+    signal(libc::SIGSTOP);
+    machine.kill(engine, libc::SIGKILL);
+    machine.wait_new_engine(engine);
+    signal(libc::SIGKILL);
+    holder.wait().expect("it ends");
+    machine.wait("what it held is off", |machine| !machine.expect(&["conditions"]).contains("net-up"));
+    tracer.kill().expect("it is there");
+    tracer.wait().expect("it ends");
+    assert!(said.any(|line| line.contains("clone(") && line.contains("(DELAYED)")), "the call was not delayed");
 }
 
 #[test]

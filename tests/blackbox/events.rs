@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 
 use serde_json::{Value, json};
 
-use super::harness::{Folder, Machine, pintle, program};
+use super::harness::{Folder, Machine, pause, pintle};
 
 /// One connection, on which each line is answered by one.
 struct Client(BufReader<std::os::unix::net::UnixStream>);
@@ -34,10 +34,6 @@ fn picture(machine: &Machine) -> Vec<String> {
     let conditions = conditions(machine);
     let conditions = conditions.iter().map(|row| of(row, &["name", "attributes", "value", "generation", "pid"]));
     services.chain(conditions).collect()
-}
-
-fn pause(keys: &str) -> String {
-    format!("command = {}\n{keys}\n", program("pause"))
 }
 
 #[test]

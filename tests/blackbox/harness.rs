@@ -78,6 +78,11 @@ pub fn program(name: &str) -> String {
     target.to_str().expect("a path in UTF-8").to_string()
 }
 
+/// The file of a service that stays until it is stopped, with these lines.
+pub fn pause(keys: &str) -> String {
+    format!("command = {}\n{keys}\n", program("pause"))
+}
+
 fn next() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Relaxed)

@@ -5,11 +5,7 @@ use std::os::fd::AsRawFd;
 
 use serde_json::Value;
 
-use super::harness::{Folder, Machine, PATIENCE, command_of, program};
-
-fn pause(keys: &str) -> String {
-    format!("command = {}\n{keys}\n", program("pause"))
-}
+use super::harness::{Folder, Machine, PATIENCE, command_of, pause, program};
 
 fn machine() -> Machine {
     let machine = Machine::new(&[

@@ -349,3 +349,23 @@ fn however_many_wait_or_hold_a_command_is_taken() {
         machine.wait("one more may wait", |machine| machine.run(&["stop", "--wait", "quick"]).code == 0);
     }
 }
+
+#[test]
+fn a_board_of_another_version_is_not_read() {
+    let machine = Machine::new(&[]);
+    let shown = machine.expect(&["status"]);
+    assert!(shown.starts_with("boot "), "{shown}");
+    let (reports, at) = (machine.run_directory().join("reports"), 4);
+    let before = std::fs::read(&reports).expect("the reports");
+    let file = std::fs::OpenOptions::new().write(true).open(&reports).expect("ours");
+    std::os::unix::fs::FileExt::write_all_at(&file, &99u32.to_ne_bytes(), at).expect("it has room");
+    let status = machine.run(&["status"]);
+    std::os::unix::fs::FileExt::write_all_at(&file, &before[4..8], at).expect("it has room");
+    assert_eq!((status.code, status.out.as_str()), (111, ""));
+    assert!(
+        status.err.ends_with("/reports: not the reports of this database, or another version's\n"),
+        "{}",
+        status.err
+    );
+    assert_eq!(machine.run(&["status"]).code, 0);
+}

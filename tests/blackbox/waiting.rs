@@ -1,12 +1,8 @@
 //! Who waits for something and does not get it is told which service it is, and why.
 
-use crate::harness::{Machine, program};
+use crate::harness::{Machine, pause};
 
 const NEVER: &str = "command = /bin/sleep 1000\nready = fd 3\nstart-timeout = 1h\nlog = null\n";
-
-fn pause(keys: &str) -> String {
-    format!("command = {}\n{keys}\n", program("pause"))
-}
 
 /// The lines of errors, times and numbers of transactions left out.
 fn told(machine: &Machine, arguments: &[&str]) -> Vec<String> {

@@ -104,6 +104,8 @@ impl Supervisor {
             *place = Pass { source: given.0.as_fd(), target: *given.1 };
         }
         let account = self.engine_account.as_ref();
+        // It reads which engine it is, perhaps before the call that makes it has come back.
+        words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives + 1);
         let word = self.reports.head().get(reports::own::ENGINE_PID).unwrap_or(&OTHER_PID);
         let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, word);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);

@@ -230,7 +230,8 @@ fn take_over(held: Held) -> Machine {
     let orders = map_orders(orders, geometry);
     let reports = own(Own::Reports).and_then(|fd| held_words(fd, reports::words(&geometry), &held)).or_refuse(LOST);
     let reports = reports::Reports::new(reports, geometry);
-    let fits = held.slots() == geometry.slots() && is_of(reports.words(), reports::MAGIC, &geometry);
+    let fits =
+        held.slots() == geometry.slots() && is_of(reports.words(), [reports::MAGIC, reports::VERSION], &geometry);
     fits.then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
     let [run, logs, program] = held.paths();
     let place = run_directory::taken_over(held.take_own(Own::Run), run);
