@@ -13,9 +13,11 @@ use core::mem::ManuallyDrop;
 
 use super::exit;
 use super::options::Given;
+use crate::host::forked::Forked;
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
+use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
 use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
 use pintle::env_file;
@@ -30,7 +32,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 24] = [
+const ACTS: [(u8, Step); 25] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
     (b'i', Step::Setup),
@@ -40,6 +42,7 @@ const ACTS: [(u8, Step); 24] = [
     (b't', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
+    (b'P', Step::Setup),
     (b'I', Step::Setup),
     (b'T', Step::Setup),
     // Each mount over what was mounted before; then the root, in which nobody sees the rest.
@@ -59,6 +62,10 @@ const ACTS: [(u8, Step); 24] = [
     (b'S', Step::Setup),
     (b'n', Step::Setup),
 ];
+
+/// Letters of what is no act of the process itself: where its supervisor listens, and how long what has gone into the
+/// background has to end.
+const BESIDE: &[u8] = b"AF";
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -96,7 +103,7 @@ fn pass(arguments: &mut Arguments) -> bool {
     loop {
         match arguments.next_c_str().map(CStr::to_bytes) {
             Some(b"--") => return true,
-            Some([b'-', letter]) if ACTS.iter().any(|(known, _)| known == letter) => {}
+            Some([b'-', letter]) if ACTS.iter().any(|(known, _)| known == letter) || BESIDE.contains(letter) => {}
             Some(_) | None => return false,
         }
         if arguments.next_c_str().is_none() {
@@ -113,12 +120,44 @@ pub fn run(given: &Given) -> i32 {
     };
     let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
-        become_it(options, arguments)
+        match options.clone().next(b'F') {
+            Some(grace) => return stand_by(status, options, arguments, grace),
+            None => become_it(options, arguments),
+        }
     } else {
         complain(&"it was not called as it should be");
         (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
+}
+
+/// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.
+#[inline(never)]
+fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CStr) -> i32 {
+    let (Some(address), Some(grace_ms)) = (options.clone().next(b'A'), number(grace.to_bytes())) else {
+        return tell(&status, (Step::Execute as u32, Errno::INVAL));
+    };
+    signals::block(SignalSet::FULL);
+    let first = process::become_subreaper().and_then(|()| {
+        process::copy(&mut || {
+            signals::set_mask(SignalSet::EMPTY);
+            tell(&status, become_it(options.clone(), arguments.clone()))
+        })
+    });
+    match first {
+        Ok(first) => {
+            drop(status); // the copy has its own
+            let pid_file = options.clone().next(b'P');
+            Forked { address, pid_file, grace_ms }.watch(first).map_or_else(
+                |errno| {
+                    complain(&errno::Words(errno));
+                    exit::SYSTEM
+                },
+                i32::from,
+            )
+        }
+        Err(errno) => tell(&status, (Step::Execute as u32, errno)),
+    }
 }
 
 /// Returns only with what went wrong.

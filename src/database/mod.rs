@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -223,7 +223,7 @@ pub mod exec {
     pub const ENV_FILES: usize = 8;
     /// `lang::definition::Log`.
     pub const LOG: usize = 9;
-    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, or what is in `SETUP`.
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, `ready = fork`, or what is in `SETUP`.
     pub const RICH: usize = 10;
     /// LISTS offset of what the chain-loader does besides, 2 words each: the letter of its option, and the string behind
     /// it; in the order of the table of keys. Or `NONE`.
@@ -234,9 +234,9 @@ pub mod exec {
 pub const POLICY_WORDS: usize = 18;
 /// Word numbers of a policy record.
 pub mod policy {
-    /// 0 none, 1 descriptor, 2 notify, 3 check.
+    /// 0 none, 1 descriptor, 2 notify, 3 check, 4 fork.
     pub const READY: usize = 0;
-    pub use crate::lang::keys::{CHECK, NOTIFY};
+    pub use crate::lang::keys::{CHECK, FORK, NOTIFY};
     /// The descriptor of `ready = fd N`.
     pub const READY_DESCRIPTOR: usize = 1;
     /// `lang::definition::Restart`.

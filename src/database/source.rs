@@ -90,6 +90,7 @@ impl Source<'_> {
                     line.number(self.image.policy(self.field(service::POLICY), policy::READY_DESCRIPTOR).into());
                 }
                 policy::NOTIFY => line.word("notify"),
+                policy::FORK => line.word("fork"),
                 policy::CHECK => {
                     line.word("check");
                     self.words(self.image.list(self.field(service::CHECK)), 0, &mut line);

@@ -4,8 +4,11 @@
 //!
 //! ```text
 //! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
-//!             [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
+//!             [-A SOCKET [-F MS]] [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
+//!
+//! SOCKET is where the supervisor takes notices of this service. With `-F`, PROGRAM goes into the background
+//! (`host::forked`), and MS is what that waits between the signal that ends it and SIGKILL.
 //!
 //! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,
 //! expanded, so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice,
@@ -82,6 +85,16 @@ pub fn setup(draft: &mut Draft<'_>, letter: u8, word: Text) {
 /// It goes into the namespaces of this process.
 pub fn join(draft: &mut Draft<'_>, pid: u32) {
     option(draft, c"-J", Some(pid.into()));
+}
+
+/// Where the supervisor listens, and for a service that goes into the background how long it has to end, in
+/// milliseconds.
+#[inline(never)]
+pub fn beside(draft: &mut Draft<'_>, socket: &[u8], forks: Option<u32>) {
+    draft.argument(Text::lasting(c"-A"));
+    let text = draft.text(&[socket]);
+    draft.argument(text);
+    option(draft, c"-F", forks.map(i64::from));
 }
 
 /// The service's own arguments follow.

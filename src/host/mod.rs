@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod engine;
 pub mod exec_plan;
 pub mod failure;
+pub mod forked;
 pub mod log_files;
 pub mod log_link;
 pub mod log_writer;

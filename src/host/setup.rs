@@ -2,7 +2,7 @@
 //! system call. It may allocate, and wait: it runs in a process of its own.
 
 use crate::sys::namespaces::{self, if_there};
-use crate::sys::{Errno, Result, privileges, process, scheduling};
+use crate::sys::{Errno, Result, file, privileges, process, scheduling};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use pintle::setup::{self, Form};
@@ -52,6 +52,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             let (path, mode) = setup::directory(word).ok_or(Errno::INVAL)?;
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
         }
+        b'P' => if_there(file::remove(word)),
         b'I' => namespaces::set_input(if word == "null" { "/dev/null" } else { word }.as_bytes()),
         b'T' => namespaces::set_terminal(word.as_bytes()),
         b'N' => match find(Form::Private)? {

@@ -36,7 +36,7 @@ pub enum Value {
     Choice(u8),
     /// `yes` or `no`: 1 or 0.
     Switch,
-    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words.
+    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words, 4 fork.
     Ready,
     /// A time, from this on, in milliseconds.
     Duration(u16),
@@ -88,6 +88,8 @@ pub enum Value {
 pub const NOTIFY: u32 = 2;
 /// Of `Value::Ready`: check, and words.
 pub const CHECK: u32 = 3;
+/// Of `Value::Ready`: fork.
+pub const FORK: u32 = 4;
 
 /// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
 pub const CHOICES: [&str; 4] =
@@ -154,7 +156,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 89] = [
+const TABLE: [Line; 90] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -206,7 +208,9 @@ const TABLE: [Line; 89] = [
     key("skip-ok", PROCESS, Value::Switch,
         "Whether what needs it may be up while it is skipped."),
     key("ready", LONGRUN, Value::Ready,
-        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify), `check COMMAND` (once this program, by its absolute path, exits with 0; it is run until then)."),
+        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify), `check COMMAND` (once this program, by its absolute path, exits with 0; it is run until then), `fork` (it goes into the background: see FORKING)."),
+    key("pid-file", LONGRUN, Value::Setup(b'P', Form::Path),
+        "With `ready = fork`: the file in which it writes the pid of its main process. What is left of it is removed before each start."),
     key("check-interval", LONGRUN, Value::Duration(1),
         "With `ready = check`: the time between a check that fails and the next, and the longest that one may take; without, 1s."),
     key("health", LONGRUN, Value::Command,
@@ -380,7 +384,7 @@ const ALIASES: Packed = packed!(
     binds-to=binds,part-of=binds,waits-for=wants,use=wants,exec=command,exec-start=command,run=command,\
     script=command,start=command,exec-stop=stop,stop-command=stop,stop-signal=stop,kill-signal=stop,\
     exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
-    notification-fd=ready,readiness=ready,timeout=start-timeout,timeout-start=start-timeout,\
+    notification-fd=ready,readiness=ready,pidfile=pid-file,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
@@ -428,6 +432,8 @@ pub const RESTART_DELAY: u8 = number("restart-delay");
 pub const RESTART_DELAY_MAX: u8 = number("restart-delay-max");
 /// `ready`.
 pub const READY: u8 = number("ready");
+/// `pid-file`.
+pub const PID_FILE: u8 = number("pid-file");
 /// `check-interval`.
 pub const CHECK_INTERVAL: u8 = number("check-interval");
 /// `health`.
@@ -551,7 +557,7 @@ impl Value {
             Value::ForEach => packed!("one condition, as: net-up IFACE=wl*"),
             Value::Instance => packed!("a name made of attributes, as: ${IFACE}"),
             Value::Pass => packed!("names of attributes, parted by blanks"),
-            Value::Ready => packed!("none, fd N (3 to 255), notify, or check and a program by its absolute path"),
+            Value::Ready => packed!("none, fd N (3 to 255), notify, fork, or check and a program by its absolute path"),
             Value::Duration(..) => packed!("a number with ms, s, m, h or d, as 500ms or 20s"),
             Value::Integer(..) => packed!("a whole number"),
             Value::Switch => packed!("yes or no"),

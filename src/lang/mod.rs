@@ -173,6 +173,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     for (number, is_used, with) in [
         (keys::WATCHDOG, ready == keys::NOTIFY, "ready = notify"),
         (keys::CHECK_INTERVAL, ready == keys::CHECK, "ready = check"),
+        (keys::PID_FILE, ready == keys::FORK, "ready = fork"),
         (keys::HEALTH_INTERVAL, there(keys::HEALTH), "health"),
         (keys::HEALTH_TIMEOUT, there(keys::HEALTH), "health"),
         (keys::HEALTH_FAILURES, there(keys::HEALTH), "health"),

@@ -500,6 +500,10 @@ impl Filler<'_, '_> {
                 numbers[0] = keys::NOTIFY.into();
                 return Some(());
             }
+            [word] if word.text == "fork" => {
+                numbers[0] = keys::FORK.into();
+                return Some(());
+            }
             [word, _, ..] if word.text == "check" => {
                 numbers[0] = keys::CHECK.into();
                 words.extend_from_slice(&given[1..]);

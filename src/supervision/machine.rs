@@ -176,7 +176,8 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
                 slot.set_until(Starting, slot.row.deadline);
                 slot.check(Role::Check);
             }
-            (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify) | (Kind::Oneshot | Kind::Bundle, _) => {
+            (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify | Ready::Forked)
+            | (Kind::Oneshot | Kind::Bundle, _) => {
                 slot.set_until(Starting, slot.row.deadline);
             }
         },
@@ -232,8 +233,16 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 
         (Spawning | Starting, Input::Deadline) if slot.row.deadline > slot.now => slot.mind_check(),
         (Spawning | Starting, Input::Deadline) => {
+            if slot.policy.ready == Ready::Forked {
+                // What has left its group is ended by who waits for it, and by nobody else.
+                slot.forget_queued_auxiliary();
+                slot.requests.kill_auxiliary = slot.record.role.is_some();
+                slot.requests.signal = if slot.row.pid == 0 { 0 } else { SIGTERM };
+                slot.set_until(Stopping, slot.now.plus_ms(slot.policy.stop_timeout_ms));
+            } else {
+                slot.kill();
+            }
             slot.record.cause = Cause::TimedOut;
-            slot.kill();
         }
         (Stopping, Input::Deadline) if slot.record.killed => {
             slot.row.stuck = true;

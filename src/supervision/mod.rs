@@ -30,6 +30,9 @@
 //!   again, until one exits with 0: then the service is up. There is never more than one, and it is gone before the next
 //!   life begins. One that takes longer than `check-interval` is killed and has failed; the end of `start-timeout` ends
 //!   both. What it says goes where the service's output goes.
+//! - **What goes into the background** (`ready = fork`) is up when its first process has ended and the host knows the one
+//!   that is to be the main process from then on. Until then the main process is who waits for it: at the end of
+//!   `start-timeout` that gets SIGTERM, so that it can end what only it knows, and SIGKILL after `stop-timeout`.
 //! - **Health** (`health`) is looked at `health-interval` after the service is up, and after each look. A look that does not
 //!   exit with 0 within `health-timeout` has failed; `health-failures` in a row end the life as a stop does, and the death
 //!   counts as `Unhealthy`. One that could not be spawned says nothing. A reload command and a look wait for each other.

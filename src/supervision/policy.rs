@@ -27,6 +27,8 @@ pub enum Ready {
     Notify,
     /// Its check exits with 0.
     Check,
+    /// Its first process has ended, and another one is the main one.
+    Forked,
 }
 
 /// How it is stopped or told to reload.
@@ -156,6 +158,7 @@ impl Policy {
                 1 => Ready::Descriptor(word(policy::READY_DESCRIPTOR)),
                 policy::NOTIFY => Ready::Notify,
                 policy::CHECK => Ready::Check,
+                policy::FORK => Ready::Forked,
                 _ => Ready::Executed,
             },
             restart: match word(policy::RESTART) {

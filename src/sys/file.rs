@@ -136,6 +136,11 @@ pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
     status(file).map(|status| status.identity.bytes)
 }
 
+/// Removes the name of a file.
+pub fn remove(path: impl AsPath) -> Result<()> {
+    path::remove(CWD, path.path())
+}
+
 /// Gives a file another name, in the place of what had it.
 pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
     path::rename(from.path(), to.path())

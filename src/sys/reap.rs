@@ -51,6 +51,11 @@ pub fn reap(pid: u32) -> Child {
     child(wait(P_PID, pid, 0))
 }
 
+/// Whether there is any child, ended or not.
+pub fn has_children() -> bool {
+    wait(P_ALL, 0, WNOWAIT).is_ok()
+}
+
 fn child(answer: Result<Option<Death>>) -> Child {
     match answer {
         Ok(Some(death)) => Child::Ended(death.outcome),

@@ -10,6 +10,7 @@ mod daemons;
 mod demo;
 mod environment;
 mod events;
+mod forking;
 mod harness;
 mod journal;
 mod limits;

@@ -269,7 +269,9 @@ impl Writer<'_> {
         record[EXEC + exec::LIMITS] = self.list_some(limits);
         record[EXEC + exec::SETUP] = self.list_some(setup);
         let lists = [exec::ENV_FILES, exec::SETUP];
-        let chain_loader = record[EXEC + exec::OOM] != 0 || lists.iter().any(|list| record[EXEC + list] != NONE);
+        let chain_loader = record[EXEC + exec::OOM] != 0
+            || record[POLICY + policy::READY] == policy::FORK
+            || lists.iter().any(|list| record[EXEC + list] != NONE);
         record[EXEC + exec::RICH] = u32::from(chain_loader);
         (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);
         if definition.kind != Kind::Bundle {

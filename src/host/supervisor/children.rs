@@ -168,18 +168,10 @@ impl Supervisor {
         let awaited = command == Command::Main && policy.kind == Kind::Longrun && goes_on;
         let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
-        let notify = match (command, policy.ready) {
-            (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
-            (
-                Command::Main
-                | Command::Stop(_)
-                | Command::Reload(_)
-                | Command::Cleanup
-                | Command::Check(_)
-                | Command::Health(_),
-                _,
-            ) => &[],
-        };
+        let speaks = command == Command::Main && matches!(policy.ready, Ready::Notify | Ready::Forked);
+        let socket = if speaks { self.notify_path(slot, &mut path) } else { &[] };
+        let forks = policy.ready == Ready::Forked;
+        let notify = if forks { &[] } else { socket };
         let log = self.log_for(slot, definition, &variables)?;
         let Supervisor { spawner, common, slots, reports, .. } = self;
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
@@ -198,6 +190,8 @@ impl Supervisor {
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
+            socket: if forks { socket } else { &[] },
+            forks: forks.then_some(policy.stop_timeout_ms / 4 * 3),
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
@@ -341,7 +335,7 @@ impl Supervisor {
                 }
                 Ok(Some((write, number as i32)))
             }
-            (Kind::Longrun, Ready::Notify) => self.open_notify(slot, definition).map(|()| None),
+            (Kind::Longrun, Ready::Notify | Ready::Forked) => self.open_notify(slot, definition, policy).map(|()| None),
             (Kind::Longrun, Ready::Executed | Ready::Check) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
         }
     }
@@ -382,10 +376,7 @@ impl Supervisor {
             self.more_deaths = false;
             let Some(death) = reap::peek() else { return };
             self.more_deaths = true;
-            let exit = match death.outcome {
-                Outcome::Exited(code) => Exit::Code(code),
-                Outcome::Killed { signal, .. } => Exit::Signal(signal),
-            };
+            let exit = exit_of(death.outcome);
             let owner = self.pids.get(death.pid);
             if let Some(owner) = owner.filter(|_| self.flying > 0) {
                 self.close_flight(owner, death.pid);
@@ -430,8 +421,14 @@ impl Supervisor {
         self.read_notices(slot);
         self.close_ready(slot);
         let heir = self.reports.word(slot, reports::HEIR);
-        if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
-            return self.hand_over(slot, heir);
+        let mut exit = exit;
+        if heir != 0 && self.pids.get(heir).is_none() {
+            match reap::look(heir) {
+                reap::Child::Alive => return self.hand_over(slot, heir),
+                // The one that we have waited for, and its end is what counts.
+                reap::Child::Ended(outcome) if exit == Exit::Code(0) => exit = exit_of(outcome),
+                reap::Child::Ended(_) | reap::Child::Unknown => {}
+            }
         }
         let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
         if !self.policy(slot).is_some_and(is_done) {
@@ -453,8 +450,16 @@ impl Supervisor {
         let mut fresh = before;
         (fresh[reports::PID], fresh[reports::HEIR]) = (heir, 0);
         self.pids.insert(heir, Owner::Main(slot));
+        let state = State::from_number(before[reports::STATE]);
+        if state.is_in(State::set(&[State::Spawning, State::Starting]))
+            && self.policy(slot).is_some_and(|policy| policy.ready == Ready::Forked)
+        {
+            // It is what the first process was to bring up. An heir that ends is its own no more: see `main_ended`.
+            self.feed_and(slot, Input::Ready, &|row| row.pid = heir);
+            return self.reports.keep(slot, reports::HEIR, 0);
+        }
         let mut again = Requests::default();
-        if State::from_number(fresh[reports::STATE]) == State::Stopping {
+        if state == State::Stopping {
             // What was meant for the one before is meant for this one.
             let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
             again.kill = Record::of_words(&fresh).killed;
@@ -466,6 +471,13 @@ impl Supervisor {
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
         self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
+    }
+}
+
+fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Exited(code) => Exit::Code(code),
+        Outcome::Killed { signal, .. } => Exit::Signal(signal),
     }
 }
 

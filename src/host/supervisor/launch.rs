@@ -80,6 +80,10 @@ pub struct Child<'a> {
     pub ready: Option<(BorrowedFd<'a>, i32)>,
     /// `$NOTIFY_SOCKET`; empty for none.
     pub notify: &'a [u8],
+    /// Where the chain-loader tells what it does beside; empty for nowhere.
+    pub socket: &'a [u8],
+    /// It goes into the background, and has so long to end when it is told. Milliseconds.
+    pub forks: Option<u32>,
     /// How long its watchdog waits, in milliseconds; 0 for none.
     pub watchdog_ms: u32,
 }
@@ -230,11 +234,14 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DITNBrX"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DPITNBrX"[..]),
             Command::Stop(0) | Command::Reload(0) | Command::Check(0) | Command::Health(0) | Command::Cleanup => {
-                (0, &b"IT"[..])
+                (0, &b"PIT"[..])
             }
         };
+        if !child.socket.is_empty() {
+            exec_plan::beside(launch.draft, child.socket, child.forks);
+        }
         if beside != 0 && (0..setup.len()).step_by(2).any(|at| b"NBrX".contains(&(setup.get(at) as u8))) {
             exec_plan::join(launch.draft, beside);
         }

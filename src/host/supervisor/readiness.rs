@@ -13,7 +13,7 @@ use core::fmt::Write;
 use pintle::board::reports;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
-use pintle::supervision::{Input, notify};
+use pintle::supervision::{Input, Policy, Ready, notify};
 use pintle::words::Short;
 
 /// Bytes of `$NOTIFY_SOCKET`: what a socket address holds, and `@`.
@@ -82,9 +82,9 @@ impl Supervisor {
     }
 
     /// Makes the notify socket of a slot, if it has none yet. In a run directory it belongs to the service's user, and
-    /// nobody else (but root) may send to it.
+    /// nobody else (but root) may send to it; where the service is not to speak itself, root (or who we are) alone.
     #[inline(never)]
-    pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
+    pub fn open_notify(&mut self, slot: SlotId, definition: SlotId, policy: &Policy) -> Result<(), Failure> {
         let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
         if let Some(socket) = &private.notify {
             // What is there still was said by an earlier life; a queue that never empties has somebody who writes on
@@ -98,7 +98,7 @@ impl Supervisor {
         let mut buffer = [0; PATH_BYTES];
         let path = self.notify_path(slot, &mut buffer);
         let mut owner = None;
-        if !path.starts_with(b"@") && process::uid() == 0 {
+        if !path.starts_with(b"@") && process::uid() == 0 && policy.ready == Ready::Notify {
             let image = self.common.image;
             let record = image.service(definition, service::EXEC);
             let name = |field| image.bytes_of(image.exec(record, field));

@@ -529,7 +529,7 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
         let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
         let ready = match Policy::of(image, slot).map(|policy| policy.ready) {
-            Some(Ready::Descriptor(_) | Ready::Notify) => 1,
+            Some(Ready::Descriptor(_) | Ready::Notify | Ready::Forked) => 1,
             Some(Ready::Executed | Ready::Check) | None => 0,
         };
         logs + ready

@@ -364,7 +364,7 @@ impl<'a> Supervisor<'a> {
         let heir = match policy.ready {
             Ready::Notify if named != 0 => Some(named),
             Ready::Notify => kernel.heir(pid),
-            Ready::Executed | Ready::Descriptor(_) | Ready::Check => None,
+            Ready::Executed | Ready::Descriptor(_) | Ready::Check | Ready::Forked => None,
         };
         let Some(heir) = heir else { return Ok(false) };
         self.reports.keep(slot, reports::HEIR, heir);
