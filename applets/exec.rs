@@ -21,9 +21,10 @@ use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
 use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
 use pintle::env_file;
+use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
-use pintle::text::small_number as number;
+use pintle::text::{parts, small_number as number};
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
@@ -32,7 +33,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 25] = [
+const ACTS: [(u8, Step); 26] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
     (b'i', Step::Setup),
@@ -42,6 +43,7 @@ const ACTS: [(u8, Step); 25] = [
     (b't', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
+    (b'l', Step::Setup),
     (b'P', Step::Setup),
     (b'I', Step::Setup),
     (b'T', Step::Setup),
@@ -63,9 +65,9 @@ const ACTS: [(u8, Step); 25] = [
     (b'n', Step::Setup),
 ];
 
-/// Letters of what is no act of the process itself: where its supervisor listens, and how long what has gone into the
-/// background has to end.
-const BESIDE: &[u8] = b"AF";
+/// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
+/// has kept, and how long what has gone into the background has to end.
+const BESIDE: &[u8] = b"AEF";
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -168,6 +170,10 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let (mut late, mut together) = (None, Together::default());
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
+    together.supervisor = options.clone().next(b'A');
+    if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
+        (together.stored, together.count) = (names.into(), parts(names, b':').count());
+    }
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
     for (letter, step) in ACTS {
@@ -195,6 +201,16 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {
         return (Step::Directory as u32, errno);
+    }
+    if together.count > 0 {
+        // See sd_listen_fds(3).
+        for text in [
+            told(format_args!("LISTEN_PID={}", process::pid())),
+            told(format_args!("LISTEN_FDS={}", together.count)),
+            told(format_args!("LISTEN_FDNAMES={}", together.stored)),
+        ] {
+            variables.push(whole::lasting(text.into()));
+        }
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
     let mut environment = ManuallyDrop::new(Vec::new());

@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Header words of its own.
 pub mod own {
@@ -63,7 +63,7 @@ const LIFE: usize = 3;
 pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
-/// The same for its stop, reload or cleanup command, or a check.
+/// The same for a command before, beside or behind it: stop, reload, cleanup, pre-start, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
 const FAILURE: usize = 8;
@@ -73,7 +73,8 @@ const READY: usize = 12;
 const SINCE: usize = 14;
 const SPAWNED: usize = 16;
 const DEADLINE: usize = 18;
-const DEATHS: usize = 20;
+/// A word of a row.
+pub const DEATHS: usize = 20;
 /// A word of a row.
 pub const RELOADED: usize = 21;
 /// A word of a row.
@@ -210,6 +211,8 @@ pub enum Exit {
     Watchdog,
     /// Its health checks failed.
     Unhealthy,
+    /// What was to run before it has failed.
+    PreStart,
 }
 
 impl Exit {
@@ -224,6 +227,7 @@ impl Exit {
             Exit::Unknown => 5 << 8,
             Exit::Watchdog => 6 << 8,
             Exit::Unhealthy => 7 << 8,
+            Exit::PreStart => 8 << 8,
         }
     }
 
@@ -237,6 +241,7 @@ impl Exit {
             4 => Exit::TimedOut,
             6 => Exit::Watchdog,
             7 => Exit::Unhealthy,
+            8 => Exit::PreStart,
             _ => Exit::Unknown,
         }
     }
@@ -255,7 +260,7 @@ pub struct ReportRow {
     pub attempt: u32,
     /// The main process; 0 for none.
     pub pid: u32,
-    /// A stop, reload or cleanup command, or a check; 0 for none.
+    /// A stop, reload, cleanup or pre-start command, or a check; 0 for none.
     pub auxiliary: u32,
     /// How the last life ended.
     pub exit: Exit,

@@ -107,7 +107,7 @@ pub enum Section {
 pub const SECTIONS: usize = 9;
 
 /// Words of a service record.
-pub const SERVICE_WORDS: usize = 28;
+pub const SERVICE_WORDS: usize = 29;
 /// Word numbers of a service record.
 pub mod service {
     /// String: name.
@@ -170,6 +170,8 @@ pub mod service {
     pub const CHECK: usize = 26;
     /// Of `health`.
     pub const HEALTH: usize = 27;
+    /// Of `pre-start`.
+    pub const PRE_START: usize = 28;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -223,7 +225,8 @@ pub mod exec {
     pub const ENV_FILES: usize = 8;
     /// `lang::definition::Log`.
     pub const LOG: usize = 9;
-    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, `ready = fork`, or what is in `SETUP`.
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, `ready = fork`, `fd-store-max`,
+    /// or what is in `SETUP`.
     pub const RICH: usize = 10;
     /// LISTS offset of what the chain-loader does besides, 2 words each: the letter of its option, and the string behind
     /// it; in the order of the table of keys. Or `NONE`.
@@ -269,6 +272,8 @@ pub mod policy {
     pub const SUCCESS_EXIT: usize = 15;
     /// The same.
     pub const NO_RESTART_EXIT: usize = 16;
+    /// One more than `fd-store-max`; 0 where nothing is said.
+    pub const FD_STORE_MAX: usize = 17;
     /// See `SUCCESS_EXIT`.
     pub const EXIT_CODE: u32 = 1 << 8;
     /// See `SUCCESS_EXIT`.

@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 44] = [
+const WORDS: [(&str, usize); 46] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -22,6 +22,7 @@ const WORDS: [(&str, usize); 44] = [
     ("for-each", service::FOR_EACH),
     ("only-if", service::ONLY_IF),
     ("cleanup", service::CLEANUP),
+    ("pre-start", service::PRE_START),
     ("within", service::WITHIN),
     ("instance", service::INSTANCE),
     ("pass", service::PASS),
@@ -39,6 +40,7 @@ const WORDS: [(&str, usize); 44] = [
     ("success-exit", POLICY + policy::SUCCESS_EXIT),
     ("no-restart-exit", POLICY + policy::NO_RESTART_EXIT),
     ("watchdog", POLICY + policy::WATCHDOG_MS),
+    ("fd-store-max", POLICY + policy::FD_STORE_MAX),
     ("check-interval", POLICY + policy::CHECK_INTERVAL_MS),
     ("health", service::HEALTH),
     ("health-interval", POLICY + policy::HEALTH_INTERVAL_MS),

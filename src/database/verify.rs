@@ -290,9 +290,9 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::HEALTH + 1;
+    let mut spare = service::PRE_START + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::SETUP && spare < POLICY || spare > POLICY + policy::NO_RESTART_EXIT {
+        if spare < EXEC || spare > EXEC + exec::SETUP && spare < POLICY || spare > POLICY + policy::FD_STORE_MAX {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -310,6 +310,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::CLEANUP] = Rule::Texts;
     rules[service::CHECK] = Rule::Texts;
     rules[service::HEALTH] = Rule::Texts;
+    rules[service::PRE_START] = Rule::Texts;
     rules[EXEC + exec::USER] = Rule::Account;
     rules[EXEC + exec::GROUP] = Rule::Account;
     rules[EXEC + exec::DIRECTORY] = Rule::Text;
@@ -327,6 +328,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
     rules[POLICY + policy::SUCCESS_EXIT] = Rule::Exits;
     rules[POLICY + policy::NO_RESTART_EXIT] = Rule::Exits;
+    rules[POLICY + policy::FD_STORE_MAX] = Rule::Number(1, limits::STORED_MAX as u16 + 1);
     rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);
     rules
 };

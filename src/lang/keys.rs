@@ -156,7 +156,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 90] = [
+const TABLE: [Line; 93] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -201,6 +201,8 @@ const TABLE: [Line; 90] = [
         "One condition with attributes: for each that is on and matches, there is an instance."),
     key("instance", TEMPLATE, Value::Instance,
         "The name of an instance, made of attributes: `${IFACE}`."),
+    key("pre-start", LONGRUN, Value::Command,
+        "A command that is run before each life, behind `only-if`, as its user; it has `start-timeout`. Where it does not exit with 0, that life has failed before it began, and `restart` says what follows. What runs behind each life is `cleanup`."),
     key("pass", PROCESS, Value::Pass,
         "Attributes of the condition or event that become environment variables, and expand as `${NAME}` in commands, `env` and paths."),
     key("only-if", PROCESS, Value::Tests,
@@ -223,6 +225,10 @@ const TABLE: [Line; 90] = [
         "How many health checks in a row have to fail; without, 3."),
     key("watchdog", LONGRUN, Value::Duration(1),
         "With `ready = notify`: once it is up it has to send WATCHDOG=1 again and again, never later than this after the last; else it gets SIGABRT, after `stop-timeout` SIGKILL, and its life has failed."),
+    key("listen", LONGRUN, Value::Setup(b'l', Form::Listen),
+        "Sockets that are opened before its first life and kept until it is down, so that nobody is turned away between two lives: see SOCKETS. Each is `tcp:PORT`, `tcp:ADDRESS:PORT`, the same with `udp`, or `unix:PATH` or `unix:PATH:MODE` (octal, 666 where it is not said), the same with `unix-dgram` and `unix-seqpacket`; before it `NAME=`, without which it is called by its kind."),
+    key("fd-store-max", LONGRUN, Value::Integer(0, 32, 1),
+        "With `ready = notify`: how many descriptors it may give into keeping (FDSTORE=1), to have them again in its next life; without, 0."),
     key("restart", LONGRUN, Value::Choice(1),
         "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
     key("success-exit", PROCESS, Value::Exits,
@@ -384,12 +390,12 @@ const ALIASES: Packed = packed!(
     binds-to=binds,part-of=binds,waits-for=wants,use=wants,exec=command,exec-start=command,run=command,\
     script=command,start=command,exec-stop=stop,stop-command=stop,stop-signal=stop,kill-signal=stop,\
     exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
-    notification-fd=ready,readiness=ready,pidfile=pid-file,timeout=start-timeout,timeout-start=start-timeout,\
+    notification-fd=ready,readiness=ready,pidfile=pid-file,listen-stream=listen,socket=listen,file-descriptor-store-max=fd-store-max,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
-    post-stop=cleanup,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
+    post-stop=cleanup,exec-start-pre=pre-start,start-pre=pre-start,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
     healthcheck=health,health-cmd=health,liveness=health,\
     watchdog-sec=watchdog,watchdog-timeout=watchdog,\
     capability-bounding-set=capabilities,cap-bound=capabilities,\
@@ -432,6 +438,10 @@ pub const RESTART_DELAY: u8 = number("restart-delay");
 pub const RESTART_DELAY_MAX: u8 = number("restart-delay-max");
 /// `ready`.
 pub const READY: u8 = number("ready");
+/// `listen`.
+pub const LISTEN: u8 = number("listen");
+/// `fd-store-max`.
+pub const FD_STORE_MAX: u8 = number("fd-store-max");
 /// `pid-file`.
 pub const PID_FILE: u8 = number("pid-file");
 /// `check-interval`.
@@ -577,6 +587,9 @@ impl Value {
                 Form::Paths => packed!("absolute paths, a \"-\" before one that may be missing"),
                 Form::Binds => {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
+                }
+                Form::Listen => {
+                    packed!("sockets, as tcp:80, http=tcp:127.0.0.1:8080, udp:[::1]:53, unix:/run/web.sock:0660")
                 }
                 Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
                 // Said by the finding itself.

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
-use crate::limits::LATCHES_MAX;
+use crate::limits::{LATCHES_MAX, STORED_MAX};
 use crate::names;
 use crate::packed;
 use crate::setup;
@@ -173,6 +173,7 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     for (number, is_used, with) in [
         (keys::WATCHDOG, ready == keys::NOTIFY, "ready = notify"),
         (keys::CHECK_INTERVAL, ready == keys::CHECK, "ready = check"),
+        (keys::FD_STORE_MAX, ready == keys::NOTIFY, "ready = notify"),
         (keys::PID_FILE, ready == keys::FORK, "ready = fork"),
         (keys::HEALTH_INTERVAL, there(keys::HEALTH), "health"),
         (keys::HEALTH_TIMEOUT, there(keys::HEALTH), "health"),
@@ -181,6 +182,18 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         if let Some(given) = definition.given(number).filter(|_| definition.kind == Kind::Longrun && !is_used) {
             sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);
         }
+    }
+    // From descriptor 3 on.
+    let stored = definition.number(keys::FD_STORE_MAX).saturating_sub(1) + definition.words(keys::LISTEN).len() as u64;
+    if let (Some(given), true) = (definition.given(keys::FD_STORE_MAX), stored > STORED_MAX as u64) {
+        let text = packed!("more than % descriptors, those that listen among them");
+        sink.error(&given.position, text, &[Number(STORED_MAX as i64)]);
+    }
+    if let Some(given) =
+        definition.given(keys::READY).filter(|given| given.numbers[0] == 1 && given.numbers[1] < 3 + stored)
+    {
+        let text = packed!("descriptors 3 to % are those that listen");
+        sink.error(&given.position, text, &[Number(2 + stored as i64)]);
     }
     if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
         sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);

@@ -12,7 +12,7 @@ use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
-use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
+use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX, STORED_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::packed;
@@ -171,12 +171,14 @@ impl Filler<'_, '_> {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
             })?,
             Value::Setup(_, form) => {
-                if let Some(word) = words.get(setup::WORDS_MAX) {
-                    let parts = [Text(key.name()), Number(setup::WORDS_MAX as i64)];
+                let alone = words.len() == 1;
+                let most = if form == Form::Listen { STORED_MAX } else { setup::WORDS_MAX };
+                if let Some(word) = words.get(most) {
+                    let parts = [Text(key.name()), Number(most as i64)];
                     return self.refused(&word.position, packed!("~ has more than % words"), &parts);
                 }
-                let alone = words.len() == 1;
-                self.each(&words, Some(&whole), &mut |filler, word| filler.setup(form, word, alone))?;
+                let name: &dyn Fn(&Word) -> _ = if form == Form::Listen { &socket } else { &whole };
+                self.each(&words, Some(name), &mut |filler, word| filler.setup(form, word, alone))?;
             }
         }
         // Of a number nothing more is needed, and there are many of them.
@@ -483,6 +485,18 @@ impl Filler<'_, '_> {
                 Some((path, _)) => self.path(word, path),
                 None => self.bad_word(packed!("bad permissions in ~"), word),
             },
+            Form::Listen => match setup::socket(text) {
+                Ok(socket) if socket.where_it_is().is_some() => Some(()),
+                Ok(_) => self.bad_word(packed!("bad address ~"), word),
+                Err(kind) => {
+                    let meant = nearest::among(kind, &mut form.words()).unwrap_or_default();
+                    self.unexpected(
+                        &word.position,
+                        packed!("no kind of socket is called ~^"),
+                        &[Text(kind), Text(meant)],
+                    )
+                }
+            },
             Form::Slack => match setup::nanoseconds(text) {
                 Some(_) => Some(()),
                 None => self.bad_word(packed!("bad time ~"), word),
@@ -541,6 +555,11 @@ const fn is_number(value: Value) -> bool {
 /// The whole word.
 fn whole(word: &Word) -> &'static str {
     word.text
+}
+
+/// The name of a socket.
+fn socket(word: &Word) -> &'static str {
+    setup::socket(word.text).map_or(word.text, |socket| socket.name)
 }
 
 /// What stands before the `=`.

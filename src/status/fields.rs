@@ -348,6 +348,7 @@ fn write_exit_kind(out: &mut dyn Write, exit: Exit) {
         Exit::NotSpawned => out.write_str("\"spawned\":false,"),
         Exit::TimedOut => out.write_str("\"timed_out\":true,"),
         Exit::Unhealthy => out.write_str("\"healthy\":false,"),
+        Exit::PreStart => out.write_str("\"pre-start\":false,"),
         Exit::Watchdog => out.write_str("\"watchdog\":true,"),
         Exit::Unknown | Exit::None => Ok(()),
     };

@@ -88,6 +88,7 @@ pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exi
         Exit::None => packed!("it has not ended yet"),
         Exit::TimedOut => packed!("not ready within $S"),
         Exit::Unhealthy => packed!("its health checks failed"),
+        Exit::PreStart => packed!("its pre-start command failed"),
         Exit::Watchdog => packed!("ended by its watchdog"),
         Exit::Unknown => packed!("ended while nobody could look"),
     };

@@ -13,7 +13,7 @@ const ROLES: [Option<Role>; 8] = [
     Some(Role::Cleanup),
     Some(Role::Check),
     Some(Role::Health),
-    None,
+    Some(Role::PreStart),
     None,
 ];
 const CAUSES: [Cause; 8] = [
@@ -153,7 +153,7 @@ mod tests {
             record.put(&mut row);
             assert_eq!(Record::of_words(&row), record);
         }
-        for word in 0..6 << 14 {
+        for word in 0..7 << 14 {
             assert_eq!(Requests::of(word).to_word(), word);
         }
         assert_eq!(Record::of_words(&[0; ROW]), Record::default());

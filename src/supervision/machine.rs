@@ -21,6 +21,8 @@ pub enum Role {
     Check,
     /// A health check.
     Health,
+    /// The pre-start command.
+    PreStart,
 }
 
 /// News for one slot.
@@ -135,7 +137,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             if wish == Wish::Down {
                 slot.requests.cancel = true;
-                slot.set(Down);
+                slot.gone_if_all_ended(); // what its pre-start has done is cleaned up after
             }
         }
         (Spawning | Starting | Up, Input::Ordered(number, wish)) => {
@@ -162,7 +164,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Queued, Input::Refused(failure, trouble)) => {
             slot.came_to_nothing(failure, trouble);
             slot.note_end(Exit::NotSpawned);
-            slot.died(Exit::NotSpawned);
+            slot.ended(Exit::NotSpawned);
         }
         (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Refused(..)) => {}
 
@@ -207,6 +209,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Down | Queued | Delayed | Failed | Done | Skipped, Input::Ended(_)) => {}
 
         (Spawning | Starting, Input::Ready) => match slot.policy.kind {
+            Kind::Longrun if slot.row.pid == 0 => {} // it says so of an earlier life
             Kind::Longrun => slot.ready(),
             Kind::Oneshot | Kind::Bundle => {} // its end says it
         },
@@ -274,6 +277,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.record.wish = Wish::Down;
             slot.requests.cancel = true;
             slot.requests.kill_auxiliary = slot.record.role.is_some();
+            slot.record.dirty = false;
             slot.set(Down);
         }
         (Spawning | Starting | Up | Stopping, Input::Kill) => {
@@ -318,6 +322,18 @@ impl Slot<'_> {
         self.record.killed = false;
         self.record.trouble = None;
         self.record.reload_again = false;
+        if !self.policy.pre_start {
+            return self.queue();
+        }
+        self.row.spawned = self.now;
+        self.row.failure = 0;
+        self.record.dirty = self.policy.cleanup;
+        self.record.check = Instant(0);
+        self.set_until(State::Starting, self.now.plus_ms(self.policy.start_timeout_ms));
+        self.auxiliary(Role::PreStart);
+    }
+
+    fn queue(&mut self) {
         self.set(State::Queued);
         self.requests.spawn = true;
     }
@@ -390,7 +406,7 @@ impl Slot<'_> {
                 }
             }
             // It waits for the reload.
-            Some(Role::Reload | Role::Stop | Role::Cleanup) => self.next_check(),
+            Some(Role::Reload | Role::Stop | Role::Cleanup | Role::PreStart) => self.next_check(),
         }
     }
 
@@ -521,7 +537,12 @@ impl Slot<'_> {
                 self.row.cleanup = exit.unwrap_or(Exit::NotSpawned);
                 self.gone_if_all_ended();
             }
-            (State::Stopping, Some(Role::Check)) => self.gone_if_all_ended(),
+            (State::Stopping, Some(Role::Check | Role::PreStart)) => self.gone_if_all_ended(),
+            (State::Starting, Some(Role::PreStart)) if exit == Some(Exit::Code(0)) => self.queue(),
+            (State::Starting, Some(Role::PreStart)) => {
+                self.note_end(Exit::PreStart);
+                self.ended(self.row.exit);
+            }
             (State::Starting, Some(Role::Check)) if exit == Some(Exit::Code(0)) => self.ready(),
             (State::Starting, Some(Role::Check)) => self.next_check(),
             (State::Up, Some(Role::Health)) => self.take_health(exit),
@@ -580,11 +601,12 @@ impl Slot<'_> {
         self.policy.kind == Kind::Oneshot && self.policy.succeeds(exit) && self.record.trouble.is_none()
     }
 
-    /// The program did not run: there is nothing to clean up.
+    /// The program did not run: there is nothing to clean up, but what was done before it.
     fn came_to_nothing(&mut self, failure: u32, trouble: Trouble) {
+        let prepared = self.policy.pre_start && self.record.role != Some(Role::PreStart);
         self.row.failure = failure;
         self.record.trouble = Some(trouble);
-        self.record.dirty = false;
+        self.record.dirty &= prepared;
     }
 
     /// The main process is gone.
@@ -662,7 +684,8 @@ impl Slot<'_> {
             | Exit::TimedOut
             | Exit::Unknown
             | Exit::Watchdog
-            | Exit::Unhealthy => (delay, self.row.spawned),
+            | Exit::Unhealthy
+            | Exit::PreStart => (delay, self.row.spawned),
         };
         self.record.in_a_row = self.record.in_a_row.saturating_add(1);
         self.row.delay_ms = delay;

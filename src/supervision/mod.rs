@@ -19,6 +19,9 @@
 //!   failed attempt of a oneshot, and when one that was up has been taken down. It has `stop-timeout`, then its group is
 //!   killed; how it ends is noted, and changes nothing. What never ran its program is not cleaned up after. Where everything
 //!   is killed at the end of a shutdown, nothing is.
+//! - **`pre-start`** runs before each life of a longrun, for which it is `Starting` already; it has `start-timeout`, and the
+//!   life has it anew. If it does not exit with 0, the life has died as `PreStart` before it began, and counts as a death; it
+//!   is cleaned up after. Told to stop, it is killed at once. Preconditions are looked at before it.
 //! - **A precondition** is looked at by the child, before anything else that can fail, and once for an order: not for what
 //!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot

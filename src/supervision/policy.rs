@@ -83,7 +83,13 @@ fn bit(exit: Exit) -> Option<usize> {
     match exit {
         Exit::Code(code) => Some(code.into()),
         Exit::Signal(signal) => Some(256 + usize::from(signal)),
-        Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => None,
+        Exit::None
+        | Exit::NotSpawned
+        | Exit::TimedOut
+        | Exit::Unknown
+        | Exit::Watchdog
+        | Exit::Unhealthy
+        | Exit::PreStart => None,
     }
 }
 
@@ -130,6 +136,8 @@ pub struct Policy {
     pub reload: Means,
     /// There is a command that cleans up behind each life.
     pub cleanup: bool,
+    /// There is one that runs before each.
+    pub pre_start: bool,
 }
 
 impl Policy {
@@ -182,6 +190,7 @@ impl Policy {
             stop,
             reload,
             cleanup,
+            pre_start: image.service(slot, service::PRE_START) != NONE,
         })
     }
 
@@ -247,6 +256,7 @@ mod tests {
         stop: Means::Nothing,
         reload: Means::Nothing,
         cleanup: false,
+        pre_start: false,
     };
 
     #[test]

@@ -85,6 +85,19 @@ impl Identity {
     }
 }
 
+/// Whether two descriptors surely stand for the same file or socket. Of those that have no inode of their own
+/// (eventfd(2), epoll(7) and so on) nobody can say.
+pub fn is_same(a: &OwnedFd, b: &OwnedFd) -> bool {
+    const KIND: u32 = 0o170000;
+    match (status(a.as_fd()), status(b.as_fd())) {
+        (Ok(a), Ok(b)) => {
+            let at = |status: &Status| (status.identity.device, status.identity.inode);
+            a.mode & KIND != 0 && at(&a) == at(&b)
+        }
+        _ => false,
+    }
+}
+
 /// The user whom an open file belongs to.
 pub fn owner_of(file: impl AsFd) -> Result<u32> {
     status(file.as_fd()).map(|status| status.uid)

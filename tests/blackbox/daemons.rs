@@ -13,13 +13,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::geteuid() == 0 }
 }
 
 /// uid and gid of a user of this machine.
-fn account(name: &str) -> (u32, u32) {
+pub fn account(name: &str) -> (u32, u32) {
     let text = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
     let line = text.lines().find(|line| line.starts_with(&format!("{name}:")));
     let fields: Vec<&str> = line.unwrap_or_else(|| panic!("no user {name}: run tests/needs")).split(':').collect();
@@ -47,13 +47,13 @@ fn home(folder: &Folder, name: &str, user: &str) -> PathBuf {
 
 /// A port of 127.0.0.1 that nobody has and nobody is given meanwhile: other tests respect the name that stands for it,
 /// and the kernel gives none from below its range of its own accord (ip(7)).
-struct Port {
-    number: u16,
+pub struct Port {
+    pub number: u16,
     _name: UnixListener,
 }
 
 impl Port {
-    fn free() -> Port {
+    pub fn free() -> Port {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let first = range.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
         // A range that begins very low leaves only ports that may be given to others.

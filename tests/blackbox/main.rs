@@ -19,6 +19,7 @@ mod manners;
 mod recovery;
 mod robustness;
 mod setup;
+mod sockets;
 mod supervisor;
 mod switch;
 mod waiting;

@@ -35,6 +35,7 @@ const LONGRUN: Policy = Policy {
     stop: Means::Signals,
     reload: Means::Signals,
     cleanup: false,
+    pre_start: false,
 };
 
 const COMMANDED: Policy = Policy {
@@ -62,7 +63,11 @@ const CHECKED: Policy = Policy { ready: Ready::Check, ..LONGRUN };
 
 const LOOKED_AT: Policy = Policy { health_failures: 2, ..COMMANDED };
 
-const POLICIES: [(&str, Policy); 9] = [
+const FORKED: Policy = Policy { ready: Ready::Forked, ..LONGRUN };
+
+const PREPARED: Policy = Policy { pre_start: true, cleanup: true, ..COMMANDED };
+
+const POLICIES: [(&str, Policy); 11] = [
     ("longrun, ready by descriptor, stopped by signal, restart always", LONGRUN),
     ("longrun, ready when executed, stopped by command, restart on failure", COMMANDED),
     ("oneshot that remains, with a stop command", ONESHOT),
@@ -72,6 +77,8 @@ const POLICIES: [(&str, Policy); 9] = [
     ("longrun as the second, ready by notify, with a watchdog that has waited long enough", WATCHED),
     ("longrun as the first, ready by a check, which is due", CHECKED),
     ("longrun as the second, with a health check that is due", LOOKED_AT),
+    ("longrun as the first, which goes into the background", FORKED),
+    ("longrun as the second, with a pre-start and a cleanup", PREPARED),
 ];
 
 /// A slot in this state as it comes there: order 4, life 7.
@@ -159,6 +166,7 @@ fn words(requests: &Requests) -> String {
         (requests.spawn_auxiliary == Some(Role::Cleanup), "spawn-cleanup"),
         (requests.spawn_auxiliary == Some(Role::Check), "spawn-check"),
         (requests.spawn_auxiliary == Some(Role::Health), "spawn-health"),
+        (requests.spawn_auxiliary == Some(Role::PreStart), "spawn-pre-start"),
     ] {
         if asked {
             text += " ";
@@ -249,7 +257,7 @@ fn every_state_and_input_does_what_is_written_down() {
 }
 
 /// What must hold whatever happens.
-fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
+fn check(policy: &Policy, row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(!requests.spawn || row.pid == 0, "{what}: a second copy is asked for");
     assert!(!requests.spawn || row.state == State::Queued, "{what}: a spawn that is not queued");
     assert!(!requests.kill || row.pid != 0, "{what}: nothing to kill");
@@ -257,7 +265,9 @@ fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(requests.spawn_auxiliary != Some(Role::Cleanup) || row.pid == 0, "{what}: a cleanup beside what runs");
     let checks = matches!(record.role, Some(Role::Check | Role::Health));
     assert!(!checks || row.state.has_process(), "{what}: a check of nothing");
-    assert!(!requests.spawn || !record.dirty, "{what}: the next before the cleanup");
+    assert!(!requests.spawn || !record.dirty || policy.pre_start, "{what}: the next before the cleanup");
+    let prepares = requests.spawn_auxiliary == Some(Role::PreStart);
+    assert!(!prepares || row.pid == 0 && row.state == State::Starting, "{what}: a pre-start beside what runs");
     let waits = row.state == State::Stopping && row.pid == 0;
     assert!(!waits || record.role.is_some(), "{what}: stopping, but nothing runs");
     assert!(row.state != State::Delayed || row.deadline != Instant::NEVER, "{what}: delayed for ever");
@@ -279,7 +289,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             random ^= random << 5;
             random % below
         };
-        let mut policy = POLICIES[draw(9) as usize].1;
+        let mut policy = POLICIES[draw(POLICIES.len() as u32) as usize].1;
         policy.restart = [Restart::Always, Restart::OnFailure, Restart::Never][draw(3) as usize];
         policy.limit = draw(5) + u32::from(policy.kind == Kind::Oneshot);
         let (mut row, mut record) = (ReportRow::default(), Record::default());
@@ -339,7 +349,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             let requests;
             (row, record, requests) = take(row, record, &policy, input, now);
             let _ = writeln!(history, "{before:?} {input:?} -> {:?} {}", row.state, words(&requests));
-            check(&row, &record, &requests, &format!("seed {seed}\n{history}"));
+            check(&policy, &row, &record, &requests, &format!("seed {seed}\n{history}"));
             if requests.cancel {
                 (wants_main, wants_command) = (false, false);
             }
@@ -369,6 +379,7 @@ fn run(policy: &Policy, inputs: &[(u32, Input)]) -> (Vec<State>, ReportRow) {
 }
 
 const UP: Input = Input::Ordered(Order(1), Wish::Up);
+const DOWN: Input = Input::Ordered(Order(2), Wish::Down);
 const DIED: Input = Input::Ended(Exit::Code(1));
 
 #[test]
@@ -788,4 +799,49 @@ fn ends_that_are_named_are_as_good_as_exit_0_or_the_last() {
     }
     // A oneshot that remains is up.
     assert_eq!(ended(Policy { success: good, ..ONESHOT }, code(3)), State::Up);
+}
+
+#[test]
+fn what_runs_before_a_life_has_time_of_its_own_and_is_cleaned_up_after() {
+    let cleaned = Input::AuxiliaryEnded(Exit::Code(0));
+    let done = Input::AuxiliaryEnded(Exit::Code(0));
+    // It is there before the life, and the life has its own time.
+    let (asked, row) = asked(&PREPARED, &[(0, UP), (59_000, done), (0, Input::Cloned(9)), (59_000, Input::Executed)]);
+    assert_eq!(asked, ["spawn-pre-start", "spawn", "", ""]);
+    assert_eq!((row.state, row.pid), (State::Up, 9));
+    // Its failure, and its time, are deaths; what it has done is taken back each time, also where no life came of it.
+    let failed = Input::AuxiliaryEnded(Exit::Code(3));
+    let late = [(60_000, Input::Deadline), (0, Input::AuxiliaryEnded(Exit::Signal(9)))];
+    let begun = (0, Input::AuxiliaryCloned(7));
+    for (inputs, exit, deaths) in [
+        (vec![(0, UP), (0, failed), (0, cleaned)], Exit::PreStart, 1),
+        (vec![(0, UP), (0, Input::AuxiliaryRefused), (0, cleaned)], Exit::PreStart, 1),
+        (vec![(0, UP), begun, late[0], late[1], (0, cleaned)], Exit::TimedOut, 1),
+        (vec![(0, UP), (0, done), (0, Input::Refused(9, Trouble::Passing)), (0, cleaned)], Exit::NotSpawned, 0),
+    ] {
+        let (states, row) = run(&PREPARED, &inputs);
+        assert_eq!(states[states.len() - 2..], [State::Stopping, row.state], "{exit:?}");
+        assert_eq!((row.exit, row.deaths), (exit, deaths));
+    }
+    let (asked, row) = self::asked(&PREPARED, &[(0, UP), (0, done), (0, DOWN), (0, cleaned)]);
+    assert_eq!((asked[2].as_str(), row.state), ("cancel spawn-cleanup", State::Down));
+    // One that is told to stop meanwhile is killed at once.
+    let (asked, row) = self::asked(&PREPARED, &[(0, UP), (0, Input::AuxiliaryCloned(7)), (0, DOWN)]);
+    assert_eq!((asked[2].as_str(), row.state), ("kill-command", State::Stopping));
+    // What does not hold is nobody's life, and leaves nothing to clean up.
+    let unmet = [(0, Input::StepFailed(0x110001, Trouble::Unmet)), (0, Input::AuxiliaryEnded(Exit::Code(111)))];
+    let (states, row) = run(&PREPARED, &[[(0, UP), (0, Input::AuxiliaryCloned(7))], unmet].concat());
+    assert_eq!((states[3], row.deaths, row.exit), (State::Skipped, 0, Exit::None));
+}
+
+#[test]
+fn what_goes_into_the_background_too_late_is_asked_to_end_and_killed_then() {
+    let inputs = [(0, UP), (0, Input::Cloned(9)), (0, Input::Executed), (60_000, Input::Deadline)];
+    let (asked, row) = asked(&FORKED, &inputs);
+    assert_eq!((asked[3].as_str(), row.state), ("TERM", State::Stopping));
+    let ends = [(1, Input::Ended(Exit::Signal(15)))];
+    let (_, row) = run(&FORKED, &[&inputs[..], &ends[..]].concat());
+    assert_eq!((row.state, row.exit), (State::Queued, Exit::TimedOut)); // its delay is past
+    let (asked, _) = self::asked(&FORKED, &[&inputs[..], &[(10_000, Input::Deadline)][..]].concat());
+    assert_eq!(asked[4], "kill");
 }

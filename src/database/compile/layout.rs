@@ -271,6 +271,7 @@ impl Writer<'_> {
         let lists = [exec::ENV_FILES, exec::SETUP];
         let chain_loader = record[EXEC + exec::OOM] != 0
             || record[POLICY + policy::READY] == policy::FORK
+            || record[POLICY + policy::FD_STORE_MAX] > 1
             || lists.iter().any(|list| record[EXEC + list] != NONE);
         record[EXEC + exec::RICH] = u32::from(chain_loader);
         (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);

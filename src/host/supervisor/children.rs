@@ -4,11 +4,12 @@ use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
+use super::store::{Stored, room};
 use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
-use crate::sys::spawn::{News, Pending};
+use crate::sys::spawn::{News, Pending, Step};
 use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
@@ -16,6 +17,7 @@ use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
+use pintle::limits::STORED_NAME_BYTES;
 use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role};
 use pintle::time::Instant;
 
@@ -130,6 +132,7 @@ impl Supervisor {
             Some(Role::Cleanup) => Command::Cleanup,
             Some(Role::Check) => Command::Check(pid),
             Some(Role::Health) => Command::Health(pid),
+            Some(Role::PreStart) => Command::PreStart,
             None => return,
         };
         self.spawn_as(slot, command);
@@ -142,11 +145,21 @@ impl Supervisor {
             (Command::Main, Ok(pid)) => Input::Cloned(pid),
             (Command::Main, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
             (
-                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
+                Command::Stop(_)
+                | Command::Reload(_)
+                | Command::Cleanup
+                | Command::Check(_)
+                | Command::Health(_)
+                | Command::PreStart,
                 Ok(pid),
             ) => Input::AuxiliaryCloned(pid),
             (
-                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
+                Command::Stop(_)
+                | Command::Reload(_)
+                | Command::Cleanup
+                | Command::Check(_)
+                | Command::Health(_)
+                | Command::PreStart,
                 Err(_),
             ) => Input::AuxiliaryRefused,
         };
@@ -166,14 +179,26 @@ impl Supervisor {
         }
         let goes_on = matches!(policy.ready, Ready::Executed | Ready::Check);
         let awaited = command == Command::Main && policy.kind == Kind::Longrun && goes_on;
-        let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
+        let ready = if command == Command::Main { self.ready_for(slot, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
-        let speaks = command == Command::Main && matches!(policy.ready, Ready::Notify | Ready::Forked);
-        let socket = if speaks { self.notify_path(slot, &mut path) } else { &[] };
-        let forks = policy.ready == Ready::Forked;
-        let notify = if forks { &[] } else { socket };
+        let room = if command == Command::Main { room(&self.common.image, definition) } else { 0 };
+        let speaks = command == Command::Main && policy.ready == Ready::Notify;
+        let forks = command == Command::Main && policy.ready == Ready::Forked;
+        let told = speaks || forks || room > 0;
+        if told {
+            self.open_notify(slot, definition, policy)?;
+        }
+        let socket = if told { self.notify_path(slot, &mut path) } else { &[] };
+        let notify = if speaks { socket } else { &[] };
         let log = self.log_for(slot, definition, &variables)?;
-        let Supervisor { spawner, common, slots, reports, .. } = self;
+        let places = self.places(slot).take(room);
+        let Supervisor { spawner, common, slots, reports, stored, held, .. } = self;
+        let mut kept = Stored { room, ..Stored::default() };
+        for (at, fd) in places.filter_map(|at| Some((at, stored.get(at)?.as_ref()?))) {
+            let _ = kept.descriptors.push(fd.as_fd()); // there is room for all, here and below
+            let _ = kept.names.extend_from_slice(if kept.names.is_empty() { b"" } else { b":" });
+            let _ = kept.names.extend_from_slice(held.stored_name(at, &mut [0; STORED_NAME_BYTES]));
+        }
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
@@ -183,26 +208,33 @@ impl Supervisor {
         let child = Child {
             definition,
             command,
-            // Once for an order, at its first life.
-            looks: command == Command::Main && reports.word(slot, reports::ATTEMPT) == 0,
+            // Once for an order, before anything of its first life.
+            looks: command == (if policy.pre_start { Command::PreStart } else { Command::Main })
+                && reports.word(slot, reports::ATTEMPT) == 0
+                && reports.word(slot, reports::DEATHS) == 0,
             awaited,
             variables: &variables,
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
-            socket: if forks { socket } else { &[] },
+            stored: kept,
+            socket: if forks || room > 0 { socket } else { &[] },
             forks: forks.then_some(policy.stop_timeout_ms / 4 * 3),
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
         let (word, owner) = match command {
             Command::Main => (reports::PID, Owner::Main(slot)),
-            Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_) => {
-                (reports::AUXILIARY, Owner::Auxiliary(slot))
-            }
+            Command::Stop(_)
+            | Command::Reload(_)
+            | Command::Cleanup
+            | Command::Check(_)
+            | Command::Health(_)
+            | Command::PreStart => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
+        drop(child);
         match result {
             Ok(pending) => Ok(self.watch(owner, pending, awaited)),
             Err(failure) => {
@@ -318,13 +350,8 @@ impl Supervisor {
         }
     }
 
-    /// The writing end for readiness by descriptor, or the notify socket.
-    fn ready_for(
-        &mut self,
-        slot: SlotId,
-        definition: SlotId,
-        policy: &Policy,
-    ) -> Result<Option<(OwnedFd, i32)>, Failure> {
+    /// The writing end for readiness by descriptor.
+    fn ready_for(&mut self, slot: SlotId, policy: &Policy) -> Result<Option<(OwnedFd, i32)>, Failure> {
         match (policy.kind, policy.ready) {
             (Kind::Longrun, Ready::Descriptor(number)) => {
                 let (read, write) = pipe::pair().map_err(Failure::of_pipe)?;
@@ -335,8 +362,8 @@ impl Supervisor {
                 }
                 Ok(Some((write, number as i32)))
             }
-            (Kind::Longrun, Ready::Notify | Ready::Forked) => self.open_notify(slot, definition, policy).map(|()| None),
-            (Kind::Longrun, Ready::Executed | Ready::Check) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
+            (Kind::Longrun, Ready::Executed | Ready::Check | Ready::Notify | Ready::Forked)
+            | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
         }
     }
 
@@ -363,6 +390,10 @@ impl Supervisor {
             }
             (Owner::Engine | Owner::Logger, News::Failed(step, error, which)) => {
                 helper_failed(owner, Failure::of_step(step, error, which));
+            }
+            (Owner::Auxiliary(slot), News::Failed(Step::Look, error, which)) => {
+                let failure = Failure::of_step(Step::Look, error, which);
+                self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
             // How a command ends says enough.
             (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
@@ -418,7 +449,7 @@ impl Supervisor {
     fn main_ended(&mut self, slot: SlotId, pid: u32, exit: Exit) {
         // So does what it said about its readiness.
         self.read_ready(slot);
-        self.read_notices(slot);
+        self.read_all_notices(slot);
         self.close_ready(slot);
         let heir = self.reports.word(slot, reports::HEIR);
         let mut exit = exit;

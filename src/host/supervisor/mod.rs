@@ -18,6 +18,7 @@ mod recovery;
 mod rescue;
 mod shutdown;
 mod start;
+mod store;
 mod survivors;
 
 pub use held::{Found, Held};
@@ -65,6 +66,9 @@ struct Private {
     log: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
+    /// The first place of what is kept for it from life to life, and how many there are.
+    store_first: u32,
+    store_room: u8,
     /// Its row for what it says of itself, plus one; 0 for none.
     status_row: u32,
     queued: bool,
@@ -79,6 +83,8 @@ const BELL_PAUSE_NS: u64 = 50_000;
 #[repr(C)]
 pub struct Supervisor {
     slots: Vec<Private>,
+    /// What is kept for services, see `store`.
+    stored: Vec<Option<OwnedFd>>,
     reports: Reports<'static>,
     now: Instant,
     common: &'static mut Common,
@@ -140,6 +146,8 @@ enum Source {
     Flight(u32),
     Ready(u32),
     Notify(u32),
+    /// What is kept for a service at this place.
+    Stored(u32),
 }
 
 impl Source {
@@ -151,6 +159,7 @@ impl Source {
             Source::Flight(at) => (3, at),
             Source::Ready(slot) => (4, slot),
             Source::Notify(slot) => (5, slot),
+            Source::Stored(at) => (6, at),
         };
         kind << 32 | u64::from(index)
     }
@@ -164,6 +173,7 @@ impl Source {
             3 => Some(Source::Flight(index)),
             4 => Some(Source::Ready(index)),
             5 => Some(Source::Notify(index)),
+            6 => Some(Source::Stored(index)),
             _ => None,
         }
     }
@@ -222,6 +232,7 @@ impl Supervisor {
             Some(Source::Notify(slot)) => {
                 self.read_notices(SlotId(slot));
             }
+            Some(Source::Stored(at)) => self.let_one_go(at as usize),
             None => {}
         }
     }
@@ -384,10 +395,14 @@ impl Supervisor {
             self.deadlines.set(slot, due);
         }
         let is_news = !is_on_the_way(&before, row, input);
+        let lets_go = row.state.is_down() && !before.state.is_down();
         let mut fresh = words_before;
         row.put(&mut fresh);
         taken.record.put(&mut fresh);
         self.write(slot, &words_before, &fresh, &taken.requests, is_news);
+        if lets_go {
+            self.let_go(slot, None);
+        }
     }
 
     /// Writes what a slot is now, where that has changed, and does what follows from it.

@@ -135,8 +135,7 @@ impl Supervisor {
             let private = self.slots.get(slot.index());
             let Some(socket) = private.and_then(|private| private.notify.as_ref()) else { return false };
             let mut datagram = [0; NOTICE_BYTES];
-            // Descriptors that came along are closed with `received`.
-            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return false };
+            let Ok(mut received) = socket::look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
@@ -148,6 +147,10 @@ impl Supervisor {
             if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
+            }
+            // What comes along and is not kept is closed with `received`.
+            if notice.fd_store || notice.fd_remove {
+                self.store(slot, &notice, core::mem::take(&mut received.descriptors));
             }
             if let Some(text) = notice.status {
                 self.write_status(slot, text);

@@ -33,6 +33,7 @@ impl Supervisor {
         }
         self.shutdown = Progress::taken_over(&self.held);
         self.take_over_helpers();
+        self.take_over_stored();
         self.finish_change();
         words::push_all(self.reports.words());
         for slot in (0..self.reports.geometry().slots()).map(SlotId) {
@@ -103,6 +104,9 @@ impl Supervisor {
         taken.row.put(&mut fresh);
         taken.record.put(&mut fresh);
         self.write(slot, &before, &fresh, &taken.requests, true);
+        if taken.row.state.is_down() {
+            self.let_go(slot, None);
+        }
     }
 
     fn take_over_descriptors(&mut self, slot: SlotId) {

@@ -8,6 +8,7 @@ use super::helpers::Helper;
 use super::launch::{Common, UMASK};
 use super::pids::Pids;
 use super::shutdown::Progress;
+use super::store;
 use super::survivors::{self, Survivors};
 use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
@@ -141,7 +142,9 @@ fn make(options: &Options) -> Machine {
 
     // The board.
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
-    let held = Held::new(geometry.slots());
+    let mut slots = Vec::new();
+    slots.resize_with(geometry.slots() as usize, Private::default);
+    let held = Held::new(geometry.slots(), store::make_room(&image, &mut slots));
     let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry), &held);
     let orders_words = orders::words(&geometry);
     let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
@@ -302,6 +305,8 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
     }
     let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
+    let mut stored = Vec::new();
+    stored.resize_with(store::make_room(&image, &mut slots), || None);
     let mut status_rows = 0;
     for (slot, private) in (0..).map(SlotId).zip(&mut slots) {
         if geometry.has_status(&image, slot) {
@@ -320,6 +325,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         orders,
         reports,
         slots,
+        stored,
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
@@ -523,7 +529,8 @@ fn engine_account(name: &[u8]) -> accounts::Account {
     })
 }
 
-/// How many descriptors there may be at once: two of a log pipe and two for readiness, as far as the definitions say.
+/// How many descriptors there may be at once: two of a log pipe, one for readiness, and what is kept from life to life, as
+/// far as the definitions say.
 #[inline(never)]
 fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
@@ -532,7 +539,8 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
             Some(Ready::Descriptor(_) | Ready::Notify | Ready::Forked) => 1,
             Some(Ready::Executed | Ready::Check) | None => 0,
         };
-        logs + ready
+        let room = store::room(image, slot);
+        logs + ready + room as u64 + u64::from(room > 0)
     };
     let services: u64 = (0..image.services()).map(|slot| of(SlotId(slot))).sum();
     services + u64::from(geometry.instances) * 3 + DESCRIPTORS_OWN

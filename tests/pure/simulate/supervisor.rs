@@ -571,7 +571,9 @@ impl<'a> Supervisor<'a> {
                 Role::Stop => Command::Stop,
                 Role::Reload => Command::Reload,
                 Role::Cleanup => Command::Cleanup,
-                Role::Check | Role::Health => return Err(Broken("it checks, which no simulated service does".into())),
+                Role::Check | Role::Health | Role::PreStart => {
+                    return Err(Broken("it checks, which no simulated service does".into()));
+                }
             };
             let input = match self.clone(slot, command, kernel, trace)? {
                 Ok(pid) => Input::AuxiliaryCloned(pid),

@@ -1,0 +1,125 @@
+//! Descriptors that are kept for services from life to life: sockets that listen, which the chain-loader has opened, and
+//! what a service has given into keeping (FDSTORE=1, see sd_pid_notify_with_fds(3)). The next life gets them from
+//! descriptor 3 on. They are let go when the slot is down, and written down in `Held`, so that a crash loses none.
+//!
+//! Each slot has the room that its definition says: what goes beyond is closed.
+
+use super::{Source, Supervisor};
+use crate::sys::poll::Interest;
+use crate::sys::{BorrowedFd, OwnedFd, file};
+use core::ops::Range;
+use pintle::database::{Image, NONE, exec, policy, service};
+use pintle::ident::SlotId;
+use pintle::limits::{STORED_MAX, STORED_NAME_BYTES};
+use pintle::supervision::notify::Notice;
+
+/// What one child gets of it.
+#[derive(Default)]
+pub struct Stored<'a> {
+    /// In the order of their numbers.
+    pub descriptors: heapless::Vec<BorrowedFd<'a>, STORED_MAX>,
+    /// Their names, with a `:` between.
+    pub names: heapless::Vec<u8, { STORED_MAX * (STORED_NAME_BYTES + 1) }>,
+    /// How many there can be.
+    pub room: usize,
+}
+
+/// How many descriptors can be kept for a service: those of `listen`, and `fd-store-max`.
+#[inline(never)]
+pub fn room(image: &Image<'_>, definition: SlotId) -> usize {
+    let of_policy = image.service(definition, service::POLICY);
+    if of_policy == NONE {
+        return 0;
+    }
+    let setup = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
+    let listening = (0..setup.len()).step_by(2).filter(|at| setup.get(*at) == u32::from(b'l')).count();
+    let given = image.policy(of_policy, policy::FD_STORE_MAX).saturating_sub(1);
+    STORED_MAX.min(listening + given as usize)
+}
+
+impl Supervisor {
+    /// The places of a slot.
+    pub(super) fn places(&self, slot: SlotId) -> Range<usize> {
+        let Some(private) = self.slots.get(slot.index()) else { return 0..0 };
+        let first = private.store_first as usize;
+        first..first + usize::from(private.store_room)
+    }
+
+    /// Keeps what has come with a notice, or lets go what it names.
+    #[inline(never)]
+    pub(super) fn store(
+        &mut self,
+        slot: SlotId,
+        notice: &Notice<'_>,
+        mut descriptors: heapless::Vec<OwnedFd, STORED_MAX>,
+    ) {
+        if let (true, Some(name)) = (notice.fd_remove, notice.fd_name) {
+            self.let_go(slot, Some(name));
+        }
+        let room = self.definition(slot).map_or(0, |definition| room(&self.common.image, definition));
+        if !notice.fd_store || self.reports.get(slot).state.is_down() {
+            return;
+        }
+        let places = self.places(slot).take(room);
+        while let Some(fd) = descriptors.pop() {
+            let mut kept = places.clone().filter_map(|at| self.stored.get(at)?.as_ref());
+            // It stands for the same: given once more, by a service or after a crash of ours.
+            if kept.any(|old| file::is_same(old, &fd)) {
+                continue;
+            }
+            let Some(at) = places.clone().find(|at| self.stored.get(*at).is_some_and(Option::is_none)) else { return };
+            self.held.store(at, &fd, notice.fd_name.unwrap_or(b"stored"), notice.fd_stays);
+            self.watch_stored(at, Some(fd), notice.fd_stays);
+        }
+    }
+
+    fn watch_stored(&mut self, at: usize, fd: Option<OwnedFd>, stays: bool) {
+        if let Some(fd) = fd.as_ref().filter(|_| !stays) {
+            let _ = self.poll.add(fd, Source::Stored(at as u32).token(), Interest::NONE); // EPERM: it never hangs up
+        }
+        if let Some(place) = self.stored.get_mut(at) {
+            *place = fd;
+        }
+    }
+
+    /// Lets go those of a slot: of this name, or all.
+    #[inline(never)]
+    pub(super) fn let_go(&mut self, slot: SlotId, name: Option<&[u8]>) {
+        for at in self.places(slot) {
+            if name.is_none_or(|name| self.held.stored_name(at, &mut [0; STORED_NAME_BYTES]) == name) {
+                self.let_one_go(at);
+            }
+        }
+    }
+
+    /// One of them: it is hung up, or nobody needs it.
+    pub(super) fn let_one_go(&mut self, at: usize) {
+        if let Some(fd) = self.stored.get_mut(at).and_then(Option::take) {
+            self.held.forget_stored(at);
+            // The service may hold another copy, and the watch would stay.
+            let _ = self.poll.remove(&fd);
+        }
+    }
+
+    /// After a crash.
+    pub(super) fn take_over_stored(&mut self) {
+        for at in 0..self.stored.len() {
+            let (fd, stays) = self.held.take_stored(at);
+            self.watch_stored(at, fd, stays);
+        }
+    }
+}
+
+/// Makes the places of each slot; gives how many there are in all.
+#[inline(never)]
+pub fn make_room(image: &Image<'_>, slots: &mut [super::Private]) -> usize {
+    let of_template = (0..image.services()).map(SlotId).filter(|at| image.flags(*at) & service::flags::TEMPLATE != 0);
+    let of_instance = of_template.map(|at| room(image, at)).max().unwrap_or(0);
+    let mut all = 0;
+    for (slot, private) in (0..).map(SlotId).zip(slots) {
+        let room = if slot.0 < image.services() { room(image, slot) } else { of_instance };
+        (private.store_first, private.store_room) = (all as u32, room as u8); // 32 at most
+        all += room;
+    }
+    all
+}
