@@ -290,7 +290,7 @@ fn a_pre_start_runs_before_each_life_and_its_failure_is_that_of_the_start() {
     let told: serde_json::Value = serde_json::from_str(&machine.run(&["status", "app", "--json"]).out).expect("JSON");
     assert_eq!(told[0]["last_exit"]["pre-start"], false, "{told}");
     let text = machine.expect(&["events", "--all", "--no-follow", "app"]);
-    assert!(text.contains("-> failed (its pre-start command failed)\n"), "{text}");
+    assert!(text.contains("-> failed (its pre-start command failed)"), "{text}");
     // It has the time of a start, is killed at once by a stop, and nothing comes before a precondition.
     machine.wait_phase("hangs", "failed");
     assert!(machine.run(&["status", "hangs"]).out.contains("not ready within 300 ms"));
@@ -298,6 +298,8 @@ fn a_pre_start_runs_before_each_life_and_its_failure_is_that_of_the_start() {
     machine.wait_phase("skipped", "skipped");
     machine.expect(&["start", "--no-wait", "stopped"]);
     machine.wait_phase("stopped", "starting");
+    let text = machine.run(&["status", "stopped"]).out;
+    assert!(text.contains("runs its pre-start command"), "{text}");
     machine.expect(&["stop", "--wait", "stopped"]);
     // A crash of the supervisor finds it where it was.
     std::fs::remove_file(&bad).expect("there");

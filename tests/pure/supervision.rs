@@ -391,6 +391,19 @@ fn a_death_after_the_delay_restarts_at_once_and_an_early_one_waits() {
 }
 
 #[test]
+fn a_life_that_was_stable_ends_a_row_of_deaths() {
+    let policy = Policy { limit: 0, ..LONGRUN };
+    let life = |up_ms| [(0, Input::Cloned(9)), (0, Input::Ready), (up_ms, DIED), (90_000, Input::Deadline)];
+    // `restart-delay-max` is the longer time here: 60 s.
+    for (up_ms, least, most) in [(60_000, 1000, 1000), (59_999, 4000, 4500)] {
+        let inputs = [&[(0, UP)][..], &life(5), &life(5), &life(up_ms)[..3]].concat();
+        let (_, row) = run(&policy, &inputs);
+        assert!((least..=most).contains(&row.delay_ms), "up for {up_ms} ms: {}", row.delay_ms);
+        assert_eq!((row.state, row.restarts), (State::Queued, 3), "its delay is past");
+    }
+}
+
+#[test]
 fn the_limit_of_deaths_in_the_window_fails_and_a_later_death_begins_a_new_window() {
     let life = [(0, Input::Cloned(9)), (2000, DIED), (60_000, Input::Deadline)];
     let mut inputs = vec![(0, UP)];
