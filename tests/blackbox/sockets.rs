@@ -157,7 +157,7 @@ fn a_socket_that_cannot_be_opened_is_the_services_reason() {
     assert_eq!(std::fs::read_to_string(at("file")).expect("a file"), "no socket");
     drop((taken, alive));
     machine.expect(&["start", "--wait", "taken"]);
-    assert_eq!(passed(&machine, "taken"), ["one tcp"]);
+    machine.wait("it has said so", |machine| passed(machine, "taken") == ["one tcp"]);
 }
 
 #[test]
