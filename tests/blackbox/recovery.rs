@@ -226,7 +226,7 @@ fn an_upgrade_goes_on_as_the_new_program() {
         &[],
     );
     machine.wait_phase("plain", "up");
-    let (supervisor, engine, pid) = (machine.supervisor(), machine.engine(), machine.pid("plain"));
+    let (supervisor, mut engine, pid) = (machine.supervisor(), machine.engine(), machine.pid("plain"));
     let runs = || std::fs::read_link(format!("/proc/{supervisor}/exe")).expect("this takes root");
     // Of another file the supervisor knows nothing.
     let refused = machine.run(&["upgrade"]);
@@ -243,7 +243,10 @@ fn an_upgrade_goes_on_as_the_new_program() {
         let done = upgrade();
         assert_eq!((done.code, done.err.as_str()), (0, ""), "round {round}");
         assert_eq!(runs(), copy);
-        assert_eq!((machine.supervisor(), machine.engine(), machine.pid("plain")), (supervisor, engine, pid));
+        // The engine is the new program, too.
+        machine.wait_new_engine(engine);
+        engine = machine.engine();
+        assert_eq!((machine.supervisor(), machine.pid("plain")), (supervisor, pid));
     }
     assert_eq!(recoveries(&machine), 0, "it is no crash");
     // A crash behind it goes on as the new one.
@@ -257,6 +260,89 @@ fn an_upgrade_goes_on_as_the_new_program() {
     machine.expect(&["stop", "--wait", "plain"]);
     machine.expect(&["start", "--wait", "plain"]);
     assert_eq!((machine.supervisor(), machine.ended()), (supervisor, None));
+}
+
+/// What `pintle list` of this program says: phase and process of each.
+fn listed(at: &std::path::Path, machine: &Machine) -> Vec<(String, String, u64)> {
+    let ran = pintle_at(at, &["list", "--json"], &[("PINTLE_RUN", machine.run_directory().as_os_str())]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = |value: &serde_json::Value, key: &str| value[key].as_str().expect("a text").to_string();
+    let services: Vec<serde_json::Value> = serde_json::from_str(&ran.out).expect("JSON");
+    let of = |service| (text(service, "name"), text(service, "phase"), service["pid"].as_u64().unwrap_or(0));
+    services.iter().map(of).collect()
+}
+
+fn engine_by(at: &std::path::Path, machine: &Machine) -> u64 {
+    let ran = pintle_at(at, &["status", "--json"], &[("PINTLE_RUN", machine.run_directory().as_os_str())]);
+    let status: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    status["engine"]["pid"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn an_upgrade_goes_on_with_another_layout_of_the_board() {
+    let folder = Folder::new();
+    let copy = folder.0.join("pintle");
+    let wide = program("wide/pintle");
+    let (ours, theirs) = (binary(), std::path::Path::new(&wide));
+    std::fs::copy(&ours, &copy).expect("a copy");
+    let pause = format!("command = {}\n", program("pause"));
+    let says = program("notify");
+    let go = folder.0.join("go");
+    assert!(std::process::Command::new("mkfifo").arg(&go).status().expect("it runs").success());
+    let script = format!("read x <{}; echo >&3; exec sleep 1000", go.display());
+    let unready = format!("command = /bin/sh -c '{script}'\nready = fd 3\nstart-timeout = 1h\n");
+    let machine = Machine::of_program(
+        &copy,
+        &[
+            ("default", "type = bundle\nwants = plain db remains says unready\n"),
+            ("plain", &format!("{pause}needs = db\nenv = A=b\n")),
+            ("db", &pause),
+            ("remains", "type = oneshot\ncommand = /bin/true\nremain = yes\n"),
+            ("says", &format!("command = {says} STATUS=well READY=1\nready = notify\n")),
+            ("unready", &unready),
+            ("held", &pause),
+            ("nic@", &format!("{pause}for-each = net IFACE=*\ninstance = ${{IFACE}}\npass = IFACE\n")),
+        ],
+        &[],
+    );
+    machine.expect(&["start", "--wait", "held"]);
+    machine.expect(&["emit", "--on", "net", "IFACE=eth0"]);
+    for name in ["plain", "db", "remains", "says", "held", "nic@eth0"] {
+        machine.wait_phase(name, "up");
+    }
+    machine.wait_phase("unready", "starting");
+    let before = listed(&ours, &machine);
+    let supervisor = machine.supervisor();
+    for (round, (new, old)) in [(theirs, ours.as_path()), (&ours, theirs), (theirs, &ours)].into_iter().enumerate() {
+        let engine = engine_by(old, &machine);
+        std::fs::copy(new, folder.0.join("new")).expect("a copy");
+        std::fs::rename(folder.0.join("new"), &copy).expect("a rename");
+        let run = machine.run_directory();
+        let environment = [("PINTLE_RUN", run.as_os_str())];
+        let done = pintle_at(&copy, &["upgrade"], &environment);
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "round {round}: {}", machine.messages());
+        machine.wait("there is another engine", |machine| ![0, engine].contains(&engine_by(new, machine)));
+        machine.wait("all is as it was", |machine| listed(new, machine) == before);
+        let status = pintle_at(new, &["status", "says"], &environment);
+        assert!(status.out.contains("well"), "{status:?}");
+        // The one of before does not take it for its own.
+        let refused = pintle_at(old, &["list"], &environment);
+        assert!(refused.err.contains("another version's"), "{refused:?}");
+        assert_eq!(machine.supervisor(), supervisor);
+    }
+    // What was under way goes on, and a crash changes nothing.
+    kill(supervisor, libc::SIGSEGV);
+    let run = machine.run_directory();
+    let environment = [("PINTLE_RUN", run.as_os_str())];
+    for words in [&["stop", "--wait", "db"][..], &["start", "--wait", "plain"], &["emit", "--off", "net", "IFACE=eth0"]]
+    {
+        let ran = pintle_at(theirs, words, &environment);
+        assert_eq!(ran.code, 0, "{words:?}: {ran:?}");
+    }
+    std::fs::write(&go, "\n").expect("it waits for it");
+    machine
+        .wait("it is ready", |machine| listed(theirs, machine).iter().any(|one| one.0 == "unready" && one.1 == "up"));
+    machine.wait("its condition is off", |machine| listed(theirs, machine).iter().all(|(name, ..)| name != "nic@eth0"));
 }
 
 /// The memory in which the supervisor has written down what it holds.

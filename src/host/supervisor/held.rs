@@ -9,7 +9,7 @@ use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, entry, file, mapping, process, r
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
-use pintle::board::words;
+use pintle::board::{SPARE, words};
 use pintle::ident::SlotId;
 use pintle::packed;
 use pintle::packed::Packed;
@@ -17,7 +17,8 @@ use pintle::time::Instant;
 
 /// The variable that says to the program that goes on where the memory is.
 pub const NAME: &CStr = c"PINTLE_HELD=";
-/// "PNTH", and the version of the layout behind it.
+/// "PNTH", and the version of the layout behind it. It changes only where somebody who knows the one before could not read
+/// it: words are put behind others, and rows may become wider.
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
 const VERSION: u32 = 1;
 
@@ -38,6 +39,8 @@ const IN_A_ROW: usize = 10;
 const TRIES: usize = 15;
 /// 1: it was no crash, another program was to go on.
 const UPGRADES: usize = 24;
+/// Words of a slot.
+const WIDTH: usize = 25;
 /// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
 const LIMIT: usize = 11;
 /// Descriptors, one word each: the number plus one.
@@ -59,10 +62,10 @@ pub enum Own {
 
 /// How many there are of these.
 const OWN: usize = Own::LinkFar as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && UPGRADES < HEAD);
+const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && WIDTH < HEAD);
 
 /// Words of a slot: one for each of `Of`.
-const ROW: usize = 4;
+const ROW: usize = 4 + SPARE;
 
 /// Which of a slot's.
 #[derive(Clone, Copy)]
@@ -109,10 +112,17 @@ impl Held {
         let fd = mapping::sparse_memory(c"pintle-held", count).or_refuse(MAKE);
         process::set_inherited(&fd, true).or_refuse(MAKE);
         let held = Held { words: mapping::shared_words(fd.as_fd(), count).or_refuse(MAKE), fd };
-        for (at, value) in [(0, MAGIC), (LAYOUT, VERSION), (SLOTS, slots), (PID, process::pid())] {
+        held.format();
+        for (at, value) in [(SLOTS, slots), (PID, process::pid())] {
             words::store(held.words, at, value);
         }
         held
+    }
+
+    fn format(&self) {
+        for (at, value) in [(0, MAGIC), (LAYOUT, VERSION), (WIDTH, ROW as u32)] {
+            words::store(self.words, at, value);
+        }
     }
 
     /// The one of the program that executed us, where it was this process, a supervisor that has crashed.
@@ -141,11 +151,20 @@ impl Held {
         let is_ours = [(0, MAGIC), (LAYOUT, VERSION), (PID, process::pid())]
             .iter()
             .all(|(at, value)| words::load(held.words, *at) == *value);
-        if !is_ours || count != HEAD + held.slots() as usize * ROW + TEXT {
+        let (slots, width) = (held.slots() as usize, held.word(WIDTH) as usize);
+        let wanted = slots.checked_mul(width).and_then(|rows| rows.checked_add(HEAD + TEXT));
+        if !is_ours || wanted != Some(count) {
             return None;
         }
         process::set_inherited(&held.fd, true).ok()?;
-        Some(held)
+        if width == ROW {
+            return Some(held);
+        }
+        let ours = Held::new(held.slots());
+        words::carry_over(held.words, ours.words, HEAD, slots, [width, ROW]);
+        ours.format();
+        core::mem::forget(held.fd); // a crash before we have prepared for one finds it
+        Some(ours)
     }
 
     /// How many slots it is for.

@@ -33,6 +33,9 @@ impl Supervisor {
         }
         self.shutdown = Progress::taken_over(&self.held);
         self.take_over_helpers();
+        if self.held.was_upgrade() {
+            self.renew_helpers();
+        }
         self.finish_change();
         words::push_all(self.reports.words());
         for slot in (0..self.reports.geometry().slots()).map(SlotId) {
