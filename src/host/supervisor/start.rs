@@ -20,7 +20,7 @@ use crate::host::run_directory::{
 };
 use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
-use crate::sys::signals::{self, SignalSet};
+use crate::sys::signals::{self, SIGINT, SIGPWR, SIGTERM, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{
     AsFd, AsRawFd, Errno, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, pipe, process,
@@ -369,9 +369,12 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         spawner.reserve_low_descriptors(filler).or_refuse(packed!("cannot keep descriptors for children"));
     }
     let poll = Poll::new().or_refuse(packed!("cannot make an epoll"));
-    let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse(packed!("cannot make a signalfd"));
+    const ENDS: SignalSet = SignalSet::of(&[SIGTERM, SIGPWR, SIGINT]);
+    let signal_fd = |set| signals::signal_fd(set).or_refuse(packed!("cannot make a signalfd"));
+    let (signals, ends) = (signal_fd(SignalSet::all_but_fatal().without(ENDS)), signal_fd(ENDS));
     let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse(packed!("cannot poll"));
     watch(signals.as_fd(), Source::Signals, Interest::READ);
+    watch(ends.as_fd(), Source::Ends, Interest::READ);
     watch(bell.as_fd(), Source::Orders, Interest::READ);
     if let Some(link) = &link {
         watch(link.socket(), Source::Logger, Interest::NONE);
@@ -412,6 +415,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         poll,
         held,
         signals,
+        ends,
         scratch: pipe::nonblocking().or_refuse(packed!("cannot make a pipe")),
         follower: Follower::at_head(orders.words()),
         bell,

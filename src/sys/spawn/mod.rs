@@ -68,6 +68,13 @@ pub struct Pending {
     owned: (u32, u32),
 }
 
+impl Pending {
+    /// One of a supervisor that was this process: it has this status pipe.
+    pub fn taken_over(pid: u32, status: OwnedFd) -> Pending {
+        Pending { pid, status: Some(status), owned: (u32::MAX, 0) }
+    }
+}
+
 /// What is known of a child between clone and exec.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum News {
