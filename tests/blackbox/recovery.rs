@@ -426,7 +426,7 @@ fn a_console_that_is_stopped_stops_no_recovery() {
     let folder = Folder::new();
     let files = [("default", "type = bundle\n")];
     let mut child = by_hand(&folder, &files, &mut command()).stderr(writer).spawn().expect("the binary runs");
-    wait_status(&folder, |status| status["supervisor"]["recoveries"] == 0);
+    wait_status(&folder, |status| status["engine"]["pid"].as_u64().is_some_and(|pid| pid != 0));
     kill(child.id(), libc::SIGSEGV);
     wait_status(&folder, |status| status["supervisor"]["recoveries"] == 1);
     kill(child.id(), libc::SIGTERM);
@@ -460,7 +460,7 @@ fn the_rescue_program_of_process_1_has_the_console() {
         .arg(binary());
     let mut starter = by_hand(&folder, &[("default", "type = bundle\n")], &mut starter);
     let mut child = starter.args(["--rescue", rescue.to_str().expect("UTF-8")]).spawn().expect("unshare runs");
-    wait_status(&folder, |status| status["supervisor"]["recoveries"] == 0);
+    wait_status(&folder, |status| status["engine"]["pid"].as_u64().is_some_and(|pid| pid != 0));
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     let supervisor = std::fs::read_to_string(children).expect("it is there").trim().parse().expect("one");
     for round in 1..=4 {
