@@ -69,7 +69,8 @@ pub const PID: usize = 5;
 /// The same for its stop, reload or cleanup command, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
-const FAILURE: usize = 8;
+/// A word of a row.
+pub const FAILURE: usize = 8;
 const RESTARTS: usize = 9;
 const BEGAN: usize = 10;
 const READY: usize = 12;

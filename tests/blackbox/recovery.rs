@@ -527,6 +527,7 @@ fn an_upgrade_that_cannot_go_on_comes_back() {
 /// With `waits` they are counted from its next exec on.
 /// A debugger of its own (ptrace(2)): it takes root, or CAP_SYS_PTRACE, since the supervisor lets nobody look into it.
 struct Interrupter {
+    supervisor: u32,
     end: Arc<AtomicBool>,
     /// How often it has.
     count: Arc<AtomicU32>,
@@ -586,13 +587,16 @@ impl Interrupter {
             }
         });
         assert!(attached.recv().expect("it tells"), "cannot attach to the supervisor: run this as root");
-        Interrupter { end, count, thread: Some(thread) }
+        Interrupter { supervisor: pid as u32, end, count, thread: Some(thread) }
     }
 }
 
 impl Drop for Interrupter {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
+        if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && lives(self.supervisor) {
+            kill(self.supervisor, libc::SIGHUP); // it means nothing, but to be looked at
+        }
         let _ = self.thread.take().map(std::thread::JoinHandle::join); // the supervisor has ended, or goes on
     }
 }

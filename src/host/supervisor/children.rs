@@ -4,6 +4,7 @@ use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
+use super::survivors;
 use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
@@ -446,6 +447,7 @@ impl Supervisor {
         self.read_ready(slot);
         self.read_notices(slot);
         self.close_ready(slot);
+        self.mind_lost(slot, pid);
         let heir = self.reports.word(slot, reports::HEIR);
         if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
             return self.hand_over(slot, heir);
@@ -458,6 +460,23 @@ impl Supervisor {
             link.ended(slot);
         }
         self.feed(slot, Input::Ended(exit));
+    }
+
+    /// What was taken for a child that executes nothing, after a crash, and ended, has come to its exec before that: it was a
+    /// life like any other.
+    fn mind_lost(&mut self, slot: SlotId, pid: u32) {
+        if self.reports.word(slot, reports::FAILURE) != Failure::LOST.0 || !survivors::has_executed(pid) {
+            return;
+        }
+        let mut before = [0; reports::ROW];
+        if !self.reports.read_words(slot, &mut before) {
+            return;
+        }
+        let (mut fresh, mut record) = (before, Record::of_words(&before));
+        fresh[reports::FAILURE] = 0;
+        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleanup));
+        record.put(&mut fresh);
+        self.write(slot, &before, &fresh, &Requests::default(), false);
     }
 
     /// The main process had named another one, which is ours now, and has ended.
