@@ -450,6 +450,8 @@ pub const ESSENTIAL: u8 = number("essential");
 pub const CAPABILITIES: u8 = number("capabilities");
 /// `ambient-capabilities`.
 pub const AMBIENT: u8 = number("ambient-capabilities");
+/// `inaccessible`.
+pub const INACCESSIBLE: u8 = number("inaccessible");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 
