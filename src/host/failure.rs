@@ -1,6 +1,6 @@
 //! Why a spawn failed, as the one word that a report keeps: errno in the low 16 bits, the step in 8 above them, and
-//! above those which one, where the step does several things; 0 where it does not say. Steps below `FIRST` are the child's own
-//! (`sys::spawn::Step`); the others happen before there is a child.
+//! above those which one, where the step does several things; 0 where it does not say. Steps below `FIRST` are the
+//! child's own (`sys::spawn::Step`); the others happen before there is a child.
 
 use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};

@@ -12,10 +12,10 @@
 //! has called `process::set_dumpable(false)` where children run as other users.
 //!
 //! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
-//! order, the step with which one of several above its low 8 bits: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that
-//! failed; end of file means that it has executed its program, or was killed before (then the reap says by what). Of
-//! a child whose exec nobody waits for ([`Plan::quiet`]) the one record there can be is left beside the stack's word, and
-//! read when the word is clear: that saves the pipe.
+//! order, the step with which one of several above its low 8 bits: `Step::Unshared` means that the descriptor table is
+//! its own (handled here); any other is the step that failed; end of file means that it has executed its program, or was
+//! killed before (then the reap says by what). Of a child whose exec nobody waits for ([`Plan::quiet`]) the one record
+//! there can be is left beside the stack's word, and read when the word is clear: that saves the pipe.
 
 mod child;
 mod draft;
