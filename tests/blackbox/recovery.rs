@@ -546,7 +546,8 @@ impl Interrupter {
                 // SAFETY: no memory of ours is involved.
                 unsafe { libc::ptrace(request, pid, 0usize, data) }
             };
-            let options = (libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC) as usize;
+            let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT;
+            let options = options as usize;
             let there = trace(libc::PTRACE_SEIZE, options) == 0 && trace(libc::PTRACE_INTERRUPT, 0) == 0;
             told.send(there).expect("the test waits");
             let (mut calls, mut next, mut inside) = (0, Some(call), false);
@@ -579,7 +580,7 @@ impl Interrupter {
                 } else if event == 0 {
                     deliver = signal;
                 }
-                if over.load(Ordering::Relaxed) {
+                if over.load(Ordering::Relaxed) || event == libc::PTRACE_EVENT_EXIT {
                     trace(libc::PTRACE_DETACH, deliver as usize);
                     return;
                 }
@@ -591,10 +592,17 @@ impl Interrupter {
     }
 }
 
+impl Interrupter {
+    /// The supervisor is about to end, or is not interrupted any more.
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+}
+
 impl Drop for Interrupter {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && lives(self.supervisor) {
+        if !self.is_over() && lives(self.supervisor) {
             kill(self.supervisor, libc::SIGHUP); // it means nothing, but to be looked at
         }
         let _ = self.thread.take().map(std::thread::JoinHandle::join); // the supervisor has ended, or goes on
@@ -637,8 +645,10 @@ fn life(call: u32, again: Option<u32>) -> u32 {
     } else {
         kill(machine.supervisor(), libc::SIGTERM);
     }
-    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    // Whoever waits for its end while it is traced may get what is the debugger's: a stop.
+    machine.wait("the supervisor ends", |_| interrupter.is_over());
     drop(interrupter);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
     assert_eq!(machine.ended(), Some(0), "{}", machine.messages());
     assert_eq!(std::fs::read_to_string(&trace).expect("a trace"), "first\nlast\n", "call {call}");
     assert_eq!(log(&machine, "second"), ["said"], "call {call}");
