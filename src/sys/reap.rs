@@ -46,14 +46,14 @@ pub fn look(pid: u32) -> Child {
     child(wait(P_PID, pid, WNOWAIT))
 }
 
+/// Whether there is any child, alive or not reaped.
+pub fn has_children() -> bool {
+    wait(P_ALL, 0, WNOWAIT).is_ok()
+}
+
 /// Removes one child that has ended; its pid is free for reuse from here on.
 pub fn reap(pid: u32) -> Child {
     child(wait(P_PID, pid, 0))
-}
-
-/// Whether there is any child, ended or not.
-pub fn has_children() -> bool {
-    wait(P_ALL, 0, WNOWAIT).is_ok()
 }
 
 fn child(answer: Result<Option<Death>>) -> Child {

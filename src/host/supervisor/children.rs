@@ -5,12 +5,13 @@ use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::store::{Stored, room};
+use super::survivors;
 use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending, Step};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
+use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -141,27 +142,11 @@ impl Supervisor {
     /// Spawns, and says what has come of it.
     #[inline(never)]
     fn spawn_as(&mut self, slot: SlotId, command: Command) {
-        let input = match (command, self.spawn(slot, command)) {
-            (Command::Main, Ok(pid)) => Input::Cloned(pid),
-            (Command::Main, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
-            (
-                Command::Stop(_)
-                | Command::Reload(_)
-                | Command::Cleanup
-                | Command::Check(_)
-                | Command::Health(_)
-                | Command::PreStart,
-                Ok(pid),
-            ) => Input::AuxiliaryCloned(pid),
-            (
-                Command::Stop(_)
-                | Command::Reload(_)
-                | Command::Cleanup
-                | Command::Check(_)
-                | Command::Health(_)
-                | Command::PreStart,
-                Err(_),
-            ) => Input::AuxiliaryRefused,
+        let input = match (command == Command::Main, self.spawn(slot, command)) {
+            (true, Ok(pid)) => Input::Cloned(pid),
+            (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
+            (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
+            (false, Err(_)) => Input::AuxiliaryRefused,
         };
         self.feed(slot, input);
     }
@@ -177,13 +162,14 @@ impl Supervisor {
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }
+        let is_main = command == Command::Main;
         let goes_on = matches!(policy.ready, Ready::Executed | Ready::Check);
-        let awaited = command == Command::Main && policy.kind == Kind::Longrun && goes_on;
-        let ready = if command == Command::Main { self.ready_for(slot, policy)? } else { None };
+        let awaited = is_main && policy.kind == Kind::Longrun && goes_on;
+        let ready = if is_main { self.ready_for(slot, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
-        let room = if command == Command::Main { room(&self.common.image, definition) } else { 0 };
-        let speaks = command == Command::Main && policy.ready == Ready::Notify;
-        let forks = command == Command::Main && policy.ready == Ready::Forked;
+        let room = if is_main { room(&self.common.image, definition) } else { 0 };
+        let speaks = is_main && policy.ready == Ready::Notify;
+        let forks = is_main && policy.ready == Ready::Forked;
         let told = speaks || forks || room > 0;
         if told {
             self.open_notify(slot, definition, policy)?;
@@ -209,7 +195,7 @@ impl Supervisor {
             definition,
             command,
             // Once for an order, before anything of its first life.
-            looks: command == (if policy.pre_start { Command::PreStart } else { Command::Main })
+            looks: (if policy.pre_start { command == Command::PreStart } else { is_main })
                 && reports.word(slot, reports::ATTEMPT) == 0
                 && reports.word(slot, reports::DEATHS) == 0,
             awaited,
@@ -223,20 +209,18 @@ impl Supervisor {
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
-        let (word, owner) = match command {
-            Command::Main => (reports::PID, Owner::Main(slot)),
-            Command::Stop(_)
-            | Command::Reload(_)
-            | Command::Cleanup
-            | Command::Check(_)
-            | Command::Health(_)
-            | Command::PreStart => (reports::AUXILIARY, Owner::Auxiliary(slot)),
+        let (word, owner) = match is_main {
+            true => (reports::PID, Owner::Main(slot)),
+            false => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
         drop(child);
         match result {
-            Ok(pending) => Ok(self.watch(owner, pending, awaited)),
+            Ok(pending) => {
+                self.hold_status(owner, pending.status.as_ref());
+                Ok(self.watch(owner, pending, awaited))
+            }
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
                 self.close_ready(slot);
@@ -258,7 +242,10 @@ impl Supervisor {
                 self.flying += 1;
             }
             // Its exec is taken as done, its death tells the rest.
-            None => self.settle(owner, News::Executed),
+            None => {
+                self.hold_status(owner, None);
+                self.settle(owner, News::Executed);
+            }
         }
         pid
     }
@@ -374,8 +361,7 @@ impl Supervisor {
         match self.spawner.news(&flight.pending) {
             News::None => {}
             news @ (News::Executed | News::Failed(..)) => {
-                self.flights[at] = None;
-                self.flying -= 1;
+                self.let_go(at, owner);
                 self.settle(owner, news);
             }
         }
@@ -440,9 +426,24 @@ impl Supervisor {
             self.flights.iter().position(|flight| flight.as_ref().is_some_and(|flight| flight.pending.pid == pid));
         let Some(at) = found else { return };
         self.look_at_flight(at);
-        if self.flights[at].take().is_some() {
-            self.flying -= 1;
+        if self.flights[at].is_some() {
+            self.let_go(at, owner);
             self.settle(owner, News::Executed); // killed before it could say anything
+        }
+    }
+
+    fn let_go(&mut self, at: usize, owner: Owner) {
+        self.hold_status(owner, None);
+        self.flights[at] = None;
+        self.flying -= 1;
+    }
+
+    /// Whose status pipe is there after a crash, too, as long as it is not read to its end.
+    fn hold_status(&self, owner: Owner, status: Option<&OwnedFd>) {
+        match owner {
+            Owner::Main(slot) => self.held.hold(slot, Of::Status, status),
+            Owner::Auxiliary(slot) => self.held.hold(slot, Of::CommandStatus, status),
+            Owner::Engine | Owner::Logger => {} // begun anew
         }
     }
 
@@ -451,6 +452,7 @@ impl Supervisor {
         self.read_ready(slot);
         self.read_all_notices(slot);
         self.close_ready(slot);
+        self.mind_lost(slot, pid);
         let heir = self.reports.word(slot, reports::HEIR);
         let mut exit = exit;
         if heir != 0 && self.pids.get(heir).is_none() {
@@ -469,6 +471,23 @@ impl Supervisor {
             link.ended(slot);
         }
         self.feed(slot, Input::Ended(exit));
+    }
+
+    /// What was taken for a child that executes nothing, after a crash, and ended, has come to its exec before that: it was a
+    /// life like any other.
+    fn mind_lost(&mut self, slot: SlotId, pid: u32) {
+        if self.reports.word(slot, reports::FAILURE) != Failure::LOST.0 || !survivors::has_executed(pid) {
+            return;
+        }
+        let mut before = [0; reports::ROW];
+        if !self.reports.read_words(slot, &mut before) {
+            return;
+        }
+        let (mut fresh, mut record) = (before, Record::of_words(&before));
+        fresh[reports::FAILURE] = 0;
+        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleanup));
+        record.put(&mut fresh);
+        self.write(slot, &before, &fresh, &Requests::default(), false);
     }
 
     /// The main process had named another one, which is ours now, and has ended.
@@ -515,8 +534,5 @@ fn exit_of(outcome: Outcome) -> Exit {
 /// Without the engine nothing is decided and nobody can ask: the one thing to say aloud.
 pub fn helper_failed(owner: Owner, failure: Failure) {
     let name = if owner == Owner::Engine { "engine" } else { "log" };
-    if !output::is_ready(process::standard_error()) {
-        return; // a console that is stopped does not stop process 1
-    }
-    output::say(format_args!("pintle: cannot start pintle-{name}: {failure}"));
+    output::say_now(format_args!("pintle: cannot start pintle-{name}: {failure}"));
 }

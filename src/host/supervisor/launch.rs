@@ -5,8 +5,8 @@ use super::store::Stored;
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
-use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Text};
-use crate::sys::{BorrowedFd, entry, process};
+use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Step, Text};
+use crate::sys::{BorrowedFd, Errno, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
@@ -15,6 +15,7 @@ use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, STORED_MAX, TESTS_MAX};
 use pintle::names;
+use pintle::setup::may_stand;
 use pintle::supervision::precondition::{self, Next};
 use pintle::text::digits;
 
@@ -240,7 +241,7 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DlPITNBrX"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DlPITBrX"[..]),
             Command::Stop(0)
             | Command::Reload(0)
             | Command::Check(0)
@@ -258,8 +259,13 @@ pub fn launch(
             if left.contains(&(setup.get(at) as u8)) {
                 continue;
             }
-            let value = launch.text(setup.get(at + 1));
-            exec_plan::setup(launch.draft, setup.get(at) as u8, value);
+            let (letter, word) = (setup.get(at) as u8, setup.get(at + 1));
+            if !launch.may_stand(letter, word) {
+                // At most `setup::ALL_WORDS_MAX` words.
+                return Err(Failure::of_step(Step::Setup, Errno::INVAL, (at / 2 + 1) as u8));
+            }
+            let value = launch.text(word);
+            exec_plan::setup(launch.draft, letter, value);
         }
         exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
@@ -359,6 +365,15 @@ impl<'a> Launch<'a, '_> {
 
     fn expands(&self) -> bool {
         self.image.flags(self.child.definition) & service::flags::EXPANDS != 0
+    }
+
+    /// Whether the attributes in a word for the chain-loader leave it what the file says.
+    #[inline(never)]
+    fn may_stand(&self, letter: u8, word: u32) -> bool {
+        pieces(self.image.text(word)).all(|piece| match piece {
+            Piece::Placeholder(name) if self.expands() => may_stand(letter, self.value(name.as_bytes())),
+            Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => true,
+        })
     }
 
     /// What a string of the definition is made of.

@@ -54,7 +54,7 @@ impl Supervisor {
         mut descriptors: heapless::Vec<OwnedFd, STORED_MAX>,
     ) {
         if let (true, Some(name)) = (notice.fd_remove, notice.fd_name) {
-            self.let_go(slot, Some(name));
+            self.drop_stored(slot, Some(name));
         }
         let room = self.definition(slot).map_or(0, |definition| room(&self.common.image, definition));
         if !notice.fd_store || self.reports.get(slot).state.is_down() {
@@ -84,16 +84,16 @@ impl Supervisor {
 
     /// Lets go those of a slot: of this name, or all.
     #[inline(never)]
-    pub(super) fn let_go(&mut self, slot: SlotId, name: Option<&[u8]>) {
+    pub(super) fn drop_stored(&mut self, slot: SlotId, name: Option<&[u8]>) {
         for at in self.places(slot) {
             if name.is_none_or(|name| self.held.stored_name(at, &mut [0; STORED_NAME_BYTES]) == name) {
-                self.let_one_go(at);
+                self.drop_one_stored(at);
             }
         }
     }
 
     /// One of them: it is hung up, or nobody needs it.
-    pub(super) fn let_one_go(&mut self, at: usize) {
+    pub(super) fn drop_one_stored(&mut self, at: usize) {
         if let Some(fd) = self.stored.get_mut(at).and_then(Option::take) {
             self.held.forget_stored(at);
             // The service may hold another copy, and the watch would stay.
@@ -110,14 +110,18 @@ impl Supervisor {
     }
 }
 
+/// How much room each slot has.
+pub fn rooms(image: &Image<'_>, slots: u32) -> impl Iterator<Item = usize> {
+    let of_template = (0..image.services()).map(SlotId).filter(|at| image.flags(*at) & service::flags::TEMPLATE != 0);
+    let of_instance = of_template.map(|at| room(image, at)).max().unwrap_or(0);
+    (0..slots).map(SlotId).map(move |slot| if slot.0 < image.services() { room(image, slot) } else { of_instance })
+}
+
 /// Makes the places of each slot; gives how many there are in all.
 #[inline(never)]
 pub fn make_room(image: &Image<'_>, slots: &mut [super::Private]) -> usize {
-    let of_template = (0..image.services()).map(SlotId).filter(|at| image.flags(*at) & service::flags::TEMPLATE != 0);
-    let of_instance = of_template.map(|at| room(image, at)).max().unwrap_or(0);
     let mut all = 0;
-    for (slot, private) in (0..).map(SlotId).zip(slots) {
-        let room = if slot.0 < image.services() { room(image, slot) } else { of_instance };
+    for (room, private) in rooms(image, slots.len() as u32).zip(slots) {
         (private.store_first, private.store_room) = (all as u32, room as u8); // 32 at most
         all += room;
     }
