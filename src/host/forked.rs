@@ -10,9 +10,11 @@ use crate::sys::reap::{self, Child, Outcome};
 use crate::sys::signals::{self, SignalSet, Target};
 use crate::sys::socket::{self, Address};
 use crate::sys::{AsFd, Errno, OwnedFd, clock, errno, file, process};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 use pintle::lang::diagnostic::told;
+use pintle::supervision::SIGENDS;
 use pintle::text::{parts, small_number};
 use pintle::time::Instant;
 
@@ -20,9 +22,11 @@ use pintle::time::Instant;
 const LOOK_MS: u32 = 20;
 /// A process that is the only one left for so long is no step between the first process and the main one. Milliseconds.
 const SETTLED_MS: u64 = 50;
+/// The longest time from there to SIGKILL where our supervisor has gone. Milliseconds.
+const ORPHAN_MS: u32 = 3_000;
 /// Of a service that is not there though its command has exited with 0.
 const CODE: u8 = 111;
-/// Signals that end a service, as a rule.
+/// Signals that end a service, as a rule, whoever sends them to us. The supervisor sends SIGENDS behind those of `stop`.
 const ENDING: SignalSet = SignalSet::of(&[signals::SIGTERM, signals::SIGINT, signals::SIGQUIT, signals::SIGABRT]);
 
 /// What it was told.
@@ -31,7 +35,7 @@ pub struct Forked<'a> {
     pub address: &'a CStr,
     /// Where the service writes which process is the main one.
     pub pid_file: Option<&'a CStr>,
-    /// From the signal that is to end it to SIGKILL for all that is left. Milliseconds.
+    /// From the first signal that is to end it to SIGKILL for all that is left. Milliseconds.
     pub grace_ms: u32,
 }
 
@@ -56,29 +60,47 @@ struct Watch<'a> {
 
 impl Forked<'_> {
     /// Waits until the main process is known, or there is none to come. All signals are blocked. Gives the exit code;
-    /// where the first process was ended by a signal, so are we.
+    /// where the first process was ended by a signal, so are we. Whatever goes wrong, nothing of it is left behind.
     pub fn watch(&self, first: u32) -> Result<u8, Errno> {
+        let supervisor = process::parent();
+        let done = self.watch_until(first, supervisor);
+        if done.is_err() {
+            // Nobody will know of it: the next life is not to stand beside this one.
+            while children(&mut |pid| signal(pid, signals::SIGKILL)) && reap::has_children() {
+                reap_all(&mut |_| {});
+                poll::wait_for(None, Interest::READ, LOOK_MS);
+            }
+        }
+        done
+    }
+
+    fn watch_until(&self, first: u32, supervisor: u32) -> Result<u8, Errno> {
         let caught = signals::signal_fd(SignalSet::FULL)?;
         let mut watch = Watch { told: self, socket: connect(self.address)?, said: 0, only: (0, Instant(0)) };
-        let (mut ended, mut kills) = (None, Instant::NEVER);
+        // `ending`: it is to end, and when it gets SIGKILL.
+        let (mut ended, mut ending, mut told) = (None, None, Told::default());
         loop {
-            while let Some(death) = reap::peek() {
-                reap::reap(death.pid);
+            reap_all(&mut |death| {
                 if death.pid == first {
                     ended = Some(death.outcome);
                 }
+            });
+            if ending.is_some() {
+                told.tell_others();
             }
+            let late = ending.is_some_and(|kills| clock::now() >= kills);
             if let Some(outcome) = ended {
                 let is_well = outcome == Outcome::Exited(0);
-                if is_well && kills == Instant::NEVER && watch.find_main()? {
+                if is_well && ending.is_none() && watch.find_main()? {
                     return Ok(0);
                 }
-                // What a command that fails has begun is not to go on without it.
-                let kills_now = !is_well || clock::now() >= kills;
-                if kills_now && !children(&mut |pid| signal(pid, signals::SIGKILL)) || !reap::has_children() {
+                // What a command that fails by itself has begun is not to go on without it.
+                let kills = late || ending.is_none() && !is_well;
+                let left = reap::has_children();
+                if !left || kills && !children(&mut |pid| signal(pid, signals::SIGKILL)) {
                     return match outcome {
                         Outcome::Exited(0) => {
-                            if kills == Instant::NEVER {
+                            if ending.is_none() {
                                 watch.say(1, format_args!("the command has exited with 0 and left no process"))?;
                             }
                             Ok(CODE)
@@ -90,21 +112,66 @@ impl Forked<'_> {
                         }
                     };
                 }
-            } else if clock::now() >= kills {
+            } else if late {
                 children(&mut |pid| signal(pid, signals::SIGKILL));
             }
-            let waits = ended.is_some() || kills != Instant::NEVER;
+            let waits = ended.is_some() || ending.is_some();
             poll::wait_for(Some(caught.as_fd()), Interest::READ, if waits { LOOK_MS } else { i32::MAX as u32 });
             while let Some(one) = signals::read_signal(caught.as_fd()) {
                 if one.signal == signals::SIGCHLD {
                     continue;
                 }
-                children(&mut |pid| signal(pid, one.signal));
-                if ENDING.contains(one.signal) {
-                    kills = kills.min(clock::now().plus_ms(self.grace_ms));
+                if one.signal != SIGENDS {
+                    told.add(one.signal);
+                }
+                if ending.is_none() && (one.signal == SIGENDS || ENDING.contains(one.signal)) {
+                    // Who takes over behind a supervisor that was killed does not wait as long.
+                    let is_orphan = process::parent() != supervisor;
+                    let grace_ms = if is_orphan { self.grace_ms.min(ORPHAN_MS) } else { self.grace_ms };
+                    ending = Some(clock::now().plus_ms(grace_ms));
                 }
             }
         }
+    }
+}
+
+/// The signals that have come, which are for all of them.
+#[derive(Default)]
+struct Told {
+    signals: Vec<u8>,
+    /// Who has had all of these.
+    by: Vec<u32>,
+}
+
+impl Told {
+    fn add(&mut self, one: u8) {
+        children(&mut |pid| signal(pid, one));
+        if !self.signals.contains(&one) {
+            self.signals.push(one);
+        }
+        self.by.clear();
+        children(&mut |pid| self.by.push(pid));
+    }
+
+    /// Those that have been left to us since.
+    fn tell_others(&mut self) {
+        if self.signals.is_empty() {
+            return self.add(signals::SIGTERM);
+        }
+        let Told { signals, by } = self;
+        children(&mut |pid| {
+            if !by.contains(&pid) {
+                by.push(pid);
+                signals.iter().for_each(|one| signal(pid, *one));
+            }
+        });
+    }
+}
+
+fn reap_all(each: &mut dyn FnMut(reap::Death)) {
+    while let Some(death) = reap::peek() {
+        reap::reap(death.pid);
+        each(death);
     }
 }
 
@@ -163,9 +230,11 @@ impl Watch<'_> {
 
 /// Gives each child of ours its turn; `false` where the kernel does not tell (CONFIG_PROC_CHILDREN).
 fn children(each: &mut dyn FnMut(u32)) -> bool {
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; 65536];
     let Ok(text) = file::read_start("/proc/thread-self/children", &mut buffer) else { return false };
-    for number in parts(str::from_utf8(text).unwrap_or_default(), b' ') {
+    // Each number has a blank behind it; one that is cut off is another's.
+    let end = text.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
+    for number in parts(str::from_utf8(&text[..end]).unwrap_or_default(), b' ') {
         small_number(number.as_bytes()).into_iter().for_each(&mut *each);
     }
     true

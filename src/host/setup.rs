@@ -5,7 +5,7 @@ use crate::host::forked::connect;
 use crate::sys::namespaces::{self, if_there};
 use crate::sys::socket::send;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, Result, file, listen, privileges, process, scheduling, signals};
+use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, Result, listen, privileges, process, scheduling, signals};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -74,7 +74,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
         }
         b'l' => all.listen(word),
-        b'P' => if_there(file::remove(word)),
+        b'P' => namespaces::remove(word.as_bytes()),
         b'I' => namespaces::set_input(if word == "null" { "/dev/null" } else { word }.as_bytes()),
         b'T' => namespaces::set_terminal(word.as_bytes()),
         b'N' => match find(Form::Private)? {
@@ -143,6 +143,7 @@ impl Together {
         let keeper = connect(self.supervisor.ok_or(Errno::INVAL)?)?;
         let text = told(format_args!("FDSTORE=1\nFDPOLL=0\nFDNAME={}", socket.name));
         send(keeper.as_fd(), text.as_bytes(), &[opened.as_fd()])?;
+        drop(keeper); // it may have the number
         let number = 3 + self.count as i32;
         process::place_at(opened.as_fd(), number, true)?;
         if opened.as_raw_fd() == number {

@@ -40,8 +40,8 @@ pub enum Input {
     Refused(u32, Trouble),
     /// A command has been cloned.
     AuxiliaryCloned(u32),
-    /// It could not be.
-    AuxiliaryRefused,
+    /// It could not be. As for `Refused`.
+    AuxiliaryRefused(u32, Trouble),
     /// The main process has executed its program.
     Executed,
     /// The main process could not take this step before its program, and is about to end. As for `Refused`.
@@ -89,6 +89,8 @@ pub struct Requests {
 
 const SIGABRT: u8 = 6;
 const SIGTERM: u8 = 15;
+/// Tells who waits for a daemon that goes into the background that it is to end, whatever signals that takes: behind them.
+pub const SIGENDS: u8 = 58;
 
 /// A slot with all that a step needs and changes.
 pub struct Slot<'a> {
@@ -169,7 +171,12 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Refused(..)) => {}
 
         (_, Input::AuxiliaryCloned(pid)) => slot.row.auxiliary = pid,
-        (_, Input::AuxiliaryRefused) => slot.auxiliary_gone(None),
+        (_, Input::AuxiliaryRefused(failure, trouble)) => {
+            if slot.record.role == Some(Role::PreStart) {
+                slot.came_to_nothing(failure, trouble); // no life can begin without
+            }
+            slot.auxiliary_gone(None);
+        }
         (_, Input::AuxiliaryEnded(exit)) => slot.auxiliary_gone(Some(exit)),
 
         (Spawning, Input::Executed) => match (slot.policy.kind, slot.policy.ready) {
@@ -238,14 +245,13 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Spawning | Starting, Input::Deadline) => {
             if slot.policy.ready == Ready::Forked {
                 // What has left its group is ended by who waits for it, and by nobody else.
-                slot.forget_queued_auxiliary();
-                slot.requests.kill_auxiliary = slot.record.role.is_some();
-                slot.requests.signal = if slot.row.pid == 0 { 0 } else { SIGTERM };
-                slot.set_until(Stopping, slot.now.plus_ms(slot.policy.stop_timeout_ms));
+                slot.begin_to_stop(Cause::TimedOut);
+                slot.tell_to_end(true);
+                slot.gone_if_all_ended();
             } else {
                 slot.kill();
+                slot.record.cause = Cause::TimedOut;
             }
-            slot.record.cause = Cause::TimedOut;
         }
         (Stopping, Input::Deadline) if slot.record.killed => {
             slot.row.stuck = true;
@@ -461,10 +467,21 @@ impl Slot<'_> {
             // Behind the reload command, see `auxiliary_gone`.
             Means::Command if reloading && !starting => {}
             Means::Command if !starting => self.stop_by_command(),
-            Means::Command | Means::Nothing => self.requests.signal = if self.row.pid == 0 { 0 } else { SIGTERM },
-            Means::Signals => self.requests.stop_signals = self.row.pid != 0,
+            Means::Command | Means::Nothing | Means::Signals => self.tell_to_end(starting),
         }
         self.gone_if_all_ended(); // a oneshot that is up and has nothing to do
+    }
+
+    /// The signals that end it.
+    fn tell_to_end(&mut self, starting: bool) {
+        let signals = self.policy.stop == Means::Signals;
+        self.requests.stop_signals = signals && self.row.pid != 0;
+        self.requests.signal = match (self.row.pid, signals) {
+            (0, _) => 0,
+            (_, false) => SIGTERM,
+            (_, true) if starting && self.policy.ready == Ready::Forked => SIGENDS,
+            (_, true) => 0,
+        };
     }
 
     fn stop_by_command(&mut self) {

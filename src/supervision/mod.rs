@@ -74,7 +74,7 @@ mod policy;
 pub mod precondition;
 
 pub use kept::{Found, recover};
-pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
+pub use machine::{Input, Requests, Role, SIGENDS, Slot, is_on_the_way, step};
 pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;

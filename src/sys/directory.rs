@@ -134,6 +134,12 @@ pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     Ok(rustix::fs::chownat(CWD, Room::new().put(path)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
+/// The same for what is open, by O_PATH, too.
+pub fn give_open(file: &OwnedFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
+    Ok(rustix::fs::chownat(file, c"", uid, gid, AtFlags::EMPTY_PATH)?)
+}
+
 /// The permissions of an open file.
 pub fn mode(file: impl AsFd) -> Result<u32> {
     Ok(file::status(file.as_fd())?.mode & 0o7777)

@@ -1,11 +1,10 @@
 //! Sockets that listen for others, as sd_listen_fds(3) has them: blocking, bound, and listening where their kind does.
 //! Opening one may wait for a file system: not for process 1.
 
-use super::path;
 use super::socket::Address;
-use super::{Errno, OwnedFd, Result, directory};
+use super::{AsFd, Errno, OwnedFd, Result, directory, file, namespaces, path, process};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::fs::OFlags;
 use rustix::net::{self, AddressFamily, SocketFlags, sockopt};
 
 /// Of sockets.
@@ -19,11 +18,11 @@ const BACKLOG: i32 = i32::MAX;
 #[inline(never)]
 pub fn net(kind: Kind, address: SocketAddr, both: bool) -> Result<OwnedFd> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let fd = match net::socket_with(family, kind, SocketFlags::CLOEXEC, None) {
+    let fd: OwnedFd = match net::socket_with(family, kind, SocketFlags::CLOEXEC, None) {
         Err(rustix::io::Errno::AFNOSUPPORT) if both => {
             return self::net(kind, (IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()).into(), false);
         }
-        opened => opened?,
+        opened => opened?.into(),
     };
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, !both)?;
@@ -33,36 +32,60 @@ pub fn net(kind: Kind, address: SocketAddr, both: bool) -> Result<OwnedFd> {
         sockopt::set_socket_reuseaddr(&fd, true)?;
     }
     net::bind(&fd, &address)?;
-    listening(kind, fd.into())
+    listening(kind, fd)
 }
 
 /// At a path, or behind `@` under a name. The file gets these permissions and this owner; one that is there, and at which
-/// nobody listens, is replaced. EADDRINUSE: somebody does, or it is no socket.
+/// nobody listens, is replaced. EADDRINUSE: somebody does, or it is no socket. ELOOP: a link on the way is neither root's nor
+/// ours. For a process of its own: it goes to that directory, and then to `/`.
 #[inline(never)]
 pub fn path(kind: Kind, file: &[u8], mode: u32, uid: Option<u32>, gid: Option<u32>) -> Result<OwnedFd> {
-    let name = file.strip_prefix(b"@");
-    let address = name.map_or_else(|| Address::path(file), Address::abstract_name)?;
-    let open = || net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
-    let fd = open()?;
+    if let Some(name) = file.strip_prefix(b"@") {
+        let fd = socket(kind)?;
+        net::bind(&fd, &Address::abstract_name(name)?)?;
+        return listening(kind, fd);
+    }
+    let (directory, name) = namespaces::above(file, false)?;
+    // From here on the directory is what it is, whoever may write in those above it.
+    rustix::process::fchdir(&directory)?;
+    // Nobody gets there with more permissions, not for a moment: datagrams come in once it is bound.
+    let mask = process::set_umask(0o777 & !mode);
+    let made = bound(kind, name, uid, gid);
+    process::set_umask(mask);
+    process::set_directory(c"/")?;
+    listening(kind, made?)
+}
+
+fn bound(kind: Kind, name: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<OwnedFd> {
+    const KIND: u32 = 0o170000;
+    const SOCKET: u32 = 0o140000;
+    let address = Address::path(name)?;
+    let fd = socket(kind)?;
+    let there = || path::open(name, OFlags::PATH | OFlags::NOFOLLOW, 0);
+    let is_socket = |file: &OwnedFd| file::status(file.as_fd()).is_ok_and(|status| status.mode & KIND == SOCKET);
     match net::bind(&fd, &address) {
-        Err(rustix::io::Errno::ADDRINUSE) if name.is_none() => {
-            let is_socket = path::stat(file)?.mode & 0o170000 == 0o140000;
-            if !is_socket || net::connect(open()?, &address) != Err(rustix::io::Errno::CONNREFUSED) {
+        Err(rustix::io::Errno::ADDRINUSE) => {
+            if !is_socket(&there()?) || net::connect(socket(kind)?, &address) != Err(rustix::io::Errno::CONNREFUSED) {
                 return Err(Errno::ADDRINUSE);
             }
-            super::file::remove(file)?;
+            file::remove(name)?;
             net::bind(&fd, &address)?;
         }
         bound => bound?,
     }
-    if name.is_none() {
-        // Nobody can connect before it listens.
-        rustix::fs::chmodat(CWD, file, Mode::from_raw_mode(mode), AtFlags::empty())?;
-        if uid.is_some() || gid.is_some() {
-            directory::give(file, uid, gid)?;
+    if uid.is_some() || gid.is_some() {
+        let file = there()?;
+        // In a directory of the service's it may be another's by now.
+        if !is_socket(&file) {
+            return Err(Errno::ADDRINUSE);
         }
+        directory::give_open(&file, uid, gid)?;
     }
-    listening(kind, fd.into())
+    Ok(fd)
+}
+
+fn socket(kind: Kind) -> Result<OwnedFd> {
+    Ok(net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?.into())
 }
 
 fn listening(kind: Kind, fd: OwnedFd) -> Result<OwnedFd> {

@@ -18,6 +18,12 @@ pub fn parent() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
 }
 
+/// The process group of a process (0: of ours), also of one that is dead and not reaped. See getpgid(2).
+pub fn group(pid: u32) -> Option<u32> {
+    let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid as i32)).ok()?;
+    Some(group.as_raw_nonzero().get() as u32)
+}
+
 /// Descriptor 0, which `entry::begin` made valid and which nobody closes.
 pub fn standard_input() -> BorrowedFd<'static> {
     // SAFETY: open as long as the process lives, see above; so the two below.

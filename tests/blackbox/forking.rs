@@ -105,18 +105,64 @@ fn what_is_no_main_process_is_named_and_nothing_of_it_stays() {
 #[test]
 fn a_stop_ends_what_is_still_on_its_way_into_the_background() {
     let folder = Folder::new();
-    let began = folder.0.join("began");
-    // Deaf to what asks it to end: it has three quarters of `stop-timeout`, then it is killed by who waits for it.
-    let text = format!(
-        "command = <<END\n  setsid {} & echo $! >{}\n  exit 0\nEND\nready = fork\npid-file = /nonexistent/pid\nstop-timeout = 400ms\n",
-        program("stubborn"),
-        began.display()
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    // Deaf to what asks it to end, whatever that is: it has three quarters of `stop-timeout`, then who waits for it kills it.
+    let deaf = |name: &str, more: &str| {
+        format!(
+            "command = <<END\n  setsid {} & echo $! >{}\n  exit 0\nEND\nready = fork\npid-file = /nonexistent/pid\n\
+             stop-timeout = 400ms\n{more}",
+            program("stubborn"),
+            path(name)
+        )
+    };
+    // The command ends of the signal at once; what it has begun is told, too, and has its time.
+    folder.write(
+        "hears",
+        &format!(
+            "trap 'echo told >{}; exit 0' TERM\necho $$ >{}\n{} &\nwait\n",
+            path("told"),
+            path("pid"),
+            program("pause")
+        ),
     );
-    let machine = Machine::new(&[("deaf", &text), ("default", "type = bundle\nwants = deaf\n")]);
-    let pid = || std::fs::read_to_string(&began).ok()?.trim().parse::<u32>().ok();
-    machine.wait("it has begun", |_| pid().is_some());
-    assert_eq!(machine.phase("deaf"), "starting");
-    machine.expect(&["stop", "--wait", "deaf"]);
-    assert!(!lives(pid().expect("it was there")));
-    assert_eq!(machine.phase("deaf"), "down");
+    let hears = format!("command = <<END\n  setsid /bin/sh {} & wait\nEND\nready = fork\n", path("hears"));
+    let machine = Machine::new(&[
+        ("deaf", &deaf("deaf.pid", "")),
+        ("deaf-to-usr1", &deaf("deaf-to-usr1.pid", "stop = signal USR1\n")),
+        ("hears", &hears),
+        ("default", "type = bundle\nwants = deaf deaf-to-usr1 hears\n"),
+    ]);
+    for (name, file) in [("deaf", "deaf.pid"), ("deaf-to-usr1", "deaf-to-usr1.pid"), ("hears", "pid")] {
+        let pid = || std::fs::read_to_string(path(file)).ok()?.trim().parse::<u32>().ok();
+        machine.wait("it has begun", |_| pid().is_some());
+        assert_eq!(machine.phase(name), "starting");
+        machine.expect(&["stop", "--wait", name]);
+        assert!(!lives(pid().expect("it was there")), "{name}");
+        assert_eq!(machine.phase(name), "down");
+    }
+    assert_eq!(std::fs::read_to_string(path("told")).expect("it was told"), "told\n");
+}
+
+#[test]
+fn workers_go_with_a_main_process_that_is_not_the_leader_of_their_group() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let pause = program("pause");
+    folder.write("master", &format!("{pause} & echo $! >{0}.new && mv {0}.new {0}\nexec {pause}\n", path("worker")));
+    let twice = format!(
+        "command = <<END\n  (setsid /bin/sh -c '/bin/sh {} & exit 0' &)\n  exit 0\nEND\nready = fork\n",
+        path("master")
+    );
+    let machine = Machine::new(&[("twice", &twice), ("default", "type = bundle\nwants = twice\n")]);
+    let worker = || std::fs::read_to_string(path("worker")).expect("a file").trim().parse::<u32>().expect("a number");
+    machine.wait_phase("twice", "up");
+    let (first, before) = (worker(), machine.pid("twice"));
+    assert!(lives(first));
+    kill(before, libc::SIGKILL);
+    machine.wait_new_life("twice", before);
+    assert!(!lives(first), "the worker of a master that has died");
+    let second = worker();
+    assert!(lives(second));
+    machine.expect(&["stop", "--wait", "twice"]);
+    machine.wait("the worker is gone", |_| !lives(second));
 }

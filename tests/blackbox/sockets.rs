@@ -131,20 +131,32 @@ fn a_socket_that_cannot_be_opened_is_the_services_reason() {
     let alive = UnixListener::bind(at("alive")).expect("a socket");
     drop(UnixListener::bind(at("left")).expect("a socket"));
     folder.write("file", "no socket");
+    // A link that the service's user has made leads pintle nowhere; run by anybody else, it is pintle's own.
+    std::fs::create_dir(at("theirs")).expect("a folder");
+    std::os::unix::fs::symlink(if is_root() { &*folder.0 } else { "/nowhere".as_ref() }, at("theirs/link"))
+        .expect("a link");
+    if is_root() {
+        let (uid, gid) = account("nobody");
+        std::os::unix::fs::lchown(at("theirs/link"), Some(uid), Some(gid)).expect("ours to give");
+        std::os::unix::fs::chown(at("theirs"), Some(uid), Some(gid)).expect("ours to give");
+    }
+    let through = if is_root() { "Too many levels of symbolic links" } else { "No such file or directory" };
     let service = |listen: &str| format!("command = {} -a\nlisten = {listen}\n", program("sockets"));
     let machine = Machine::new(&[
         ("taken", &service(&format!("one=unix:{} tcp:127.0.0.1:{}", at("one"), port.number))),
         ("alive", &service(&format!("unix:{}", at("alive")))),
         ("file", &service(&format!("unix:{}", at("file")))),
         ("nowhere", &service(&format!("unix:{}", at("nowhere/socket")))),
+        ("through", &service(&format!("unix:{}", at("theirs/link/socket")))),
         ("left", &service(&format!("unix:{}", at("left")))),
-        ("default", "type = bundle\nwants = taken alive file nowhere left\n"),
+        ("default", "type = bundle\nwants = taken alive file nowhere through left\n"),
     ]);
     for (name, reason) in [
         ("taken", format!("listen tcp:127.0.0.1:{}: Address already in use", port.number)),
         ("alive", format!("listen unix:{}: Address already in use", at("alive"))),
         ("file", format!("listen unix:{}: Address already in use", at("file"))),
         ("nowhere", format!("listen unix:{}: No such file or directory", at("nowhere/socket"))),
+        ("through", format!("listen unix:{}: {through}", at("theirs/link/socket"))),
     ] {
         machine.wait_phase(name, "failed");
         let text = machine.run(&["status", "--lines", "0", name]).out;
@@ -171,12 +183,13 @@ fn what_a_service_gives_into_keeping_comes_back_with_its_next_life() {
     let port = Port::free();
     let machine = Machine::new(&[
         ("keeps", &text("-g one -g two -p pipe", "fd-store-max = 3\n")),
-        ("both", &text("-g own -a", &format!("fd-store-max = 2\nlisten = tcp:127.0.0.1:{}\n", port.number))),
+        ("both", &text("-g own -r tcp -a", &format!("fd-store-max = 2\nlisten = tcp:127.0.0.1:{}\n", port.number))),
         ("lets-go", &text("-g one -g two -r one", "fd-store-max = 3\n")),
         ("has-none", &text("-g one", "")),
-        ("default", "type = bundle\nwants = keeps both lets-go has-none\n"),
+        ("pipe", &text("-P ends", "fd-store-max = 2\n")),
+        ("default", "type = bundle\nwants = keeps both lets-go has-none pipe\n"),
     ]);
-    let names = ["keeps", "both", "lets-go", "has-none"];
+    let names = ["keeps", "both", "lets-go", "has-none", "pipe"];
     let next = |crashes: bool| {
         names.map(|name| {
             machine.wait_phase(name, "up");
@@ -208,6 +221,7 @@ fn what_a_service_gives_into_keeping_comes_back_with_its_next_life() {
         [format!("two={}", first[2]), format!("two={} two={}", first[2], second[2])]
     );
     assert_eq!(passed(&machine, "has-none"), ["", "", ""]);
+    assert_eq!(passed(&machine, "pipe"), ["", "ends ends", "ends ends"]);
     // It is for one run of lives.
     machine.expect(&["stop", "--wait", "keeps"]);
     machine.expect(&["start", "--wait", "keeps"]);

@@ -3,7 +3,7 @@
  * where there are none. Where LISTEN_PID is not its own, or LISTEN_FDS and LISTEN_FDNAMES do not fit, it exits with 3.
  * -g gives a file in memory, whose text is our pid, into keeping under NAME; -r has NAME let go; both tell
  * $NOTIFY_SOCKET, which is then told READY=1, as it is with -n. -p gives the reading end of a pipe under NAME, whose
- * writing end only we have. -a answers whoever connects to descriptor 3 with our pid, or whoever sends it a datagram;
+ * writing end only we have; -P both ends, one after the other. -a answers whoever connects to descriptor 3 with our pid, or whoever sends it a datagram;
  * without, it sleeps. */
 #include "common.h"
 #include <stddef.h>
@@ -66,11 +66,11 @@ static void say_passed(void)
 
 int main(int argc, char **argv)
 {
-	const char *line = "sockets [-a] [-g NAME]... [-p NAME] [-r NAME] [-n]";
+	const char *line = "sockets [-a] [-g NAME]... [-p NAME] [-P NAME] [-r NAME] [-n]";
 	char text[128];
 	int answers = 0, option;
 	say_passed();
-	while ((option = getopt(argc, argv, "ag:p:r:n")) != -1) {
+	while ((option = getopt(argc, argv, "ag:p:P:r:n")) != -1) {
 		int fd = -1, ends[2];
 		if (option == 'a') {
 			answers = 1;
@@ -85,10 +85,12 @@ int main(int argc, char **argv)
 			tell(text, fd);
 			tell(text, fd); /* what is there already is not kept twice */
 			break;
+		case 'P':
 		case 'p':
 			if (pipe2(ends, O_CLOEXEC)) die("pipe");
 			snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", optarg);
 			tell(text, ends[0]);
+			if (option == 'P') tell(text, ends[1]);
 			break;
 		case 'r':
 			snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", optarg);

@@ -125,7 +125,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("refused for good", Input::Refused(0x400000, Trouble::Lasting)),
         ("refused, unmet", Input::Refused(0x110001, Trouble::Unmet)),
         ("command cloned", Input::AuxiliaryCloned(201)),
-        ("command refused", Input::AuxiliaryRefused),
+        ("command refused", REFUSED),
         ("executed", Input::Executed),
         ("step failed", Input::StepFailed(0xe0002, Trouble::Lasting)),
         ("unmet", Input::StepFailed(0x110001, Trouble::Unmet)),
@@ -327,7 +327,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
                     wants_command = false;
                     pid += 1;
                     if draw(5) == 0 {
-                        Input::AuxiliaryRefused
+                        Input::AuxiliaryRefused(9, TROUBLES[draw(3) as usize])
                     } else {
                         command = pid;
                         Input::AuxiliaryCloned(pid)
@@ -378,6 +378,7 @@ fn run(policy: &Policy, inputs: &[(u32, Input)]) -> (Vec<State>, ReportRow) {
     (states, row)
 }
 
+const REFUSED: Input = Input::AuxiliaryRefused(0x48000b, Trouble::Passing);
 const UP: Input = Input::Ordered(Order(1), Wish::Up);
 const DOWN: Input = Input::Ordered(Order(2), Wish::Down);
 const DIED: Input = Input::Ended(Exit::Code(1));
@@ -559,7 +560,7 @@ fn a_cleanup_comes_after_each_life_and_before_the_next_and_does_not_decide() {
     for (how, end) in [
         ("failed", Input::AuxiliaryEnded(Exit::Code(1))),
         ("well", Input::AuxiliaryEnded(Exit::Code(0))),
-        ("refused", Input::AuxiliaryRefused),
+        ("refused", REFUSED),
     ] {
         let (states, row) = run(&TIDY, &[&died[..], &[(0, Input::AuxiliaryCloned(10)), (0, end)]].concat());
         assert_eq!(states[2..], [State::Stopping, State::Stopping, State::Queued], "{how}");
@@ -718,7 +719,7 @@ fn a_check_is_run_until_one_says_that_it_is_ready() {
     // One that could not be spawned in its time, or at all, says nothing.
     let (told, row) = asked(&CHECKED, &[&begun[..3], &[(1000, Input::Deadline), (1000, Input::Deadline)]].concat());
     assert_eq!((&told[3..], row.state), (&["cancel".to_string(), "spawn-check".into()][..], State::Starting));
-    let refused = [(0, Input::AuxiliaryRefused), (1000, Input::Deadline)];
+    let refused = [(0, REFUSED), (1000, Input::Deadline)];
     let (told, _) = asked(&CHECKED, &[&begun[..3], &refused].concat());
     assert_eq!(told[4], "spawn-check");
 }
@@ -768,7 +769,7 @@ fn health_checks_that_fail_in_a_row_end_the_life() {
     let late = [&look[..], &[(10_000, Input::Deadline), (1, Input::AuxiliaryEnded(Exit::Signal(9)))]].concat();
     let (told, row) = asked(&signalled, &[&begun[..], &late, &late].concat());
     assert_eq!((told[5].as_str(), row.state), ("kill-command", State::Stopping));
-    let never = [(30_000, Input::Deadline), (0, Input::AuxiliaryRefused)];
+    let never = [(30_000, Input::Deadline), (0, REFUSED)];
     assert_eq!(asked(&signalled, &[&begun[..], &never, &never, &never].concat()).1.state, State::Up);
 }
 
@@ -846,13 +847,22 @@ fn what_runs_before_a_life_has_time_of_its_own_and_is_cleaned_up_after() {
     let begun = (0, Input::AuxiliaryCloned(7));
     for (inputs, exit, deaths) in [
         (vec![(0, UP), (0, failed), (0, cleaned)], Exit::PreStart, 1),
-        (vec![(0, UP), (0, Input::AuxiliaryRefused), (0, cleaned)], Exit::PreStart, 1),
         (vec![(0, UP), begun, late[0], late[1], (0, cleaned)], Exit::TimedOut, 1),
         (vec![(0, UP), (0, done), (0, Input::Refused(9, Trouble::Passing)), (0, cleaned)], Exit::NotSpawned, 0),
     ] {
         let (states, row) = run(&PREPARED, &inputs);
         assert_eq!(states[states.len() - 2..], [State::Stopping, row.state], "{exit:?}");
         assert_eq!((row.exit, row.deaths), (exit, deaths));
+    }
+    // One that could not run is no death, as for the main process.
+    for (trouble, state) in [(Trouble::Passing, State::Delayed), (Trouble::Lasting, State::Failed)] {
+        for input in [Input::AuxiliaryRefused(9, trouble), Input::StepFailed(9, trouble)] {
+            let ended = Input::AuxiliaryEnded(Exit::Code(111));
+            let inputs =
+                if matches!(input, Input::StepFailed(..)) { vec![(0, input), (0, ended)] } else { vec![(0, input)] };
+            let (_, row) = run(&PREPARED, &[vec![(0, UP), begun], inputs].concat());
+            assert_eq!((row.state, row.exit, row.failure, row.deaths), (state, Exit::NotSpawned, 9, 0), "{input:?}");
+        }
     }
     let (asked, row) = self::asked(&PREPARED, &[(0, UP), (0, done), (0, DOWN), (0, cleaned)]);
     assert_eq!((asked[2].as_str(), row.state), ("cancel spawn-cleanup", State::Down));
@@ -869,7 +879,7 @@ fn what_runs_before_a_life_has_time_of_its_own_and_is_cleaned_up_after() {
 fn what_goes_into_the_background_too_late_is_asked_to_end_and_killed_then() {
     let inputs = [(0, UP), (0, Input::Cloned(9)), (0, Input::Executed), (60_000, Input::Deadline)];
     let (asked, row) = asked(&FORKED, &inputs);
-    assert_eq!((asked[3].as_str(), row.state), ("TERM", State::Stopping));
+    assert_eq!((asked[3].as_str(), row.state), ("stop-signals signal", State::Stopping));
     let ends = [(1, Input::Ended(Exit::Signal(15)))];
     let (_, row) = run(&FORKED, &[&inputs[..], &ends[..]].concat());
     assert_eq!((row.state, row.exit), (State::Queued, Exit::TimedOut)); // its delay is past

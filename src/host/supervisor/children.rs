@@ -6,11 +6,12 @@ use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::store::{Stored, room};
 use super::survivors;
-use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
+use super::{FLIGHTS, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
-use crate::sys::spawn::{News, Pending, Step};
+use crate::sys::signals::SIGTERM;
+use crate::sys::spawn::{News, Pending};
 use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
@@ -146,7 +147,7 @@ impl Supervisor {
             (true, Ok(pid)) => Input::Cloned(pid),
             (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
             (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
-            (false, Err(_)) => Input::AuxiliaryRefused,
+            (false, Err(failure)) => Input::AuxiliaryRefused(failure.0, failure.trouble()),
         };
         self.feed(slot, input);
     }
@@ -377,11 +378,13 @@ impl Supervisor {
             (Owner::Engine | Owner::Logger, News::Failed(step, error, which)) => {
                 helper_failed(owner, Failure::of_step(step, error, which));
             }
-            (Owner::Auxiliary(slot), News::Failed(Step::Look, error, which)) => {
-                let failure = Failure::of_step(Step::Look, error, which);
+            // No life can begin without it. How another command ends says enough.
+            (Owner::Auxiliary(slot), News::Failed(step, error, which))
+                if self.record(slot).role == Some(Role::PreStart) =>
+            {
+                let failure = Failure::of_step(step, error, which);
                 self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
-            // How a command ends says enough.
             (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
         }
     }
@@ -401,7 +404,7 @@ impl Supervisor {
             match owner {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
-                    kill_rest(death.pid);
+                    self.kill_rest(death.pid);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
                 Some(Owner::Engine | Owner::Logger) | None => {}
@@ -465,7 +468,7 @@ impl Supervisor {
         }
         let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
         if !self.policy(slot).is_some_and(is_done) {
-            kill_rest(pid);
+            self.kill_rest(pid);
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
             link.ended(slot);
@@ -511,9 +514,12 @@ impl Supervisor {
         let mut again = Requests::default();
         if state == State::Stopping {
             // What was meant for the one before is meant for this one.
-            let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
+            let by_signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
             again.kill = Record::of_words(&fresh).killed;
-            again.stop_signals = signals && !again.kill;
+            again.stop_signals = by_signals && !again.kill;
+            if !by_signals && !again.kill && Record::of_words(&fresh).role.is_none() {
+                again.signal = SIGTERM; // a stop command would come too late
+            }
         }
         self.write(slot, &before, &fresh, &again, true);
     }

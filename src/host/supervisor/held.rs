@@ -268,10 +268,11 @@ impl Held {
     }
 
     fn put(&self, at: usize, fd: Option<&OwnedFd>) {
-        words::store(self.words, at, fd.map_or(0, |fd| fd.as_raw_fd() as u32 + 1));
+        // First that it stays open: what is written down is there.
         if let Some(fd) = fd {
             let _ = process::set_inherited(fd, true); // it is open
         }
+        words::store(self.words, at, fd.map_or(0, |fd| fd.as_raw_fd() as u32 + 1));
     }
 
     /// Writes down one of the supervisor's own.

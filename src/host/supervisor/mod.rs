@@ -33,7 +33,7 @@ use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
-use crate::sys::{OwnedFd, clock, heap, residence};
+use crate::sys::{OwnedFd, clock, heap, process, residence};
 use alloc::vec::Vec;
 use children::{Flight, Queue};
 use deadlines::Deadlines;
@@ -238,7 +238,7 @@ impl Supervisor {
             Some(Source::Notify(slot)) => {
                 self.read_notices(SlotId(slot));
             }
-            Some(Source::Stored(at)) => self.drop_one_stored(at as usize),
+            Some(Source::Stored(at)) => self.mind_stored(at as usize),
             None => {}
         }
     }
@@ -330,13 +330,14 @@ impl Supervisor {
         let (number, reloaded, signalled) =
             (acted_on(reports::ORDER), acted_on(reports::RELOADED), acted_on(reports::SIGNALLED));
         if order.number.0 != number && order.number != Order(0) && !self.shutdown.kills() {
-            if !State::from_number(acted_on(reports::STATE)).has_process()
-                && let Some(private) = self.slots.get_mut(slot.index())
-            {
+            if !State::from_number(acted_on(reports::STATE)).has_process() {
                 if acted_on(reports::TEMPLATE) != order.service {
-                    // It belongs to the user of the template before.
+                    // They belong to the user of the template before.
+                    self.drop_stored(slot);
                     self.held.hold(slot, Of::Notify, None);
-                    private.notify = None;
+                    if let Some(private) = self.slots.get_mut(slot.index()) {
+                        private.notify = None;
+                    }
                 }
                 self.reports.keep(slot, reports::TEMPLATE, order.service);
                 self.reports.keep(slot, reports::TEXT, order.text);
@@ -351,6 +352,7 @@ impl Supervisor {
                 row.exit = Exit::NotSpawned;
                 row.failure = Failure::NO_DEFINITION.0;
                 self.reports.write(slot, &row);
+                self.drop_stored(slot);
                 self.dirty = true;
             }
         }
@@ -418,7 +420,7 @@ impl Supervisor {
         taken.record.put(&mut fresh);
         self.write(slot, &words_before, &fresh, &taken.requests, is_news);
         if lets_go {
-            self.drop_stored(slot, None);
+            self.drop_stored(slot);
         }
     }
 
@@ -468,10 +470,10 @@ impl Supervisor {
             let _ = signals::send(Target::Process(pid), signal);
         }
         if kill {
-            kill_group(pid);
+            self.kill_group(pid);
         }
         if kill_auxiliary {
-            kill_group(auxiliary);
+            self.kill_group(auxiliary);
         }
         if spawn {
             self.enqueue(slot, true);
@@ -499,16 +501,22 @@ impl Supervisor {
         let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };
         self.orders.read_text(row, variables.text())
     }
-}
 
-/// SIGKILL to what is left of the group of a process that is dead and not reaped yet.
-fn kill_rest(pid: u32) {
-    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
-}
+    /// SIGKILL to what is left of the group of a process that is dead and not reaped yet: of its own, and of the one that
+    /// it is in, which a daemon has from a process that has long ended. One of another service's is not meant.
+    fn kill_rest(&self, pid: u32) {
+        let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+        // Before its setsid a child of ours still is in our own.
+        let other = process::group(pid).filter(|group| *group != pid && Some(*group) != process::group(0));
+        if let Some(group) = other.filter(|group| self.pids.get(*group).is_none()) {
+            let _ = signals::send(Target::Group(group), signals::SIGKILL);
+        }
+    }
 
-/// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has
-/// not got).
-fn kill_group(pid: u32) {
-    let _ = signals::send(Target::Process(pid), signals::SIGKILL);
-    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+    /// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has
+    /// not got).
+    fn kill_group(&self, pid: u32) {
+        let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+        self.kill_rest(pid);
+    }
 }

@@ -134,7 +134,7 @@ impl Supervisor {
         taken.record.put(&mut fresh);
         self.write(slot, &before, &fresh, &taken.requests, true);
         if taken.row.state.is_down() {
-            self.drop_stored(slot, None);
+            self.drop_stored(slot);
         }
     }
 

@@ -5,12 +5,13 @@
 //! Each slot has the room that its definition says: what goes beyond is closed.
 
 use super::{Source, Supervisor};
-use crate::sys::poll::Interest;
-use crate::sys::{BorrowedFd, OwnedFd, file};
+use crate::sys::poll::{self, Interest};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, file, socket};
 use core::ops::Range;
 use pintle::database::{Image, NONE, exec, policy, service};
 use pintle::ident::SlotId;
 use pintle::limits::{STORED_MAX, STORED_NAME_BYTES};
+use pintle::setup::socket as socket_of;
 use pintle::supervision::notify::Notice;
 
 /// What one child gets of it.
@@ -24,6 +25,17 @@ pub struct Stored<'a> {
     pub room: usize,
 }
 
+/// The names of the sockets of `listen`, in their order.
+fn listening<'i>(image: &Image<'i>, definition: SlotId) -> impl Iterator<Item = &'i str> {
+    let setup = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
+    let image = *image;
+    let words = (0..setup.len()).step_by(2).filter_map(move |at| {
+        let listens = setup.get(at) == u32::from(b'l');
+        listens.then(|| image.text(setup.get(at + 1)))
+    });
+    words.map(|word| socket_of(word).map_or("", |socket| socket.name))
+}
+
 /// How many descriptors can be kept for a service: those of `listen`, and `fd-store-max`.
 #[inline(never)]
 pub fn room(image: &Image<'_>, definition: SlotId) -> usize {
@@ -31,10 +43,8 @@ pub fn room(image: &Image<'_>, definition: SlotId) -> usize {
     if of_policy == NONE {
         return 0;
     }
-    let setup = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
-    let listening = (0..setup.len()).step_by(2).filter(|at| setup.get(*at) == u32::from(b'l')).count();
     let given = image.policy(of_policy, policy::FD_STORE_MAX).saturating_sub(1);
-    STORED_MAX.min(listening + given as usize)
+    STORED_MAX.min(listening(image, definition).count() + given as usize)
 }
 
 impl Supervisor {
@@ -45,31 +55,35 @@ impl Supervisor {
         first..first + usize::from(private.store_room)
     }
 
-    /// Keeps what has come with a notice, or lets go what it names.
+    /// Keeps what has come with a notice, or lets go what it names. The first places are those of `listen`, in its order.
     #[inline(never)]
-    pub(super) fn store(
-        &mut self,
-        slot: SlotId,
-        notice: &Notice<'_>,
-        mut descriptors: heapless::Vec<OwnedFd, STORED_MAX>,
-    ) {
+    pub(super) fn store(&mut self, slot: SlotId, notice: &Notice<'_>, descriptors: heapless::Vec<OwnedFd, STORED_MAX>) {
+        let image = self.common.image;
+        let definition = self.definition(slot);
+        let listening = definition.map_or(0, |at| listening(&image, at).count());
         if let (true, Some(name)) = (notice.fd_remove, notice.fd_name) {
-            self.drop_stored(slot, Some(name));
+            self.places(slot).skip(listening).for_each(|at| self.drop_named_stored(at, name));
         }
-        let room = self.definition(slot).map_or(0, |definition| room(&self.common.image, definition));
-        if !notice.fd_store || self.reports.get(slot).state.is_down() {
-            return;
-        }
-        let places = self.places(slot).take(room);
-        while let Some(fd) = descriptors.pop() {
+        let name = notice.fd_name.unwrap_or(b"stored");
+        let listens = definition.and_then(|at| self::listening(&image, at).position(|one| one.as_bytes() == name));
+        let room = definition.map_or(0, |at| room(&image, at));
+        let keeps = notice.fd_store && !self.reports.get(slot).state.is_down();
+        let all = self.places(slot).take(if keeps { room } else { 0 });
+        let places = match listens {
+            Some(at) => all.skip(at).take(1),
+            None => all.skip(listening).take(room),
+        };
+        for fd in descriptors {
             let mut kept = places.clone().filter_map(|at| self.stored.get(at)?.as_ref());
-            // It stands for the same: given once more, by a service or after a crash of ours.
-            if kept.any(|old| file::is_same(old, &fd)) {
-                continue;
+            let place = places.clone().find(|at| self.stored.get(*at).is_some_and(Option::is_none));
+            match place {
+                // It stands for the same: given once more, by a service or after a crash of ours.
+                Some(at) if file::is_prompt(&fd) && !kept.any(|old| file::is_same(old, &fd)) => {
+                    self.held.store(at, &fd, name, notice.fd_stays);
+                    self.watch_stored(at, Some(fd), notice.fd_stays);
+                }
+                Some(_) | None => socket::close_foreign(fd),
             }
-            let Some(at) = places.clone().find(|at| self.stored.get(*at).is_some_and(Option::is_none)) else { return };
-            self.held.store(at, &fd, notice.fd_name.unwrap_or(b"stored"), notice.fd_stays);
-            self.watch_stored(at, Some(fd), notice.fd_stays);
         }
     }
 
@@ -82,22 +96,32 @@ impl Supervisor {
         }
     }
 
-    /// Lets go those of a slot: of this name, or all.
+    /// Lets go those of a slot.
     #[inline(never)]
-    pub(super) fn drop_stored(&mut self, slot: SlotId, name: Option<&[u8]>) {
-        for at in self.places(slot) {
-            if name.is_none_or(|name| self.held.stored_name(at, &mut [0; STORED_NAME_BYTES]) == name) {
-                self.drop_one_stored(at);
-            }
+    pub(super) fn drop_stored(&mut self, slot: SlotId) {
+        self.places(slot).for_each(|at| self.drop_one_stored(at));
+    }
+
+    fn drop_named_stored(&mut self, at: usize, name: &[u8]) {
+        if self.held.stored_name(at, &mut [0; STORED_NAME_BYTES]) == name {
+            self.drop_one_stored(at);
         }
     }
 
-    /// One of them: it is hung up, or nobody needs it.
-    pub(super) fn drop_one_stored(&mut self, at: usize) {
+    fn drop_one_stored(&mut self, at: usize) {
         if let Some(fd) = self.stored.get_mut(at).and_then(Option::take) {
             self.held.forget_stored(at);
             // The service may hold another copy, and the watch would stay.
             let _ = self.poll.remove(&fd);
+            socket::close_foreign(fd);
+        }
+    }
+
+    /// News of one. They may be of an earlier one at its place.
+    pub(super) fn mind_stored(&mut self, at: usize) {
+        let fd = self.stored.get(at).and_then(Option::as_ref);
+        if fd.is_some_and(|fd| poll::is_hung_up(fd.as_fd())) {
+            self.drop_one_stored(at);
         }
     }
 

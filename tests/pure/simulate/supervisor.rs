@@ -585,7 +585,7 @@ impl<'a> Supervisor<'a> {
             };
             let input = match self.clone(slot, command, kernel, trace)? {
                 Ok(pid) => Input::AuxiliaryCloned(pid),
-                Err(_) => Input::AuxiliaryRefused,
+                Err(trouble) => Input::AuxiliaryRefused(0x10_000b, trouble),
             };
             self.feed(slot, input, kernel, trace)?;
         }
