@@ -11,6 +11,7 @@ mod demo;
 mod environment;
 mod events;
 mod harness;
+mod hostile;
 mod journal;
 mod limits;
 mod logs;
