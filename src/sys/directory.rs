@@ -71,6 +71,12 @@ impl Directory {
         Ok(fd)
     }
 
+    /// Gives a file of it another name, in the place of what had it.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (mut one, mut other) = (Room::new(), Room::new());
+        Ok(rustix::fs::renameat(&self.fd, one.put(from.as_bytes())?, &self.fd, other.put(to.as_bytes())?)?)
+    }
+
     /// Makes a symbolic link in it, in the place of an earlier one.
     pub fn link(&self, to: &CStr, name: &CStr) -> Result<()> {
         let _ = remove(self.as_fd(), name.to_bytes());

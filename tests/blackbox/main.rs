@@ -12,6 +12,7 @@ mod environment;
 mod events;
 mod forking;
 mod harness;
+mod hostile;
 mod journal;
 mod limits;
 mod logs;

@@ -407,12 +407,14 @@ impl Supervisor {
                     self.kill_rest(death.pid);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
-                Some(Owner::Engine | Owner::Logger) | None => {}
+                // One that was not ours any more may have left others, which hold what it held.
+                Some(Owner::Engine) => self.kill_rest(death.pid),
+                Some(Owner::Logger) | None => {}
             }
             self.pids.remove(death.pid);
             reap::reap(death.pid);
             match owner {
-                Some(Owner::Engine) => self.engine_ended(),
+                Some(Owner::Engine) => self.engine_ended(exit),
                 Some(Owner::Logger) => self.logger_ended(),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {

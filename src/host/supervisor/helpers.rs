@@ -4,6 +4,7 @@ use super::Supervisor;
 use super::held::LOGGER_PID;
 use super::launch::{Common, before};
 use super::pids::Owner;
+use super::renewal::SPOILED_DEATHS;
 use crate::host::descriptors;
 use crate::host::log_link::{RESTART_DELAY_MS, Source};
 use crate::sys::accounts::Account;
@@ -13,7 +14,7 @@ use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, process, reap};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
-use pintle::board::reports;
+use pintle::board::reports::{self, Exit};
 use pintle::board::words;
 use pintle::database::service;
 use pintle::ident::SlotId;
@@ -37,6 +38,8 @@ pub struct Helper {
     due: Instant,
     /// Deaths in a row that came young.
     young: u32,
+    /// Those of them that what it has inherited may be the cause of.
+    spoiled: u32,
     lives: u32,
 }
 
@@ -55,7 +58,7 @@ impl Helper {
 
     /// To be started then.
     pub fn new(due: Instant) -> Helper {
-        Helper { pid: 0, began: Instant(0), due, young: 0, lives: 0 }
+        Helper { pid: 0, began: Instant(0), due, young: 0, spoiled: 0, lives: 0 }
     }
 
     /// After a crash: the process that there was, if it is still ours.
@@ -75,6 +78,22 @@ impl Helper {
         self.pid = 0;
         self.young = if now.ms_since(self.began) < YOUNG_MS { self.young.saturating_add(1) } else { 0 };
         self.due = again.max(now);
+    }
+
+    /// Whether its successor would die of the same.
+    fn is_spoiled(&mut self, exit: Exit) -> bool {
+        let of_itself = match exit {
+            Exit::Code(code) => code == descriptors::SPOILED,
+            Exit::Signal(signal) => signals::FATAL.contains(&signal),
+            _ => false,
+        };
+        // What is short now, or who kills it, says nothing about that.
+        self.spoiled = if self.young == 0 { 0 } else { self.spoiled + u32::from(of_itself) };
+        if self.spoiled < SPOILED_DEATHS {
+            return false;
+        }
+        self.spoiled = 0;
+        true
     }
 }
 
@@ -124,7 +143,7 @@ impl Supervisor {
                 helper.due = Instant::NEVER;
                 helper.lives += 1;
             }
-            None => helper.ended(now, now.plus_ms(again_ms)),
+            None => (helper.pid, helper.due) = (0, now.plus_ms(again_ms)),
         }
     }
 
@@ -157,9 +176,12 @@ impl Supervisor {
         words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives);
     }
 
-    pub fn engine_ended(&mut self) {
+    pub fn engine_ended(&mut self, exit: Exit) {
         self.engine.ended(self.now, self.now);
         self.engine.due = self.now.plus_ms(delay_ms(self.engine.young));
+        if self.engine.is_spoiled(exit) {
+            self.renew_engine();
+        }
         self.report_engine();
     }
 

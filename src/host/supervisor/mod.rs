@@ -15,6 +15,7 @@ mod launch;
 mod pids;
 mod readiness;
 mod recovery;
+mod renewal;
 mod rescue;
 mod shutdown;
 mod start;
@@ -32,6 +33,7 @@ use crate::host::run_directory::Place;
 use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
+use crate::sys::socket::Address;
 use crate::sys::spawn::Spawner;
 use crate::sys::{OwnedFd, clock, heap, process, residence};
 use alloc::vec::Vec;
@@ -130,6 +132,8 @@ pub struct Supervisor {
     /// The file that our program came from.
     program: &'static [u8],
     place: Place,
+    /// Of the control socket.
+    control: Option<Address>,
     /// Held for the lock on it.
     _lock: Option<OwnedFd>,
     spawner: Spawner,
@@ -312,7 +316,7 @@ impl Supervisor {
                 None => break,
             }
         }
-        if words::load(self.orders.head(), orders::own::MACHINE) != 0 {
+        if words::load(self.orders.head(), orders::own::MACHINE) == 1 {
             self.begin_shutdown();
         }
     }
@@ -325,11 +329,11 @@ impl Supervisor {
 
     /// Acts on what is new in the order of a slot. A row that makes no sense is no news.
     fn look_at(&mut self, slot: SlotId) {
-        let Some(order) = self.orders.read(slot) else { return };
+        let Some(order) = self.orders.read(slot).filter(|order| order.number != Order(0)) else { return };
         let acted_on = |word| self.reports.word(slot, word);
         let (number, reloaded, signalled) =
             (acted_on(reports::ORDER), acted_on(reports::RELOADED), acted_on(reports::SIGNALLED));
-        if order.number.0 != number && order.number != Order(0) && !self.shutdown.kills() {
+        if order.number.0 != number && !self.shutdown.kills() {
             if !State::from_number(acted_on(reports::STATE)).has_process() {
                 if acted_on(reports::TEMPLATE) != order.service {
                     // They belong to the user of the template before.

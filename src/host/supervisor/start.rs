@@ -403,6 +403,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
     Supervisor {
         common: common(&image, limit, share),
+        control: place.address(place.control()).ok(),
         place,
         orders,
         reports,
