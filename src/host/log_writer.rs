@@ -1,61 +1,79 @@
-//! One service's log file: lines in, stamped text out, turned over by size. No heap.
+//! One service's log: lines in, stamped text out, turned over by size and age. No heap.
 //!
 //! A line is written as soon as a part of it is there, so that nothing waits in this process; the next part goes on
 //! behind it. What cannot be written (a full disk, a directory that is not there) is dropped and counted, and said on
-//! the first line that can be written again.
+//! the first line that can be written again; until then `kept/NAME.log` in the run directory says it, whoever asks and
+//! whichever logger comes next. A service that goes to syslog, or is only kept, has its last lines in that file.
 
 use super::log_files::LogPath;
-use super::log_link::LOG_NAME_BYTES_MAX;
+use super::log_journal::{Cursor, Journal, Owner, PART_BYTES};
+use super::log_link::{LOG_NAME_BYTES_MAX, WORDS};
+use super::syslog::{self, Syslog};
 use crate::sys::errno::Words;
-use crate::sys::{AsFd, Errno, OwnedFd, Result, file};
+use crate::sys::{AsFd, Errno, OwnedFd, Result, file, output};
 use core::fmt::Write;
 use heapless::Vec;
-use pintle::stamp::STAMP_BYTES;
+use pintle::database::exec;
+use pintle::lang::definition::{Log, Stamp};
+use pintle::stamp::{self, STAMP_BYTES, TAI64N_BYTES};
 use pintle::words::Short;
 
-/// Bytes of one line without its stamp; a longer one is split, with `...` where it was.
-pub const LINE_BYTES_MAX: usize = 8192;
+/// Bytes of one line without its stamp, if nothing is said; a longer one is split, with `...` where it was.
+pub const LINE_BYTES: u32 = 8192;
+/// The most that can be said.
+pub const LINE_BYTES_MAX: usize = 65536;
 /// What ends a piece of a split line, and begins the next one.
 const SPLIT: &[u8] = b"...";
 /// Room that `Output` needs before a piece is put into it.
 const PIECE_BYTES_MAX: usize = LINE_BYTES_MAX + STAMP_BYTES + 1 + 2 * SPLIT.len() + 1;
+/// Bytes of a file in the run directory, which is memory. There is one beside it.
+const KEPT_BYTES: u64 = 4096;
 
-/// Where the files are and how large they get.
+/// Where the files are and how large they get where a service says nothing.
 pub struct Settings<'a> {
     pub directory: &'a [u8],
+    /// The directory of what is kept; empty: there is none.
+    pub kept: &'a [u8],
     /// Bytes of a file before it is turned over.
     pub bytes_max: u64,
     /// Files kept beside the current one, at least 1.
     pub keep: u32,
+    /// The socket of syslog.
+    pub syslog: &'a [u8],
 }
 
 /// What all writers have in common: one buffer for text on its way to a file, allocated once.
 pub struct Output<'a> {
     pub settings: Settings<'a>,
-    /// Of the time at which the text was read that is written now.
-    pub stamp: [u8; STAMP_BYTES],
+    pub journal: Journal,
+    /// When the text was read that is written now: nanoseconds since 1970, and as a stamp.
+    pub now: u64,
+    stamp: [u8; STAMP_BYTES],
     /// How many files are open.
     pub files: usize,
+    /// Bytes of the text that are in the buffer or have gone.
+    done: u32,
+    syslog: Syslog,
     bytes: alloc::vec::Vec<u8>,
 }
 
 impl<'a> Output<'a> {
     /// At least twice the longest piece.
-    pub fn new(bytes: usize, settings: Settings<'a>) -> Output<'a> {
+    pub fn new(bytes: usize, settings: Settings<'a>, journal: Journal) -> Output<'a> {
         let bytes = alloc::vec::Vec::with_capacity(bytes.max(2 * PIECE_BYTES_MAX));
-        Output { settings, stamp: [b' '; STAMP_BYTES], files: 0, bytes }
+        let (stamp, syslog) = ([b' '; STAMP_BYTES], Syslog::default());
+        Output { settings, journal, now: 0, stamp, files: 0, done: 0, syslog, bytes }
+    }
+
+    /// It is this late now.
+    pub fn set_time(&mut self, now: u64) {
+        self.now = now;
+        self.stamp = stamp::stamp(now);
     }
 
     #[inline(never)]
     fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes); // within the capacity: `has_room` was asked
-    }
-
-    /// Begins a line.
-    #[inline(never)]
-    fn put_stamp(&mut self) {
-        self.bytes.extend_from_slice(&self.stamp);
-        self.put(b" ");
     }
 
     fn has_room(&self) -> bool {
@@ -67,27 +85,37 @@ impl<'a> Output<'a> {
 #[derive(Default)]
 pub struct Writer {
     name: Vec<u8, LOG_NAME_BYTES_MAX>,
+    words: [u32; WORDS],
     file: Option<OwnedFd>,
-    /// Length of the file.
+    /// Length of the file, and when it was begun.
     bytes: u64,
+    begun: u64,
     /// Bytes of the line that is not finished; none: the next byte begins a line.
     line: Option<u32>,
+    /// That line is dropped.
+    dropping: bool,
     /// The file's last byte is not a newline though no line goes on: to be ended first.
     torn: bool,
     /// An earlier logger read from this pipe: what the file ends with may go on.
     continues: bool,
+    /// Bytes of the part of a line that goes on whole.
+    pub part: u32,
     /// Lines that could not be written since the last one that could, and why.
     lost: u64,
     lost_errno: Option<Errno>,
     /// The output begins with the line that tells of them, which is none of the service's.
     telling: bool,
+    /// Lines beyond the rate that nobody has been told of; how many there may be now, as of when.
+    pub dropped: u64,
+    allowed: u32,
+    allowed_at: u64,
     /// When it was used last, in rounds of the logger: for closing the one not used for longest.
     pub used: u32,
 }
 
 impl Writer {
-    pub fn new(name: &[u8], continues: bool) -> Writer {
-        let mut writer = Writer { continues, ..Writer::default() };
+    pub fn new(name: &[u8], words: &[u32; WORDS], continues: bool) -> Writer {
+        let mut writer = Writer { continues, words: *words, ..Writer::default() };
         let _ = writer.name.extend_from_slice(&name[..name.len().min(LOG_NAME_BYTES_MAX)]); // there is room
         writer
     }
@@ -96,8 +124,59 @@ impl Writer {
         &self.name
     }
 
+    /// Where its lines go.
+    #[inline(never)]
+    pub fn write_place(&self, out: &mut output::Text<'_>, output: &Output<'_>) {
+        if self.goes_to_syslog() {
+            out.bytes(output.settings.syslog);
+        } else {
+            for part in [self.directory(output), b"/", &self.name, b".log"] {
+                out.bytes(part);
+            }
+        }
+    }
+
+    /// It is logged so from now on.
+    pub fn change(&mut self, words: &[u32; WORDS], output: &mut Output<'_>) {
+        if self.words != *words {
+            self.words = *words;
+            self.close(output);
+        }
+    }
+
     pub fn is_open(&self) -> bool {
         self.file.is_some()
+    }
+
+    fn word(&self, field: usize) -> u32 {
+        self.words[1 + field - exec::LOG]
+    }
+
+    fn has_file(&self) -> bool {
+        self.word(exec::LOG) == Log::File as u32
+    }
+
+    pub fn goes_to_syslog(&self) -> bool {
+        self.word(exec::LOG) == Log::Syslog as u32
+    }
+
+    fn directory<'a>(&self, output: &Output<'a>) -> &'a [u8] {
+        if self.has_file() { output.settings.directory } else { output.settings.kept }
+    }
+
+    fn bytes_max(&self, output: &Output<'_>) -> u64 {
+        match self.word(exec::LOG_SIZE) {
+            0 => output.settings.bytes_max,
+            bytes => bytes.into(),
+        }
+    }
+
+    fn line_max(&self) -> usize {
+        let most = match self.word(exec::LOG_LINE) {
+            0 => LINE_BYTES,
+            bytes => bytes,
+        };
+        (most as usize).min(if self.goes_to_syslog() { syslog::LINE_BYTES_MAX } else { LINE_BYTES_MAX })
     }
 
     /// Closes the file; the next line opens it again.
@@ -105,96 +184,254 @@ impl Writer {
         output.files -= usize::from(self.file.take().is_some());
     }
 
-    /// Takes what was read from the pipe and writes it, one system call for as much as the output holds. Gives an error
-    /// where this text is the first that is lost.
-    pub fn take(&mut self, mut text: &[u8], output: &mut Output<'_>) -> Result<()> {
+    /// A text comes that the journal knows, from this byte on.
+    pub fn begin(&mut self, index: usize, slot: u32, done: u32, output: &mut Output<'_>) {
+        output.done = done;
+        let owner = Owner { slot, words: self.words, name: &self.name };
+        output.journal.begin(index, &owner, self.cursor(done));
+    }
+
+    fn cursor(&self, done: u32) -> Cursor {
+        Cursor { done, file: if self.is_open() { self.bytes } else { u64::MAX }, part: self.part }
+    }
+
+    /// What the logger before has begun: the file as it was then.
+    #[inline(never)]
+    pub fn take_up(&mut self, cursor: &Cursor, output: &mut Output<'_>) {
+        let path = &mut LogPath::new();
+        if let Ok(path) = path.of(self.directory(output), &self.name, 0)
+            && file::Identity::of_path(path).bytes > cursor.file
+            && let Ok(file) = file::open_append(path, 0o640)
+        {
+            let _ = file::cut(&file, cursor.file);
+        }
+        (self.part, output.done) = (cursor.part, cursor.done);
+    }
+
+    /// Takes what was read from the pipe and writes it, one system call for as much as the output holds; `part` is where
+    /// a line is kept that is not whole. Gives an error where this text is the first that is lost.
+    pub fn take(&mut self, mut text: &[u8], part: &mut [u8], output: &mut Output<'_>) -> Result<()> {
         let mut result = self.open(output);
         if result.is_err() {
-            return self.lose(lines(text), result);
+            if !self.goes_to_syslog() {
+                output.done += text.len() as u32;
+                return self.lose(lines(text), result, output);
+            }
+            result = Ok(()); // what is kept of it is no loss
+        }
+        self.allow(output);
+        if self.line.is_none() && self.is_old(output) {
+            result = self.turn_over(output);
         }
         self.say_what_was_lost(output);
         while !text.is_empty() {
             if !output.has_room() {
                 result = result.and(self.flush(output));
             }
-            text = self.piece(text, output);
+            let before = text.len();
+            text = self.piece(text, part, &mut result, output);
+            output.done += (before - text.len()) as u32;
         }
         result.and(self.flush(output))
     }
 
     /// Whoever wrote has ended: its unfinished line is finished.
-    pub fn end_line(&mut self, output: &mut Output<'_>) -> Result<()> {
-        if self.line.take().is_none() {
+    pub fn end_line(&mut self, part: &mut [u8], output: &mut Output<'_>) -> Result<()> {
+        if self.line.take().is_none() || core::mem::take(&mut self.dropping) {
             return Ok(());
         }
-        self.open(output)?;
+        let mut result = Ok(());
+        self.forward(b"", true, part, &mut result, output);
+        if !self.goes_to_syslog() {
+            self.open(output)?;
+        }
         output.put(b"\n");
-        self.flush(output)
+        result.and(self.flush(output))
+    }
+
+    /// Says how many lines were beyond the rate, if no line is under way; says whether all has been said.
+    #[inline(never)]
+    pub fn say_what_was_dropped(&mut self, output: &mut Output<'_>) -> bool {
+        if self.dropped > 0 && (self.line.is_none() || self.dropping) && self.open(output).is_ok() {
+            let mut text = Short::new();
+            let rate = self.word(exec::LOG_RATE).wrapping_sub(1);
+            let _ = write!(text, "pintle-log: {} lines dropped: more than {rate} a second", self.dropped);
+            self.put_stamp(output);
+            output.put(text.as_bytes());
+            output.put(b"\n");
+            if self.goes_to_syslog() {
+                let _ = self.send(text.as_bytes(), output);
+            }
+            self.dropped = 0;
+            let _ = self.flush(output);
+        }
+        self.dropped == 0
+    }
+
+    /// How many lines there may be now.
+    fn allow(&mut self, output: &Output<'_>) {
+        let Some(rate) = self.word(exec::LOG_RATE).checked_sub(1) else { return };
+        // A clock that was set back begins anew.
+        let past = output.now.checked_sub(self.allowed_at).unwrap_or(u64::MAX);
+        let more = u128::from(past) * u128::from(rate) / 1_000_000_000;
+        if more > 0 {
+            self.allowed = rate.min(self.allowed.saturating_add(more.min(u32::MAX.into()) as u32));
+            self.allowed_at = output.now;
+        }
     }
 
     /// Puts one line or a part of one into the output; gives the rest of the text.
-    fn piece<'a>(&mut self, text: &'a [u8], output: &mut Output<'_>) -> &'a [u8] {
-        let done = match self.line {
-            Some(done) => done as usize,
-            None => {
-                output.put_stamp();
-                0
-            }
-        };
-        let room = LINE_BYTES_MAX.saturating_sub(done);
+    fn piece<'t>(
+        &mut self,
+        text: &'t [u8],
+        part: &mut [u8],
+        result: &mut Result<()>,
+        output: &mut Output<'_>,
+    ) -> &'t [u8] {
+        let done = self.line.unwrap_or(0) as usize;
+        let room = self.line_max().saturating_sub(done);
         let near = text.get(..text.len().min(room + 1)).unwrap_or(text);
-        let length = match newline(near) {
-            Some(at) => {
-                self.line = None;
-                at + 1
+        let end = newline(near);
+        let length = end.map_or(near.len(), |at| at + 1);
+        let begins = self.line.is_none();
+        if begins {
+            if self.word(exec::LOG_RATE) != 0 {
+                self.dropping = self.allowed == 0;
+                self.allowed -= u32::from(!self.dropping);
+                self.dropped += u64::from(self.dropping);
             }
-            None if near.len() > room => {
-                // Full, and the line goes on: it is split here.
-                let (piece, rest) = text.split_at(room);
-                output.put(piece);
-                output.put(b"...\n");
-                output.put_stamp();
-                output.put(SPLIT);
-                self.line = Some(0);
-                return rest;
+            let before = self.bytes + output.bytes.len() as u64;
+            let after = before + (self.stamp_bytes() + length) as u64;
+            let full = match self.has_file() {
+                true => before > 0 && after > self.bytes_max(output),
+                // Of more only the end is written.
+                false => self.bytes >= KEPT_BYTES && output.bytes.is_empty(),
+            };
+            if full && !self.dropping {
+                let (flushed, turned) = (self.flush(output), self.turn_over(output));
+                *result = result.and(flushed).and(turned);
             }
-            None => {
-                self.line = Some((done + near.len()) as u32); // at most LINE_BYTES_MAX
-                near.len()
+            if !self.dropping {
+                self.put_stamp(output);
             }
-        };
-        let (piece, rest) = text.split_at(length);
+        }
+        let splits = end.is_none() && near.len() > room;
+        let (piece, rest) = text.split_at(if splits { room } else { length });
+        if splits {
+            // Full, and the line goes on: it is split here.
+            self.line = Some(0);
+        } else {
+            // At most what `line_max` says.
+            self.line = if end.is_some() { None } else { Some((done + near.len()) as u32) };
+        }
+        if self.dropping {
+            return rest;
+        }
         output.put(piece);
+        if splits {
+            output.put(b"...\n");
+            self.put_stamp(output);
+            output.put(SPLIT);
+        }
+        self.forward(piece, splits || end.is_some(), part, result, output);
         rest
+    }
+
+    /// What goes to syslog, whole lines.
+    #[inline(never)]
+    fn forward(&mut self, piece: &[u8], ends: bool, part: &mut [u8], result: &mut Result<()>, output: &mut Output<'_>) {
+        if !self.goes_to_syslog() {
+            return;
+        }
+        let whole = piece.len() as u32;
+        let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+        let (at, end) = (self.part as usize + 2, self.part as usize + 2 + piece.len());
+        let Some(place) = part.get_mut(at..end) else { return }; // a line of syslog is shorter
+        place.copy_from_slice(piece);
+        self.part += piece.len() as u32;
+        if !ends {
+            return;
+        }
+        let text = part.get(2..end).unwrap_or_default();
+        if !text.is_empty()
+            && let Err(error) = self.send(text, output)
+        {
+            *result = result.and(self.lose(1, Err(error), output));
+        }
+        self.part = 0;
+        // The file has only its last lines, and not what is still in the buffer: those do not count.
+        output.journal.went(self.cursor(output.done + whole));
+    }
+
+    fn send(&self, text: &[u8], output: &mut Output<'_>) -> Result<()> {
+        output.syslog.send(output.settings.syslog, output.now, &self.name, self.words[0], text)
+    }
+
+    fn stamp_bytes(&self) -> usize {
+        match self.word(exec::LOG_STAMP) {
+            ISO8601 => STAMP_BYTES + 1,
+            TAI64N => TAI64N_BYTES + 1,
+            _ => 0,
+        }
+    }
+
+    /// Begins a line.
+    #[inline(never)]
+    fn put_stamp(&self, output: &mut Output<'_>) {
+        match self.word(exec::LOG_STAMP) {
+            ISO8601 => output.bytes.extend_from_slice(&output.stamp),
+            TAI64N => output.bytes.extend_from_slice(&stamp::tai64n(output.now)),
+            _ => return,
+        }
+        output.put(b" ");
+    }
+
+    /// Whether the file was begun too long ago.
+    fn is_old(&self, output: &Output<'_>) -> bool {
+        let age = u64::from(self.word(exec::LOG_AGE_MS)) * 1_000_000;
+        age > 0 && self.has_file() && self.bytes > 0 && output.now.saturating_sub(self.begun) >= age
     }
 
     fn open(&mut self, output: &mut Output<'_>) -> Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
-        let directory = output.settings.directory;
+        let directory = self.directory(output);
+        if directory.is_empty() {
+            return Err(Errno::NOENT);
+        }
         let mut room = LogPath::new();
         let path = room.of(directory, &self.name, 0)?;
         let mut opened = file::open_append(path, 0o640);
         if let Err(Errno::NOENT) = opened {
             // The directory went away, or was never there.
-            file::make_directories(directory, 0o755)?;
+            file::make_directories(directory, if self.has_file() { 0o755 } else { 0o750 })?;
             opened = file::open_append(path, 0o640);
         }
         let opened = opened?;
         self.bytes = file::length(opened.as_fd())?;
+        self.begun = output.now;
         let mut last = [b'\n'];
-        if self.bytes > 0 && self.line.is_none() {
-            file::read_at(&opened, self.bytes - 1, &mut last)?;
+        if self.bytes > 0 {
+            let mut first = [0; STAMP_BYTES];
+            let count = file::read_at(&opened, 0, &mut first)?;
+            let word = first[..count].split(|byte| *byte == b' ').next().unwrap_or_default();
+            self.begun = stamp::parse(word).unwrap_or(output.now);
+            if self.line.is_none() {
+                file::read_at(&opened, self.bytes - 1, &mut last)?;
+            }
         }
         match (last[0] == b'\n', self.continues) {
             (true, _) => {}
             (false, true) => self.line = Some(0),
             (false, false) => self.torn = true,
         }
-        self.continues = false;
+        if core::mem::take(&mut self.continues) && self.has_file() {
+            self.find_what_was_lost(output);
+        }
         self.file = Some(opened);
         output.files += 1;
+        output.journal.went(self.cursor(output.done));
         Ok(())
     }
 
@@ -203,33 +440,37 @@ impl Writer {
         if core::mem::take(&mut self.torn) {
             output.put(b"\n");
         }
-        if let Some(errno) = self.lost_errno.take() {
-            let mut count = Short::new();
-            // 20 digits and the longest error fit; if not, the text ends early.
-            let _ = writeln!(count, "pintle-log: {} lines lost: {}", self.lost, Words(errno));
-            output.put_stamp();
-            output.put(count.as_bytes());
+        if self.lost > 0 && self.is_open() {
+            if self.line.take().is_some() {
+                output.put(b"\n");
+            }
+            self.put_stamp(output);
+            output.put(self.loss().as_bytes());
             self.telling = true;
         }
     }
 
-    /// Writes the output, in one call if the system takes it whole, and empties it. Turns the file over first if it
-    /// would grow beyond its size; not in the middle of a line, unless it is twice too large.
-    fn flush(&mut self, output: &mut Output<'_>) -> Result<()> {
-        let length = output.bytes.len() as u64;
-        let at_line =
-            output.bytes.get(STAMP_BYTES) == Some(&b' ') && output.bytes.first().is_some_and(u8::is_ascii_digit);
-        let size = self.bytes + length;
-        let bytes_max = output.settings.bytes_max;
-        if self.bytes > 0 && size > bytes_max && (at_line || self.bytes > 2 * bytes_max) {
-            self.turn_over(output);
-            if let Err(error) = self.open(output) {
-                let lost = lines(&output.bytes);
-                output.bytes.clear();
-                return self.lose(lost, Err(error));
-            }
+    /// The line that tells of a loss.
+    fn loss(&self) -> Short {
+        let mut text = Short::new();
+        // 20 digits and the longest error fit; if not, the text ends early.
+        let _ = write!(text, "pintle-log: {} lines lost", self.lost);
+        if let Some(errno) = self.lost_errno {
+            let _ = write!(text, ": {}", Words(errno));
         }
+        let _ = text.push('\n');
+        text
+    }
+
+    /// Writes the output, in one call if the system takes it whole, and empties it.
+    fn flush(&mut self, output: &mut Output<'_>) -> Result<()> {
         let mut rest = output.bytes.as_slice();
+        // Of what is only kept, the last lines will do.
+        if !self.has_file()
+            && let Some(over) = rest.len().checked_sub(KEPT_BYTES as usize)
+        {
+            rest = rest.get(over + newline(&rest[over..]).map_or(0, |at| at + 1)..).unwrap_or_default();
+        }
         let mut result = Ok(());
         while let (Some(file), false) = (&self.file, rest.is_empty()) {
             match file::write(file, rest) {
@@ -244,33 +485,90 @@ impl Writer {
             }
             break;
         }
-        if result.is_err() {
-            let lost = lines(rest).saturating_sub(usize::from(core::mem::take(&mut self.telling)));
-            output.bytes.clear();
-            return self.lose(lost, result);
-        }
+        let told = core::mem::take(&mut self.telling);
+        let lost = lines(rest).saturating_sub(usize::from(told));
         output.bytes.clear();
+        output.journal.went(self.cursor(output.done));
+        if result.is_err() {
+            return self.lose(lost, result, output);
+        }
         self.torn = false;
-        self.telling = false;
-        self.lost = 0;
+        if told {
+            (self.lost, self.lost_errno) = (0, None);
+            if self.has_file() {
+                self.note(b"", output);
+            }
+        }
         Ok(())
     }
 
-    /// Counts what was lost. The next text begins a line of its own.
-    fn lose(&mut self, lines: usize, result: Result<()>) -> Result<()> {
+    /// Counts what was lost, and notes it. The next text begins a line of its own.
+    #[inline(never)]
+    fn lose(&mut self, lines: usize, result: Result<()>, output: &mut Output<'_>) -> Result<()> {
         let first = self.lost == 0;
         self.lost = self.lost.saturating_add(lines as u64);
         self.lost_errno = result.err().or(self.lost_errno);
         self.line = None;
+        if self.has_file() {
+            self.note(self.loss().as_bytes(), output);
+        }
         if first { result } else { Ok(()) }
     }
 
-    /// NAME.log.2 to .3, .1 to .2, NAME.log to .1. A step that fails leaves that file where it is; if it is the last
-    /// step, the current file just goes on.
-    fn turn_over(&mut self, output: &mut Output<'_>) {
+    /// What `kept/NAME.log` says of a service that has a log of its own; no text: there is no such file.
+    #[inline(never)]
+    fn note(&self, text: &[u8], output: &Output<'_>) {
+        let (kept, mut room) = (output.settings.kept, LogPath::new());
+        let Ok(path) = room.of(kept, &self.name, 0) else { return };
+        if kept.is_empty() {
+            return;
+        }
+        if text.is_empty() {
+            let _ = file::remove(path);
+            return;
+        }
+        let _ = file::make_directories(kept, 0o750);
+        if let Ok(file) = file::open_append(path, 0o640) {
+            let _ = file::cut(&file, 0);
+            let mut line: Vec<u8, 192> = Vec::new();
+            for part in [&output.stamp[..], b" ", text] {
+                let _ = line.extend_from_slice(part); // there is room
+            }
+            let _ = output::write_all(file.as_fd(), &line);
+        }
+    }
+
+    /// What an earlier logger has noted.
+    #[inline(never)]
+    fn find_what_was_lost(&mut self, output: &Output<'_>) {
+        let (mut room, mut text) = (LogPath::new(), [0; 192]);
+        let Ok(path) = room.of(output.settings.kept, &self.name, 0) else { return };
+        let Ok(count) = file::open_read(path).and_then(|file| file::read(file, &mut text)) else { return };
+        let words = text.get(..count).unwrap_or_default().split(|byte| *byte == b' ');
+        let number = words.skip(2).next().and_then(|word| str::from_utf8(word).ok()?.parse().ok());
+        self.lost += number.unwrap_or(0);
+    }
+
+    /// NAME.log.2 to .3, .1 to .2, NAME.log to .1, up to the first that is not there: a logger that is killed in the
+    /// middle leaves a gap, and nothing is thrown away for it. A step that fails leaves that file where it is; if it is
+    /// the last step, the current file just goes on.
+    #[inline(never)]
+    fn turn_over(&mut self, output: &mut Output<'_>) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
         let (mut from, mut to) = (LogPath::new(), LogPath::new());
-        let directory = output.settings.directory;
-        for number in (0..output.settings.keep).rev() {
+        let directory = self.directory(output);
+        let most = match self.word(exec::LOG_KEEP) {
+            _ if !self.has_file() => 1,
+            0 => output.settings.keep,
+            more => more - 1,
+        };
+        let mut number = 1;
+        while number < most && from.of(directory, &self.name, number).is_ok_and(|path| file::exists(path)) {
+            number += 1;
+        }
+        for number in (0..number).rev() {
             if let (Ok(from), Ok(to)) =
                 (from.of(directory, &self.name, number), to.of(directory, &self.name, number + 1))
             {
@@ -278,8 +576,13 @@ impl Writer {
             }
         }
         self.close(output);
+        self.open(output)
     }
 }
+
+const ISO8601: u32 = Stamp::Iso8601 as u32;
+const TAI64N: u32 = Stamp::Tai64n as u32;
+const _: () = assert!(syslog::LINE_BYTES_MAX + 2 + SPLIT.len() <= PART_BYTES);
 
 /// How many lines there are, an unfinished one included.
 fn lines(text: &[u8]) -> usize {

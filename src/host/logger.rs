@@ -1,36 +1,38 @@
 //! The logger: reads what all services write and puts it into their files. One process for all of them.
 //!
 //! Pipes come over the socket of `log_link`; each is read when there is something, up to 64 KB at once, and written
-//! before anything else is done, so that its death loses at most one read. Everything is allocated at the start: 16 KB
+//! before anything else is done. That its death loses nothing is `log_journal`'s. Everything is allocated at the start: 16 KB
 //! of addresses a hundred services, of which only what is used becomes memory (200 bytes a service).
 //!
 //! It ends when the supervisor's end of the socket is closed and every pipe has ended, or with SIGTERM when the pipes
 //! are empty. SIGHUP closes all files, so that they are opened anew where they belong by now.
 
+use super::log_journal::{Journal, READ_BYTES, Texts};
 use super::log_link::{CONTINUES, ENDED, MESSAGE_BYTES, PIPE, Record, first_record};
 use super::log_writer::{Output, Settings, Writer};
 use super::refuse::OrRefuse;
 use crate::sys::errno::Words;
 use crate::sys::poll::{Interest, Poll};
 use crate::sys::signals::{self, SIGHUP, SIGINT, SIGTERM, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, Result, clock, file, output, pipe, process, socket};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::limits::SLOTS_MAX;
 use pintle::packed;
 use pintle::packed::Packed;
-use pintle::stamp::stamp;
 use pintle::time::Instant;
 
-/// Bytes of one read: what a pipe holds by default.
-const READ_BYTES: usize = 65536;
 /// Bytes of one write: a full read of lines of 30 bytes and more, with their stamps.
 const WRITE_BYTES: usize = 2 * READ_BYTES;
 /// Files open at once, where the limit of descriptors allows. Opening one costs three system calls.
 const FILES_MAX: usize = 512;
 /// Descriptors kept free for what comes next.
 const SPARE: usize = 64;
+/// How long dropped lines are counted before they are told of, milliseconds.
+const TELL_MS: u32 = 1000;
+/// A pipe is made as small as it can be; where so much was in it at once it is given the usual room.
+const FULL_BYTES: usize = 4096;
 /// Pipes at once: one a slot, and those of slots that were given to another instance whose writers still live.
 const PIPES_MAX: usize = SLOTS_MAX as usize + 1024;
 /// How long a SIGTERM waits for services that write on and on, milliseconds.
@@ -47,6 +49,8 @@ const SIGNALS: u64 = u64::MAX - 1;
 struct Source {
     pipe: Option<OwnedFd>,
     slot: u32,
+    /// The pipe has been given more room.
+    grown: bool,
     writer: Writer,
 }
 
@@ -60,17 +64,20 @@ pub struct Logger<'a> {
     by_slot: Box<[u32; SLOTS_MAX as usize]>,
     /// Sources that have a pipe.
     pipes: usize,
-    input: Box<[u8; READ_BYTES]>,
+    texts: Texts,
     output: Output<'a>,
     round: u32,
     /// The error that was told last: one message for a full disk, not one a service.
     told: Option<Errno>,
     ending: bool,
+    /// When somebody is told of dropped lines.
+    tell: Instant,
 }
 
 impl<'a> Logger<'a> {
-    /// Allocates everything, or ends the process and says why. `socket` is the logger's end of the link.
-    pub fn new(socket: OwnedFd, settings: Settings<'a>) -> Logger<'a> {
+    /// Allocates everything, or ends the process and says why. `socket` is the logger's end of the link,
+    /// `held` the other one, in which it finds what an earlier one has left.
+    pub fn new(socket: OwnedFd, held: Option<OwnedFd>, settings: Settings<'a>) -> Logger<'a> {
         let watched = SignalSet::of(&[SIGTERM, SIGINT, SIGHUP]);
         // None of the others, meant for somebody else, ends what every service writes to.
         signals::block(SignalSet::all_but_fatal());
@@ -81,19 +88,37 @@ impl<'a> Logger<'a> {
         poll.add(&signals, SIGNALS, Interest::READ).or_refuse(START);
         process::raise_descriptor_limit();
         process::set_umask(0o027);
-        Logger {
+        let (journal, texts) = Journal::open(&socket, held).or_refuse(START);
+        let mut logger = Logger {
             poll,
             socket: Some(socket),
             signals,
             sources: Vec::with_capacity(PIPES_MAX),
             by_slot: Box::new([0; SLOTS_MAX as usize]),
             pipes: 0,
-            input: Box::new([0; READ_BYTES]),
-            output: Output::new(WRITE_BYTES, settings),
+            texts,
+            output: Output::new(WRITE_BYTES, settings, journal),
             round: 0,
             told: None,
             ending: false,
-        }
+            tell: Instant::NEVER,
+        };
+        logger.take_up();
+        logger
+    }
+
+    /// Writes what an earlier logger had in hand.
+    #[inline(never)]
+    fn take_up(&mut self) {
+        let Some((name, owner, count, cursor)) = self.output.journal.left(&mut self.texts) else { return };
+        self.output.set_time(clock::realtime_ns());
+        let mut writer = Writer::new(&name, &owner.words, true);
+        writer.take_up(&cursor, &mut self.output);
+        let (text, part) = self.texts.of(owner.slot, count);
+        let _ = writer.take(text.get(cursor.done as usize..).unwrap_or_default(), part, &mut self.output);
+        keep_part(part, &writer);
+        self.output.journal.end();
+        writer.close(&mut self.output);
     }
 
     /// Until the end. Errors: what epoll_wait cannot bring.
@@ -108,12 +133,15 @@ impl<'a> Logger<'a> {
                     break;
                 }
             }
-            let news = self.poll.wait(if self.ending { Instant(0) } else { Instant::NEVER });
+            let news = self.poll.wait(if self.ending { Instant(0) } else { self.tell });
             if news == 0 && self.ending {
                 break;
             }
             self.round = self.round.wrapping_add(1);
-            self.output.stamp = stamp(clock::realtime_ns());
+            self.output.set_time(clock::realtime_ns());
+            if self.tell != Instant::NEVER && clock::now() >= self.tell {
+                self.tell_what_was_dropped();
+            }
             for at in 0..news {
                 match self.poll.news(at).token {
                     SOCKET => self.take_messages(),
@@ -124,6 +152,15 @@ impl<'a> Logger<'a> {
                 }
             }
         }
+    }
+
+    #[inline(never)]
+    fn tell_what_was_dropped(&mut self) {
+        let mut all = true;
+        for source in &mut self.sources {
+            all &= source.writer.say_what_was_dropped(&mut self.output);
+        }
+        self.tell = if all { Instant::NEVER } else { clock::now().plus_ms(TELL_MS) };
     }
 
     #[inline(never)]
@@ -144,6 +181,8 @@ impl<'a> Logger<'a> {
             let received = match socket::receive(link.as_fd(), &mut buffer) {
                 Ok(received) if received.length > 0 => received,
                 Err(Errno::AGAIN) => return,
+                // Once, where it is closed with what we keep in it; what it had sent before still comes.
+                Err(Errno::CONNRESET) => continue,
                 // Closed: no more pipes will come; those that there are go on to their ends.
                 Ok(_) | Err(_) => {
                     let _ = self.poll.remove(link);
@@ -181,7 +220,10 @@ impl<'a> Logger<'a> {
             && source.writer.name() == record.name
         {
             if record.flags & CONTINUES != 0 {
-                return; // the same pipe, told again
+                // The same pipe, told again.
+                source.writer.change(&record.words, &mut self.output);
+                self.output.journal.forget(index);
+                return;
             }
             // A new pipe of the same service: what the old one still holds comes first.
             self.read_all(index);
@@ -205,11 +247,17 @@ impl<'a> Logger<'a> {
             output::say(format_args!("pintle-log: cannot watch a pipe: {}", Words(error)));
             return;
         }
-        let writer = Writer::new(record.name, record.flags & CONTINUES != 0);
+        let mut writer = Writer::new(record.name, &record.words, record.flags & CONTINUES != 0);
+        if writer.goes_to_syslog()
+            && let ([low, high, ..], true) = (self.texts.of(record.slot, 0).1, record.flags & CONTINUES != 0)
+        {
+            writer.part = u16::from_le_bytes([*low, *high]).into();
+        }
+        self.output.journal.forget(index);
         if unused.is_none() {
             self.sources.push(Source::default()); // within the capacity: asked above
         }
-        self.sources[index] = Source { pipe: Some(pipe), slot: record.slot, writer };
+        self.sources[index] = Source { pipe: Some(pipe), slot: record.slot, grown: false, writer };
         self.pipes += 1;
         if let Some(place) = self.by_slot.get_mut(record.slot as usize) {
             *place = index as u32 + 1;
@@ -225,7 +273,9 @@ impl<'a> Logger<'a> {
 
     fn finish_line(&mut self, index: usize) {
         let Some(source) = self.sources.get_mut(index) else { return };
-        let result = source.writer.end_line(&mut self.output);
+        let part = self.texts.of(source.slot, 0).1;
+        let result = source.writer.end_line(part, &mut self.output);
+        keep_part(part, &source.writer);
         self.note(index, result);
     }
 
@@ -242,7 +292,8 @@ impl<'a> Logger<'a> {
     fn read_once(&mut self, index: usize) -> bool {
         let Some(source) = self.sources.get_mut(index) else { return false };
         let Some(pipe) = &source.pipe else { return false };
-        let count = match file::read(pipe, self.input.as_mut_slice()) {
+        source.writer.begin(index, source.slot, 0, &mut self.output);
+        let count = match self.output.journal.take(pipe, &mut self.texts) {
             Err(Errno::AGAIN) => return false,
             Ok(count @ 1..) => count,
             // Its end; or no pipe: nothing to be had from it.
@@ -254,13 +305,21 @@ impl<'a> Logger<'a> {
                 return false;
             }
         };
+        if count == FULL_BYTES && !core::mem::replace(&mut source.grown, true) {
+            pipe::grow(pipe, READ_BYTES);
+        }
         if !source.writer.is_open() {
             self.make_room();
         }
         let Some(source) = self.sources.get_mut(index) else { return false };
         source.writer.used = self.round;
-        let text = self.input.get(..count).unwrap_or_default();
-        let result = source.writer.take(text, &mut self.output);
+        let (text, part) = self.texts.of(source.slot, count);
+        let result = source.writer.take(text, part, &mut self.output);
+        keep_part(part, &source.writer);
+        self.output.journal.end();
+        if source.writer.dropped > 0 && self.tell == Instant::NEVER {
+            self.tell = clock::now().plus_ms(TELL_MS);
+        }
         self.note(index, result);
         true
     }
@@ -274,10 +333,8 @@ impl<'a> Logger<'a> {
         self.told = Some(error);
         let mut out = output::stderr();
         out.bytes(b"pintle-log: cannot write ");
-        out.bytes(self.output.settings.directory);
-        out.bytes(b"/");
-        out.bytes(source.writer.name());
-        let _ = writeln!(out, ".log: {}; going on without", Words(error));
+        source.writer.write_place(&mut out, &self.output);
+        let _ = writeln!(out, ": {}; going on without", Words(error));
     }
 
     /// Closes the file not used for longest if there are too many.
@@ -307,12 +364,22 @@ impl<'a> Logger<'a> {
             let _ = self.poll.remove(&pipe);
             self.pipes -= 1;
         }
+        source.writer.say_what_was_dropped(&mut self.output);
         source.writer.close(&mut self.output);
+        self.output.journal.forget(index);
         if let Some(place) = self.by_slot.get_mut(source.slot as usize)
             && *place as usize == index + 1
         {
             *place = 0;
         }
+    }
+}
+
+/// Keeps how long the part of a line is, for the logger after this one.
+fn keep_part(part: &mut [u8], writer: &Writer) {
+    // What is not touched is no memory.
+    if let (Some(length), true) = (part.first_chunk_mut(), writer.goes_to_syslog()) {
+        *length = (writer.part as u16).to_le_bytes();
     }
 }
 

@@ -136,6 +136,21 @@ pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
     status(file).map(|status| status.identity.bytes)
 }
 
+/// Cuts a file off at so many bytes.
+pub fn cut(file: impl AsFd, bytes: u64) -> Result<()> {
+    Ok(rustix::fs::ftruncate(file, bytes)?)
+}
+
+/// Whether there is something at this path.
+pub fn exists(path: impl AsPath) -> bool {
+    Identity::of_path(path) != Identity::default()
+}
+
+/// Removes a file.
+pub fn remove(path: impl AsPath) -> Result<()> {
+    path::remove(CWD, path.path())
+}
+
 /// Gives a file another name, in the place of what had it.
 pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
     path::rename(from.path(), to.path())

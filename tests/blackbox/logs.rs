@@ -1,7 +1,11 @@
 //! What services write: that it is kept, whoever dies.
 
 use crate::harness::{Folder, Machine, kill, lives, parent, program};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 
 /// The log of a service without its stamps.
 fn log(machine: &Machine, name: &str) -> Vec<String> {
@@ -163,4 +167,309 @@ fn readers_find_the_logs_wherever_the_supervisor_writes_them() {
         machine
             .wait("it is logged there", |machine| log(machine, "speaker").last().is_some_and(|line| line == "ready"));
     }
+}
+
+/// A logger by itself, with pipes as the supervisor hands them over (`host::log_link`).
+struct Bare {
+    /// The supervisor's end of the link and the logger's.
+    link: [OwnedFd; 2],
+    pipes: Vec<[OwnedFd; 2]>,
+    folder: Folder,
+}
+
+/// The words that say how a service is logged, from `log` to `log-stamp`, with the pid before them.
+type Words = [u32; 8];
+
+impl Bare {
+    fn new(services: usize) -> Bare {
+        let mut ends = [0; 2];
+        // SAFETY: the kernel writes two descriptors, which nobody else owns.
+        let pair = |made: i32, ends: [i32; 2]| {
+            assert_eq!(made, 0);
+            ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) })
+        };
+        // SAFETY: there is room for two.
+        let made =
+            unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) };
+        let link = pair(made, ends);
+        let pipes = (0..services).map(|_| {
+            // SAFETY: there is room for two.
+            let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+            pair(made, ends)
+        });
+        Bare { link, pipes: pipes.collect(), folder: Folder::new() }
+    }
+
+    fn start(&self, words: &Words, continues: bool) -> Child {
+        for (slot, [read, _]) in self.pipes.iter().enumerate() {
+            let name = format!("s{slot:03}");
+            let head = [1, slot as u32, u32::from(continues), name.len() as u32];
+            let mut message: Vec<u8> = head.iter().chain(words).flat_map(|word| word.to_ne_bytes()).collect();
+            message.extend_from_slice(name.as_bytes());
+            let mut control = [0usize; 3];
+            let mut slice = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
+            // SAFETY: plain memory, for which zeros are valid; what it points to outlives the call.
+            unsafe {
+                let mut sent: libc::msghdr = std::mem::zeroed();
+                (sent.msg_iov, sent.msg_iovlen) = (&raw mut slice, 1);
+                (sent.msg_control, sent.msg_controllen) = (control.as_mut_ptr().cast(), libc::CMSG_SPACE(4) as _);
+                let rights = libc::CMSG_FIRSTHDR(&raw const sent);
+                ((*rights).cmsg_level, (*rights).cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+                (*rights).cmsg_len = libc::CMSG_LEN(4) as _;
+                libc::CMSG_DATA(rights).cast::<i32>().write_unaligned(read.as_raw_fd());
+                assert!(libc::sendmsg(self.link[0].as_raw_fd(), &raw const sent, 0) > 0);
+            }
+        }
+        let ends = [self.link[1].as_raw_fd(), self.link[0].as_raw_fd()];
+        let mut logger = crate::harness::command();
+        logger.arg0("pintle-log").args(["--serve", "3", "--held", "4", "--dir", "log", "--kept", "kept"]);
+        logger.current_dir(&self.folder.0);
+        // SAFETY: between fork and exec only dup and dup2: async-signal-safe, nothing is allocated.
+        unsafe {
+            logger.pre_exec(move || {
+                let [far, near] = ends.map(|end| libc::fcntl(end, libc::F_DUPFD_CLOEXEC, 10));
+                let moved = libc::dup2(far, 3) == 3 && libc::dup2(near, 4) == 4;
+                if moved { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            })
+        };
+        logger.spawn().expect("a logger")
+    }
+
+    /// Closes what the supervisor has, and waits for the logger's end, which comes when all is read.
+    fn finish(self, mut logger: Child) -> Folder {
+        drop((self.link, self.pipes));
+        assert!(logger.wait().expect("waited").success());
+        self.folder
+    }
+
+    fn files(folder: &Path, slot: usize) -> Vec<PathBuf> {
+        let first = folder.join(format!("log/s{slot:03}.log"));
+        let older = (1..100).map(|number| first.with_extension(format!("log.{number}")));
+        let older: Vec<PathBuf> = older.take_while(|path| path.exists()).collect();
+        older.into_iter().rev().chain([first]).collect()
+    }
+}
+
+/// Numbered lines, 10 MB of them (`make torture`: 100 MB), through a logger that is killed again and again while it
+/// writes, with files turned over all the time.
+#[test]
+fn a_logger_that_is_killed_at_any_instant_loses_no_line_and_doubles_none() {
+    const SERVICES: usize = 3;
+    let (bytes, kills) = if std::env::var_os("PINTLE_TORTURE").is_some() { (100 << 20, 2000) } else { (10 << 20, 150) };
+    let bare = Bare::new(SERVICES);
+    // In files of 2 MB, each line with 28 bytes before it; never more than 98 files a service.
+    let words = [0, 0, 2 << 20, 100, 0, 0, 0, 0];
+    let writers: Vec<_> = bare
+        .pipes
+        .iter()
+        .enumerate()
+        .map(|(slot, [_, write])| {
+            let mut pipe = std::fs::File::from(write.try_clone().expect("a descriptor"));
+            std::thread::spawn(move || {
+                let (mut text, mut number, mut seed) = (Vec::new(), 0u64, slot as u64 + 1);
+                let mut written = 0;
+                while written < bytes / SERVICES {
+                    // Pieces of any length, which cut lines anywhere; some lines are long.
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    let length = (seed >> 33) as usize % 20_000 + 1;
+                    while text.len() < length {
+                        let tail = "x".repeat((number as usize * 7919) % 211);
+                        text.extend_from_slice(format!("{slot} {number} {tail}\n").as_bytes());
+                        number += 1;
+                    }
+                    let rest = text.split_off(length);
+                    pipe.write_all(&text).expect("written");
+                    written += text.len();
+                    text = rest;
+                }
+                pipe.write_all(&text).expect("written");
+                number
+            })
+        })
+        .collect();
+
+    let logged = |folder: &Path| -> u64 {
+        std::fs::read_dir(folder.join("log"))
+            .map_or(0, |entries| entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum())
+    };
+    let mut logger = bare.start(&words, false);
+    let mut seed = 1u64;
+    let mut killed = 0;
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        // So many bytes on it is killed; or at once, when it has hardly begun.
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let until = logged(&bare.folder.0) + (seed >> 33) % (3 * bytes as u64 / kills);
+        while logged(&bare.folder.0) < until && writers.iter().any(|writer| !writer.is_finished()) {}
+        kill(logger.id(), libc::SIGKILL);
+        logger.wait().expect("waited");
+        killed += 1;
+        logger = bare.start(&words, true);
+    }
+    assert!(killed >= kills / 8, "{killed}");
+    let ends: Vec<_> = writers.into_iter().map(|writer| writer.join().expect("written")).collect();
+    let folder = bare.finish(logger);
+    for (slot, numbers) in ends.into_iter().enumerate() {
+        let mut next = 0u64;
+        for path in Bare::files(&folder.0, slot) {
+            let file = BufReader::new(std::fs::File::open(&path).expect("a log"));
+            for line in file.lines() {
+                let line = line.expect("read");
+                let expected = format!("{slot} {next} {}", "x".repeat((next as usize * 7919) % 211));
+                assert_eq!(line.get(28..), Some(expected.as_str()), "{}: {line:?}", path.display());
+                next += 1;
+            }
+        }
+        assert_eq!(next, numbers);
+    }
+}
+
+/// A oneshot that says these lines of shell, logged as these keys say.
+fn once(keys: &str, script: &str) -> String {
+    format!("type = oneshot\n{keys}\ncommand = <<END\n  {}\nEND\n", script.replace('\n', "\n  "))
+}
+
+#[test]
+fn each_service_is_logged_as_its_file_says() {
+    let count = "n=0; while [ $n -lt 2000 ]; do echo \"$n 0123456789\"; n=$((n + 1)); done";
+    let machine = Machine::new(&[
+        ("small", &once("log-size = 4K\nlog-keep = 2\nlog-stamp = none", count)),
+        ("labels", &once("log-stamp = tai64n", "echo label")),
+        ("short", &once("log-line = 64", &format!("echo {}", "s".repeat(150)))),
+        (
+            "old",
+            &once(
+                "log-age = 1s",
+                "echo first; until [ -e $PWD/$$ ] || [ $(date +%s) -gt $(($(date +%s -r /proc/$$) + 2)) ]; do :; done; echo second",
+            ),
+        ),
+        ("kept", &once("log = keep", count)),
+        ("default", "type = bundle\nwants = small labels short old kept\n"),
+    ]);
+    for name in ["small", "labels", "short", "old", "kept"] {
+        machine.wait_phase(name, "up");
+    }
+    let file = |name: &str| std::fs::read_to_string(machine.run_directory().join("log").join(name)).unwrap_or_default();
+    machine.wait("all is logged", |machine| {
+        let ends = |name: &str, end: &str| machine.run(&["log", name]).out.ends_with(end);
+        ends("small", "\n1999 0123456789\n")
+            && ends("labels", " label\n")
+            && ends("kept", " 1999 0123456789\n")
+            && ends("short", "s\n")
+            && ends("old", " second\n")
+    });
+    // Files that are full, but not beyond their size, and no more of them than wanted.
+    let sizes = ["small.log", "small.log.1", "small.log.2", "small.log.3"].map(|name| file(name).len());
+    assert!(sizes[0] <= 4096 && (4000..=4096).contains(&sizes[1]) && (4000..=4096).contains(&sizes[2]), "{sizes:?}");
+    assert_eq!(sizes[3], 0);
+    let label = file("labels.log");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let seconds = u64::from_str_radix(&label[1..17], 16).expect("hexadecimal") - (1 << 62) - 37;
+    assert!(label.starts_with('@') && label.len() == 32 && seconds.abs_diff(now) < 300, "{label}");
+    let texts: Vec<usize> = log(&machine, "short").iter().map(String::len).collect();
+    assert_eq!(texts, [64 + 3, 3 + 64 + 3, 3 + 22]);
+    assert_eq!((file("old.log.1").lines().count(), file("old.log").lines().count()), (1, 1));
+    // What is kept is in memory, and bounded.
+    let kept = machine.run_directory().join("kept/kept.log");
+    assert!((1..=8192).contains(&std::fs::metadata(&kept).expect("kept").len()) && file("kept.log").is_empty());
+    let shown = machine.expect(&["status", "kept"]);
+    assert!(shown.contains("\n  log        keep\n    20") && shown.contains(" 1999 0123456789\n"), "{shown}");
+}
+
+#[test]
+fn lines_are_shown_from_a_time_on() {
+    let folder = Folder::new();
+    let lines = |day: u32| {
+        (0..24).map(|hour| format!("2026-11-{day:02}T{hour:02}:30:00.000000Z {day} {hour}\n")).collect::<String>()
+    };
+    folder.write("x.log.1", &lines(20));
+    folder.write("x.log", &lines(21));
+    let place = folder.0.to_str().expect("UTF-8");
+    let shown = |time: &str| {
+        let ran = crate::harness::pintle(&["log", "--dir", place, "--since", time, "x"], &[]);
+        (
+            ran.code,
+            ran.out.lines().next().unwrap_or_default().get(28..).unwrap_or_default().to_string(),
+            ran.out.lines().count(),
+        )
+    };
+    assert_eq!(shown("2026-11-20T22:00"), (0, "20 22".into(), 26));
+    assert_eq!(shown("2026-11-21"), (0, "21 0".into(), 24));
+    assert_eq!(shown("2026-11-21 12:30:00.000000Z"), (0, "21 12".into(), 12));
+    assert_eq!(shown("@400000006900000000000000"), (0, "20 0".into(), 48));
+    let ran = crate::harness::pintle(&["log", "--dir", place, "--since", "2026-11-21", "-n", "3", "x"], &[]);
+    assert_eq!(ran.out.lines().count(), 3);
+    let ran = crate::harness::pintle(&["log", "--dir", place, "--since", "soon", "x"], &[]);
+    assert_eq!(ran.code, 100);
+    assert!(ran.err.contains("no time (10m, 2h, 2026-11-21T00:05:59)") && ran.err.contains("soon"), "{}", ran.err);
+
+    let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
+    assert!(machine.expect(&["log", "--since", "1d", "speaker"]).ends_with(" ready\n"));
+    assert_eq!(machine.expect(&["log", "--since", "0s", "speaker"]), "");
+}
+
+#[test]
+fn lines_beyond_the_rate_are_dropped_and_counted() {
+    let text = once("log-rate = 100", "n=0; while [ $n -lt 5000 ]; do echo $n; n=$((n + 1)); done");
+    let machine = Machine::new(&[("loud", &text), ("default", "type = bundle\nwants = loud\n")]);
+    machine.wait_phase("loud", "up");
+    let count = |machine: &Machine| {
+        let lines = log(machine, "loud");
+        let told = lines.iter().filter_map(|line| {
+            line.strip_prefix("pintle-log: ")?
+                .strip_suffix(" lines dropped: more than 100 a second")?
+                .parse::<usize>()
+                .ok()
+        });
+        let (told, dropped) = told.fold((0, 0), |(told, dropped), more| (told + 1, dropped + more));
+        (lines.len() - told, dropped)
+    };
+    machine.wait("all are written or counted", |machine| {
+        let (written, dropped) = count(machine);
+        written + dropped == 5000
+    });
+    let (written, _) = count(&machine);
+    assert!((100..4000).contains(&written), "{written}");
+    // Nobody is told twice, and then it sleeps without a deadline: epoll_pwait2 with no time.
+    machine.wait("it sleeps", |machine| {
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", logger(machine))).unwrap_or_default();
+        call.split(' ').nth(4) == Some("0x0")
+    });
+}
+
+#[test]
+fn a_service_reads_what_another_writes_whoever_dies() {
+    let folder = Folder::new();
+    let got = folder.0.join("got");
+    let reader = format!(
+        "command = <<END\n  while read -r line; do echo \"$line\" >>{}; done\nEND\nrestart-delay = 10ms\nlog = null\n",
+        got.display()
+    );
+    let writer = "log = pipe reader\ncommand = <<END\n  n=0; while [ $n -lt 3000 ]; do echo $n; n=$((n + 1)); done\n  exec sleep 1000\nEND\n";
+    let machine =
+        Machine::new(&[("reader", &reader), ("writer", writer), ("default", "type = bundle\nwants = writer\n")]);
+    machine.wait_phase("writer", "up");
+    // The writer wants the reader.
+    machine.wait_phase("reader", "up");
+    let numbers = || {
+        std::fs::read_to_string(&got)
+            .unwrap_or_default()
+            .lines()
+            .map(|line| line.parse().unwrap_or(u32::MAX))
+            .collect::<Vec<u32>>()
+    };
+    machine.wait("some have come", |_| numbers().len() > 100);
+    // Neither the one who reads (it has one line in hand at most), nor the supervisor, nor the engine, nor the one who writes.
+    let before = machine.pid("reader");
+    kill(before, libc::SIGSTOP);
+    kill(machine.supervisor(), libc::SIGSEGV);
+    kill(machine.engine(), libc::SIGKILL);
+    kill(before, libc::SIGKILL);
+    machine.wait_new_life("reader", before);
+    machine.wait("all have come", |_| numbers().last() == Some(&2999));
+    let numbers = numbers();
+    assert!(numbers.len() >= 2999 && numbers.is_sorted_by(|a, b| a < b), "{}", numbers.len());
+    let shown = machine.expect(&["status", "writer"]);
+    assert!(shown.contains("\n  log        pipe reader\n"), "{shown}");
+    assert_eq!(machine.service("writer")["log"], "pipe reader");
 }

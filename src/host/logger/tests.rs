@@ -1,7 +1,7 @@
 //! The real logger in a thread, fed over a real link.
 
 use super::*;
-use crate::host::log_link::{LogLink, Source as LinkSource};
+use crate::host::log_link::{LogLink, Source as LinkSource, WORDS};
 use crate::sys::pipe;
 use pintle::ident::SlotId;
 use pintle::stamp::STAMP_BYTES;
@@ -14,6 +14,7 @@ struct Machine {
     pipes: std::vec::Vec<(OwnedFd, OwnedFd)>,
     names: std::vec::Vec<String>,
     directory: PathBuf,
+    words: [u32; WORDS],
 }
 
 impl Machine {
@@ -23,14 +24,24 @@ impl Machine {
         let mut link = LogLink::new(services);
         (0..services).for_each(|slot| link.opened(SlotId(slot)));
         let pipes = (0..services).map(|_| pipe::pair().expect("a pipe")).collect();
-        Machine { link, pipes, names: (0..services).map(|slot| format!("s{slot}")).collect(), directory }
+        Machine {
+            link,
+            pipes,
+            names: (0..services).map(|slot| format!("s{slot}")).collect(),
+            directory,
+            words: [0; WORDS],
+        }
     }
 
     fn logger(&self) -> Logger<'static> {
         let socket = rustix::io::fcntl_dupfd_cloexec(self.link.logger_end(), 0).expect("a descriptor").into();
         let directory: &'static Path = self.directory.clone().leak();
-        let settings = Settings { directory: directory.as_os_str().as_encoded_bytes(), bytes_max: 1 << 20, keep: 3 };
-        Logger::new(socket, settings)
+        let directory = directory.as_os_str().as_encoded_bytes();
+        let (kept, syslog): (&[u8], &[u8]) =
+            ([directory, b"/kept"].concat().leak(), [directory, b"/syslog"].concat().leak());
+        let settings = Settings { directory, kept, bytes_max: 1 << 20, keep: 3, syslog };
+        let held = rustix::io::fcntl_dupfd_cloexec(self.link.socket(), 0).expect("a descriptor").into();
+        Logger::new(socket, Some(held), settings)
     }
 
     fn start(&self) -> JoinHandle<()> {
@@ -39,10 +50,10 @@ impl Machine {
     }
 
     fn flush(&mut self) {
-        let (pipes, names) = (&self.pipes, &self.names);
+        let (pipes, names, words) = (&self.pipes, &self.names, self.words);
         let source = |slot: SlotId| {
             let name = names.get(slot.index())?.as_bytes();
-            Some(LinkSource { name: [name, b""], pipe: pipes.get(slot.index())?.0.as_fd() })
+            Some(LinkSource { name: [name, b""], words, pipe: pipes.get(slot.index())?.0.as_fd() })
         };
         while self.link.flush(&source) != Ok(()) || self.link.wants_write() {
             rustix::event::poll(

@@ -50,6 +50,11 @@ pub struct Queue {
     last: u32,
 }
 
+const CONSOLE: u32 = Log::Console as u32;
+const NULL: u32 = Log::Null as u32;
+const SYSLOG: u32 = Log::Syslog as u32;
+const PIPE: u32 = Log::Pipe as u32;
+
 impl Supervisor {
     /// Puts a slot at the end of the queue, if it is not in it: for its main process, or for a command.
     #[inline(never)]
@@ -181,12 +186,26 @@ impl Supervisor {
             ) => &[],
         };
         let log = self.log_for(slot, definition, &variables)?;
+        let image = self.common.image;
+        let record = image.service(definition, service::EXEC);
+        let to = SlotId(image.exec(record, exec::LOG_TO).wrapping_sub(1));
+        if log == Log::Pipe {
+            self.open_input(to)?;
+        }
+        let reads = command == Command::Main && image.flags(definition) & service::flags::INPUT != 0;
+        if reads {
+            self.open_input(slot)?;
+        }
         let Supervisor { spawner, common, slots, reports, .. } = self;
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
             (Log::Console, _) => Output::Inherit,
-            (Log::Null | Log::File, _) => Output::Null,
+            (Log::Pipe, _) => match slots.get(to.index()).and_then(|private| private.input.as_ref()) {
+                Some((_, write)) => Output::Pipe(write.as_fd()),
+                None => Output::Null,
+            },
+            (Log::Null | Log::File | Log::Syslog | Log::Keep, _) => Output::Null,
         };
         let child = Child {
             definition,
@@ -196,6 +215,7 @@ impl Supervisor {
             awaited,
             variables: &variables,
             output,
+            input: private.input.as_ref().filter(|_| reads).map(|(read, _)| read.as_fd()),
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
@@ -278,8 +298,16 @@ impl Supervisor {
     fn log_for(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<Log, Failure> {
         let image = &self.common.image;
         let log = match image.exec(image.service(definition, service::EXEC), exec::LOG) {
-            0 if self.link.is_some() => Log::File,
-            1 => Log::Console,
+            CONSOLE => Log::Console,
+            PIPE => Log::Pipe,
+            NULL => Log::Null,
+            // By way of the logger, which knows what to do with it.
+            kind if self.link.is_some() => {
+                if let Some(link) = self.link.as_mut().filter(|_| kind == SYSLOG) {
+                    link.again(slot); // it names the process
+                }
+                Log::File
+            }
             _ => Log::Null,
         };
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
@@ -310,6 +338,20 @@ impl Supervisor {
             self.logger_is_needed();
         }
         Ok(log)
+    }
+
+    /// Makes the pipe to a service's standard input. It is kept for ever: neither the end of those who write nor that of
+    /// the one who reads loses what is in it.
+    #[inline(never)]
+    fn open_input(&mut self, slot: SlotId) -> Result<(), Failure> {
+        let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.input.is_none()) else {
+            return Ok(());
+        };
+        let ends = pipe::blocking().map_err(Failure::of_pipe)?;
+        self.held.hold(slot, Of::InputRead, Some(&ends.0));
+        self.held.hold(slot, Of::InputWrite, Some(&ends.1));
+        private.input = Some(ends);
+        Ok(())
     }
 
     /// After a crash: by what name the log of an instance slot is known.

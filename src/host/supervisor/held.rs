@@ -19,7 +19,7 @@ use pintle::time::Instant;
 pub const NAME: &CStr = c"PINTLE_HELD=";
 /// "PNTH", and the version of the layout behind it.
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Words of the beginning.
 const HEAD: usize = 32;
@@ -62,7 +62,7 @@ const OWN: usize = Own::LinkFar as usize + 1;
 const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && UPGRADES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
-const ROW: usize = 4;
+const ROW: usize = 6;
 
 /// Which of a slot's.
 #[derive(Clone, Copy)]
@@ -71,6 +71,8 @@ pub enum Of {
     Notify,
     LogRead,
     LogWrite,
+    InputRead,
+    InputWrite,
 }
 
 /// Crashes that are less than this apart come in a row. Milliseconds.

@@ -5,7 +5,8 @@ use super::held::LOGGER_PID;
 use super::launch::{Common, before};
 use super::pids::Owner;
 use crate::host::descriptors;
-use crate::host::log_link::{RESTART_DELAY_MS, Source};
+use crate::host::log_link::{RESTART_DELAY_MS, Source, WORDS};
+use crate::host::run_directory::KEPT;
 use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
@@ -14,8 +15,9 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pintle::board::reports;
 use pintle::board::words;
-use pintle::database::service;
+use pintle::database::{exec, service};
 use pintle::ident::SlotId;
+use pintle::lang::definition::Log;
 use pintle::time::Instant;
 
 /// An engine that lives shorter than this has died young. Milliseconds.
@@ -107,7 +109,7 @@ impl Supervisor {
         // It reads which engine it is, perhaps before the call that makes it has come back.
         words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives + 1);
         let word = self.reports.head().get(reports::own::ENGINE_PID).unwrap_or(&OTHER_PID);
-        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, word);
+        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, b"/", word);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
     }
 
@@ -174,10 +176,14 @@ impl Supervisor {
             return;
         };
         link.restart();
-        let passes = [Pass { source: link.logger_end(), target: 3 }];
-        let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
+        let passes = [Pass { source: link.logger_end(), target: 3 }, Pass { source: link.socket(), target: 4 }];
+        let arguments = [c"pintle-log", c"--serve", c"3", c"--held", c"4", c"--dir", directory, c"--kept", KEPT];
+        // What it keeps in the run directory it finds where it is.
+        let run = self.place.directory().map(|run| run.path());
+        let arguments = if run.is_some() { &arguments[..] } else { &arguments[..7] };
         let word = self.held.logger_word();
-        let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, word);
+        let place = run.unwrap_or(b"/");
+        let started = spawn(&mut self.spawner, self.common, arguments, &passes, None, place, word);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
     }
 
@@ -194,12 +200,17 @@ impl Supervisor {
         let result = link.flush(&|slot| {
             let private = slots.get(slot.index())?;
             let (pipe, _) = private.log.as_ref()?;
-            if slot.0 < services {
-                return Some(Source { name: [image.name(slot).as_bytes(), b""], pipe: pipe.as_fd() });
+            let (mut definition, mut instance) = (slot, &b""[..]);
+            if slot.0 >= services {
+                instance = before(instances.get((slot.0 - services) as usize)?, 0);
+                definition = SlotId(reports.word(slot, reports::TEMPLATE));
             }
-            let instance = before(instances.get((slot.0 - services) as usize)?, 0);
-            let template = SlotId(reports.word(slot, reports::TEMPLATE));
-            Some(Source { name: [image.name(template).as_bytes(), instance], pipe: pipe.as_fd() })
+            let record = image.service(definition, service::EXEC);
+            let mut words = [reports.word(slot, reports::PID); WORDS];
+            for (at, word) in words[1..].iter_mut().enumerate() {
+                *word = image.exec(record, exec::LOG + at);
+            }
+            Some(Source { name: [image.name(definition).as_bytes(), instance], words, pipe: pipe.as_fd() })
         });
         // What could not be told for want of memory is told in another round.
         let wants = link.wants_write() || result.is_err_and(|error| error != Errno::PIPE);
@@ -211,9 +222,10 @@ impl Supervisor {
     }
 
     /// Whether a definition logs through the logger.
-    pub fn logs_to_file(image: &pintle::database::Image<'_>, slot: SlotId) -> bool {
+    pub fn is_logged(image: &pintle::database::Image<'_>, slot: SlotId) -> bool {
+        const LOGGED: [u32; 3] = [Log::File as u32, Log::Syslog as u32, Log::Keep as u32];
         let record = image.service(slot, service::EXEC);
-        record != pintle::database::NONE && image.exec(record, pintle::database::exec::LOG) == 0
+        record != pintle::database::NONE && LOGGED.contains(&image.exec(record, exec::LOG))
     }
 }
 
@@ -225,6 +237,7 @@ fn spawn(
     arguments: &[&CStr],
     passes: &[Pass<'_>],
     account: Option<&Account>,
+    place: &[u8],
     pid: &AtomicU32,
 ) -> Option<Pending> {
     let mut draft = spawner.draft_or_fork();
@@ -232,9 +245,10 @@ fn spawn(
         let text = draft.text(&[argument.to_bytes()]);
         draft.argument(text);
     }
+    let place = draft.text(&[place]);
     let plan = Plan {
         program: Some(Text::lasting(common.program)),
-        directory: Some(Text::lasting(c"/")),
+        directory: Some(place),
         descriptors: passes,
         uid: account.map(|account| account.uid),
         gid: account.map(|account| account.gid),

@@ -76,6 +76,8 @@ pub struct Child<'a> {
     pub awaited: bool,
     pub variables: &'a Variables,
     pub output: Output<'a>,
+    /// Its standard input; none: `/dev/null`.
+    pub input: Option<BorrowedFd<'a>>,
     /// The writing end for readiness, and the child's number for it.
     pub ready: Option<(BorrowedFd<'a>, i32)>,
     /// `$NOTIFY_SOCKET`; empty for none.
@@ -268,10 +270,13 @@ pub fn launch(
         Output::Null => Some(process::standard_input()), // /dev/null, see `start`
         Output::Pipe(pipe) => Some(pipe),
     };
-    // Three at most.
+    // Four at most.
     if let Some(source) = output {
         let _ = passes.push(Pass { source, target: 1 });
         let _ = passes.push(Pass { source, target: 2 });
+    }
+    if let Some(source) = child.input {
+        let _ = passes.push(Pass { source, target: 0 });
     }
     if let Some((source, target)) = child.ready {
         let _ = passes.push(Pass { source, target });

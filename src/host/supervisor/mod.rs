@@ -63,6 +63,8 @@ struct Private {
     notify: Option<OwnedFd>,
     /// Its log pipe, reading and writing end.
     log: Option<(OwnedFd, OwnedFd)>,
+    /// The pipe to its standard input, where others' output goes there, both ends.
+    input: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
     /// Its row for what it says of itself, plus one; 0 for none.

@@ -117,6 +117,7 @@ impl Supervisor {
             let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
         }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
+        private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
         if private.log.is_some() {
             if let Some(link) = link {
                 link.known(slot);

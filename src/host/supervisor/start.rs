@@ -31,7 +31,7 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
-use pintle::database::{Image, header};
+use pintle::database::{Image, header, service};
 use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
 use pintle::limits::INSTANCE_BYTES_MAX;
@@ -171,7 +171,7 @@ fn make(options: &Options) -> Machine {
     let wanted = descriptors_wanted(&image, geometry);
     let limit = if process::descriptor_limit() < wanted { Some(process::raise_descriptor_limit()) } else { None };
     let log_dir = log_directory(options, &place);
-    let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
+    let has_logs = (0..image.services()).any(|slot| Supervisor::is_logged(&image, SlotId(slot)));
     let link = (has_logs && log_dir.is_some()).then(|| LogLink::new(geometry.slots()));
     give_back_numbers();
 
@@ -527,12 +527,13 @@ fn engine_account(name: &[u8]) -> accounts::Account {
 #[inline(never)]
 fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
-        let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
+        let logs = if Supervisor::is_logged(image, slot) { 2 } else { 0 };
         let ready = match Policy::of(image, slot).map(|policy| policy.ready) {
             Some(Ready::Descriptor(_) | Ready::Notify) => 1,
             Some(Ready::Executed | Ready::Check) | None => 0,
         };
-        logs + ready
+        let input = if image.flags(slot) & service::flags::INPUT != 0 { 2 } else { 0 };
+        logs + ready + input
     };
     let services: u64 = (0..image.services()).map(|slot| of(SlotId(slot))).sum();
     services + u64::from(geometry.instances) * 3 + DESCRIPTORS_OWN
