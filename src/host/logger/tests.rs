@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::host::log_link::{LogLink, Source as LinkSource, WORDS};
+use crate::host::syslog;
 use crate::sys::pipe;
 use pintle::ident::SlotId;
 use pintle::stamp::STAMP_BYTES;
@@ -147,4 +148,45 @@ fn a_megabyte_through_one_pipe_loses_no_line_and_keeps_the_order() {
         ["s0.log.3", "s0.log.2", "s0.log.1", "s0.log"].iter().map(|name| text(&directory, name)).collect();
     assert!(all == lines, "{} bytes of {}", all.len(), lines.len());
     std::fs::remove_dir_all(directory).expect("removed");
+}
+
+#[test]
+fn whole_lines_go_to_syslog_and_what_nobody_takes_is_counted() {
+    let mut machine = Machine::new("syslog", 1);
+    machine.words[..2].copy_from_slice(&[815, pintle::lang::definition::Log::Syslog as u32]);
+    std::fs::create_dir_all(&machine.directory).expect("made");
+    let path = machine.directory.join("syslog");
+    let run = |machine: &mut Machine, text: &str| {
+        machine.link.restart();
+        machine.flush();
+        machine.write(0, text);
+        let mut logger = machine.logger();
+        logger.ending = true;
+        logger.run();
+    };
+    // The part of a line goes on with the next logger.
+    run(&mut machine, "nobody\nlistens\nto");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("bound");
+    socket.set_nonblocking(true).expect("set");
+    let long = "l".repeat(1000);
+    run(&mut machine, &format!(" this\n\n{long}\nhalf"));
+    let mut packets = std::vec::Vec::new();
+    let mut buffer = [0; 2048];
+    while let Ok(count) = socket.recv(&mut buffer) {
+        packets.push(String::from_utf8(buffer[..count].to_vec()).expect("text"));
+    }
+    let texts: std::vec::Vec<&str> = packets
+        .iter()
+        .map(|packet| {
+            let (head, text) = packet.split_at("<30>Nov 21 00:05:59 ".len());
+            assert!(head.starts_with("<30>") && head.as_bytes()[7] == b' ' && packet.len() <= 1024, "{packet}");
+            text.strip_prefix("s0[815]: ").expect("who it was")
+        })
+        .collect();
+    let long = "l".repeat(syslog::LINE_BYTES_MAX);
+    assert_eq!(texts, ["to this", &format!("{long}..."), &format!("...{}", "l".repeat(200))]);
+    let kept = text(&machine.directory, "kept/s0.log");
+    assert!(kept.contains("pintle-log: 2 lines lost: No such file or directory\n"), "{kept}");
+    assert!(kept.contains("\nto this\n"), "{kept}");
+    std::fs::remove_dir_all(machine.directory).expect("removed");
 }
