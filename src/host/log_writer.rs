@@ -232,7 +232,13 @@ impl Writer {
             text = self.piece(text, part, &mut result, output);
             output.done += (before - text.len()) as u32;
         }
-        result.and(self.flush(output))
+        let result = result.and(self.flush(output));
+        // What is lost on the way elsewhere can be told here at once.
+        if self.lost > 0 && self.goes_to_syslog() && self.line.is_none() {
+            self.say_what_was_lost(output);
+            let _ = self.flush(output);
+        }
+        result
     }
 
     /// Whoever wrote has ended: its unfinished line is finished.
@@ -240,8 +246,7 @@ impl Writer {
         if self.line.take().is_none() || core::mem::take(&mut self.dropping) {
             return Ok(());
         }
-        let mut result = Ok(());
-        self.forward(b"", true, part, &mut result, output);
+        let result = self.forward(b"", true, false, part, output);
         if !self.goes_to_syslog() {
             self.open(output)?;
         }
@@ -333,34 +338,48 @@ impl Writer {
             self.put_stamp(output);
             output.put(SPLIT);
         }
-        self.forward(piece, splits || end.is_some(), part, result, output);
+        let forwarded = self.forward(piece, end.is_some(), splits, part, output);
+        *result = result.and(forwarded);
         rest
     }
 
-    /// What goes to syslog, whole lines.
+    /// What goes to syslog, whole lines: one ends here, or is split here.
     #[inline(never)]
-    fn forward(&mut self, piece: &[u8], ends: bool, part: &mut [u8], result: &mut Result<()>, output: &mut Output<'_>) {
+    fn forward(
+        &mut self,
+        piece: &[u8],
+        ends: bool,
+        splits: bool,
+        part: &mut [u8],
+        output: &mut Output<'_>,
+    ) -> Result<()> {
         if !self.goes_to_syslog() {
-            return;
+            return Ok(());
         }
-        let whole = piece.len() as u32;
-        let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
-        let (at, end) = (self.part as usize + 2, self.part as usize + 2 + piece.len());
-        let Some(place) = part.get_mut(at..end) else { return }; // a line of syslog is shorter
-        place.copy_from_slice(piece);
-        self.part += piece.len() as u32;
-        if !ends {
-            return;
+        let mark = if splits { SPLIT } else { b"" };
+        let mut end = 2 + self.part as usize;
+        for bytes in [piece.strip_suffix(b"\n").unwrap_or(piece), mark] {
+            let Some(place) = part.get_mut(end..end + bytes.len()) else { return Ok(()) }; // a line of syslog is shorter
+            place.copy_from_slice(bytes);
+            end += bytes.len();
         }
-        let text = part.get(2..end).unwrap_or_default();
-        if !text.is_empty()
-            && let Err(error) = self.send(text, output)
+        self.part = end as u32 - 2;
+        if !ends && !splits {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        if end > 2
+            && let Err(error) = self.send(part.get(2..end).unwrap_or_default(), output)
         {
-            *result = result.and(self.lose(1, Err(error), output));
+            result = self.lose(1, Err(error), output);
         }
-        self.part = 0;
+        if let Some(place) = part.get_mut(2..2 + mark.len()) {
+            place.copy_from_slice(mark);
+        }
+        self.part = mark.len() as u32;
         // The file has only its last lines, and not what is still in the buffer: those do not count.
-        output.journal.went(self.cursor(output.done + whole));
+        output.journal.went(self.cursor(output.done + piece.len() as u32));
+        result
     }
 
     fn send(&self, text: &[u8], output: &mut Output<'_>) -> Result<()> {
@@ -582,7 +601,7 @@ impl Writer {
 
 const ISO8601: u32 = Stamp::Iso8601 as u32;
 const TAI64N: u32 = Stamp::Tai64n as u32;
-const _: () = assert!(syslog::LINE_BYTES_MAX + 2 + SPLIT.len() <= PART_BYTES);
+const _: () = assert!(syslog::LINE_BYTES_MAX + 2 + 2 * SPLIT.len() <= PART_BYTES);
 
 /// How many lines there are, an unfinished one included.
 fn lines(text: &[u8]) -> usize {

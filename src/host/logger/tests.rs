@@ -165,10 +165,11 @@ fn whole_lines_go_to_syslog_and_what_nobody_takes_is_counted() {
         logger.run();
     };
     // The part of a line goes on with the next logger.
-    run(&mut machine, "nobody\nlistens\nto");
+    run(&mut machine, "nobody\nlistens\n");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("bound");
     socket.set_nonblocking(true).expect("set");
     let long = "l".repeat(1000);
+    run(&mut machine, "to");
     run(&mut machine, &format!(" this\n\n{long}\nhalf"));
     let mut packets = std::vec::Vec::new();
     let mut buffer = [0; 2048];
