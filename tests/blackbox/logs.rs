@@ -1,11 +1,9 @@
 //! What services write: that it is kept, whoever dies.
 
+use crate::bare::Bare;
 use crate::harness::{Folder, Machine, kill, lives, parent, program};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
 /// The log of a service without its stamps.
 fn log(machine: &Machine, name: &str) -> Vec<String> {
@@ -169,85 +167,12 @@ fn readers_find_the_logs_wherever_the_supervisor_writes_them() {
     }
 }
 
-/// A logger by itself, with pipes as the supervisor hands them over (`host::log_link`).
-struct Bare {
-    /// The supervisor's end of the link and the logger's.
-    link: [OwnedFd; 2],
-    pipes: Vec<[OwnedFd; 2]>,
-    folder: Folder,
-}
-
-/// The words that say how a service is logged, from `log` to `log-stamp`, with the pid before them.
-type Words = [u32; 8];
-
-impl Bare {
-    fn new(services: usize) -> Bare {
-        let mut ends = [0; 2];
-        // SAFETY: the kernel writes two descriptors, which nobody else owns.
-        let pair = |made: i32, ends: [i32; 2]| {
-            assert_eq!(made, 0);
-            ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) })
-        };
-        // SAFETY: there is room for two.
-        let made =
-            unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) };
-        let link = pair(made, ends);
-        let pipes = (0..services).map(|_| {
-            // SAFETY: there is room for two.
-            let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
-            pair(made, ends)
-        });
-        Bare { link, pipes: pipes.collect(), folder: Folder::new() }
-    }
-
-    fn start(&self, words: &Words, continues: bool) -> Child {
-        for (slot, [read, _]) in self.pipes.iter().enumerate() {
-            let name = format!("s{slot:03}");
-            let head = [1, slot as u32, u32::from(continues), name.len() as u32];
-            let mut message: Vec<u8> = head.iter().chain(words).flat_map(|word| word.to_ne_bytes()).collect();
-            message.extend_from_slice(name.as_bytes());
-            let mut control = [0usize; 3];
-            let mut slice = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
-            // SAFETY: plain memory, for which zeros are valid; what it points to outlives the call.
-            unsafe {
-                let mut sent: libc::msghdr = std::mem::zeroed();
-                (sent.msg_iov, sent.msg_iovlen) = (&raw mut slice, 1);
-                (sent.msg_control, sent.msg_controllen) = (control.as_mut_ptr().cast(), libc::CMSG_SPACE(4) as _);
-                let rights = libc::CMSG_FIRSTHDR(&raw const sent);
-                ((*rights).cmsg_level, (*rights).cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
-                (*rights).cmsg_len = libc::CMSG_LEN(4) as _;
-                libc::CMSG_DATA(rights).cast::<i32>().write_unaligned(read.as_raw_fd());
-                assert!(libc::sendmsg(self.link[0].as_raw_fd(), &raw const sent, 0) > 0);
-            }
-        }
-        let ends = [self.link[1].as_raw_fd(), self.link[0].as_raw_fd()];
-        let mut logger = crate::harness::command();
-        logger.arg0("pintle-log").args(["--serve", "3", "--held", "4", "--dir", "log", "--kept", "kept"]);
-        logger.current_dir(&self.folder.0);
-        // SAFETY: between fork and exec only dup and dup2: async-signal-safe, nothing is allocated.
-        unsafe {
-            logger.pre_exec(move || {
-                let [far, near] = ends.map(|end| libc::fcntl(end, libc::F_DUPFD_CLOEXEC, 10));
-                let moved = libc::dup2(far, 3) == 3 && libc::dup2(near, 4) == 4;
-                if moved { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-            })
-        };
-        logger.spawn().expect("a logger")
-    }
-
-    /// Closes what the supervisor has, and waits for the logger's end, which comes when all is read.
-    fn finish(self, mut logger: Child) -> Folder {
-        drop((self.link, self.pipes));
-        assert!(logger.wait().expect("waited").success());
-        self.folder
-    }
-
-    fn files(folder: &Path, slot: usize) -> Vec<PathBuf> {
-        let first = folder.join(format!("log/s{slot:03}.log"));
-        let older = (1..100).map(|number| first.with_extension(format!("log.{number}")));
-        let older: Vec<PathBuf> = older.take_while(|path| path.exists()).collect();
-        older.into_iter().rev().chain([first]).collect()
-    }
+/// The files of a service, the oldest first.
+fn files(folder: &Path, slot: usize) -> Vec<PathBuf> {
+    let first = folder.join(format!("log/s{slot:03}.log"));
+    let older = (1..100).map(|number| first.with_extension(format!("log.{number}")));
+    let older: Vec<PathBuf> = older.take_while(|path| path.exists()).collect();
+    older.into_iter().rev().chain([first]).collect()
 }
 
 /// Numbered lines, 10 MB of them (`make torture`: 100 MB), through a logger that is killed again and again while it
@@ -256,7 +181,7 @@ impl Bare {
 fn a_logger_that_is_killed_at_any_instant_loses_no_line_and_doubles_none() {
     const SERVICES: usize = 3;
     let (bytes, kills) = if std::env::var_os("PINTLE_TORTURE").is_some() { (100 << 20, 2000) } else { (10 << 20, 150) };
-    let bare = Bare::new(SERVICES);
+    let (bare, folder) = (Bare::new(SERVICES), Folder::new());
     // In files of 2 MB, each line with 28 bytes before it; never more than 98 files a service.
     let words = [0, 0, 2 << 20, 100, 0, 0, 0, 0];
     let writers: Vec<_> = bare
@@ -292,25 +217,27 @@ fn a_logger_that_is_killed_at_any_instant_loses_no_line_and_doubles_none() {
         std::fs::read_dir(folder.join("log"))
             .map_or(0, |entries| entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum())
     };
-    let mut logger = bare.start(&words, false);
+    let start = |continues| bare.start(crate::harness::command(), &folder.0, &words, continues);
+    let mut logger = start(false);
     let mut seed = 1u64;
     let mut killed = 0;
     while writers.iter().any(|writer| !writer.is_finished()) {
         // So many bytes on it is killed; or at once, when it has hardly begun.
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let until = logged(&bare.folder.0) + (seed >> 33) % (3 * bytes as u64 / kills);
-        while logged(&bare.folder.0) < until && writers.iter().any(|writer| !writer.is_finished()) {}
+        let until = logged(&folder.0) + (seed >> 33) % (3 * bytes as u64 / kills);
+        while logged(&folder.0) < until && writers.iter().any(|writer| !writer.is_finished()) {}
         kill(logger.id(), libc::SIGKILL);
         logger.wait().expect("waited");
         killed += 1;
-        logger = bare.start(&words, true);
+        logger = start(true);
     }
     assert!(killed >= kills / 8, "{killed}");
     let ends: Vec<_> = writers.into_iter().map(|writer| writer.join().expect("written")).collect();
-    let folder = bare.finish(logger);
+    bare.close();
+    assert!(logger.wait().expect("waited").success());
     for (slot, numbers) in ends.into_iter().enumerate() {
         let mut next = 0u64;
-        for path in Bare::files(&folder.0, slot) {
+        for path in files(&folder.0, slot) {
             let file = BufReader::new(std::fs::File::open(&path).expect("a log"));
             for line in file.lines() {
                 let line = line.expect("read");
