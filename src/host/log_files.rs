@@ -46,7 +46,7 @@ pub fn kept(run: &[u8]) -> &'static [u8] {
 
 /// Of the directories of a running pintle the one in which a service has a log: the second where the first has none.
 pub fn where_it_is(directories: [&'static [u8]; 2], name: &[u8]) -> &'static [u8] {
-    let has = |directory| LogPath::new().of(directory, name, 0).is_ok_and(|path| file::exists(path));
+    let has = |directory| LogPath::new().of(directory, name, 0).is_ok_and(file::exists);
     let [logs, kept] = directories;
     if !has(logs) && has(kept) { kept } else { logs }
 }

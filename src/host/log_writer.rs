@@ -563,8 +563,8 @@ impl Writer {
         let (mut room, mut text) = (LogPath::new(), [0; 192]);
         let Ok(path) = room.of(output.settings.kept, &self.name, 0) else { return };
         let Ok(count) = file::open_read(path).and_then(|file| file::read(file, &mut text)) else { return };
-        let words = text.get(..count).unwrap_or_default().split(|byte| *byte == b' ');
-        let number = words.skip(2).next().and_then(|word| str::from_utf8(word).ok()?.parse().ok());
+        let mut words = text.get(..count).unwrap_or_default().split(|byte| *byte == b' ');
+        let number = words.nth(2).and_then(|word| str::from_utf8(word).ok()?.parse().ok());
         self.lost += number.unwrap_or(0);
     }
 
@@ -584,7 +584,7 @@ impl Writer {
             more => more - 1,
         };
         let mut number = 1;
-        while number < most && from.of(directory, &self.name, number).is_ok_and(|path| file::exists(path)) {
+        while number < most && from.of(directory, &self.name, number).is_ok_and(file::exists) {
             number += 1;
         }
         for number in (0..number).rev() {

@@ -65,16 +65,18 @@ fn ours(
 ) -> Result<Cost, String> {
     let place = Place::new("logs", &settings.programs, &settings.pintle)?;
     let bare = Bare::new(services);
-    let logger = bare.start(Command::new(&settings.pintle), &place.directory("pintle")?, &[0; 8], false);
+    let directory = place.directory("pintle")?;
+    let logger = bare.start(Command::new(&settings.pintle), &directory, &[0; 8], false);
     let mut pipes = vec![];
     for [_, write] in &bare.pipes {
-        pipes.push(File::from(write.try_clone().map_err(|error| error.to_string())?));
+        pipes.push(File::from(write.try_clone().expect("a descriptor")));
     }
     let start = Instant::now();
-    say(&mut pipes).map_err(|error| error.to_string())?;
+    let said = say(&mut pipes).map_err(|error| error.to_string());
     drop(pipes);
     bare.close();
     let cpu = ended(logger)?;
+    said?;
     Ok([start.elapsed().as_secs_f64(), cpu])
 }
 
