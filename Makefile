@@ -49,6 +49,12 @@ $(B)/programs/%: tests/programs/%.c tests/programs/common.h $(B)/toolchain
 	@mkdir -p $(@D)
 	@. ./$(B)/toolchain && echo "  CC $@" && $$PROGRAM_CC -std=c11 -Os -Wall -Wextra -static -s -o $@ $<
 
+# The same program with another layout of the board, for the test that upgrades to it.
+$(B)/programs/wide/pintle: $(B)/pintle
+	@mkdir -p $(@D)
+	@. ./$(B)/toolchain && $$CARGO build --release --locked --bin pintle --features wide --target-dir $(CARGO_OUT) $$CARGO_ARGS && \
+		strip -s -o $@ $(CARGO_OUT)/$$TARGET/release/pintle
+
 # Links are relative, so that DESTDIR, chroots and images work.
 install: $(B)/pintle
 	install -d "$(DESTDIR)$(BINDIR)"
@@ -72,7 +78,7 @@ size-baseline: $(B)/pintle
 size-profiles: $(B)/toolchain
 	@sh cross/size-profiles $(B)
 
-check: all
+check: all $(B)/programs/wide/pintle
 	@sh tests/needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
@@ -89,7 +95,7 @@ explore:
 		$(CARGO) test --quiet --locked --profile simulate --features proof --example proof explore -- --nocapture --test-threads=1
 
 # The supervisor crashes behind each of its system calls in turn, and once more soon after.
-torture: all
+torture: all $(B)/programs/wide/pintle
 	PINTLE_TORTURE=1 PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' \
 		$(CARGO) test --quiet --locked --test blackbox -- recovery::wherever logs::a_logger --nocapture
 

@@ -2,8 +2,9 @@
 //! space of its own. `host::exec_plan` says how it is called and makes the call. It may allocate: it is no part of
 //! process 1, and gone at the exec.
 //!
-//! The order is that of `ACTS`. What needs root comes first; a directory that root may not enter is entered as the user. A failure is told as (step, errno) on the status pipe, a
-//! reason that an errno cannot say also on standard error, which is the service's log.
+//! The order is that of `ACTS`. What needs root comes first; a directory that root may not enter is entered as the user.
+//! A failure is told as (step, errno) on the status pipe, a reason that an errno cannot say also on standard error, which
+//! is the service's log.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,7 +31,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 24] = [
+const ACTS: [(u8, Step); 27] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
     (b'i', Step::Setup),
@@ -58,7 +59,14 @@ const ACTS: [(u8, Step); 24] = [
     (b'a', Step::Setup),
     (b'S', Step::Setup),
     (b'n', Step::Setup),
+    // Another namespace of users has undone these.
+    (b'k', Step::Setup),
+    (b'a', Step::Setup),
+    (b'S', Step::Setup),
 ];
+
+/// Where in `ACTS` begins what is done again.
+const AGAIN: usize = 24;
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -129,9 +137,13 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let (mut late, mut together) = (None, Together::default());
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
+    together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
-    for (letter, step) in ACTS {
+    for (turn, (letter, step)) in ACTS.into_iter().enumerate() {
+        if turn >= AGAIN && !together.is_another_user {
+            break;
+        }
         let (mut values, mut count) = (options.clone(), 0_u8);
         while let Some(value) = values.next(letter) {
             count = count.saturating_add(1);
@@ -150,8 +162,8 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
                 (Err(errno), _) => return (step as u32, errno),
             }
         }
-        if let Err((which, errno)) = together.finish(letter) {
-            return (Step::Setup.at(which), errno);
+        if let Err(failure) = together.finish(letter) {
+            return failure;
         }
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {
@@ -175,6 +187,20 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
         Some(program) => process::execute(program, &arguments, Some(&environment)),
     };
     (Step::Execute as u32, errno)
+}
+
+/// Whether a path outside may not be there inside.
+fn hides(options: &Options) -> bool {
+    let is_temporary = || {
+        let mut all = options.clone();
+        core::iter::from_fn(|| all.next(b'N')).any(|word| word == c"tmp")
+    };
+    b"BXR".iter().any(|letter| options.has(*letter)) || is_temporary()
+}
+
+/// Where the service says that it is ready.
+fn notify_socket(variables: &[&'static CStr]) -> Option<&'static [u8]> {
+    variables.iter().find_map(|variable| variable.to_bytes().strip_prefix(b"NOTIFY_SOCKET="))
 }
 
 #[inline(never)]

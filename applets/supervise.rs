@@ -17,8 +17,8 @@ pub fn run(given: &Given) -> i32 {
             supervisor::mind_habit(&held, options.rescue);
             Some(held)
         }
-        Found::Ruins => {
-            supervisor::clear_ruins();
+        Found::Ruins(again) => {
+            supervisor::clear_ruins(again, options.rescue);
             None
         }
     };

@@ -1,15 +1,19 @@
 //! `pintle upgrade`: the supervisor goes on as the program that its file is by now.
 
+use pintle::board::published;
 use pintle::board::reports::own;
-use pintle::board::words;
+use pintle::database::Image;
+use pintle::engine::MEMORY_LAYOUT;
 use pintle::packed;
 
 use super::exit;
 use super::options::Given;
 use crate::host::control::complain;
 use crate::host::reading;
+use crate::host::run_directory::{DATABASE, LOCK, PUBLISHED};
 use crate::sys::errno::{Words, from_number};
 use crate::sys::file::Identity;
+use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, SIGUPGRADE, Target};
 use crate::sys::{clock, process};
@@ -19,13 +23,26 @@ const LIMIT_MS: u32 = 10_000;
 const LOOK_MS: u32 = 10;
 
 pub fn run(_given: &Given) -> i32 {
-    // A board of another version than ours is refused here: then nobody could go on from it.
-    let (view, _) = reading::look(None);
-    if !view.supervisor_alive {
+    let directory = reading::directory(None);
+    if !directory.directory().is_locked(LOCK) {
         complain(&packed!("no supervisor runs"));
         return exit::NO;
     }
-    let word = |at| words::load(view.reports.head(), at);
+    // Who could not go on from what there is would have to begin anew.
+    let database = directory.open(DATABASE).and_then(|file| FileView::new(file).read_all());
+    let database = database.unwrap_or_else(|error| directory.refuse("read", DATABASE, error));
+    if let Err(error) = Image::open(&database) {
+        complain(&format_args!("cannot go on with what runs: {}: {error}", Shown(directory.file(DATABASE))));
+        return exit::NO;
+    }
+    let word = |at| reading::said(at).unwrap_or_default();
+    let layout = reading::said_in(PUBLISHED, published::own::ENGINE_LAYOUT).unwrap_or_default();
+    if layout != 0 && layout != MEMORY_LAYOUT {
+        complain(&format_args!(
+            "cannot go on with what the engine knows: its layout is {layout}, ours {MEMORY_LAYOUT}"
+        ));
+        return exit::NO;
+    }
     let (supervisor, before) = (word(own::SUPERVISOR_PID), word(own::UPGRADES));
     // What it would execute is what runs here, and so does run. Who may not know what it runs may not signal it, either.
     if let Ok(path) = process::path_of_program(supervisor) {

@@ -41,6 +41,10 @@ pub enum Form {
 /// Words that one such key may have: a failure says which one, among those of all keys.
 pub const WORDS_MAX: usize = 64;
 
+/// Words that all such keys and `env-file` of a service may have together: a failure has 8 bits to say which one, and
+/// most of them are two of the chain-loader's arguments, which are as few as `limits::ARGUMENTS_MAX`.
+pub const ALL_WORDS_MAX: usize = 192;
+
 /// Of `Form::Private`, `tmp`, which is no namespace; the others are bits of CLONE_NEW* in namespaces(7).
 pub const TEMPORARY: u32 = 0;
 
@@ -133,6 +137,27 @@ pub fn capability(word: &str) -> Option<u32> {
         Some(number) => Some(number).filter(|number| *number < CAPABILITIES_END),
         None => Form::Ambient.find(word.strip_prefix("CAP_").unwrap_or(word)).map(|(number, _)| number),
     }
+}
+
+/// Whether a path is `/`, however it is written: `//`, `/.`, `/usr/..`. Links are not looked at.
+pub fn is_root(path: &str) -> bool {
+    let mut depth = 0_u32;
+    for part in parts(path, b'/') {
+        match part {
+            "" | "." => {}
+            ".." => depth = depth.saturating_sub(1),
+            _ => depth += 1,
+        }
+    }
+    depth == 0
+}
+
+/// Whether the value of an attribute may stand in a word of the key of this letter: one that is empty or has `.` or `..`
+/// between slashes would make another directory of it than the file names, and a `:` another path, or permissions.
+pub fn may_stand(letter: u8, value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b'/');
+    let is_part = matches!(letter, b'B' | b'D') && value.contains(&b':');
+    parts.clone().any(|part| !part.is_empty()) && !parts.any(|part| matches!(part, b"." | b"..")) && !is_part
 }
 
 /// The path and the permission bits of `/run/web:0750`; 755 where it has none. `None` where they are no such bits.
@@ -233,6 +258,35 @@ mod tests {
             ("/run/web:75:0", None),
         ] {
             assert_eq!(directory(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_known_in_any_writing() {
+        for (path, expected) in
+            [("/", true), ("//", true), ("/./", true), ("/usr/..", true), ("/usr", false), ("/../usr", false)]
+        {
+            assert_eq!(is_root(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_makes_no_other_path_of_a_word() {
+        for (letter, value, expected) in [
+            (b'D', "web", true),
+            (b'D', "a/b", true),
+            (b'D', "..b", true),
+            (b'D', "", false),
+            (b'D', "//", false),
+            (b'D', "..", false),
+            (b'D', "a/..", false),
+            (b'D', ".", false),
+            (b'D', "a:4777", false),
+            (b'B', "a:/etc", false),
+            (b'T', "serial/pci-0000:00", true),
+            (b'R', "../etc", false),
+        ] {
+            assert_eq!(may_stand(letter, value.as_bytes()), expected, "{value}");
         }
     }
 

@@ -75,6 +75,9 @@ impl Geometry {
     }
 }
 
+/// Words that rows have to spare: none, but for the test that goes from one layout to another.
+pub const SPARE: usize = if cfg!(feature = "wide") { 8 } else { 0 };
+
 /// Whether a service, or else a template, says of itself how it is: by `ready = notify`.
 fn speaks(image: &Image<'_>, at: u32, template: bool) -> bool {
     let slot = SlotId(at);

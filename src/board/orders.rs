@@ -3,15 +3,17 @@
 
 use core::sync::atomic::AtomicU32;
 
-use super::Geometry;
 use super::words::{self, Head, ROWS};
+use super::{Geometry, SPARE};
 use crate::ident::{Order, SlotId};
 use crate::limits::INSTANCE_BYTES_MAX;
 
 /// "PNTO".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
 /// Layout version.
-pub const VERSION: u32 = 3;
+const VERSION: u32 = 3 + SPARE as u32;
+/// How it is laid out.
+pub const LAYOUT: words::Layout = [MAGIC, VERSION, ROW as u32];
 
 /// Header words of its own.
 pub mod own {
@@ -25,7 +27,7 @@ pub mod own {
 }
 
 /// Words of a row.
-pub const ROW: usize = 8;
+pub const ROW: usize = 8 + SPARE;
 const NUMBER: usize = 1;
 const WISH: usize = 2;
 const RELOAD: usize = 3;
@@ -100,7 +102,7 @@ impl<'a> Orders<'a> {
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
-        words::format(self.words, MAGIC, VERSION, &self.geometry);
+        words::format(self.words, LAYOUT, &self.geometry);
     }
 
     /// The words of the header.

@@ -3,9 +3,9 @@
 
 use core::sync::atomic::AtomicU32;
 
-use super::Geometry;
 use super::orders::four;
 use super::words::{self, Head, ROWS};
+use super::{Geometry, SPARE};
 use crate::graph::{Goal, Holds, Phase};
 use crate::ident::SlotId;
 use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX, LATCHES_MAX};
@@ -14,7 +14,9 @@ use crate::time::Instant;
 /// "PNTP".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
-pub const VERSION: u32 = 5;
+const VERSION: u32 = 5 + SPARE as u32;
+/// How it is laid out.
+pub const LAYOUT: words::Layout = [MAGIC, VERSION, ROW as u32];
 
 /// Header words of its own.
 pub mod own {
@@ -33,12 +35,14 @@ pub mod own {
     pub const CURRENT: usize = OWN + 6;
     /// Heap allocations of the engine since it froze its heap: 0.
     pub const ALLOCATIONS: usize = OWN + 7;
+    /// Layout version of the engine's memory.
+    pub const ENGINE_LAYOUT: usize = OWN + 8;
 }
 // They are written as they lie.
 const _: () = assert!(own::BOOT_SINCE == own::TRANSACTION + 1 && own::ALLOCATIONS == own::TRANSACTION + 6);
 
 /// Words of a slot's row.
-pub const ROW: usize = 8;
+pub const ROW: usize = 8 + SPARE;
 /// Words of an instance's name row: template index, then the name.
 const NAME_ROW: usize = 1 + (INSTANCE_BYTES_MAX + 1) / 4;
 /// Words of a condition's row.
@@ -296,7 +300,7 @@ impl<'a> Published<'a> {
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
-        words::format(self.words, MAGIC, VERSION, &self.geometry);
+        words::format(self.words, LAYOUT, &self.geometry);
     }
 
     /// The words of the header.

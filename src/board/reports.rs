@@ -1,18 +1,21 @@
 //! Reports: what each slot's processes are. Written by the supervisor alone, in a file of the run directory that
 //! everyone may read; the engine maps it read-only.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
-use super::Geometry;
 use super::orders::four;
 use super::words::{self, Head, ROWS};
+use super::{Geometry, SPARE};
 use crate::ident::{Life, Order, SlotId};
 use crate::time::Instant;
 
 /// "PNTR".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-pub const VERSION: u32 = 4;
+const VERSION: u32 = 4 + SPARE as u32;
+/// How it is laid out.
+pub const LAYOUT: words::Layout = [MAGIC, VERSION, ROW as u32];
 
 /// Header words of its own.
 pub mod own {
@@ -53,7 +56,7 @@ pub mod own {
 }
 
 /// Words of a row.
-pub const ROW: usize = 40;
+pub const ROW: usize = 40 + SPARE;
 /// A word of a row.
 pub const STATE: usize = 1;
 /// A word of a row.
@@ -66,7 +69,8 @@ pub const PID: usize = 5;
 /// The same for its stop, reload or cleanup command, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
-const FAILURE: usize = 8;
+/// A word of a row.
+pub const FAILURE: usize = 8;
 const RESTARTS: usize = 9;
 const BEGAN: usize = 10;
 const READY: usize = 12;
@@ -95,13 +99,13 @@ pub const HEIR: usize = 31;
 /// What the supervisor remembers of the time that a life has.
 pub const TIMES: usize = 32;
 
-/// Behind the rows: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change
-/// and may not be done yet; the row as it is to be.
+/// At the end: the change of a row that is under way. The slot plus one, 0 for none; what follows from the change and may
+/// not be done yet; the row as it is to be, last, since it is as wide as rows are.
 const CHANGE: usize = 2 + ROW;
 
 /// Bytes that are kept of what a service says of itself (`STATUS=`).
 pub const STATUS_BYTES: usize = 252;
-/// Behind the change, for those who can say something: a counter, then the text with NULs behind it.
+/// Behind the rows, for those who can say something: a counter, then the text with NULs behind it.
 pub const STATUS_ROW: usize = 1 + STATUS_BYTES / 4;
 
 /// What a slot's processes are.
@@ -343,12 +347,13 @@ impl ReportRow {
 
 /// Words that reports take.
 pub const fn words(geometry: &Geometry) -> usize {
-    statuses(geometry) + (geometry.statuses + geometry.instance_statuses) as usize * STATUS_ROW
+    statuses(geometry).end + CHANGE
 }
 
-/// Where the rows of `STATUS_ROW` begin.
-pub const fn statuses(geometry: &Geometry) -> usize {
-    ROWS + geometry.slots() as usize * ROW + CHANGE
+/// Where the rows of `STATUS_ROW` are.
+pub const fn statuses(geometry: &Geometry) -> Range<usize> {
+    let start = ROWS + geometry.slots() as usize * ROW;
+    start..start + (geometry.statuses + geometry.instance_statuses) as usize * STATUS_ROW
 }
 
 /// The reports, whoever looks. Only the supervisor calls what writes.
@@ -367,7 +372,7 @@ impl<'a> Reports<'a> {
 
     /// Fills in the header of a fresh mapping.
     pub fn format(&self) {
-        words::format(self.words, MAGIC, VERSION, &self.geometry);
+        words::format(self.words, LAYOUT, &self.geometry);
     }
 
     /// The words of the header.
@@ -471,7 +476,7 @@ impl<'a> Reports<'a> {
     }
 
     fn change(&self) -> usize {
-        ROWS + self.geometry.slots() as usize * ROW
+        statuses(&self.geometry).end
     }
 
     /// One word of a row (`ORDER` and so on); 0 where there is none. It is whole only for the one writer.
@@ -511,7 +516,7 @@ impl<'a> Reports<'a> {
     }
 
     fn status_at(&self, row: u32) -> usize {
-        statuses(&self.geometry) + row as usize * STATUS_ROW
+        statuses(&self.geometry).start + row as usize * STATUS_ROW
     }
 
     /// The next stamp.

@@ -24,6 +24,8 @@ pub mod header {
     pub const RING_HEAD: usize = 5;
     /// 1 while this mapping's writer sleeps and wants its doorbell rung.
     pub const ASLEEP: usize = 6;
+    /// Words of a row.
+    pub const ROW: usize = 7;
     /// First word that a mapping uses for itself.
     pub const OWN: usize = 8;
 }
@@ -57,16 +59,46 @@ pub fn store(words: &[AtomicU32], at: usize, value: u32) {
     }
 }
 
+/// What a mapping is called and how it is laid out, its own part of the header: magic, layout version, words of a row.
+pub type Layout = [u32; 3];
+
 /// Fills in what all headers share.
-pub fn format(words: &[AtomicU32], magic: u32, version: u32, geometry: &Geometry) {
+pub fn format(words: &[AtomicU32], layout: Layout, geometry: &Geometry) {
     for (at, value) in &[
-        (header::MAGIC, magic),
-        (header::VERSION, version),
+        (header::MAGIC, layout[0]),
+        (header::VERSION, layout[1]),
+        (header::ROW, layout[2]),
         (header::SERVICES, geometry.services),
         (header::INSTANCES, geometry.instances),
         (header::TEXTS, geometry.texts),
     ] {
         store(words, *at, *value);
+    }
+}
+
+/// Whether these words begin as those of such a mapping do.
+pub fn is_of(words: &[AtomicU32], layout: Layout, geometry: &Geometry) -> bool {
+    [header::VERSION, header::ROW].iter().zip(&layout[1..]).all(|(at, value)| load(words, *at) == *value)
+        && is_kin(words, layout[0], geometry)
+}
+
+/// The same for a mapping of any version.
+pub fn is_kin(words: &[AtomicU32], magic: u32, geometry: &Geometry) -> bool {
+    [header::MAGIC, header::SERVICES, header::INSTANCES].map(|at| load(words, at))
+        == [magic, geometry.services, geometry.instances]
+}
+
+/// Copies what a mapping of another version says into one of ours: what is in front of `first`, then `count` rows, of
+/// `widths` words there and here, then what is behind the rows. Of a wider row what we know nothing of is left behind,
+/// and to a narrower one zeros are added: from one version to the next, words are only ever put behind the others.
+pub fn carry_over(from: &[AtomicU32], to: &[AtomicU32], first: usize, count: usize, widths: [usize; 2]) {
+    let behind = widths.map(|width| first + count * width);
+    let rows = (0..count).map(|row| (widths.map(|width| first + row * width), widths[0].min(widths[1])));
+    let parts = [([0, 0], first), (behind, from.len().saturating_sub(behind[0]))];
+    for ([from_at, to_at], count) in rows.chain(parts) {
+        for word in 0..count {
+            store(to, to_at + word, load(from, from_at + word));
+        }
     }
 }
 

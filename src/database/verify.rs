@@ -20,10 +20,10 @@ use crate::ident::SlotId;
 use crate::lang::definition::Kind;
 use crate::lang::diagnostic::Part::{self, Number, Text};
 use crate::lang::diagnostic::fill;
-use crate::lang::keys::{KEYS, of_letter};
+use crate::lang::keys::of_letter;
 use crate::limits;
 use crate::packed;
-use crate::setup::WORDS_MAX;
+use crate::setup::ALL_WORDS_MAX;
 use crate::text::nth;
 
 /// Why a file is not a database that can be used.
@@ -421,7 +421,7 @@ impl Check<'_> {
             }
             Rule::Letter => holds(of_letter(word).is_some()),
             _ if word == NONE => Some(()),
-            Rule::Setup => self.list(word, &[Rule::Letter, Rule::Text], 2 * WORDS_MAX * KEYS.len()),
+            Rule::Setup => self.list(word, &[Rule::Letter, Rule::Text], 2 * ALL_WORDS_MAX),
             Rule::Texts => self.list(word, &[Rule::Text], limits::ARGUMENTS_MAX),
             Rule::Exits => self.list(word, &[Rule::Exit], limits::ARGUMENTS_MAX),
             Rule::Exit => holds(word & !0xff == policy::EXIT_CODE || (1..=64).contains(&(word ^ policy::EXIT_SIGNAL))),

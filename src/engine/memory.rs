@@ -26,7 +26,7 @@ use layout::{HEADER, LOG_LENGTH, ROWS};
 /// "PNTE".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTE");
 /// Layout version.
-const VERSION: u32 = 13;
+pub const VERSION: u32 = 13;
 
 /// The memory with its layout.
 #[derive(Clone, Copy, Debug)]

@@ -38,6 +38,7 @@ mod transaction;
 mod trigger;
 
 pub use input::{Capacities, Dirty, Input, NOBODY, Outcome, Refusal, Sender, Standing, Target, Verb};
+pub use memory::VERSION as MEMORY_LAYOUT;
 pub use trigger::DERIVED;
 
 use core::sync::atomic::AtomicU32;

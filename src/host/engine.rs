@@ -17,7 +17,7 @@ use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{Image, NONE};
-use pintle::engine::{Capacities, Engine, Input, NOBODY, Sender};
+use pintle::engine::{Capacities, Engine, Input, MEMORY_LAYOUT, NOBODY, Sender};
 use pintle::ident::SlotId;
 use pintle::limits::CLIENTS_MAX;
 use pintle::packed;
@@ -178,7 +178,9 @@ impl Host {
     #[inline(never)]
     fn run(&mut self) -> i32 {
         heap::freeze();
-        words::store(self.view.published.head(), published::own::ENGINE_PID, process::pid());
+        let head = self.view.published.head();
+        words::store(head, published::own::ENGINE_PID, process::pid());
+        words::store(head, published::own::ENGINE_LAYOUT, MEMORY_LAYOUT);
         let now = clock::now();
         for slot in 0..self.view.reports.geometry().slots() {
             self.take_report(SlotId(slot), now);

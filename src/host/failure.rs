@@ -1,6 +1,6 @@
 //! Why a spawn failed, as the one word that a report keeps: errno in the low 16 bits, the step in 8 above them, and
-//! above those which one, where the step does several things; 0 where it does not say. Steps below `FIRST` are the child's own
-//! (`sys::spawn::Step`); the others happen before there is a child.
+//! above those which one, where the step does several things; 0 where it does not say. Steps below `FIRST` are the
+//! child's own (`sys::spawn::Step`); the others happen before there is a child.
 
 use super::accounts::Unknown;
 use crate::sys::spawn::{Refused, Step};
@@ -22,6 +22,7 @@ const NOTIFY: u32 = 71;
 const CLONE: u32 = 72;
 const DEFINITION: u32 = 73;
 const INSTANCE: u32 = 74;
+const LOST: u32 = 75;
 
 /// The word. Shown as `chdir: No such file or directory`, `no such user`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +33,9 @@ impl Failure {
     pub const NO_DEFINITION: Failure = Failure(DEFINITION << 16);
     /// The instance's name is not one.
     pub const BAD_INSTANCE: Failure = Failure(INSTANCE << 16);
+
+    /// What a child has told a supervisor that has crashed.
+    pub const LOST: Failure = Failure(LOST << 16);
 
     /// A step of the child.
     pub fn of_step(step: Step, error: Errno, which: u8) -> Failure {
@@ -129,7 +133,8 @@ impl fmt::Display for Failure {
         const NAMES: Packed = packed!(
             "no such user\0no such group\0the user is in too many groups\0users cannot be read\0\
                              arguments and environment are too long\0too many arguments or variables\0pipe\0\
-                             notify socket\0clone\0nothing to run\0not a name of an instance"
+                             notify socket\0clone\0nothing to run\0not a name of an instance\0\
+                             the supervisor crashed"
         );
         let (step, number) = (self.0 >> 16 & 0xff, self.0 & 0xffff);
         match step.checked_sub(FIRST) {

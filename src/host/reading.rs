@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicU32;
 use pintle::board::Geometry;
 use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
-use pintle::board::words::{self, ROWS, header};
+use pintle::board::words::{self, ROWS};
 use pintle::database::Image;
 use pintle::packed;
 use pintle::packed::Packed;
@@ -31,17 +31,23 @@ const ONLY_COMMANDS: Packed = packed!(
 const NO_DIRECTORY: Packed =
     packed!("there is no run directory: is a supervisor running? (PINTLE_RUN names its directory)");
 
-/// What there is to see, of copies made at one instant, and the run directory, which may be `given`. Ends the process
-/// with the reason where there is nothing. The copies stay for the life of the process.
+/// The run directory, which may be `given`. Ends the process with the reason where there is none.
 #[inline(never)]
-pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
-    let directory = match run_directory::find(given) {
+pub fn directory(given: Option<&'static [u8]>) -> RunDirectory {
+    match run_directory::find(given) {
         Ok(Place::Directory(directory)) => directory,
         // Commands go by the abstract socket, if somebody listens there.
         Ok(Place::Abstract(_)) if Control::connect().is_ok() => refuse(1, format_args!("{ONLY_COMMANDS}")),
         Ok(Place::Abstract(_)) => refuse(111, format_args!("{NO_DIRECTORY}")),
         Err(problem) => refuse_text(problem),
-    };
+    }
+}
+
+/// What there is to see, of copies made at one instant, and the run directory, which may be `given`. Ends the process
+/// with the reason where there is nothing. The copies stay for the life of the process.
+#[inline(never)]
+pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
+    let directory = directory(given);
     let (now, wall_ns) = (clock::now(), clock::realtime_ns());
     let (database, reports) = copies(&directory, true).unwrap_or_default();
     let image = Image::open_copy(database.leak()).unwrap_or_else(|error| cannot_use(&directory, DATABASE, &error));
@@ -52,7 +58,7 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     if let Ok(file) = directory.open(PUBLISHED) {
         let mut starts = starts(&geometry, published::ROW).map(|at| (at, published::ROW));
         published = rows(&FileView::new(file), published::words(&geometry), &mut starts);
-        if !is_of(&published, [published::MAGIC, published::VERSION], &geometry) {
+        if !words::is_of(&published, published::LAYOUT, &geometry) {
             published.clear();
         }
     }
@@ -79,15 +85,20 @@ pub fn shutdown() -> Option<u32> {
     said(reports::own::SHUTDOWN)
 }
 
-/// A word of the reports' head.
-#[inline(never)]
+/// A word of the reports' head, of whichever version they are.
 pub fn said(at: usize) -> Option<u32> {
+    said_in(REPORTS, at)
+}
+
+/// The same of one of the files that have such a head.
+#[inline(never)]
+pub fn said_in(name: &str, at: usize) -> Option<u32> {
     // The process ends soon: nothing is to be tidied up.
     let place = ManuallyDrop::new(run_directory::find(None));
     let Ok(Place::Directory(directory)) = &*place else { return None };
     let mut word = [0; 4];
-    let reports = FileView::new(directory.open(REPORTS).ok()?);
-    reports.read_at(at as u64 * 4, &mut word).ok().map(|_| u32::from_ne_bytes(word))
+    let file = FileView::new(directory.open(name).ok()?);
+    file.read_at(at as u64 * 4, &mut word).ok().map(|_| u32::from_ne_bytes(word))
 }
 
 /// Copies of the database and of the reports of this run directory, which belong together. Where there are none it ends
@@ -123,13 +134,13 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
     let reports = read(REPORTS)?;
     let count = reports::words(&geometry);
     let slots = starts(&geometry, reports::ROW);
-    let statuses = (reports::statuses(&geometry)..count).step_by(reports::STATUS_ROW);
+    let statuses = reports::statuses(&geometry).step_by(reports::STATUS_ROW);
     let reports = rows(
         &reports,
         count,
         &mut slots.map(|at| (at, reports::ROW)).chain(statuses.map(|at| (at, reports::STATUS_ROW))),
     );
-    if !is_of(&reports, [reports::MAGIC, reports::VERSION], &geometry) {
+    if !words::is_of(&reports, reports::LAYOUT, &geometry) {
         if ends {
             cannot_use(directory, REPORTS, &packed!("not the reports of this database, or another version's"));
         }
@@ -141,12 +152,6 @@ pub fn copies(directory: &RunDirectory, ends: bool) -> Option<(Vec<u8>, Vec<Atom
 #[cold]
 fn cannot_use(directory: &RunDirectory, name: &str, why: &dyn Display) -> ! {
     refuse(111, format_args!("{}: {why}", Shown(directory.file(name))))
-}
-
-/// Whether these words begin as those of such a board do.
-pub fn is_of(words: &[AtomicU32], [magic, version]: [u32; 2], geometry: &Geometry) -> bool {
-    [header::MAGIC, header::VERSION, header::SERVICES, header::INSTANCES].map(|at| words::load(words, at))
-        == [magic, version, geometry.services, geometry.instances]
 }
 
 /// The words of this system, for `pintle::status`.

@@ -11,8 +11,11 @@ use pintle::packed::Packed;
 #[cold]
 #[inline(never)]
 pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
+    if rebirth::is_prepared() {
+        output::say_now(format_args!("pintle: {why}"));
+        rebirth::crash();
+    }
     output::say(format_args!("pintle: {why}"));
-    rebirth::crash();
     process::exit(code)
 }
 

@@ -20,6 +20,10 @@ pub const DATABASE: &str = "boot.db";
 pub const REPORTS: &str = "reports";
 /// What the engine publishes (`board::published`).
 pub const PUBLISHED: &str = "published";
+/// Both, while they are made in place of others.
+pub const REPORTS_NEW: &str = "reports.new";
+/// See `REPORTS_NEW`.
+pub const PUBLISHED_NEW: &str = "published.new";
 /// The control socket.
 pub const CONTROL: &str = "control";
 /// Locked by the supervisor for as long as it lives; holds its pid in decimal.

@@ -2,7 +2,8 @@
 //! system call. It may allocate, and wait: it runs in a process of its own.
 
 use crate::sys::namespaces::{self, if_there};
-use crate::sys::{Errno, Result, privileges, process, scheduling};
+use crate::sys::spawn::Step;
+use crate::sys::{Errno, OwnedFd, Result, privileges, process, scheduling};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use pintle::setup::{self, Form};
@@ -16,6 +17,16 @@ pub struct Together {
     /// Who the process will be: the owner of what is made for it.
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    /// The notify socket, where mounts of its own or a root can hide its path.
+    pub notify: Option<&'static [u8]>,
+    /// The namespace of users has been left behind the last letter: what is about capabilities is to be done again.
+    pub is_another_user: bool,
+    /// The process into whose namespaces it goes instead of leaving any.
+    beside: Option<OwnedFd>,
+    /// See `namespaces::proc`.
+    proc: Option<OwnedFd>,
+    /// What the path of `notify` leads to.
+    socket: Option<OwnedFd>,
     /// Bits that stay in the bounding set.
     capabilities: Option<(u64, u8)>,
     /// Namespaces to be left.
@@ -37,7 +48,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
     let done = match letter {
         b'J' => {
             let pid = small_number(word.as_bytes()).ok_or(Errno::INVAL)?;
-            namespaces::join(pid, namespaces::all_kinds())
+            namespaces::of_process(pid).map(|process| all.beside = Some(process))
         }
         b'i' => find(Form::IoPriority).and_then(|(class, level)| scheduling::set_io_priority(class, level)),
         b's' => find(Form::Scheduler).and_then(|(policy, priority)| scheduling::set_scheduler(policy, priority)),
@@ -67,11 +78,18 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         b'B' => {
             let (from, to) = cut(path, b':').unwrap_or((path, path));
             all.own_mounts()?;
-            namespaces::bind(from.as_bytes(), to.as_bytes())
+            // Over it: not for who is in it already.
+            if setup::is_root(to) { Err(Errno::INVAL) } else { namespaces::bind(from.as_bytes(), to.as_bytes()) }
         }
         b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
+        b'X' if setup::is_root(path) => Err(Errno::INVAL),
         b'X' => all.own_mounts().and_then(|()| namespaces::hide(path.as_bytes())),
-        b'R' => namespaces::set_root(value),
+        b'R' => match (all.spaces.is_empty(), &all.beside) {
+            (true, _) => namespaces::set_root(value),
+            // The namespace of users is to be left yet.
+            (false, None) => all.own_mounts().and_then(|()| namespaces::set_root_of_mounts(value)),
+            (false, Some(_)) => Ok(()), // it has come with the mounts
+        },
         b'k' => {
             let (kept, _) = all.capabilities.get_or_insert((0, all.at));
             if word != "none" {
@@ -93,40 +111,38 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
 }
 
 impl Together {
-    /// Behind the last word of a letter, whether there was one or not. An error comes with the word that it is about.
+    /// Behind the last word of a letter, whether there was one or not. An error comes with the step that it is about.
     #[inline(never)]
-    pub fn finish(&mut self, letter: u8) -> core::result::Result<(), (u8, Errno)> {
+    pub fn finish(&mut self, letter: u8) -> core::result::Result<(), (u32, Errno)> {
+        let at = |at: u8| move |errno| (Step::Setup.at(at), errno);
+        let of_socket = |errno| (Step::NotifySocket as u32, errno);
         match letter {
             b'N' => {
-                let root = process::uid() == 0;
-                // Whoever is not root may do the rest only in a namespace of users of its own; root has to be another
-                // user before there is no other one.
-                for users in [true, false] {
-                    for (kind, at) in self.spaces.clone() {
-                        if (kind == namespaces::USERS) == users && !(users && root) {
-                            self.leave(kind).map_err(|errno| (at, errno))?;
-                        }
-                    }
+                self.leave_all().map_err(|(word, errno)| (Step::Setup.at(word), errno))?;
+                if let Some(path) = self.notify.filter(|path| path.starts_with(b"/")) {
+                    self.own_mounts().map_err(of_socket)?;
+                    self.socket = Some(namespaces::keep(path).map_err(of_socket)?);
                 }
-                self.spaces.retain(|(kind, _)| root && *kind == namespaces::USERS);
             }
             b'R' => {
-                if let Some(at) = self.temporary.take() {
-                    let paths = [c"/tmp", c"/var/tmp"];
-                    let done = self.own_mounts().and_then(|()| {
-                        paths.iter().try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())))
-                    });
-                    done.map_err(|errno| (at, errno))?;
+                if let Some(word) = self.temporary.take() {
+                    let mut paths = [c"/tmp", c"/var/tmp"].iter();
+                    let done = paths.try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())));
+                    done.map_err(at(word))?;
+                }
+                if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
+                    namespaces::bring(&socket, path).map_err(of_socket)?;
                 }
             }
             b'k' => {
-                if let Some((kept, at)) = self.capabilities.take() {
-                    privileges::set_bounding(kept).map_err(|errno| (at, errno))?;
+                if let Some((kept, word)) = self.capabilities.take() {
+                    privileges::set_bounding(kept).map_err(at(word))?;
                 }
             }
             b'n' => {
-                for (kind, at) in core::mem::take(&mut self.spaces) {
-                    self.leave(kind).map_err(|errno| (at, errno))?;
+                for (_, word) in core::mem::take(&mut self.spaces) {
+                    self.leave(namespaces::USERS).map_err(at(word))?;
+                    self.is_another_user = true;
                 }
             }
             _ => {}
@@ -134,13 +150,51 @@ impl Together {
         Ok(())
     }
 
+    /// Leaves all namespaces but, where we are root, that of users, which is left behind everything else: root has to be
+    /// another user before there is no other one. Whoever is not root may do the rest only in one of its own.
+    fn leave_all(&mut self) -> core::result::Result<(), (u8, Errno)> {
+        let is_root = process::uid() == 0;
+        let users = self.spaces.iter().find(|(kind, _)| *kind == namespaces::USERS).copied();
+        if let Some((_, word)) = users {
+            self.proc = Some(namespaces::proc().map_err(|errno| (word, errno))?);
+        }
+        if let Some(beside) = &self.beside {
+            let kinds = if users.is_some() && !is_root { namespaces::USERS } else { 0 };
+            namespaces::join(beside, namespaces::OTHERS | kinds).map_err(|errno| (self.at, errno))?;
+            self.temporary = None;
+        } else {
+            for of_users in [true, false] {
+                for (kind, word) in self.spaces.clone() {
+                    if (kind == namespaces::USERS) == of_users && !(of_users && is_root) {
+                        self.leave(kind).map_err(|errno| (word, errno))?;
+                    }
+                }
+            }
+            if let Some(word) = self.temporary {
+                self.own_mounts().map_err(|errno| (word, errno))?;
+            }
+        }
+        self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);
+        Ok(())
+    }
+
     fn leave(&mut self, kind: u32) -> Result<()> {
-        match kind {
-            namespaces::MOUNTS => self.own_mounts(),
-            namespaces::USERS => namespaces::leave_users(),
-            namespaces::NETWORK => namespaces::leave(kind).and_then(|()| namespaces::raise_loopback()),
+        match (kind, &self.beside, &self.proc) {
+            (namespaces::USERS, Some(beside), _) => namespaces::join(beside, kind),
+            (namespaces::USERS, None, Some(proc)) => namespaces::leave_users(proc),
+            (namespaces::MOUNTS, ..) => self.own_mounts(),
+            (namespaces::NETWORK, ..) => self.leave_network(),
             _ => namespaces::leave(kind),
         }
+    }
+
+    /// An abstract socket is of one network: from another one nobody would be heard.
+    fn leave_network(&self) -> Result<()> {
+        if self.notify.is_some_and(|path| path.starts_with(b"@")) {
+            return Err(Errno::OPNOTSUPP);
+        }
+        namespaces::leave(namespaces::NETWORK)?;
+        namespaces::raise_loopback()
     }
 
     /// Nothing is mounted for others.

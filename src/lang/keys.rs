@@ -293,17 +293,17 @@ const TABLE: [Line; 95] = [
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
     setup("private", b'N', Form::Private,
-        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop` and `reload` go into those of its process."),
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
     setup("bind", b'B', Form::Binds,
-        "Paths that are mounted for it alone: `FROM:TO`, which has to be there; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
+        "Paths that are mounted for it alone: `FROM:TO`, which has to be there and is not `/`; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
     setup("read-only", b'r', Form::Paths,
-        "Paths at which and below which it cannot write, whatever is mounted there; a `-` before one that may be missing."),
+        "Paths at which and below which it cannot write, whatever is mounted there, `/` for all; a `-` before one that may be missing."),
     setup("inaccessible", b'X', Form::Paths,
         "Paths at which there is nothing for it; a `-` before one that may be missing."),
     setup("root", b'R', Form::Path,
         "The directory that is `/` for it: `command` and `directory` are inside."),
     setup("make-directory", b'D', Form::Directories,
-        "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group."),
+        "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group, those above to pintle's, with 755. Only links that are root's, in directories of root's, are followed to them."),
     setup("stdin", b'I', Form::Input,
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,
@@ -472,6 +472,8 @@ pub const ESSENTIAL: u8 = number("essential");
 pub const CAPABILITIES: u8 = number("capabilities");
 /// `ambient-capabilities`.
 pub const AMBIENT: u8 = number("ambient-capabilities");
+/// `inaccessible`.
+pub const INACCESSIBLE: u8 = number("inaccessible");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 

@@ -184,6 +184,27 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
         sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);
     }
+    // Behind what is closed nothing can be put: see `host::run_directory` for where it is unless somebody says otherwise.
+    for word in definition.words(keys::INACCESSIBLE) {
+        let path = word.text.strip_prefix("-").unwrap_or(word.text);
+        let rest = "/run/pintle/notify".strip_prefix(path.strip_suffix("/").unwrap_or(path));
+        if ready == keys::NOTIFY && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("/")) {
+            let text = packed!("~ hides the socket of \"ready = notify\"\nit is in /run/pintle/notify");
+            sink.error(&word.position, text, &[Text(path)]);
+        }
+    }
+    let mut words = 0;
+    for given in &definition.given {
+        if matches!(given.key.value, Value::Setup(..) | Value::EnvironmentFiles) {
+            words += given.words.len();
+            if words > setup::ALL_WORDS_MAX {
+                let text = packed!("% words up to ~ for what its processes are made, more than %");
+                let parts = [Number(words as i64), Text(given.key.name()), Number(setup::ALL_WORDS_MAX as i64)];
+                sink.error(&given.position, text, &parts);
+                break;
+            }
+        }
+    }
     // What is not in the one set can never be in the other.
     let set = definition.words(keys::CAPABILITIES);
     let is_in = |word: &Word| set.iter().any(|one| setup::capability(one.text) == setup::capability(word.text));

@@ -195,13 +195,13 @@ impl Filler<'_, '_> {
             Value::EnvironmentFiles => self.each(&words, None, &mut |filler, word| {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
             })?,
-            Value::Setup(_, form) => {
+            Value::Setup(letter, form) => {
                 if let Some(word) = words.get(setup::WORDS_MAX) {
                     let parts = [Text(key.name()), Number(setup::WORDS_MAX as i64)];
                     return self.refused(&word.position, packed!("~ has more than % words"), &parts);
                 }
                 let alone = words.len() == 1;
-                self.each(&words, Some(&whole), &mut |filler, word| filler.setup(form, word, alone))?;
+                self.each(&words, Some(&whole), &mut |filler, word| filler.setup(letter, form, word, alone))?;
             }
         }
         // Of a number nothing more is needed, and there are many of them.
@@ -468,7 +468,7 @@ impl Filler<'_, '_> {
 
     /// A word for the chain-loader.
     #[inline(never)]
-    fn setup(&mut self, form: Form, word: &Word, alone: bool) -> Option<()> {
+    fn setup(&mut self, letter: u8, form: Form, word: &Word, alone: bool) -> Option<()> {
         let text = word.text;
         match form {
             Form::Switch
@@ -495,12 +495,24 @@ impl Filler<'_, '_> {
             },
             Form::Input if text == "null" => Some(()),
             Form::Path | Form::Input => self.path(word, text),
-            Form::Paths => self.path(word, text.strip_prefix("-").unwrap_or(text)),
+            Form::Paths => {
+                let path = text.strip_prefix("-").unwrap_or(text);
+                self.path(word, path)?;
+                if letter == b'X' && setup::is_root(path) {
+                    let text = packed!("nothing could be executed where all is inaccessible");
+                    return self.refused(&word.position, text, &[]);
+                }
+                Some(())
+            }
             Form::Binds => {
                 let paths = text.strip_prefix("-").unwrap_or(text);
                 parts(paths, b':').try_for_each(|path| self.path(word, path).ok_or(())).ok()?;
                 match parts(paths, b':').count() {
-                    0..=2 => Some(()),
+                    0..=2 if !parts(paths, b':').last().is_some_and(setup::is_root) => Some(()),
+                    0..=2 => {
+                        let text = packed!("~ is mounted over /\nwhat is to be / is named by: root = /path");
+                        self.refused(&word.position, text, &[Text(word.text)])
+                    }
                     _ => self.bad_word(packed!("a third path in ~"), word),
                 }
             }

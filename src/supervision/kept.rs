@@ -106,16 +106,28 @@ pub enum Found {
     There,
     /// It is nobody's child any more.
     Gone,
+    /// It is there, and its status pipe has not been read to its end yet.
+    Unread,
+    /// It is there, or dead, and has executed nothing; nor will it.
+    Unexecuted,
 }
 
 /// Goes on with a slot whose supervisor has crashed. `row` is as it stands on the board, with the pids that clone
-/// wrote; `main` and `command` are what became of these. What was owed (`Reports::take_over`) is done by itself.
-pub fn recover(slot: &mut Slot<'_>, main: Found, command: Found) {
+/// wrote; `main` and `command` are what became of these. `lost` is the failure of a start whose news are lost. What was owed
+/// (`Reports::take_over`) is done by itself.
+pub fn recover(slot: &mut Slot<'_>, main: Found, command: Found, lost: u32) {
     if slot.row.state == State::Queued && slot.row.pid != 0 {
         step(slot, Input::Cloned(slot.row.pid));
     }
-    // Whatever its status pipe has said went with its reader.
-    step(slot, Input::Executed);
+    match main {
+        Found::There | Found::Gone => step(slot, Input::Executed),
+        Found::Unread => {}
+        Found::Unexecuted => {
+            // It is tried again as the same attempt, with a look at whether it may start at all.
+            slot.row.attempt = slot.row.attempt.saturating_sub(1);
+            step(slot, Input::StepFailed(lost, Trouble::Passing));
+        }
+    }
     if slot.row.pid != 0 && main == Found::Gone {
         step(slot, Input::Ended(Exit::Unknown));
     }

@@ -393,6 +393,7 @@ impl Slot<'_> {
             Some(_) => self.record.sick = self.record.sick.saturating_add(1),
         }
         if self.policy.health_failures > 0 && self.record.sick >= self.policy.health_failures {
+            self.end_row_of_deaths();
             self.stop();
             self.record.cause = Cause::Unhealthy;
             self.row.exit = Exit::Unhealthy; // as the watchdog does
@@ -424,6 +425,7 @@ impl Slot<'_> {
         if self.row.pid == 0 {
             return; // there is nothing that it watches
         }
+        self.end_row_of_deaths();
         self.record.cause = Cause::Watchdog;
         self.row.exit = Exit::Watchdog; // said at once, and again when it is gone
         self.record.killed = false;
@@ -580,15 +582,20 @@ impl Slot<'_> {
 
     /// The main process is gone.
     fn note_end(&mut self, exit: Exit) {
-        let stable_ms = u64::from(self.policy.stable_ms());
-        if self.row.state == State::Up && self.now.ms_since(self.row.since) >= stable_ms {
-            self.record.in_a_row = 0;
-        }
+        self.end_row_of_deaths();
         self.row.pid = 0;
         match self.record.trouble {
             None => self.row.exit = exit,
             Some(Trouble::Lasting | Trouble::Passing) => self.row.exit = Exit::NotSpawned,
             Some(Trouble::Unmet) => {} // it was no life
+        }
+    }
+
+    /// A life that was up for long enough is about to end.
+    fn end_row_of_deaths(&mut self) {
+        let stable_ms = u64::from(self.policy.stable_ms());
+        if self.row.state == State::Up && self.now.ms_since(self.row.since) >= stable_ms {
+            self.record.in_a_row = 0;
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::{output, signals};
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use rustix::fd::{BorrowedFd, IntoRawFd};
@@ -144,7 +143,7 @@ pub fn report_our_end() {
 #[panic_handler]
 fn panicked(panic: &core::panic::PanicInfo<'_>) -> ! {
     if let Some(place) = panic.location() {
-        output::say(format_args!("pintle: internal error in line {} of {}", place.line(), place.file()));
+        output::say_now(format_args!("pintle: internal error in line {} of {}", place.line(), place.file()));
     }
     super::raw::trap()
 }
@@ -160,16 +159,14 @@ pub(super) extern "C" fn trapped(signal: i32, information: *const i32, _context:
     // Sent by somebody (SI_USER and the like): nothing to a process 1, nor to us, but to whom it is as good as a fault.
     let rites = LAST_RITES.load(Relaxed);
     let sent = code <= 0;
-    if sent && (rites.is_null() || signal == i32::from(signals::SIGTRAP)) {
+    if sent && (rites.is_null() || signal == i32::from(signals::SIGTRAP) || super::rebirth::is_under_way()) {
         return;
     }
-    let mut out = output::stderr();
     if sent {
-        let _ = writeln!(out, "pintle: signal {signal} was sent to it");
+        output::say_now(format_args!("pintle: signal {signal} was sent to it"));
     } else {
-        let _ = writeln!(out, "pintle: internal error at 0x{}", pintle::text::Hex(address as u64, 1));
+        output::say_now(format_args!("pintle: internal error at 0x{}", pintle::text::Hex(address as u64, 1)));
     }
-    let _ = out.flush();
     if !rites.is_null() {
         // SAFETY: only `set_last_rites` stores here, and only a `fn()`.
         let rites: fn() = unsafe { core::mem::transmute(rites) };

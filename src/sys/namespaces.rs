@@ -2,7 +2,7 @@
 //! another program: nothing here can be taken back.
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, AsRawFd, Errno, OwnedFd, Result, file, process, raw};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, output, process, raw};
 use core::ffi::CStr;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 
@@ -12,6 +12,8 @@ pub const HOST_NAME: u32 = 0x0400_0000;
 pub const IPC: u32 = 0x0800_0000;
 pub const USERS: u32 = 0x1000_0000;
 pub const NETWORK: u32 = 0x4000_0000;
+/// All of those that `join` goes into but that of users.
+pub const OTHERS: u32 = MOUNTS | HOST_NAME | IPC | NETWORK;
 
 const AT_EMPTY_PATH: usize = 0x1000;
 const AT_RECURSIVE: usize = 0x8000;
@@ -30,13 +32,16 @@ pub fn leave(kind: u32) -> Result<()> {
     unsafe { raw::call(raw::nr::UNSHARE, kind as usize, 0, 0, 0, 0) }.map(drop)
 }
 
-/// Goes into the namespaces of these kinds in which that process is.
-pub fn join(pid: u32, kinds: u32) -> Result<()> {
+/// A process, for `join`.
+pub fn of_process(pid: u32) -> Result<OwnedFd> {
     // SAFETY: no memory is involved.
-    unsafe {
-        let of = raw::open(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0)?;
-        raw::call(raw::nr::SETNS, of.as_raw_fd() as usize, kinds as usize, 0, 0, 0).map(drop)
-    }
+    unsafe { raw::open(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0) }
+}
+
+/// Goes into the namespaces of these kinds in which that process is. EINVAL: we are in its namespace of users.
+pub fn join(process: &OwnedFd, kinds: u32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    unsafe { raw::call(raw::nr::SETNS, process.as_raw_fd() as usize, kinds as usize, 0, 0, 0) }.map(drop)
 }
 
 /// Mounts of its own: what is mounted outside later on is seen, what is mounted here stays here.
@@ -45,18 +50,26 @@ pub fn leave_mounts() -> Result<()> {
     mount(c"none", b"/", c"none", MS_REC | MS_SLAVE, c"")
 }
 
-/// A namespace of users of its own, in which our user and our group are the only ones, under their own numbers. Needs
-/// /proc.
-pub fn leave_users() -> Result<()> {
+/// /proc, for `leave_users`: there and to write in whatever becomes of our mounts and our root.
+pub fn proc() -> Result<OwnedFd> {
+    path::open(b"/proc", OFlags::PATH | OFlags::DIRECTORY, 0)
+}
+
+/// A namespace of users of its own, in which our user and our group are the only ones, under their own numbers, and we
+/// may do everything: the bounding set is full again, no secure bit is set and no capability is ambient.
+pub fn leave_users(proc: &OwnedFd) -> Result<()> {
     let (uid, gid) = (process::uid(), process::gid());
     leave(USERS)?;
     // Whoever has changed its user does not own its files in /proc.
     process::set_dumpable(true)?;
-    file::write_value(c"/proc/self/setgroups", b"deny")?;
-    for (path, id) in [(c"/proc/self/uid_map", uid), (c"/proc/self/gid_map", gid)] {
+    let write = |name: &[u8], value: &[u8]| {
+        output::write_all(path::open_at(proc.as_fd(), name, OFlags::WRONLY, 0)?.as_fd(), value)
+    };
+    write(b"self/setgroups", b"deny")?;
+    for (name, id) in [(&b"self/uid_map"[..], uid), (b"self/gid_map", gid)] {
         let mut room = [0; 10];
         let digits = pintle::text::digits(id, &mut room);
-        file::write_value(path, &[digits, b" ", digits, b" 1\n"].concat())?;
+        write(name, &[digits, b" ", digits, b" 1\n"].concat())?;
     }
     Ok(())
 }
@@ -102,9 +115,9 @@ fn copy(path: &[u8]) -> Result<OwnedFd> {
 }
 
 /// Mounts such a copy.
-fn place(copy: OwnedFd, path: &[u8]) -> Result<()> {
+fn place(copy: &OwnedFd, at: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
     const MOVE_MOUNT_F_EMPTY_PATH: usize = 4;
-    let (mut room, to) = (Room::new(), CWD.as_raw_fd() as usize);
+    let (mut room, to) = (Room::new(), at.as_raw_fd() as usize);
     let (nothing, path) = (c"".as_ptr() as usize, room.put(path)?.as_ptr() as usize);
     // SAFETY: paths that end in NUL and outlive the call.
     unsafe {
@@ -112,26 +125,35 @@ fn place(copy: OwnedFd, path: &[u8]) -> Result<()> {
     }
 }
 
-/// Sets attributes of a copy and of all below it. ENOSYS: the kernel is older than 5.12.
-fn set(copy: &OwnedFd, attributes: u64) -> Result<()> {
+/// Sets attributes of what is mounted there and of all below it. EINVAL: nothing is mounted there, it is a place like
+/// others. ENOSYS: the kernel is older than 5.12.
+fn set(at: BorrowedFd<'_>, path: &[u8], attributes: u64) -> Result<()> {
     // struct mount_attr: what is set, what is cleared, propagation, a namespace of users.
     let attributes = [attributes, 0, 0, 0];
-    let (empty, size) = (c"".as_ptr() as usize, size_of_val(&attributes));
-    let (at, flags) = (copy.as_raw_fd() as usize, AT_EMPTY_PATH | AT_RECURSIVE);
-    // SAFETY: the kernel reads the path, and `size` bytes.
-    unsafe { raw::call(raw::nr::MOUNT_SETATTR, at, empty, flags, attributes.as_ptr() as usize, size).map(drop) }
+    let (mut room, size) = (Room::new(), size_of_val(&attributes));
+    let (path, flags) = (room.put(path)?.as_ptr() as usize, AT_EMPTY_PATH | AT_RECURSIVE);
+    let (at, attributes) = (at.as_raw_fd() as usize, attributes.as_ptr() as usize);
+    // SAFETY: the kernel reads the path, which ends in NUL, and `size` bytes.
+    unsafe { raw::call(raw::nr::MOUNT_SETATTR, at, path, flags, attributes, size).map(drop) }
 }
 
 /// What is at `from` is at `to`, too, which has to be there.
 pub fn bind(from: impl AsPath, to: impl AsPath) -> Result<()> {
-    place(copy(from.path())?, to.path())
+    place(&copy(from.path())?, CWD, to.path())
 }
 
 /// Nothing can be written at this path or below it.
 pub fn make_read_only(path: impl AsPath) -> Result<()> {
-    let copy = copy(path.path())?;
-    set(&copy, MOUNT_ATTR_RDONLY)?;
-    place(copy, path.path())
+    let path = path.path();
+    // Where something is mounted it is that which changes: a copy over `/` would be where nobody gets to.
+    match set(CWD, path, MOUNT_ATTR_RDONLY) {
+        Err(Errno::INVAL) => {
+            let copy = copy(path)?;
+            set(copy.as_fd(), b"", MOUNT_ATTR_RDONLY)?;
+            place(&copy, CWD, path)
+        }
+        done => done,
+    }
 }
 
 /// Nothing is at this path: a directory is empty and closed, anything else cannot be opened.
@@ -144,8 +166,8 @@ pub fn hide(path: impl AsPath) -> Result<()> {
     }
     // A device where devices are none.
     let copy = copy(b"/dev/null")?;
-    set(&copy, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)?;
-    place(copy, path)
+    set(copy.as_fd(), b"", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)?;
+    place(&copy, CWD, path)
 }
 
 /// An empty directory in memory over this one, for everybody to write.
@@ -160,13 +182,100 @@ pub fn set_root(path: &CStr) -> Result<()> {
     process::set_directory(c"/")
 }
 
-/// Makes a directory, and those above it that are missing; it gets these permissions and this owner also where it was
-/// there. ELOOP, ENOTDIR: what is there is a link, or no directory.
+/// The same for a namespace of mounts of our own as a whole, for who leaves that of users behind it, which nobody may in
+/// a root that is another one, or goes into it.
+pub fn set_root_of_mounts(path: &CStr) -> Result<()> {
+    let copy = copy(path.to_bytes())?;
+    place(&copy, CWD, b"/")?;
+    rustix::process::fchdir(&copy)?;
+    set_root(c".")
+}
+
+/// What is at this path, for `bring`, which a root and mounts of ours can then not hide.
+pub fn keep(path: &[u8]) -> Result<OwnedFd> {
+    copy(path)
+}
+
+/// What was kept is at this path, if it is not there any more: all that it takes is made.
+pub fn bring(kept: &OwnedFd, path: &[u8]) -> Result<()> {
+    let is_there = file::Identity::of_file(kept)? == file::Identity::of_path(path);
+    if is_there { Ok(()) } else { without_umask(&mut || bring_anew(kept, path)) }
+}
+
+fn bring_anew(kept: &OwnedFd, path: &[u8]) -> Result<()> {
+    let (directory, name) = above(path)?;
+    match path::open_at(directory.as_fd(), name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0) {
+        Ok(_) | Err(Errno::EXIST) => place(kept, directory.as_fd(), name),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Makes a directory, and those above it that are missing (755); it gets these permissions and this owner also where it
+/// was there. ENOTDIR: what is there is a link, or no directory. ELOOP: a link above it is neither root's nor ours.
 pub fn make_directory(path: &[u8], mode: u32, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-    file::make_directories(path, 0o755)?;
-    let made = path::open(path, OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
-    rustix::fs::fchown(&made, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
-    Ok(rustix::fs::fchmod(made.as_fd(), Mode::from_raw_mode(mode))?)
+    without_umask(&mut || {
+        let (directory, name) = above(path)?;
+        path::make_directory(directory.as_fd(), name, 0o700)?;
+        let made = path::open_at(directory.as_fd(), name, OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
+        rustix::fs::fchown(&made, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
+        Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(mode))?)
+    })
+}
+
+fn without_umask(make: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    let mask = process::set_umask(0);
+    let made = make();
+    process::set_umask(mask);
+    made
+}
+
+/// The directory that a path is in, made where it is missing, and the path's last name. ENOENT: it is `/`.
+fn above(path: &[u8]) -> Result<(OwnedFd, &[u8])> {
+    let end = path.iter().rposition(|byte| *byte != b'/').ok_or(Errno::NOENT)?;
+    let path = &path[..=end];
+    let (above, name) = path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1));
+    Ok((descend(root()?, above, &mut 40)?, name)) // so many links does the kernel follow, too
+}
+
+fn root() -> Result<OwnedFd> {
+    path::open(b"/", OFlags::PATH | OFlags::DIRECTORY, 0)
+}
+
+/// Goes from one name of a path to the next, so that nobody can put anything else in between.
+fn descend(mut at: OwnedFd, path: &[u8], links: &mut u32) -> Result<OwnedFd> {
+    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        at = enter(at, name, links)?;
+    }
+    Ok(at)
+}
+
+/// The directory of this name in another one, made where it is missing. A link leads on only where it and the directory
+/// that it lies in are root's or ours: nobody else says where something is made.
+fn enter(at: OwnedFd, name: &[u8], links: &mut u32) -> Result<OwnedFd> {
+    const S_IFMT: u32 = 0o170000;
+    const S_IFLNK: u32 = 0o120000;
+    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY);
+    let mut entered = path::open_at(at.as_fd(), name, DIRECTORY, 0);
+    if matches!(entered, Err(Errno::NOENT)) {
+        path::make_directory(at.as_fd(), name, 0o755)?;
+        entered = path::open_at(at.as_fd(), name, DIRECTORY, 0);
+    }
+    let Err(Errno::NOTDIR) = entered else { return entered };
+    let link = path::open_at(at.as_fd(), name, OFlags::PATH | OFlags::NOFOLLOW, 0)?;
+    let status = file::status(link.as_fd())?;
+    if status.mode & S_IFMT != S_IFLNK {
+        return entered;
+    }
+    let own = process::uid();
+    let is_trusted = |uid: u32| uid == 0 || uid == own;
+    if !is_trusted(status.uid) || !is_trusted(file::owner_of(&at)?) {
+        return Err(Errno::LOOP);
+    }
+    *links = links.checked_sub(1).ok_or(Errno::LOOP)?;
+    let mut room = [0; path::PATH_MAX];
+    let count = rustix::fs::readlinkat_raw(&link, c"", &mut room)?;
+    let to = room.get(..count).unwrap_or_default();
+    descend(if to.starts_with(b"/") { root()? } else { at }, to, links)
 }
 
 /// Descriptor 0 is this file.
@@ -183,12 +292,6 @@ pub fn set_terminal(path: impl AsPath) -> Result<()> {
     // SAFETY: no memory is involved.
     unsafe { raw::call(raw::nr::IOCTL, opened.as_raw_fd() as usize, TIOCSCTTY, 0, 0, 0) }?;
     (0..3).try_for_each(|number| process::place_at(opened.as_fd(), number, true))
-}
-
-/// All that `join` goes into: those of users only where we may not go into the others without.
-pub fn all_kinds() -> u32 {
-    let others = MOUNTS | HOST_NAME | IPC | NETWORK;
-    if process::uid() == 0 { others } else { others | USERS }
 }
 
 /// ENOENT passes.

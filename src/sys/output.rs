@@ -109,6 +109,15 @@ pub fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(stderr(), "{text}");
 }
 
+/// The same, of a process that is not to wait: where a console is stopped or a pipe full, it is not said.
+#[cold]
+#[inline(never)]
+pub fn say_now(text: fmt::Arguments<'_>) {
+    if is_ready(process::standard_error()) {
+        say(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

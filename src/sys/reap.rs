@@ -46,6 +46,11 @@ pub fn look(pid: u32) -> Child {
     child(wait(P_PID, pid, WNOWAIT))
 }
 
+/// Whether there is any child, alive or not reaped.
+pub fn has_children() -> bool {
+    wait(P_ALL, 0, WNOWAIT).is_ok()
+}
+
 /// Removes one child that has ended; its pid is free for reuse from here on.
 pub fn reap(pid: u32) -> Child {
     child(wait(P_PID, pid, 0))

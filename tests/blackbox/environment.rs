@@ -295,6 +295,235 @@ fn directories_are_made_for_their_user() {
 }
 
 #[test]
+fn all_that_there_is_can_be_read_only() {
+    for private in ["", "private = user net\n"] {
+        let text = format!("read-only = /\n{private}");
+        if !is_root() {
+            return fails(&text, "read-only /: Operation not permitted");
+        }
+        let machine = machine(&text);
+        let pid = up(&machine);
+        let inside = format!("/proc/{pid}/root{}/new", machine.folder.0.display());
+        let written = std::fs::write(&inside, "").map_err(|error| error.raw_os_error());
+        assert_eq!(written, Err(Some(libc::EROFS)), "{private}");
+        // What is mounted below it, too.
+        let ended = std::fs::write(format!("/proc/{pid}/root/dev/shm/pintle-test"), "");
+        assert!(ended.is_err(), "{private}");
+    }
+}
+
+#[test]
+fn a_namespace_of_users_takes_nothing_back() {
+    let text = "private = user\ncapabilities = NET_BIND_SERVICE CHOWN\nambient-capabilities = NET_BIND_SERVICE\n\
+                user = 65534\ngroup = 65534\nno-new-privileges = yes\n";
+    if !is_root() {
+        return fails(text, "Operation not permitted");
+    }
+    let other = machine(text);
+    let pid = up(&other);
+    let sets = ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb", "NoNewPrivs"].map(|set| field(pid, set));
+    let one = "0000000000000400";
+    assert_eq!(sets, ["0000000000000401", one, one, one, one, "1"]);
+    let root = machine("private = user\nsecure-bits = noroot noroot-locked\n");
+    let pid = up(&root);
+    assert_eq!(
+        (link(pid, "ns/user") == link(std::process::id(), "ns/user"), field(pid, "CapEff")),
+        (false, "0".repeat(16))
+    );
+}
+
+#[test]
+fn commands_beside_a_service_are_in_its_namespace_of_users() {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root() {
+        return fails("private = user\ncapabilities = none\nuser = 65534\n", "Operation not permitted");
+    }
+    let folder = Folder::new();
+    let told = |name: &str| {
+        let path = folder.write(name, "");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+        path
+    };
+    let (stop, reload, health) = (told("stop"), told("reload"), told("health"));
+    let tell = |path: &std::path::Path| {
+        let path = path.display();
+        format!("/bin/sh -c 'echo $(readlink /proc/self/ns/user) $(grep CapBnd /proc/self/status) >{path}")
+    };
+    let root = folder.0.join("root");
+    let jail = jail(&root, &["/proc", folder.0.to_str().expect("UTF-8")]);
+    for jail in ["", &jail] {
+        let machine = machine(&format!(
+            "{jail}private = user\nuser = 65534\ngroup = 65534\ncapabilities = none\nhealth-interval = 100ms\n\
+             health = {}'\nreload = {}'\nstop = {}; kill $MAINPID'\n",
+            tell(&health),
+            tell(&reload),
+            tell(&stop),
+        ));
+        let pid = up(&machine);
+        let expected = format!("{} CapBnd: 0000000000000000\n", link(pid, "ns/user"));
+        machine.wait("its health was looked at", |_| read(&health) == expected);
+        machine.expect(&["reload", "s"]);
+        machine.wait("it was told to reload", |_| read(&reload) == expected);
+        machine.expect(&["stop", "--wait", "s"]);
+        assert_eq!(read(&stop), expected);
+    }
+}
+
+/// The keys for a root in which programs run: what they and the tests' own are made of is bound there.
+fn jail(root: &std::path::Path, more: &[&str]) -> String {
+    let root = root.display();
+    let programs = program("pause");
+    let (programs, _) = programs.rsplit_once('/').expect("an absolute path");
+    let mut text = format!("root = {root}\nbind =");
+    let all = ["/usr", "/lib", "/lib64", "/bin", programs];
+    for path in all.iter().chain(more).filter(|path| std::path::Path::new(path).exists()) {
+        std::fs::create_dir_all(format!("{root}{path}")).expect("a folder");
+        text.push_str(&format!(" {path}:{root}{path}"));
+    }
+    text + "\n"
+}
+
+#[test]
+fn a_service_is_ready_though_its_root_hides_the_socket() {
+    let ready = |text: &str| {
+        let text = format!("{text}ready = notify\nrestart-limit = 1\ncommand = {}\n", program("notify"));
+        Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")])
+    };
+    if !is_root() {
+        let machine = ready("private = tmp\n");
+        machine.wait_phase("s", "failed");
+        let said = machine.run(&["status", "--lines", "0", "s"]).out;
+        return assert!(said.contains("private tmp: Operation not permitted"), "{said}");
+    }
+    let folder = Folder::new();
+    let jail = jail(&folder.0.join("root"), &[]);
+    let user = "user = 65534\ngroup = 65534\numask = 077\n";
+    for text in [
+        format!("{jail}{user}"),
+        // What was made for the one before is there; and /proc is not.
+        format!("{jail}{user}private = user net\n"),
+        format!("{jail}private = tmp\n"),
+        // The run directory of a test is in /tmp.
+        format!("private = tmp\n{user}"),
+        "read-only = /\n".to_string(),
+    ] {
+        let machine = ready(&text);
+        up(&machine);
+    }
+}
+
+/// What the chain-loader tells when it cannot execute: the step, above its low 8 bits which word, and the errno.
+fn refusal(arguments: &[&str], notify: &str) -> [i32; 2] {
+    let (mut reads, writes) = std::io::pipe().expect("a pipe");
+    let mut command = command();
+    // The status pipe is descriptor 0.
+    command.args(["exec", "0"]).args(arguments).env("NOTIFY_SOCKET", notify).stdin(writes);
+    assert_eq!(command.status().expect("it runs").code(), Some(111));
+    drop(command);
+    let mut said = [0; 8];
+    std::io::Read::read_exact(&mut reads, &mut said).expect("it has told");
+    [0, 4].map(|at| i32::from_ne_bytes(said[at..at + 4].try_into().expect("four")))
+}
+
+const EXECUTE: i32 = 14;
+const SETUP: i32 = 18;
+const NOTIFY_SOCKET: i32 = 19;
+
+#[test]
+fn a_plain_directory_can_be_the_root_of_who_has_its_own_tmp() {
+    let folder = Folder::new();
+    folder.write("root/tmp/old", "");
+    let root = folder.0.join("root").display().to_string();
+    // In an empty /tmp it is not found; where it is still there it cannot be executed.
+    let expected = if is_root() { [EXECUTE, libc::ENOENT] } else { [SETUP | 1 << 8, libc::EPERM] };
+    assert_eq!(refusal(&["-N", "tmp", "-R", &root, "--", "/tmp/old"], ""), expected);
+}
+
+#[test]
+fn a_socket_that_cannot_be_brought_along_is_told() {
+    let folder = Folder::new();
+    let socket = folder.0.join("run/socket");
+    std::fs::create_dir(folder.0.join("run")).expect("a folder");
+    let _bound = std::os::unix::net::UnixDatagram::bind(&socket).expect("bound");
+    let closed = folder.0.join("run").display().to_string();
+    for (notify, arguments, expected) in [
+        (socket.to_str().expect("UTF-8"), ["-N", "uts", "-X", &closed], [NOTIFY_SOCKET, libc::EROFS]),
+        ("@pintle-test", ["-N", "uts", "-N", "net"], [SETUP | 2 << 8, libc::EOPNOTSUPP]),
+    ] {
+        // Whoever is not root is told of what takes root, which is the first word.
+        let expected = if is_root() { expected } else { [SETUP | 1 << 8, libc::EPERM] };
+        assert_eq!(refusal(&[&arguments[..], &["--", "/bin/true"]].concat(), notify), expected, "{notify}");
+    }
+}
+
+#[test]
+fn directories_have_their_modes_whatever_the_umask_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let user = if is_root() { "user = 65534\ngroup = 65534\n" } else { "" };
+    let made = folder.0.join("above/made");
+    let machine = machine(&format!("{user}umask = 077\nmake-directory = {}:770\ndirectory = {0}\n", made.display()));
+    let pid = up(&machine);
+    let of = |path: &std::path::Path| std::fs::metadata(path).map(|status| status.permissions().mode() & 0o7777);
+    assert_eq!((of(&folder.0.join("above")).expect("made"), of(&made).expect("made")), (0o755, 0o770));
+    assert_eq!((link(pid, "cwd"), field(pid, "Umask")), (made.display().to_string(), "0077".into()));
+}
+
+#[test]
+fn nobody_leads_a_directory_to_somewhere_else() {
+    use std::os::unix::fs::{chown, lchown, symlink};
+    let folder = Folder::new();
+    let at = |name: &str| folder.0.join(name);
+    for name in ["own", "victim", "real"] {
+        std::fs::create_dir(at(name)).expect("a folder");
+    }
+    symlink(at("victim"), at("own/a")).expect("a link");
+    symlink("real", at("run")).expect("a link");
+    symlink("loop", at("loop")).expect("a link");
+    let user = if is_root() { "user = 65534\ngroup = 65534\n" } else { "" };
+    if is_root() {
+        let reason = "own/a/sub:700: Too many levels of symbolic links";
+        let text = format!("{user}make-directory = {}:700\n", at("own/a/sub").display());
+        // Another one's link, and one that lies where another one may put it.
+        lchown(at("own/a"), Some(65534), Some(65534)).expect("root may");
+        fails(&text, reason);
+        lchown(at("own/a"), Some(0), Some(0)).expect("root may");
+        chown(at("own"), Some(65534), Some(65534)).expect("root may");
+        fails(&text, reason);
+        assert_eq!(std::fs::read_dir(at("victim")).expect("readable").count(), 0);
+    }
+    fails(&format!("make-directory = {}\n", at("loop/x").display()), "Too many levels of symbolic links");
+    // The machine's own links lead on, as /var/run does.
+    up(&machine(&format!("{user}make-directory = {}/x/y\n", at("run").display())));
+    assert!(at("real/x/y").is_dir());
+}
+
+#[test]
+fn an_attribute_names_no_other_directory() {
+    let folder = Folder::new();
+    let made = folder.0.join("made").display().to_string();
+    let text = format!(
+        "pass = FOO\nstart-on = plug\nmake-directory = {made}/${{FOO}}:750\nrestart-limit = 1\ncommand = {}\n",
+        program("pause")
+    );
+    let told = |attribute: &str| {
+        let machine = Machine::new(&[("s", &text), ("default", "type = bundle\n")]);
+        machine.wait_phase("default", "up");
+        machine.expect(&["emit", "plug", attribute]);
+        machine.wait("it is up or has failed", |machine| matches!(&*machine.phase("s"), "up" | "failed"));
+        (machine.phase("s"), machine.run(&["status", "--lines", "0", "s"]).out)
+    };
+    for bad in ["FOO=../x", "FOO=..", "FOO=x:4777", "FOO="] {
+        let (phase, said) = told(bad);
+        assert_eq!(phase, "failed", "{bad}");
+        assert!(said.contains(&format!("make-directory {made}/${{FOO}}:750: Invalid argument")), "{bad}: {said}");
+        assert!(!folder.0.join("x").exists() && !folder.0.join("made").exists(), "{bad}");
+    }
+    assert_eq!(told("FOO=a/b").0, "up");
+    assert!(folder.0.join("made/a/b").is_dir());
+}
+
+#[test]
 fn without_root_a_namespace_of_users_gives_the_rest() {
     let mut command = if is_root() { command_of(65534) } else { command() };
     // The status pipe is descriptor 0, of which nobody reads here.

@@ -301,7 +301,9 @@ impl Machine {
     pub fn engine(&self) -> u32 {
         let mut pid = 0;
         self.wait("there is an engine", |machine| {
-            pid = machine.status()["engine"]["pid"].as_u64().unwrap_or(0) as u32;
+            // The run directory may be made anew just now.
+            let told = serde_json::from_str(&machine.run(&["status", "--json"]).out).unwrap_or(Value::Null);
+            pid = told["engine"]["pid"].as_u64().unwrap_or(0) as u32;
             pid != 0
         });
         pid

@@ -44,6 +44,19 @@ fn findings(text: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn a_failure_can_name_each_word_of_the_execution_environment() {
+    let words = |key: &str, count: usize| (0..count).fold(format!("{key} ="), |text, at| format!("{text} /x{at}"));
+    let text = |last: usize| {
+        let keys = [words("bind", 64), words("read-only", 64), words("env-file", 40), words("inaccessible", last)];
+        format!("command = /bin/web\n{}\n", keys.join("\n"))
+    };
+    assert!(findings(text(24).as_bytes()).is_empty());
+    let found = findings(text(25).as_bytes());
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("193 words up to \"inaccessible\""), "{found:?}");
+}
+
+#[test]
 fn findings_are_shown_as_in_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pure/lang/findings.txt");
     let table = std::fs::read_to_string(path).expect("the table of findings");

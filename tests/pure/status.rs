@@ -576,7 +576,7 @@ fn of_what_a_service_says_of_itself_whole_characters_are_kept() {
     reports.write_status(1, b"nobody's");
     assert_eq!(reports.read_status(1, &mut [0; reports::STATUS_BYTES]), "");
     assert_eq!(kept(b"whole"), "whole");
-    words::store(&machine.reports, reports::statuses(&reports.geometry()), 1);
+    words::store(&machine.reports, reports::statuses(&reports.geometry()).start, 1);
     assert_eq!(reports.read_status(0, &mut [0; reports::STATUS_BYTES]), "");
     // The next writer mends it.
     assert_eq!(kept(b"again"), "again");

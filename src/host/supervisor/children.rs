@@ -4,12 +4,13 @@ use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
+use super::survivors;
 use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe, process};
+use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -230,7 +231,12 @@ impl Supervisor {
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
         match result {
-            Ok(pending) => Ok(self.watch(owner, pending, awaited)),
+            Ok(pending) => {
+                if let Some(status) = &pending.status {
+                    self.held.hold(slot, status_of(owner), Some(status));
+                }
+                Ok(self.watch(owner, pending, awaited))
+            }
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
                 self.close_ready(slot);
@@ -252,7 +258,12 @@ impl Supervisor {
                 self.flying += 1;
             }
             // Its exec is taken as done, its death tells the rest.
-            None => self.settle(owner, News::Executed),
+            None => {
+                if let Owner::Main(slot) | Owner::Auxiliary(slot) = owner {
+                    self.held.hold(slot, status_of(owner), None);
+                }
+                self.settle(owner, News::Executed);
+            }
         }
         pid
     }
@@ -395,8 +406,7 @@ impl Supervisor {
         match self.spawner.news(&flight.pending) {
             News::None => {}
             news @ (News::Executed | News::Failed(..)) => {
-                self.flights[at] = None;
-                self.flying -= 1;
+                self.let_go(at, owner);
                 self.settle(owner, news);
             }
         }
@@ -460,10 +470,18 @@ impl Supervisor {
             self.flights.iter().position(|flight| flight.as_ref().is_some_and(|flight| flight.pending.pid == pid));
         let Some(at) = found else { return };
         self.look_at_flight(at);
-        if self.flights[at].take().is_some() {
-            self.flying -= 1;
+        if self.flights[at].is_some() {
+            self.let_go(at, owner);
             self.settle(owner, News::Executed); // killed before it could say anything
         }
+    }
+
+    fn let_go(&mut self, at: usize, owner: Owner) {
+        if let Owner::Main(slot) | Owner::Auxiliary(slot) = owner {
+            self.held.hold(slot, status_of(owner), None);
+        }
+        self.flights[at] = None;
+        self.flying -= 1;
     }
 
     fn main_ended(&mut self, slot: SlotId, pid: u32, exit: Exit) {
@@ -471,6 +489,7 @@ impl Supervisor {
         self.read_ready(slot);
         self.read_notices(slot);
         self.close_ready(slot);
+        self.mind_lost(slot, pid);
         let heir = self.reports.word(slot, reports::HEIR);
         if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
             return self.hand_over(slot, heir);
@@ -483,6 +502,23 @@ impl Supervisor {
             link.ended(slot);
         }
         self.feed(slot, Input::Ended(exit));
+    }
+
+    /// What was taken for a child that executes nothing, after a crash, and ended, has come to its exec before that: it was a
+    /// life like any other.
+    fn mind_lost(&mut self, slot: SlotId, pid: u32) {
+        if self.reports.word(slot, reports::FAILURE) != Failure::LOST.0 || !survivors::has_executed(pid) {
+            return;
+        }
+        let mut before = [0; reports::ROW];
+        if !self.reports.read_words(slot, &mut before) {
+            return;
+        }
+        let (mut fresh, mut record) = (before, Record::of_words(&before));
+        fresh[reports::FAILURE] = 0;
+        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleanup));
+        record.put(&mut fresh);
+        self.write(slot, &before, &fresh, &Requests::default(), false);
     }
 
     /// The main process had named another one, which is ours now, and has ended.
@@ -511,11 +547,12 @@ impl Supervisor {
     }
 }
 
+fn status_of(owner: Owner) -> Of {
+    if matches!(owner, Owner::Main(_)) { Of::Status } else { Of::CommandStatus }
+}
+
 /// Without the engine nothing is decided and nobody can ask: the one thing to say aloud.
 pub fn helper_failed(owner: Owner, failure: Failure) {
     let name = if owner == Owner::Engine { "engine" } else { "log" };
-    if !output::is_ready(process::standard_error()) {
-        return; // a console that is stopped does not stop process 1
-    }
-    output::say(format_args!("pintle: cannot start pintle-{name}: {failure}"));
+    output::say_now(format_args!("pintle: cannot start pintle-{name}: {failure}"));
 }

@@ -9,7 +9,7 @@ use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, entry, file, mapping, process, r
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
-use pintle::board::words;
+use pintle::board::{SPARE, words};
 use pintle::ident::SlotId;
 use pintle::packed;
 use pintle::packed::Packed;
@@ -17,9 +17,10 @@ use pintle::time::Instant;
 
 /// The variable that says to the program that goes on where the memory is.
 pub const NAME: &CStr = c"PINTLE_HELD=";
-/// "PNTH", and the version of the layout behind it.
+/// "PNTH", and the version of the layout behind it. It changes only where somebody who knows the one before could not read
+/// it: words are put behind others, and rows may become wider.
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
-const VERSION: u32 = 2;
+const VERSION: u32 = 1;
 
 /// Words of the beginning.
 const HEAD: usize = 32;
@@ -36,8 +37,12 @@ const WENT_ON: usize = 8;
 const IN_A_ROW: usize = 10;
 /// How often somebody has begun to take over since it was done last.
 const TRIES: usize = 15;
-/// 1: it was no crash, another program was to go on.
-const UPGRADES: usize = 24;
+/// 1: it was no crash, another program is to go on. 2: it has begun to. 3: it could not, and the one before it goes on.
+const UPGRADES: usize = 28;
+/// 1: a signal that asks for the end is being taken.
+pub const TOLD: usize = 29;
+/// Words of a slot.
+const WIDTH: usize = 30;
 /// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
 const LIMIT: usize = 11;
 /// Descriptors, one word each: the number plus one.
@@ -55,14 +60,16 @@ pub enum Own {
     ToEngine,
     LinkNear,
     LinkFar,
+    /// The program of before an upgrade, until the new one has taken over.
+    Before,
 }
 
 /// How many there are of these.
-const OWN: usize = Own::LinkFar as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && UPGRADES < HEAD);
+const OWN: usize = Own::Before as usize + 1;
+const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && WIDTH < HEAD);
 
 /// Words of a slot: one for each of `Of`.
-const ROW: usize = 6;
+const ROW: usize = 8 + SPARE;
 
 /// Which of a slot's.
 #[derive(Clone, Copy)]
@@ -71,6 +78,10 @@ pub enum Of {
     Notify,
     LogRead,
     LogWrite,
+    /// The status pipe of the main process, while it may be on the way to its exec; of its command.
+    Status,
+    CommandStatus,
+    /// Of the pipe that another service writes into.
     InputRead,
     InputWrite,
 }
@@ -100,8 +111,9 @@ pub enum Found {
     Nothing,
     /// What it takes over.
     Held(Held),
-    /// What nobody can take over, and is closed: there may be children of whom nothing is known.
-    Ruins,
+    /// What nobody can take over, and is closed: there may be children of whom nothing is known. Whether to begin anew has
+    /// failed already.
+    Ruins(bool),
 }
 
 impl Held {
@@ -111,25 +123,34 @@ impl Held {
         let fd = mapping::sparse_memory(c"pintle-held", count).or_refuse(MAKE);
         process::set_inherited(&fd, true).or_refuse(MAKE);
         let held = Held { words: mapping::shared_words(fd.as_fd(), count).or_refuse(MAKE), fd };
-        for (at, value) in [(0, MAGIC), (LAYOUT, VERSION), (SLOTS, slots), (PID, process::pid())] {
+        held.format();
+        for (at, value) in [(SLOTS, slots), (PID, process::pid())] {
             words::store(held.words, at, value);
         }
         held
+    }
+
+    fn format(&self) {
+        for (at, value) in [(0, MAGIC), (LAYOUT, VERSION), (WIDTH, ROW as u32)] {
+            words::store(self.words, at, value);
+        }
     }
 
     /// The one of the program that executed us, where it was this process, a supervisor that has crashed.
     #[inline(never)]
     pub fn find() -> Found {
         let number = entry::variable(NAME.to_bytes().strip_suffix(b"=").unwrap_or_default());
-        let number = number.and_then(|number| str::from_utf8(number).ok()?.parse().ok());
-        let Some(held) = number.and_then(Held::inherited) else { return Found::Nothing };
-        let tries = held.word(TRIES).saturating_add(1);
-        if tries > TRIES_MAX || held.survive().is_err() {
-            let _ = process::close_all_but(3, &[]); // those from 3 on
-            return Found::Ruins;
+        let Some(number) = number else { return Found::Nothing };
+        let number: Option<i32> = str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        if let Some(held) = number.and_then(Held::inherited) {
+            let tries = held.word(TRIES).saturating_add(1);
+            held.put_word(TRIES, tries);
+            if tries <= TRIES_MAX && held.survive().is_ok() {
+                return Found::Held(held);
+            }
         }
-        held.put_word(TRIES, tries);
-        Found::Held(held)
+        let _ = process::close_all_but(3, &[]); // those from 3 on
+        Found::Ruins(number == Some(0))
     }
 
     #[inline(never)]
@@ -143,11 +164,29 @@ impl Held {
         let is_ours = [(0, MAGIC), (LAYOUT, VERSION), (PID, process::pid())]
             .iter()
             .all(|(at, value)| words::load(held.words, *at) == *value);
-        if !is_ours || count != HEAD + held.slots() as usize * ROW + TEXT {
+        let (slots, width) = (held.slots() as usize, held.word(WIDTH) as usize);
+        let wanted = slots.checked_mul(width).and_then(|rows| rows.checked_add(HEAD + TEXT));
+        if !is_ours || wanted != Some(count) {
             return None;
         }
         process::set_inherited(&held.fd, true).ok()?;
-        Some(held)
+        if width == ROW {
+            return Some(held);
+        }
+        let ours = Held::new(held.slots());
+        words::carry_over(held.words, ours.words, HEAD, slots, [width, ROW]);
+        ours.format();
+        core::mem::forget(held.fd); // a crash before we have prepared for one finds it
+        Some(ours)
+    }
+
+    /// In ruins, too: whatever stands in the way of beginning anew, the process does not end.
+    pub fn survive_without() {
+        if let Ok(program) = process::open_self()
+            && rebirth::prepare(&program, NAME, 0).is_ok()
+        {
+            core::mem::forget(program); // as long as we live
+        }
     }
 
     /// How many slots it is for.
@@ -156,11 +195,29 @@ impl Held {
     }
 
     /// From now on a crash executes the program anew, with this memory. Allocates.
+    ///
+    /// Behind an upgrade it is the program of before, until everything is taken over: it has to do what we cannot.
     pub fn survive(&self) -> Result<(), Errno> {
         let program = self.take_own(Own::Program).map_or_else(process::open_self, Ok)?;
         self.keep(Own::Program, &program);
-        rebirth::prepare(&program, NAME, self.fd.as_raw_fd() as u32)?;
-        core::mem::forget(program); // as long as we live
+        let mut next = program.as_fd();
+        let before = self.take_own(Own::Before);
+        match (self.word(UPGRADES), &before) {
+            (1, Some(before)) => {
+                self.put_word(UPGRADES, 2);
+                next = before.as_fd();
+            }
+            (2, Some(before)) => {
+                // The new one has crashed, or has refused: this is the one before it.
+                self.put_word(UPGRADES, 3);
+                self.keep(Own::Program, before);
+                self.put(DESCRIPTORS + Own::Before as usize, None);
+                next = before.as_fd();
+            }
+            _ => {}
+        }
+        rebirth::prepare(next, NAME, self.fd.as_raw_fd() as u32)?;
+        core::mem::forget((program, before)); // as long as we live
         Ok(())
     }
 
@@ -282,25 +339,40 @@ impl Held {
     }
 
     /// Another program goes on from here. Comes back where it cannot.
-    pub fn upgrade(&self, program: &OwnedFd) -> Errno {
-        let at = DESCRIPTORS + Own::Program as usize;
-        let before = self.word(at);
-        self.keep(Own::Program, program);
+    pub fn upgrade(&self, program: OwnedFd) -> Errno {
+        let own = self.take_own(Own::Program);
+        self.put(DESCRIPTORS + Own::Before as usize, own.as_ref());
+        self.keep(Own::Program, &program);
         self.put_word(UPGRADES, 1);
-        let error = rebirth::become_program(program);
+        let error = rebirth::become_program(&program);
         self.put_word(UPGRADES, 0);
-        self.put_word(at, before);
+        self.put(DESCRIPTORS + Own::Program as usize, own.as_ref());
+        self.put(DESCRIPTORS + Own::Before as usize, None);
+        core::mem::forget(own);
         error
     }
 
     /// Whether it was no crash that we go on after.
     pub fn was_upgrade(&self) -> bool {
-        self.word(UPGRADES) == 1
+        self.word(UPGRADES) != 0
     }
 
-    /// Everything has been taken over.
+    /// Whether another program was to go on, and could not.
+    pub fn came_back(&self) -> bool {
+        self.word(UPGRADES) == 3
+    }
+
+    /// Everything has been taken over: the next crash executes this program.
     pub fn is_taken_over(&self) {
+        if let Some(program) = self.take_own(Own::Program) {
+            rebirth::set_program(&program);
+            core::mem::forget(program);
+        }
         self.put_word(UPGRADES, 0);
         self.put_word(TRIES, 0);
+        if let Some(before) = self.take_own(Own::Before) {
+            self.put(DESCRIPTORS + Own::Before as usize, None);
+            drop(before);
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::host::log_link::{RESTART_DELAY_MS, Source, WORDS};
 use crate::host::run_directory::KEPT;
 use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
+use crate::sys::signals::{self, SIGKILL, SIGTERM, Target};
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, process, reap};
 use core::ffi::CStr;
@@ -141,6 +142,15 @@ impl Supervisor {
             self.pids.insert(logger, Owner::Logger);
         } else if logger != 0 {
             self.logger.due = self.now;
+        }
+    }
+
+    /// They run the program of before: the next ones are ours. The logger writes what is in its pipes first.
+    pub fn renew_helpers(&mut self) {
+        for (helper, signal) in [(&self.engine, SIGKILL), (&self.logger, SIGTERM)] {
+            if helper.pid != 0 {
+                let _ = signals::send(Target::Process(helper.pid), signal);
+            }
         }
     }
 

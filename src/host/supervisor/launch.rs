@@ -4,8 +4,8 @@
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
-use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Text};
-use crate::sys::{BorrowedFd, entry, process};
+use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Step, Text};
+use crate::sys::{BorrowedFd, Errno, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
@@ -14,6 +14,7 @@ use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
 use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
 use pintle::names;
+use pintle::setup::may_stand;
 use pintle::supervision::precondition::{self, Next};
 use pintle::text::digits;
 
@@ -232,7 +233,7 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DITNBrX"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DITBrX"[..]),
             Command::Stop(0) | Command::Reload(0) | Command::Check(0) | Command::Health(0) | Command::Cleanup => {
                 (0, &b"IT"[..])
             }
@@ -244,8 +245,13 @@ pub fn launch(
             if left.contains(&(setup.get(at) as u8)) {
                 continue;
             }
-            let value = launch.text(setup.get(at + 1));
-            exec_plan::setup(launch.draft, setup.get(at) as u8, value);
+            let (letter, word) = (setup.get(at) as u8, setup.get(at + 1));
+            if !launch.may_stand(letter, word) {
+                // At most `setup::ALL_WORDS_MAX` words.
+                return Err(Failure::of_step(Step::Setup, Errno::INVAL, (at / 2 + 1) as u8));
+            }
+            let value = launch.text(word);
+            exec_plan::setup(launch.draft, letter, value);
         }
         exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
@@ -345,6 +351,15 @@ impl<'a> Launch<'a, '_> {
 
     fn expands(&self) -> bool {
         self.image.flags(self.child.definition) & service::flags::EXPANDS != 0
+    }
+
+    /// Whether the attributes in a word for the chain-loader leave it what the file says.
+    #[inline(never)]
+    fn may_stand(&self, letter: u8, word: u32) -> bool {
+        pieces(self.image.text(word)).all(|piece| match piece {
+            Piece::Placeholder(name) if self.expands() => may_stand(letter, self.value(name.as_bytes())),
+            Piece::Literal(_) | Piece::Placeholder(_) | Piece::Unclosed(_) => true,
+        })
     }
 
     /// What a string of the definition is made of.

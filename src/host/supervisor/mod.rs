@@ -110,6 +110,8 @@ pub struct Supervisor {
     /// See `orders::own::RESTS`: what it was when memory was last given back.
     rests: u32,
     signals: OwnedFd,
+    /// Those that ask for the end.
+    ends: OwnedFd,
     /// A pipe to look at what is in another.
     scratch: (OwnedFd, OwnedFd),
     follower: Follower,
@@ -142,6 +144,7 @@ enum Source {
     Flight(u32),
     Ready(u32),
     Notify(u32),
+    Ends,
 }
 
 impl Source {
@@ -153,6 +156,7 @@ impl Source {
             Source::Flight(at) => (3, at),
             Source::Ready(slot) => (4, slot),
             Source::Notify(slot) => (5, slot),
+            Source::Ends => (6, 0),
         };
         kind << 32 | u64::from(index)
     }
@@ -166,6 +170,7 @@ impl Source {
             3 => Some(Source::Flight(index)),
             4 => Some(Source::Ready(index)),
             5 => Some(Source::Notify(index)),
+            6 => Some(Source::Ends),
             _ => None,
         }
     }
@@ -215,6 +220,7 @@ impl Supervisor {
     fn take(&mut self, news: News) {
         match Source::of(news.token) {
             Some(Source::Signals) => self.take_signals(),
+            Some(Source::Ends) => self.take_end(),
             Some(Source::Orders) => {
                 self.bell.answer();
             }
@@ -233,16 +239,27 @@ impl Supervisor {
         let Some(caught) = signals::read_signal(crate::sys::AsFd::as_fd(&self.signals)) else { return };
         match caught.signal {
             signals::SIGCHLD => self.take_deaths(),
-            signals::SIGTERM | signals::SIGPWR => self.begin_shutdown(),
-            signals::SIGINT if self.shutdown.interrupted() => self.kill_everything(),
-            signals::SIGINT => self.begin_shutdown(),
             signals::SIGUPGRADE => self.upgrade(),
             _ => {}
         }
     }
 
+    /// A signal that asks for the end. A crash behind its reading does not lose it.
+    fn take_end(&mut self) {
+        self.held.put_word(held::TOLD, 1);
+        let caught = signals::read_signal(crate::sys::AsFd::as_fd(&self.ends));
+        match caught.map(|caught| caught.signal) {
+            Some(signals::SIGINT) if self.shutdown.interrupted() => self.kill_everything(),
+            Some(_) => self.begin_shutdown(),
+            None => {}
+        }
+        self.held.put_word(held::TOLD, 0);
+    }
+
     fn meet_deadlines(&mut self) {
         while let Some(slot) = self.deadlines.take_due(self.now) {
+            // What was said in time counts, also where we are late.
+            self.read_ready(slot);
             self.read_all_notices(slot);
             self.feed(slot, Input::Deadline);
         }

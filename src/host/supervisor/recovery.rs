@@ -2,19 +2,27 @@
 //! pipes and doorbells are as they were; all else that was known is worked out again from rows that are never half
 //! written. What a row owed is done once more rather than never.
 
-use super::held::Of;
+use super::held::{Of, TOLD};
 use super::pids::Owner;
 use super::shutdown::Progress;
+use super::survivors;
 use super::{Source, Supervisor};
+use crate::host::failure::Failure;
+use crate::sys::Errno;
 use crate::sys::errno::Words;
 use crate::sys::output::Shown;
 use crate::sys::poll::Interest;
+use crate::sys::signals::{self, SIGKILL, Target};
+use crate::sys::spawn::Pending;
 use crate::sys::{clock, output, process, reap};
-use pintle::board::reports;
+use pintle::board::reports::{self, State};
 use pintle::board::words;
 use pintle::ident::SlotId;
 use pintle::supervision::{Found, Record, Requests, Slot, recover};
 use pintle::time::Instant;
+
+/// So long the children of before may take to their exec, all together. Milliseconds.
+const EXEC_MS: u32 = 50;
 
 impl Supervisor {
     /// Goes on. Nothing has been done since the start but to take over descriptors.
@@ -24,15 +32,30 @@ impl Supervisor {
         let head = self.reports.head();
         words::set_asleep(head, false);
         if self.held.was_upgrade() {
-            self.report_upgrade(0);
-            output::say(format_args!("pintle: goes on as {}", Shown(self.program)));
+            if self.held.came_back() {
+                self.report_upgrade(Errno::NOEXEC.number());
+                output::say_now(format_args!(
+                    "pintle: {} cannot go on: the program of before does",
+                    Shown(self.program)
+                ));
+            } else {
+                self.report_upgrade(0);
+                output::say_now(format_args!("pintle: goes on as {}", Shown(self.program)));
+            }
         } else {
             let recoveries = words::load(head, reports::own::RECOVERIES).wrapping_add(1);
             words::store(head, reports::own::RECOVERIES, recoveries);
-            output::say(format_args!("pintle: goes on after a crash, the {recoveries}. of its life"));
+            output::say_now(format_args!("pintle: goes on after a crash, the {recoveries}. of its life"));
         }
         self.shutdown = Progress::taken_over(&self.held);
+        if self.held.word(TOLD) != 0 {
+            self.begin_shutdown();
+            self.held.put_word(TOLD, 0);
+        }
         self.take_over_helpers();
+        if self.held.was_upgrade() {
+            self.renew_helpers();
+        }
         self.finish_change();
         words::push_all(self.reports.words());
         for slot in (0..self.reports.geometry().slots()).map(SlotId) {
@@ -49,8 +72,8 @@ impl Supervisor {
     #[inline(never)]
     pub(super) fn upgrade(&mut self) {
         let opened = process::open_program(self.program);
-        let error = opened.map_or_else(|error| error, |program| self.held.upgrade(&program));
-        output::say(format_args!("pintle: cannot execute {}: {}", Shown(self.program), Words(error)));
+        let error = opened.map_or_else(|error| error, |program| self.held.upgrade(program));
+        output::say_now(format_args!("pintle: cannot execute {}: {}", Shown(self.program), Words(error)));
         self.report_upgrade(error.number());
     }
 
@@ -84,7 +107,8 @@ impl Supervisor {
             salt: slot.0,
             requests: Requests::default(),
         };
-        recover(&mut taken, found(row.pid), found(row.auxiliary));
+        let main = self.news_of(slot, &row);
+        recover(&mut taken, main, found(row.auxiliary), Failure::LOST.0);
         if taken.stamp != stamp {
             words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);
         }
@@ -98,6 +122,11 @@ impl Supervisor {
         // 0 in a row that was never written.
         if taken.row.deadline != Instant(0) {
             self.deadlines.set(slot, taken.record.due(&taken.row));
+        }
+        if row.auxiliary != 0
+            && let Some(status) = self.held.take_of(slot, Of::CommandStatus)
+        {
+            self.watch(Owner::Auxiliary(slot), Pending::taken_over(row.auxiliary, status), false);
         }
         let mut fresh = before;
         taken.row.put(&mut fresh);
@@ -118,11 +147,51 @@ impl Supervisor {
         }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
         private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
+        for (is_there, ends) in [
+            (private.log.is_some(), [Of::LogRead, Of::LogWrite]),
+            (private.input.is_some(), [Of::InputRead, Of::InputWrite]),
+        ] {
+            // Nothing has one end of a pipe.
+            for end in ends.into_iter().filter(|_| !is_there) {
+                held.hold(slot, end, None);
+            }
+        }
         if private.log.is_some() {
             if let Some(link) = link {
                 link.known(slot);
             }
             self.name_instance(slot);
+        }
+    }
+}
+
+impl Supervisor {
+    /// What became of the main process of a row. One that is on the way to its exec, without a pipe that would tell, is
+    /// waited for, for a moment; where it hangs it is ended.
+    fn news_of(&mut self, slot: SlotId, row: &reports::ReportRow) -> Found {
+        let status = self.held.take_of(slot, Of::Status);
+        let found = found(row.pid);
+        if found == Found::Gone || row.pid == 0 || !matches!(row.state, State::Queued | State::Spawning) {
+            self.held.hold(slot, Of::Status, None);
+            return found;
+        }
+        if let Some(status) = status {
+            self.watch(Owner::Main(slot), Pending::taken_over(row.pid, status), true);
+            return Found::Unread;
+        }
+        loop {
+            let ended = matches!(reap::look(row.pid), reap::Child::Ended(_));
+            if survivors::has_executed(row.pid) {
+                return Found::There;
+            }
+            if ended {
+                return Found::Unexecuted;
+            }
+            if clock::now() > self.now.plus_ms(EXEC_MS) {
+                let _ = signals::send(Target::Process(row.pid), SIGKILL);
+                return Found::Unexecuted;
+            }
+            clock::sleep_ms(1);
         }
     }
 }

@@ -14,15 +14,17 @@ use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_files;
 use crate::host::log_link::LogLink;
-use crate::host::reading::is_of;
 use crate::host::refuse::{OrRefuse, refuse, refuse_text};
-use crate::host::run_directory::{self, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, Place, REPORTS, refuse_path};
+use crate::host::run_directory::{
+    self, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, PUBLISHED_NEW, Place, REPORTS, REPORTS_NEW, refuse_path,
+};
 use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
-use crate::sys::signals::{self, SignalSet};
+use crate::sys::signals::{self, SIGINT, SIGPWR, SIGTERM, SignalSet};
 use crate::sys::spawn::{LOW_END, LOW_FIRST, Spawner};
 use crate::sys::{
-    AsFd, Errno, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, pipe, process, socket, whole,
+    AsFd, AsRawFd, Errno, OwnedFd, accounts, clock, directory, entry, file, heap, mapping, output, pipe, process,
+    socket, whole,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -52,9 +54,9 @@ pub struct Options {
     pub shutdown_timeout_ms: u32,
     /// How many services may be starting at once; 0 is no limit.
     pub parallel: u32,
-    /// As whom the engine runs; none: as whoever runs this.
     /// What runs where the supervisor crashes again and again.
     pub rescue: Option<&'static [u8]>,
+    /// As whom the engine runs; none: as whoever runs this.
     pub engine_user: Option<&'static [u8]>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
@@ -142,7 +144,8 @@ fn make(options: &Options) -> Machine {
     // The board.
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let held = Held::new(geometry.slots());
-    let (reports_fd, report_words) = own_reports(&place, reports::words(&geometry), &held);
+    let (reports_fd, written, report_words) = own_reports(&place, REPORTS, reports::words(&geometry));
+    hold_reports(written, &held);
     let orders_words = orders::words(&geometry);
     let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
     let state = words_needed(&image, geometry, Capacities::of(&image));
@@ -215,7 +218,6 @@ fn make(options: &Options) -> Machine {
 /// like any other, and after some of them it is given up.
 #[inline(never)]
 fn take_over(held: Held) -> Machine {
-    const LOST: Packed = packed!("what the supervisor held is not whole");
     held.close_others(descriptors::ALL[descriptors::ALL.len() - 1] + 1);
     let own = |which| held.take_own(which).ok_or(Errno::BADF);
     let engine_descriptors = descriptors::ALL.map(|number| {
@@ -223,18 +225,28 @@ fn take_over(held: Held) -> Machine {
         process::set_inherited(&fd, true).or_refuse(LOST);
         fd
     });
-    let [database, orders, ..] = &engine_descriptors;
+    let [database, orders, reads, published, ..] = &engine_descriptors;
     let mapped = mapping::Image::open(database.as_fd()).or_refuse(LOST);
     let image = Image::open_copy(mapped.bytes).map_err(|_| Errno::INVAL).or_refuse(LOST);
     let geometry = Geometry::of(&image);
-    let orders = map_orders(orders, geometry);
-    let reports = own(Own::Reports).and_then(|fd| held_words(fd, reports::words(&geometry), &held)).or_refuse(LOST);
-    let reports = reports::Reports::new(reports, geometry);
-    let fits =
-        held.slots() == geometry.slots() && is_of(reports.words(), [reports::MAGIC, reports::VERSION], &geometry);
-    fits.then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
     let [run, logs, program] = held.paths();
     let place = run_directory::taken_over(held.take_own(Own::Run), run);
+    if held.was_upgrade() {
+        lay_out_orders(orders, geometry);
+        lay_out_published(published, &place, geometry);
+    }
+    let orders = map_orders(orders, geometry);
+    let mut report_fd = own(Own::Reports).or_refuse(LOST);
+    let mut report_words = all_words(&report_fd);
+    if held.was_upgrade() && !words::is_of(report_words, reports::LAYOUT, &geometry) {
+        (report_fd, report_words) = lay_out_reports(report_words, reads, &place, geometry);
+    }
+    let fits = words::is_of(report_words, reports::LAYOUT, &geometry)
+        && report_words.len() >= reports::words(&geometry)
+        && held.slots() == geometry.slots();
+    fits.then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
+    hold_reports(report_fd, &held);
+    let reports = reports::Reports::new(report_words, geometry);
     let link = match (held.take_own(Own::LinkNear), held.take_own(Own::LinkFar)) {
         (Some(near), Some(far)) => Some(LogLink::taken_over(geometry.slots(), near, far)),
         _ => None,
@@ -253,6 +265,73 @@ fn take_over(held: Held) -> Machine {
         program,
         limit: held.limit(),
         held,
+    }
+}
+
+const LOST: Packed = packed!("what the supervisor held is not whole");
+
+// Boards that a program of another version has left, as we lay them out. Whatever of it a crash cuts off, in each place is
+// something whole, of the one or the other.
+
+/// Maps all that there is.
+fn all_words(fd: &OwnedFd) -> &'static [AtomicU32] {
+    let count = file::length(fd.as_fd()).map_or(0, |bytes| bytes as usize / 4);
+    mapping::shared_words(fd.as_fd(), count).or_refuse(LOST)
+}
+
+fn carry_over(old: &[AtomicU32], new: &[AtomicU32], layout: words::Layout, geometry: Geometry) {
+    let widths = [words::load(old, words::header::ROW), layout[2]].map(|width| width as usize);
+    words::carry_over(old, new, words::ROWS, geometry.slots() as usize, widths);
+    words::format(new, layout, &geometry);
+}
+
+/// The descriptor's number becomes that of this file.
+fn replace(fd: &OwnedFd, fresh: &OwnedFd) {
+    process::place_at(fresh.as_fd(), fd.as_raw_fd(), true).or_refuse(LOST);
+}
+
+#[inline(never)]
+fn lay_out_orders(fd: &OwnedFd, geometry: Geometry) {
+    let old = all_words(fd);
+    if words::is_of(old, orders::LAYOUT, &geometry) {
+        return;
+    }
+    let count = orders::words(&geometry);
+    let fresh = mapping::sealed_memory(c"pintle-orders", count).or_refuse(LOST);
+    // An engine that has not begun yet has given no orders.
+    if words::is_kin(old, orders::LAYOUT[0], &geometry) {
+        carry_over(old, mapping::shared_words(fresh.as_fd(), count).or_refuse(LOST), orders::LAYOUT, geometry);
+    }
+    replace(fd, &fresh);
+}
+
+/// What the engine publishes it will publish again.
+#[inline(never)]
+fn lay_out_published(fd: &OwnedFd, place: &Place, geometry: Geometry) {
+    if !words::is_of(all_words(fd), published::LAYOUT, &geometry) {
+        replace(fd, &shared_file(place, PUBLISHED_NEW, published::words(&geometry)));
+        put_in_place(place, PUBLISHED_NEW, PUBLISHED);
+    }
+}
+
+#[inline(never)]
+fn lay_out_reports(
+    old: &[AtomicU32],
+    engines: &OwnedFd,
+    place: &Place,
+    geometry: Geometry,
+) -> (OwnedFd, &'static [AtomicU32]) {
+    words::is_kin(old, reports::LAYOUT[0], &geometry).then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
+    let (read, written, fresh) = own_reports(place, REPORTS_NEW, reports::words(&geometry));
+    carry_over(old, fresh, reports::LAYOUT, geometry);
+    replace(engines, &read);
+    put_in_place(place, REPORTS_NEW, REPORTS);
+    (written, fresh)
+}
+
+fn put_in_place(place: &Place, from: &str, to: &str) {
+    if let Place::Directory(run) = place {
+        file::rename(run.file(from), run.file(to)).or_refuse(LOST);
     }
 }
 
@@ -290,9 +369,12 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         spawner.reserve_low_descriptors(filler).or_refuse(packed!("cannot keep descriptors for children"));
     }
     let poll = Poll::new().or_refuse(packed!("cannot make an epoll"));
-    let signals = signals::signal_fd(SignalSet::all_but_fatal()).or_refuse(packed!("cannot make a signalfd"));
+    const ENDS: SignalSet = SignalSet::of(&[SIGTERM, SIGPWR, SIGINT]);
+    let signal_fd = |set| signals::signal_fd(set).or_refuse(packed!("cannot make a signalfd"));
+    let (signals, ends) = (signal_fd(SignalSet::all_but_fatal().without(ENDS)), signal_fd(ENDS));
     let watch = |fd, source: Source, interest| poll.add(fd, source.token(), interest).or_refuse(packed!("cannot poll"));
     watch(signals.as_fd(), Source::Signals, Interest::READ);
+    watch(ends.as_fd(), Source::Ends, Interest::READ);
     watch(bell.as_fd(), Source::Orders, Interest::READ);
     if let Some(link) = &link {
         watch(link.socket(), Source::Logger, Interest::NONE);
@@ -333,6 +415,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         poll,
         held,
         signals,
+        ends,
         scratch: pipe::nonblocking().or_refuse(packed!("cannot make a pipe")),
         follower: Follower::at_head(orders.words()),
         bell,
@@ -470,33 +553,30 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
     }
 }
 
-/// The reports mapped to write, and a descriptor with which others can only read them.
+/// The reports: a descriptor with which others can only read them, ours, and mapped to write.
 #[inline(never)]
-fn own_reports(place: &Place, words: usize, held: &Held) -> (OwnedFd, &'static [AtomicU32]) {
+fn own_reports(place: &Place, name: &str, words: usize) -> (OwnedFd, OwnedFd, &'static [AtomicU32]) {
     const MAKE: Packed = packed!("cannot make the board");
-    match place {
-        Place::Directory(run) => {
-            let written = shared_file(place, REPORTS, words);
-            let read = run.open(REPORTS).unwrap_or_else(|error| run.refuse("open", REPORTS, error));
-            (read, held_words(written, words, held).or_refuse(MAKE))
-        }
-        Place::Abstract(_) => {
-            let written = shared_file(place, REPORTS, words);
-            match mapping::read_only(&written) {
-                Ok(read) => (read, held_words(written, words, held).or_refuse(MAKE)),
-                // Without /proc it can be made read-only for all that come later, us after a crash among them.
-                Err(_) => mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE),
+    let written = shared_file(place, name, words);
+    let read = match place {
+        Place::Directory(run) => run.open(name).unwrap_or_else(|error| run.refuse("open", name, error)),
+        Place::Abstract(_) => match mapping::read_only(&written) {
+            Ok(read) => read,
+            // Without /proc it can be made read-only for all that come later, us after a crash among them.
+            Err(_) => {
+                let (read, mapped) = mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE);
+                return (read, written, mapped);
             }
-        }
-    }
+        },
+    };
+    let mapped = mapping::shared_words(written.as_fd(), words).or_refuse(MAKE);
+    (read, written, mapped)
 }
 
-/// Maps it to write, now and after a crash.
-fn held_words(fd: OwnedFd, words: usize, held: &Held) -> Result<&'static [AtomicU32], Errno> {
-    let mapped = mapping::shared_words(fd.as_fd(), words)?;
+/// They are there after a crash, too.
+fn hold_reports(fd: OwnedFd, held: &Held) {
     held.keep(Own::Reports, &fd);
     core::mem::forget(fd); // as long as we live
-    Ok(mapped)
 }
 
 #[inline(never)]

@@ -112,21 +112,32 @@ pub fn space() -> u32 {
 /// (proc_pid_stat(5): in hundredths of a second).
 #[inline(never)]
 fn look(pid: u32) -> Option<(u32, u64)> {
+    let [state, session, _, began] = stat(pid)?;
+    let lives = state != number(b"Z") && state != number(b"X");
+    lives.then_some((session as u32, began.wrapping_mul(10_000_000)))
+}
+
+/// Whether a child that may be a zombie has executed a program since it was cloned. It has, where /proc does not tell.
+pub fn has_executed(pid: u32) -> bool {
+    const PF_FORKNOEXEC: u64 = 0x40; // linux/sched.h
+    stat(pid).is_none_or(|[_, _, flags, _]| flags & PF_FORKNOEXEC == 0)
+}
+
+/// State (a letter, as a number), session, flags and time of its beginning.
+#[inline(never)]
+fn stat(pid: u32) -> Option<[u64; 4]> {
     let mut bytes = [0; 1024];
     let text = file::read_start(path_of(pid, "stat").as_str(), &mut bytes).ok()?;
     // The name, in parentheses, may hold anything.
     let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-    let (mut session, mut began) = (0, None);
+    let mut fields = [0; 4];
     for (at, field) in behind.split(|byte| *byte == b' ').enumerate() {
-        // Counted from the third: state, session, time.
-        match at {
-            0 if matches!(field, b"Z" | b"X") => return None,
-            3 => session = number(field) as u32,
-            19 => began = Some(number(field).wrapping_mul(10_000_000)),
-            _ => {}
+        // Counted from the third.
+        if let Some(place) = [0, 3, 6, 19].iter().position(|wanted| *wanted == at) {
+            fields[place] = number(field);
         }
     }
-    Some((session, began?))
+    (fields[3] != 0).then_some(fields)
 }
 
 #[inline(never)]

@@ -3,8 +3,8 @@
 //! So here there is nothing but raw system calls on plain data: no libc (it would write the parent's errno and take its
 //! locks), no allocation, nothing that can panic, no store outside the own stack and its words. All of it is undone for
 //! the parent by not being shared: dispositions, mask, descriptors, directory, limits and credentials are the child's
-//! own. Handlers of faults, the only ones there are, stay until exec takes them away: of a fault they report, and end
-//! the process that they run in; what somebody sends means nothing to them.
+//! own. Handlers of the fatal signals, the only ones there are, stay until exec takes them away: they report, and end the
+//! process that they run in.
 
 use super::draft::{FAILS, GOES_ON, Look, Plan};
 use super::stacks::Words;

@@ -12,10 +12,10 @@
 //! has called `process::set_dumpable(false)` where children run as other users.
 //!
 //! News of a child come by a close-on-exec pipe of its own, as records of 8 bytes (step, errno) in the machine's byte
-//! order, the step with which one of several above its low 8 bits: `Step::Unshared` means that the descriptor table is its own (handled here); any other is the step that
-//! failed; end of file means that it has executed its program, or was killed before (then the reap says by what). Of
-//! a child whose exec nobody waits for ([`Plan::quiet`]) the one record there can be is left beside the stack's word, and
-//! read when the word is clear: that saves the pipe.
+//! order, the step with which one of several above its low 8 bits: `Step::Unshared` means that the descriptor table is
+//! its own (handled here); any other is the step that failed; end of file means that it has executed its program, or was
+//! killed before (then the reap says by what). Of a child whose exec nobody waits for ([`Plan::quiet`]) the one record
+//! there can be is left beside the stack's word, and read when the word is clear: that saves the pipe.
 
 mod child;
 mod draft;
@@ -66,6 +66,13 @@ pub struct Pending {
     pub status: Option<OwnedFd>,
     /// Stack and ticket; of a forked child, a stack that there is not.
     owned: (u32, u32),
+}
+
+impl Pending {
+    /// One of a supervisor that was this process: it has this status pipe.
+    pub fn taken_over(pid: u32, status: OwnedFd) -> Pending {
+        Pending { pid, status: Some(status), owned: (u32::MAX, 0) }
+    }
 }
 
 /// What is known of a child between clone and exec.

@@ -5,7 +5,8 @@
 
 use pintle::text::nth;
 
-/// The steps, in the order in which a child takes them. The numbers go through the status pipe, or are left where there is none.
+/// The steps, in the order in which a child takes them. The numbers go through the status pipe, or are left where there
+/// is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Step {
@@ -32,9 +33,11 @@ pub enum Step {
     Look = 17,
     /// Of a chain-loader, all that the database has in a list for it.
     Setup = 18,
+    /// Of a chain-loader: the notify socket at its path inside.
+    NotifySocket = 19,
 }
 
-const ALL: [Step; 18] = [
+const ALL: [Step; 19] = [
     Step::Unshared,
     Step::Unshare,
     Step::Session,
@@ -53,6 +56,7 @@ const ALL: [Step; 18] = [
     Step::EnvironmentFile,
     Step::Look,
     Step::Setup,
+    Step::NotifySocket,
 ];
 
 impl Step {
@@ -70,7 +74,7 @@ impl Step {
     pub fn name(self) -> &'static str {
         // In the order of their numbers, which begin with 1.
         const NAMES: &str = "close_range close_range setsid dup terminal setrlimit nice chroot chdir no-new-privileges \
-                             setgroups setgid setuid exec oom-score-adj env-file only-if setup";
+                             setgroups setgid setuid exec oom-score-adj env-file only-if setup notify-socket";
         nth(NAMES, b' ', self as usize - 1)
     }
 }

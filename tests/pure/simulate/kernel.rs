@@ -152,6 +152,7 @@ impl Kernel {
         let process = self.processes.get_mut(&pid)?;
         let mut follow: Vec<(u64, Act)> = Vec::new();
         match act {
+            Act::Exec if process.killed => {} // what it gets to first is its end
             Act::Exec => match program.step_fails {
                 Some(trouble) => {
                     process.status = Some(Status::Failed(trouble));

@@ -177,9 +177,17 @@ impl<'a> Supervisor<'a> {
                 return Err(Broken(format!("slot {} cannot be read after a crash", slot.0)));
             }
             let mut taken = self.taken(&before, &policy, slot, kernel);
-            let found = |pid: u32| if kernel.processes.contains_key(&pid) { Found::There } else { Found::Gone };
-            let (main, command) = (found(taken.row.pid), found(taken.row.auxiliary));
-            recover(&mut taken, main, command);
+            let on_the_way = matches!(taken.row.state, State::Queued | State::Spawning);
+            let found = |pid: u32, waits: bool| match kernel.processes.get(&pid) {
+                None => Found::Gone,
+                Some(process) if waits && !process.executed => Found::Unexecuted,
+                Some(_) => Found::There,
+            };
+            let (main, command) = (found(taken.row.pid, on_the_way), found(taken.row.auxiliary, false));
+            if main == Found::Unexecuted {
+                kernel.kill(taken.row.pid); // it hangs
+            }
+            recover(&mut taken, main, command, 0);
             // 0 in a row that was never written.
             let deadline = Some(taken.row.deadline).filter(|due| *due != Instant::NEVER && due.0 != 0);
             self.slots[slot.index()].deadline = deadline;
