@@ -21,6 +21,16 @@ fn machine(text: &str) -> Machine {
     Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")])
 }
 
+/// A copy of a test program where nobody's own /tmp or /var/tmp hides it, as they may hide what was built there. Takes
+/// root.
+fn outside_tmp(name: &str) -> (Folder, String) {
+    let folder = Folder::inside("/var/lib".as_ref());
+    let copy = folder.0.join(name);
+    std::fs::copy(program(name), &copy).expect("a copy");
+    let copy = copy.to_str().expect("UTF-8").to_string();
+    (folder, copy)
+}
+
 /// Its process.
 fn up(machine: &Machine) -> u32 {
     machine.wait("it is up or has failed", |machine| matches!(&*machine.phase("s"), "up" | "failed"));
@@ -193,7 +203,9 @@ fn a_private_tmp_is_empty_and_nobody_elses() {
     }
     let mounts = || read("/proc/self/mountinfo".as_ref()).lines().count();
     let before = mounts();
-    let machine = machine("private = tmp\nread-only = /usr\n");
+    let (_folder, pause) = outside_tmp("pause");
+    let text = format!("private = tmp\nread-only = /usr\nrestart-limit = 1\ncommand = {pause}\n");
+    let machine = Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")]);
     let pid = up(&machine);
     for place in ["tmp", "var/tmp"] {
         let mut entries = std::fs::read_dir(format!("/proc/{pid}/root/{place}")).expect("it is there");
@@ -385,18 +397,19 @@ fn jail(root: &std::path::Path, more: &[&str]) -> String {
 
 #[test]
 fn a_service_is_ready_though_its_root_hides_the_socket() {
-    let ready = |text: &str| {
-        let text = format!("{text}ready = notify\nrestart-limit = 1\ncommand = {}\n", program("notify"));
+    let ready = |text: &str, notify: &str| {
+        let text = format!("{text}ready = notify\nrestart-limit = 1\ncommand = {notify}\n");
         Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")])
     };
     if !is_root() {
-        let machine = ready("private = tmp\n");
+        let machine = ready("private = tmp\n", &program("notify"));
         machine.wait_phase("s", "failed");
         let said = machine.run(&["status", "--lines", "0", "s"]).out;
         return assert!(said.contains("private tmp: Operation not permitted"), "{said}");
     }
     let folder = Folder::new();
-    let jail = jail(&folder.0.join("root"), &[]);
+    let (elsewhere, notify) = outside_tmp("notify");
+    let jail = jail(&folder.0.join("root"), &[elsewhere.0.to_str().expect("UTF-8")]);
     let user = "user = 65534\ngroup = 65534\numask = 077\n";
     for text in [
         format!("{jail}{user}"),
@@ -407,7 +420,7 @@ fn a_service_is_ready_though_its_root_hides_the_socket() {
         format!("private = tmp\n{user}"),
         "read-only = /\n".to_string(),
     ] {
-        let machine = ready(&text);
+        let machine = ready(&text, &notify);
         up(&machine);
     }
 }

@@ -96,7 +96,11 @@ impl Folder {
     pub fn new() -> Folder {
         // SAFETY: no memory is involved.
         unsafe { libc::umask(0o022) };
-        let place = temporary();
+        Folder::inside(&temporary())
+    }
+
+    /// The same in this directory.
+    pub fn inside(place: &Path) -> Folder {
         loop {
             let path = place.join(format!("pintle-test-{}-{}", std::process::id(), next()));
             match std::fs::create_dir(&path) {
