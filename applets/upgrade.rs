@@ -10,7 +10,7 @@ use super::exit;
 use super::options::Given;
 use crate::host::control::complain;
 use crate::host::reading;
-use crate::host::run_directory::{DATABASE, LOCK, PUBLISHED};
+use crate::host::run_directory::{DATABASE, LOCK, PUBLISHED, REPORTS};
 use crate::sys::errno::{Words, from_number};
 use crate::sys::file::Identity;
 use crate::sys::mapping::FileView;
@@ -35,15 +35,15 @@ pub fn run(_given: &Given) -> i32 {
         complain(&format_args!("cannot go on with what runs: {}: {error}", Shown(directory.file(DATABASE))));
         return exit::NO;
     }
-    let word = |at| reading::said(at).unwrap_or_default();
-    let layout = reading::said_in(PUBLISHED, published::own::ENGINE_LAYOUT).unwrap_or_default();
+    let word = |name, at| reading::head_word(&directory, name, at);
+    let layout = word(PUBLISHED, published::own::ENGINE_LAYOUT).unwrap_or_default();
     if layout != 0 && layout != MEMORY_LAYOUT {
         complain(&format_args!(
             "cannot go on with what the engine knows: its layout is {layout}, ours {MEMORY_LAYOUT}"
         ));
         return exit::NO;
     }
-    let (supervisor, before) = (word(own::SUPERVISOR_PID), word(own::UPGRADES));
+    let [supervisor, before] = [own::SUPERVISOR_PID, own::UPGRADES].map(|at| word(REPORTS, at).unwrap_or_default());
     // What it would execute is what runs here, and so does run. Who may not know what it runs may not signal it, either.
     if let Ok(path) = process::path_of_program(supervisor) {
         let own_file = process::path_of_program(process::pid()).unwrap_or_default();
@@ -57,7 +57,7 @@ pub fn run(_given: &Given) -> i32 {
         return exit::NO;
     }
     for _ in 0..LIMIT_MS / LOOK_MS {
-        if let Some(said) = reading::said(own::UPGRADES).filter(|said| *said != before) {
+        if let Some(said) = word(REPORTS, own::UPGRADES).filter(|said| *said != before) {
             if said & 0xffff == 0 {
                 return exit::DONE;
             }

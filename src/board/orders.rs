@@ -9,7 +9,7 @@ use crate::ident::{Order, SlotId};
 use crate::limits::INSTANCE_BYTES_MAX;
 
 /// "PNTO".
-pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
+const MAGIC: u32 = u32::from_le_bytes(*b"PNTO");
 /// Layout version.
 const VERSION: u32 = 3 + SPARE as u32;
 /// How it is laid out.

@@ -12,7 +12,7 @@ use crate::limits::{CONDITIONS_MAX, FACT_BYTES_MAX, INSTANCE_BYTES_MAX, LATCHES_
 use crate::time::Instant;
 
 /// "PNTP".
-pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
+const MAGIC: u32 = u32::from_le_bytes(*b"PNTP");
 /// Layout version.
 const VERSION: u32 = 5 + SPARE as u32;
 /// How it is laid out.

@@ -11,7 +11,7 @@ use crate::ident::{Life, Order, SlotId};
 use crate::time::Instant;
 
 /// "PNTR".
-pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
+const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
 const VERSION: u32 = 4 + SPARE as u32;
 /// How it is laid out.

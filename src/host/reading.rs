@@ -81,21 +81,16 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
 }
 
 /// How far the reports say that the shutdown is (`reports::own::SHUTDOWN`); `None` where there are none to be read.
-pub fn shutdown() -> Option<u32> {
-    said(reports::own::SHUTDOWN)
-}
-
-/// A word of the reports' head, of whichever version they are.
-pub fn said(at: usize) -> Option<u32> {
-    said_in(REPORTS, at)
-}
-
-/// The same of one of the files that have such a head.
 #[inline(never)]
-pub fn said_in(name: &str, at: usize) -> Option<u32> {
+pub fn shutdown() -> Option<u32> {
     // The process ends soon: nothing is to be tidied up.
     let place = ManuallyDrop::new(run_directory::find(None));
     let Ok(Place::Directory(directory)) = &*place else { return None };
+    head_word(directory, REPORTS, reports::own::SHUTDOWN)
+}
+
+/// A word of the head of the reports or of what is published, of whichever version these are.
+pub fn head_word(directory: &RunDirectory, name: &str, at: usize) -> Option<u32> {
     let mut word = [0; 4];
     let file = FileView::new(directory.open(name).ok()?);
     file.read_at(at as u64 * 4, &mut word).ok().map(|_| u32::from_ne_bytes(word))

@@ -3,7 +3,7 @@
 
 use crate::sys::namespaces::{self, if_there};
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, Result, privileges, process, scheduling};
+use crate::sys::{Errno, OwnedFd, Result, privileges, process, scheduling, signals};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use pintle::setup::{self, Form};
@@ -48,7 +48,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
     let done = match letter {
         b'J' => {
             let pid = small_number(word.as_bytes()).ok_or(Errno::INVAL)?;
-            namespaces::of_process(pid).map(|process| all.beside = Some(process))
+            signals::pidfd_open(pid).map(|process| all.beside = Some(process))
         }
         b'i' => find(Form::IoPriority).and_then(|(class, level)| scheduling::set_io_priority(class, level)),
         b's' => find(Form::Scheduler).and_then(|(policy, priority)| scheduling::set_scheduler(policy, priority)),
@@ -121,7 +121,7 @@ impl Together {
                 self.leave_all().map_err(|(word, errno)| (Step::Setup.at(word), errno))?;
                 if let Some(path) = self.notify.filter(|path| path.starts_with(b"/")) {
                     self.own_mounts().map_err(of_socket)?;
-                    self.socket = Some(namespaces::keep(path).map_err(of_socket)?);
+                    self.socket = Some(namespaces::copy(path).map_err(of_socket)?);
                 }
             }
             b'R' => {

@@ -247,13 +247,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         // The reload command has had its time.
         (Up, Input::Deadline) => {
             slot.row.deadline = Instant::NEVER;
-            if slot.record.role.is_some() && slot.row.auxiliary == 0 {
-                // It still was in the queue. Spawned now, nothing would bound it any more.
-                slot.requests.cancel = true;
-                slot.auxiliary_gone(None);
-            } else {
-                slot.requests.kill_auxiliary = true;
-            }
+            slot.end_auxiliary();
         }
         (Delayed, Input::Deadline) => {
             slot.row.restarts = slot.row.restarts.wrapping_add(1);
@@ -372,13 +366,7 @@ impl Slot<'_> {
             None => self.check(if self.row.state == State::Up { Role::Health } else { Role::Check }),
             Some(Role::Check | Role::Health) => {
                 self.record.check = Instant(0);
-                if self.row.auxiliary == 0 {
-                    // It still was in the queue: it says nothing.
-                    self.requests.cancel = true;
-                    self.auxiliary_gone(None);
-                } else {
-                    self.requests.kill_auxiliary = true;
-                }
+                self.end_auxiliary();
             }
             // It waits for the reload.
             Some(Role::Reload | Role::Stop | Role::Cleanup) => self.next_check(),
@@ -426,24 +414,24 @@ impl Slot<'_> {
             return; // there is nothing that it watches
         }
         self.end_row_of_deaths();
-        self.record.cause = Cause::Watchdog;
+        self.begin_to_stop(Cause::Watchdog);
         self.row.exit = Exit::Watchdog; // said at once, and again when it is gone
+        self.requests.signal = SIGABRT;
+    }
+
+    fn begin_to_stop(&mut self, cause: Cause) {
+        self.record.cause = cause;
         self.record.killed = false;
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
         self.forget_queued_auxiliary();
         self.requests.kill_auxiliary = self.record.role.is_some();
-        self.requests.signal = SIGABRT;
     }
 
     /// Takes down what runs.
     fn stop(&mut self) {
         let starting = self.row.state != State::Up;
-        self.record.cause = Cause::Ordered;
-        self.record.killed = false;
-        self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
-        self.forget_queued_auxiliary();
+        self.begin_to_stop(Cause::Ordered);
         let reloading = self.record.role.is_some();
-        self.requests.kill_auxiliary = reloading;
         match self.policy.stop {
             // Behind the reload command, see `auxiliary_gone`.
             Means::Command if reloading && !starting => {}
@@ -463,6 +451,17 @@ impl Slot<'_> {
         self.record.role = Some(role);
         self.row.auxiliary = 0;
         self.requests.spawn_auxiliary = Some(role);
+    }
+
+    /// A command has had its time.
+    fn end_auxiliary(&mut self) {
+        if self.record.role.is_some() && self.row.auxiliary == 0 {
+            // It still was in the queue, and says nothing. Spawned now, nothing would bound it any more.
+            self.requests.cancel = true;
+            self.auxiliary_gone(None);
+        } else {
+            self.requests.kill_auxiliary = true;
+        }
     }
 
     /// The last means. What is still there afterwards stays `Stopping`, and is stuck after a while.

@@ -24,6 +24,9 @@ const MS_REC: usize = 0x4000;
 const MS_SLAVE: usize = 1 << 19;
 const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NODEV: u64 = 4;
+const S_IFMT: u32 = 0o170000;
+const S_IFDIR: u32 = 0o040000;
+const S_IFLNK: u32 = 0o120000;
 
 /// Gets a namespace of this kind of its own. EPERM: that takes CAP_SYS_ADMIN, which a namespace of users of its own
 /// gives.
@@ -32,13 +35,7 @@ pub fn leave(kind: u32) -> Result<()> {
     unsafe { raw::call(raw::nr::UNSHARE, kind as usize, 0, 0, 0, 0) }.map(drop)
 }
 
-/// A process, for `join`.
-pub fn of_process(pid: u32) -> Result<OwnedFd> {
-    // SAFETY: no memory is involved.
-    unsafe { raw::open(raw::nr::PIDFD_OPEN, pid as usize, 0, 0, 0) }
-}
-
-/// Goes into the namespaces of these kinds in which that process is. EINVAL: we are in its namespace of users.
+/// Goes into the namespaces of these kinds in which that process (`signals::pidfd_open`) is. EINVAL: we are in its namespace of users.
 pub fn join(process: &OwnedFd, kinds: u32) -> Result<()> {
     // SAFETY: no memory is involved.
     unsafe { raw::call(raw::nr::SETNS, process.as_raw_fd() as usize, kinds as usize, 0, 0, 0) }.map(drop)
@@ -104,8 +101,8 @@ fn mount(what: &CStr, at: &[u8], kind: &CStr, flags: usize, options: &CStr) -> R
     unsafe { raw::call(raw::nr::MOUNT, what, at, kind, flags, options.as_ptr() as usize) }.map(drop)
 }
 
-/// A copy of what is at a path, with all that is mounted below it: as yet nowhere.
-fn copy(path: &[u8]) -> Result<OwnedFd> {
+/// A copy of what is at a path, with all that is mounted below it: as yet nowhere, and nothing can hide it.
+pub fn copy(path: &[u8]) -> Result<OwnedFd> {
     const OPEN_TREE_CLONE: usize = 1;
     const CLOEXEC: usize = 0o2000000;
     let (mut room, at) = (Room::new(), CWD.as_raw_fd() as usize);
@@ -158,8 +155,6 @@ pub fn make_read_only(path: impl AsPath) -> Result<()> {
 
 /// Nothing is at this path: a directory is empty and closed, anything else cannot be opened.
 pub fn hide(path: impl AsPath) -> Result<()> {
-    const S_IFMT: u32 = 0o170000;
-    const S_IFDIR: u32 = 0o040000;
     let path = path.path();
     if path::stat(path)?.mode & S_IFMT == S_IFDIR {
         return mount(c"tmpfs", path, c"tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, c"mode=000");
@@ -191,12 +186,7 @@ pub fn set_root_of_mounts(path: &CStr) -> Result<()> {
     set_root(c".")
 }
 
-/// What is at this path, for `bring`, which a root and mounts of ours can then not hide.
-pub fn keep(path: &[u8]) -> Result<OwnedFd> {
-    copy(path)
-}
-
-/// What was kept is at this path, if it is not there any more: all that it takes is made.
+/// What was copied is at this path, if it is not there any more: all that it takes is made.
 pub fn bring(kept: &OwnedFd, path: &[u8]) -> Result<()> {
     let is_there = file::Identity::of_file(kept)? == file::Identity::of_path(path);
     if is_there { Ok(()) } else { without_umask(&mut || bring_anew(kept, path)) }
@@ -252,8 +242,6 @@ fn descend(mut at: OwnedFd, path: &[u8], links: &mut u32) -> Result<OwnedFd> {
 /// The directory of this name in another one, made where it is missing. A link leads on only where it and the directory
 /// that it lies in are root's or ours: nobody else says where something is made.
 fn enter(at: OwnedFd, name: &[u8], links: &mut u32) -> Result<OwnedFd> {
-    const S_IFMT: u32 = 0o170000;
-    const S_IFLNK: u32 = 0o120000;
     const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY);
     let mut entered = path::open_at(at.as_fd(), name, DIRECTORY, 0);
     if matches!(entered, Err(Errno::NOENT)) {

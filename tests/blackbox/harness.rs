@@ -119,6 +119,17 @@ impl Folder {
         std::fs::write(&path, text).expect("a file");
         path
     }
+
+    /// Writes these service files, and compiles all that there are to `boot.db`.
+    pub fn compile(&self, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            self.write(&format!("services/{name}.svc"), text);
+        }
+        let (services, database) = (self.0.join("services"), self.0.join("boot.db"));
+        let (services, database) = (services.to_str().expect("UTF-8"), database.to_str().expect("UTF-8"));
+        let compiled = pintle(&["compile", services, "-o", database], &[]);
+        assert_eq!(compiled.code, 0, "compile: {}{}", compiled.out, compiled.err);
+    }
 }
 
 /// Where temporary directories are made: `$TMPDIR` or /tmp, or where other users do not get there or sockets' paths
@@ -183,17 +194,10 @@ impl Machine {
     /// With a supervisor that is another file.
     pub fn of_program(program: &Path, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
         let folder = Folder::new();
-        for (name, text) in files {
-            folder.write(&format!("services/{name}.svc"), text);
-        }
         if !files.iter().any(|(name, _)| *name == "default") {
             folder.write("services/default.svc", "type = bundle\n");
         }
-        let database = folder.0.join("boot.db");
-        let services = folder.0.join("services");
-        let (services, database_text) = (services.to_str().expect("UTF-8"), database.to_str().expect("UTF-8"));
-        let compiled = pintle(&["compile", services, "-o", database_text], &[]);
-        assert_eq!(compiled.code, 0, "compile: {}{}", compiled.out, compiled.err);
+        folder.compile(files);
         let supervisor = Machine::supervise(program, &folder, arguments);
         Machine { folder, supervisor: RefCell::new(supervisor), follow: RefCell::new(None) }
     }

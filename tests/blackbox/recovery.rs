@@ -1,6 +1,6 @@
 //! The supervisor crashes, and goes on: the same process, the same children, nothing lost and nothing done twice.
 
-use super::harness::{Folder, Machine, PATIENCE, binary, command, kill, lives, pintle, pintle_at, program};
+use super::harness::{Folder, Machine, PATIENCE, binary, command, kill, lives, parent, pintle, pintle_at, program};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,12 +23,6 @@ fn crash(machine: &Machine, signal: i32) {
 fn log(machine: &Machine, name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(machine.run_directory().join(format!("log/{name}.log"))).unwrap_or_default();
     text.lines().filter_map(|line| line.split_once(' ')).map(|(_, said)| said.to_string()).collect()
-}
-
-fn parent(pid: u32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let behind = stat.rsplit(')').next().unwrap_or_default().to_string();
-    behind.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 /// A script that says one number after the other, as fast as it can, until there is a file.
@@ -382,16 +376,11 @@ fn what_cannot_be_taken_over_is_ended_and_begun_anew() {
     assert_eq!(machine.pid("plain"), pid);
 }
 
-/// A supervisor by hand: its database, its run directory, and what it is started by.
-fn by_hand(folder: &Folder, files: &[(&str, &str)], starter: &mut std::process::Command) -> std::process::Command {
-    for (name, text) in files {
-        folder.write(&format!("services/{name}.svc"), text);
-    }
-    let path = |name: &str| folder.0.join(name).to_str().expect("UTF-8").to_string();
-    let compiled = pintle(&["compile", &path("services"), "-o", &path("boot.db")], &[]);
-    assert_eq!(compiled.code, 0, "{compiled:?}");
-    let mut command = std::mem::replace(starter, std::process::Command::new("true"));
-    command.args(["supervise", "--db", &path("boot.db"), "--run", &path("run"), "--log-dir", &path("log")]);
+/// Has this command, which is to become pintle, be a supervisor in the folder.
+fn by_hand(folder: &Folder, files: &[(&str, &str)], mut command: std::process::Command) -> std::process::Command {
+    folder.compile(files);
+    let [database, run, logs] = ["boot.db", "run", "log"].map(|name| folder.0.join(name));
+    command.arg("supervise").arg("--db").arg(database).arg("--run").arg(run).arg("--log-dir").arg(logs);
     command
 }
 
@@ -425,7 +414,7 @@ fn a_console_that_is_stopped_stops_no_recovery() {
     unsafe { libc::fcntl(ends[1], libc::F_SETFL, 0) };
     let folder = Folder::new();
     let files = [("default", "type = bundle\n")];
-    let mut child = by_hand(&folder, &files, &mut command()).stderr(writer).spawn().expect("the binary runs");
+    let mut child = by_hand(&folder, &files, command()).stderr(writer).spawn().expect("the binary runs");
     wait_status(&folder, |status| status["engine"]["pid"].as_u64().is_some_and(|pid| pid != 0));
     kill(child.id(), libc::SIGSEGV);
     wait_status(&folder, |status| status["supervisor"]["recoveries"] == 1);
@@ -458,7 +447,7 @@ fn the_rescue_program_of_process_1_has_the_console() {
     starter
         .args(["--fork", "--pid", "--mount", "--mount-proc", "--kill-child", "sh", "-c", &begin, "sh"])
         .arg(binary());
-    let mut starter = by_hand(&folder, &[("default", "type = bundle\n")], &mut starter);
+    let mut starter = by_hand(&folder, &[("default", "type = bundle\n")], starter);
     let mut child = starter.args(["--rescue", rescue.to_str().expect("UTF-8")]).spawn().expect("unshare runs");
     wait_status(&folder, |status| status["engine"]["pid"].as_u64().is_some_and(|pid| pid != 0));
     let children = format!("/proc/{0}/task/{0}/children", child.id());
@@ -546,7 +535,8 @@ impl Interrupter {
                 // SAFETY: no memory of ours is involved.
                 unsafe { libc::ptrace(request, pid, 0usize, data) }
             };
-            let options = (libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC) as usize;
+            let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT;
+            let options = options as usize;
             let there = trace(libc::PTRACE_SEIZE, options) == 0 && trace(libc::PTRACE_INTERRUPT, 0) == 0;
             told.send(there).expect("the test waits");
             let (mut calls, mut next, mut inside) = (0, Some(call), false);
@@ -579,7 +569,7 @@ impl Interrupter {
                 } else if event == 0 {
                     deliver = signal;
                 }
-                if over.load(Ordering::Relaxed) {
+                if over.load(Ordering::Relaxed) || event == libc::PTRACE_EVENT_EXIT {
                     trace(libc::PTRACE_DETACH, deliver as usize);
                     return;
                 }
@@ -591,10 +581,17 @@ impl Interrupter {
     }
 }
 
+impl Interrupter {
+    /// The supervisor is about to end, or is not interrupted any more.
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+}
+
 impl Drop for Interrupter {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && lives(self.supervisor) {
+        if !self.is_over() && lives(self.supervisor) {
             kill(self.supervisor, libc::SIGHUP); // it means nothing, but to be looked at
         }
         let _ = self.thread.take().map(std::thread::JoinHandle::join); // the supervisor has ended, or goes on
@@ -637,8 +634,10 @@ fn life(call: u32, again: Option<u32>) -> u32 {
     } else {
         kill(machine.supervisor(), libc::SIGTERM);
     }
-    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
+    // Whoever waits for its end while it is traced may get what is the debugger's: a stop.
+    machine.wait("the supervisor ends", |_| interrupter.is_over());
     drop(interrupter);
+    machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
     assert_eq!(machine.ended(), Some(0), "{}", machine.messages());
     assert_eq!(std::fs::read_to_string(&trace).expect("a trace"), "first\nlast\n", "call {call}");
     assert_eq!(log(&machine, "second"), ["said"], "call {call}");

@@ -749,6 +749,24 @@ fn health_checks_that_fail_in_a_row_end_the_life() {
 }
 
 #[test]
+fn a_stable_life_ends_a_row_of_deaths_whatever_ends_it() {
+    let (row, record) = in_state(State::Up, &WATCHED);
+    let record = Record { in_a_row: 5, ..record };
+    let late = NOW.plus_ms(WATCHED.stable_ms());
+    for (since, left) in [(late, 5), (NOW, 0)] {
+        let (row, record, _) = take(ReportRow { since, ..row }, record, &WATCHED, Input::Trigger, late);
+        assert_eq!((row.state, record.in_a_row), (State::Stopping, left), "watchdog");
+    }
+    let (row, record) = in_state(State::Up, &LOOKED_AT);
+    let sick = LOOKED_AT.health_failures - 1;
+    let record = Record { in_a_row: 5, role: Some(Role::Health), sick, ..record };
+    for (since, left) in [(late, 5), (NOW, 0)] {
+        let (row, record, _) = take(ReportRow { since, auxiliary: 200, ..row }, record, &LOOKED_AT, ILL.1, late);
+        assert_eq!((row.state, record.in_a_row), (State::Stopping, left), "health");
+    }
+}
+
+#[test]
 fn a_reload_and_a_health_check_wait_for_each_other() {
     let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
     let during =

@@ -144,17 +144,11 @@ impl Supervisor {
     /// Spawns, and says what has come of it.
     #[inline(never)]
     fn spawn_as(&mut self, slot: SlotId, command: Command) {
-        let input = match (command, self.spawn(slot, command)) {
-            (Command::Main, Ok(pid)) => Input::Cloned(pid),
-            (Command::Main, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
-            (
-                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
-                Ok(pid),
-            ) => Input::AuxiliaryCloned(pid),
-            (
-                Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_),
-                Err(_),
-            ) => Input::AuxiliaryRefused,
+        let input = match (command == Command::Main, self.spawn(slot, command)) {
+            (true, Ok(pid)) => Input::Cloned(pid),
+            (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
+            (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
+            (false, Err(_)) => Input::AuxiliaryRefused,
         };
         self.feed(slot, input);
     }
@@ -170,22 +164,13 @@ impl Supervisor {
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
         }
+        let is_main = command == Command::Main;
         let goes_on = matches!(policy.ready, Ready::Executed | Ready::Check);
-        let awaited = command == Command::Main && policy.kind == Kind::Longrun && goes_on;
-        let ready = if command == Command::Main { self.ready_for(slot, definition, policy)? } else { None };
+        let awaited = is_main && policy.kind == Kind::Longrun && goes_on;
+        let ready = if is_main { self.ready_for(slot, definition, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
-        let notify = match (command, policy.ready) {
-            (Command::Main, Ready::Notify) => self.notify_path(slot, &mut path),
-            (
-                Command::Main
-                | Command::Stop(_)
-                | Command::Reload(_)
-                | Command::Cleanup
-                | Command::Check(_)
-                | Command::Health(_),
-                _,
-            ) => &[],
-        };
+        let speaks = is_main && policy.ready == Ready::Notify;
+        let notify = if speaks { self.notify_path(slot, &mut path) } else { &[] };
         let log = self.log_for(slot, definition, &variables)?;
         let image = self.common.image;
         let record = image.service(definition, service::EXEC);
@@ -212,7 +197,7 @@ impl Supervisor {
             definition,
             command,
             // Once for an order, at its first life.
-            looks: command == Command::Main && reports.word(slot, reports::ATTEMPT) == 0,
+            looks: is_main && reports.word(slot, reports::ATTEMPT) == 0,
             awaited,
             variables: &variables,
             output,
@@ -222,19 +207,15 @@ impl Supervisor {
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
-        let (word, owner) = match command {
-            Command::Main => (reports::PID, Owner::Main(slot)),
-            Command::Stop(_) | Command::Reload(_) | Command::Cleanup | Command::Check(_) | Command::Health(_) => {
-                (reports::AUXILIARY, Owner::Auxiliary(slot))
-            }
+        let (word, owner) = match is_main {
+            true => (reports::PID, Owner::Main(slot)),
+            false => (reports::AUXILIARY, Owner::Auxiliary(slot)),
         };
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
         match result {
             Ok(pending) => {
-                if let Some(status) = &pending.status {
-                    self.held.hold(slot, status_of(owner), Some(status));
-                }
+                self.hold_status(owner, pending.status.as_ref());
                 Ok(self.watch(owner, pending, awaited))
             }
             Err(failure) => {
@@ -259,9 +240,7 @@ impl Supervisor {
             }
             // Its exec is taken as done, its death tells the rest.
             None => {
-                if let Owner::Main(slot) | Owner::Auxiliary(slot) = owner {
-                    self.held.hold(slot, status_of(owner), None);
-                }
+                self.hold_status(owner, None);
                 self.settle(owner, News::Executed);
             }
         }
@@ -477,11 +456,18 @@ impl Supervisor {
     }
 
     fn let_go(&mut self, at: usize, owner: Owner) {
-        if let Owner::Main(slot) | Owner::Auxiliary(slot) = owner {
-            self.held.hold(slot, status_of(owner), None);
-        }
+        self.hold_status(owner, None);
         self.flights[at] = None;
         self.flying -= 1;
+    }
+
+    /// Whose status pipe is there after a crash, too, as long as it is not read to its end.
+    fn hold_status(&self, owner: Owner, status: Option<&OwnedFd>) {
+        match owner {
+            Owner::Main(slot) => self.held.hold(slot, Of::Status, status),
+            Owner::Auxiliary(slot) => self.held.hold(slot, Of::CommandStatus, status),
+            Owner::Engine | Owner::Logger => {} // begun anew
+        }
     }
 
     fn main_ended(&mut self, slot: SlotId, pid: u32, exit: Exit) {
@@ -545,10 +531,6 @@ impl Supervisor {
     pub fn services_live(&self) -> bool {
         self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
     }
-}
-
-fn status_of(owner: Owner) -> Of {
-    if matches!(owner, Owner::Main(_)) { Of::Status } else { Of::CommandStatus }
 }
 
 /// Without the engine nothing is decided and nobody can ask: the one thing to say aloud.

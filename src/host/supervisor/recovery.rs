@@ -163,9 +163,7 @@ impl Supervisor {
             self.name_instance(slot);
         }
     }
-}
 
-impl Supervisor {
     /// What became of the main process of a row. One that is on the way to its exec, without a pipe that would tell, is
     /// waited for, for a moment; where it hangs it is ended.
     fn news_of(&mut self, slot: SlotId, row: &reports::ReportRow) -> Found {

@@ -145,7 +145,9 @@ fn make(options: &Options) -> Machine {
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
     let held = Held::new(geometry.slots());
     let (reports_fd, written, report_words) = own_reports(&place, REPORTS, reports::words(&geometry));
-    hold_reports(written, &held);
+    if let Some(written) = written {
+        hold_reports(written, &held);
+    }
     let orders_words = orders::words(&geometry);
     let orders_fd = mapping::sealed_memory(c"pintle-orders", orders_words).or_refuse(packed!("cannot make the orders"));
     let state = words_needed(&image, geometry, Capacities::of(&image));
@@ -326,7 +328,7 @@ fn lay_out_reports(
     carry_over(old, fresh, reports::LAYOUT, geometry);
     replace(engines, &read);
     put_in_place(place, REPORTS_NEW, REPORTS);
-    (written, fresh)
+    (written.ok_or(Errno::BADF).or_refuse(LOST), fresh)
 }
 
 fn put_in_place(place: &Place, from: &str, to: &str) {
@@ -555,22 +557,23 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
 
 /// The reports: a descriptor with which others can only read them, ours, and mapped to write.
 #[inline(never)]
-fn own_reports(place: &Place, name: &str, words: usize) -> (OwnedFd, OwnedFd, &'static [AtomicU32]) {
+fn own_reports(place: &Place, name: &str, words: usize) -> (OwnedFd, Option<OwnedFd>, &'static [AtomicU32]) {
     const MAKE: Packed = packed!("cannot make the board");
     let written = shared_file(place, name, words);
     let read = match place {
         Place::Directory(run) => run.open(name).unwrap_or_else(|error| run.refuse("open", name, error)),
         Place::Abstract(_) => match mapping::read_only(&written) {
             Ok(read) => read,
-            // Without /proc it can be made read-only for all that come later, us after a crash among them.
+            // Without /proc it can be made read-only for all that come later, us after a crash among them: nobody can
+            // take it over.
             Err(_) => {
                 let (read, mapped) = mapping::own_memory(c"pintle-reports", words).or_refuse(MAKE);
-                return (read, written, mapped);
+                return (read, None, mapped);
             }
         },
     };
     let mapped = mapping::shared_words(written.as_fd(), words).or_refuse(MAKE);
-    (read, written, mapped)
+    (read, Some(written), mapped)
 }
 
 /// They are there after a crash, too.
