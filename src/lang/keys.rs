@@ -472,6 +472,16 @@ pub const ESSENTIAL: u8 = number("essential");
 pub const CAPABILITIES: u8 = number("capabilities");
 /// `ambient-capabilities`.
 pub const AMBIENT: u8 = number("ambient-capabilities");
+/// `log`.
+pub const LOG: u8 = number("log");
+/// `log-age`: the last of those behind `log` that say how a file is turned over.
+pub const LOG_AGE: u8 = number("log-age");
+/// `log-stamp`: the last of those that say how lines are logged.
+pub const LOG_STAMP: u8 = number("log-stamp");
+/// `stdin`.
+pub const STDIN: u8 = number("stdin");
+/// `tty`.
+pub const TTY: u8 = number("tty");
 /// `inaccessible`.
 pub const INACCESSIBLE: u8 = number("inaccessible");
 /// `skip-ok`.

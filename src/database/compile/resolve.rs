@@ -156,6 +156,14 @@ impl Resolver<'_> {
                 let text = packed!("~ cannot read what % writes: it is no longrun");
                 error(self.findings, &position, text, &[Text(to.definition.name), Text(asked.who)]);
             }
+            let reads = |number: u8| {
+                to.definition.given(number).filter(|given| given.words.iter().any(|word| word.text != "null"))
+            };
+            if let Some(other) = reads(keys::STDIN).or_else(|| reads(keys::TTY)) {
+                let text = packed!("~ cannot read what % writes: it reads from its ~\n\nthat is here");
+                let parts = [Text(to.definition.name), Text(asked.who), Text(other.key.name())];
+                error(self.findings, &position, text, &parts).related(&other.position);
+            }
         }
         let (source, target) = if turned { (other, number) } else { (number, other) };
         self.links.push(Link { source, target, relation, turned, position });
