@@ -28,6 +28,11 @@ fn ends(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
     unsafe { raw::open_two(raw::nr::PIPE2, [0, flags, 0, 0], 0) }
 }
 
+/// Reads and writes of whoever has this end wait from now on, whatever was asked for.
+pub fn make_blocking(end: &OwnedFd) {
+    let _ = rustix::fs::fcntl_setfl(end, OFlags::empty());
+}
+
 /// Copies what is in a pipe, `bytes` at most, into another one and leaves it there; gives how much that was. 0: it has
 /// ended. EAGAIN: there is nothing now, or no room.
 pub fn copy(from: impl AsFd, to: impl AsFd, bytes: usize) -> Result<usize> {

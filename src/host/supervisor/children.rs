@@ -184,6 +184,14 @@ impl Supervisor {
         }
         let Supervisor { spawner, common, slots, reports, .. } = self;
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
+        if is_main {
+            // An earlier life, or another writer, may have asked for the contrary.
+            let others = slots.get(to.index()).filter(|_| log == Log::Pipe).and_then(|to| to.input.as_ref());
+            let own = private.input.as_ref().filter(|_| reads).map(|(read, _)| read);
+            for end in [private.log.as_ref().map(|(_, write)| write), others.map(|(_, write)| write), own] {
+                end.into_iter().for_each(pipe::make_blocking);
+            }
+        }
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
             (Log::Console, _) => Output::Inherit,
