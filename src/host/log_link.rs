@@ -146,6 +146,17 @@ impl LogLink {
         }
     }
 
+    /// The supervisor closes both ends of this slot's pipe, and what is in it belongs to this source: a message of its own
+    /// at once, in which it outlives whoever reads messages. What wrote has ended.
+    #[inline(never)]
+    pub fn leave(&mut self, slot: SlotId, source: &Source<'_>) -> Result<()> {
+        let is_known = self.bits.get(slot.index() / 32).is_some_and(|bits| bits[KNOWN] >> (slot.0 % 32) & 1 != 0);
+        let mut message: Vec<u8, MESSAGE_BYTES> = Vec::new();
+        record(&mut message, PIPE, slot, if is_known { CONTINUES } else { 0 }, &source.words, source.name);
+        record(&mut message, ENDED, slot, 0, &[0; WORDS], [b"", b""]);
+        socket::send(self.near.as_fd(), &message, &[source.pipe])
+    }
+
     /// The logger has died: all pipes will be handed to the next one. Slots that `source` has no pipe for do not
     /// matter. Call it when the next one is spawned (or before).
     pub fn restart(&mut self) {

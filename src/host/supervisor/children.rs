@@ -5,7 +5,7 @@ use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::survivors;
-use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
+use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor, kill_rest};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
@@ -308,22 +308,8 @@ impl Supervisor {
             }
             _ => Log::Null,
         };
+        self.name_instance(slot, definition, variables)?;
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
-        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get_mut(at as usize));
-        let renamed = instance.is_some_and(|name| {
-            let is_other = name != variables.name();
-            name.copy_from_slice(variables.name());
-            is_other
-        });
-        if renamed && private.log.is_some() {
-            // The slot is another instance's now. What the last one left is read to its end.
-            self.held.hold(slot, Of::LogRead, None);
-            self.held.hold(slot, Of::LogWrite, None);
-            private.log = None;
-            if let Some(link) = &mut self.link {
-                link.closed(slot);
-            }
-        }
         if log == Log::File && private.log.is_none() {
             let ends = pipe::pair().map_err(Failure::of_pipe)?;
             pipe::shrink(&ends.0);
@@ -352,15 +338,33 @@ impl Supervisor {
         Ok(())
     }
 
-    /// After a crash: by what name the log of an instance slot is known.
+    /// The log of an instance slot is known as this from now on.
     #[inline(never)]
-    pub(super) fn name_instance(&mut self, slot: SlotId) {
+    fn name_instance(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<(), Failure> {
+        let Some(at) = slot.0.checked_sub(self.common.image.services()) else { return Ok(()) };
+        let mut fresh: InstanceName = [0; _];
+        let (template, name) = fresh.split_at_mut(4);
+        template.copy_from_slice(&definition.0.to_ne_bytes());
+        name.copy_from_slice(variables.name());
+        if self.instances.get(at as usize).is_some_and(|known| *known != fresh) {
+            self.leave_log(slot)?;
+            self.instances[at as usize] = fresh;
+        }
+        Ok(())
+    }
+
+    /// After a crash: as what it was known.
+    #[inline(never)]
+    pub(super) fn remember_instance(&mut self, slot: SlotId) {
         let mut variables = Variables::NONE;
-        let at = slot.0.checked_sub(self.common.image.services());
-        if let Some(at) = at.filter(|_| self.read_variables(slot, &mut variables))
-            && let Some(name) = self.instances.get_mut(at as usize)
+        if let Some(definition) = self.definition(slot)
+            && self.read_variables(slot, &mut variables)
         {
-            name.copy_from_slice(variables.name());
+            let log = self.slots.get_mut(slot.index()).and_then(|private| private.log.take());
+            let _ = self.name_instance(slot, definition, &variables); // nothing is left where there is no log
+            if let Some(private) = self.slots.get_mut(slot.index()) {
+                private.log = log;
+            }
         }
     }
 

@@ -160,7 +160,7 @@ impl Supervisor {
             if let Some(link) = link {
                 link.known(slot);
             }
-            self.name_instance(slot);
+            self.remember_instance(slot);
         }
     }
 

@@ -36,7 +36,6 @@ use pintle::board::{Geometry, orders, published, reports};
 use pintle::database::{Image, header, service};
 use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
-use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::supervision::{Policy, Ready};
@@ -393,7 +392,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
             private.status_row = status_rows;
         }
     }
-    let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
+    let instances = geometry.instances as usize * size_of::<super::InstanceName>();
     let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
