@@ -28,30 +28,30 @@ const KEEP: u64 = 3;
 const LINES: u64 = 20;
 
 pub fn run(given: &Given) -> i32 {
-    let directory = match given.value("--dir") {
-        Some(directory) => [directory; 2],
-        None => {
+    let given_directory = given.value("--dir");
+    match (given.has("--serve"), given.words.first(), given_directory) {
+        (true, None, Some(directory)) => serve(directory, given),
+        (false, Some(name), Some(directory)) => show(directory, name, given),
+        (false, Some(name), None) => {
             let place = run_directory::find(given.value("--run")).ok();
-            let run = place.as_ref().and_then(run_directory::Place::directory);
-            let Some(run) = run else {
+            let Some(run) = place.as_ref().and_then(run_directory::Place::directory) else {
                 given.misuse(packed!("there is no run directory: --dir DIR says where logs are"))
             };
-            [log_files::directory(run.path()), log_files::kept(run.path())]
+            show(log_files::where_it_is(run.path(), reading::log_kind(run, name), name), name, given)
         }
-    };
-    match (given.has("--serve"), given.words.first()) {
-        (true, None) => serve(directory[0], given),
-        (false, Some(name)) => show(log_files::where_it_is(directory, name), name, given),
-        (true, Some(_)) | (false, None) => given.misuse(packed!("the name of one service is needed")),
+        (true, None, None) => given.misuse(packed!("there is no run directory: --dir DIR says where logs are")),
+        (true, Some(_), _) | (false, None, _) => given.misuse(packed!("the name of one service is needed")),
     }
 }
 
 #[inline(never)]
 fn serve(directory: &[u8], given: &Given) -> i32 {
     let number = given.number("--serve", 0, i32::MAX as u64) as i32;
+    let kept = given.value("--kept").filter(|kept| !kept.is_empty());
     let settings = Settings {
         directory,
-        kept: given.value("--kept").unwrap_or_default(),
+        kept: kept.unwrap_or_default(),
+        lost: kept.map_or(&[], log_files::lost),
         syslog: syslog::PATH,
         bytes_max: given.number("--size", BYTES_MAX, u64::MAX),
         keep: given.number("--keep", KEEP, u32::MAX.into()).clamp(1, 99) as u32,

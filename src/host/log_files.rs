@@ -10,6 +10,7 @@ use crate::sys::{Errno, OwnedFd, Result, entry, file, whole};
 use alloc::vec::Vec;
 use core::fmt::Write;
 use pintle::crc32::crc32;
+use pintle::lang::definition::Log;
 use pintle::stamp::{self, STAMP_BYTES};
 use pintle::words::Short;
 
@@ -44,11 +45,27 @@ pub fn kept(run: &[u8]) -> &'static [u8] {
     whole::joined(run, KEPT.to_bytes())
 }
 
-/// Of the directories of a running pintle the one in which a service has a log: the second where the first has none.
-pub fn where_it_is(directories: [&'static [u8]; 2], name: &[u8]) -> &'static [u8] {
+/// The directory in it of what says how much was lost of services that have a log of their own.
+pub fn lost(kept: &[u8]) -> &'static [u8] {
+    whole::joined(kept, b"lost")
+}
+
+/// The directory of a service's lines, which is logged so (`Log`, where that is known): what it was before leaves files
+/// that tell of then. Where there is no log yet, what was lost may be told.
+pub fn where_it_is(run: &[u8], kind: Option<u32>, name: &[u8]) -> &'static [u8] {
     let has = |directory| LogPath::new().of(directory, name, 0).is_ok_and(file::exists);
-    let [logs, kept] = directories;
-    if !has(logs) && has(kept) { kept } else { logs }
+    let (logs, kept) = (directory(run), kept(run));
+    match kind {
+        Some(kind) if is_kept(kind) => kept,
+        None if !has(logs) && has(kept) => kept,
+        Some(_) | None if !has(logs) && has(lost(kept)) => lost(kept),
+        Some(_) | None => logs,
+    }
+}
+
+/// Whether of what is logged so (`Log`) the last lines are in the run directory, and nothing else.
+pub fn is_kept(kind: u32) -> bool {
+    kind == Log::Syslog as u32 || kind == Log::Keep as u32
 }
 
 /// Room for the path of a log.

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod log_files;
 pub mod log_journal;
 pub mod log_link;
+pub mod log_queue;
 pub mod log_writer;
 pub mod logger;
 pub mod reading;

@@ -156,6 +156,11 @@ pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
     path::rename(from.path(), to.path())
 }
 
+/// Makes a directory. One that is there already is well.
+pub fn make_directory(path: &[u8], mode: u32) -> Result<()> {
+    path::make_directory(CWD, path, mode)
+}
+
 /// Makes a directory and the ones above it that are missing. One that is there already is well.
 pub fn make_directories(path: &[u8], mode: u32) -> Result<()> {
     let made = |at: usize| path::make_directory(CWD, path.get(..at).unwrap_or(path), mode);
