@@ -137,7 +137,14 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
             if (own.device, own.inode) == (now.device, now.inode) || now == Identity::default() {
                 break;
             }
-            match file::open_read(path) {
+            // That may have been turned over as well by now: the one that came behind ours is next.
+            let mut room = LogPath::new();
+            let mut is_ours = |number| {
+                let found = room.of(directory, name, number).map(Identity::of_path).unwrap_or_default();
+                (found.device, found.inode) == (own.device, own.inode)
+            };
+            let ours = (1..100).find(|number| is_ours(*number)).filter(|_| shown.is_some()).unwrap_or(1);
+            match room.of(directory, name, ours - 1).and_then(file::open_read) {
                 Ok(next) => shown = Some((next, 0)),
                 Err(_) => break,
             }

@@ -74,6 +74,47 @@ fn lines_have_their_time_and_are_shown() {
 }
 
 #[test]
+fn who_follows_misses_no_file_however_fast_they_are_turned_over() {
+    let text = "log-size = 4K\nlog-keep = 99\ncommand = <<END
+  trap 'echo mark' USR1
+  trap 'n=0; while [ $n -lt 3000 ]; do echo $n; n=$((n + 1)); done' USR2
+  echo ready
+  while :; do sleep 1000 & wait; kill $! 2>/dev/null; done
+END
+";
+    let machine = Machine::new(&[("fast", text), ("default", "type = bundle\ncontains = fast\n")]);
+    machine.wait_phase("fast", "up");
+    machine.wait("the first line is logged", |machine| log(machine, "fast") == ["ready"]);
+    let mut follower = machine.spawn(&["log", "-n", "0", "-f", "fast"]);
+    let lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    let (told, news) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut texts = lines.map_while(|line| Some(line.ok()?.split_once(' ')?.1.to_string()));
+        texts.all(|text| told.send(text).is_ok())
+    });
+    machine.wait("the follower is there", |machine| {
+        machine.run(&["signal", "USR1", "fast"]);
+        news.try_recv().is_ok()
+    });
+    let mut numbers = vec![];
+    machine.wait("it has come to the end", |machine| {
+        if numbers.is_empty() {
+            machine.run(&["signal", "USR2", "fast"]);
+        }
+        numbers.extend(news.try_iter().filter_map(|text| text.parse::<u32>().ok()));
+        numbers.contains(&2999)
+    });
+    let _ = (follower.kill(), follower.wait(), reader.join());
+    let first: Vec<u32> = numbers.into_iter().take(3000).collect();
+    assert!(
+        first == (0..3000).collect::<Vec<u32>>(),
+        "{} lines, {:?}",
+        first.len(),
+        first.iter().zip(0..).find(|(a, b)| *a != b)
+    );
+}
+
+#[test]
 fn what_is_said_while_the_logger_is_dead_is_kept() {
     let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
     // It may speak before it is known to be executed.
