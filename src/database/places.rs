@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 46] = [
+const WORDS: [(&str, usize); 52] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -58,6 +58,12 @@ const WORDS: [(&str, usize); 46] = [
     ("nice", EXEC + exec::NICE),
     ("oom-score-adj", EXEC + exec::OOM),
     ("log", EXEC + exec::LOG),
+    ("log-size", EXEC + exec::LOG_SIZE),
+    ("log-keep", EXEC + exec::LOG_KEEP),
+    ("log-age", EXEC + exec::LOG_AGE_MS),
+    ("log-rate", EXEC + exec::LOG_RATE),
+    ("log-line", EXEC + exec::LOG_LINE),
+    ("log-stamp", EXEC + exec::LOG_STAMP),
     ("limit-", EXEC + exec::LIMITS),
     ("setup", EXEC + exec::SETUP),
 ];

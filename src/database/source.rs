@@ -12,6 +12,7 @@ use super::{Image, NONE, action, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
+use crate::lang::definition::Log;
 use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
 use crate::text::{ended, nth, put};
 use crate::{names, signals};
@@ -64,6 +65,20 @@ impl Source<'_> {
             Value::Choice(choices) => {
                 // The kind has flags above it.
                 line.word(nth(CHOICES[usize::from(choices)], b',', value as usize & 0xff));
+            }
+            Value::Log if value == Log::Pipe as u32 => {
+                let to = self.image.exec(self.field(service::EXEC), super::exec::LOG_TO);
+                line.word("pipe");
+                line.word(self.image.name(SlotId(to.wrapping_sub(1))));
+            }
+            Value::Log => line.word(nth(CHOICES[2], b',', value as usize)),
+            Value::Bytes(..) if value == 0 => {}
+            Value::Bytes(..) => {
+                let units = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"), (1, "")];
+                let whole = |&&(unit, _): &&(u32, &str)| value.is_multiple_of(unit);
+                let (unit, name) = units.iter().find(whole).unwrap_or(&(1, ""));
+                line.number((value / unit).into());
+                line.pending.push_str(name);
             }
             Value::Command => self.command(self.image.list(value), 0, &mut line),
             Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),

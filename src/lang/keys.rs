@@ -38,6 +38,10 @@ pub enum Value {
     Switch,
     /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words, 4 fork.
     Ready,
+    /// Where output goes: its index in `CHOICES`; of `pipe` the name of a service in words.
+    Log,
+    /// Bytes, between these powers of two.
+    Bytes(u8, u8),
     /// A time, from this on, in milliseconds.
     Duration(u16),
     /// A whole number between these bounds, with this added to it.
@@ -91,20 +95,25 @@ pub const CHECK: u32 = 3;
 /// Of `Value::Ready`: fork.
 pub const FORK: u32 = 4;
 
-/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
-pub const CHOICES: [&str; 4] =
-    ["longrun,oneshot,bundle", "always,on-failure,never", "file,console,null", "queue,skip,restart"];
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`.
+pub const CHOICES: [&str; 5] = [
+    "longrun,oneshot,bundle",
+    "always,on-failure,never",
+    "file,console,null,syslog,keep,pipe SERVICE",
+    "queue,skip,restart",
+    "iso8601,tai64n,none",
+];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 static DEFAULTS: [Packed; 3] = [
     packed!(
         "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
      restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file"
+     umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!(
         "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file"
+     umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!("essential = no"),
 ];
@@ -156,7 +165,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 93] = [
+const TABLE: [Line; 99] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -309,8 +318,20 @@ const TABLE: [Line; 93] = [
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,
         "The terminal that it has, as a getty: it is opened, becomes the session's, and is where it reads and writes, whatever `log` says."),
-    key("log", PROCESS, Value::Choice(2),
-        "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
+    key("log", PROCESS, Value::Log,
+        "Where its output goes: `file` (its own, by way of the logger), `console` (where pintle's own goes), `null`, `syslog` (/dev/log), `keep` (its last lines alone, in memory), `pipe SERVICE` (the standard input of this one, which it then also wants)."),
+    key("log-size", PROCESS, Value::Bytes(12, 31),
+        "The file of its log is turned over before it grows beyond so many bytes, 4K to 2G; without, 1M."),
+    key("log-keep", PROCESS, Value::Integer(1, 99, 1),
+        "How many files are kept beside the current one; without, 3."),
+    key("log-age", PROCESS, Value::Duration(1000),
+        "The file is also turned over, at the next line, when it was begun so long ago."),
+    key("log-rate", PROCESS, Value::Integer(1, 30000, 1),
+        "Lines a second, and at once after a silence; what comes beyond is dropped, and counted in a line of its own. Without, no limit."),
+    key("log-line", PROCESS, Value::Bytes(6, 16),
+        "A line of more bytes than this is split, 64 to 64K; without, 8K; of `syslog` never more than 800."),
+    key("log-stamp", PROCESS, Value::Choice(4),
+        "What each line begins with: the time as `iso8601` (UTC, microseconds) or `tai64n`, or `none`."),
     limit("limit-as", 9, "Bytes of address space."),
     limit("limit-core", 4, "Bytes of a core file."),
     limit("limit-cpu", 0, "Seconds of processor time."),
@@ -393,7 +414,8 @@ const ALIASES: Packed = packed!(
     notification-fd=ready,readiness=ready,pidfile=pid-file,listen-stream=listen,socket=listen,file-descriptor-store-max=fd-store-max,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
-    environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
+    environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,standard-output=log,logfile=log,\
+    log-max-size=log-size,log-rotate=log-keep,log-rate-limit=log-rate,line-max=log-line,timestamp=log-stamp,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
     post-stop=cleanup,exec-start-pre=pre-start,start-pre=pre-start,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
     healthcheck=health,health-cmd=health,liveness=health,\
@@ -466,6 +488,16 @@ pub const ESSENTIAL: u8 = number("essential");
 pub const CAPABILITIES: u8 = number("capabilities");
 /// `ambient-capabilities`.
 pub const AMBIENT: u8 = number("ambient-capabilities");
+/// `log`.
+pub const LOG: u8 = number("log");
+/// `log-age`: the last of those behind `log` that say how a file is turned over.
+pub const LOG_AGE: u8 = number("log-age");
+/// `log-stamp`: the last of those that say how lines are logged.
+pub const LOG_STAMP: u8 = number("log-stamp");
+/// `stdin`.
+pub const STDIN: u8 = number("stdin");
+/// `tty`.
+pub const TTY: u8 = number("tty");
 /// `inaccessible`.
 pub const INACCESSIBLE: u8 = number("inaccessible");
 /// `skip-ok`.
@@ -598,6 +630,8 @@ impl Value {
                 Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),
                 Form::SecureBits | Form::Personality | Form::Private => packed!("words"),
             },
+            Value::Log => packed!("one word, or pipe and the name of a service"),
+            Value::Bytes(..) => packed!("a number, with K, M or G"),
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }

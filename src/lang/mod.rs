@@ -23,7 +23,7 @@ use crate::names;
 use crate::packed;
 use crate::setup;
 use crate::text::nth;
-use definition::{Definition, Given, Kind, Position, Token, Word, with_texts};
+use definition::{Definition, Given, Kind, Log, Position, Stamp, Token, Word, with_texts};
 use diagnostic::Part::{Number, Text};
 use diagnostic::{Diagnostic, Sink};
 use keys::{BUNDLE, CHOICES, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
@@ -194,6 +194,20 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     {
         let text = packed!("descriptors 3 to % are those that listen");
         sink.error(&given.position, text, &[Number(2 + stored as i64)]);
+    }
+    let log = definition.number(keys::LOG) as u32;
+    let is_kept = log == Log::Syslog as u32 || log == Log::Keep as u32;
+    for given in definition.given.iter().filter(|given| given.position.line > 0) {
+        let (is_used, with) = match given.key.number {
+            number if number <= keys::LOG || number > keys::LOG_STAMP => continue,
+            number if number <= keys::LOG_AGE => (log == Log::File as u32, "log = file"),
+            // What is said of every service, as a dump does.
+            keys::LOG_STAMP if given.numbers[0] == Stamp::Iso8601 as u64 => continue,
+            _ => (log == Log::File as u32 || is_kept, "log = file, syslog or keep"),
+        };
+        if !is_used {
+            sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);
+        }
     }
     if let (Some(given), false, false) = (definition.given(keys::WITHIN), there(keys::START_ON), there(keys::STOP_ON)) {
         sink.error(&given.position, packed!("\"within\" without \"start-on\" or \"stop-on\""), &[]);

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::definition::{Definition, Given, Kind, Position, Token, Word, alternatives};
+use super::definition::{Definition, Given, Kind, Log, Position, Token, Word, alternatives};
 use super::diagnostic::Part::{self, Number, Text};
 use super::diagnostic::{self, Sink};
 use super::expression;
@@ -113,6 +113,31 @@ impl Filler<'_, '_> {
                 }
                 given.numbers[0] = bits;
             }
+            Value::Log => match &words[..] {
+                [pipe, names @ ..] if pipe.text == "pipe" => {
+                    if names.len() != 1 {
+                        return self.bad_word(packed!("~ takes the name of one service"), word);
+                    }
+                    given.numbers[0] = Log::Pipe as u64;
+                    words.remove(0);
+                    self.service(&words[0])?;
+                }
+                _ => {
+                    given.numbers[0] = self.choice(word, parts(CHOICES[2], b','))?;
+                    if let Some(second) = words.get(1) {
+                        return self.bad(&second.position, packed!("bad word ~"), second.text);
+                    }
+                    words.clear();
+                }
+            },
+            Value::Bytes(least, most) => match limit(word.text).filter(|bytes| *bytes != u64::MAX) {
+                Some(bytes) if (1 << least..=1 << most).contains(&bytes) => given.numbers[0] = bytes,
+                Some(_) => {
+                    let text = packed!("~ is out of bounds\nexpected % to % bytes");
+                    return self.out_of_bounds(word, text, 1 << least, 1 << most);
+                }
+                None => return self.bad_word(packed!("bad number ~"), word),
+            },
             Value::Limit(_) => {
                 let (soft, hard) = cut(word.text, b':').unwrap_or((word.text, word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
@@ -560,7 +585,13 @@ const fn takes_one(value: Value) -> bool {
 const fn is_number(value: Value) -> bool {
     matches!(
         value,
-        Value::Choice(_) | Value::Switch | Value::Duration(_) | Value::Integer(..) | Value::Umask | Value::Limit(_)
+        Value::Choice(_)
+            | Value::Switch
+            | Value::Duration(_)
+            | Value::Integer(..)
+            | Value::Bytes(..)
+            | Value::Umask
+            | Value::Limit(_)
     )
 }
 

@@ -169,7 +169,17 @@ pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
     status(file).map(|status| status.identity.bytes)
 }
 
-/// Removes the name of a file.
+/// Cuts a file off at so many bytes.
+pub fn cut(file: impl AsFd, bytes: u64) -> Result<()> {
+    Ok(rustix::fs::ftruncate(file, bytes)?)
+}
+
+/// Whether there is something at this path.
+pub fn exists(path: impl AsPath) -> bool {
+    Identity::of_path(path) != Identity::default()
+}
+
+/// Removes a file.
 pub fn remove(path: impl AsPath) -> Result<()> {
     path::remove(CWD, path.path())
 }
@@ -177,6 +187,11 @@ pub fn remove(path: impl AsPath) -> Result<()> {
 /// Gives a file another name, in the place of what had it.
 pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
     path::rename(from.path(), to.path())
+}
+
+/// Makes a directory. One that is there already is well.
+pub fn make_directory(path: &[u8], mode: u32) -> Result<()> {
+    path::make_directory(CWD, path, mode)
 }
 
 /// Makes a directory and the ones above it that are missing. One that is there already is well.

@@ -122,6 +122,14 @@ fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'st
     Ok(unsafe { core::slice::from_raw_parts(base.cast(), words) })
 }
 
+/// Maps all of this memory's bytes, shared with whoever has it next: nobody else has it now.
+pub fn own_bytes(fd: BorrowedFd<'_>) -> Result<&'static mut [u8]> {
+    let bytes = usize::try_from(file::length(fd)?).map_err(|_| Errno::FBIG)?;
+    let base = map(fd, bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)?;
+    // SAFETY: a mapping of that many bytes, never unmapped; the caller says that nobody else writes there.
+    Ok(unsafe { core::slice::from_raw_parts_mut(base, bytes) })
+}
+
 /// Fresh zeroed words for this process alone. Pages come into being when they are touched.
 pub fn private_words(words: usize) -> Result<&'static mut [u32]> {
     let bytes = bytes_of(words)?;

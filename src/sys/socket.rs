@@ -202,6 +202,7 @@ const SOL_SOCKET: usize = 1;
 const SCM_RIGHTS: i32 = 1;
 const SCM_CREDENTIALS: i32 = 2;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const MSG_PEEK: usize = 2;
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_TRUNC: u32 = 0x20;
@@ -253,10 +254,14 @@ pub fn receive_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> 
     receive_with(fd, buffer, 0, CREDENTIALS_WORDS)
 }
 
-/// `receive`, or `receive_alone`, and it stays the next one.
-pub fn look(fd: BorrowedFd<'_>, buffer: &mut [u8], alone: bool) -> Result<Received> {
-    const MSG_PEEK: usize = 2;
-    receive_with(fd, buffer, MSG_PEEK, if alone { CREDENTIALS_WORDS } else { CONTROL_WORDS })
+/// `receive`, and it stays the next one.
+pub fn look(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_with(fd, buffer, MSG_PEEK, CONTROL_WORDS)
+}
+
+/// `receive_alone`, and it stays the next one.
+pub fn look_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_with(fd, buffer, MSG_PEEK, CREDENTIALS_WORDS)
 }
 
 /// Lets a descriptor go that somebody else has made: a socket's last close does not wait until all is sent, whatever was

@@ -6,7 +6,7 @@ use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::store::{Stored, room};
 use super::survivors;
-use super::{FLIGHTS, SPAWNS, Source, Supervisor};
+use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
@@ -53,6 +53,11 @@ pub struct Queue {
     first: u32,
     last: u32,
 }
+
+const CONSOLE: u32 = Log::Console as u32;
+const NULL: u32 = Log::Null as u32;
+const SYSLOG: u32 = Log::Syslog as u32;
+const PIPE: u32 = Log::Pipe as u32;
 
 impl Supervisor {
     /// Puts a slot at the end of the queue, if it is not in it: for its main process, or for a command.
@@ -178,6 +183,16 @@ impl Supervisor {
         let socket = if told { self.notify_path(slot, &mut path) } else { &[] };
         let notify = if speaks { socket } else { &[] };
         let log = self.log_for(slot, definition, &variables)?;
+        let image = self.common.image;
+        let record = image.service(definition, service::EXEC);
+        let to = SlotId(image.exec(record, exec::LOG_TO).wrapping_sub(1));
+        if log == Log::Pipe {
+            self.open_input(to)?;
+        }
+        let reads = is_main && image.flags(definition) & service::flags::INPUT != 0;
+        if reads {
+            self.open_input(slot)?;
+        }
         let places = self.places(slot).take(room);
         let Supervisor { spawner, common, slots, reports, stored, held, .. } = self;
         let mut kept = Stored { room, ..Stored::default() };
@@ -187,10 +202,22 @@ impl Supervisor {
             let _ = kept.names.extend_from_slice(held.stored_name(at, &mut [0; STORED_NAME_BYTES]));
         }
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
+        if is_main {
+            // An earlier life, or another writer, may have asked for the contrary.
+            let others = slots.get(to.index()).filter(|_| log == Log::Pipe).and_then(|to| to.input.as_ref());
+            let own = private.input.as_ref().filter(|_| reads).map(|(read, _)| read);
+            for end in [private.log.as_ref().map(|(_, write)| write), others.map(|(_, write)| write), own] {
+                end.into_iter().for_each(pipe::make_blocking);
+            }
+        }
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
             (Log::Console, _) => Output::Inherit,
-            (Log::Null | Log::File, _) => Output::Null,
+            (Log::Pipe, _) => match slots.get(to.index()).and_then(|private| private.input.as_ref()) {
+                Some((_, write)) => Output::Pipe(write.as_fd()),
+                None => Output::Null,
+            },
+            (Log::Null | Log::File | Log::Syslog | Log::Keep, _) => Output::Null,
         };
         let child = Child {
             definition,
@@ -202,6 +229,7 @@ impl Supervisor {
             awaited,
             variables: &variables,
             output,
+            input: private.input.as_ref().filter(|_| reads).map(|(read, _)| read.as_fd()),
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
             stored: kept,
@@ -292,26 +320,20 @@ impl Supervisor {
     fn log_for(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<Log, Failure> {
         let image = &self.common.image;
         let log = match image.exec(image.service(definition, service::EXEC), exec::LOG) {
-            0 if self.link.is_some() => Log::File,
-            1 => Log::Console,
+            CONSOLE => Log::Console,
+            PIPE => Log::Pipe,
+            NULL => Log::Null,
+            // By way of the logger, which knows what to do with it.
+            kind if self.link.is_some() => {
+                if let Some(link) = self.link.as_mut().filter(|_| kind == SYSLOG) {
+                    link.again(slot); // it names the process
+                }
+                Log::File
+            }
             _ => Log::Null,
         };
+        self.name_instance(slot, definition, variables)?;
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
-        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get_mut(at as usize));
-        let renamed = instance.is_some_and(|name| {
-            let is_other = name != variables.name();
-            name.copy_from_slice(variables.name());
-            is_other
-        });
-        if renamed && private.log.is_some() {
-            // The slot is another instance's now. What the last one left is read to its end.
-            self.held.hold(slot, Of::LogRead, None);
-            self.held.hold(slot, Of::LogWrite, None);
-            private.log = None;
-            if let Some(link) = &mut self.link {
-                link.closed(slot);
-            }
-        }
         if log == Log::File && private.log.is_none() {
             let ends = pipe::pair().map_err(Failure::of_pipe)?;
             pipe::shrink(&ends.0);
@@ -326,15 +348,47 @@ impl Supervisor {
         Ok(log)
     }
 
-    /// After a crash: by what name the log of an instance slot is known.
+    /// Makes the pipe to a service's standard input. It is kept for ever: neither the end of those who write nor that of
+    /// the one who reads loses what is in it.
     #[inline(never)]
-    pub(super) fn name_instance(&mut self, slot: SlotId) {
+    fn open_input(&mut self, slot: SlotId) -> Result<(), Failure> {
+        let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.input.is_none()) else {
+            return Ok(());
+        };
+        let ends = pipe::blocking().map_err(Failure::of_pipe)?;
+        self.held.hold(slot, Of::InputRead, Some(&ends.0));
+        self.held.hold(slot, Of::InputWrite, Some(&ends.1));
+        private.input = Some(ends);
+        Ok(())
+    }
+
+    /// The log of an instance slot is known as this from now on.
+    #[inline(never)]
+    fn name_instance(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<(), Failure> {
+        let Some(at) = slot.0.checked_sub(self.common.image.services()) else { return Ok(()) };
+        let mut fresh: InstanceName = [0; _];
+        let (template, name) = fresh.split_at_mut(4);
+        template.copy_from_slice(&definition.0.to_ne_bytes());
+        name.copy_from_slice(variables.name());
+        if self.instances.get(at as usize).is_some_and(|known| *known != fresh) {
+            self.leave_log(slot)?;
+            self.instances[at as usize] = fresh;
+        }
+        Ok(())
+    }
+
+    /// After a crash: as what it was known.
+    #[inline(never)]
+    pub(super) fn remember_instance(&mut self, slot: SlotId) {
         let mut variables = Variables::NONE;
-        let at = slot.0.checked_sub(self.common.image.services());
-        if let Some(at) = at.filter(|_| self.read_variables(slot, &mut variables))
-            && let Some(name) = self.instances.get_mut(at as usize)
+        if let Some(definition) = self.definition(slot)
+            && self.read_variables(slot, &mut variables)
         {
-            name.copy_from_slice(variables.name());
+            let log = self.slots.get_mut(slot.index()).and_then(|private| private.log.take());
+            let _ = self.name_instance(slot, definition, &variables); // nothing is left where there is no log
+            if let Some(private) = self.slots.get_mut(slot.index()) {
+                private.log = log;
+            }
         }
     }
 

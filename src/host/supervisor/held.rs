@@ -73,7 +73,7 @@ const OWN: usize = Own::Before as usize + 1;
 const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && STORES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
-const ROW: usize = 6 + SPARE;
+const ROW: usize = 8 + SPARE;
 
 /// Which of a slot's.
 #[derive(Clone, Copy)]
@@ -85,6 +85,9 @@ pub enum Of {
     /// The status pipe of the main process, while it may be on the way to its exec; of its command.
     Status,
     CommandStatus,
+    /// Of the pipe that another service writes into.
+    InputRead,
+    InputWrite,
 }
 
 /// Crashes that are less than this apart come in a row. Milliseconds.

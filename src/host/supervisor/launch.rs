@@ -80,6 +80,8 @@ pub struct Child<'a> {
     pub awaited: bool,
     pub variables: &'a Variables,
     pub output: Output<'a>,
+    /// Its standard input; none: `/dev/null`.
+    pub input: Option<BorrowedFd<'a>>,
     /// The writing end for readiness, and the child's number for it.
     pub ready: Option<(BorrowedFd<'a>, i32)>,
     /// `$NOTIFY_SOCKET`; empty for none.
@@ -284,16 +286,19 @@ pub fn launch(
     let mut limits = heapless::Vec::new();
     set_limits(&image.list(record[exec::LIMITS]), common.descriptor_limit, &mut limits);
 
-    let mut passes: heapless::Vec<Pass<'_>, { 3 + STORED_MAX }> = heapless::Vec::new();
+    let mut passes: heapless::Vec<Pass<'_>, { 4 + STORED_MAX }> = heapless::Vec::new();
     let output = match child.output {
         Output::Inherit => None,
         Output::Null => Some(process::standard_input()), // /dev/null, see `start`
         Output::Pipe(pipe) => Some(pipe),
     };
-    // Three of these at most.
+    // Four of these at most.
     if let Some(source) = output {
         let _ = passes.push(Pass { source, target: 1 });
         let _ = passes.push(Pass { source, target: 2 });
+    }
+    if let Some(source) = child.input {
+        let _ = passes.push(Pass { source, target: 0 });
     }
     if let Some((source, target)) = child.ready {
         let _ = passes.push(Pass { source, target });

@@ -66,6 +66,8 @@ struct Private {
     notify: Option<OwnedFd>,
     /// Its log pipe, reading and writing end.
     log: Option<(OwnedFd, OwnedFd)>,
+    /// The pipe to its standard input, where others' output goes there, both ends.
+    input: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
     /// The first place of what is kept for it from life to life, and how many there are.
@@ -77,6 +79,9 @@ struct Private {
     wants_main: bool,
     wants_auxiliary: bool,
 }
+
+/// The template and the instance's name, NUL behind it.
+type InstanceName = [u8; 4 + INSTANCE_BYTES_MAX + 1];
 
 /// A sleeping engine is woken no more often than this: in a storm of deaths each waking costs as much as the death.
 const BELL_PAUSE_NS: u64 = 50_000;
@@ -111,8 +116,8 @@ pub struct Supervisor {
     deadlines: Deadlines,
     /// None: there is nowhere to log to.
     link: Option<LogLink>,
-    /// Of each instance slot: its name, NUL behind it.
-    instances: &'static mut [[u8; INSTANCE_BYTES_MAX + 1]],
+    /// Of each instance slot: as what its log is known.
+    instances: &'static mut [InstanceName],
     /// See `orders::own::RESTS`: what it was when memory was last given back.
     rests: u32,
     signals: OwnedFd,

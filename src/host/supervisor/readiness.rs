@@ -135,8 +135,8 @@ impl Supervisor {
             let Some(private) = self.slots.get(slot.index()) else { return false };
             let Some(socket) = private.notify.as_ref() else { return false };
             let mut datagram = [0; NOTICE_BYTES];
-            let looked = socket::look(socket.as_fd(), &mut datagram, private.store_room == 0);
-            let Ok(mut received) = looked else { return false };
+            let look = if private.store_room == 0 { socket::look_alone } else { socket::look };
+            let Ok(mut received) = look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.

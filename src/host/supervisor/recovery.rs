@@ -150,15 +150,21 @@ impl Supervisor {
             let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
         }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
-        if private.log.is_none() {
+        private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
+        for (is_there, ends) in [
+            (private.log.is_some(), [Of::LogRead, Of::LogWrite]),
+            (private.input.is_some(), [Of::InputRead, Of::InputWrite]),
+        ] {
             // Nothing has one end of a pipe.
-            held.hold(slot, Of::LogRead, None);
-            held.hold(slot, Of::LogWrite, None);
-        } else {
+            for end in ends.into_iter().filter(|_| !is_there) {
+                held.hold(slot, end, None);
+            }
+        }
+        if private.log.is_some() {
             if let Some(link) = link {
                 link.known(slot);
             }
-            self.name_instance(slot);
+            self.remember_instance(slot);
         }
     }
 

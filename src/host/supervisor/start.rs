@@ -34,10 +34,9 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
-use pintle::database::{Image, header};
+use pintle::database::{Image, header, service};
 use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
-use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::supervision::{Policy, Ready};
@@ -177,7 +176,7 @@ fn make(options: &Options) -> Machine {
     let wanted = descriptors_wanted(&image, geometry);
     let limit = if process::descriptor_limit() < wanted { Some(process::raise_descriptor_limit()) } else { None };
     let log_dir = log_directory(options, &place);
-    let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
+    let has_logs = (0..image.services()).any(|slot| Supervisor::is_logged(&image, SlotId(slot)));
     let link = (has_logs && log_dir.is_some()).then(|| LogLink::new(geometry.slots()));
     give_back_numbers();
 
@@ -396,7 +395,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
             private.status_row = status_rows;
         }
     }
-    let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
+    let instances = geometry.instances as usize * size_of::<super::InstanceName>();
     let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
@@ -616,13 +615,14 @@ fn engine_account(name: &[u8]) -> accounts::Account {
 #[inline(never)]
 fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
-        let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
+        let logs = if Supervisor::is_logged(image, slot) { 2 } else { 0 };
         let ready = match Policy::of(image, slot).map(|policy| policy.ready) {
             Some(Ready::Descriptor(_) | Ready::Notify | Ready::Forked) => 1,
             Some(Ready::Executed | Ready::Check) | None => 0,
         };
+        let input = if image.flags(slot) & service::flags::INPUT != 0 { 2 } else { 0 };
         let room = store::room(image, slot);
-        logs + ready + room as u64 + u64::from(room > 0)
+        logs + ready + input + room as u64 + u64::from(room > 0)
     };
     let all = || (0..image.services()).map(SlotId);
     let services: u64 = all().map(of).sum();

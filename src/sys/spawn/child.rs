@@ -16,7 +16,7 @@ use core::sync::atomic::Ordering;
 use pintle::limits::STORED_MAX;
 
 /// Descriptors that one child can be given.
-pub const PASSES_MAX: usize = 3 + STORED_MAX;
+pub const PASSES_MAX: usize = 4 + STORED_MAX;
 
 /// The most that a pid has.
 pub const PID_DIGITS: usize = 10;
