@@ -215,8 +215,10 @@ pub enum Exit {
     Watchdog,
     /// Its health checks failed.
     Unhealthy,
-    /// What was to run before it has failed.
-    PreStart,
+    /// What was to run before it has failed, with this code.
+    PreStart(u8),
+    /// What was to run before it was killed by this signal.
+    PreStartKilled(u8),
 }
 
 impl Exit {
@@ -231,7 +233,8 @@ impl Exit {
             Exit::Unknown => 5 << 8,
             Exit::Watchdog => 6 << 8,
             Exit::Unhealthy => 7 << 8,
-            Exit::PreStart => 8 << 8,
+            Exit::PreStart(code) => 8 << 8 | code as u32,
+            Exit::PreStartKilled(signal) => 9 << 8 | signal as u32,
         }
     }
 
@@ -245,7 +248,8 @@ impl Exit {
             4 => Exit::TimedOut,
             6 => Exit::Watchdog,
             7 => Exit::Unhealthy,
-            8 => Exit::PreStart,
+            8 => Exit::PreStart(word as u8),
+            9 => Exit::PreStartKilled(word as u8),
             _ => Exit::Unknown,
         }
     }

@@ -395,7 +395,8 @@ impl Engine<'_> {
                     | Exit::Unknown
                     | Exit::Watchdog
                     | Exit::Unhealthy
-                    | Exit::PreStart => {}
+                    | Exit::PreStart(_)
+                    | Exit::PreStartKilled(_) => {}
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
@@ -433,7 +434,8 @@ impl Engine<'_> {
             | Exit::Unknown
             | Exit::Watchdog
             | Exit::Unhealthy
-            | Exit::PreStart => true,
+            | Exit::PreStart(_)
+            | Exit::PreStartKilled(_) => true,
         }
     }
 

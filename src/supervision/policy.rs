@@ -89,7 +89,8 @@ fn bit(exit: Exit) -> Option<usize> {
         | Exit::Unknown
         | Exit::Watchdog
         | Exit::Unhealthy
-        | Exit::PreStart => None,
+        | Exit::PreStart(_)
+        | Exit::PreStartKilled(_) => None,
     }
 }
 
