@@ -18,7 +18,7 @@ use crate::host::run_directory;
 use crate::host::syslog;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
-use crate::sys::{AsFd, OwnedFd, clock, file, heap, output, process};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, file, heap, output, process};
 
 /// Bytes of a file before it is turned over.
 const BYTES_MAX: u64 = 1 << 20;
@@ -111,6 +111,20 @@ pub fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
     }
 }
 
+/// Watches a directory, or where it is not there yet the nearest one above it that is: its path.
+fn nearest<'d>(watcher: BorrowedFd<'_>, directory: &'d [u8]) -> Result<&'d [u8], Errno> {
+    let mut path = directory;
+    loop {
+        match file::watch(watcher, path, true) {
+            Err(Errno::NOENT) if path.len() > 1 => {
+                let end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.max(1));
+                path = if end > 0 { &path[..end] } else { b"." };
+            }
+            watched => return watched.map(|()| path),
+        }
+    }
+}
+
 /// Goes on with what is written, over to the next file when this one is turned over.
 #[inline(never)]
 fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> i32 {
@@ -118,9 +132,16 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
     let path = room.of(directory, name, 0).unwrap_or_else(|error| failed(packed!("cannot read the log"), error));
     let cannot_watch = |error| -> ! { failed(packed!("cannot watch the log"), error) };
     let watcher = file::watcher().unwrap_or_else(|error| cannot_watch(error));
-    file::watch(watcher.as_fd(), directory, true).unwrap_or_else(|error| cannot_watch(error));
+    let mut watched = b"".as_slice();
     let mut events = [0; 4096];
     loop {
+        // The logger makes the directory when there is something to write: until then that is waited for.
+        while watched.len() < directory.len() {
+            let nearest = nearest(watcher.as_fd(), directory).unwrap_or_else(|error| cannot_watch(error));
+            if core::mem::replace(&mut watched, nearest) == nearest {
+                break;
+            }
+        }
         // Watched before it is looked at, so that nothing is missed.
         let _ = file::watch(watcher.as_fd(), path, false);
         let mut out = output::stdout();

@@ -17,15 +17,16 @@ const _: () = assert!(TEXT_BYTES + (TEXT_BYTES / 64 + 1) * 7 + LINE_BYTES_MAX + 
 pub struct Queue<'a> {
     places: &'a mut [u8; 4],
     ring: &'a mut [u8],
-    /// The first line, together.
+    /// The first line, together, and where it ends.
     line: heapless::Vec<u8, { LINE_BYTES_MAX + 8 }>,
+    next: u16,
 }
 
 impl<'a> Queue<'a> {
     /// In so many bytes, which zeros make an empty one.
     pub fn of(memory: &'a mut [u8]) -> Option<Queue<'a>> {
         let (places, ring) = memory.split_first_chunk_mut()?;
-        Some(Queue { places, ring, line: heapless::Vec::new() })
+        Some(Queue { places, ring, line: heapless::Vec::new(), next: 0 })
     }
 
     fn start(&self) -> u16 {
@@ -45,8 +46,11 @@ impl<'a> Queue<'a> {
         *self.places = [0; 4];
     }
 
-    /// Puts text behind what is there up to `end`. There is room: see `TEXT_BYTES`.
+    /// Puts text behind what is there up to `end`. There is room: see `TEXT_BYTES`. Were there none, what is there stays.
     pub fn put(&mut self, end: &mut u16, text: &[u8]) {
+        if usize::from(end.wrapping_sub(self.start())) + text.len() > RING_BYTES {
+            return;
+        }
         for byte in text {
             if let Some(place) = self.byte(*end) {
                 *place = *byte;
@@ -61,9 +65,13 @@ impl<'a> Queue<'a> {
         [self.places[2], self.places[3]] = [low, high];
     }
 
-    /// Whether the last line is not whole.
-    pub fn has_part(&mut self, end: u16) -> bool {
-        self.start() != end && self.byte(end.wrapping_sub(1)).is_some_and(|byte| *byte != b'\n')
+    /// Bytes of the last line, where it is not whole.
+    pub fn part(&mut self, end: u16) -> usize {
+        let (mut at, start) = (end, self.start());
+        while at != start && self.byte(at.wrapping_sub(1)).is_some_and(|byte| *byte != b'\n') {
+            at = at.wrapping_sub(1);
+        }
+        usize::from(end.wrapping_sub(at))
     }
 
     /// The first line without its newline, if it is whole. Empty ones are left out.
@@ -78,6 +86,7 @@ impl<'a> Queue<'a> {
             } else if self.line.is_empty() {
                 self.begin_at(at);
             } else {
+                self.next = at;
                 return Some(&self.line);
             }
         }
@@ -86,7 +95,7 @@ impl<'a> Queue<'a> {
 
     /// What `first` gave has gone.
     pub fn took_first(&mut self) {
-        self.begin_at(self.start().wrapping_add(self.line.len() as u16 + 1));
+        self.begin_at(self.next);
     }
 
     fn begin_at(&mut self, start: u16) {
@@ -109,7 +118,7 @@ mod tests {
             // The next logger finds what was committed.
             let mut queue = Queue::of(&mut memory).expect("room");
             queue.put(&mut end, &piece);
-            assert!(end == queue.end() || queue.has_part(end) == (piece.last() != Some(&b'\n')));
+            assert!(end == queue.end() || (queue.part(end) > 0) == (piece.last() != Some(&b'\n')));
             assert_eq!(queue.first(), None);
             queue.commit(end);
             while let Some(line) = queue.first() {

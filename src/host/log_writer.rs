@@ -239,7 +239,7 @@ impl Writer {
 
     /// What the logger before has begun: the file as it was then.
     #[inline(never)]
-    pub fn take_up(&mut self, cursor: &Cursor, output: &mut Output<'_>) {
+    pub fn take_up(&mut self, cursor: &Cursor, queue: &mut Queue<'_>, output: &mut Output<'_>) {
         let path = &mut LogPath::new();
         if let Ok(path) = path.of(self.directory(output), &self.name, 0)
             && file::Identity::of_path(path).bytes > cursor.file
@@ -248,14 +248,26 @@ impl Writer {
             let _ = file::cut(&file, cursor.file);
         }
         self.queued = cursor.queued;
+        self.go_on(queue);
         (output.done, output.gone) = (cursor.done, cursor.done);
     }
 
     /// The pipe of a service whose lines an earlier logger has queued.
     pub fn take_queue(&mut self, queue: &mut Queue<'_>) {
         match self.continues {
-            true => self.queued = queue.end(),
+            true => {
+                self.queued = queue.end();
+                self.go_on(queue);
+            }
             false => queue.clear(),
+        }
+    }
+
+    /// With the line that is half in the queue: the rest of it has no more room than it had.
+    fn go_on(&mut self, queue: &mut Queue<'_>) {
+        let part = if self.goes_to_syslog() { queue.part(self.queued) } else { 0 };
+        if part > 0 {
+            self.line = Line::Has(part.min(self.line_max()) as u32);
         }
     }
 
@@ -282,13 +294,16 @@ impl Writer {
             output.done += (before - text.len()) as u32;
         }
         result = result.and(self.flush(output));
-        queue.commit(self.queued);
+        // The queue of another is not touched, and no memory.
+        if self.goes_to_syslog() {
+            queue.commit(self.queued);
+        }
         result
     }
 
     /// Whoever wrote has ended: its unfinished line is finished.
     pub fn end_line(&mut self, queue: &mut Queue<'_>, output: &mut Output<'_>) -> Result<()> {
-        if self.goes_to_syslog() && queue.has_part(self.queued) {
+        if self.goes_to_syslog() && queue.part(self.queued) > 0 {
             queue.put(&mut self.queued, b"\n");
             queue.commit(self.queued);
         }
@@ -471,7 +486,7 @@ impl Writer {
         if let Err(Errno::NOENT) = opened {
             // The directory went away, or was never there. What is kept is in the run directory, or nowhere.
             match self.has_file() {
-                true => file::make_directories(directory, 0o755)?,
+                true => file::make_directories(directory, 0o750)?,
                 false => file::make_directory(directory, 0o750)?,
             }
             opened = file::open_append(path, 0o640);

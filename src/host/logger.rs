@@ -33,8 +33,9 @@ const FILES_MAX: usize = 512;
 const SPARE: usize = 64;
 /// How long dropped lines are counted before they are told of, milliseconds.
 const TELL_MS: u32 = 1000;
-/// A pipe is made as small as it can be; where so much was in it at once it is given the usual room.
-const FULL_BYTES: usize = 4096;
+/// A pipe is made as small as it can be; where so much was in it at once it is given the usual room: half a page, since a
+/// write goes into what is left of the page only where it fits whole.
+const FULL_BYTES: usize = 2048;
 /// How long a syslog that reads nothing is waited for before lines are lost, milliseconds.
 const PATIENCE_MS: u32 = 1000;
 /// How long a SIGTERM waits for services that write on and on, milliseconds.
@@ -134,8 +135,8 @@ impl<'a> Logger<'a> {
         let Some((name, owner, count, cursor)) = self.output.journal.left(&mut self.texts) else { return };
         self.output.set_time(clock::realtime_ns());
         let mut writer = Writer::new(&name, &owner.words, true);
-        writer.take_up(&cursor, &mut self.output);
         if let Some((text, mut queue)) = self.texts.of(owner.area, count) {
+            writer.take_up(&cursor, &mut queue, &mut self.output);
             let _ = writer.take(text.get(cursor.done as usize..).unwrap_or_default(), &mut queue, &mut self.output);
         }
         self.output.journal.end();
@@ -389,7 +390,7 @@ impl<'a> Logger<'a> {
                 return 0;
             }
         };
-        if count == FULL_BYTES && !core::mem::replace(&mut source.grown, true) {
+        if count >= FULL_BYTES && !core::mem::replace(&mut source.grown, true) {
             pipe::grow(pipe, READ_BYTES);
         }
         if !source.writer.is_open() {

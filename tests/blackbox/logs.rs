@@ -114,6 +114,42 @@ END
 }
 
 #[test]
+fn who_follows_need_not_wait_for_the_first_line() {
+    let text = "ready = fd 3\ncommand = <<END
+  trap 'echo first' USR1
+  echo >&3
+  while :; do sleep 1000 & wait; kill $! 2>/dev/null; done
+END
+";
+    let machine = Machine::new(&[("late", text), ("default", "type = bundle\ncontains = late\n")]);
+    machine.wait_phase("late", "up");
+    let mut follower = machine.spawn(&["log", "-f", "late"]);
+    let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    machine.expect(&["signal", "USR1", "late"]);
+    assert!(lines.next().expect("a line").expect("readable").ends_with(" first"));
+    let _ = (follower.kill(), follower.wait());
+}
+
+#[test]
+fn a_supervisor_that_crashes_while_there_is_no_logger_begins_one() {
+    let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
+    machine.wait_phase("speaker", "up");
+    machine.wait("the first line is logged", |machine| log(machine, "speaker") == ["ready"]);
+    // Behind its second death it comes after a while.
+    while let pid @ 1.. = logger(&machine) {
+        kill(pid, libc::SIGKILL);
+        machine.wait("it is dead", |_| !lives(pid));
+    }
+    kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("it goes on", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+    let before = log(&machine, "speaker").len();
+    machine.wait("a line is logged", |machine| {
+        machine.run(&["signal", "USR1", "speaker"]);
+        log(machine, "speaker").len() > before
+    });
+}
+
+#[test]
 fn what_is_said_while_the_logger_is_dead_is_kept() {
     let machine = Machine::new(&[("speaker", SPEAKER), ("default", "type = bundle\ncontains = speaker\n")]);
     // It may speak before it is known to be executed.

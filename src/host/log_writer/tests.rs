@@ -42,6 +42,15 @@ impl Place {
         text.replace("1970-01-01T00:00:00.000000Z ", "|")
     }
 
+    /// What a text leaves in the queue's memory.
+    fn queued(&mut self, writer: &mut Writer, text: &str) -> std::vec::Vec<u8> {
+        let mut memory = [0; QUEUE_BYTES];
+        writer.begin(0, 0, 0, &mut self.output);
+        let mut queue = Queue::of(&mut memory).expect("room");
+        writer.take(text.as_bytes(), &mut queue, &mut self.output).expect("written");
+        memory.to_vec()
+    }
+
     fn end_line(&mut self, writer: &mut Writer) {
         let mut memory = [0; QUEUE_BYTES];
         writer.end_line(&mut Queue::of(&mut memory).expect("room"), &mut self.output).expect("written");
@@ -360,4 +369,12 @@ fn newlines_are_found_at_every_place() {
         }
         assert_eq!(newline(&vec![b'\x8a'; length]), None);
     }
+}
+
+#[test]
+fn the_queue_of_what_does_not_go_to_syslog_is_not_touched() {
+    let mut place = Place::new("untouched");
+    let mut writer = Writer::new(b"x", &[0; WORDS], false);
+    writer.queued = 7;
+    assert!(place.queued(&mut writer, "one\n").iter().all(|byte| *byte == 0));
 }

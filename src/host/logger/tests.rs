@@ -301,6 +301,35 @@ fn what_syslog_has_not_taken_the_next_logger_sends() {
 }
 
 #[test]
+fn a_long_line_reaches_syslog_in_pieces_however_often_its_logger_is_killed() {
+    let mut machine = Machine::new("pieces", 1);
+    let socket = machine.syslog(0, true).expect("there");
+    machine.flush();
+    let text: String = (0..1050).map(|number| format!("{:03}", number % 1000)).collect();
+    let mut all = std::vec::Vec::new();
+    let parts: std::vec::Vec<&str> = (0..5).map(|part| &text[part * 630..(part + 1) * 630]).chain(["\n"]).collect();
+    for part in parts {
+        machine.write(0, part);
+        let mut logger = machine.logger();
+        logger.take_messages();
+        while logger.read_once(0) > 0 {}
+        drop(logger);
+        all.extend(taken(&socket));
+        machine.link.restart();
+        machine.flush();
+    }
+    let logger = machine.start();
+    while all.last().is_none_or(|last| last.ends_with("...")) {
+        all.extend(taken(&socket));
+        std::thread::yield_now();
+    }
+    assert!(all.len() > 3 && all.iter().all(|piece| piece.len() <= 808), "{all:?}");
+    let whole: String = all.iter().map(|piece| piece.trim_matches(|sign| sign == '.' || sign == ' ')).collect();
+    assert_eq!(whole, text);
+    std::fs::remove_dir_all(machine.finish(logger)).expect("removed");
+}
+
+#[test]
 fn the_end_of_a_writer_that_no_logger_has_heard_of_ends_its_line() {
     for syslog in [false, true] {
         let mut machine = Machine::new("heard", 1);

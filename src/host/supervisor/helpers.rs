@@ -29,6 +29,9 @@ const DELAY_MS_MAX: u32 = 5000;
 /// Where there is no memory for an engine, it is tried again after this. Milliseconds.
 const ENGINE_AGAIN_MS: u32 = 100;
 
+/// So is what the logger could not be told. Milliseconds.
+const LOG_AGAIN_MS: u32 = 100;
+
 /// Where the kernel writes the pids that have no word in the reports.
 pub static OTHER_PID: AtomicU32 = AtomicU32::new(0);
 
@@ -159,7 +162,8 @@ impl Supervisor {
         }
         if self.logger.take_over(logger, self.now) {
             self.pids.insert(logger, Owner::Logger);
-        } else if logger != 0 {
+        } else if self.link.is_some() {
+            // There may have been none just then, as behind its death.
             self.logger.due = self.now;
         }
     }
@@ -226,16 +230,19 @@ impl Supervisor {
 
     /// Tells the logger what it has to know.
     pub fn flush_log(&mut self) {
-        let Supervisor { link: Some(link), slots, reports, common, instances, poll, log_full, .. } = self else {
+        let Supervisor { link: Some(link), slots, reports, common, instances, poll, log_full, log_again, .. } = self
+        else {
             return;
         };
         // What is told to nobody is told to the next one.
-        if !self.logger.is_alive() {
-            return;
-        }
-        let result = link.flush(&|slot| log_source(slot, slots, instances, &common.image, reports));
-        // What could not be told for want of memory is told in another round.
-        let wants = link.wants_write() || result.is_err_and(|error| error != Errno::PIPE);
+        let told = match self.logger.is_alive() {
+            true => link.flush(&|slot| log_source(slot, slots, instances, &common.image, reports)),
+            false => Ok(()),
+        };
+        // What could not be told for want of memory is told after a while.
+        let fails = told.is_err_and(|error| error != Errno::PIPE && error != Errno::AGAIN);
+        *log_again = if fails { self.now.plus_ms(LOG_AGAIN_MS) } else { Instant::NEVER };
+        let wants = link.wants_write() && self.logger.is_alive() && !fails;
         if wants != *log_full {
             *log_full = wants;
             let interest = if wants { Interest::WRITE } else { Interest::NONE };

@@ -103,6 +103,8 @@ pub struct Supervisor {
     more_deaths: bool,
     /// The link waits to be writable.
     log_full: bool,
+    /// When the logger is told what it could not be told for want of something.
+    log_again: Instant,
     queue: Queue,
     orders: Orders<'static>,
     poll: Poll,
@@ -287,7 +289,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Instant {
         let helpers = self.engine.due().min(self.logger.due());
-        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck)
+        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck).min(self.log_again)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was

@@ -428,6 +428,7 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
         to_engine,
         link,
         log_full: false,
+        log_again: Instant::NEVER,
         instances: instances.as_chunks_mut().0,
         engine_descriptors,
         engine_account,
