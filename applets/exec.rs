@@ -31,9 +31,10 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 27] = [
+const ACTS: [(u8, Step); 28] = [
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
+    (b'U', Step::Setup),
     (b'i', Step::Setup),
     (b's', Step::Setup),
     (b'c', Step::Setup),
@@ -66,7 +67,7 @@ const ACTS: [(u8, Step); 27] = [
 ];
 
 /// Where in `ACTS` begins what is done again.
-const AGAIN: usize = 24;
+const AGAIN: usize = 25;
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -95,6 +96,12 @@ impl Options {
 
     fn has(&self, letter: u8) -> bool {
         self.clone().next(letter).is_some()
+    }
+
+    /// Whether this is one of the letter's values.
+    fn says(&self, letter: u8, value: &CStr) -> bool {
+        let mut all = self.clone();
+        core::iter::from_fn(|| all.next(letter)).any(|one| one == value)
     }
 }
 
@@ -173,7 +180,9 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let mut environment = ManuallyDrop::new(Vec::new());
     for (at, variable) in variables.iter().enumerate() {
         let later = &variables[at + 1..];
-        if !later.iter().any(|later| name_of(later) == name_of(variable)) {
+        let mut unset = options.clone();
+        let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
+        if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
             environment.push(*variable);
         }
     }
@@ -191,11 +200,8 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
 
 /// Whether a path outside may not be there inside.
 fn hides(options: &Options) -> bool {
-    let is_temporary = || {
-        let mut all = options.clone();
-        core::iter::from_fn(|| all.next(b'N')).any(|word| word == c"tmp")
-    };
-    b"BXR".iter().any(|letter| options.has(*letter)) || is_temporary()
+    let is_private = |name| options.says(b'N', name);
+    b"BXR".iter().any(|letter| options.has(*letter)) || is_private(c"tmp") || is_private(c"dev")
 }
 
 /// Where the service says that it is ready.

@@ -36,6 +36,8 @@ pub enum Form {
     Directories,
     /// What of the machine is its own.
     Private,
+    /// Names of environment variables.
+    Variables,
 }
 
 /// Words that one such key may have: a failure says which one, among those of all keys.
@@ -47,6 +49,8 @@ pub const ALL_WORDS_MAX: usize = 192;
 
 /// Of `Form::Private`, `tmp`, which is no namespace; the others are bits of CLONE_NEW* in namespaces(7).
 pub const TEMPORARY: u32 = 0;
+/// `dev`, which is none, either.
+pub const DEVICES: u32 = 1;
 
 /// No processor has a higher number: CONFIG_NR_CPUS is at most that.
 pub const PROCESSORS_MAX: u32 = 8192;
@@ -92,14 +96,15 @@ impl Form {
                  addr-compat-layout read-implies-exec addr-limit-32bit short-inode whole-seconds sticky-timeouts \
                  addr-limit-3gb"
             }
-            Form::Private => "tmp - - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
             Form::Processors
             | Form::Slack
             | Form::Path
             | Form::Input
             | Form::Paths
             | Form::Binds
-            | Form::Directories => "",
+            | Form::Directories
+            | Form::Variables => "",
         }
     }
 
@@ -216,6 +221,7 @@ mod tests {
             (Form::Scheduler, "idle", Some((5, 0))),
             (Form::SecureBits, "no-cap-ambient-raise", Some((6, 0))),
             (Form::Private, "tmp", Some((TEMPORARY, 0))),
+            (Form::Private, "dev", Some((DEVICES, 0))),
             (Form::Private, "mount", Some((17, 0))),
             (Form::Private, "uts", Some((26, 0))),
             (Form::Private, "ipc", Some((27, 0))),

@@ -33,6 +33,10 @@ pub struct Together {
     spaces: Vec<(u32, u8)>,
     /// /tmp is to be its own.
     temporary: Option<u8>,
+    /// /dev is to be its own.
+    devices: Option<u8>,
+    /// What is to be in it.
+    kept: Vec<(Vec<u8>, OwnedFd)>,
     /// The namespace of mounts is its own already.
     mounts: bool,
 }
@@ -70,6 +74,10 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
                 all.temporary = Some(all.at);
                 Ok(())
             }
+            (setup::DEVICES, _) => {
+                all.devices = Some(all.at);
+                Ok(())
+            }
             (bit, _) => {
                 all.spaces.push((1 << bit, all.at));
                 Ok(())
@@ -101,6 +109,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'a' => privileges::set_ambient(setup::capability(word).ok_or(Errno::INVAL)?),
         b'S' => privileges::set_secure_bit(find(Form::SecureBits)?.0),
+        b'U' => Ok(()), // where the environment is put together
         b'n' => match find(Form::Switch)? {
             (0, _) => Ok(()),
             _ => process::set_no_new_privileges(),
@@ -129,6 +138,9 @@ impl Together {
                     let mut paths = [c"/tmp", c"/var/tmp"].iter();
                     let done = paths.try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())));
                     done.map_err(at(word))?;
+                }
+                if let Some(word) = self.devices.take() {
+                    namespaces::mount_devices(&self.kept).map_err(at(word))?;
                 }
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
@@ -161,7 +173,7 @@ impl Together {
         if let Some(beside) = &self.beside {
             let kinds = if users.is_some() && !is_root { namespaces::USERS } else { 0 };
             namespaces::join(beside, namespaces::OTHERS | kinds).map_err(|errno| (self.at, errno))?;
-            self.temporary = None;
+            (self.temporary, self.devices) = (None, None);
         } else {
             for of_users in [true, false] {
                 for (kind, word) in self.spaces.clone() {
@@ -170,8 +182,11 @@ impl Together {
                     }
                 }
             }
-            if let Some(word) = self.temporary {
+            if let Some(word) = self.temporary.or(self.devices) {
                 self.own_mounts().map_err(|errno| (word, errno))?;
+            }
+            if let Some(word) = self.devices {
+                self.kept = namespaces::devices().map_err(|errno| (word, errno))?;
             }
         }
         self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);

@@ -154,7 +154,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 89] = [
+const TABLE: [Line; 90] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -261,6 +261,8 @@ const TABLE: [Line; 89] = [
         "Environment variables, NAME=VALUE each."),
     key("env-file", PROCESS, Value::EnvironmentFiles,
         "Files of NAME=VALUE lines, read at each start; one with `-` before its path may be missing."),
+    setup("unset-env", b'U', Form::Variables,
+        "Environment variables that it does not have, though the database's environment or `env-file` says so."),
     key("nice", PROCESS, Value::Integer(-20, 19, 100),
         "Scheduling priority, from -20 (first) to 19."),
     key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, 2000),
@@ -284,7 +286,7 @@ const TABLE: [Line; 89] = [
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
     setup("private", b'N', Form::Private,
-        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
     setup("bind", b'B', Form::Binds,
         "Paths that are mounted for it alone: `FROM:TO`, which has to be there and is not `/`; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
     setup("read-only", b'r', Form::Paths,
@@ -392,8 +394,8 @@ const ALIASES: Packed = packed!(
     capability-ambient-set=ambient-capabilities,securebits=secure-bits,no-new-privs=no-new-privileges,\
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
-    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-network=private,\
-    private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
+    unset-environment=unset-env,private-network=private,private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
     cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
 );
 
@@ -574,6 +576,7 @@ impl Value {
                 Form::Binds => {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
                 }
+                Form::Variables => packed!("names of environment variables"),
                 Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
                 // Said by the finding itself.
                 Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),

@@ -495,6 +495,8 @@ impl Filler<'_, '_> {
                 Some((path, _)) => self.path(word, path),
                 None => self.bad_word(packed!("bad permissions in ~"), word),
             },
+            Form::Variables if names::is_variable(text) => Some(()),
+            Form::Variables => self.bad_word(packed!("bad name of a variable ~"), word),
             Form::Slack => match setup::nanoseconds(text) {
                 Some(_) => Some(()),
                 None => self.bad_word(packed!("bad time ~"), word),

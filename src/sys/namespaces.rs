@@ -3,6 +3,7 @@
 
 use super::path::{self, AsPath, Room};
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, output, process, raw};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 
@@ -20,6 +21,7 @@ const AT_RECURSIVE: usize = 0x8000;
 const MS_RDONLY: usize = 1;
 const MS_NOSUID: usize = 2;
 const MS_NODEV: usize = 4;
+const MS_NOEXEC: usize = 8;
 const MS_REC: usize = 0x4000;
 const MS_SLAVE: usize = 1 << 19;
 const MOUNT_ATTR_RDONLY: u64 = 1;
@@ -168,6 +170,47 @@ pub fn hide(path: impl AsPath) -> Result<()> {
 /// An empty directory in memory over this one, for everybody to write.
 pub fn mount_temporary(path: impl AsPath) -> Result<()> {
     mount(c"tmpfs", path.path(), c"tmpfs", MS_NOSUID | MS_NODEV, c"mode=1777")
+}
+
+/// What `mount_devices` takes along: what every program may ask for, of what is there.
+pub fn devices() -> Result<Vec<(Vec<u8>, OwnedFd)>> {
+    const NAMES: &str = "null zero full random urandom tty ptmx pts log";
+    let mut all = Vec::new();
+    for name in pintle::text::parts(NAMES, b' ') {
+        let path = [b"/dev/", name.as_bytes()].concat();
+        match copy(&path) {
+            Ok(copy) => all.push((path, copy)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(all)
+}
+
+/// A /dev with these alone, and what is made of nothing.
+pub fn mount_devices(devices: &[(Vec<u8>, OwnedFd)]) -> Result<()> {
+    // Nobody needs another device in it: those that are there are mounts of their own.
+    mount(c"tmpfs", b"/dev", c"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, c"mode=755")?;
+    without_umask(&mut || {
+        for (path, device) in devices {
+            match file::status(device.as_fd())?.mode & S_IFMT {
+                S_IFDIR => path::make_directory(CWD, path, 0o755)?,
+                _ => drop(path::open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644)?),
+            }
+            place(device, CWD, path)?;
+        }
+        path::make_directory(CWD, b"/dev/shm", 0o755)?;
+        mount_temporary("/dev/shm")?;
+        for (to, link) in [
+            (c"/proc/self/fd", c"/dev/fd"),
+            (c"/proc/self/fd/0", c"/dev/stdin"),
+            (c"/proc/self/fd/1", c"/dev/stdout"),
+            (c"/proc/self/fd/2", c"/dev/stderr"),
+        ] {
+            rustix::fs::symlink(to, link)?;
+        }
+        Ok(())
+    })
 }
 
 /// This directory is the root.

@@ -215,6 +215,44 @@ fn a_private_tmp_is_empty_and_nobody_elses() {
 }
 
 #[test]
+fn a_private_dev_has_what_programs_need_and_nothing_else() {
+    if !is_root() {
+        return fails("private = dev\n", "private dev: Operation not permitted");
+    }
+    for text in ["private = dev\numask = 077\n", "private = dev user tmp\nread-only = /\nuser = 65534\ngroup = 65534\n"]
+    {
+        let machine = machine(text);
+        let pid = up(&machine);
+        let dev = std::path::PathBuf::from(format!("/proc/{pid}/root/dev"));
+        let names = std::fs::read_dir(&dev).expect("it is there").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+        names.sort();
+        let all = "fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero";
+        let there = |name: &&str| {
+            ["fd", "shm", "stderr", "stdin", "stdout"].contains(name)
+                || std::path::Path::new("/dev").join(name).exists()
+        };
+        assert_eq!(names, all.split(' ').filter(there).collect::<Vec<_>>());
+        let mut zeros = [1; 4];
+        std::io::Read::read_exact(&mut std::fs::File::open(dev.join("zero")).expect("a device"), &mut zeros)
+            .expect("zeros");
+        std::fs::write(dev.join("null"), "text").expect("a device");
+        assert_eq!((zeros, std::fs::read_dir(dev.join("shm")).expect("a directory").count()), ([0; 4], 0));
+    }
+}
+
+#[test]
+fn a_variable_can_be_taken_out_of_the_environment() {
+    let folder = Folder::new();
+    let file = folder.write("env", "ONE=1\nTWO=2\nTWO=3\n");
+    let machine = machine(&format!("env = THREE=3 FOUR=4\nenv-file = {}\nunset-env = TWO FOUR PATH\n", file.display()));
+    let environment = read(format!("/proc/{}/environ", up(&machine)).as_ref());
+    let mut names: Vec<_> = environment.split_terminator('\0').map(|variable| variable.split('=').next()).collect();
+    names.sort();
+    assert_eq!(names, [Some("ONE"), Some("PINTLE_SERVICE"), Some("THREE")]);
+}
+
+#[test]
 fn users_can_be_nobody_but_one() {
     let (text, id) = match is_root() {
         true => ("private = user\nuser = 65534\ngroup = 65534\n", "65534".to_string()),
