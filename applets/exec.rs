@@ -18,7 +18,7 @@ use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
@@ -31,7 +31,16 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 28] = [
+const ACTS: [(u8, Step); 36] = [
+    // The limits of the group come before it is entered.
+    (b'M', Step::Setup),
+    (b'h', Step::Setup),
+    (b'w', Step::Setup),
+    (b'q', Step::Setup),
+    (b'P', Step::Setup),
+    (b'W', Step::Setup),
+    (b'x', Step::Setup),
+    (b'C', Step::Cgroup),
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
     (b'U', Step::Setup),
@@ -67,7 +76,7 @@ const ACTS: [(u8, Step); 28] = [
 ];
 
 /// Where in `ACTS` begins what is done again.
-const AGAIN: usize = 25;
+const AGAIN: usize = 33;
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -144,6 +153,7 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let (mut late, mut together) = (None, Together::default());
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
+    together.group = options.clone().next(b'C');
     together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
@@ -215,6 +225,7 @@ fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> 
     match letter {
         // See proc_pid_oom_score_adj(5).
         b'o' => file::write_value(c"/proc/self/oom_score_adj", value.to_bytes()),
+        b'C' => cgroup::write_at(&[value.to_bytes(), b"/cgroup.procs"].concat(), b"0"),
         b'e' => read_file(value.to_bytes(), variables),
         b'd' => process::set_directory(value),
         b'G' => set_groups(value),

@@ -3,9 +3,10 @@
 
 use crate::sys::namespaces::{self, if_there};
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, Result, privileges, process, scheduling, signals};
+use crate::sys::{Errno, OwnedFd, Result, cgroup, file, privileges, process, scheduling, signals};
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use pintle::lang::diagnostic::told;
 use pintle::setup::{self, Form};
 use pintle::text::{cut, small_number};
 
@@ -21,6 +22,8 @@ pub struct Together {
     pub notify: Option<&'static [u8]>,
     /// The namespace of users has been left behind the last letter: what is about capabilities is to be done again.
     pub is_another_user: bool,
+    /// The control group.
+    pub group: Option<&'static CStr>,
     /// The process into whose namespaces it goes instead of leaving any.
     beside: Option<OwnedFd>,
     /// See `namespaces::proc`.
@@ -109,6 +112,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'a' => privileges::set_ambient(setup::capability(word).ok_or(Errno::INVAL)?),
         b'S' => privileges::set_secure_bit(find(Form::SecureBits)?.0),
+        letter if setup::controller(letter).is_some() => limit(letter, word, all.group),
         b'U' => Ok(()), // where the environment is put together
         b'n' => match find(Form::Switch)? {
             (0, _) => Ok(()),
@@ -117,6 +121,34 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         _ => Err(Errno::INVAL),
     };
     if may_be_missing { if_there(done) } else { done }
+}
+
+/// Writes a limit into the control group. EOPNOTSUPP: there is none, or not this controller in it.
+fn limit(letter: u8, word: &str, group: Option<&CStr>) -> Result<()> {
+    let (Some(group), Some((_, file))) = (group, setup::controller(letter)) else { return Err(Errno::OPNOTSUPP) };
+    let mut value = Vec::new();
+    let mut text = word;
+    let form = match letter {
+        b'M' | b'h' => Form::Memory,
+        b'w' | b'W' => Form::Weight,
+        b'P' => Form::Count,
+        b'q' => Form::Percent,
+        _ => {
+            let (path, name, number) = setup::device(word).ok_or(Errno::INVAL)?;
+            let (major, minor) = file::device(path)?;
+            value.extend_from_slice(told(format_args!("{major}:{minor} {name}=")).as_bytes());
+            text = number;
+            Form::Devices
+        }
+    };
+    match setup::group_value(form, text).ok_or(Errno::INVAL)? {
+        (u64::MAX, _) => value.extend_from_slice(b"max"),
+        (number, behind) => value.extend_from_slice(told(format_args!("{number}{behind}")).as_bytes()),
+    }
+    match cgroup::write_at(&[group.to_bytes(), b"/", file.as_bytes()].concat(), &value) {
+        Err(Errno::NOENT) => Err(Errno::OPNOTSUPP),
+        done => done,
+    }
 }
 
 impl Together {

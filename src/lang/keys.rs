@@ -154,7 +154,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 90] = [
+const TABLE: [Line; 97] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -267,6 +267,20 @@ const TABLE: [Line; 90] = [
         "Scheduling priority, from -20 (first) to 19."),
     key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, 2000),
         "How likely it is killed when memory is short, from -1000 (never) to 1000."),
+    setup("memory-max", b'M', Form::Memory,
+        "Bytes of memory (with `K`, `M`, `G` or `T`) that it and all that it starts may have together, or `max`; beyond, the kernel kills one of them. This and the next six keys take a cgroup v2."),
+    setup("memory-high", b'h', Form::Memory,
+        "Bytes of memory above which it is slowed down and has to give memory back, or `max`."),
+    setup("cpu-weight", b'w', Form::Weight,
+        "Its share of processor time among services that want more than there is, from 1 to 10000; without, 100."),
+    setup("cpu-max", b'q', Form::Percent,
+        "The most processor time that it may have, in per cent of one processor, as `50%` or `200%`, or `max`."),
+    setup("pids-max", b'P', Form::Count,
+        "How many processes and threads it may have, or `max`."),
+    setup("io-weight", b'W', Form::Weight,
+        "Its share of reading and writing among services that want more than there is, from 1 to 10000; without, 100."),
+    setup("io-max", b'x', Form::Devices,
+        "What it may read and write in a second: `DEVICE:LIMIT=NUMBER` with the path of a block device and `rbps`, `wbps` (bytes, with `K`, `M`, `G` or `T`), `riops` or `wiops` (operations), or `max` for the number."),
     setup("io-priority", b'i', Form::IoPriority,
         "Priority of its reading and writing: `realtime:LEVEL`, `best-effort:LEVEL` (0 is first, 7 last) or `idle`."),
     setup("scheduler", b's', Form::Scheduler,
@@ -396,7 +410,9 @@ const ALIASES: Packed = packed!(
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
     read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
     unset-environment=unset-env,private-network=private,private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
-    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
+    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,\
+    timer-slack-nsec=timer-slack,memory-limit=memory-max,cpu-quota=cpu-max,cpu-shares=cpu-weight,\
+    tasks-max=pids-max,pids-limit=pids-max,block-io-weight=io-weight"
 );
 
 /// `ALIASES`, word by word.
@@ -577,6 +593,11 @@ impl Value {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
                 }
                 Form::Variables => packed!("names of environment variables"),
+                Form::Memory => packed!("bytes, with K, M, G or T or without, as 64M, or max"),
+                Form::Count => packed!("a whole number from 1 on, or max"),
+                Form::Weight => packed!("a whole number from 1 to 10000"),
+                Form::Percent => packed!("per cent of a processor, as 50%, or max"),
+                Form::Devices => packed!("devices and limits, as /dev/sda:rbps=10M"),
                 Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
                 // Said by the finding itself.
                 Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),

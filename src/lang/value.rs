@@ -495,6 +495,14 @@ impl Filler<'_, '_> {
                 Some((path, _)) => self.path(word, path),
                 None => self.bad_word(packed!("bad permissions in ~"), word),
             },
+            Form::Memory | Form::Count | Form::Weight | Form::Percent => match setup::group_value(form, text) {
+                Some(_) => Some(()),
+                None => self.bad_word(packed!("bad limit ~"), word),
+            },
+            Form::Devices => match setup::device(text) {
+                Some((path, ..)) => self.path(word, path),
+                None => self.bad_word(packed!("bad limit ~"), word),
+            },
             Form::Variables if names::is_variable(text) => Some(()),
             Form::Variables => self.bad_word(packed!("bad name of a variable ~"), word),
             Form::Slack => match setup::nanoseconds(text) {

@@ -432,6 +432,13 @@ impl Drop for Machine {
             let _ = supervisor.wait();
         }
         // What a supervisor that was killed has left.
+        if let Ok(groups) = std::fs::read_link(self.run_directory().join("cgroup")) {
+            let _ = std::fs::write(groups.join("cgroup.kill"), "1");
+            for entry in std::fs::read_dir(&groups).into_iter().flatten().flatten() {
+                let _ = std::fs::remove_dir(entry.path());
+            }
+            let _ = std::fs::remove_dir(&groups);
+        }
         if let Ok(Value::Array(services)) = serde_json::from_str(&listed) {
             for pid in services.iter().filter_map(|service| service["pid"].as_u64()) {
                 let environment = std::fs::read(format!("/proc/{pid}/stat")).is_ok();

@@ -3,6 +3,7 @@
 
 mod anyof;
 mod attempts;
+mod cgroups;
 mod clients;
 mod compile;
 mod control;

@@ -126,6 +126,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("exit 1", Input::Ended(Exit::Code(1))),
         ("command exit 0", Input::AuxiliaryEnded(Exit::Code(0))),
         ("command exit 1", Input::AuxiliaryEnded(Exit::Code(1))),
+        ("occupied", Input::Occupied),
+        ("emptied", Input::Emptied),
         ("ready", Input::Ready),
         ("extend 20 s", Input::Extend(20_000)),
         ("ping", Input::Ping),
@@ -159,6 +161,7 @@ fn words(requests: &Requests) -> String {
         (requests.spawn_auxiliary == Some(Role::Cleanup), "spawn-cleanup"),
         (requests.spawn_auxiliary == Some(Role::Check), "spawn-check"),
         (requests.spawn_auxiliary == Some(Role::Health), "spawn-health"),
+        (requests.kill_rest, "kill-rest"),
     ] {
         if asked {
             text += " ";
@@ -806,4 +809,34 @@ fn ends_that_are_named_are_as_good_as_exit_0_or_the_last() {
     }
     // A oneshot that remains is up.
     assert_eq!(ended(Policy { success: good, ..ONESHOT }, code(3)), State::Up);
+}
+
+#[test]
+fn what_a_life_leaves_behind_is_gone_before_anything_else_begins() {
+    const REST: (u32, Input) = (0, Input::Occupied);
+    const GONE: (u32, Input) = (5, Input::Emptied);
+    let begun = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed)];
+    let died = [REST, (5000, Input::Ended(Exit::Code(1)))];
+    let (told, row) = asked(&COMMANDED, &[&begun[..], &died].concat());
+    assert_eq!((told[4].as_str(), row.state, row.pid), ("kill-rest", State::Stopping, 0));
+    let (told, row) = asked(&COMMANDED, &[&begun[..], &died, &[GONE]].concat());
+    assert_eq!((told[5].as_str(), row.state, row.exit), ("spawn", State::Queued, Exit::Code(1)));
+    // A cleanup comes behind it, and may leave something, too.
+    let (told, _) = asked(&TIDY, &[&begun[..], &died, &[GONE, CHECKS, REST, WELL, GONE]].concat());
+    assert_eq!(told[4..], ["kill-rest", "spawn-cleanup", "", "", "kill-rest", "spawn"]);
+    // What cannot be killed is stuck, and what was ordered goes on when it is gone.
+    let down = [(0, Input::Ordered(Order(2), Wish::Down)), REST, (10, Input::Ended(Exit::Code(0)))];
+    let late = [(KILL_GRACE_MS, Input::Deadline)];
+    let (_, row) = asked(&LONGRUN, &[&begun[..], &down, &late].concat());
+    assert_eq!((row.state, row.stuck), (State::Stopping, true));
+    assert_eq!(asked(&LONGRUN, &[&begun[..], &down, &late, &[GONE]].concat()).1.state, State::Down);
+    // What a oneshot has left is what it is for, until it is taken down.
+    let up = [(0, UP), (0, Input::Cloned(9)), (1, Input::Executed), (1, Input::Ended(Exit::Code(0))), REST];
+    let (told, row) = asked(&ONESHOT, &up);
+    assert_eq!((told[4].as_str(), row.state), ("", State::Up));
+    let (told, row) = asked(&ONESHOT, &[&up[..], &[(0, Input::Ordered(Order(2), Wish::Down)), CHECKS, WELL]].concat());
+    assert_eq!(
+        (&told[5..], row.state),
+        (&["spawn-stop".to_string(), "".into(), "kill-rest".into()][..], State::Stopping)
+    );
 }

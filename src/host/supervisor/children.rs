@@ -167,7 +167,8 @@ impl Supervisor {
         let speaks = is_main && policy.ready == Ready::Notify;
         let notify = if speaks { self.notify_path(slot, &mut path) } else { &[] };
         let log = self.log_for(slot, definition, &variables)?;
-        let Supervisor { spawner, common, slots, reports, .. } = self;
+        let group = self.group_for(slot, definition)?;
+        let Supervisor { spawner, common, slots, reports, cgroups, .. } = self;
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
@@ -184,6 +185,8 @@ impl Supervisor {
             output,
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
+            group: &group,
+            groups: cgroups.as_ref().map_or(&[], |cgroups| cgroups.path),
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
@@ -201,6 +204,7 @@ impl Supervisor {
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
                 self.close_ready(slot);
+                self.doubt_group(slot);
                 Err(failure)
             }
         }
@@ -383,6 +387,7 @@ impl Supervisor {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
                     kill_rest(death.pid);
+                    self.look_where_none_runs(slot);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
                 Some(Owner::Engine | Owner::Logger) | None => {}
@@ -441,6 +446,11 @@ impl Supervisor {
         let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
         if !self.policy(slot).is_some_and(is_done) {
             kill_rest(pid);
+            // Else the stop command's end is the last.
+            let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
+            if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
+                self.look_for_rest(slot);
+            }
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
             link.ended(slot);

@@ -1,11 +1,12 @@
 //! One child from its definition: arguments, environment and plan, put into a draft. Text that needs no expansion is
 //! passed as it lies in the mapped database.
 
+use super::cgroups::Group;
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
 use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Step, Text};
-use crate::sys::{BorrowedFd, Errno, entry, process};
+use crate::sys::{AsFd, BorrowedFd, Errno, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
@@ -79,6 +80,9 @@ pub struct Child<'a> {
     pub output: Output<'a>,
     /// The writing end for readiness, and the child's number for it.
     pub ready: Option<(BorrowedFd<'a>, i32)>,
+    /// Its control group, and the path of all groups.
+    pub group: &'a Group,
+    pub groups: &'a [u8],
     /// `$NOTIFY_SOCKET`; empty for none.
     pub notify: &'a [u8],
     /// How long its watchdog waits, in milliseconds; 0 for none.
@@ -215,10 +219,14 @@ pub fn launch(
     };
     let mut status = None;
     let first = program;
-    if record[exec::RICH] != 0 {
+    if record[exec::RICH] != 0 || matches!(child.group, Group::Enter(_)) {
         let number = exec_plan::status_target(child.ready.map(|(_, number)| number));
         let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
         exec_plan::begin(launch.draft, number, score, directory, account);
+        if let Group::Enter(name) = child.group {
+            let path = launch.draft.text(&[child.groups, b"/", name]);
+            exec_plan::setup(launch.draft, b'C', path);
+        }
         let files = image.list(record[exec::ENV_FILES]);
         for at in 0..files.len() {
             let path = launch.text(files.get(at));
@@ -231,7 +239,7 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DITBrX"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DITBrXMhwqPWx"[..]),
             Command::Stop(0) | Command::Reload(0) | Command::Check(0) | Command::Health(0) | Command::Cleanup => {
                 (0, &b"IT"[..])
             }
@@ -294,6 +302,10 @@ pub fn launch(
         descriptors: &passes,
         umask: Some(record[exec::UMASK]).filter(|umask| *umask != UMASK),
         nice: Some(record[exec::NICE]).filter(|nice| *nice != 0).map(|nice| nice as i32 - 100),
+        cgroup: match child.group {
+            Group::Into(group) => Some(group.as_fd()),
+            Group::Ours | Group::Enter(_) => None,
+        },
         no_new_privileges: false,
         controlling_terminal: false,
         share_descriptors: common.share_descriptors,

@@ -7,6 +7,7 @@
 //! One round: orders, deadlines, up to `SPAWNS` spawns, the doorbell, then news from the kernel. A row of the reports
 //! is written before the death that it tells of is reaped, and after everything that it says has happened.
 
+mod cgroups;
 mod children;
 mod deadlines;
 mod held;
@@ -34,6 +35,7 @@ use crate::sys::signals::{self, Target};
 use crate::sys::spawn::Spawner;
 use crate::sys::{OwnedFd, clock, heap, residence};
 use alloc::vec::Vec;
+use cgroups::{Cgroups, Grouped};
 use children::{Flight, Queue};
 use deadlines::Deadlines;
 use held::Of;
@@ -67,6 +69,9 @@ struct Private {
     next: u32,
     /// Its row for what it says of itself, plus one; 0 for none.
     status_row: u32,
+    /// Of its control group: while its end is waited for.
+    events: Option<OwnedFd>,
+    grouped: Grouped,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
@@ -80,6 +85,10 @@ const BELL_PAUSE_NS: u64 = 50_000;
 pub struct Supervisor {
     slots: Vec<Private>,
     reports: Reports<'static>,
+    /// None: there is no cgroup v2 to write.
+    cgroups: Option<Cgroups>,
+    /// Below this slot there may be groups that nobody needs.
+    empty_groups: u32,
     now: Instant,
     common: &'static mut Common,
     /// The engine has something to read.
@@ -143,6 +152,8 @@ enum Source {
     Ready(u32),
     Notify(u32),
     Ends,
+    /// The control group of this slot.
+    Group(u32),
 }
 
 impl Source {
@@ -155,6 +166,7 @@ impl Source {
             Source::Ready(slot) => (4, slot),
             Source::Notify(slot) => (5, slot),
             Source::Ends => (6, 0),
+            Source::Group(slot) => (7, slot),
         };
         kind << 32 | u64::from(index)
     }
@@ -169,6 +181,7 @@ impl Source {
             4 => Some(Source::Ready(index)),
             5 => Some(Source::Notify(index)),
             6 => Some(Source::Ends),
+            7 => Some(Source::Group(index)),
             _ => None,
         }
     }
@@ -190,7 +203,8 @@ impl Supervisor {
                 return code;
             }
             let soon = if more { Instant(0) } else { self.before_sleep() };
-            let until = soon.min(bell).min(self.next_deadline());
+            let tidies = self.empty_groups != 0;
+            let until = if tidies { Instant(0) } else { soon.min(bell).min(self.next_deadline()) };
             if !more {
                 words::set_asleep(self.reports.head(), true);
             }
@@ -204,6 +218,9 @@ impl Supervisor {
             let news = self.poll.wait(if late { Instant(0) } else { until });
             if !more {
                 words::set_asleep(self.reports.head(), false);
+            }
+            if tidies && news == 0 {
+                self.remove_groups();
             }
             self.now = clock::now();
             if self.more_deaths {
@@ -227,6 +244,9 @@ impl Supervisor {
             Some(Source::Ready(slot)) => self.read_ready(SlotId(slot)),
             Some(Source::Notify(slot)) => {
                 self.read_notices(SlotId(slot));
+            }
+            Some(Source::Group(slot)) => {
+                self.look_for_rest(SlotId(slot));
             }
             None => {}
         }
@@ -259,7 +279,9 @@ impl Supervisor {
             // What was said in time counts, also where we are late.
             self.read_ready(slot);
             self.read_all_notices(slot);
-            self.feed(slot, Input::Deadline);
+            if !self.look_where_none_runs(slot) {
+                self.feed(slot, Input::Deadline);
+            }
         }
         self.mind_helpers();
         self.mind_shutdown();
@@ -327,9 +349,11 @@ impl Supervisor {
                     self.held.hold(slot, Of::Notify, None);
                     private.notify = None;
                 }
+                self.forget_group(slot);
                 self.reports.keep(slot, reports::TEMPLATE, order.service);
                 self.reports.keep(slot, reports::TEXT, order.text);
             }
+            self.look_where_none_runs(slot);
             let definition = self.definition(slot);
             if definition.is_some_and(|at| Policy::is_there(&self.common.image, at)) {
                 self.feed(slot, Input::Ordered(order.number, order.wish));
@@ -427,6 +451,7 @@ impl Supervisor {
             self.perform(slot, requests, fresh[reports::PID], fresh[reports::AUXILIARY]);
         }
         self.reports.done();
+        self.mind_group(slot, fresh[reports::STATE]);
     }
 
     /// What is remembered of a slot.
@@ -437,8 +462,17 @@ impl Supervisor {
     }
 
     fn perform(&mut self, slot: SlotId, requests: &Requests, pid: u32, auxiliary: u32) {
-        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
-            *requests;
+        let Requests {
+            cancel,
+            stop_signals,
+            reload_signals,
+            signal,
+            kill,
+            kill_auxiliary,
+            spawn,
+            spawn_auxiliary,
+            kill_rest,
+        } = *requests;
         if cancel && let Some(private) = self.slots.get_mut(slot.index()) {
             private.wants_main = false;
             private.wants_auxiliary = false;
@@ -454,6 +488,9 @@ impl Supervisor {
         }
         if kill {
             kill_group(pid);
+        }
+        if kill || kill_rest {
+            self.kill_group_of(slot, kill_rest);
         }
         if kill_auxiliary {
             kill_group(auxiliary);

@@ -108,6 +108,7 @@ impl Supervisor {
             requests: Requests::default(),
         };
         let main = self.news_of(slot, &row);
+        self.take_over_group(&mut taken, slot, row.pid == 0 || main == Found::Gone);
         recover(&mut taken, main, found(row.auxiliary), Failure::LOST.0);
         if taken.stamp != stamp {
             words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);

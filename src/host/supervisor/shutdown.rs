@@ -88,8 +88,9 @@ impl Supervisor {
     pub fn kill_everything(&mut self) {
         self.turn_to(Stage::Killing, self.now.plus_ms(GRACE_MS));
         words::store(self.reports.head(), reports::own::SHUTDOWN, 2);
-        for slot in 0..self.reports.geometry().slots() {
-            self.feed(SlotId(slot), Input::Kill);
+        for slot in (0..self.reports.geometry().slots()).map(SlotId) {
+            self.look_where_none_runs(slot);
+            self.feed(slot, Input::Kill);
         }
         self.to_engine.ring();
     }
@@ -131,6 +132,9 @@ impl Supervisor {
             // Nobody is listened to any more.
             (private.ready, private.notify) = (None, None);
         }
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.kill_all();
+        }
         let logger = self.logger.pid();
         let until = clock::now().plus_ms(GRACE_MS);
         // Killing a process makes its children ours, so it takes as many turns as they are deep.
@@ -155,6 +159,9 @@ impl Supervisor {
             let _ = signals::send(Target::Everything, signals::SIGKILL);
         }
         reap_all();
+        if let Some(cgroups) = self.cgroups.take() {
+            cgroups.end();
+        }
     }
 
     /// Reaps what is dead, then waits for the next signal.

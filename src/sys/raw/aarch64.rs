@@ -101,3 +101,24 @@ pub unsafe fn clone_onto(
     }
     answer
 }
+
+/// The same by `clone3`.
+///
+/// # Safety
+/// As for `clone_onto`, with the stack and the words that the arguments name.
+#[inline(never)]
+pub unsafe fn clone3_onto(
+    arguments: &super::CloneArguments,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let answer: isize;
+    let size = size_of::<super::CloneArguments>();
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            in("x8") super::nr::CLONE3, inlateout("x0") arguments as *const _ as usize => answer, in("x1") size,
+            in("x20") argument, in("x21") entry);
+    }
+    answer
+}

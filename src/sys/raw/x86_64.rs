@@ -110,3 +110,24 @@ pub unsafe fn clone_onto(
     }
     answer
 }
+
+/// The same by `clone3`.
+///
+/// # Safety
+/// As for `clone_onto`, with the stack and the words that the arguments name.
+#[inline(never)]
+pub unsafe fn clone3_onto(
+    arguments: &super::CloneArguments,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let answer: isize;
+    let size = size_of::<super::CloneArguments>();
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") super::nr::CLONE3 => answer, in("rdi") arguments, in("rsi") size, in("r12") argument,
+            in("r13") entry, out("rcx") _, out("r11") _);
+    }
+    answer
+}

@@ -520,8 +520,17 @@ impl<'a> Supervisor<'a> {
         row: &ReportRow,
         kernel: &mut Kernel,
     ) -> Result<(), Broken> {
-        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
-            *requests;
+        let Requests {
+            cancel,
+            stop_signals,
+            reload_signals,
+            signal,
+            kill,
+            kill_auxiliary,
+            spawn,
+            spawn_auxiliary,
+            kill_rest: _,
+        } = *requests;
         let definition = self.definition(slot);
         let private = &mut self.slots[slot.index()];
         if cancel {

@@ -1,0 +1,386 @@
+//! Control groups: where the machine has a cgroup v2 that we may write, each service has one of its own, so that nothing
+//! that it starts gets away. See "A control group for each service" in docs/decisions.md.
+//!
+//! Below the group that we were started in there is `pintle-XXXXXXXX`, named by the run directory, and in it `self`, where
+//! we, the engine and the logger are, and `NAME.svc` for each service that has or had a process. Nothing outside of it is
+//! ever changed, but for the controllers that services ask for, which the group that we were started in has to hand down.
+
+use super::launch::before;
+use super::{Source, Supervisor};
+use crate::host::failure::Failure;
+use crate::host::run_directory::Place;
+use crate::host::{refuse::refuse, run_directory::RunDirectory};
+use crate::sys::output::Shown;
+use crate::sys::poll::{self, Interest};
+use crate::sys::spawn::Step;
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, cgroup, file, process, whole};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt::Write;
+use pintle::board::reports::{self, State};
+use pintle::crc32::Crc32;
+use pintle::database::{Image, exec, service};
+use pintle::ident::{Life, SlotId};
+use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use pintle::setup;
+use pintle::supervision::{Input, Slot, step};
+use pintle::words::Short;
+
+/// Where we are ourselves.
+const SELF: &[u8] = b"self";
+/// Behind the name of a service, so that none is called as a file of the kernel's.
+const SUFFIX: &[u8] = b".svc";
+/// A symbolic link in the run directory to our groups.
+const LINK: &CStr = c"cgroup";
+/// How long what an earlier supervisor has left may take to end after SIGKILL. Milliseconds.
+const LEFT_MS: u32 = 5000;
+
+/// So many groups are removed before the kernel's news are looked at.
+const REMOVALS: u32 = 8;
+
+/// The name of a service's group, and of a file in it.
+pub type Name = heapless::Vec<u8, { NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 32 }>;
+
+/// Our groups.
+pub struct Cgroups {
+    /// The one that has all others in it.
+    all: OwnedFd,
+    /// Its path.
+    pub path: &'static [u8],
+    /// The one that we were started in.
+    outer: OwnedFd,
+    /// Processes can be made in a group.
+    pub clones: bool,
+}
+
+/// Whether a slot has a group.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grouped {
+    /// It has none.
+    #[default]
+    No,
+    /// It has.
+    Yes,
+    /// It has had, and perhaps all that was in it has been killed. For the next life it is made anew: from Linux 6.14 on
+    /// the kernel kills what is made in a group (CLONE_INTO_CGROUP) that was ever killed.
+    Killed,
+}
+
+/// In which group a child is to be.
+pub enum Group {
+    /// Ours.
+    Ours,
+    /// This one, from its first instruction on.
+    Into(OwnedFd),
+    /// The one of this name, which the chain-loader enters: what has limits is not to meet them in our memory.
+    Enter(Name),
+}
+
+impl Cgroups {
+    /// Makes them, and goes into `self`. None: there is no cgroup v2 that we may write, or none with cgroup.kill (Linux
+    /// 5.14). `begins`: what an earlier supervisor of the same run directory has left there is killed first.
+    #[inline(never)]
+    pub fn begin(place: &Place, image: &Image<'_>, begins: bool) -> Option<Cgroups> {
+        let mut name = Short::new();
+        let _ = write!(name, "pintle-{:08x}", key(place)); // fits
+        let own_end = [b"/", name.as_bytes(), b"/", SELF].concat();
+        let own = cgroup::own()?;
+        // After a crash we are there already.
+        let outer_path = own.strip_suffix(&own_end[..]).unwrap_or(&own);
+        let path = whole::joined(outer_path, name.as_bytes());
+        if let Some(run) = place.directory().filter(|_| begins) {
+            end_earlier(run, &name, path);
+        }
+        let outer = cgroup::open(outer_path).ok()?;
+        cgroup::make(&outer, name.as_bytes()).ok()?;
+        let made = || {
+            let all = cgroup::open_in(&outer, name.as_bytes())?;
+            cgroup::make(&all, SELF)?;
+            if !cgroup::has(&all, b"self/cgroup.kill") {
+                return Err(Errno::NOSYS);
+            }
+            cgroup::write(&all, b"self/cgroup.procs", b"0")?;
+            Ok(all)
+        };
+        let all = made().ok();
+        // What is mounted there may be another hierarchy than that which /proc tells of.
+        let is_there = cgroup::own().is_some_and(|own| own.strip_suffix(&own_end[..]) == Some(outer_path));
+        let Some(all) = all.filter(|_| is_there) else {
+            let _ = cgroup::remove(&outer, name.as_bytes());
+            return None;
+        };
+        // Only those that are asked for, since each costs something; not to be had, the services that ask say so.
+        for controller in wanted(image) {
+            let word = [b"+", controller.as_bytes()].concat();
+            let handed = cgroup::write(&outer, b"cgroup.subtree_control", &word);
+            let _ = handed.and_then(|()| cgroup::write(&all, b"cgroup.subtree_control", &word));
+        }
+        if let Some(run) = place.directory() {
+            let _ = run.directory().link(whole::lasting(Vec::from(path)), LINK); // for people, and the next one
+        }
+        Some(Cgroups { all, path, outer, clones: cgroup::can_clone_into() })
+    }
+
+    fn each_service(&self, call: &mut dyn FnMut(&[u8])) {
+        each_service(self.all.as_fd(), call);
+    }
+
+    /// SIGKILL to all that there is in them but ourselves.
+    pub fn kill_all(&self) {
+        self.each_service(&mut |name| kill(&self.all, name));
+    }
+
+    /// They are not needed any more. What cannot be removed stays: the next supervisor goes on with it.
+    #[inline(never)]
+    pub fn end(self) {
+        self.each_service(&mut |name| {
+            let _ = cgroup::remove(&self.all, name);
+        });
+        let leave = || cgroup::write(&self.outer, b"cgroup.procs", b"0");
+        if leave().is_err() {
+            // A group that hands down controllers has no processes.
+            let _ = cgroup::write(&self.outer, b"cgroup.subtree_control", b"-memory -cpu -pids -io");
+            let _ = leave();
+        }
+        let name = whole::split(self.path).1;
+        let _ = cgroup::remove(&self.outer, name);
+    }
+}
+
+/// What the run directory is, in one word: no two supervisors have the same at one time.
+fn key(place: &Place) -> u32 {
+    let mut sum = Crc32::default();
+    match place {
+        Place::Directory(run) => {
+            let identity = file::Identity::of_file(run.directory().fd()).unwrap_or_default();
+            sum.update(&identity.device.to_le_bytes());
+            sum.update(&identity.inode.to_le_bytes());
+        }
+        Place::Abstract(name) => {
+            sum.update(name);
+            sum.update(&process::pid().to_le_bytes());
+            sum.update(&file::Identity::of_path("/proc/self/ns/pid").inode.to_le_bytes());
+        }
+    }
+    sum.sum()
+}
+
+/// The controllers that limits of services take.
+fn wanted(image: &Image<'_>) -> impl Iterator<Item = &'static str> {
+    let mut bits = 0;
+    for slot in (0..image.services()).map(SlotId) {
+        let list = image.list(image.exec(image.service(slot, service::EXEC), exec::SETUP));
+        for at in (0..list.len()).step_by(2) {
+            bits |= setup::controller(list.get(at) as u8).map_or(0, |(at, _)| 1 << at);
+        }
+    }
+    setup::CONTROLLERS.iter().enumerate().filter(move |(at, _)| bits >> at & 1 == 1).map(|(_, name)| *name)
+}
+
+fn each_service(all: BorrowedFd<'_>, call: &mut dyn FnMut(&[u8])) {
+    let _ = cgroup::each(all, &mut |name| {
+        if name.ends_with(SUFFIX) {
+            call(name);
+        }
+    });
+}
+
+fn kill(all: &OwnedFd, name: &[u8]) {
+    let _ = cgroup::write(all, &in_group(name, b"/cgroup.kill"), b"1"); // gone: well
+}
+
+fn in_group(name: &[u8], file: &[u8]) -> Name {
+    let mut path = Name::new();
+    let _ = path.extend_from_slice(name).and_then(|()| path.extend_from_slice(file)); // `Name` has room for both
+    path
+}
+
+/// What a supervisor of this run directory that was killed outright has left in its groups is ended. Whoever it is, we
+/// hold its lock.
+#[inline(never)]
+fn end_earlier(run: &RunDirectory, name: &str, path: &[u8]) {
+    let link = whole::link(whole::joined(run.path(), LINK.to_bytes())).unwrap_or(path);
+    let earlier = if link.ends_with(name.as_bytes()) { link } else { path };
+    for path in [earlier, path] {
+        let Ok(all) = cgroup::open(path) else { continue };
+        each_service(all.as_fd(), &mut |name| {
+            kill(&all, name);
+            let Ok(events) = cgroup::open_file(&all, &in_group(name, b"/cgroup.events")) else { return };
+            while cgroup::is_populated(&events) == Ok(true) {
+                if !poll::wait_for(Some(events.as_fd()), Interest::FAULT, LEFT_MS) {
+                    let (path, name) = (Shown(path), Shown(name));
+                    refuse(
+                        111,
+                        format_args!("what an earlier supervisor has left behind in {path}/{name} cannot be ended"),
+                    );
+                }
+            }
+            let _ = cgroup::remove(&all, name);
+        });
+    }
+}
+
+impl Supervisor {
+    /// The name of the slot's group.
+    fn group_name(&self, slot: SlotId) -> Name {
+        let image = &self.common.image;
+        let mut name = Name::new();
+        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get(at as usize));
+        let service = self.definition(slot).map_or("", |definition| image.name(definition));
+        for part in [service.as_bytes(), instance.map_or(&[], |name| before(name, 0)), SUFFIX] {
+            let _ = name.extend_from_slice(part); // `Name` has room for all
+        }
+        name
+    }
+
+    /// The group in which a process of the slot is to be, made where it is not there.
+    #[inline(never)]
+    pub(super) fn group_for(&mut self, slot: SlotId, definition: SlotId) -> Result<Group, Failure> {
+        let failed = |error| Failure::of_step(Step::Cgroup, error, 0);
+        let name = self.group_name(slot);
+        let Some(cgroups) = &self.cgroups else { return Ok(Group::Ours) };
+        let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Group::Ours) };
+        if private.grouped == Grouped::Killed {
+            let _ = cgroup::remove(&cgroups.all, &name); // there is somebody: what comes now goes to him
+        }
+        if private.grouped != Grouped::Yes {
+            cgroup::make(&cgroups.all, &name).map_err(failed)?;
+            private.grouped = Grouped::Yes;
+        }
+        let image = &self.common.image;
+        let list = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
+        let limited = (0..list.len()).step_by(2).any(|at| setup::controller(list.get(at) as u8).is_some());
+        if limited || !cgroups.clones {
+            return Ok(Group::Enter(name));
+        }
+        let opened = cgroup::open_in(&cgroups.all, &name).map(Group::Into).map_err(failed);
+        if opened.is_err() {
+            private.grouped = Grouped::Killed; // somebody has removed it
+        }
+        opened
+    }
+
+    /// Where the slot has no process any more, its group goes when there is nothing else to do.
+    pub(super) fn mind_group(&mut self, slot: SlotId, state: u32) {
+        let grouped = self.slots.get(slot.index()).is_some_and(|private| private.grouped != Grouped::No);
+        if grouped && State::from_number(state).is_in(State::DOWN) {
+            self.empty_groups = self.empty_groups.max(slot.0 + 1);
+        }
+    }
+
+    /// Removes some groups that nobody needs. One where somebody is to stay stays.
+    #[inline(never)]
+    pub(super) fn remove_groups(&mut self) {
+        let mut left = REMOVALS;
+        while let Some(slot) = self.empty_groups.checked_sub(1).map(SlotId).filter(|_| left > 0) {
+            self.empty_groups = slot.0;
+            let is_down = State::from_number(self.reports.word(slot, reports::STATE)).is_in(State::DOWN);
+            if is_down && self.slots[slot.index()].grouped != Grouped::No {
+                left -= 1;
+                self.remove_group(slot);
+            }
+        }
+    }
+
+    fn remove_group(&mut self, slot: SlotId) {
+        let name = self.group_name(slot);
+        if self.cgroups.as_ref().is_some_and(|cgroups| cgroup::remove(&cgroups.all, &name).is_ok()) {
+            self.slots[slot.index()].grouped = Grouped::No;
+        }
+    }
+
+    /// SIGKILL to all that is in the slot's group; with `watches` its end is waited for.
+    #[inline(never)]
+    pub(super) fn kill_group_of(&mut self, slot: SlotId, watches: bool) {
+        let name = self.group_name(slot);
+        let Supervisor { cgroups: Some(cgroups), slots, poll, .. } = self else { return };
+        let Some(private) = slots.get_mut(slot.index()) else { return };
+        if watches
+            && private.events.is_none()
+            && let Ok(events) = cgroup::open_file(&cgroups.all, &in_group(&name, b"/cgroup.events"))
+            // Not read yet, so that it is news at once.
+            && poll.add(&events, Source::Group(slot.0).token(), Interest::FAULT).is_ok()
+        {
+            private.events = Some(events);
+        }
+        private.grouped = Grouped::Killed;
+        kill(&cgroups.all, &name);
+    }
+
+    /// Whether there is anybody in the slot's group; `None`: it has none.
+    #[inline(never)]
+    fn is_occupied(&self, slot: SlotId) -> Option<bool> {
+        let cgroups = self.cgroups.as_ref()?;
+        let private = self.slots.get(slot.index())?;
+        if let Some(events) = &private.events {
+            return cgroup::is_populated(events).ok();
+        }
+        if private.grouped == Grouped::No {
+            return None;
+        }
+        let events = cgroup::open_file(&cgroups.all, &in_group(&self.group_name(slot), b"/cgroup.events"));
+        Some(events.is_ok_and(|events| cgroup::is_populated(&events) == Ok(true)))
+    }
+
+    /// Looks whether there is anybody left of a slot, and says so. True where somebody was and is not any more.
+    #[inline(never)]
+    pub(super) fn look_for_rest(&mut self, slot: SlotId) -> bool {
+        match self.is_occupied(slot) {
+            Some(true) => {
+                self.feed(slot, Input::Occupied);
+            }
+            Some(false) => {
+                if let Some(events) = self.slots[slot.index()].events.take() {
+                    let _ = self.poll.remove(&events);
+                }
+                if self.record(slot).rest {
+                    self.feed(slot, Input::Emptied);
+                    return true;
+                }
+            }
+            None => {}
+        }
+        false
+    }
+
+    /// Before an input that may be a slot's last: one that has no process, but perhaps has left some.
+    pub(super) fn look_where_none_runs(&mut self, slot: SlotId) -> bool {
+        let word = |word| self.reports.word(slot, word);
+        State::from_number(word(reports::STATE)).has_process() && word(reports::PID) == 0 && self.look_for_rest(slot)
+    }
+
+    /// Before an order to a slot that has no process: an instance may get another name.
+    pub(super) fn forget_group(&mut self, slot: SlotId) {
+        let grouped = self.slots.get(slot.index()).is_some_and(|private| private.grouped != Grouped::No);
+        if grouped && slot.0 >= self.common.image.services() {
+            self.remove_group(slot);
+            self.slots[slot.index()].grouped = Grouped::No;
+        }
+    }
+
+    /// No process could be made there: perhaps the group is gone, or has groups of its own that take processes in its
+    /// place. The next one finds it made anew, where nobody is in it.
+    pub(super) fn doubt_group(&mut self, slot: SlotId) {
+        if let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.grouped == Grouped::Yes) {
+            private.grouped = Grouped::Killed;
+        }
+    }
+}
+
+impl Supervisor {
+    /// After a crash: whether the slot has left anybody. `alone`: no process of it is known.
+    pub(super) fn take_over_group(&mut self, taken: &mut Slot<'_>, slot: SlotId, alone: bool) {
+        if self.cgroups.is_none() || taken.row.life == Life(0) {
+            return;
+        }
+        self.name_instance(slot);
+        if let Some(private) = self.slots.get_mut(slot.index()) {
+            private.grouped = Grouped::Killed; // nobody knows
+        }
+        match self.is_occupied(slot) {
+            Some(true) if alone => step(taken, Input::Occupied),
+            Some(false) => step(taken, Input::Emptied),
+            Some(true) | None => {}
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Leftovers of services, where the machine has a cgroup v2 that we may write (in a container often without any
+//! controller) and where not: the same services, with `--no-cgroups` and without. `boot.rs` has a whole one.
+
+use crate::harness::{Folder, Machine, lives, pause, pintle, program};
+use std::path::PathBuf;
+
+/// The directory of the machine's groups, if it has any.
+fn groups(machine: &Machine) -> Option<PathBuf> {
+    std::fs::read_link(machine.run_directory().join("cgroup")).ok()
+}
+
+/// The processes of a service's group.
+fn pids(machine: &Machine, service: &str) -> Vec<u32> {
+    let path = groups(machine).expect("control groups").join(format!("{service}.svc/cgroup.procs"));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|pid| pid.parse().expect("a number")).collect()
+}
+
+/// Those of a `leaver` that is up, once it has left both: then it has become `pause`.
+fn settled(machine: &Machine, service: &str) -> Vec<u32> {
+    machine.wait("both are left", |machine| {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", machine.pid(service))).unwrap_or_default();
+        machine.phase(service) == "up" && name == "pause\n"
+    });
+    let all = pids(machine, service);
+    assert_eq!(all.len(), 3, "{all:?}");
+    all
+}
+
+/// Whether groups can be had here: what the supervisor is to find out by itself.
+fn can_have_groups() -> bool {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (own, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/').to_string();
+    mounts.lines().filter(|line| line.contains(" - cgroup2 ")).any(|line| {
+        let at = line.split(' ').nth(4).expect("a mount point");
+        let inner = PathBuf::from(format!("{at}{own}/pintle-probe-{}", std::process::id()));
+        let made = std::fs::create_dir(&inner).is_ok();
+        let good = inner.join("cgroup.kill").exists();
+        if made {
+            std::fs::remove_dir(&inner).expect("it is empty");
+        }
+        made && good
+    })
+}
+
+/// A service that leaves two behind in sessions of their own, and its file's further lines.
+fn leaver(keys: &str) -> String {
+    format!("command = /bin/sh -c '{} -p \"$PIDS\" 2; exec {}'\n{keys}", program("forker"), program("pause"))
+}
+
+#[test]
+fn a_service_has_a_group_of_its_own_where_the_machine_has_groups() {
+    let machine = Machine::new(&[("web", &pause("")), ("default", "type = bundle\nwants = web\n")]);
+    machine.wait_phase("web", "up");
+    assert_eq!(groups(&machine).is_some(), can_have_groups());
+    let without = Machine::with(&[("web", &pause(""))], &["--no-cgroups", "web"]);
+    without.wait_phase("web", "up");
+    assert_eq!(groups(&without), None);
+    let Some(groups) = groups(&machine) else { return };
+    assert_eq!(pids(&machine, "web"), [machine.pid("web")]);
+    machine.expect(&["stop", "web", "--wait"]);
+    machine.wait("its group is gone", |_| !groups.join("web.svc").exists());
+    machine.expect(&["shutdown", "--wait"]);
+    assert!(!groups.exists(), "{}", groups.display());
+}
+
+#[test]
+fn descendants_in_sessions_of_their_own_end_with_their_service() {
+    let folder = Folder::new();
+    let file = folder.0.join("pids");
+    let text = leaver(&format!("env = PIDS={}\nrestart-delay = 0s\n", file.display()));
+    let machine = Machine::with(&[("web", &text)], &["web"]);
+    if groups(&machine).is_none() {
+        assert!(!can_have_groups());
+        return;
+    }
+    let all = settled(&machine, "web");
+    machine.expect(&["stop", "web", "--wait"]);
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+    // A death that nobody asked for: they are gone before the next life begins.
+    machine.expect(&["start", "web", "--wait"]);
+    let (all, main) = (settled(&machine, "web"), machine.pid("web"));
+    machine.kill(main, libc::SIGKILL);
+    machine.wait_new_life("web", main);
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+    // A crash of the supervisor forgets none of them.
+    let all = settled(&machine, "web");
+    machine.kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("it has recovered", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+    assert_eq!(pids(&machine, "web"), all);
+    machine.expect(&["stop", "web", "--wait"]);
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+}
+
+#[test]
+fn what_a_supervisor_that_was_killed_has_left_in_a_group_is_ended_by_the_next() {
+    let folder = Folder::new();
+    // No logger is on its way: between clone and exec it has the lock, too.
+    let text = leaver(&format!("env = PIDS={}\nlog = null\n", folder.0.join("pids").display()));
+    let machine = Machine::with(&[("web", &text), ("other", &pause("log = null"))], &["web"]);
+    if groups(&machine).is_none() {
+        assert!(!can_have_groups());
+        return;
+    }
+    let all = settled(&machine, "web");
+    machine.kill(machine.supervisor(), libc::SIGKILL);
+    machine.supervise_again(&["other"]);
+    machine.wait_phase("other", "up");
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+    assert!(pids(&machine, "web").is_empty());
+}
+
+#[test]
+fn what_a_oneshot_has_left_stays_until_it_is_taken_down() {
+    let text = format!("type = oneshot\ncommand = {} 2\nstop = {} /\n", program("forker"), "/bin/ls");
+    let machine = Machine::with(&[("brings", &text)], &["brings"]);
+    machine.wait_phase("brings", "up");
+    if groups(&machine).is_none() {
+        assert!(!can_have_groups());
+        return;
+    }
+    let all = pids(&machine, "brings");
+    assert!(all.len() == 2 && all.iter().all(|pid| lives(*pid)));
+    machine.expect(&["stop", "brings", "--wait"]);
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+}
+
+#[test]
+fn instances_have_groups_by_their_names() {
+    let machine = Machine::with(&[("c@", &pause("for-each = link IFACE=*\ninstance = ${IFACE}"))], &["default"]);
+    if groups(&machine).is_none() {
+        assert!(!can_have_groups());
+        return;
+    }
+    for name in ["one", "two"] {
+        let fact = format!("IFACE={name}");
+        machine.expect(&["emit", "--on", "link", &fact]);
+        let instance = format!("c@{name}");
+        machine.wait_phase(&instance, "up");
+        assert_eq!(pids(&machine, &instance), [machine.pid(&instance)]);
+        machine.expect(&["emit", "--off", "link", &fact]);
+        machine.wait("it is gone", |machine| machine.phase(&instance) != "up" && pids(machine, &instance).is_empty());
+    }
+    let path = groups(&machine).expect("control groups");
+    machine.wait("nothing is left of them", |_| !path.join("c@one.svc").exists() && !path.join("c@two.svc").exists());
+}
+
+#[test]
+fn limits_that_cannot_be_had_fail_the_start_and_say_so() {
+    let text = pause("pids-max = 10\nrestart-limit = 1\n");
+    let machine = Machine::with(&[("web", &text)], &["--no-cgroups", "web"]);
+    machine.wait_phase("web", "failed");
+    let said = machine.run(&["status", "--lines", "0", "web"]).out;
+    assert!(said.contains("pids-max 10: Operation not supported"), "{said}");
+    for (value, expected) in [
+        ("memory-max = 64MB", "bad limit \"64MB\""),
+        ("memory-high = 0", "bad limit \"0\""),
+        ("cpu-max = 0%", "bad limit \"0%\""),
+        ("cpu-weight = 10001", "bad limit \"10001\""),
+        ("io-max = /dev/sda:bps=1", "bad limit \"/dev/sda:bps=1\""),
+        ("io-max = sda:rbps=1", "\"sda\" is not an absolute path"),
+    ] {
+        let folder = Folder::new();
+        let file = folder.write("web.svc", &pause(value));
+        let ran = pintle(
+            &[
+                "compile",
+                file.parent().and_then(|folder| folder.to_str()).expect("UTF-8"),
+                "-o",
+                folder.0.join("boot.db").to_str().expect("UTF-8"),
+            ],
+            &[],
+        );
+        assert!(ran.code == 100 && ran.err.contains(expected), "{value}: {}", ran.err);
+    }
+}
