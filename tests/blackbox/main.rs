@@ -3,6 +3,7 @@
 
 mod anyof;
 mod attempts;
+mod boot;
 mod cgroups;
 mod clients;
 mod compile;
