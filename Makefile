@@ -20,7 +20,7 @@ help:
 	@echo 'make check           everything that must hold: format, lints, library tests, black-box tests'
 	@echo 'make sim             worlds from seeds, one thousand after the other, until one breaks or you stop it; FIRST=0'
 	@echo 'make explore         every state of every small graph: hours; ended, it goes on there with the same sources'
-	@echo 'make torture         the supervisor crashes behind each of its system calls, once and twice'
+	@echo 'make torture         the supervisor crashes behind each of its system calls, once and twice; the logger is killed in 100 MB'
 	@echo 'make mutants         bugs made on purpose, one after the other: each has to be found'
 	@echo 'make demo            a small machine comes up, changes and goes down, in its own namespaces; KEEP=1: a shell in it'
 	@echo 'make bench           the numbers, against a bare spawn loop and other service managers that are installed'
@@ -101,7 +101,7 @@ explore:
 # The supervisor crashes behind each of its system calls in turn, and once more soon after.
 torture: all $(B)/programs/wide/pintle
 	PINTLE_TORTURE=1 PINTLE_BIN='$(CURDIR)/$(B)/pintle' PINTLE_PROGRAMS='$(CURDIR)/$(B)/programs' \
-		$(CARGO) test --quiet --locked --test blackbox recovery::wherever -- --nocapture
+		$(CARGO) test --quiet --locked --test blackbox -- recovery::wherever logs::a_logger --nocapture
 
 mutants:
 	@CARGO='$(CARGO)' sh tests/mutate $(B)/mutants $(MUTANT)

@@ -14,15 +14,18 @@ use core::mem::ManuallyDrop;
 
 use super::exit;
 use super::options::Given;
+use crate::host::forked::Forked;
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
+use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
 use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, output, privileges, process, whole};
 use pintle::env_file;
+use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
-use pintle::text::small_number as number;
+use pintle::text::{parts, small_number as number};
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
@@ -31,7 +34,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 36] = [
+const ACTS: [(u8, Step); 38] = [
     // The limits of the group come before it is entered.
     (b'M', Step::Setup),
     (b'h', Step::Setup),
@@ -51,6 +54,8 @@ const ACTS: [(u8, Step); 36] = [
     (b't', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
+    (b'l', Step::Setup),
+    (b'f', Step::Setup),
     (b'I', Step::Setup),
     (b'T', Step::Setup),
     // Each mount over what was mounted before; then the root, in which nobody sees the rest.
@@ -76,7 +81,11 @@ const ACTS: [(u8, Step); 36] = [
 ];
 
 /// Where in `ACTS` begins what is done again.
-const AGAIN: usize = 33;
+const AGAIN: usize = 35;
+
+/// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
+/// has kept, and how long what has gone into the background has to end.
+const BESIDE: &[u8] = b"AEF";
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -120,7 +129,7 @@ fn pass(arguments: &mut Arguments) -> bool {
     loop {
         match arguments.next_c_str().map(CStr::to_bytes) {
             Some(b"--") => return true,
-            Some([b'-', letter]) if ACTS.iter().any(|(known, _)| known == letter) => {}
+            Some([b'-', letter]) if ACTS.iter().any(|(known, _)| known == letter) || BESIDE.contains(letter) => {}
             Some(_) | None => return false,
         }
         if arguments.next_c_str().is_none() {
@@ -137,12 +146,44 @@ pub fn run(given: &Given) -> i32 {
     };
     let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
-        become_it(options, arguments)
+        match options.clone().next(b'F') {
+            Some(grace) => return stand_by(status, options, arguments, grace),
+            None => become_it(options, arguments),
+        }
     } else {
         complain(&"it was not called as it should be");
         (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
+}
+
+/// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.
+#[inline(never)]
+fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CStr) -> i32 {
+    let (Some(address), Some(grace_ms)) = (options.clone().next(b'A'), number(grace.to_bytes())) else {
+        return tell(&status, (Step::Execute as u32, Errno::INVAL));
+    };
+    signals::block(SignalSet::FULL);
+    let first = process::become_subreaper().and_then(|()| {
+        process::copy(&mut || {
+            signals::set_mask(SignalSet::EMPTY);
+            tell(&status, become_it(options.clone(), arguments.clone()))
+        })
+    });
+    match first {
+        Ok(first) => {
+            drop(status); // the copy has its own
+            let pid_file = options.clone().next(b'f');
+            Forked { address, pid_file, grace_ms }.watch(first).map_or_else(
+                |errno| {
+                    complain(&errno::Words(errno));
+                    exit::SYSTEM
+                },
+                i32::from,
+            )
+        }
+        Err(errno) => tell(&status, (Step::Execute as u32, errno)),
+    }
 }
 
 /// Returns only with what went wrong.
@@ -154,6 +195,10 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
     together.group = options.clone().next(b'C');
+    together.supervisor = options.clone().next(b'A');
+    if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
+        (together.stored, together.count) = (names.into(), parts(names, b':').count());
+    }
     together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
@@ -185,6 +230,16 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     }
     if let Some(Err(errno)) = late.map(process::set_directory) {
         return (Step::Directory as u32, errno);
+    }
+    if together.count > 0 {
+        // See sd_listen_fds(3).
+        for text in [
+            told(format_args!("LISTEN_PID={}", process::pid())),
+            told(format_args!("LISTEN_FDS={}", together.count)),
+            told(format_args!("LISTEN_FDNAMES={}", together.stored)),
+        ] {
+            variables.push(whole::lasting(text.into()));
+        }
     }
     // The last one of a name counts, and stands alone: not every program looks for a second one.
     let mut environment = ManuallyDrop::new(Vec::new());

@@ -2,7 +2,9 @@
 
 use alloc::boxed::Box;
 use core::fmt::Write;
+use pintle::lang::duration_ms;
 use pintle::packed;
+use pintle::stamp;
 
 use super::looking::named;
 use super::options::Given;
@@ -13,9 +15,10 @@ use crate::host::logger::{Logger, START};
 use crate::host::reading;
 use crate::host::refuse::{OrRefuse, refuse};
 use crate::host::run_directory;
+use crate::host::syslog;
 use crate::sys::file::Identity;
 use crate::sys::output::Shown;
-use crate::sys::{AsFd, OwnedFd, file, heap, output, process};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, clock, file, heap, output, process};
 
 /// Bytes of a file before it is turned over.
 const BYTES_MAX: u64 = 1 << 20;
@@ -25,34 +28,38 @@ const KEEP: u64 = 3;
 const LINES: u64 = 20;
 
 pub fn run(given: &Given) -> i32 {
-    let directory = match given.value("--dir") {
-        Some(directory) => directory,
-        None => {
+    let given_directory = given.value("--dir");
+    match (given.has("--serve"), given.words.first(), given_directory) {
+        (true, None, Some(directory)) => serve(directory, given),
+        (false, Some(name), Some(directory)) => show(directory, name, given),
+        (false, Some(name), None) => {
             let place = run_directory::find(given.value("--run")).ok();
-            let run = place.as_ref().and_then(run_directory::Place::directory);
-            let Some(run) = run else {
+            let Some(run) = place.as_ref().and_then(run_directory::Place::directory) else {
                 given.misuse(packed!("there is no run directory: --dir DIR says where logs are"))
             };
-            log_files::directory(run.path())
+            show(log_files::where_it_is(run.path(), reading::log_kind(run, name), name), name, given)
         }
-    };
-    match (given.has("--serve"), given.words.first()) {
-        (true, None) => serve(directory, given),
-        (false, Some(name)) => show(directory, name, given),
-        (true, Some(_)) | (false, None) => given.misuse(packed!("the name of one service is needed")),
+        (true, None, None) => given.misuse(packed!("there is no run directory: --dir DIR says where logs are")),
+        (true, Some(_), _) | (false, None, _) => given.misuse(packed!("the name of one service is needed")),
     }
 }
 
 #[inline(never)]
 fn serve(directory: &[u8], given: &Given) -> i32 {
     let number = given.number("--serve", 0, i32::MAX as u64) as i32;
+    let kept = given.value("--kept").filter(|kept| !kept.is_empty());
     let settings = Settings {
         directory,
+        kept: kept.unwrap_or_default(),
+        lost: kept.map_or(&[], log_files::lost),
+        syslog: syslog::PATH,
         bytes_max: given.number("--size", BYTES_MAX, u64::MAX),
         keep: given.number("--keep", KEEP, u32::MAX.into()).clamp(1, 99) as u32,
     };
     let socket = process::take_inherited(number).or_refuse(START);
-    let logger = Box::leak(Box::new(Logger::new(socket, settings)));
+    let held = given.has("--held").then(|| given.number("--held", 0, i32::MAX as u64) as i32);
+    let held = held.map(|number| process::take_inherited(number).or_refuse(START));
+    let logger = Box::leak(Box::new(Logger::new(socket, held, settings)));
     // Who signals what has this name finds it ready for that.
     process::set_name(c"pintle-log");
     heap::freeze();
@@ -66,10 +73,17 @@ fn serve(directory: &[u8], given: &Given) -> i32 {
 
 #[inline(never)]
 fn show(directory: &[u8], name: &[u8], given: &Given) -> i32 {
-    let lines = given.number("--lines", LINES, u64::MAX) as usize;
+    let since = given.value("--since").map_or(0, |text| {
+        let now = clock::realtime_ns();
+        let ago =
+            str::from_utf8(text).ok().and_then(duration_ms).map(|ms| now.saturating_sub(ms.saturating_mul(1_000_000)));
+        ago.or_else(|| stamp::parse(text))
+            .unwrap_or_else(|| given.misuse_of(packed!("no time (10m, 2h, 2026-11-21T00:05:59)"), text))
+    });
+    let lines = given.number("--lines", if since > 0 { u64::MAX } else { LINES }, u64::MAX) as usize;
     let mut out = output::stdout();
     let plain = !output::is_terminal();
-    let shown = log_files::tail(directory, name, lines, &mut |bytes| put(&mut out, bytes, plain));
+    let shown = log_files::tail(directory, name, lines, since, &mut |bytes| put(&mut out, bytes, plain));
     let shown = shown.unwrap_or_else(|error| {
         let _ = out.flush();
         failed(packed!("cannot read the log"), error)
@@ -97,6 +111,20 @@ pub fn put(out: &mut output::Text<'_>, bytes: &[u8], plain: bool) {
     }
 }
 
+/// Watches a directory, or where it is not there yet the nearest one above it that is: its path.
+fn nearest<'d>(watcher: BorrowedFd<'_>, directory: &'d [u8]) -> Result<&'d [u8], Errno> {
+    let mut path = directory;
+    loop {
+        match file::watch(watcher, path, true) {
+            Err(Errno::NOENT) if path.len() > 1 => {
+                let end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.max(1));
+                path = if end > 0 { &path[..end] } else { b"." };
+            }
+            watched => return watched.map(|()| path),
+        }
+    }
+}
+
 /// Goes on with what is written, over to the next file when this one is turned over.
 #[inline(never)]
 fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plain: bool) -> i32 {
@@ -104,9 +132,16 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
     let path = room.of(directory, name, 0).unwrap_or_else(|error| failed(packed!("cannot read the log"), error));
     let cannot_watch = |error| -> ! { failed(packed!("cannot watch the log"), error) };
     let watcher = file::watcher().unwrap_or_else(|error| cannot_watch(error));
-    file::watch(watcher.as_fd(), directory, true).unwrap_or_else(|error| cannot_watch(error));
+    let mut watched = b"".as_slice();
     let mut events = [0; 4096];
     loop {
+        // The logger makes the directory when there is something to write: until then that is waited for.
+        while watched.len() < directory.len() {
+            let nearest = nearest(watcher.as_fd(), directory).unwrap_or_else(|error| cannot_watch(error));
+            if core::mem::replace(&mut watched, nearest) == nearest {
+                break;
+            }
+        }
         // Watched before it is looked at, so that nothing is missed.
         let _ = file::watch(watcher.as_fd(), path, false);
         let mut out = output::stdout();
@@ -123,7 +158,14 @@ fn follow(directory: &[u8], name: &[u8], mut shown: Option<(OwnedFd, u64)>, plai
             if (own.device, own.inode) == (now.device, now.inode) || now == Identity::default() {
                 break;
             }
-            match file::open_read(path) {
+            // That may have been turned over as well by now: the one that came behind ours is next.
+            let mut room = LogPath::new();
+            let mut is_ours = |number| {
+                let found = room.of(directory, name, number).map(Identity::of_path).unwrap_or_default();
+                (found.device, found.inode) == (own.device, own.inode)
+            };
+            let ours = (1..100).find(|number| is_ours(*number)).filter(|_| shown.is_some()).unwrap_or(1);
+            match room.of(directory, name, ours - 1).and_then(file::open_read) {
                 Ok(next) => shown = Some((next, 0)),
                 Err(_) => break,
             }

@@ -9,8 +9,10 @@ use pintle::graph::Phase;
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
 use pintle::lang::diagnostic::{Meant, told};
+use pintle::lang::keys::CHOICES;
 use pintle::packed;
 use pintle::status::{Paint, Row, View, tree, why};
+use pintle::text::nth;
 
 use super::log::put;
 use super::options::Given;
@@ -152,18 +154,23 @@ fn name_of(row: &Row<'_>) -> String {
     name
 }
 
-/// The path of a service's log and true if it has one of its own, else where its output goes.
+/// The path of a service's log if it has one of its own, else where its output goes; and whether there are lines of it.
 fn log_of(view: &View<'_>, logs: &[u8], row: &Row<'_>) -> (String, bool) {
-    let word = match view.log(row.definition) {
-        _ if view.kind(row.definition) == Kind::Bundle => "none",
-        log if log == Log::Console as u32 => "console",
-        log if log == Log::Null as u32 => "null",
-        _ => match LogPath::new().of(logs, name_of(row).as_bytes(), 0) {
-            Ok(path) => return (Shown(path).to_string(), true),
-            Err(_) => "file",
-        },
-    };
-    (word.to_string(), false)
+    let log = view.log(row.definition);
+    if view.kind(row.definition) == Kind::Bundle {
+        return ("none".to_string(), false);
+    }
+    if log == Log::File as u32
+        && let Ok(path) = LogPath::new().of(logs, name_of(row).as_bytes(), 0)
+    {
+        return (Shown(path).to_string(), true);
+    }
+    let mut text = nth(CHOICES[2], b',', log as usize).to_string();
+    if log == Log::Pipe as u32 {
+        text.truncate(5); // "pipe "
+        text.push_str(view.log_to(row.definition));
+    }
+    (text, log_files::is_kept(log))
 }
 
 #[inline(never)]
@@ -172,30 +179,37 @@ fn write_log(view: &View<'_>, run: &[u8], out: &mut Text<'_>, row: &Row<'_>, lin
         return;
     }
     let logs = log_files::directory(run);
-    let (text, is_path) = log_of(view, logs, row);
+    let (text, has_lines) = log_of(view, logs, row);
     let _ = write!(out, "  log        {text}");
-    if !is_path {
+    if !has_lines {
         return out.bytes(b"\n");
     }
-    let mut begins = true;
-    let told = log_files::tail(logs, name_of(row).as_bytes(), lines, &mut |bytes| {
-        for byte in bytes {
-            if core::mem::take(&mut begins) {
-                out.bytes(b"\n    ");
+    let (mut begins, mut any) = (true, false);
+    let kept = log_files::kept(run);
+    let directories =
+        if log_files::is_kept(view.log(row.definition)) { &[kept][..] } else { &[logs, log_files::lost(kept)] };
+    for directory in directories {
+        let told = log_files::tail(directory, name_of(row).as_bytes(), lines, 0, &mut |bytes| {
+            for byte in bytes {
+                if core::mem::take(&mut begins) {
+                    out.bytes(b"\n    ");
+                }
+                match *byte {
+                    b'\n' => begins = true,
+                    byte => put(out, &[byte], false),
+                }
             }
-            match *byte {
-                b'\n' => begins = true,
-                byte => put(out, &[byte], false),
+        });
+        begins = true;
+        match told {
+            Ok(told) => any |= told.is_some(),
+            Err(error) => {
+                any = true;
+                let _ = write!(out, ": {}", crate::sys::errno::Words(error));
             }
-        }
-    });
-    match told {
-        Ok(Some(_)) => out.bytes(b"\n"),
-        Ok(None) => out.bytes(b" (nothing yet)\n"),
-        Err(error) => {
-            let _ = writeln!(out, ": {}", crate::sys::errno::Words(error));
         }
     }
+    out.bytes(if any { b"\n" } else { b" (nothing yet)\n" });
 }
 
 pub fn list(given: &Given) -> i32 {

@@ -82,6 +82,11 @@ pub const LATCHES_MAX: usize = 32;
 /// Tests in one `only-if`: the child that looks at them has them on its stack.
 pub const TESTS_MAX: usize = 32;
 
+/// Descriptors that are kept for one service over its lives: those that listen, and those that it has given into keeping.
+pub const STORED_MAX: usize = 32;
+/// Bytes of the name of one of them.
+pub const STORED_NAME_BYTES: usize = 56;
+
 /// Arguments of one command, and of the environment of one service. Vectors are built on a spawning stack.
 pub const ARGUMENTS_MAX: usize = 512;
 

@@ -1,7 +1,9 @@
 //! What a process is made before its program runs, word by word, as service files write it and the chain-loader takes
 //! it: forms of values, names and their numbers. Plain text: who means it does it.
 
+use crate::limits::STORED_NAME_BYTES;
 use crate::text::{cut, number, parts, small_number};
+use core::net::{Ipv6Addr, SocketAddr};
 
 /// What the words of a key are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +50,8 @@ pub enum Form {
     Percent,
     /// Absolute paths of block devices, with what each may take.
     Devices,
+    /// Sockets that listen.
+    Listen,
 }
 
 /// Words that one such key may have: a failure says which one, among those of all keys.
@@ -64,6 +68,9 @@ pub const DEVICES: u32 = 1;
 
 /// No processor has a higher number: CONFIG_NR_CPUS is at most that.
 pub const PROCESSORS_MAX: u32 = 8192;
+
+/// Bytes of the path of a socket, see unix(7): one more is for its end.
+const SOCKET_PATH_MAX: usize = 107;
 
 /// The first number that is not one of a capability: the kernel's sets are of 64 bits.
 pub const CAPABILITIES_END: u32 = 64;
@@ -110,6 +117,7 @@ impl Form {
                  addr-compat-layout read-implies-exec addr-limit-32bit short-inode whole-seconds sticky-timeouts \
                  addr-limit-3gb"
             }
+            Form::Listen => "tcp udp unix unix-dgram unix-seqpacket",
             Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
             Form::Processors
             | Form::Slack
@@ -180,16 +188,81 @@ pub fn is_root(path: &str) -> bool {
 /// between slashes would make another directory of it than the file names, and a `:` another path, or permissions.
 pub fn may_stand(letter: u8, value: &[u8]) -> bool {
     let mut parts = value.split(|byte| *byte == b'/');
-    let is_part = matches!(letter, b'B' | b'D') && value.contains(&b':');
+    let is_part = matches!(letter, b'B' | b'D' | b'l') && value.contains(&b':');
     parts.clone().any(|part| !part.is_empty()) && !parts.any(|part| matches!(part, b"." | b"..")) && !is_part
 }
 
 /// The path and the permission bits of `/run/web:0750`; 755 where it has none. `None` where they are no such bits.
 pub fn directory(word: &str) -> Option<(&str, u32)> {
-    let Some((path, bits)) = cut(word, b':') else { return Some((word, 0o755)) };
+    path_and_mode(word, 0o755)
+}
+
+fn path_and_mode(word: &str, else_mode: u32) -> Option<(&str, u32)> {
+    let Some((path, bits)) = cut(word, b':') else { return Some((word, else_mode)) };
     let octal = !bits.is_empty() && bits.len() <= 5 && bits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let mode = bits.bytes().fold(0, |mode, digit| mode << 3 | u32::from(digit & 7));
     (octal && mode <= 0o7777).then_some((path, mode))
+}
+
+/// A word of `listen`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Socket<'w> {
+    /// By which the service knows it, and we do.
+    pub name: &'w str,
+    /// Which of the words of `Form::Listen`: `UDP` and so on.
+    pub kind: u32,
+    /// What stands behind the kind.
+    address: &'w str,
+}
+
+/// A kind of socket.
+pub const UDP: u32 = 1;
+/// A kind of socket; those from here on have a path.
+pub const UNIX: u32 = 2;
+
+/// Where a socket listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place<'w> {
+    /// At this address, and with `true`, where it is that of all of IPv6, at all of IPv4, too.
+    Net(SocketAddr, bool),
+    /// At this path with these permission bits; behind `@` it is a name in no file system.
+    Path(&'w str, u32),
+}
+
+/// `NAME=KIND:ADDRESS` or `KIND:ADDRESS`; a kind that there is not.
+pub fn socket(word: &str) -> Result<Socket<'_>, &str> {
+    let (name, rest) = match cut(word, b'=') {
+        Some((name, rest)) if is_stored_name(name.as_bytes()) => (name, rest),
+        _ => ("", word),
+    };
+    let (kind, address) = cut(rest, b':').unwrap_or((rest, ""));
+    match Form::Listen.find(kind) {
+        Some((number, _)) => Ok(Socket { name: if name.is_empty() { kind } else { name }, kind: number, address }),
+        None => Err(kind),
+    }
+}
+
+impl<'w> Socket<'w> {
+    /// `None` where its address is none of its kind.
+    pub fn where_it_is(&self) -> Option<Place<'w>> {
+        if self.kind >= UNIX {
+            let (path, mode) = path_and_mode(self.address, 0o666)?;
+            let is_path = path.len() > 1 && path.len() <= SOCKET_PATH_MAX && matches!(path.as_bytes()[0], b'/' | b'@');
+            return is_path.then_some(Place::Path(path, mode));
+        }
+        let all = self.address.strip_prefix("*:").unwrap_or(self.address);
+        let place = match small_number(all.as_bytes()) {
+            Some(port) => Place::Net((Ipv6Addr::UNSPECIFIED, u16::try_from(port).ok()?).into(), true),
+            None => Place::Net(self.address.parse().ok()?, false),
+        };
+        Some(place).filter(|place| !matches!(place, Place::Net(address, _) if address.port() == 0))
+    }
+}
+
+/// Whether descriptors can have this name, by sd_listen_fds_with_names(3), but for its length.
+pub fn is_stored_name(name: &[u8]) -> bool {
+    (1..=STORED_NAME_BYTES).contains(&name.len())
+        && name.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b':')
 }
 
 /// Gives each processor of `0-3,5` its turn; `None` where it is no such list.
@@ -378,6 +451,31 @@ mod tests {
     }
 
     #[test]
+    fn sockets_have_a_name_a_kind_and_a_place() {
+        let net = |text: &str, both| Some(Place::Net(text.parse().expect("an address"), both));
+        for (word, name, kind, place) in [
+            ("tcp:80", "tcp", 0, net("[::]:80", true)),
+            ("udp:*:53", "udp", UDP, net("[::]:53", true)),
+            ("http=tcp:127.0.0.1:8080", "http", 0, net("127.0.0.1:8080", false)),
+            ("tcp:[::1]:80", "tcp", 0, net("[::1]:80", false)),
+            ("unix:/run/a=b.sock", "unix", UNIX, Some(Place::Path("/run/a=b.sock", 0o666))),
+            ("log=unix-dgram:/dev/log:0600", "log", UNIX + 1, Some(Place::Path("/dev/log", 0o600))),
+            ("unix-seqpacket:@name", "unix-seqpacket", UNIX + 2, Some(Place::Path("@name", 0o666))),
+            ("tcp:0", "tcp", 0, None),
+            ("tcp:65536", "tcp", 0, None),
+            ("tcp:localhost:80", "tcp", 0, None),
+            ("tcp", "tcp", 0, None),
+            ("unix:run/x", "unix", UNIX, None),
+            ("unix:/run/x:999", "unix", UNIX, None),
+        ] {
+            let socket = socket(word).unwrap_or_else(|kind| panic!("{word}: {kind}"));
+            assert_eq!((socket.name, socket.kind, socket.where_it_is()), (name, kind, place), "{word}");
+        }
+        assert_eq!(socket("sctp:80"), Err("sctp"));
+        assert_eq!(socket("a:b=tcp:80"), Err("a"));
+    }
+
+    #[test]
     fn the_root_is_known_in_any_writing() {
         for (path, expected) in
             [("/", true), ("//", true), ("/./", true), ("/usr/..", true), ("/usr", false), ("/../usr", false)]
@@ -399,6 +497,7 @@ mod tests {
             (b'D', ".", false),
             (b'D', "a:4777", false),
             (b'B', "a:/etc", false),
+            (b'l', "a:0777", false),
             (b'T', "serial/pci-0000:00", true),
             (b'R', "../etc", false),
         ] {

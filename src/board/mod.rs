@@ -34,7 +34,7 @@ pub struct Geometry {
     pub texts: u32,
     /// Services with `within`, templates too: the times of their latches are kept.
     pub timed: u32,
-    /// Rows for what services with `ready = notify` say of themselves: one for each.
+    /// Rows for what services with `ready = notify` or `fork` say of themselves: one for each.
     pub statuses: u32,
     /// And behind them one for each instance slot, if a template has it; else 0.
     pub instance_statuses: u32,
@@ -78,10 +78,11 @@ impl Geometry {
 /// Words that rows have to spare: none, but for the test that goes from one layout to another.
 pub const SPARE: usize = if cfg!(feature = "wide") { 8 } else { 0 };
 
-/// Whether a service, or else a template, says of itself how it is: by `ready = notify`.
+/// Whether a service, or else a template, says of itself how it is, or somebody for it: by `ready = notify` or `fork`.
 fn speaks(image: &Image<'_>, at: u32, template: bool) -> bool {
     let slot = SlotId(at);
     let index = image.service(slot, service::POLICY);
     let is_template = image.flags(slot) & service::flags::TEMPLATE != 0;
-    is_template == template && index != NONE && image.policy(index, policy::READY) == policy::NOTIFY
+    let says = |ready| matches!(ready, policy::NOTIFY | policy::FORK);
+    is_template == template && index != NONE && says(image.policy(index, policy::READY))
 }

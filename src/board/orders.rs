@@ -190,7 +190,7 @@ impl<'a> Orders<'a> {
 }
 
 /// Word `word` of a text, zeros behind its end.
-pub(super) fn four(text: &[u8], word: usize) -> u32 {
+pub fn four(text: &[u8], word: usize) -> u32 {
     let mut bytes = [0; 4];
     for (at, byte) in bytes.iter_mut().enumerate() {
         *byte = text.get(word * 4 + at).copied().unwrap_or(0);

@@ -13,7 +13,7 @@ use crate::time::Instant;
 /// "PNTR".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-const VERSION: u32 = 4 + SPARE as u32;
+const VERSION: u32 = 5 + SPARE as u32;
 /// How it is laid out.
 pub const LAYOUT: words::Layout = [MAGIC, VERSION, ROW as u32];
 
@@ -66,7 +66,7 @@ const LIFE: usize = 3;
 pub const ATTEMPT: usize = 4;
 /// The word that clone writes the child's pid into (CLONE_PARENT_SETTID), so that a crash right after it loses nothing.
 pub const PID: usize = 5;
-/// The same for its stop, reload or cleanup command, or a check.
+/// The same for a command before, beside or behind it: stop, reload, cleanup, pre-start, or a check.
 pub const AUXILIARY: usize = 6;
 const EXIT: usize = 7;
 /// A word of a row.
@@ -77,7 +77,8 @@ const READY: usize = 12;
 const SINCE: usize = 14;
 const SPAWNED: usize = 16;
 const DEADLINE: usize = 18;
-const DEATHS: usize = 20;
+/// A word of a row.
+pub const DEATHS: usize = 20;
 /// A word of a row.
 pub const RELOADED: usize = 21;
 /// A word of a row.
@@ -214,6 +215,10 @@ pub enum Exit {
     Watchdog,
     /// Its health checks failed.
     Unhealthy,
+    /// What was to run before it has failed, with this code.
+    PreStart(u8),
+    /// What was to run before it was killed by this signal.
+    PreStartKilled(u8),
 }
 
 impl Exit {
@@ -228,6 +233,8 @@ impl Exit {
             Exit::Unknown => 5 << 8,
             Exit::Watchdog => 6 << 8,
             Exit::Unhealthy => 7 << 8,
+            Exit::PreStart(code) => 8 << 8 | code as u32,
+            Exit::PreStartKilled(signal) => 9 << 8 | signal as u32,
         }
     }
 
@@ -241,6 +248,8 @@ impl Exit {
             4 => Exit::TimedOut,
             6 => Exit::Watchdog,
             7 => Exit::Unhealthy,
+            8 => Exit::PreStart(word as u8),
+            9 => Exit::PreStartKilled(word as u8),
             _ => Exit::Unknown,
         }
     }
@@ -259,7 +268,7 @@ pub struct ReportRow {
     pub attempt: u32,
     /// The main process; 0 for none.
     pub pid: u32,
-    /// A stop, reload or cleanup command, or a check; 0 for none.
+    /// A stop, reload, cleanup or pre-start command, or a check; 0 for none.
     pub auxiliary: u32,
     /// How the last life ended.
     pub exit: Exit,

@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 7;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -107,7 +107,7 @@ pub enum Section {
 pub const SECTIONS: usize = 9;
 
 /// Words of a service record.
-pub const SERVICE_WORDS: usize = 28;
+pub const SERVICE_WORDS: usize = 29;
 /// Word numbers of a service record.
 pub mod service {
     /// String: name.
@@ -170,6 +170,8 @@ pub mod service {
     pub const CHECK: usize = 26;
     /// Of `health`.
     pub const HEALTH: usize = 27;
+    /// Of `pre-start`.
+    pub const PRE_START: usize = 28;
 
     /// Flags of `KIND_FLAGS`, above the kind.
     pub mod flags {
@@ -185,8 +187,10 @@ pub mod service {
         pub const SKIP_OK: u32 = 1 << 12;
         /// A choice: a bundle of which one alternative stands for all.
         pub const CHOICE: u32 = 1 << 13;
+        /// Another service's output comes to its standard input.
+        pub const INPUT: u32 = 1 << 14;
         /// All of them.
-        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | SKIP_OK | CHOICE;
+        pub const ALL: u32 = TEMPLATE | ESSENTIAL | NO_REMAIN | EXPANDS | SKIP_OK | CHOICE | INPUT;
     }
 }
 
@@ -199,7 +203,7 @@ pub mod action {
 }
 
 /// Words of an exec record.
-pub const EXEC_WORDS: usize = 14;
+pub const EXEC_WORDS: usize = 20;
 /// Word numbers of an exec record.
 pub mod exec {
     /// String: user, "" for unchanged.
@@ -221,22 +225,37 @@ pub mod exec {
     pub const ENV: usize = 7;
     /// LISTS offset of environment files, or `NONE`.
     pub const ENV_FILES: usize = 8;
-    /// `lang::definition::Log`.
-    pub const LOG: usize = 9;
-    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, or what is in `SETUP`.
-    pub const RICH: usize = 10;
+    /// 1 if it takes the chain-loader (`pintle-exec`): env-file, oom-score-adj, `ready = fork`, `fd-store-max`,
+    /// or what is in `SETUP`.
+    pub const RICH: usize = 9;
     /// LISTS offset of what the chain-loader does besides, 2 words each: the letter of its option, and the string behind
     /// it; in the order of the table of keys. Or `NONE`.
-    pub const SETUP: usize = 11;
+    pub const SETUP: usize = 10;
+    /// `lang::definition::Log`. This and what follows up to `LOG_STAMP` is what the logger is told of a service.
+    pub const LOG: usize = 11;
+    /// Bytes; 0 where nothing is said, here and below.
+    pub const LOG_SIZE: usize = 12;
+    /// One more than `log-keep`.
+    pub const LOG_KEEP: usize = 13;
+    /// Milliseconds.
+    pub const LOG_AGE_MS: usize = 14;
+    /// One more than `log-rate`.
+    pub const LOG_RATE: usize = 15;
+    /// Bytes.
+    pub const LOG_LINE: usize = 16;
+    /// `lang::definition::Stamp`.
+    pub const LOG_STAMP: usize = 17;
+    /// One more than the slot of whom its output goes to.
+    pub const LOG_TO: usize = 18;
 }
 
 /// Words of a policy record.
 pub const POLICY_WORDS: usize = 18;
 /// Word numbers of a policy record.
 pub mod policy {
-    /// 0 none, 1 descriptor, 2 notify, 3 check.
+    /// 0 none, 1 descriptor, 2 notify, 3 check, 4 fork.
     pub const READY: usize = 0;
-    pub use crate::lang::keys::{CHECK, NOTIFY};
+    pub use crate::lang::keys::{CHECK, FORK, NOTIFY};
     /// The descriptor of `ready = fd N`.
     pub const READY_DESCRIPTOR: usize = 1;
     /// `lang::definition::Restart`.
@@ -269,6 +288,8 @@ pub mod policy {
     pub const SUCCESS_EXIT: usize = 15;
     /// The same.
     pub const NO_RESTART_EXIT: usize = 16;
+    /// One more than `fd-store-max`; 0 where nothing is said.
+    pub const FD_STORE_MAX: usize = 17;
     /// See `SUCCESS_EXIT`.
     pub const EXIT_CODE: u32 = 1 << 8;
     /// See `SUCCESS_EXIT`.

@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 44] = [
+const WORDS: [(&str, usize); 52] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -22,6 +22,7 @@ const WORDS: [(&str, usize); 44] = [
     ("for-each", service::FOR_EACH),
     ("only-if", service::ONLY_IF),
     ("cleanup", service::CLEANUP),
+    ("pre-start", service::PRE_START),
     ("within", service::WITHIN),
     ("instance", service::INSTANCE),
     ("pass", service::PASS),
@@ -39,6 +40,7 @@ const WORDS: [(&str, usize); 44] = [
     ("success-exit", POLICY + policy::SUCCESS_EXIT),
     ("no-restart-exit", POLICY + policy::NO_RESTART_EXIT),
     ("watchdog", POLICY + policy::WATCHDOG_MS),
+    ("fd-store-max", POLICY + policy::FD_STORE_MAX),
     ("check-interval", POLICY + policy::CHECK_INTERVAL_MS),
     ("health", service::HEALTH),
     ("health-interval", POLICY + policy::HEALTH_INTERVAL_MS),
@@ -56,6 +58,12 @@ const WORDS: [(&str, usize); 44] = [
     ("nice", EXEC + exec::NICE),
     ("oom-score-adj", EXEC + exec::OOM),
     ("log", EXEC + exec::LOG),
+    ("log-size", EXEC + exec::LOG_SIZE),
+    ("log-keep", EXEC + exec::LOG_KEEP),
+    ("log-age", EXEC + exec::LOG_AGE_MS),
+    ("log-rate", EXEC + exec::LOG_RATE),
+    ("log-line", EXEC + exec::LOG_LINE),
+    ("log-stamp", EXEC + exec::LOG_STAMP),
     ("limit-", EXEC + exec::LIMITS),
     ("setup", EXEC + exec::SETUP),
 ];

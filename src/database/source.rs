@@ -12,6 +12,7 @@ use super::{Image, NONE, action, policy, service};
 use crate::expand::{Piece, pieces};
 use crate::graph::Relation;
 use crate::ident::SlotId;
+use crate::lang::definition::Log;
 use crate::lang::keys::{CHOICES, KEYS, Key, TEMPLATE, Value};
 use crate::text::{ended, nth, put};
 use crate::{names, signals};
@@ -65,6 +66,20 @@ impl Source<'_> {
                 // The kind has flags above it.
                 line.word(nth(CHOICES[usize::from(choices)], b',', value as usize & 0xff));
             }
+            Value::Log if value == Log::Pipe as u32 => {
+                let to = self.image.exec(self.field(service::EXEC), super::exec::LOG_TO);
+                line.word("pipe");
+                line.word(self.image.name(SlotId(to.wrapping_sub(1))));
+            }
+            Value::Log => line.word(nth(CHOICES[2], b',', value as usize)),
+            Value::Bytes(..) if value == 0 => {}
+            Value::Bytes(..) => {
+                let units = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"), (1, "")];
+                let whole = |&&(unit, _): &&(u32, &str)| value.is_multiple_of(unit);
+                let (unit, name) = units.iter().find(whole).unwrap_or(&(1, ""));
+                line.number((value / unit).into());
+                line.pending.push_str(name);
+            }
             Value::Command => self.command(self.image.list(value), 0, &mut line),
             Value::Stop | Value::Reload => self.action(self.image.list(value), &mut line),
             Value::Relation(relation) => self.relation(relation, &mut line),
@@ -90,6 +105,7 @@ impl Source<'_> {
                     line.number(self.image.policy(self.field(service::POLICY), policy::READY_DESCRIPTOR).into());
                 }
                 policy::NOTIFY => line.word("notify"),
+                policy::FORK => line.word("fork"),
                 policy::CHECK => {
                     line.word("check");
                     self.words(self.image.list(self.field(service::CHECK)), 0, &mut line);

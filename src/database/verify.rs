@@ -262,6 +262,8 @@ enum Rule {
     Any,
     /// 0, or between these.
     Number(u16, u16),
+    /// One more than a slot, or 0.
+    Slot,
     /// A string.
     Text,
     /// The empty string or one of the header's accounts.
@@ -290,9 +292,9 @@ enum Rule {
 /// meaning yet, and are 0.
 static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
-    let mut spare = service::HEALTH + 1;
+    let mut spare = service::PRE_START + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::SETUP && spare < POLICY || spare > POLICY + policy::NO_RESTART_EXIT {
+        if spare < EXEC || spare > EXEC + exec::LOG_TO && spare < POLICY || spare > POLICY + policy::FD_STORE_MAX {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -310,6 +312,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[service::CLEANUP] = Rule::Texts;
     rules[service::CHECK] = Rule::Texts;
     rules[service::HEALTH] = Rule::Texts;
+    rules[service::PRE_START] = Rule::Texts;
     rules[EXEC + exec::USER] = Rule::Account;
     rules[EXEC + exec::GROUP] = Rule::Account;
     rules[EXEC + exec::DIRECTORY] = Rule::Text;
@@ -319,14 +322,19 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[EXEC + exec::LIMITS] = Rule::Limits;
     rules[EXEC + exec::ENV] = Rule::Texts;
     rules[EXEC + exec::ENV_FILES] = Rule::Texts;
-    rules[EXEC + exec::LOG] = Rule::Number(0, 2);
+    rules[EXEC + exec::LOG] = Rule::Number(0, 5);
+    rules[EXEC + exec::LOG_KEEP] = Rule::Number(2, 100);
+    rules[EXEC + exec::LOG_RATE] = Rule::Number(2, 30001);
+    rules[EXEC + exec::LOG_STAMP] = Rule::Number(0, 2);
+    rules[EXEC + exec::LOG_TO] = Rule::Slot;
     rules[EXEC + exec::RICH] = Rule::Number(0, 1);
     rules[EXEC + exec::SETUP] = Rule::Setup;
-    rules[POLICY + policy::READY] = Rule::Number(0, 3);
+    rules[POLICY + policy::READY] = Rule::Number(0, policy::FORK as u16);
     rules[POLICY + policy::READY_DESCRIPTOR] = Rule::Number(0, 255);
     rules[POLICY + policy::RESTART] = Rule::Number(0, 2);
     rules[POLICY + policy::SUCCESS_EXIT] = Rule::Exits;
     rules[POLICY + policy::NO_RESTART_EXIT] = Rule::Exits;
+    rules[POLICY + policy::FD_STORE_MAX] = Rule::Number(1, limits::STORED_MAX as u16 + 1);
     rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);
     rules
 };
@@ -402,6 +410,7 @@ impl Check<'_> {
         match rule {
             Rule::Any => Some(()),
             Rule::Number(least, most) => holds(word == 0 || (u32::from(least)..=u32::from(most)).contains(&word)),
+            Rule::Slot => holds(word <= self.services),
             Rule::Text => holds(at == 0 || at < self.strings.len() && self.strings[at - 1] == 0),
             Rule::Account => {
                 self.word(Rule::Text, word)?;

@@ -240,7 +240,7 @@ impl<'a> Engine<'a> {
     pub(super) fn jot_phase(&self, at: SlotId, old: Phase, new: Phase) {
         // A report goes on saying it in the next life.
         let has_ended = self.exit_of == Some(at) && matches!(new, Phase::Restarting | Phase::Failed);
-        let ended = if has_ended { self.exit.to_word() >> 8 & 7 } else { 0 };
+        let ended = if has_ended { self.exit.to_word() >> 8 & 15 } else { 0 };
         let (extra, transaction) = (old as u32 | (new as u32) << 4 | ended << 8, self.transaction_of(at));
         if at.0 >= self.services() || transaction != self.journal.within.get() || self.is_journal_off() {
             return self.jot_of(Kind::Phase, extra, at, transaction, &[]);

@@ -394,7 +394,9 @@ impl Engine<'_> {
                     | Exit::TimedOut
                     | Exit::Unknown
                     | Exit::Watchdog
-                    | Exit::Unhealthy => {}
+                    | Exit::Unhealthy
+                    | Exit::PreStart(_)
+                    | Exit::PreStartKilled(_) => {}
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
@@ -426,9 +428,14 @@ impl Engine<'_> {
                 let told = self.image.list(self.image.service(self.record(at), service::STOP));
                 told.get(0) != action::SIGNALS || !(1..told.len()).any(|at| told.get(at) == signal.into())
             }
-            Exit::Code(_) | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => {
-                true
-            }
+            Exit::Code(_)
+            | Exit::NotSpawned
+            | Exit::TimedOut
+            | Exit::Unknown
+            | Exit::Watchdog
+            | Exit::Unhealthy
+            | Exit::PreStart(_)
+            | Exit::PreStartKilled(_) => true,
         }
     }
 

@@ -17,5 +17,8 @@ pub const TO_SUPERVISOR: i32 = 9;
 /// The engine's doorbell, the end that answers.
 pub const TO_ENGINE: i32 = 10;
 
+/// The exit code of an engine that cannot use one of them: the next ones could not, either.
+pub const SPOILED: u8 = 112;
+
 /// All of them, in order.
 pub const ALL: [i32; 8] = [DATABASE, ORDERS, REPORTS, PUBLISHED, STATE, CONTROL, TO_SUPERVISOR, TO_ENGINE];

@@ -28,6 +28,7 @@ use pintle::time::Instant;
 use super::clients::{Clients, Room, TOKENS, Talk};
 use super::refuse::{OrRefuse, refuse, refuse_call};
 use super::{descriptors, reading};
+use crate::sys::errno::Words;
 use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::{AsFd, Errno, OwnedFd, clock, file, heap, mapping, process, residence, socket};
@@ -115,8 +116,17 @@ impl Host {
         let image = Image::open_copy(bytes)
             .unwrap_or_else(|error| refuse(111, format_args!("the engine cannot use the database: {error}")));
         let geometry = Geometry::of(&image);
-        let shared = |fd: &OwnedFd, count| {
-            mapping::shared_words(fd.as_fd(), count).or_refuse(packed!("the engine cannot map the board"))
+        // An engine before us may have been another's: what it has left is not to hold us up for ever.
+        for fd in [&listening, to_supervisor.fd(), to_engine.fd()] {
+            let _ = file::set_nonblocking(fd);
+        }
+        let shared = |fd: &OwnedFd, count| match mapping::shared_words(fd.as_fd(), count) {
+            Ok(words) => words,
+            // It was shortened, or sealed.
+            Err(error @ (Errno::INVAL | Errno::PERM | Errno::ACCESS)) => {
+                refuse(descriptors::SPOILED, format_args!("the engine cannot map the board: {}", Words(error)))
+            }
+            Err(error) => refuse_call(packed!("the engine cannot map the board"), error),
         };
         let orders = Orders::new(shared(&orders_fd, orders::words(&geometry)), geometry);
         let published = Published::new(shared(&published_fd, published::words(&geometry)), geometry);
@@ -132,7 +142,7 @@ impl Host {
         let capacities = Capacities::of(&image);
         let state = shared(&state_fd, pintle::engine::words_needed(&image, geometry, capacities));
         let Some(mut engine) = open_engine(image, geometry, capacities, state) else {
-            refuse_call(packed!("the engine cannot use its state"), Errno::INVAL);
+            refuse(descriptors::SPOILED, format_args!("the engine cannot use its state"));
         };
 
         engine.limit_starts(words::load(reports.head(), reports::own::PARALLEL));
@@ -462,6 +472,10 @@ impl Host {
             match token {
                 TOKEN_DOORBELL => {
                     self.to_engine.answer();
+                }
+                // Somebody has shut it down: nobody can be heard here any more, neither by us nor by the next engine.
+                TOKEN_LISTENING if hung_up => {
+                    refuse(descriptors::SPOILED, format_args!("the control socket was shut down"))
                 }
                 TOKEN_LISTENING => listening = true,
                 TOKEN_HOLDER.. => self.end_lease((token - TOKEN_HOLDER) as u32, clock::now()),

@@ -4,8 +4,12 @@
 //!
 //! ```text
 //! pintle-exec STATUS [-C GROUP] [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
-//!             [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
+//!             [-A SOCKET [-E NAME:NAME...] [-F MS]] [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
+//!
+//! SOCKET is where the supervisor takes notices of this service, and NAMEs are those of the descriptors from 3 on that it
+//! has kept. With `-F`, PROGRAM goes into the background
+//! (`host::forked`), and MS is what that waits between the signal that ends it and SIGKILL.
 //!
 //! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,
 //! expanded, so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice,
@@ -21,9 +25,11 @@ use heapless::Vec;
 use pintle::limits::GROUPS_MAX;
 use pintle::text::digits;
 
-/// The number of the status pipe in a service whose readiness is told on descriptor `ready`.
-pub fn status_target(ready: Option<i32>) -> i32 {
-    if ready == Some(3) { 4 } else { 3 }
+/// The number of the status pipe in a service whose readiness is told on descriptor `ready`, and for which so many
+/// descriptors can be kept.
+pub fn status_target(ready: Option<i32>, stored: usize) -> i32 {
+    let first = 3 + stored as i32;
+    if ready == Some(first) { first + 1 } else { first }
 }
 
 /// Begins the arguments: argument 0, the status pipe, the score, the directory, the identity. Then come
@@ -82,6 +88,20 @@ pub fn setup(draft: &mut Draft<'_>, letter: u8, word: Text) {
 /// It goes into the namespaces of this process.
 pub fn join(draft: &mut Draft<'_>, pid: u32) {
     option(draft, c"-J", Some(pid.into()));
+}
+
+/// Where the supervisor listens, the names of what it has kept, and for a service that goes into the background how long it has to end, in
+/// milliseconds.
+#[inline(never)]
+pub fn beside(draft: &mut Draft<'_>, socket: &[u8], stored: &[u8], forks: Option<u32>) {
+    for (option, value) in [(c"-A", socket), (c"-E", stored)] {
+        if !value.is_empty() {
+            draft.argument(Text::lasting(option));
+            let text = draft.text(&[value]);
+            draft.argument(text);
+        }
+    }
+    option(draft, c"-F", forks.map(i64::from));
 }
 
 /// The service's own arguments follow.

@@ -81,12 +81,13 @@ impl Failure {
 
     /// Whether the reason may pass by itself.
     fn is_temporary(self) -> bool {
-        const PASSING: [Errno; 13] = [
+        const PASSING: [Errno; 14] = [
             Errno::AGAIN,
             Errno::NOMEM,
             Errno::MFILE,
             Errno::NFILE,
             Errno::NOBUFS,
+            Errno::TOOMANYREFS,
             Errno::TXTBSY,
             Errno::BUSY,
             Errno::INTR,

@@ -4,11 +4,14 @@
 //! escaped so that it is always one plain file name: letters, digits and `_ - . @ : + , =` stand for themselves (but a
 //! leading `.`), everything else becomes `%XX`.
 
-use super::run_directory::LOG_DIR;
-use crate::sys::{AsFd, Errno, OwnedFd, Result, entry, file, whole};
+use super::run_directory::{KEPT, LOG_DIR};
+use crate::sys::file::Identity;
+use crate::sys::{Errno, OwnedFd, Result, entry, file, whole};
+use alloc::vec::Vec;
 use core::fmt::Write;
-use heapless::Vec;
 use pintle::crc32::crc32;
+use pintle::lang::definition::Log;
+use pintle::stamp::{self, STAMP_BYTES};
 use pintle::words::Short;
 
 /// Bytes of a path to a log, its directory included; a longer one is refused with ENAMETOOLONG.
@@ -37,12 +40,40 @@ pub fn directory(run: &[u8]) -> &'static [u8] {
     directory_of(run, whole::link(whole::joined(run, LOG_DIR.to_bytes())).ok())
 }
 
+/// The directory of what is kept in the run directory.
+pub fn kept(run: &[u8]) -> &'static [u8] {
+    whole::joined(run, KEPT.to_bytes())
+}
+
+/// The directory in it of what says how much was lost of services that have a log of their own.
+pub fn lost(kept: &[u8]) -> &'static [u8] {
+    whole::joined(kept, b"lost")
+}
+
+/// The directory of a service's lines, which is logged so (`Log`, where that is known): what it was before leaves files
+/// that tell of then. Where there is no log yet, what was lost may be told.
+pub fn where_it_is(run: &[u8], kind: Option<u32>, name: &[u8]) -> &'static [u8] {
+    let has = |directory| LogPath::new().of(directory, name, 0).is_ok_and(file::exists);
+    let (logs, kept) = (directory(run), kept(run));
+    match kind {
+        Some(kind) if is_kept(kind) => kept,
+        None if !has(logs) && has(kept) => kept,
+        Some(_) | None if !has(logs) && has(lost(kept)) => lost(kept),
+        Some(_) | None => logs,
+    }
+}
+
+/// Whether of what is logged so (`Log`) the last lines are in the run directory, and nothing else.
+pub fn is_kept(kind: u32) -> bool {
+    kind == Log::Syslog as u32 || kind == Log::Keep as u32
+}
+
 /// Room for the path of a log.
-pub struct LogPath(Vec<u8, PATH_BYTES_MAX>);
+pub struct LogPath(heapless::Vec<u8, PATH_BYTES_MAX>);
 
 impl LogPath {
     pub const fn new() -> LogPath {
-        LogPath(Vec::new())
+        LogPath(heapless::Vec::new())
     }
 
     /// Of a service's log in a directory: of the current one for `number` 0, else of the numbered one.
@@ -63,8 +94,8 @@ impl LogPath {
 
 /// One plain file name for a service's name; two names never give one.
 #[inline(never)]
-fn escaped(name: &[u8]) -> Vec<u8, 255> {
-    let mut out: Vec<u8, 255> = Vec::new();
+fn escaped(name: &[u8]) -> heapless::Vec<u8, 255> {
+    let mut out: heapless::Vec<u8, 255> = heapless::Vec::new();
     let digit = |value: u32| b"0123456789ABCDEF"[value as usize % 16];
     for (at, byte) in name.iter().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || (b"_-.@:+,=".contains(byte) && !(at == 0 && *byte == b'.'));
@@ -86,36 +117,82 @@ fn escaped(name: &[u8]) -> Vec<u8, 255> {
     out
 }
 
-/// The last `lines` lines of a service's log, oldest first, in pieces as they come; where the current file has too few,
-/// the one before it helps out. Gives the length of the current file up to which it told (0: there is no log yet) and
-/// the file itself. A line that is not finished yet counts as one.
+/// The last `lines` lines of a service's log, of those that have been written at `since` (nanoseconds since 1970) or
+/// later, oldest first, in pieces as they come; where the current file has too few, those before it help out. Gives the
+/// length of the current file up to which it told and the file itself; none: there is no log yet. A line that is not
+/// finished yet counts as one; one without a stamp is as old as the one before it. Allocates.
 pub fn tail(
     directory: &[u8],
     name: &[u8],
-    lines: usize,
+    mut lines: usize,
+    since: u64,
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<(OwnedFd, u64)>> {
-    let open = |number| file::open_read(LogPath::new().of(directory, name, number)?);
-    // The names move up by one when the logger turns them over meanwhile: at worst some lines come twice.
-    let current = match open(0) {
-        Err(Errno::NOENT) => return Ok(None),
-        other => other?,
-    };
-    let end = file::length(current.as_fd())?;
-    let (start, found) = start_of_tail(&current, end, lines)?;
-    if found < lines {
-        match open(1) {
-            Err(Errno::NOENT) => {}
-            before => {
-                let before = before?;
-                let end = file::length(before.as_fd())?;
-                let (start, _) = start_of_tail(&before, end, lines - found)?;
-                copy(&before, start, end, each)?;
+    let mut files: Vec<(OwnedFd, u64, u64)> = Vec::new();
+    let mut last = Identity::default();
+    let mut number = 0;
+    while number < 2 || number < 100 && !files.is_empty() {
+        let file = match file::open_read(LogPath::new().of(directory, name, number)?) {
+            // The logger turns them over just now, or that was the last.
+            Err(Errno::NOENT) if number == 0 => {
+                number = 1;
+                continue;
             }
+            Err(Errno::NOENT) => break,
+            other => other?,
+        };
+        number += 1;
+        let own = Identity::of_file(&file)?;
+        // The names have moved up by one meanwhile.
+        if (own.device, own.inode) == (last.device, last.inode) {
+            continue;
+        }
+        last = own;
+        let (mut start, found) = start_of_tail(&file, own.bytes, lines)?;
+        if since > 0 {
+            start = start.max(first_since(&file, own.bytes, since)?);
+        }
+        lines = lines.saturating_sub(found);
+        files.push((file, start, own.bytes));
+        if lines == 0 || start > 0 {
+            break;
         }
     }
-    copy(&current, start, end, each)?;
-    Ok(Some((current, end)))
+    for (file, start, end) in files.iter().rev() {
+        copy(file, *start, *end, each)?;
+    }
+    Ok(files.into_iter().next().map(|(file, _, end)| (file, end)))
+}
+
+/// Where the first line begins that has been written then or later; the end if there is none.
+#[inline(never)]
+fn first_since(file: &OwnedFd, end: u64, since: u64) -> Result<u64> {
+    let mut buffer = [0; 4096];
+    let (mut at, mut begins) = (0, true);
+    while at < end {
+        let count = file::read_at(file, at, &mut buffer)?;
+        let text = buffer.get(..count).unwrap_or_default();
+        let mut here = 0;
+        while here < count {
+            let rest = text.get(here..).unwrap_or_default();
+            let length = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1);
+            // A stamp that this piece cuts is read again with the next one, as its beginning.
+            if begins && here > 0 && length == rest.len() && length < STAMP_BYTES + 1 && at + (count as u64) < end {
+                break;
+            }
+            let stamp = rest.get(..length).unwrap_or_default().split(|byte| b" \n".contains(byte)).next();
+            if begins && stamp::parse(stamp.unwrap_or_default()).is_some_and(|time| time >= since) {
+                return Ok(at + here as u64);
+            }
+            begins = rest.get(length - 1) == Some(&b'\n');
+            here += length;
+        }
+        if count == 0 {
+            break; // shorter than it was
+        }
+        at += here as u64;
+    }
+    Ok(end)
 }
 
 /// Where the last `lines` lines begin, and how many there are.
@@ -180,6 +257,38 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_found_by_their_time_in_any_file() {
+        let directory = std::env::temp_dir().join(format!("pintle-since-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).expect("made");
+        let place = directory.as_os_str().as_encoded_bytes();
+        let since = |second: u64, lines| {
+            let mut text = std::vec::Vec::new();
+            tail(place, b"x", lines, second * 1_000_000_000, &mut |bytes| text.extend_from_slice(bytes)).expect("read");
+            String::from_utf8(text).expect("text")
+        };
+        // Lines of many lengths, so that each part of a stamp comes to lie at the end of what is read at once.
+        let line = |second: u64| {
+            let text = format!("{second}{}", "x".repeat(second as usize * 7 % 200));
+            let stamp = stamp::stamp(second * 1_000_000_000);
+            format!("{} {text}\n", core::str::from_utf8(&stamp).expect("text"))
+        };
+        let file = |seconds: core::ops::Range<u64>| seconds.map(line).collect::<String>() + "no stamp\n";
+        let files = [file(1..400), file(400..800), file(800..1200)];
+        for (name, text) in ["x.log.2", "x.log.1", "x.log"].iter().zip(&files) {
+            std::fs::write(directory.join(name), text).expect("written");
+        }
+        let all = files.concat();
+        for second in 1..1200 {
+            let from = all.find(&line(second)).expect("it is there");
+            assert!(since(second, usize::MAX) == all[from..], "{second}");
+        }
+        assert_eq!(since(1200, usize::MAX), "");
+        assert_eq!(since(1, 2), format!("{}no stamp\n", line(1199)));
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    #[test]
     fn the_last_lines_come_from_both_files_if_need_be() {
         let directory = std::env::temp_dir().join(format!("pintle-tail-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
@@ -187,7 +296,7 @@ mod tests {
         let place = directory.as_os_str().as_encoded_bytes();
         let last = |lines| {
             let mut text = std::vec::Vec::new();
-            let told = tail(place, b"x", lines, &mut |bytes| text.extend_from_slice(bytes)).expect("readable");
+            let told = tail(place, b"x", lines, 0, &mut |bytes| text.extend_from_slice(bytes)).expect("readable");
             (told.map_or(0, |(_, end)| end), String::from_utf8(text).expect("text"))
         };
         assert_eq!(last(3), (0, String::new()));
@@ -199,6 +308,11 @@ mod tests {
         assert_eq!(last(3), (5010, format!("{long}\nfour\nfive")));
         assert_eq!(last(4), (5010, format!("two\n{long}\nfour\nfive")));
         assert_eq!(last(9), (5010, format!("one\ntwo\n{long}\nfour\nfive")));
+        std::fs::write(directory.join("x.log.2"), "minus\nzero\n").expect("written");
+        assert_eq!(last(6), (5010, format!("zero\none\ntwo\n{long}\nfour\nfive")));
+        // Between two renames there is none by that name.
+        std::fs::remove_file(directory.join("x.log")).expect("removed");
+        assert_eq!(last(1), (8, "two\n".into()));
         std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

@@ -11,13 +11,14 @@
 //! [`RESTART_DELAY_MS`] between two starts. It runs until the socket is closed or SIGTERM comes: then it writes what is
 //! in the pipes, and ends with 0.
 //!
-//! A message is one or more records in the machine's byte order: kind, slot, flags, length of the name (32 bits each),
-//! then the name, filled up with zeros to a multiple of 4. The records of kind `PIPE` take the message's descriptors
+//! A message is one or more records in the machine's byte order: kind, slot, flags, length of the name, and the words
+//! that say how it is logged (32 bits each), then the name, filled up with zeros to a multiple of 4. The records of kind `PIPE` take the message's descriptors
 //! in turn.
 
 use super::refuse::OrRefuse;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, Result, mapping, socket};
 use heapless::Vec;
+use pintle::database::exec;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use pintle::packed;
@@ -29,7 +30,9 @@ pub const LOG_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 1;
 pub const RESTART_DELAY_MS: u32 = 1000;
 /// Bytes of a message: both records of each slot, with the longest name.
 pub const MESSAGE_BYTES: usize = socket::DESCRIPTORS_MAX * (2 * RECORD_BYTES + LOG_NAME_BYTES_MAX.next_multiple_of(4));
-const RECORD_BYTES: usize = 16;
+const RECORD_BYTES: usize = 16 + 4 * WORDS;
+/// Words that say how a service is logged: the pid of its process, and those of `database::exec` from `LOG` on.
+pub const WORDS: usize = 1 + exec::LOG_STAMP - exec::LOG + 1;
 
 /// Kind of record: here is a pipe to read, by this name.
 pub const PIPE: u32 = 1;
@@ -43,6 +46,7 @@ pub const CONTINUES: u32 = 1;
 pub struct Source<'a> {
     /// The name, in parts that are put together (`dhcp@`, `eth0`); what is over `LOG_NAME_BYTES_MAX` is cut off.
     pub name: [&'a [u8]; 2],
+    pub words: [u32; WORDS],
     /// The reading end of its pipe.
     pub pipe: BorrowedFd<'a>,
 }
@@ -81,6 +85,11 @@ impl LogLink {
     pub fn taken_over(slots: u32, near: OwnedFd, far: OwnedFd) -> LogLink {
         let bits = mapping::private_words(3 * slots.div_ceil(32) as usize).or_refuse(MAKE);
         LogLink { near, far, bits: bits.as_chunks_mut().0, pending: false, full: false }
+    }
+
+    /// What is said of this slot is to be said again: it has changed.
+    pub fn again(&mut self, slot: SlotId) {
+        self.set(slot, FRESH);
     }
 
     /// There is a pipe of this slot that a logger may have.
@@ -137,6 +146,17 @@ impl LogLink {
         }
     }
 
+    /// The supervisor closes both ends of this slot's pipe, and what is in it belongs to this source: a message of its own
+    /// at once, in which it outlives whoever reads messages. What wrote has ended.
+    #[inline(never)]
+    pub fn leave(&mut self, slot: SlotId, source: &Source<'_>) -> Result<()> {
+        let is_known = self.bits.get(slot.index() / 32).is_some_and(|bits| bits[KNOWN] >> (slot.0 % 32) & 1 != 0);
+        let mut message: Vec<u8, MESSAGE_BYTES> = Vec::new();
+        record(&mut message, PIPE, slot, if is_known { CONTINUES } else { 0 }, &source.words, source.name);
+        record(&mut message, ENDED, slot, 0, &[0; WORDS], [b"", b""]);
+        socket::send(self.near.as_fd(), &message, &[source.pipe])
+    }
+
     /// The logger has died: all pipes will be handed to the next one. Slots that `source` has no pipe for do not
     /// matter. Call it when the next one is spawned (or before).
     pub fn restart(&mut self) {
@@ -175,11 +195,11 @@ impl LogLink {
                     let Some(source) = source(slot) else { continue };
                     if fresh & bit != 0 {
                         let flags = if known & bit != 0 { CONTINUES } else { 0 };
-                        record(&mut message, PIPE, slot, flags, source.name);
+                        record(&mut message, PIPE, slot, flags, &source.words, source.name);
                         let _ = pipes.push(source.pipe); // there is room: asked above
                     }
                     if over & bit != 0 {
-                        record(&mut message, ENDED, slot, 0, [b"", b""]);
+                        record(&mut message, ENDED, slot, 0, &[0; WORDS], [b"", b""]);
                     }
                 }
                 end += 1;
@@ -206,14 +226,21 @@ impl LogLink {
 
 /// Appends a record; the caller has made sure that there is room.
 #[inline(never)]
-fn record(message: &mut Vec<u8, MESSAGE_BYTES>, kind: u32, slot: SlotId, flags: u32, name: [&[u8]; 2]) {
+fn record(
+    message: &mut Vec<u8, MESSAGE_BYTES>,
+    kind: u32,
+    slot: SlotId,
+    flags: u32,
+    words: &[u32; WORDS],
+    name: [&[u8]; 2],
+) {
     let mut whole: Vec<u8, LOG_NAME_BYTES_MAX> = Vec::new();
     for part in name {
         for byte in part {
             let _ = whole.push(*byte); // what is over is cut off
         }
     }
-    for word in [kind, slot.0, flags, whole.len() as u32] {
+    for word in [kind, slot.0, flags, whole.len() as u32].iter().chain(words) {
         let _ = message.extend_from_slice(&word.to_ne_bytes());
     }
     let _ = message.extend_from_slice(&whole);
@@ -228,6 +255,7 @@ pub struct Record<'a> {
     pub kind: u32,
     pub slot: u32,
     pub flags: u32,
+    pub words: [u32; WORDS],
     pub name: &'a [u8],
 }
 
@@ -238,9 +266,16 @@ pub fn first_record(message: &[u8]) -> Option<(Record<'_>, &[u8])> {
         Some(u32::from_ne_bytes([four[0], four[1], four[2], four[3]]))
     };
     let length = word(3)? as usize;
+    let mut words = [0; WORDS];
+    for (at, place) in words.iter_mut().enumerate() {
+        *place = word(4 + at)?;
+    }
     let rest = message.get(RECORD_BYTES..)?;
     let name = rest.get(..length).filter(|name| name.len() <= LOG_NAME_BYTES_MAX)?;
-    Some((Record { kind: word(0)?, slot: word(1)?, flags: word(2)?, name }, rest.get(length.next_multiple_of(4)..)?))
+    Some((
+        Record { kind: word(0)?, slot: word(1)?, flags: word(2)?, words, name },
+        rest.get(length.next_multiple_of(4)..)?,
+    ))
 }
 
 #[cfg(test)]
@@ -268,8 +303,11 @@ mod tests {
     fn what_is_pending_goes_in_one_message_and_again_to_the_next_logger() {
         let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe");
         let source = |slot: SlotId| {
-            (slot.0 != 7)
-                .then_some(Source { name: [b"dhcp@", if slot.0 == 3 { b"eth0" } else { b"" }], pipe: pipe.as_fd() })
+            (slot.0 != 7).then_some(Source {
+                name: [b"dhcp@", if slot.0 == 3 { b"eth0" } else { b"" }],
+                words: [0; WORDS],
+                pipe: pipe.as_fd(),
+            })
         };
         let mut link = LogLink::new(100);
         assert_eq!(link.flush(&source), Ok(()));
@@ -293,7 +331,7 @@ mod tests {
     #[test]
     fn a_socket_that_is_full_keeps_the_rest_for_later() {
         let (pipe, _writer) = rustix::pipe::pipe().expect("a pipe");
-        let source = |_| Some(Source { name: [&[b'n'; 90], &[b'i'; 63]], pipe: pipe.as_fd() });
+        let source = |_| Some(Source { name: [&[b'n'; 90], &[b'i'; 63]], words: [0; WORDS], pipe: pipe.as_fd() });
         let mut link = LogLink::new(16384);
         (0..16384).for_each(|slot| link.opened(SlotId(slot)));
         let mut seen = 0;

@@ -9,7 +9,7 @@ use pintle::board::Geometry;
 use pintle::board::published::{self, Published};
 use pintle::board::reports::{self, Reports};
 use pintle::board::words::{self, ROWS};
-use pintle::database::Image;
+use pintle::database::{Image, NONE, exec, service};
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::status::{SystemWords, View};
@@ -78,6 +78,16 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
         words: SYSTEM_WORDS,
     };
     (view, directory.path())
+}
+
+/// How a service or an instance is logged (`Log`), as the database says that this run directory has.
+#[inline(never)]
+pub fn log_kind(directory: &RunDirectory, name: &[u8]) -> Option<u32> {
+    let database = FileView::new(directory.open(DATABASE).ok()?).read_all().ok()?;
+    let image = Image::open(&database).ok()?;
+    let template = name.split_inclusive(|byte| *byte == b'@').next().unwrap_or_default();
+    let record = image.service(image.find(name).or_else(|| image.find(template))?, service::EXEC);
+    (record != NONE).then(|| image.exec(record, exec::LOG))
 }
 
 /// How far the reports say that the shutdown is (`reports::own::SHUTDOWN`); `None` where there are none to be read.

@@ -30,6 +30,9 @@ pub const CONTROL: &str = "control";
 pub const LOCK: &str = "lock";
 /// The directory of the notify sockets, one for each service that asks, named by its slot.
 pub const NOTIFY: &str = "notify";
+/// The directory of the last lines of services that have no file among the logs, and of what was lost of those that
+/// have. The logger makes it.
+pub const KEPT: &CStr = c"kept";
 /// A symbolic link to where the supervisor's logs go, for those who look. No directory of logs has this name.
 pub const LOG_DIR: &CStr = c"log-dir";
 

@@ -1,14 +1,19 @@
 //! What the chain-loader does for each word of the keys that it knows by a letter (`lang::keys`): from the word to the
 //! system call. It may allocate, and wait: it runs in a process of its own.
 
+use crate::host::forked::connect;
 use crate::sys::namespaces::{self, if_there};
+use crate::sys::socket::send;
 use crate::sys::spawn::Step;
-use crate::sys::{Errno, OwnedFd, Result, cgroup, file, privileges, process, scheduling, signals};
+use crate::sys::{
+    AsFd, AsRawFd, Errno, OwnedFd, Result, cgroup, file, listen, privileges, process, scheduling, signals,
+};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use pintle::lang::diagnostic::told;
 use pintle::setup::{self, Form};
-use pintle::text::{cut, small_number};
+use pintle::text::{cut, parts, put, small_number};
 
 /// What counts only when all words of a key are known, or at another turn; each with which word it was.
 #[derive(Default)]
@@ -42,6 +47,12 @@ pub struct Together {
     kept: Vec<(Vec<u8>, OwnedFd)>,
     /// The namespace of mounts is its own already.
     mounts: bool,
+    /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
+    pub stored: String,
+    /// How many.
+    pub count: usize,
+    /// Where the supervisor takes what it is to keep.
+    pub supervisor: Option<&'static CStr>,
 }
 
 /// Does what a word says, or keeps it for `finish`.
@@ -70,6 +81,8 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             let (path, mode) = setup::directory(word).ok_or(Errno::INVAL)?;
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
         }
+        b'l' => all.listen(word),
+        b'f' => namespaces::remove(word.as_bytes()),
         b'I' => namespaces::set_input(if word == "null" { "/dev/null" } else { word }.as_bytes()),
         b'T' => namespaces::set_terminal(word.as_bytes()),
         b'N' => match find(Form::Private)? {
@@ -152,6 +165,37 @@ fn limit(letter: u8, word: &str, group: Option<&CStr>) -> Result<()> {
 }
 
 impl Together {
+    /// Opens a socket that listens, unless that was done in an earlier life, and has the supervisor keep it.
+    #[inline(never)]
+    fn listen(&mut self, word: &str) -> Result<()> {
+        let socket = setup::socket(word).map_err(|_| Errno::INVAL)?;
+        if self.count > 0 && parts(&self.stored, b':').any(|name| name == socket.name) {
+            return Ok(());
+        }
+        let is_datagram = socket.kind == setup::UDP || socket.kind == setup::UNIX + 1;
+        let kind = match (is_datagram, socket.kind) {
+            (true, _) => listen::Kind::DGRAM,
+            (false, 4) => listen::Kind::SEQPACKET,
+            (false, _) => listen::Kind::STREAM,
+        };
+        let opened = match socket.where_it_is().ok_or(Errno::INVAL)? {
+            setup::Place::Net(address, both) => listen::net(kind, address, both),
+            setup::Place::Path(path, mode) => listen::path(kind, path.as_bytes(), mode, self.uid, self.gid),
+        }?;
+        let keeper = connect(self.supervisor.ok_or(Errno::INVAL)?)?;
+        let text = told(format_args!("FDSTORE=1\nFDPOLL=0\nFDNAME={}", socket.name));
+        send(keeper.as_fd(), text.as_bytes(), &[opened.as_fd()])?;
+        drop(keeper); // it may have the number
+        let number = 3 + self.count as i32;
+        process::place_at(opened.as_fd(), number, true)?;
+        if opened.as_raw_fd() == number {
+            core::mem::forget(opened); // it is the service's
+        }
+        put(&mut self.stored, &[if self.count > 0 { ":" } else { "" }, socket.name]);
+        self.count += 1;
+        Ok(())
+    }
+
     /// Behind the last word of a letter, whether there was one or not. An error comes with the step that it is about.
     #[inline(never)]
     pub fn finish(&mut self, letter: u8) -> core::result::Result<(), (u32, Errno)> {

@@ -60,6 +60,25 @@ pub enum Log {
     Console = 1,
     /// Nowhere.
     Null = 2,
+    /// The socket /dev/log, through the logger.
+    Syslog = 3,
+    /// A small file in the run directory, through the logger.
+    Keep = 4,
+    /// Another service's standard input.
+    Pipe = 5,
+}
+
+/// What each line of a log begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Stamp {
+    /// `2026-11-21T00:05:59.123456Z`.
+    #[default]
+    Iso8601 = 0,
+    /// `@` and 24 hexadecimal digits: <https://cr.yp.to/libtai/tai64.html>.
+    Tai64n = 1,
+    /// Nothing.
+    None = 2,
 }
 
 /// What a trigger does that fires while a oneshot with `remain = no` runs.

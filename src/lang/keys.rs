@@ -36,8 +36,12 @@ pub enum Value {
     Choice(u8),
     /// `yes` or `no`: 1 or 0.
     Switch,
-    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words.
+    /// How readiness is told: 0 none, 1 a descriptor and its number, 2 notify, 3 check, with a command in words, 4 fork.
     Ready,
+    /// Where output goes: its index in `CHOICES`; of `pipe` the name of a service in words.
+    Log,
+    /// Bytes, between these powers of two.
+    Bytes(u8, u8),
     /// A time, from this on, in milliseconds.
     Duration(u16),
     /// A whole number between these bounds, with this added to it.
@@ -88,21 +92,28 @@ pub enum Value {
 pub const NOTIFY: u32 = 2;
 /// Of `Value::Ready`: check, and words.
 pub const CHECK: u32 = 3;
+/// Of `Value::Ready`: fork.
+pub const FORK: u32 = 4;
 
-/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`.
-pub const CHOICES: [&str; 4] =
-    ["longrun,oneshot,bundle", "always,on-failure,never", "file,console,null", "queue,skip,restart"];
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`.
+pub const CHOICES: [&str; 5] = [
+    "longrun,oneshot,bundle",
+    "always,on-failure,never",
+    "file,console,null,syslog,keep,pipe SERVICE",
+    "queue,skip,restart",
+    "iso8601,tai64n,none",
+];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 static DEFAULTS: [Packed; 3] = [
     packed!(
         "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
      restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file"
+     umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!(
         "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
-     umask = 022\nlog = file"
+     umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!("essential = no"),
 ];
@@ -154,7 +165,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 97] = [
+const TABLE: [Line; 107] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -199,6 +210,8 @@ const TABLE: [Line; 97] = [
         "One condition with attributes: for each that is on and matches, there is an instance."),
     key("instance", TEMPLATE, Value::Instance,
         "The name of an instance, made of attributes: `${IFACE}`."),
+    key("pre-start", LONGRUN, Value::Command,
+        "A command that is run before each life, behind `only-if`, as its user; it has `start-timeout`. Where it does not exit with 0, that life has failed before it began, and `restart` says what follows. What runs behind each life is `cleanup`."),
     key("pass", PROCESS, Value::Pass,
         "Attributes of the condition or event that become environment variables, and expand as `${NAME}` in commands, `env` and paths."),
     key("only-if", PROCESS, Value::Tests,
@@ -206,7 +219,9 @@ const TABLE: [Line; 97] = [
     key("skip-ok", PROCESS, Value::Switch,
         "Whether what needs it may be up while it is skipped."),
     key("ready", LONGRUN, Value::Ready,
-        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify), `check COMMAND` (once this program, by its absolute path, exits with 0; it is run until then)."),
+        "How it says that it does its job now: `none` (once its program runs), `fd N` (a newline written to descriptor N), `notify` (sd_notify), `check COMMAND` (once this program, by its absolute path, exits with 0; it is run until then), `fork` (it goes into the background: see FORKING)."),
+    key("pid-file", LONGRUN, Value::Setup(b'f', Form::Path),
+        "With `ready = fork`: the file in which it writes the pid of its main process. What is left of it is removed before each start."),
     key("check-interval", LONGRUN, Value::Duration(1),
         "With `ready = check`: the time between a check that fails and the next, and the longest that one may take; without, 1s."),
     key("health", LONGRUN, Value::Command,
@@ -219,6 +234,10 @@ const TABLE: [Line; 97] = [
         "How many health checks in a row have to fail; without, 3."),
     key("watchdog", LONGRUN, Value::Duration(1),
         "With `ready = notify`: once it is up it has to send WATCHDOG=1 again and again, never later than this after the last; else it gets SIGABRT, after `stop-timeout` SIGKILL, and its life has failed."),
+    key("listen", LONGRUN, Value::Setup(b'l', Form::Listen),
+        "Sockets that are opened before its first life and kept until it is down, so that nobody is turned away between two lives: see SOCKETS. Each is `tcp:PORT`, `tcp:ADDRESS:PORT`, the same with `udp`, or `unix:PATH` or `unix:PATH:MODE` (octal, 666 where it is not said), the same with `unix-dgram` and `unix-seqpacket`; before it `NAME=`, without which it is called by its kind."),
+    key("fd-store-max", LONGRUN, Value::Integer(0, 32, 1),
+        "With `ready = notify`: how many descriptors it may give into keeping (FDSTORE=1), to have them again in its next life; without, 0."),
     key("restart", LONGRUN, Value::Choice(1),
         "Whether it is started again when it ends: `always`, `on-failure` (not after exit 0), `never`."),
     key("success-exit", PROCESS, Value::Exits,
@@ -315,8 +334,20 @@ const TABLE: [Line; 97] = [
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,
         "The terminal that it has, as a getty: it is opened, becomes the session's, and is where it reads and writes, whatever `log` says."),
-    key("log", PROCESS, Value::Choice(2),
-        "Where its output goes: `file` (its own, by way of the logger), `console`, `null`."),
+    key("log", PROCESS, Value::Log,
+        "Where its output goes: `file` (its own, by way of the logger), `console` (where pintle's own goes), `null`, `syslog` (/dev/log), `keep` (its last lines alone, in memory), `pipe SERVICE` (the standard input of this one, which it then also wants)."),
+    key("log-size", PROCESS, Value::Bytes(12, 31),
+        "The file of its log is turned over before it grows beyond so many bytes, 4K to 2G; without, 1M."),
+    key("log-keep", PROCESS, Value::Integer(1, 99, 1),
+        "How many files are kept beside the current one; without, 3."),
+    key("log-age", PROCESS, Value::Duration(1000),
+        "The file is also turned over, at the next line, when it was begun so long ago."),
+    key("log-rate", PROCESS, Value::Integer(1, 30000, 1),
+        "Lines a second, and at once after a silence; what comes beyond is dropped, and counted in a line of its own. Without, no limit."),
+    key("log-line", PROCESS, Value::Bytes(6, 16),
+        "A line of more bytes than this is split, 64 to 64K; without, 8K; of `syslog` never more than 800."),
+    key("log-stamp", PROCESS, Value::Choice(4),
+        "What each line begins with: the time as `iso8601` (UTC, microseconds) or `tai64n`, or `none`."),
     limit("limit-as", 9, "Bytes of address space."),
     limit("limit-core", 4, "Bytes of a core file."),
     limit("limit-cpu", 0, "Seconds of processor time."),
@@ -396,12 +427,13 @@ const ALIASES: Packed = packed!(
     binds-to=binds,part-of=binds,waits-for=wants,use=wants,exec=command,exec-start=command,run=command,\
     script=command,start=command,exec-stop=stop,stop-command=stop,stop-signal=stop,kill-signal=stop,\
     exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
-    notification-fd=ready,readiness=ready,timeout=start-timeout,timeout-start=start-timeout,\
+    notification-fd=ready,readiness=ready,pidfile=pid-file,listen-stream=listen,socket=listen,file-descriptor-store-max=fd-store-max,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
     gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
-    environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,\
+    environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,standard-output=log,logfile=log,\
+    log-max-size=log-size,log-rotate=log-keep,log-rate-limit=log-rate,line-max=log-line,timestamp=log-stamp,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
-    post-stop=cleanup,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
+    post-stop=cleanup,exec-start-pre=pre-start,start-pre=pre-start,success-exit-status=success-exit,restart-prevent-exit-status=no-restart-exit,\
     healthcheck=health,health-cmd=health,liveness=health,\
     watchdog-sec=watchdog,watchdog-timeout=watchdog,\
     capability-bounding-set=capabilities,cap-bound=capabilities,\
@@ -446,6 +478,12 @@ pub const RESTART_DELAY: u8 = number("restart-delay");
 pub const RESTART_DELAY_MAX: u8 = number("restart-delay-max");
 /// `ready`.
 pub const READY: u8 = number("ready");
+/// `listen`.
+pub const LISTEN: u8 = number("listen");
+/// `fd-store-max`.
+pub const FD_STORE_MAX: u8 = number("fd-store-max");
+/// `pid-file`.
+pub const PID_FILE: u8 = number("pid-file");
 /// `check-interval`.
 pub const CHECK_INTERVAL: u8 = number("check-interval");
 /// `health`.
@@ -468,6 +506,16 @@ pub const ESSENTIAL: u8 = number("essential");
 pub const CAPABILITIES: u8 = number("capabilities");
 /// `ambient-capabilities`.
 pub const AMBIENT: u8 = number("ambient-capabilities");
+/// `log`.
+pub const LOG: u8 = number("log");
+/// `log-age`: the last of those behind `log` that say how a file is turned over.
+pub const LOG_AGE: u8 = number("log-age");
+/// `log-stamp`: the last of those that say how lines are logged.
+pub const LOG_STAMP: u8 = number("log-stamp");
+/// `stdin`.
+pub const STDIN: u8 = number("stdin");
+/// `tty`.
+pub const TTY: u8 = number("tty");
 /// `inaccessible`.
 pub const INACCESSIBLE: u8 = number("inaccessible");
 /// `skip-ok`.
@@ -571,7 +619,7 @@ impl Value {
             Value::ForEach => packed!("one condition, as: net-up IFACE=wl*"),
             Value::Instance => packed!("a name made of attributes, as: ${IFACE}"),
             Value::Pass => packed!("names of attributes, parted by blanks"),
-            Value::Ready => packed!("none, fd N (3 to 255), notify, or check and a program by its absolute path"),
+            Value::Ready => packed!("none, fd N (3 to 255), notify, fork, or check and a program by its absolute path"),
             Value::Duration(..) => packed!("a number with ms, s, m, h or d, as 500ms or 20s"),
             Value::Integer(..) => packed!("a whole number"),
             Value::Switch => packed!("yes or no"),
@@ -598,11 +646,16 @@ impl Value {
                 Form::Weight => packed!("a whole number from 1 to 10000"),
                 Form::Percent => packed!("per cent of a processor, as 50%, or max"),
                 Form::Devices => packed!("devices and limits, as /dev/sda:rbps=10M"),
+                Form::Listen => {
+                    packed!("sockets, as tcp:80, http=tcp:127.0.0.1:8080, udp:[::1]:53, unix:/run/web.sock:0660")
+                }
                 Form::Directories => packed!("absolute paths, as /run/web or /run/web:0750"),
                 // Said by the finding itself.
                 Form::Switch | Form::IoPriority | Form::Scheduler => packed!("one word"),
                 Form::SecureBits | Form::Personality | Form::Private => packed!("words"),
             },
+            Value::Log => packed!("one word, or pipe and the name of a service"),
+            Value::Bytes(..) => packed!("a number, with K, M or G"),
             Value::Limit(_) => packed!("SOFT or SOFT:HARD, each a number (with K, M or G) or unlimited"),
         }
     }

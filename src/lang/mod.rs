@@ -18,12 +18,12 @@ use alloc::vec::Vec;
 
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
-use crate::limits::LATCHES_MAX;
+use crate::limits::{LATCHES_MAX, STORED_MAX};
 use crate::names;
 use crate::packed;
 use crate::setup;
 use crate::text::nth;
-use definition::{Definition, Given, Kind, Position, Token, Word, with_texts};
+use definition::{Definition, Given, Kind, Log, Position, Stamp, Token, Word, with_texts};
 use diagnostic::Part::{Number, Text};
 use diagnostic::{Diagnostic, Sink};
 use keys::{BUNDLE, CHOICES, KEYS, Key, LONGRUN, ONESHOT, TEMPLATE, Value};
@@ -173,11 +173,39 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     for (number, is_used, with) in [
         (keys::WATCHDOG, ready == keys::NOTIFY, "ready = notify"),
         (keys::CHECK_INTERVAL, ready == keys::CHECK, "ready = check"),
+        (keys::FD_STORE_MAX, ready == keys::NOTIFY, "ready = notify"),
+        (keys::PID_FILE, ready == keys::FORK, "ready = fork"),
         (keys::HEALTH_INTERVAL, there(keys::HEALTH), "health"),
         (keys::HEALTH_TIMEOUT, there(keys::HEALTH), "health"),
         (keys::HEALTH_FAILURES, there(keys::HEALTH), "health"),
     ] {
         if let Some(given) = definition.given(number).filter(|_| definition.kind == Kind::Longrun && !is_used) {
+            sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);
+        }
+    }
+    // From descriptor 3 on.
+    let stored = definition.number(keys::FD_STORE_MAX).saturating_sub(1) + definition.words(keys::LISTEN).len() as u64;
+    if let (Some(given), true) = (definition.given(keys::FD_STORE_MAX), stored > STORED_MAX as u64) {
+        let text = packed!("more than % descriptors, those that listen among them");
+        sink.error(&given.position, text, &[Number(STORED_MAX as i64)]);
+    }
+    if let Some(given) =
+        definition.given(keys::READY).filter(|given| given.numbers[0] == 1 && given.numbers[1] < 3 + stored)
+    {
+        let text = packed!("descriptors 3 to % are those that listen");
+        sink.error(&given.position, text, &[Number(2 + stored as i64)]);
+    }
+    let log = definition.number(keys::LOG) as u32;
+    let is_kept = log == Log::Syslog as u32 || log == Log::Keep as u32;
+    for given in definition.given.iter().filter(|given| given.position.line > 0) {
+        let (is_used, with) = match given.key.number {
+            number if number <= keys::LOG || number > keys::LOG_STAMP => continue,
+            number if number <= keys::LOG_AGE => (log == Log::File as u32, "log = file"),
+            // What is said of every service, as a dump does.
+            keys::LOG_STAMP if given.numbers[0] == Stamp::Iso8601 as u64 => continue,
+            _ => (log == Log::File as u32 || is_kept, "log = file, syslog or keep"),
+        };
+        if !is_used {
             sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);
         }
     }

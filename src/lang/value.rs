@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::definition::{Definition, Given, Kind, Position, Token, Word, alternatives};
+use super::definition::{Definition, Given, Kind, Log, Position, Token, Word, alternatives};
 use super::diagnostic::Part::{self, Number, Text};
 use super::diagnostic::{self, Sink};
 use super::expression;
@@ -12,7 +12,7 @@ use super::lexer::{self, Entry};
 use super::order::order;
 use crate::expand::{Piece, pieces, placeholder_at};
 use crate::graph::Relation;
-use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX};
+use crate::limits::{ARGUMENTS_MAX, INSTANCE_BYTES_MAX, NAME_BYTES_MAX, SLOTS_MAX, STORED_MAX};
 use crate::names::{self, NameFault};
 use crate::nearest;
 use crate::packed;
@@ -113,6 +113,31 @@ impl Filler<'_, '_> {
                 }
                 given.numbers[0] = bits;
             }
+            Value::Log => match &words[..] {
+                [pipe, names @ ..] if pipe.text == "pipe" => {
+                    if names.len() != 1 {
+                        return self.bad_word(packed!("~ takes the name of one service"), word);
+                    }
+                    given.numbers[0] = Log::Pipe as u64;
+                    words.remove(0);
+                    self.service(&words[0])?;
+                }
+                _ => {
+                    given.numbers[0] = self.choice(word, parts(CHOICES[2], b','))?;
+                    if let Some(second) = words.get(1) {
+                        return self.bad(&second.position, packed!("bad word ~"), second.text);
+                    }
+                    words.clear();
+                }
+            },
+            Value::Bytes(least, most) => match limit(word.text).filter(|bytes| *bytes != u64::MAX) {
+                Some(bytes) if (1 << least..=1 << most).contains(&bytes) => given.numbers[0] = bytes,
+                Some(_) => {
+                    let text = packed!("~ is out of bounds\nexpected % to % bytes");
+                    return self.out_of_bounds(word, text, 1 << least, 1 << most);
+                }
+                None => return self.bad_word(packed!("bad number ~"), word),
+            },
             Value::Limit(_) => {
                 let (soft, hard) = cut(word.text, b':').unwrap_or((word.text, word.text));
                 let (Some(soft), Some(hard)) = (limit(soft), limit(hard)) else {
@@ -171,12 +196,14 @@ impl Filler<'_, '_> {
                 filler.path(word, word.text.strip_prefix("-").unwrap_or(word.text))
             })?,
             Value::Setup(letter, form) => {
-                if let Some(word) = words.get(setup::WORDS_MAX) {
-                    let parts = [Text(key.name()), Number(setup::WORDS_MAX as i64)];
+                let alone = words.len() == 1;
+                let most = if form == Form::Listen { STORED_MAX } else { setup::WORDS_MAX };
+                if let Some(word) = words.get(most) {
+                    let parts = [Text(key.name()), Number(most as i64)];
                     return self.refused(&word.position, packed!("~ has more than % words"), &parts);
                 }
-                let alone = words.len() == 1;
-                self.each(&words, Some(&whole), &mut |filler, word| filler.setup(letter, form, word, alone))?;
+                let name: &dyn Fn(&Word) -> _ = if form == Form::Listen { &socket } else { &whole };
+                self.each(&words, Some(name), &mut |filler, word| filler.setup(letter, form, word, alone))?;
             }
         }
         // Of a number nothing more is needed, and there are many of them.
@@ -505,6 +532,18 @@ impl Filler<'_, '_> {
             },
             Form::Variables if names::is_variable(text) => Some(()),
             Form::Variables => self.bad_word(packed!("bad name of a variable ~"), word),
+            Form::Listen => match setup::socket(text) {
+                Ok(socket) if socket.where_it_is().is_some() => Some(()),
+                Ok(_) => self.bad_word(packed!("bad address ~"), word),
+                Err(kind) => {
+                    let meant = nearest::among(kind, &mut form.words()).unwrap_or_default();
+                    self.unexpected(
+                        &word.position,
+                        packed!("no kind of socket is called ~^"),
+                        &[Text(kind), Text(meant)],
+                    )
+                }
+            },
             Form::Slack => match setup::nanoseconds(text) {
                 Some(_) => Some(()),
                 None => self.bad_word(packed!("bad time ~"), word),
@@ -520,6 +559,10 @@ impl Filler<'_, '_> {
             [word] if word.text == "none" => return Some(()),
             [word] if word.text == "notify" => {
                 numbers[0] = keys::NOTIFY.into();
+                return Some(());
+            }
+            [word] if word.text == "fork" => {
+                numbers[0] = keys::FORK.into();
                 return Some(());
             }
             [word, _, ..] if word.text == "check" => {
@@ -552,13 +595,24 @@ const fn takes_one(value: Value) -> bool {
 const fn is_number(value: Value) -> bool {
     matches!(
         value,
-        Value::Choice(_) | Value::Switch | Value::Duration(_) | Value::Integer(..) | Value::Umask | Value::Limit(_)
+        Value::Choice(_)
+            | Value::Switch
+            | Value::Duration(_)
+            | Value::Integer(..)
+            | Value::Bytes(..)
+            | Value::Umask
+            | Value::Limit(_)
     )
 }
 
 /// The whole word.
 fn whole(word: &Word) -> &'static str {
     word.text
+}
+
+/// The name of a socket.
+fn socket(word: &Word) -> &'static str {
+    setup::socket(word.text).map_or(word.text, |socket| socket.name)
 }
 
 /// What stands before the `=`.

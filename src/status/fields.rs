@@ -348,6 +348,8 @@ fn write_exit_kind(out: &mut dyn Write, exit: Exit) {
         Exit::NotSpawned => out.write_str("\"spawned\":false,"),
         Exit::TimedOut => out.write_str("\"timed_out\":true,"),
         Exit::Unhealthy => out.write_str("\"healthy\":false,"),
+        Exit::PreStart(code) => write!(out, "\"pre_start\":{{\"code\":{code}}},"),
+        Exit::PreStartKilled(signal) => write!(out, "\"pre_start\":{{\"signal\":{signal}}},"),
         Exit::Watchdog => out.write_str("\"watchdog\":true,"),
         Exit::Unknown | Exit::None => Ok(()),
     };

@@ -376,6 +376,11 @@ impl<'a> View<'a> {
     pub fn log(&self, definition: SlotId) -> u32 {
         self.exec(definition, exec::LOG)
     }
+
+    /// The name of the service that another's output goes to.
+    pub fn log_to(&self, definition: SlotId) -> &'a str {
+        self.image.name(SlotId(self.exec(definition, exec::LOG_TO).wrapping_sub(1)))
+    }
 }
 
 /// All rows of a view in turn.

@@ -20,7 +20,7 @@ const SERVICE: Packed = packed!(
     "\
     $n: $p< for $a, since $c><\n  $D>\n\
     <  process    $i\n>\
-    <  command    $x (stop, reload, cleanup or check)\n>\
+    <  command    $x (pre-start, stop, reload, cleanup or check)\n>\
     \x20 goal       $g$h\
     <\n  since      $6>\
     <\n  chosen     $Y>\

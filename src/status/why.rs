@@ -219,6 +219,7 @@ fn under_way(view: &View<'_>, row: &Row<'_>) -> Packed {
         State::Spawning if kind == Kind::Longrun && view.policy(row.definition, policy::READY) == 0 => {
             packed!("is being executed<, $L of $S left>")
         }
+        State::Starting if report.pid == 0 => packed!("runs its pre-start command< since $7><, $L of $S left>"),
         // The supervisor asks when it has been executed only of those that are up then.
         State::Spawning | State::Starting if kind == Kind::Oneshot => {
             packed!("runs as process $I< since $7><, $L of $S left><, attempt $A of $M>")

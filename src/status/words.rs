@@ -84,6 +84,12 @@ pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exi
             }
             return;
         }
+        Exit::PreStart(_) | Exit::PreStartKilled(_) => {
+            view.say(out, row, packed!("its pre-start command failed: "));
+            let of_it =
+                if let Exit::PreStart(code) = exit { Exit::Code(code) } else { Exit::Signal(exit.to_word() as u8) };
+            return write_exit(view, out, row, of_it);
+        }
         Exit::NotSpawned => return write_failure(view, out, row),
         Exit::None => packed!("it has not ended yet"),
         Exit::TimedOut => packed!("not ready within $S"),

@@ -13,7 +13,7 @@ const ROLES: [Option<Role>; 8] = [
     Some(Role::Cleanup),
     Some(Role::Check),
     Some(Role::Health),
-    None,
+    Some(Role::PreStart),
     None,
 ];
 const CAUSES: [Cause; 8] = [
@@ -173,7 +173,7 @@ mod tests {
             record.put(&mut row);
             assert_eq!(Record::of_words(&row), record);
         }
-        for word in 0..6 << 14 {
+        for word in 0..7 << 14 {
             assert_eq!(Requests::of(word).to_word(), word);
             assert_eq!(Requests::of(word | 1 << 17).to_word(), word | 1 << 17);
         }

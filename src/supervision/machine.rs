@@ -21,6 +21,8 @@ pub enum Role {
     Check,
     /// A health check.
     Health,
+    /// The pre-start command.
+    PreStart,
 }
 
 /// News for one slot.
@@ -38,8 +40,8 @@ pub enum Input {
     Refused(u32, Trouble),
     /// A command has been cloned.
     AuxiliaryCloned(u32),
-    /// It could not be.
-    AuxiliaryRefused,
+    /// It could not be. As for `Refused`.
+    AuxiliaryRefused(u32, Trouble),
     /// The main process has executed its program.
     Executed,
     /// The main process could not take this step before its program, and is about to end. As for `Refused`.
@@ -93,6 +95,8 @@ pub struct Requests {
 
 const SIGABRT: u8 = 6;
 const SIGTERM: u8 = 15;
+/// Tells who waits for a daemon that goes into the background that it is to end, whatever signals that takes: behind them.
+pub const SIGENDS: u8 = 58;
 
 /// A slot with all that a step needs and changes.
 pub struct Slot<'a> {
@@ -141,7 +145,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             if wish == Wish::Down {
                 slot.requests.cancel = true;
-                slot.set(Down);
+                slot.gone_if_all_ended(); // what its pre-start has done is cleaned up after
             }
         }
         (Spawning | Starting | Up, Input::Ordered(number, wish)) => {
@@ -168,12 +172,17 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         (Queued, Input::Refused(failure, trouble)) => {
             slot.came_to_nothing(failure, trouble);
             slot.note_end(Exit::NotSpawned);
-            slot.died(Exit::NotSpawned);
+            slot.ended(Exit::NotSpawned);
         }
         (Down | Spawning | Starting | Up | Delayed | Stopping | Failed | Done | Skipped, Input::Refused(..)) => {}
 
         (_, Input::AuxiliaryCloned(pid)) => slot.row.auxiliary = pid,
-        (_, Input::AuxiliaryRefused) => slot.auxiliary_gone(None),
+        (_, Input::AuxiliaryRefused(failure, trouble)) => {
+            if slot.record.role == Some(Role::PreStart) {
+                slot.came_to_nothing(failure, trouble); // no life can begin without
+            }
+            slot.auxiliary_gone(None);
+        }
         (_, Input::AuxiliaryEnded(exit)) => slot.auxiliary_gone(Some(exit)),
 
         (Spawning, Input::Executed) => match (slot.policy.kind, slot.policy.ready) {
@@ -182,7 +191,8 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
                 slot.set_until(Starting, slot.row.deadline);
                 slot.check(Role::Check);
             }
-            (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify) | (Kind::Oneshot | Kind::Bundle, _) => {
+            (Kind::Longrun, Ready::Descriptor(_) | Ready::Notify | Ready::Forked)
+            | (Kind::Oneshot | Kind::Bundle, _) => {
                 slot.set_until(Starting, slot.row.deadline);
             }
         },
@@ -221,6 +231,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
         }
 
         (Spawning | Starting, Input::Ready) => match slot.policy.kind {
+            Kind::Longrun if slot.row.pid == 0 => {} // it says so of an earlier life
             Kind::Longrun => slot.ready(),
             Kind::Oneshot | Kind::Bundle => {} // its end says it
         },
@@ -247,8 +258,15 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 
         (Spawning | Starting, Input::Deadline) if slot.row.deadline > slot.now => slot.mind_check(),
         (Spawning | Starting, Input::Deadline) => {
-            slot.record.cause = Cause::TimedOut;
-            slot.kill();
+            if slot.policy.ready == Ready::Forked {
+                // What has left its group is ended by who waits for it, and by nobody else.
+                slot.begin_to_stop(Cause::TimedOut);
+                slot.tell_to_end(true);
+                slot.gone_if_all_ended();
+            } else {
+                slot.kill();
+                slot.record.cause = Cause::TimedOut;
+            }
         }
         (Stopping, Input::Deadline) if slot.record.killed => {
             slot.row.stuck = true;
@@ -274,6 +292,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.record.wish = Wish::Down;
             slot.requests.cancel = true;
             slot.requests.kill_auxiliary = slot.record.role.is_some();
+            slot.record.dirty = false;
             slot.set(Down);
         }
         (Spawning | Starting | Up | Stopping, Input::Kill) => {
@@ -318,6 +337,18 @@ impl Slot<'_> {
         self.record.killed = false;
         self.record.trouble = None;
         self.record.reload_again = false;
+        if !self.policy.pre_start {
+            return self.queue();
+        }
+        self.row.spawned = self.now;
+        self.row.failure = 0;
+        self.record.dirty = self.policy.cleanup;
+        self.record.check = Instant(0);
+        self.set_until(State::Starting, self.now.plus_ms(self.policy.start_timeout_ms));
+        self.auxiliary(Role::PreStart);
+    }
+
+    fn queue(&mut self) {
         self.set(State::Queued);
         self.requests.spawn = true;
     }
@@ -384,7 +415,7 @@ impl Slot<'_> {
                 self.end_auxiliary();
             }
             // It waits for the reload.
-            Some(Role::Reload | Role::Stop | Role::Cleanup) => self.next_check(),
+            Some(Role::Reload | Role::Stop | Role::Cleanup | Role::PreStart) => self.next_check(),
         }
     }
 
@@ -451,10 +482,21 @@ impl Slot<'_> {
             // Behind the reload command, see `auxiliary_gone`.
             Means::Command if reloading && !starting => {}
             Means::Command if !starting => self.stop_by_command(),
-            Means::Command | Means::Nothing => self.requests.signal = if self.row.pid == 0 { 0 } else { SIGTERM },
-            Means::Signals => self.requests.stop_signals = self.row.pid != 0,
+            Means::Command | Means::Nothing | Means::Signals => self.tell_to_end(starting),
         }
         self.gone_if_all_ended(); // a oneshot that is up and has nothing to do
+    }
+
+    /// The signals that end it.
+    fn tell_to_end(&mut self, starting: bool) {
+        let signals = self.policy.stop == Means::Signals;
+        self.requests.stop_signals = signals && self.row.pid != 0;
+        self.requests.signal = match (self.row.pid, signals) {
+            (0, _) => 0,
+            (_, false) => SIGTERM,
+            (_, true) if starting && self.policy.ready == Ready::Forked => SIGENDS,
+            (_, true) => 0,
+        };
     }
 
     fn stop_by_command(&mut self) {
@@ -528,7 +570,16 @@ impl Slot<'_> {
                 self.row.cleanup = exit.unwrap_or(Exit::NotSpawned);
                 self.gone_if_all_ended();
             }
-            (State::Stopping, Some(Role::Check)) => self.gone_if_all_ended(),
+            (State::Stopping, Some(Role::Check | Role::PreStart)) => self.gone_if_all_ended(),
+            (State::Starting, Some(Role::PreStart)) if exit == Some(Exit::Code(0)) => self.queue(),
+            (State::Starting, Some(Role::PreStart)) => {
+                self.note_end(match exit {
+                    Some(Exit::Code(code)) => Exit::PreStart(code),
+                    Some(Exit::Signal(signal)) => Exit::PreStartKilled(signal),
+                    Some(_) | None => Exit::Unknown, // what could not be spawned has its trouble
+                });
+                self.ended(self.row.exit);
+            }
             (State::Starting, Some(Role::Check)) if exit == Some(Exit::Code(0)) => self.ready(),
             (State::Starting, Some(Role::Check)) => self.next_check(),
             (State::Up, Some(Role::Health)) => self.take_health(exit),
@@ -593,11 +644,12 @@ impl Slot<'_> {
         self.policy.kind == Kind::Oneshot && self.policy.succeeds(exit) && self.record.trouble.is_none()
     }
 
-    /// The program did not run: there is nothing to clean up.
+    /// The program did not run: there is nothing to clean up, but what was done before it.
     fn came_to_nothing(&mut self, failure: u32, trouble: Trouble) {
+        let prepared = self.policy.pre_start && self.record.role != Some(Role::PreStart);
         self.row.failure = failure;
         self.record.trouble = Some(trouble);
-        self.record.dirty = false;
+        self.record.dirty &= prepared;
     }
 
     /// The main process is gone.
@@ -680,7 +732,9 @@ impl Slot<'_> {
             | Exit::TimedOut
             | Exit::Unknown
             | Exit::Watchdog
-            | Exit::Unhealthy => (delay, self.row.spawned),
+            | Exit::Unhealthy
+            | Exit::PreStart(_)
+            | Exit::PreStartKilled(_) => (delay, self.row.spawned),
         };
         self.record.in_a_row = self.record.in_a_row.saturating_add(1);
         self.row.delay_ms = delay;

@@ -19,6 +19,9 @@
 //!   failed attempt of a oneshot, and when one that was up has been taken down. It has `stop-timeout`, then its group is
 //!   killed; how it ends is noted, and changes nothing. What never ran its program is not cleaned up after. Where everything
 //!   is killed at the end of a shutdown, nothing is.
+//! - **`pre-start`** runs before each life of a longrun, for which it is `Starting` already; it has `start-timeout`, and the
+//!   life has it anew. If it does not exit with 0, the life has died as `PreStart` before it began, and counts as a death; it
+//!   is cleaned up after. Told to stop, it is killed at once. Preconditions are looked at before it.
 //! - **A precondition** is looked at by the child, before anything else that can fail, and once for an order: not for what
 //!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
@@ -34,6 +37,9 @@
 //!   again, until one exits with 0: then the service is up. There is never more than one, and it is gone before the next
 //!   life begins. One that takes longer than `check-interval` is killed and has failed; the end of `start-timeout` ends
 //!   both. What it says goes where the service's output goes.
+//! - **What goes into the background** (`ready = fork`) is up when its first process has ended and the host knows the one
+//!   that is to be the main process from then on. Until then the main process is who waits for it: at the end of
+//!   `start-timeout` that gets SIGTERM, so that it can end what only it knows, and SIGKILL after `stop-timeout`.
 //! - **Health** (`health`) is looked at `health-interval` after the service is up, and after each look. A look that does not
 //!   exit with 0 within `health-timeout` has failed; `health-failures` in a row end the life as a stop does, and the death
 //!   counts as `Unhealthy`. One that could not be spawned says nothing. A reload command and a look wait for each other.
@@ -72,7 +78,7 @@ mod policy;
 pub mod precondition;
 
 pub use kept::{Found, recover};
-pub use machine::{Input, Requests, Role, Slot, is_on_the_way, step};
+pub use machine::{Input, Requests, Role, SIGENDS, Slot, is_on_the_way, step};
 pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;

@@ -2,6 +2,7 @@
 //! over, as the protocol wants.
 
 use crate::lang::keys::TIME_MS_MAX;
+use crate::setup::is_stored_name;
 use crate::text::number;
 
 /// What one datagram says.
@@ -23,6 +24,14 @@ pub struct Notice<'d> {
     pub trigger: bool,
     /// `WATCHDOG_USEC=`, in milliseconds, rounded up.
     pub watchdog_ms: Option<u32>,
+    /// `FDSTORE=1`: the descriptors that come along are to be kept.
+    pub fd_store: bool,
+    /// `FDSTOREREMOVE=1`: those of this name are not.
+    pub fd_remove: bool,
+    /// `FDNAME=`, where it is a name.
+    pub fd_name: Option<&'d [u8]>,
+    /// `FDPOLL=0`: they are kept when they are hung up, too.
+    pub fd_stays: bool,
     /// `STATUS=`: what it says of itself, as it came.
     pub status: Option<&'d [u8]>,
 }
@@ -30,7 +39,7 @@ pub struct Notice<'d> {
 /// The most that one message can ask for: an hour.
 pub const EXTEND_MS_MAX: u32 = 3_600_000;
 
-static NAMES: [&[u8]; 8] = [
+static NAMES: [&[u8]; 12] = [
     b"READY=",
     b"RELOADING=",
     b"STOPPING=",
@@ -39,6 +48,10 @@ static NAMES: [&[u8]; 8] = [
     b"STATUS=",
     b"WATCHDOG=",
     b"WATCHDOG_USEC=",
+    b"FDSTORE=",
+    b"FDSTOREREMOVE=",
+    b"FDNAME=",
+    b"FDPOLL=",
 ];
 
 /// Reads a datagram. Total: garbage says nothing.
@@ -58,6 +71,10 @@ pub fn parse(datagram: &[u8]) -> Notice<'_> {
                 4 => notice.extend_ms = number.map(|us| us.div_ceil(1000).min(u64::from(EXTEND_MS_MAX)) as u32),
                 5 => notice.status = Some(value),
                 6 => (notice.ping, notice.trigger) = (notice.ping | is_one, notice.trigger | (value == b"trigger")),
+                8 => notice.fd_store |= is_one,
+                9 => notice.fd_remove |= is_one,
+                10 => notice.fd_name = Some(value).filter(|name| is_stored_name(name)),
+                11 => notice.fd_stays = value == b"0",
                 _ => notice.watchdog_ms = number.map(|us| us.div_ceil(1000).min(u64::from(TIME_MS_MAX)) as u32),
             }
         }
@@ -72,7 +89,7 @@ mod tests {
     #[test]
     fn a_datagram_is_lines_of_which_the_known_ones_count() {
         let nothing = Notice::default();
-        let table: [(&[u8], Notice<'_>); 16] = [
+        let table: [(&[u8], Notice<'_>); 18] = [
             (b"READY=1", Notice { ready: true, ..nothing }),
             (b"READY=1\n", Notice { ready: true, ..nothing }),
             (
@@ -90,6 +107,11 @@ mod tests {
             (b"EXTEND_TIMEOUT_USEC=-1\nMAINPID=1", nothing),
             (b"MAINPID=99999999999\nMAINPID", nothing),
             (b"READY=0\nREADY=\nREADY=11", nothing),
+            (
+                b"FDSTORE=1\nFDNAME=a b\nFDPOLL=0",
+                Notice { fd_store: true, fd_name: Some(b"a b"), fd_stays: true, ..nothing },
+            ),
+            (b"FDSTOREREMOVE=1\nFDSTORE=0\nFDNAME=a:b\nFDPOLL=1", Notice { fd_remove: true, ..nothing }),
             (b"XREADY=1", nothing),
             (b"\xff\x00=\xff\n==\n", nothing),
         ];

@@ -27,6 +27,8 @@ pub enum Ready {
     Notify,
     /// Its check exits with 0.
     Check,
+    /// Its first process has ended, and another one is the main one.
+    Forked,
 }
 
 /// How it is stopped or told to reload.
@@ -81,7 +83,14 @@ fn bit(exit: Exit) -> Option<usize> {
     match exit {
         Exit::Code(code) => Some(code.into()),
         Exit::Signal(signal) => Some(256 + usize::from(signal)),
-        Exit::None | Exit::NotSpawned | Exit::TimedOut | Exit::Unknown | Exit::Watchdog | Exit::Unhealthy => None,
+        Exit::None
+        | Exit::NotSpawned
+        | Exit::TimedOut
+        | Exit::Unknown
+        | Exit::Watchdog
+        | Exit::Unhealthy
+        | Exit::PreStart(_)
+        | Exit::PreStartKilled(_) => None,
     }
 }
 
@@ -128,6 +137,8 @@ pub struct Policy {
     pub reload: Means,
     /// There is a command that cleans up behind each life.
     pub cleanup: bool,
+    /// There is one that runs before each.
+    pub pre_start: bool,
 }
 
 impl Policy {
@@ -156,6 +167,7 @@ impl Policy {
                 1 => Ready::Descriptor(word(policy::READY_DESCRIPTOR)),
                 policy::NOTIFY => Ready::Notify,
                 policy::CHECK => Ready::Check,
+                policy::FORK => Ready::Forked,
                 _ => Ready::Executed,
             },
             restart: match word(policy::RESTART) {
@@ -179,6 +191,7 @@ impl Policy {
             stop,
             reload,
             cleanup,
+            pre_start: image.service(slot, service::PRE_START) != NONE,
         })
     }
 
@@ -244,6 +257,7 @@ mod tests {
         stop: Means::Nothing,
         reload: Means::Nothing,
         cleanup: false,
+        pre_start: false,
     };
 
     #[test]

@@ -71,6 +71,12 @@ impl Directory {
         Ok(fd)
     }
 
+    /// Gives a file of it another name, in the place of what had it.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (mut one, mut other) = (Room::new(), Room::new());
+        Ok(rustix::fs::renameat(&self.fd, one.put(from.as_bytes())?, &self.fd, other.put(to.as_bytes())?)?)
+    }
+
     /// Makes a symbolic link in it, in the place of an earlier one.
     pub fn link(&self, to: &CStr, name: &CStr) -> Result<()> {
         let _ = remove(self.as_fd(), name.to_bytes());
@@ -132,6 +138,12 @@ impl AsFd for Directory {
 pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
     Ok(rustix::fs::chownat(CWD, Room::new().put(path)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// The same for what is open, by O_PATH, too.
+pub fn give_open(file: &OwnedFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
+    Ok(rustix::fs::chownat(file, c"", uid, gid, AtFlags::EMPTY_PATH)?)
 }
 
 /// The permissions of an open file.

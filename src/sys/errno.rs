@@ -129,6 +129,7 @@ table! {
     CONNABORTED "Software caused connection abort"
     CONNRESET "Connection reset by peer"
     NOBUFS "No buffer space available"
+    TOOMANYREFS "Too many references: cannot splice"
     NOTCONN "Transport endpoint is not connected"
     TIMEDOUT "Connection timed out"
     CONNREFUSED "Connection refused"

@@ -4,6 +4,7 @@
 use super::path::{self, AsPath, Room};
 use super::{AsFd, AsRawFd, BorrowedFd, OwnedFd, Result, output, raw};
 use core::ffi::CStr;
+use core::fmt::Write;
 use rustix::fs::{CWD, OFlags, Stat, inotify};
 
 /// Opens for reading. Never a terminal that becomes ours, never waits for a fifo's writer.
@@ -98,6 +99,38 @@ pub fn device(path: impl AsPath) -> Result<(u32, u32)> {
     Ok((rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
+/// Whether two descriptors surely stand for the same file or socket, and are open alike: the ends of a pipe are not. Of
+/// those that have no inode of their own (eventfd(2), epoll(7) and so on) nobody can say.
+pub fn is_same(a: &OwnedFd, b: &OwnedFd) -> bool {
+    const KIND: u32 = 0o170000;
+    let are_alike = || rustix::fs::fcntl_getfl(a).ok() == rustix::fs::fcntl_getfl(b).ok();
+    match (status(a.as_fd()), status(b.as_fd())) {
+        (Ok(a), Ok(b)) => {
+            let at = |status: &Status| (status.identity.device, status.identity.inode);
+            a.mode & KIND != 0 && at(&a) == at(&b) && are_alike()
+        }
+        _ => false,
+    }
+}
+
+/// Whether to look at a descriptor and to close it never waits for anybody: a socket, a pipe, memory (memfd_create(2)), or
+/// what has no file (eventfd(2), pidfd_open(2) and so on), for which /proc is needed. Files may lie with a server that does
+/// not answer, and devices wait until all is sent.
+#[inline(never)]
+pub fn is_prompt(fd: &OwnedFd) -> bool {
+    let has_no_file = || {
+        let mut path = pintle::words::Short::new();
+        let _ = write!(path, "/proc/self/fd/{}", fd.as_raw_fd()); // it has room for that
+        let mut place = [0; 32];
+        let link = rustix::fs::readlinkat_raw(rustix::fs::CWD, path.as_str(), &mut place);
+        link.is_ok_and(|count| place[..count].starts_with(b"anon_inode:"))
+    };
+    rustix::net::sockopt::socket_type(fd).is_ok()
+        || rustix::pipe::fcntl_getpipe_size(fd).is_ok()
+        || rustix::fs::fcntl_get_seals(fd).is_ok()
+        || has_no_file()
+}
+
 /// The user whom an open file belongs to.
 pub fn owner_of(file: impl AsFd) -> Result<u32> {
     status(file.as_fd()).map(|status| status.uid)
@@ -149,9 +182,29 @@ pub fn length(file: BorrowedFd<'_>) -> Result<u64> {
     status(file).map(|status| status.identity.bytes)
 }
 
+/// Cuts a file off at so many bytes.
+pub fn cut(file: impl AsFd, bytes: u64) -> Result<()> {
+    Ok(rustix::fs::ftruncate(file, bytes)?)
+}
+
+/// Whether there is something at this path.
+pub fn exists(path: impl AsPath) -> bool {
+    Identity::of_path(path) != Identity::default()
+}
+
+/// Removes a file.
+pub fn remove(path: impl AsPath) -> Result<()> {
+    path::remove(CWD, path.path())
+}
+
 /// Gives a file another name, in the place of what had it.
 pub fn rename(from: impl AsPath, to: impl AsPath) -> Result<()> {
     path::rename(from.path(), to.path())
+}
+
+/// Makes a directory. One that is there already is well.
+pub fn make_directory(path: &[u8], mode: u32) -> Result<()> {
+    path::make_directory(CWD, path, mode)
 }
 
 /// Makes a directory and the ones above it that are missing. One that is there already is well.

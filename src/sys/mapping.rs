@@ -6,7 +6,7 @@
 use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, residence};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
@@ -104,11 +104,30 @@ pub fn shared_words_read_only(fd: BorrowedFd<'_>, words: usize) -> Result<&'stat
     Ok(mapped)
 }
 
+/// What `shared_words_read_only` has given shows another file's words from here on, as many.
+pub fn replace_view(words: &'static [AtomicU32], fd: &OwnedFd) -> Result<()> {
+    let (start, bytes) = (words.as_ptr() as usize as *mut c_void, size_of_val(words));
+    if file::length(fd.as_fd())? < bytes as u64 {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: the place is that of a mapping of ours, of words that may change at any time.
+    unsafe { mmap(start, bytes, ProtFlags::READ, MapFlags::SHARED.union(MapFlags::FIXED), fd, 0)? };
+    Ok(())
+}
+
 fn map_words(fd: BorrowedFd<'_>, words: usize, access: ProtFlags) -> Result<&'static [AtomicU32]> {
     let bytes = bytes_of(words)?;
     let base = map(fd, bytes, access, MapFlags::SHARED)?;
     // SAFETY: a mapping of that many bytes, page-aligned, never unmapped; every 32 bits are a valid word.
     Ok(unsafe { core::slice::from_raw_parts(base.cast(), words) })
+}
+
+/// Maps all of this memory's bytes, shared with whoever has it next: nobody else has it now.
+pub fn own_bytes(fd: BorrowedFd<'_>) -> Result<&'static mut [u8]> {
+    let bytes = usize::try_from(file::length(fd)?).map_err(|_| Errno::FBIG)?;
+    let base = map(fd, bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)?;
+    // SAFETY: a mapping of that many bytes, never unmapped; the caller says that nobody else writes there.
+    Ok(unsafe { core::slice::from_raw_parts_mut(base, bytes) })
 }
 
 /// Fresh zeroed words for this process alone. Pages come into being when they are touched.
@@ -238,6 +257,21 @@ mod tests {
         assert_eq!(rustix::fs::ftruncate(&fd, 9000), Err(rustix::io::Errno::PERM));
         assert_eq!(shared_words(fd.as_fd(), 2049).err(), Some(Errno::INVAL));
         assert_eq!(shared_words(fd.as_fd(), 0).err(), Some(Errno::INVAL));
+    }
+
+    #[test]
+    fn a_view_of_words_becomes_one_of_others() {
+        let [old, new] = [3, 5].map(|value| {
+            let fd = sealed_memory(c"test", 2048).expect("memory");
+            shared_words(fd.as_fd(), 2048).expect("memory")[2047].store(value, Relaxed);
+            fd
+        });
+        let view = shared_words_read_only(old.as_fd(), 2048).expect("memory");
+        assert_eq!(view[2047].load(Relaxed), 3);
+        replace_view(view, &new).expect("as long");
+        assert_eq!(view[2047].load(Relaxed), 5);
+        let short = sealed_memory(c"test", 1024).expect("memory");
+        assert_eq!((replace_view(view, &short), view[2047].load(Relaxed)), (Err(Errno::INVAL), 5));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod entry;
 pub mod errno;
 pub mod file;
 pub mod heap;
+pub mod listen;
 pub mod mapping;
 pub mod namespaces;
 pub mod output;

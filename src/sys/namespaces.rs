@@ -236,7 +236,7 @@ pub fn bring(kept: &OwnedFd, path: &[u8]) -> Result<()> {
 }
 
 fn bring_anew(kept: &OwnedFd, path: &[u8]) -> Result<()> {
-    let (directory, name) = above(path)?;
+    let (directory, name) = above(path, true)?;
     match path::open_at(directory.as_fd(), name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0) {
         Ok(_) | Err(Errno::EXIST) => place(kept, directory.as_fd(), name),
         Err(errno) => Err(errno),
@@ -247,12 +247,17 @@ fn bring_anew(kept: &OwnedFd, path: &[u8]) -> Result<()> {
 /// was there. ENOTDIR: what is there is a link, or no directory. ELOOP: a link above it is neither root's nor ours.
 pub fn make_directory(path: &[u8], mode: u32, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     without_umask(&mut || {
-        let (directory, name) = above(path)?;
+        let (directory, name) = above(path, true)?;
         path::make_directory(directory.as_fd(), name, 0o700)?;
         let made = path::open_at(directory.as_fd(), name, OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
         rustix::fs::fchown(&made, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
         Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(mode))?)
     })
+}
+
+/// Removes a file, where there is one. ELOOP as for `make_directory`.
+pub fn remove(path: &[u8]) -> Result<()> {
+    if_there(above(path, false).and_then(|(directory, name)| path::remove(directory.as_fd(), name)))
 }
 
 fn without_umask(make: &mut dyn FnMut() -> Result<()>) -> Result<()> {
@@ -262,12 +267,18 @@ fn without_umask(make: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     made
 }
 
-/// The directory that a path is in, made where it is missing, and the path's last name. ENOENT: it is `/`.
-fn above(path: &[u8]) -> Result<(OwnedFd, &[u8])> {
+/// A way from the root, and whether directories are made that are missing on it, and how many links may still lead on.
+struct Way {
+    makes: bool,
+    links: u32,
+}
+
+/// The directory that a path is in, made where it is missing if it is to be, and the path's last name. ENOENT: it is `/`.
+pub(super) fn above(path: &[u8], makes: bool) -> Result<(OwnedFd, &[u8])> {
     let end = path.iter().rposition(|byte| *byte != b'/').ok_or(Errno::NOENT)?;
     let path = &path[..=end];
     let (above, name) = path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1));
-    Ok((descend(root()?, above, &mut 40)?, name)) // so many links does the kernel follow, too
+    Ok((descend(root()?, above, &mut Way { makes, links: 40 })?, name)) // so many does the kernel follow, too
 }
 
 fn root() -> Result<OwnedFd> {
@@ -275,19 +286,19 @@ fn root() -> Result<OwnedFd> {
 }
 
 /// Goes from one name of a path to the next, so that nobody can put anything else in between.
-fn descend(mut at: OwnedFd, path: &[u8], links: &mut u32) -> Result<OwnedFd> {
+fn descend(mut at: OwnedFd, path: &[u8], way: &mut Way) -> Result<OwnedFd> {
     for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-        at = enter(at, name, links)?;
+        at = enter(at, name, way)?;
     }
     Ok(at)
 }
 
-/// The directory of this name in another one, made where it is missing. A link leads on only where it and the directory
+/// The directory of this name in another one. A link leads on only where it and the directory
 /// that it lies in are root's or ours: nobody else says where something is made.
-fn enter(at: OwnedFd, name: &[u8], links: &mut u32) -> Result<OwnedFd> {
+fn enter(at: OwnedFd, name: &[u8], way: &mut Way) -> Result<OwnedFd> {
     const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY);
     let mut entered = path::open_at(at.as_fd(), name, DIRECTORY, 0);
-    if matches!(entered, Err(Errno::NOENT)) {
+    if way.makes && matches!(entered, Err(Errno::NOENT)) {
         path::make_directory(at.as_fd(), name, 0o755)?;
         entered = path::open_at(at.as_fd(), name, DIRECTORY, 0);
     }
@@ -302,11 +313,11 @@ fn enter(at: OwnedFd, name: &[u8], links: &mut u32) -> Result<OwnedFd> {
     if !is_trusted(status.uid) || !is_trusted(file::owner_of(&at)?) {
         return Err(Errno::LOOP);
     }
-    *links = links.checked_sub(1).ok_or(Errno::LOOP)?;
+    way.links = way.links.checked_sub(1).ok_or(Errno::LOOP)?;
     let mut room = [0; path::PATH_MAX];
     let count = rustix::fs::readlinkat_raw(&link, c"", &mut room)?;
     let to = room.get(..count).unwrap_or_default();
-    descend(if to.starts_with(b"/") { root()? } else { at }, to, links)
+    descend(if to.starts_with(b"/") { root()? } else { at }, to, way)
 }
 
 /// Descriptor 0 is this file.

@@ -146,6 +146,13 @@ pub fn wait_for(fd: Option<BorrowedFd<'_>>, interest: Interest, ms: u32) -> bool
     poll(asked, Some(&time)).is_ok() && asked.first().is_some_and(|one| one.revents().contains(flags))
 }
 
+/// Whether nobody is at the other end any more, or nothing can come of it.
+pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
 /// One end of a doorbell, nonblocking. Any number of rings before a look are one.
 ///
 /// It is a pipe and no eventfd: the two sides of an eventfd are one open file, in which the other side could take

@@ -18,6 +18,12 @@ pub fn parent() -> u32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
 }
 
+/// The process group of a process (0: of ours), also of one that is dead and not reaped. See getpgid(2).
+pub fn group(pid: u32) -> Option<u32> {
+    let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid as i32)).ok()?;
+    Some(group.as_raw_nonzero().get() as u32)
+}
+
 /// Descriptor 0, which `entry::begin` made valid and which nobody closes.
 pub fn standard_input() -> BorrowedFd<'static> {
     // SAFETY: open as long as the process lives, see above; so the two below.
@@ -284,9 +290,18 @@ pub fn close_all_but(mut first: u32, kept: &[u32]) -> Result<()> {
     close_from(first)
 }
 
-/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. It has a
-/// process group of its own: what a terminal sends to ours does not end it. For programs of one thread.
-pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
+/// Does `work` in a copy of this process, see `copy`, which has a process group of its own: what a terminal sends to ours
+/// does not end it.
+pub fn run_in_copy(work: &mut dyn FnMut() -> i32) -> Result<()> {
+    let copy = rustix::process::Pid::from_raw(copy(work)? as i32);
+    let _ = rustix::process::setpgid(copy, copy); // it has ended: well
+    Ok(())
+}
+
+/// Does `work` in a copy of this process, as fork(2) makes, which then ends with the code that it gives. Its pid. For
+/// programs of one thread.
+#[inline(never)]
+pub fn copy(mut work: &mut dyn FnMut() -> i32) -> Result<u32> {
     const SIGCHLD: usize = 17;
     extern "C" fn begin(work: usize) -> ! {
         // SAFETY: the copy of what is passed below, which is there for as long as the copy of the process.
@@ -296,10 +311,7 @@ pub fn run_in_copy(mut work: &mut dyn FnMut() -> i32) -> Result<()> {
     let top = mapping::private_bytes(1 << 17)?.as_ptr_range().end as usize;
     let (unused, work) = (0, &raw mut work as usize);
     // SAFETY: nothing is shared, the stack is nobody's, and `begin` does not return.
-    let copy = raw::answer(unsafe { raw::clone_onto(SIGCHLD, top, &unused, &unused, begin, work) })?;
-    let copy = rustix::process::Pid::from_raw(copy as i32);
-    let _ = rustix::process::setpgid(copy, copy); // it has ended: well
-    Ok(())
+    raw::answer(unsafe { raw::clone_onto(SIGCHLD, top, &unused, &unused, begin, work) })
 }
 
 /// Ends the process at once, without libc's farewells.

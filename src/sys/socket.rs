@@ -202,6 +202,7 @@ const SOL_SOCKET: usize = 1;
 const SCM_RIGHTS: i32 = 1;
 const SCM_CREDENTIALS: i32 = 2;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const MSG_PEEK: usize = 2;
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_TRUNC: u32 = 0x20;
@@ -209,6 +210,8 @@ const MSG_CTRUNC: u32 = 8;
 /// cmsghdr as the kernel has it: a length of a word, level and type.
 const HEADER: usize = size_of::<usize>() + 8;
 const WORD: usize = size_of::<usize>();
+/// Room for the credentials, in words: as much as the kernel takes for them.
+const CREDENTIALS_WORDS: usize = (HEADER + 12).div_ceil(WORD);
 /// Room for the credentials and for the descriptors, in words.
 const CONTROL_WORDS: usize = (2 * HEADER + 16 + 4 * DESCRIPTORS_MAX) / WORD;
 
@@ -242,17 +245,33 @@ struct Message {
 
 /// The next message. EAGAIN: there is none now.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
-    receive_with(fd, buffer, 0)
+    receive_with(fd, buffer, 0, CONTROL_WORDS)
 }
 
-/// The same, and it stays the next one.
+/// The same without the descriptors that come along: they never become ours, so that to close them is not ours to wait
+/// for.
+pub fn receive_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_with(fd, buffer, 0, CREDENTIALS_WORDS)
+}
+
+/// `receive`, and it stays the next one.
 pub fn look(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
-    const MSG_PEEK: usize = 2;
-    receive_with(fd, buffer, MSG_PEEK)
+    receive_with(fd, buffer, MSG_PEEK, CONTROL_WORDS)
+}
+
+/// `receive_alone`, and it stays the next one.
+pub fn look_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_with(fd, buffer, MSG_PEEK, CREDENTIALS_WORDS)
+}
+
+/// Lets a descriptor go that somebody else has made: a socket's last close does not wait until all is sent, whatever was
+/// set (SO_LINGER in socket(7)).
+pub fn close_foreign(fd: OwnedFd) {
+    let _ = rustix::net::sockopt::set_socket_linger(&fd, None); // ENOTSOCK
 }
 
 #[inline(never)]
-fn receive_with(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: usize) -> Result<Received> {
+fn receive_with(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: usize, control_words: usize) -> Result<Received> {
     let mut control = [0usize; CONTROL_WORDS];
     let slice = Slice { at: buffer.as_mut_ptr() as usize, length: buffer.len() };
     let mut message = Message {
@@ -261,7 +280,7 @@ fn receive_with(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: usize) -> Result<R
         slices: &raw const slice as usize,
         slice_count: 1,
         control: control.as_mut_ptr() as usize,
-        control_length: size_of_val(&control),
+        control_length: control_words * WORD,
         flags: 0,
     };
     let (number, flags) = (fd.as_raw_fd() as usize, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);

@@ -5,9 +5,12 @@
 //!
 //!     make bench BENCH='--runs 7 --only pintle,dinit --part start,memory'
 
+#[path = "../blackbox/bare.rs"]
+mod bare;
 mod cgroup;
 mod events;
 mod guard;
+mod logs;
 mod managers;
 mod place;
 
@@ -599,6 +602,9 @@ fn run() -> Result<Verdicts, String> {
     }
     if settings.wants_part("events") && settings.wants(Manager::Pintle) {
         events::measure(&settings, &mut verdicts)?;
+    }
+    if settings.wants_part("logs") && settings.wants(Manager::Pintle) {
+        logs::measure(&settings, &mut verdicts)?;
     }
     if settings.wants_part("idle") {
         idle(&settings, &mut verdicts, &managers);

@@ -242,3 +242,72 @@ fn no_run_of_a_oneshot_is_lost_or_doubled_when_the_engine_dies_around_it() {
     }
     assert_eq!(lines(&trace)[ROUNDS * 2..], ["up", "down"]);
 }
+
+#[test]
+fn a_pre_start_runs_before_each_life_and_its_failure_is_that_of_the_start() {
+    let folder = Folder::new();
+    let (trace, bad) = (folder.0.join("trace"), folder.0.join("bad"));
+    let say = |word: &str| format!("echo {word} >>{}", trace.display());
+    let text = format!(
+        "command = <<END\n  {}\n  exec {}\nEND\npre-start = <<END\n  {}\n  [ ! -e {} ]\nEND\ncleanup = <<END\n  {}\nEND\n\
+         restart-delay = 0\nrestart-limit = 2\n",
+        say("main"),
+        program("pause"),
+        say("before"),
+        bad.display(),
+        say("after")
+    );
+    let hangs =
+        format!("command = {0}\npre-start = {0}\nstart-timeout = 300ms\nrestart = never\n", program("stubborn"));
+    let skipped = format!(
+        "command = {}\npre-start = /bin/sh -c '{}'\nonly-if = path /nonexistent\n",
+        program("pause"),
+        say("never")
+    );
+    let missing = format!("command = {}\npre-start = /nonexistent/program\nrestart = never\n", program("pause"));
+    let machine = Machine::new(&[
+        ("app", &text),
+        ("hangs", &hangs),
+        ("skipped", &skipped),
+        ("missing", &missing),
+        ("stopped", &format!("command = {0}\npre-start = {0}\nstop-timeout = 1h\n", program("stubborn"))),
+        ("default", "type = bundle\nwants = app hangs skipped missing\n"),
+    ]);
+    machine.wait_phase("app", "up");
+    let first = machine.pid("app");
+    kill(first, libc::SIGKILL);
+    machine.wait_new_life("app", first);
+    machine.wait("its program runs", |_| lines(&trace).iter().filter(|line| *line == "main").count() == 2);
+    std::fs::write(&bad, "").expect("a file");
+    machine.expect(&["stop", "--wait", "app"]);
+    assert_eq!(machine.run(&["start", "--wait", "app"]).code, 1);
+    assert_eq!(machine.phase("app"), "failed");
+    let text = std::fs::read_to_string(&trace).expect("a trace");
+    let (life, failed) = ("before\nmain\nafter\n", "before\nafter\n");
+    assert_eq!(text, [life, life, failed, failed].concat());
+    let text = machine.run(&["status", "app"]).out;
+    assert!(text.contains("its pre-start command failed: exit "), "{text}");
+    let told: serde_json::Value = serde_json::from_str(&machine.run(&["status", "app", "--json"]).out).expect("JSON");
+    assert!(told[0]["last_exit"]["pre_start"]["code"].as_u64().is_some_and(|code| code > 0), "{told}");
+    let text = machine.expect(&["events", "--all", "--no-follow", "app"]);
+    assert!(text.contains("-> failed (its pre-start command failed)"), "{text}");
+    // It has the time of a start, is killed at once by a stop, and nothing comes before a precondition.
+    machine.wait_phase("hangs", "failed");
+    assert!(machine.run(&["status", "hangs"]).out.contains("not ready within 300 ms"));
+    machine.wait_phase("missing", "failed");
+    machine.wait_phase("skipped", "skipped");
+    machine.expect(&["start", "--no-wait", "stopped"]);
+    machine.wait_phase("stopped", "starting");
+    let text = machine.run(&["status", "stopped"]).out;
+    assert!(text.contains("runs its pre-start command"), "{text}");
+    machine.expect(&["stop", "--wait", "stopped"]);
+    // A crash of the supervisor finds it where it was.
+    std::fs::remove_file(&bad).expect("there");
+    machine.expect(&["start", "--no-wait", "stopped"]);
+    machine.wait_phase("stopped", "starting");
+    kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("it goes on", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+    assert_eq!((machine.phase("stopped").as_str(), machine.pid("stopped")), ("starting", 0));
+    machine.expect(&["stop", "--wait", "stopped"]);
+    machine.expect(&["start", "--wait", "app"]);
+}

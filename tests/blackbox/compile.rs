@@ -27,7 +27,11 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_good_set_is_compiled_and_dumped_and_compiled_again() {
     let folder = Folder::new();
-    folder.write("services/web.svc", "command = /bin/web\nneeds = dhcp@eth0\n");
+    folder.write("services/web.svc", "command = /bin/web\nneeds = dhcp@eth0\nlog = pipe sink\n");
+    let log = "log-size = 64K\nlog-keep = 7\nlog-age = 1d\nlog-rate = 100\nlog-line = 1000\nlog-stamp = tai64n\n";
+    let syslog = "log = syslog\nlog-rate = 10\n";
+    folder.write("services/sink.svc", &format!("command = /bin/sink\n{log}"));
+    folder.write("services/other.svc", &format!("command = /bin/other\n{syslog}"));
     folder.write("services/dhcp@.svc", "command = /bin/dhcp ${INSTANCE}\n");
     folder.write("services/README", "not a service");
     folder.write("services/.hidden.svc", "not a service");
@@ -38,7 +42,9 @@ fn a_good_set_is_compiled_and_dumped_and_compiled_again() {
     let first = std::fs::read(&database).expect("a database");
     let shown = pintle(&["dump", database.to_str().expect("UTF-8")], &[]);
     assert_eq!(shown.code, 0, "{}", shown.err);
-    assert!(shown.out.contains("\nneeds = dhcp@eth0\n"), "{}", shown.out);
+    for said in ["\nneeds = dhcp@eth0\n", "\nlog = pipe sink\n", log, syslog] {
+        assert!(shown.out.contains(said), "{}", shown.out);
+    }
     folder.write("all.txt", &shown.out);
     let again = compile(&folder, &["all.txt"]);
     assert_eq!((again.code, again.err.as_str()), (0, ""));

@@ -13,13 +13,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::geteuid() == 0 }
 }
 
 /// uid and gid of a user of this machine.
-fn account(name: &str) -> (u32, u32) {
+pub fn account(name: &str) -> (u32, u32) {
     let text = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
     let line = text.lines().find(|line| line.starts_with(&format!("{name}:")));
     let fields: Vec<&str> = line.unwrap_or_else(|| panic!("no user {name}: run tests/needs")).split(':').collect();
@@ -47,13 +47,13 @@ fn home(folder: &Folder, name: &str, user: &str) -> PathBuf {
 
 /// A port of 127.0.0.1 that nobody has and nobody is given meanwhile: other tests respect the name that stands for it,
 /// and the kernel gives none from below its range of its own accord (ip(7)).
-struct Port {
-    number: u16,
+pub struct Port {
+    pub number: u16,
     _name: UnixListener,
 }
 
 impl Port {
-    fn free() -> Port {
+    pub fn free() -> Port {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let first = range.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(32_768);
         // A range that begins very low leaves only ports that may be given to others.
@@ -463,6 +463,78 @@ fn sshd() {
     assert!(sshd.banner().is_some());
     stop(&machine, "sshd");
     assert_eq!(sshd.banner(), None);
+}
+
+// --- the same, in the background
+// ---------------------------------------------------------------------------------------
+
+/// The text of a service as one that goes into the background.
+fn forking(text: &str, foreground: &str, pid_file: Option<&Path>) -> String {
+    assert!(text.contains(foreground), "{text}");
+    let text = text.replace(foreground, "").replace("ready = notify\n", "");
+    let pid_file = pid_file.map_or(String::new(), |path| format!("pid-file = {}\n", path.display()));
+    format!("{text}ready = fork\n{pid_file}")
+}
+
+/// What is up is the process that the daemon has written down, a child of the supervisor's: it lives through a crash of
+/// that, and its death and its stop are the service's.
+fn is_supervised(machine: &Machine, name: &str, pid_file: &Path, serves: &dyn Fn() -> bool) {
+    machine.wait_phase(name, "up");
+    let main = machine.pid(name);
+    machine.wait("it serves and has written down its pid", |_| {
+        serves() && std::fs::read_to_string(pid_file).is_ok_and(|text| text.trim() == main.to_string())
+    });
+    assert_eq!(parent(main), machine.supervisor());
+    kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("the supervisor goes on", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+    assert_eq!((machine.phase(name).as_str(), machine.pid(name)), ("up", main));
+    crash(machine, name);
+    assert_eq!(parent(machine.pid(name)), machine.supervisor());
+    machine.wait("it serves again", |_| serves());
+    stop(machine, name);
+    assert!(!serves());
+}
+
+#[test]
+fn nginx_in_the_background() {
+    for named in [true, false] {
+        let folder = Folder::new();
+        let nginx = Nginx::new(&folder);
+        let pid_file = nginx.folder.join("nginx.pid");
+        // Of a machine that went down hard: the pid is anybody's.
+        std::fs::write(&pid_file, std::process::id().to_string()).expect("a file");
+        let text = forking(&nginx.service(""), " -g 'daemon off;'", named.then_some(&pid_file));
+        let machine = Machine::new(&[("nginx", &text), ("default", "type = bundle\ncontains = nginx\n")]);
+        is_supervised(&machine, "nginx", &pid_file, &|| nginx.get().as_deref() == Some("one"));
+    }
+}
+
+#[test]
+fn redis_in_the_background() {
+    for named in [true, false] {
+        let folder = Folder::new();
+        let redis = Redis::new(&folder);
+        let (pid_file, configuration) = (redis.folder.join("redis.pid"), redis.folder.join("redis.conf"));
+        let text = std::fs::read_to_string(&configuration).expect("readable") + "daemonize yes\nsupervised no\n";
+        std::fs::write(&configuration, text).expect("a file");
+        let text = forking(&redis.service(""), "", named.then_some(&pid_file));
+        let machine = Machine::new(&[("redis", &text), ("default", "type = bundle\ncontains = redis\n")]);
+        is_supervised(&machine, "redis", &pid_file, &|| connect(redis.port.number).is_some());
+    }
+}
+
+#[test]
+fn sshd_in_the_background() {
+    for named in [true, false] {
+        let folder = Folder::new();
+        let sshd = Sshd::new(&folder);
+        let [place, server] = sshd.services("");
+        let pid_file = sshd.folder.join("pid");
+        let server = forking(&server, " -D -e", named.then_some(&pid_file));
+        let machine =
+            Machine::new(&[("sshd-place", &place), ("sshd", &server), ("default", "type = bundle\ncontains = sshd\n")]);
+        is_supervised(&machine, "sshd", &pid_file, &|| sshd.banner().is_some());
+    }
 }
 
 // --- all of them

@@ -3,6 +3,7 @@
 
 mod anyof;
 mod attempts;
+mod bare;
 mod boot;
 mod cgroups;
 mod clients;
@@ -12,7 +13,9 @@ mod daemons;
 mod demo;
 mod environment;
 mod events;
+mod forking;
 mod harness;
+mod hostile;
 mod journal;
 mod limits;
 mod logs;
@@ -20,6 +23,7 @@ mod manners;
 mod recovery;
 mod robustness;
 mod setup;
+mod sockets;
 mod supervisor;
 mod switch;
 mod waiting;

@@ -628,6 +628,14 @@ fn life(call: u32, again: Option<u32>) -> u32 {
     machine.expect(&["stop", "first"]);
     machine.wait_phase("first", "down");
     assert!(!lives(pids[0]) && machine.pid("crashes") == 0);
+    let came = end(&machine, interrupter, call);
+    assert_eq!(std::fs::read_to_string(&trace).expect("a trace"), "first\nlast\n", "call {call}");
+    assert_eq!(log(&machine, "second"), ["said"], "call {call}");
+    came
+}
+
+/// The end of such a machine; how often it was interrupted.
+fn end(machine: &Machine, interrupter: Interrupter, call: u32) -> u32 {
     let came = interrupter.count.load(Ordering::Relaxed);
     if call.is_multiple_of(2) {
         machine.expect(&["shutdown"]);
@@ -639,8 +647,47 @@ fn life(call: u32, again: Option<u32>) -> u32 {
     drop(interrupter);
     machine.wait("the supervisor has ended", |machine| machine.ended().is_some());
     assert_eq!(machine.ended(), Some(0), "{}", machine.messages());
-    assert_eq!(std::fs::read_to_string(&trace).expect("a trace"), "first\nlast\n", "call {call}");
-    assert_eq!(log(&machine, "second"), ["said"], "call {call}");
+    came
+}
+
+/// The same for what goes into the background, what runs before a life, and what is kept from life to life.
+fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let forks =
+        format!("command = <<END\n  setsid {} {} &\n  exit 0\nEND\nready = fork\n", program("pause"), path("lives"));
+    let gives = format!(
+        "pre-start = /bin/sh -c 'echo before >>{}'\ncommand = {} -g own -a\nready = notify\nfd-store-max = 1\n\
+         listen = unix:{}\nlog = file\n",
+        path("trace"),
+        program("sockets"),
+        path("socket")
+    );
+    let machine = Machine::new(&[
+        ("forks", &format!("{forks}restart-delay = 0\n")),
+        ("gives", &format!("{gives}restart-delay = 0\nneeds = forks\n")),
+        ("default", "type = bundle\n"),
+    ]);
+    machine.wait_phase("default", "up");
+    let interrupter = Interrupter::new(&machine, call, again, false);
+    machine.expect(&["start", "gives"]);
+    machine.wait_phase("gives", "up");
+    let pids = ["forks", "gives"].map(|name| machine.pid(name));
+    for (name, pid) in ["forks", "gives"].into_iter().zip(pids) {
+        kill(pid, libc::SIGKILL);
+        machine.wait_new_life(name, pid);
+    }
+    let last = machine.pid("gives");
+    let mut answer = String::new();
+    let mut client = std::os::unix::net::UnixStream::connect(path("socket")).expect("it listens");
+    std::io::Read::read_to_string(&mut client, &mut answer).expect("an answer");
+    assert_eq!(answer.trim(), last.to_string(), "call {call}");
+    machine.expect(&["stop", "forks"]);
+    machine.wait_phase("forks", "down");
+    let came = end(&machine, interrupter, call);
+    assert_eq!(std::fs::read_to_string(path("lives")).expect("marks"), "++", "call {call}");
+    assert_eq!(std::fs::read_to_string(path("trace")).expect("a trace"), "before\nbefore\n", "call {call}");
+    assert_eq!(log(&machine, "gives"), ["fds unix", &format!("fds unix own={}", pids[1])], "call {call}");
     came
 }
 
@@ -650,20 +697,21 @@ fn wherever_the_supervisor_is_interrupted_it_goes_on() {
     const SAMPLE: u32 = 6;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
     let all = std::env::var_os("PINTLE_TORTURE").is_some();
-    let first = if all { 1 } else { 1 + (now / 3600) as u32 % 40 };
-    let mut call = first;
-    for round in 0.. {
-        let mut out = std::io::stderr();
-        let _ = writeln!(out, "interrupted behind system call {call}");
-        // How many calls there are differs by a few from life to life: the first that did not come is the end.
-        let came = life(call, None) > 0 && (!all && round % 3 > 0 || life(call, Some(60)) > 1);
-        if !came {
-            assert!(round > 0, "there is a first call");
-            break;
+    for life in [life, life_with_keepings] {
+        let mut call = if all { 1 } else { 1 + (now / 3600) as u32 % 40 };
+        for round in 0.. {
+            let mut out = std::io::stderr();
+            let _ = writeln!(out, "interrupted behind system call {call}");
+            // How many calls there are differs by a few from life to life: the first that did not come is the end.
+            let came = life(call, None) > 0 && (!all && round % 3 > 0 || life(call, Some(60)) > 1);
+            if !came {
+                assert!(round > 0, "there is a first call");
+                break;
+            }
+            if !all && round + 1 == SAMPLE {
+                break;
+            }
+            call += if all { 1 } else { 40 };
         }
-        if !all && round + 1 == SAMPLE {
-            break;
-        }
-        call += if all { 1 } else { 40 };
     }
 }

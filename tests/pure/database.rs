@@ -222,6 +222,18 @@ fn what_is_refused_and_how_it_is_said() {
             "web.svc:2:9: there is no service \"localf\", which web names in needs\n",
         ),
         (
+            &[("web", "command = /bin/web\nlog = pipe sink\n"), ("sink", "type = oneshot\ncommand = /bin/sink\n")],
+            "web.svc:2:12: \"sink\" cannot read what web writes: it is no longrun\n",
+        ),
+        (
+            &[("web", "command = /bin/web\nlog = pipe sink\n"), ("sink", "command = /bin/sink\nstdin = /etc/motd\n")],
+            "web.svc:2:12: \"sink\" cannot read what web writes: it reads from its \"stdin\"\n",
+        ),
+        (
+            &[("web", "command = /bin/web\nlog = pipe sink\n"), ("sink", "command = /bin/sink\ntty = /dev/tty1\n")],
+            "web.svc:2:12: \"sink\" cannot read what web writes: it reads from its \"tty\"\n",
+        ),
+        (
             &[("web", "command = /bin/web\nwanted-by = boot\n")],
             "web.svc:2:13: there is no service \"boot\", which web names in wanted-by\n",
         ),

@@ -143,9 +143,9 @@ fn definition() -> impl Strategy<Value = Definition> {
             (0..2u64, 1..=1001u64),
         );
         let policy = (
-            (0..4usize, 0..2u64, command(expands)),
+            (0..5usize, 0..2u64, command(expands)),
             0..3u64,
-            3..=255u64,
+            5..=255u64, // behind what listens
             0..100_000u64,
             0..100_000u64,
             0..1000u64,
@@ -194,11 +194,12 @@ fn definition() -> impl Strategy<Value = Definition> {
                 ("bind", &["/a", "-/b:/c"]),
                 ("make-directory", &["/run/a:0700", "/b"]),
                 ("no-new-privileges", &["yes"]),
+                ("listen", &["tcp:*:80", "a=unix:/x:0600"]),
             ]
             .into_iter()
             .enumerate()
             {
-                if umask >> at & 1 == 1 {
+                if umask >> at & 1 == 1 && (longrun || key != "listen") {
                     say_texts(&mut made, key, words.iter().map(|word| word.to_string()).collect());
                 }
             }
@@ -207,7 +208,11 @@ fn definition() -> impl Strategy<Value = Definition> {
             }
             let (description, while_on, start_on, stop_on, remain, essential, only_if, cleanup, (skip, attempts)) =
                 rest;
-            say_texts(&mut made, "cleanup", cleanup.unwrap_or_default());
+            let cleanup = cleanup.unwrap_or_default();
+            if longrun {
+                say_texts(&mut made, "pre-start", cleanup.clone());
+            }
+            say_texts(&mut made, "cleanup", cleanup);
             say_texts(&mut made, "description", vec![description]);
             for (key, expression) in
                 [("while", while_on), ("start-on", start_on), ("stop-on", stop_on), ("only-if", only_if)]
@@ -245,10 +250,14 @@ fn definition() -> impl Strategy<Value = Definition> {
                 // Of a check nobody can write a script.
                 let line: Vec<String> = check.iter().map(|text| text.replace('\n', " ")).collect();
                 let kept = if ready == 3 { words(&line) } else { Vec::new() };
-                say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor], [3, 0]][ready], kept);
+                say(&mut made, "ready", [[0, 0], [2, 0], [1, descriptor], [3, 0], [4, 0]][ready], kept);
                 let mut number = |key: &str, number: u64| say(&mut made, key, [number, 0], Vec::new());
                 match ready {
-                    1 if watched == 1 => number("watchdog", limit + 1),
+                    1 if watched == 1 => {
+                        number("watchdog", limit + 1);
+                        number("fd-store-max", limit % 31 + 1);
+                    }
+                    4 if watched == 1 => say_texts(&mut made, "pid-file", vec!["/run/pid".into()]),
                     3 if watched == 1 => number("check-interval", timeout),
                     2 if watched == 1 => {
                         number("health-interval", limit + 1);

@@ -35,6 +35,7 @@ const LONGRUN: Policy = Policy {
     stop: Means::Signals,
     reload: Means::Signals,
     cleanup: false,
+    pre_start: false,
 };
 
 const COMMANDED: Policy = Policy {
@@ -62,7 +63,11 @@ const CHECKED: Policy = Policy { ready: Ready::Check, ..LONGRUN };
 
 const LOOKED_AT: Policy = Policy { health_failures: 2, ..COMMANDED };
 
-const POLICIES: [(&str, Policy); 9] = [
+const FORKED: Policy = Policy { ready: Ready::Forked, ..LONGRUN };
+
+const PREPARED: Policy = Policy { pre_start: true, cleanup: true, ..COMMANDED };
+
+const POLICIES: [(&str, Policy); 11] = [
     ("longrun, ready by descriptor, stopped by signal, restart always", LONGRUN),
     ("longrun, ready when executed, stopped by command, restart on failure", COMMANDED),
     ("oneshot that remains, with a stop command", ONESHOT),
@@ -72,6 +77,8 @@ const POLICIES: [(&str, Policy); 9] = [
     ("longrun as the second, ready by notify, with a watchdog that has waited long enough", WATCHED),
     ("longrun as the first, ready by a check, which is due", CHECKED),
     ("longrun as the second, with a health check that is due", LOOKED_AT),
+    ("longrun as the first, which goes into the background", FORKED),
+    ("longrun as the second, with a pre-start and a cleanup", PREPARED),
 ];
 
 /// A slot in this state as it comes there: order 4, life 7.
@@ -118,7 +125,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("refused for good", Input::Refused(0x400000, Trouble::Lasting)),
         ("refused, unmet", Input::Refused(0x110001, Trouble::Unmet)),
         ("command cloned", Input::AuxiliaryCloned(201)),
-        ("command refused", Input::AuxiliaryRefused),
+        ("command refused", REFUSED),
         ("executed", Input::Executed),
         ("step failed", Input::StepFailed(0xe0002, Trouble::Lasting)),
         ("unmet", Input::StepFailed(0x110001, Trouble::Unmet)),
@@ -162,6 +169,7 @@ fn words(requests: &Requests) -> String {
         (requests.spawn_auxiliary == Some(Role::Check), "spawn-check"),
         (requests.spawn_auxiliary == Some(Role::Health), "spawn-health"),
         (requests.kill_rest, "kill-rest"),
+        (requests.spawn_auxiliary == Some(Role::PreStart), "spawn-pre-start"),
     ] {
         if asked {
             text += " ";
@@ -252,7 +260,7 @@ fn every_state_and_input_does_what_is_written_down() {
 }
 
 /// What must hold whatever happens.
-fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
+fn check(policy: &Policy, row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(!requests.spawn || row.pid == 0, "{what}: a second copy is asked for");
     assert!(!requests.spawn || row.state == State::Queued, "{what}: a spawn that is not queued");
     assert!(!requests.kill || row.pid != 0, "{what}: nothing to kill");
@@ -260,7 +268,9 @@ fn check(row: &ReportRow, record: &Record, requests: &Requests, what: &str) {
     assert!(requests.spawn_auxiliary != Some(Role::Cleanup) || row.pid == 0, "{what}: a cleanup beside what runs");
     let checks = matches!(record.role, Some(Role::Check | Role::Health));
     assert!(!checks || row.state.has_process(), "{what}: a check of nothing");
-    assert!(!requests.spawn || !record.dirty, "{what}: the next before the cleanup");
+    assert!(!requests.spawn || !record.dirty || policy.pre_start, "{what}: the next before the cleanup");
+    let prepares = requests.spawn_auxiliary == Some(Role::PreStart);
+    assert!(!prepares || row.pid == 0 && row.state == State::Starting, "{what}: a pre-start beside what runs");
     let waits = row.state == State::Stopping && row.pid == 0;
     assert!(!waits || record.role.is_some(), "{what}: stopping, but nothing runs");
     assert!(row.state != State::Delayed || row.deadline != Instant::NEVER, "{what}: delayed for ever");
@@ -282,7 +292,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             random ^= random << 5;
             random % below
         };
-        let mut policy = POLICIES[draw(9) as usize].1;
+        let mut policy = POLICIES[draw(POLICIES.len() as u32) as usize].1;
         policy.restart = [Restart::Always, Restart::OnFailure, Restart::Never][draw(3) as usize];
         policy.limit = draw(5) + u32::from(policy.kind == Kind::Oneshot);
         let (mut row, mut record) = (ReportRow::default(), Record::default());
@@ -320,7 +330,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
                     wants_command = false;
                     pid += 1;
                     if draw(5) == 0 {
-                        Input::AuxiliaryRefused
+                        Input::AuxiliaryRefused(9, TROUBLES[draw(3) as usize])
                     } else {
                         command = pid;
                         Input::AuxiliaryCloned(pid)
@@ -342,7 +352,7 @@ fn whatever_comes_there_is_one_main_process_and_an_end() {
             let requests;
             (row, record, requests) = take(row, record, &policy, input, now);
             let _ = writeln!(history, "{before:?} {input:?} -> {:?} {}", row.state, words(&requests));
-            check(&row, &record, &requests, &format!("seed {seed}\n{history}"));
+            check(&policy, &row, &record, &requests, &format!("seed {seed}\n{history}"));
             if requests.cancel {
                 (wants_main, wants_command) = (false, false);
             }
@@ -371,7 +381,9 @@ fn run(policy: &Policy, inputs: &[(u32, Input)]) -> (Vec<State>, ReportRow) {
     (states, row)
 }
 
+const REFUSED: Input = Input::AuxiliaryRefused(0x48000b, Trouble::Passing);
 const UP: Input = Input::Ordered(Order(1), Wish::Up);
+const DOWN: Input = Input::Ordered(Order(2), Wish::Down);
 const DIED: Input = Input::Ended(Exit::Code(1));
 
 #[test]
@@ -380,6 +392,19 @@ fn a_death_after_the_delay_restarts_at_once_and_an_early_one_waits() {
     assert_eq!((states[3], row.restarts), (State::Queued, 1));
     let (states, row) = run(&LONGRUN, &[(0, UP), (0, Input::Cloned(9)), (5, Input::Ready), (994, DIED)]);
     assert_eq!((states[3], row.deadline), (State::Delayed, Instant(2 * SECOND)));
+}
+
+#[test]
+fn a_life_that_was_stable_ends_a_row_of_deaths() {
+    let policy = Policy { limit: 0, ..LONGRUN };
+    let life = |up_ms| [(0, Input::Cloned(9)), (0, Input::Ready), (up_ms, DIED), (90_000, Input::Deadline)];
+    // `restart-delay-max` is the longer time here: 60 s.
+    for (up_ms, least, most) in [(60_000, 1000, 1000), (59_999, 4000, 4500)] {
+        let inputs = [&[(0, UP)][..], &life(5), &life(5), &life(up_ms)[..3]].concat();
+        let (_, row) = run(&policy, &inputs);
+        assert!((least..=most).contains(&row.delay_ms), "up for {up_ms} ms: {}", row.delay_ms);
+        assert_eq!((row.state, row.restarts), (State::Queued, 3), "its delay is past");
+    }
 }
 
 #[test]
@@ -538,7 +563,7 @@ fn a_cleanup_comes_after_each_life_and_before_the_next_and_does_not_decide() {
     for (how, end) in [
         ("failed", Input::AuxiliaryEnded(Exit::Code(1))),
         ("well", Input::AuxiliaryEnded(Exit::Code(0))),
-        ("refused", Input::AuxiliaryRefused),
+        ("refused", REFUSED),
     ] {
         let (states, row) = run(&TIDY, &[&died[..], &[(0, Input::AuxiliaryCloned(10)), (0, end)]].concat());
         assert_eq!(states[2..], [State::Stopping, State::Stopping, State::Queued], "{how}");
@@ -697,7 +722,7 @@ fn a_check_is_run_until_one_says_that_it_is_ready() {
     // One that could not be spawned in its time, or at all, says nothing.
     let (told, row) = asked(&CHECKED, &[&begun[..3], &[(1000, Input::Deadline), (1000, Input::Deadline)]].concat());
     assert_eq!((&told[3..], row.state), (&["cancel".to_string(), "spawn-check".into()][..], State::Starting));
-    let refused = [(0, Input::AuxiliaryRefused), (1000, Input::Deadline)];
+    let refused = [(0, REFUSED), (1000, Input::Deadline)];
     let (told, _) = asked(&CHECKED, &[&begun[..3], &refused].concat());
     assert_eq!(told[4], "spawn-check");
 }
@@ -747,7 +772,7 @@ fn health_checks_that_fail_in_a_row_end_the_life() {
     let late = [&look[..], &[(10_000, Input::Deadline), (1, Input::AuxiliaryEnded(Exit::Signal(9)))]].concat();
     let (told, row) = asked(&signalled, &[&begun[..], &late, &late].concat());
     assert_eq!((told[5].as_str(), row.state), ("kill-command", State::Stopping));
-    let never = [(30_000, Input::Deadline), (0, Input::AuxiliaryRefused)];
+    let never = [(30_000, Input::Deadline), (0, REFUSED)];
     assert_eq!(asked(&signalled, &[&begun[..], &never, &never, &never].concat()).1.state, State::Up);
 }
 
@@ -839,4 +864,58 @@ fn what_a_life_leaves_behind_is_gone_before_anything_else_begins() {
         (&told[5..], row.state),
         (&["spawn-stop".to_string(), "".into(), "kill-rest".into()][..], State::Stopping)
     );
+}
+
+#[test]
+fn what_runs_before_a_life_has_time_of_its_own_and_is_cleaned_up_after() {
+    let cleaned = Input::AuxiliaryEnded(Exit::Code(0));
+    let done = Input::AuxiliaryEnded(Exit::Code(0));
+    // It is there before the life, and the life has its own time.
+    let (asked, row) = asked(&PREPARED, &[(0, UP), (59_000, done), (0, Input::Cloned(9)), (59_000, Input::Executed)]);
+    assert_eq!(asked, ["spawn-pre-start", "spawn", "", ""]);
+    assert_eq!((row.state, row.pid), (State::Up, 9));
+    // Its failure, and its time, are deaths; what it has done is taken back each time, also where no life came of it.
+    let failed = Input::AuxiliaryEnded(Exit::Code(3));
+    let late = [(60_000, Input::Deadline), (0, Input::AuxiliaryEnded(Exit::Signal(9)))];
+    let begun = (0, Input::AuxiliaryCloned(7));
+    for (inputs, exit, deaths) in [
+        (vec![(0, UP), (0, failed), (0, cleaned)], Exit::PreStart(3), 1),
+        (vec![(0, UP), begun, late[0], late[1], (0, cleaned)], Exit::TimedOut, 1),
+        (vec![(0, UP), (0, done), (0, Input::Refused(9, Trouble::Passing)), (0, cleaned)], Exit::NotSpawned, 0),
+    ] {
+        let (states, row) = run(&PREPARED, &inputs);
+        assert_eq!(states[states.len() - 2..], [State::Stopping, row.state], "{exit:?}");
+        assert_eq!((row.exit, row.deaths), (exit, deaths));
+    }
+    // One that could not run is no death, as for the main process.
+    for (trouble, state) in [(Trouble::Passing, State::Delayed), (Trouble::Lasting, State::Failed)] {
+        for input in [Input::AuxiliaryRefused(9, trouble), Input::StepFailed(9, trouble)] {
+            let ended = Input::AuxiliaryEnded(Exit::Code(111));
+            let inputs =
+                if matches!(input, Input::StepFailed(..)) { vec![(0, input), (0, ended)] } else { vec![(0, input)] };
+            let (_, row) = run(&PREPARED, &[vec![(0, UP), begun], inputs].concat());
+            assert_eq!((row.state, row.exit, row.failure, row.deaths), (state, Exit::NotSpawned, 9, 0), "{input:?}");
+        }
+    }
+    let (asked, row) = self::asked(&PREPARED, &[(0, UP), (0, done), (0, DOWN), (0, cleaned)]);
+    assert_eq!((asked[2].as_str(), row.state), ("cancel spawn-cleanup", State::Down));
+    // One that is told to stop meanwhile is killed at once.
+    let (asked, row) = self::asked(&PREPARED, &[(0, UP), (0, Input::AuxiliaryCloned(7)), (0, DOWN)]);
+    assert_eq!((asked[2].as_str(), row.state), ("kill-command", State::Stopping));
+    // What does not hold is nobody's life, and leaves nothing to clean up.
+    let unmet = [(0, Input::StepFailed(0x110001, Trouble::Unmet)), (0, Input::AuxiliaryEnded(Exit::Code(111)))];
+    let (states, row) = run(&PREPARED, &[[(0, UP), (0, Input::AuxiliaryCloned(7))], unmet].concat());
+    assert_eq!((states[3], row.deaths, row.exit), (State::Skipped, 0, Exit::None));
+}
+
+#[test]
+fn what_goes_into_the_background_too_late_is_asked_to_end_and_killed_then() {
+    let inputs = [(0, UP), (0, Input::Cloned(9)), (0, Input::Executed), (60_000, Input::Deadline)];
+    let (asked, row) = asked(&FORKED, &inputs);
+    assert_eq!((asked[3].as_str(), row.state), ("stop-signals signal", State::Stopping));
+    let ends = [(1, Input::Ended(Exit::Signal(15)))];
+    let (_, row) = run(&FORKED, &[&inputs[..], &ends[..]].concat());
+    assert_eq!((row.state, row.exit), (State::Queued, Exit::TimedOut)); // its delay is past
+    let (asked, _) = self::asked(&FORKED, &[&inputs[..], &[(10_000, Input::Deadline)][..]].concat());
+    assert_eq!(asked[4], "kill");
 }

@@ -178,6 +178,8 @@ impl Writer<'_> {
         self.said = Crc32::default();
         record[service::NAME] = self.text(definition.name);
         record[service::KIND_FLAGS] = self.number(kind_flags(of));
+        // What others say goes not into the sum.
+        record[service::KIND_FLAGS] |= if of.input { service::flags::INPUT } else { 0 };
         record[service::TEMPLATE] = of.template;
         record[POLICY + policy::RESTART] = Restart::Never as u32;
         let (mut limits, mut written, mut setup) = (new_list(), new_list(), new_list());
@@ -198,7 +200,14 @@ impl Writer<'_> {
                         record[service::CHECK] = self.words(new_list(), words);
                     }
                 }
-                Value::Choice(_) | Value::Duration(_) | Value::Integer(..) | Value::Umask => {
+                Value::Log => {
+                    record[place] = self.number(numbers[0]);
+                    for word in words {
+                        self.text(word.text);
+                        record[EXEC + exec::LOG_TO] = self.slot(word.text) + 1;
+                    }
+                }
+                Value::Choice(_) | Value::Duration(_) | Value::Integer(..) | Value::Bytes(..) | Value::Umask => {
                     record[place] = self.number(numbers[0]);
                 }
                 Value::Limit(resource) => {
@@ -269,7 +278,10 @@ impl Writer<'_> {
         record[EXEC + exec::LIMITS] = self.list_some(limits);
         record[EXEC + exec::SETUP] = self.list_some(setup);
         let lists = [exec::ENV_FILES, exec::SETUP];
-        let chain_loader = record[EXEC + exec::OOM] != 0 || lists.iter().any(|list| record[EXEC + list] != NONE);
+        let chain_loader = record[EXEC + exec::OOM] != 0
+            || record[POLICY + policy::READY] == policy::FORK
+            || record[POLICY + policy::FD_STORE_MAX] > 1
+            || lists.iter().any(|list| record[EXEC + list] != NONE);
         record[EXEC + exec::RICH] = u32::from(chain_loader);
         (record[service::EXEC], record[service::POLICY]) = (NONE, NONE);
         if definition.kind != Kind::Bundle {

@@ -10,7 +10,7 @@ use super::edges::Link;
 use super::instance::instance_of;
 use super::strings::Names;
 use crate::graph::Relation;
-use crate::lang::definition::{Definition, Token, Word, alternatives};
+use crate::lang::definition::{Definition, Kind, Token, Word, alternatives};
 use crate::lang::diagnostic::Part::{Number, Text};
 use crate::lang::diagnostic::{Diagnostic, error};
 use crate::lang::keys::{self, Key, Value};
@@ -30,6 +30,8 @@ pub struct Service {
     pub template: u32,
     /// Of a choice: the numbers of what it may choose, in this order. Of others none.
     pub alternatives: &'static [u32],
+    /// Another's output comes to its standard input.
+    pub input: bool,
 }
 
 /// All services sorted by name, and the edges between them.
@@ -122,7 +124,7 @@ impl Resolver<'_> {
         }
         let number = self.services.len() as u32;
         self.names.add(definition.name, number);
-        self.services.push(Service { definition, template, alternatives: &[] });
+        self.services.push(Service { definition, template, alternatives: &[], input: false });
         ask(definition, number, &mut self.asked);
     }
 
@@ -146,6 +148,22 @@ impl Resolver<'_> {
         // the run time are ordered by it.
         if turned && relation != Relation::After && names::is_template(asked.who) {
             return;
+        }
+        if let Value::Log = asked.key.value {
+            let to = &mut self.services[other as usize];
+            to.input = true;
+            if to.definition.kind != Kind::Longrun {
+                let text = packed!("~ cannot read what % writes: it is no longrun");
+                error(self.findings, &position, text, &[Text(to.definition.name), Text(asked.who)]);
+            }
+            let reads = |number: u8| {
+                to.definition.given(number).filter(|given| given.words.iter().any(|word| word.text != "null"))
+            };
+            if let Some(other) = reads(keys::STDIN).or_else(|| reads(keys::TTY)) {
+                let text = packed!("~ cannot read what % writes: it reads from its ~\n\nthat is here");
+                let parts = [Text(to.definition.name), Text(asked.who), Text(other.key.name())];
+                error(self.findings, &position, text, &parts).related(&other.position);
+            }
         }
         let (source, target) = if turned { (other, number) } else { (number, other) };
         self.links.push(Link { source, target, relation, turned, position });
@@ -295,6 +313,7 @@ fn ask(definition: &Definition, number: u32, asked: &mut Vec<Asked>) {
     for given in &definition.given {
         let (relation, turned) = match given.key.value {
             Value::Relation(relation) | Value::Expression(relation) => (relation, false),
+            Value::Log => (Relation::Wants, false),
             Value::Inverse(relation) => (relation, true),
             _ => continue,
         };

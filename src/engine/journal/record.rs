@@ -215,7 +215,7 @@ impl Record {
 
     /// The same: how the life ended that it came of, without code and signal; `None` where it came of none.
     pub fn ended(&self) -> Exit {
-        Exit::from_word((self.extra >> 8 & 7) << 8)
+        Exit::from_word((self.extra >> 8 & 15) << 8)
     }
 
     /// Of a command.

@@ -227,7 +227,7 @@ impl Supervisor {
         let mut name = Name::new();
         let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get(at as usize));
         let service = self.definition(slot).map_or("", |definition| image.name(definition));
-        for part in [service.as_bytes(), instance.map_or(&[], |name| before(name, 0)), SUFFIX] {
+        for part in [service.as_bytes(), instance.map_or(&[], |name| before(&name[4..], 0)), SUFFIX] {
             let _ = name.extend_from_slice(part); // `Name` has room for all
         }
         name
@@ -373,7 +373,7 @@ impl Supervisor {
         if self.cgroups.is_none() || taken.row.life == Life(0) {
             return;
         }
-        self.name_instance(slot);
+        self.remember_instance(slot);
         if let Some(private) = self.slots.get_mut(slot.index()) {
             private.grouped = Grouped::Killed; // nobody knows
         }

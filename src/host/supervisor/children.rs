@@ -4,11 +4,13 @@ use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
+use super::store::{Stored, room};
 use super::survivors;
-use super::{FLIGHTS, SPAWNS, Source, Supervisor, kill_rest};
+use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
+use crate::sys::signals::SIGTERM;
 use crate::sys::spawn::{News, Pending};
 use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
@@ -17,6 +19,7 @@ use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
+use pintle::limits::STORED_NAME_BYTES;
 use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role};
 use pintle::time::Instant;
 
@@ -50,6 +53,11 @@ pub struct Queue {
     first: u32,
     last: u32,
 }
+
+const CONSOLE: u32 = Log::Console as u32;
+const NULL: u32 = Log::Null as u32;
+const SYSLOG: u32 = Log::Syslog as u32;
+const PIPE: u32 = Log::Pipe as u32;
 
 impl Supervisor {
     /// Puts a slot at the end of the queue, if it is not in it: for its main process, or for a command.
@@ -131,6 +139,7 @@ impl Supervisor {
             Some(Role::Cleanup) => Command::Cleanup,
             Some(Role::Check) => Command::Check(pid),
             Some(Role::Health) => Command::Health(pid),
+            Some(Role::PreStart) => Command::PreStart,
             None => return,
         };
         self.spawn_as(slot, command);
@@ -143,7 +152,7 @@ impl Supervisor {
             (true, Ok(pid)) => Input::Cloned(pid),
             (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
             (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
-            (false, Err(_)) => Input::AuxiliaryRefused,
+            (false, Err(failure)) => Input::AuxiliaryRefused(failure.0, failure.trouble()),
         };
         self.feed(slot, input);
     }
@@ -162,31 +171,73 @@ impl Supervisor {
         let is_main = command == Command::Main;
         let goes_on = matches!(policy.ready, Ready::Executed | Ready::Check);
         let awaited = is_main && policy.kind == Kind::Longrun && goes_on;
-        let ready = if is_main { self.ready_for(slot, definition, policy)? } else { None };
+        let ready = if is_main { self.ready_for(slot, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
+        let room = if is_main { room(&self.common.image, definition) } else { 0 };
         let speaks = is_main && policy.ready == Ready::Notify;
-        let notify = if speaks { self.notify_path(slot, &mut path) } else { &[] };
+        let forks = is_main && policy.ready == Ready::Forked;
+        let told = speaks || forks || room > 0;
+        if told {
+            self.open_notify(slot, definition, policy)?;
+        }
+        let socket = if told { self.notify_path(slot, &mut path) } else { &[] };
+        let notify = if speaks { socket } else { &[] };
         let log = self.log_for(slot, definition, &variables)?;
+        let image = self.common.image;
+        let record = image.service(definition, service::EXEC);
+        let to = SlotId(image.exec(record, exec::LOG_TO).wrapping_sub(1));
+        if log == Log::Pipe {
+            self.open_input(to)?;
+        }
+        let reads = is_main && image.flags(definition) & service::flags::INPUT != 0;
+        if reads {
+            self.open_input(slot)?;
+        }
         let group = self.group_for(slot, definition)?;
-        let Supervisor { spawner, common, slots, reports, cgroups, .. } = self;
+        let places = self.places(slot).take(room);
+        let Supervisor { spawner, common, slots, reports, stored, held, cgroups, .. } = self;
+        let mut kept = Stored { room, ..Stored::default() };
+        for (at, fd) in places.filter_map(|at| Some((at, stored.get(at)?.as_ref()?))) {
+            let _ = kept.descriptors.push(fd.as_fd()); // there is room for all, here and below
+            let _ = kept.names.extend_from_slice(if kept.names.is_empty() { b"" } else { b":" });
+            let _ = kept.names.extend_from_slice(held.stored_name(at, &mut [0; STORED_NAME_BYTES]));
+        }
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
+        if is_main {
+            // An earlier life, or another writer, may have asked for the contrary.
+            let others = slots.get(to.index()).filter(|_| log == Log::Pipe).and_then(|to| to.input.as_ref());
+            let own = private.input.as_ref().filter(|_| reads).map(|(read, _)| read);
+            for end in [private.log.as_ref().map(|(_, write)| write), others.map(|(_, write)| write), own] {
+                end.into_iter().for_each(pipe::make_blocking);
+            }
+        }
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
             (Log::Console, _) => Output::Inherit,
-            (Log::Null | Log::File, _) => Output::Null,
+            (Log::Pipe, _) => match slots.get(to.index()).and_then(|private| private.input.as_ref()) {
+                Some((_, write)) => Output::Pipe(write.as_fd()),
+                None => Output::Null,
+            },
+            (Log::Null | Log::File | Log::Syslog | Log::Keep, _) => Output::Null,
         };
         let child = Child {
             definition,
             command,
-            // Once for an order, at its first life.
-            looks: is_main && reports.word(slot, reports::ATTEMPT) == 0,
+            // Once for an order, before anything of its first life.
+            looks: (if policy.pre_start { command == Command::PreStart } else { is_main })
+                && reports.word(slot, reports::ATTEMPT) == 0
+                && reports.word(slot, reports::DEATHS) == 0,
             awaited,
             variables: &variables,
             output,
+            input: private.input.as_ref().filter(|_| reads).map(|(read, _)| read.as_fd()),
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
             group: &group,
             groups: cgroups.as_ref().map_or(&[], |cgroups| cgroups.path),
+            stored: kept,
+            socket: if forks || room > 0 { socket } else { &[] },
+            forks: forks.then_some(policy.stop_timeout_ms / 4 * 3),
             watchdog_ms: if notify.is_empty() { 0 } else { policy.watchdog_ms },
         };
         let mut draft = spawner.draft_or_fork();
@@ -196,6 +247,7 @@ impl Supervisor {
         };
         let word = reports.pid_word(slot, word).unwrap_or(&OTHER_PID);
         let result = launch(common, &mut draft, &child, word);
+        drop(child);
         match result {
             Ok(pending) => {
                 self.hold_status(owner, pending.status.as_ref());
@@ -272,26 +324,20 @@ impl Supervisor {
     fn log_for(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<Log, Failure> {
         let image = &self.common.image;
         let log = match image.exec(image.service(definition, service::EXEC), exec::LOG) {
-            0 if self.link.is_some() => Log::File,
-            1 => Log::Console,
+            CONSOLE => Log::Console,
+            PIPE => Log::Pipe,
+            NULL => Log::Null,
+            // By way of the logger, which knows what to do with it.
+            kind if self.link.is_some() => {
+                if let Some(link) = self.link.as_mut().filter(|_| kind == SYSLOG) {
+                    link.again(slot); // it names the process
+                }
+                Log::File
+            }
             _ => Log::Null,
         };
+        self.name_instance(slot, definition, variables)?;
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Log::Null) };
-        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get_mut(at as usize));
-        let renamed = instance.is_some_and(|name| {
-            let is_other = name != variables.name();
-            name.copy_from_slice(variables.name());
-            is_other
-        });
-        if renamed && private.log.is_some() {
-            // The slot is another instance's now. What the last one left is read to its end.
-            self.held.hold(slot, Of::LogRead, None);
-            self.held.hold(slot, Of::LogWrite, None);
-            private.log = None;
-            if let Some(link) = &mut self.link {
-                link.closed(slot);
-            }
-        }
         if log == Log::File && private.log.is_none() {
             let ends = pipe::pair().map_err(Failure::of_pipe)?;
             pipe::shrink(&ends.0);
@@ -306,25 +352,52 @@ impl Supervisor {
         Ok(log)
     }
 
-    /// After a crash: by what name the log of an instance slot is known.
+    /// Makes the pipe to a service's standard input. It is kept for ever: neither the end of those who write nor that of
+    /// the one who reads loses what is in it.
     #[inline(never)]
-    pub(super) fn name_instance(&mut self, slot: SlotId) {
+    fn open_input(&mut self, slot: SlotId) -> Result<(), Failure> {
+        let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.input.is_none()) else {
+            return Ok(());
+        };
+        let ends = pipe::blocking().map_err(Failure::of_pipe)?;
+        self.held.hold(slot, Of::InputRead, Some(&ends.0));
+        self.held.hold(slot, Of::InputWrite, Some(&ends.1));
+        private.input = Some(ends);
+        Ok(())
+    }
+
+    /// The log of an instance slot is known as this from now on.
+    #[inline(never)]
+    fn name_instance(&mut self, slot: SlotId, definition: SlotId, variables: &Variables) -> Result<(), Failure> {
+        let Some(at) = slot.0.checked_sub(self.common.image.services()) else { return Ok(()) };
+        let mut fresh: InstanceName = [0; _];
+        let (template, name) = fresh.split_at_mut(4);
+        template.copy_from_slice(&definition.0.to_ne_bytes());
+        name.copy_from_slice(variables.name());
+        if self.instances.get(at as usize).is_some_and(|known| *known != fresh) {
+            self.leave_log(slot)?;
+            self.instances[at as usize] = fresh;
+        }
+        Ok(())
+    }
+
+    /// After a crash: as what it was known.
+    #[inline(never)]
+    pub(super) fn remember_instance(&mut self, slot: SlotId) {
         let mut variables = Variables::NONE;
-        let at = slot.0.checked_sub(self.common.image.services());
-        if let Some(at) = at.filter(|_| self.read_variables(slot, &mut variables))
-            && let Some(name) = self.instances.get_mut(at as usize)
+        if let Some(definition) = self.definition(slot)
+            && self.read_variables(slot, &mut variables)
         {
-            name.copy_from_slice(variables.name());
+            let log = self.slots.get_mut(slot.index()).and_then(|private| private.log.take());
+            let _ = self.name_instance(slot, definition, &variables); // nothing is left where there is no log
+            if let Some(private) = self.slots.get_mut(slot.index()) {
+                private.log = log;
+            }
         }
     }
 
-    /// The writing end for readiness by descriptor, or the notify socket.
-    fn ready_for(
-        &mut self,
-        slot: SlotId,
-        definition: SlotId,
-        policy: &Policy,
-    ) -> Result<Option<(OwnedFd, i32)>, Failure> {
+    /// The writing end for readiness by descriptor.
+    fn ready_for(&mut self, slot: SlotId, policy: &Policy) -> Result<Option<(OwnedFd, i32)>, Failure> {
         match (policy.kind, policy.ready) {
             (Kind::Longrun, Ready::Descriptor(number)) => {
                 let (read, write) = pipe::pair().map_err(Failure::of_pipe)?;
@@ -335,8 +408,8 @@ impl Supervisor {
                 }
                 Ok(Some((write, number as i32)))
             }
-            (Kind::Longrun, Ready::Notify) => self.open_notify(slot, definition).map(|()| None),
-            (Kind::Longrun, Ready::Executed | Ready::Check) | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
+            (Kind::Longrun, Ready::Executed | Ready::Check | Ready::Notify | Ready::Forked)
+            | (Kind::Oneshot | Kind::Bundle, _) => Ok(None),
         }
     }
 
@@ -363,7 +436,13 @@ impl Supervisor {
             (Owner::Engine | Owner::Logger, News::Failed(step, error, which)) => {
                 helper_failed(owner, Failure::of_step(step, error, which));
             }
-            // How a command ends says enough.
+            // No life can begin without it. How another command ends says enough.
+            (Owner::Auxiliary(slot), News::Failed(step, error, which))
+                if self.record(slot).role == Some(Role::PreStart) =>
+            {
+                let failure = Failure::of_step(step, error, which);
+                self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
+            }
             (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
         }
     }
@@ -375,10 +454,7 @@ impl Supervisor {
             self.more_deaths = false;
             let Some(death) = reap::peek() else { return };
             self.more_deaths = true;
-            let exit = match death.outcome {
-                Outcome::Exited(code) => Exit::Code(code),
-                Outcome::Killed { signal, .. } => Exit::Signal(signal),
-            };
+            let exit = exit_of(death.outcome);
             let owner = self.pids.get(death.pid);
             if let Some(owner) = owner.filter(|_| self.flying > 0) {
                 self.close_flight(owner, death.pid);
@@ -386,16 +462,18 @@ impl Supervisor {
             match owner {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
-                    kill_rest(death.pid);
+                    self.kill_rest(death.pid);
                     self.look_where_none_runs(slot);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
-                Some(Owner::Engine | Owner::Logger) | None => {}
+                // One that was not ours any more may have left others, which hold what it held.
+                Some(Owner::Engine) => self.kill_rest(death.pid),
+                Some(Owner::Logger) | None => {}
             }
             self.pids.remove(death.pid);
             reap::reap(death.pid);
             match owner {
-                Some(Owner::Engine) => self.engine_ended(),
+                Some(Owner::Engine) => self.engine_ended(exit),
                 Some(Owner::Logger) => self.logger_ended(),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {
@@ -436,16 +514,22 @@ impl Supervisor {
     fn main_ended(&mut self, slot: SlotId, pid: u32, exit: Exit) {
         // So does what it said about its readiness.
         self.read_ready(slot);
-        self.read_notices(slot);
+        self.read_all_notices(slot);
         self.close_ready(slot);
         self.mind_lost(slot, pid);
         let heir = self.reports.word(slot, reports::HEIR);
-        if heir != 0 && self.pids.get(heir).is_none() && reap::look(heir) == reap::Child::Alive {
-            return self.hand_over(slot, heir);
+        let mut exit = exit;
+        if heir != 0 && self.pids.get(heir).is_none() {
+            match reap::look(heir) {
+                reap::Child::Alive => return self.hand_over(slot, heir),
+                // The one that we have waited for, and its end is what counts.
+                reap::Child::Ended(outcome) if exit == Exit::Code(0) => exit = exit_of(outcome),
+                reap::Child::Ended(_) | reap::Child::Unknown => {}
+            }
         }
         let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
         if !self.policy(slot).is_some_and(is_done) {
-            kill_rest(pid);
+            self.kill_rest(pid);
             // Else the stop command's end is the last.
             let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
             if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
@@ -485,12 +569,23 @@ impl Supervisor {
         let mut fresh = before;
         (fresh[reports::PID], fresh[reports::HEIR]) = (heir, 0);
         self.pids.insert(heir, Owner::Main(slot));
+        let state = State::from_number(before[reports::STATE]);
+        if state.is_in(State::set(&[State::Spawning, State::Starting]))
+            && self.policy(slot).is_some_and(|policy| policy.ready == Ready::Forked)
+        {
+            // It is what the first process was to bring up. An heir that ends is its own no more: see `main_ended`.
+            self.feed_and(slot, Input::Ready, &|row| row.pid = heir);
+            return self.reports.keep(slot, reports::HEIR, 0);
+        }
         let mut again = Requests::default();
-        if State::from_number(fresh[reports::STATE]) == State::Stopping {
+        if state == State::Stopping {
             // What was meant for the one before is meant for this one.
-            let signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
+            let by_signals = self.policy(slot).is_some_and(|policy| policy.stop == Means::Signals);
             again.kill = Record::of_words(&fresh).killed;
-            again.stop_signals = signals && !again.kill;
+            again.stop_signals = by_signals && !again.kill;
+            if !by_signals && !again.kill && Record::of_words(&fresh).role.is_none() {
+                again.signal = SIGTERM; // a stop command would come too late
+            }
         }
         self.write(slot, &before, &fresh, &again, true);
     }
@@ -498,6 +593,13 @@ impl Supervisor {
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
         self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
+    }
+}
+
+fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Exited(code) => Exit::Code(code),
+        Outcome::Killed { signal, .. } => Exit::Signal(signal),
     }
 }
 

@@ -9,8 +9,10 @@ use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, entry, file, mapping, process, r
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
+use pintle::board::orders::four;
 use pintle::board::{SPARE, words};
 use pintle::ident::SlotId;
+use pintle::limits::STORED_NAME_BYTES;
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::time::Instant;
@@ -43,6 +45,8 @@ const UPGRADES: usize = 28;
 pub const TOLD: usize = 29;
 /// Words of a slot.
 const WIDTH: usize = 30;
+/// How many places there are for what is kept for services.
+const STORES: usize = 31;
 /// The limit of descriptors that children get back, soft and hard, two words each; hard is 0 where ours is theirs.
 const LIMIT: usize = 11;
 /// Descriptors, one word each: the number plus one.
@@ -66,10 +70,10 @@ pub enum Own {
 
 /// How many there are of these.
 const OWN: usize = Own::Before as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && WIDTH < HEAD);
+const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && STORES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
-const ROW: usize = 6 + SPARE;
+const ROW: usize = 8 + SPARE;
 
 /// Which of a slot's.
 #[derive(Clone, Copy)]
@@ -81,6 +85,9 @@ pub enum Of {
     /// The status pipe of the main process, while it may be on the way to its exec; of its command.
     Status,
     CommandStatus,
+    /// Of the pipe that another service writes into.
+    InputRead,
+    InputWrite,
 }
 
 /// Crashes that are less than this apart come in a row. Milliseconds.
@@ -93,6 +100,10 @@ const TRIES_MAX: u32 = 5;
 /// Words of text behind the slots: the paths of the run directory, of the logs and of the program's file, each with a
 /// NUL.
 const TEXT: usize = 3 * 4096 / 4;
+
+/// Words of such a place, behind the text: the descriptor, 1 where it stays though it is hung up, its name with NULs
+/// behind it.
+const STORED: usize = 2 + STORED_NAME_BYTES / 4;
 
 /// The memory.
 pub struct Held {
@@ -114,14 +125,14 @@ pub enum Found {
 }
 
 impl Held {
-    /// Fresh, for a board of this many slots.
-    pub fn new(slots: u32) -> Held {
-        let count = HEAD + slots as usize * ROW + TEXT;
+    /// Fresh, for a board of this many slots and so many descriptors that are kept for them.
+    pub fn new(slots: u32, stores: usize) -> Held {
+        let count = HEAD + slots as usize * ROW + TEXT + stores * STORED;
         let fd = mapping::sparse_memory(c"pintle-held", count).or_refuse(MAKE);
         process::set_inherited(&fd, true).or_refuse(MAKE);
         let held = Held { words: mapping::shared_words(fd.as_fd(), count).or_refuse(MAKE), fd };
         held.format();
-        for (at, value) in [(SLOTS, slots), (PID, process::pid())] {
+        for (at, value) in [(SLOTS, slots), (STORES, stores as u32), (PID, process::pid())] {
             words::store(held.words, at, value);
         }
         held
@@ -162,15 +173,16 @@ impl Held {
             .iter()
             .all(|(at, value)| words::load(held.words, *at) == *value);
         let (slots, width) = (held.slots() as usize, held.word(WIDTH) as usize);
-        let wanted = slots.checked_mul(width).and_then(|rows| rows.checked_add(HEAD + TEXT));
-        if !is_ours || wanted != Some(count) {
+        let rows = slots.checked_mul(width);
+        let behind = held.stores().checked_mul(STORED).and_then(|stored| stored.checked_add(HEAD + TEXT));
+        if !is_ours || rows.zip(behind).and_then(|(rows, behind)| rows.checked_add(behind)) != Some(count) {
             return None;
         }
         process::set_inherited(&held.fd, true).ok()?;
         if width == ROW {
             return Some(held);
         }
-        let ours = Held::new(held.slots());
+        let ours = Held::new(held.slots(), held.stores());
         words::carry_over(held.words, ours.words, HEAD, slots, [width, ROW]);
         ours.format();
         core::mem::forget(held.fd); // a crash before we have prepared for one finds it
@@ -189,6 +201,46 @@ impl Held {
     /// How many slots it is for.
     pub fn slots(&self) -> u32 {
         words::load(self.words, SLOTS)
+    }
+
+    /// How many descriptors can be kept for services.
+    pub fn stores(&self) -> usize {
+        words::load(self.words, STORES) as usize
+    }
+
+    fn stored_at(&self, at: usize) -> usize {
+        HEAD + self.slots() as usize * ROW + TEXT + at * STORED
+    }
+
+    /// Writes down one that is kept for a service.
+    #[inline(never)]
+    pub fn store(&self, at: usize, fd: &OwnedFd, name: &[u8], stays: bool) {
+        let place = self.stored_at(at);
+        words::store(self.words, place + 1, stays.into());
+        for word in 0..STORED - 2 {
+            words::store(self.words, place + 2 + word, four(name, word));
+        }
+        self.put(place, Some(fd)); // the last: without it there is none
+    }
+
+    /// Writes down, before it is closed, that there is none.
+    pub fn forget_stored(&self, at: usize) {
+        self.put(self.stored_at(at), None);
+    }
+
+    /// Takes over one of those. Once. And whether it stays though it is hung up.
+    pub fn take_stored(&self, at: usize) -> (Option<OwnedFd>, bool) {
+        let place = self.stored_at(at);
+        (self.take(place), words::load(self.words, place + 1) != 0)
+    }
+
+    /// Its name.
+    #[inline(never)]
+    pub fn stored_name<'n>(&self, at: usize, room: &'n mut [u8; STORED_NAME_BYTES]) -> &'n [u8] {
+        for (word, bytes) in room.chunks_exact_mut(4).enumerate() {
+            bytes.copy_from_slice(&words::load(self.words, self.stored_at(at) + 2 + word).to_le_bytes());
+        }
+        super::launch::before(room, 0)
     }
 
     /// From now on a crash executes the program anew, with this memory. Allocates.
@@ -219,10 +271,11 @@ impl Held {
     }
 
     fn put(&self, at: usize, fd: Option<&OwnedFd>) {
-        words::store(self.words, at, fd.map_or(0, |fd| fd.as_raw_fd() as u32 + 1));
+        // First that it stays open: what is written down is there.
         if let Some(fd) = fd {
             let _ = process::set_inherited(fd, true); // it is open
         }
+        words::store(self.words, at, fd.map_or(0, |fd| fd.as_raw_fd() as u32 + 1));
     }
 
     /// Writes down one of the supervisor's own.
@@ -258,7 +311,8 @@ impl Held {
     #[inline(never)]
     pub fn close_others(&self, kept: i32) {
         let slots = HEAD..HEAD + self.slots() as usize * ROW;
-        let numbers = (DESCRIPTORS..DESCRIPTORS + OWN).chain(slots).map(|at| words::load(self.words, at));
+        let stored = (0..self.stores()).map(|at| self.stored_at(at));
+        let numbers = (DESCRIPTORS..DESCRIPTORS + OWN).chain(slots).chain(stored).map(|at| words::load(self.words, at));
         let mut numbers: Vec<u32> = numbers.filter(|number| *number > kept as u32).map(|number| number - 1).collect();
         numbers.push(self.fd.as_raw_fd() as u32);
         numbers.sort_unstable();
@@ -281,7 +335,7 @@ impl Held {
     /// See `put_paths`. Allocates.
     #[inline(never)]
     pub fn paths(&self) -> [&'static [u8]; 3] {
-        let text = &self.words[HEAD + self.slots() as usize * ROW..];
+        let text = &self.words[HEAD + self.slots() as usize * ROW..][..TEXT];
         let bytes: Vec<u8> = (0..text.len()).flat_map(|at| words::load(text, at).to_le_bytes()).collect();
         let mut paths = bytes.leak().split(|byte| *byte == 0);
         core::array::from_fn(|_| paths.next().unwrap_or_default())

@@ -1,22 +1,25 @@
 //! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
 
-use super::Supervisor;
-use super::held::LOGGER_PID;
+use super::held::{LOGGER_PID, Of};
 use super::launch::{Common, before};
 use super::pids::Owner;
+use super::renewal::SPOILED_DEATHS;
+use super::{InstanceName, Private, Supervisor};
 use crate::host::descriptors;
-use crate::host::log_link::{RESTART_DELAY_MS, Source};
+use crate::host::failure::Failure;
+use crate::host::log_link::{RESTART_DELAY_MS, Source, WORDS};
+use crate::host::run_directory::KEPT;
 use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
 use crate::sys::signals::{self, SIGKILL, SIGTERM, Target};
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
-use crate::sys::{AsFd, Errno, process, reap};
-use core::ffi::CStr;
+use crate::sys::{AsFd, Errno, pipe, process, reap};
 use core::sync::atomic::{AtomicU32, Ordering};
-use pintle::board::reports;
+use pintle::board::reports::{self, Exit, Reports};
 use pintle::board::words;
-use pintle::database::service;
+use pintle::database::{Image, exec, service};
 use pintle::ident::SlotId;
+use pintle::lang::definition::Log;
 use pintle::time::Instant;
 
 /// An engine that lives shorter than this has died young. Milliseconds.
@@ -25,6 +28,9 @@ const YOUNG_MS: u64 = 1000;
 const DELAY_MS_MAX: u32 = 5000;
 /// Where there is no memory for an engine, it is tried again after this. Milliseconds.
 const ENGINE_AGAIN_MS: u32 = 100;
+
+/// So is what the logger could not be told. Milliseconds.
+const LOG_AGAIN_MS: u32 = 100;
 
 /// Where the kernel writes the pids that have no word in the reports.
 pub static OTHER_PID: AtomicU32 = AtomicU32::new(0);
@@ -37,6 +43,8 @@ pub struct Helper {
     due: Instant,
     /// Deaths in a row that came young.
     young: u32,
+    /// Those of them that what it has inherited may be the cause of.
+    spoiled: u32,
     lives: u32,
 }
 
@@ -55,7 +63,7 @@ impl Helper {
 
     /// To be started then.
     pub fn new(due: Instant) -> Helper {
-        Helper { pid: 0, began: Instant(0), due, young: 0, lives: 0 }
+        Helper { pid: 0, began: Instant(0), due, young: 0, spoiled: 0, lives: 0 }
     }
 
     /// After a crash: the process that there was, if it is still ours.
@@ -75,6 +83,22 @@ impl Helper {
         self.pid = 0;
         self.young = if now.ms_since(self.began) < YOUNG_MS { self.young.saturating_add(1) } else { 0 };
         self.due = again.max(now);
+    }
+
+    /// Whether its successor would die of the same.
+    fn is_spoiled(&mut self, exit: Exit) -> bool {
+        let of_itself = match exit {
+            Exit::Code(code) => code == descriptors::SPOILED,
+            Exit::Signal(signal) => signals::FATAL.contains(&signal),
+            _ => false,
+        };
+        // What is short now, or who kills it, says nothing about that.
+        self.spoiled = if self.young == 0 { 0 } else { self.spoiled + u32::from(of_itself) };
+        if self.spoiled < SPOILED_DEATHS {
+            return false;
+        }
+        self.spoiled = 0;
+        true
     }
 }
 
@@ -108,7 +132,7 @@ impl Supervisor {
         // It reads which engine it is, perhaps before the call that makes it has come back.
         words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives + 1);
         let word = self.reports.head().get(reports::own::ENGINE_PID).unwrap_or(&OTHER_PID);
-        let started = spawn(&mut self.spawner, self.common, &[c"pintle-engine"], &passes, account, word);
+        let started = spawn(&mut self.spawner, self.common, &[&[b"pintle-engine"]], &passes, account, word);
         self.begin(Owner::Engine, started, ENGINE_AGAIN_MS);
     }
 
@@ -124,7 +148,7 @@ impl Supervisor {
                 helper.due = Instant::NEVER;
                 helper.lives += 1;
             }
-            None => helper.ended(now, now.plus_ms(again_ms)),
+            None => (helper.pid, helper.due) = (0, now.plus_ms(again_ms)),
         }
     }
 
@@ -138,7 +162,8 @@ impl Supervisor {
         }
         if self.logger.take_over(logger, self.now) {
             self.pids.insert(logger, Owner::Logger);
-        } else if logger != 0 {
+        } else if self.link.is_some() {
+            // There may have been none just then, as behind its death.
             self.logger.due = self.now;
         }
     }
@@ -157,9 +182,12 @@ impl Supervisor {
         words::store(self.reports.head(), reports::own::ENGINE_LIVES, self.engine.lives);
     }
 
-    pub fn engine_ended(&mut self) {
+    pub fn engine_ended(&mut self, exit: Exit) {
         self.engine.ended(self.now, self.now);
         self.engine.due = self.now.plus_ms(delay_ms(self.engine.young));
+        if self.engine.is_spoiled(exit) {
+            self.renew_engine();
+        }
         self.report_engine();
     }
 
@@ -184,8 +212,17 @@ impl Supervisor {
             return;
         };
         link.restart();
-        let passes = [Pass { source: link.logger_end(), target: 3 }];
-        let arguments = [c"pintle-log", c"--serve", c"3", c"--dir", directory];
+        let passes = [Pass { source: link.logger_end(), target: 3 }, Pass { source: link.socket(), target: 4 }];
+        // What it keeps is in the run directory, which may be gone: it starts all the same.
+        let kept: &[&[u8]] = match self.place.directory() {
+            Some(run) => &[b"--kept=", run.path(), b"/", KEPT.to_bytes()],
+            None => &[b"--kept="],
+        };
+        let plain =
+            [c"pintle-log", c"--serve", c"3", c"--held", c"4", c"--dir", directory].map(|word| [word.to_bytes()]);
+        let plain = plain.each_ref().map(|word| &word[..]);
+        let [name, serve, three, held, four, dir, directory] = plain;
+        let arguments = [name, serve, three, held, four, dir, directory, kept];
         let word = self.held.logger_word();
         let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, word);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
@@ -193,26 +230,19 @@ impl Supervisor {
 
     /// Tells the logger what it has to know.
     pub fn flush_log(&mut self) {
-        let Supervisor { link: Some(link), slots, reports, common, instances, poll, log_full, .. } = self else {
+        let Supervisor { link: Some(link), slots, reports, common, instances, poll, log_full, log_again, .. } = self
+        else {
             return;
         };
-        if !self.logger.is_alive() {
-            return;
-        }
-        let image = common.image;
-        let services = image.services();
-        let result = link.flush(&|slot| {
-            let private = slots.get(slot.index())?;
-            let (pipe, _) = private.log.as_ref()?;
-            if slot.0 < services {
-                return Some(Source { name: [image.name(slot).as_bytes(), b""], pipe: pipe.as_fd() });
-            }
-            let instance = before(instances.get((slot.0 - services) as usize)?, 0);
-            let template = SlotId(reports.word(slot, reports::TEMPLATE));
-            Some(Source { name: [image.name(template).as_bytes(), instance], pipe: pipe.as_fd() })
-        });
-        // What could not be told for want of memory is told in another round.
-        let wants = link.wants_write() || result.is_err_and(|error| error != Errno::PIPE);
+        // What is told to nobody is told to the next one.
+        let told = match self.logger.is_alive() {
+            true => link.flush(&|slot| log_source(slot, slots, instances, &common.image, reports)),
+            false => Ok(()),
+        };
+        // What could not be told for want of memory is told after a while.
+        let fails = told.is_err_and(|error| error != Errno::PIPE && error != Errno::AGAIN);
+        *log_again = if fails { self.now.plus_ms(LOG_AGAIN_MS) } else { Instant::NEVER };
+        let wants = link.wants_write() && self.logger.is_alive() && !fails;
         if wants != *log_full {
             *log_full = wants;
             let interest = if wants { Interest::WRITE } else { Interest::NONE };
@@ -220,31 +250,77 @@ impl Supervisor {
         }
     }
 
+    /// The slot is another instance's now. What the one before has left goes to the logger with its pipe, or waits for the
+    /// next one on the way there.
+    #[inline(never)]
+    pub(super) fn leave_log(&mut self, slot: SlotId) -> Result<(), Failure> {
+        let Supervisor { link, slots, reports, common, instances, held, .. } = self;
+        if let Some(link) = link
+            && let Some(source) = log_source(slot, slots, instances, &common.image, reports)
+        {
+            if let Err(error) = link.leave(slot, &source)
+                && pipe::unread(source.pipe) != Ok(0)
+            {
+                return Err(Failure::of_pipe(error));
+            }
+            link.closed(slot);
+        }
+        if let Some(private) = slots.get_mut(slot.index()).filter(|private| private.log.is_some()) {
+            held.hold(slot, Of::LogRead, None);
+            held.hold(slot, Of::LogWrite, None);
+            private.log = None;
+        }
+        Ok(())
+    }
+
     /// Whether a definition logs through the logger.
-    pub fn logs_to_file(image: &pintle::database::Image<'_>, slot: SlotId) -> bool {
+    pub fn is_logged(image: &Image<'_>, slot: SlotId) -> bool {
+        const LOGGED: [u32; 3] = [Log::File as u32, Log::Syslog as u32, Log::Keep as u32];
         let record = image.service(slot, service::EXEC);
-        record != pintle::database::NONE && image.exec(record, pintle::database::exec::LOG) == 0
+        record != pintle::database::NONE && LOGGED.contains(&image.exec(record, exec::LOG))
     }
 }
 
-/// None: no process can be made now.
+/// What the logger is told of a slot's pipe; none where it has none.
+#[inline(never)]
+fn log_source<'s>(
+    slot: SlotId,
+    slots: &'s [Private],
+    instances: &'s [InstanceName],
+    image: &Image<'static>,
+    reports: &Reports<'_>,
+) -> Option<Source<'s>> {
+    let (pipe, _) = slots.get(slot.index())?.log.as_ref()?;
+    let (mut definition, mut instance) = (slot, &b""[..]);
+    if let Some(at) = slot.0.checked_sub(image.services()) {
+        let (template, name) = instances.get(at as usize)?.split_first_chunk()?;
+        (definition, instance) = (SlotId(u32::from_ne_bytes(*template)), before(name, 0));
+    }
+    let record = image.service(definition, service::EXEC);
+    let mut words = [reports.word(slot, reports::PID); WORDS];
+    for (at, word) in words[1..].iter_mut().enumerate() {
+        *word = image.exec(record, exec::LOG + at);
+    }
+    Some(Source { name: [image.name(definition).as_bytes(), instance], words, pipe: pipe.as_fd() })
+}
+
+/// With arguments that are put together from parts. None: no process can be made now.
 #[inline(never)]
 fn spawn(
     spawner: &mut Spawner,
     common: &Common,
-    arguments: &[&CStr],
+    arguments: &[&[&[u8]]],
     passes: &[Pass<'_>],
     account: Option<&Account>,
     pid: &AtomicU32,
 ) -> Option<Pending> {
     let mut draft = spawner.draft_or_fork();
     for argument in arguments {
-        let text = draft.text(&[argument.to_bytes()]);
+        let text = draft.text(argument);
         draft.argument(text);
     }
     let plan = Plan {
         program: Some(Text::lasting(common.program)),
-        directory: Some(Text::lasting(c"/")),
         descriptors: passes,
         uid: account.map(|account| account.uid),
         gid: account.map(|account| account.gid),

@@ -2,6 +2,7 @@
 //! passed as it lies in the mapped database.
 
 use super::cgroups::Group;
+use super::store::Stored;
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
@@ -13,7 +14,7 @@ use pintle::database::image::List;
 use pintle::database::{EXEC_WORDS, Image, NONE, exec, header, node, service};
 use pintle::expand::{Piece, pieces};
 use pintle::ident::SlotId;
-use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, TESTS_MAX};
+use pintle::limits::{EXPRESSION_NODES_MAX, INSTANCE_BYTES_MAX, STORED_MAX, TESTS_MAX};
 use pintle::names;
 use pintle::setup::may_stand;
 use pintle::supervision::precondition::{self, Next};
@@ -37,6 +38,8 @@ pub enum Command {
     Check(u32),
     /// `health`.
     Health(u32),
+    /// `pre-start`.
+    PreStart,
 }
 
 /// Where output goes.
@@ -78,6 +81,8 @@ pub struct Child<'a> {
     pub awaited: bool,
     pub variables: &'a Variables,
     pub output: Output<'a>,
+    /// Its standard input; none: `/dev/null`.
+    pub input: Option<BorrowedFd<'a>>,
     /// The writing end for readiness, and the child's number for it.
     pub ready: Option<(BorrowedFd<'a>, i32)>,
     /// Its control group, and the path of all groups.
@@ -85,6 +90,12 @@ pub struct Child<'a> {
     pub groups: &'a [u8],
     /// `$NOTIFY_SOCKET`; empty for none.
     pub notify: &'a [u8],
+    /// What was kept of an earlier life.
+    pub stored: Stored<'a>,
+    /// Where the chain-loader tells what it does beside; empty for nowhere.
+    pub socket: &'a [u8],
+    /// It goes into the background, and has so long to end when it is told. Milliseconds.
+    pub forks: Option<u32>,
     /// How long its watchdog waits, in milliseconds; 0 for none.
     pub watchdog_ms: u32,
 }
@@ -205,6 +216,7 @@ pub fn launch(
         Command::Cleanup => service::CLEANUP,
         Command::Check(_) => service::CHECK,
         Command::Health(_) => service::HEALTH,
+        Command::PreStart => service::PRE_START,
     };
     let words = image.list(image.service(definition, list));
     // The first word of an action says that it is a command.
@@ -220,7 +232,7 @@ pub fn launch(
     let mut status = None;
     let first = program;
     if record[exec::RICH] != 0 || matches!(child.group, Group::Enter(_)) {
-        let number = exec_plan::status_target(child.ready.map(|(_, number)| number));
+        let number = exec_plan::status_target(child.ready.map(|(_, number)| number), child.stored.room);
         let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
         exec_plan::begin(launch.draft, number, score, directory, account);
         if let Group::Enter(name) = child.group {
@@ -239,11 +251,17 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DITBrXMhwqPWx"[..]),
-            Command::Stop(0) | Command::Reload(0) | Command::Check(0) | Command::Health(0) | Command::Cleanup => {
-                (0, &b"IT"[..])
-            }
+            | Command::Health(pid @ 1..) => (pid, &b"DlfITBrXMhwqPWx"[..]),
+            Command::Stop(0)
+            | Command::Reload(0)
+            | Command::Check(0)
+            | Command::Health(0)
+            | Command::Cleanup
+            | Command::PreStart => (0, &b"lfIT"[..]),
         };
+        if !child.socket.is_empty() {
+            exec_plan::beside(launch.draft, child.socket, &child.stored.names, child.forks);
+        }
         if beside != 0 && (0..setup.len()).step_by(2).any(|at| b"NBrX".contains(&(setup.get(at) as u8))) {
             exec_plan::join(launch.draft, beside);
         }
@@ -276,19 +294,25 @@ pub fn launch(
     let mut limits = heapless::Vec::new();
     set_limits(&image.list(record[exec::LIMITS]), common.descriptor_limit, &mut limits);
 
-    let mut passes: heapless::Vec<Pass<'_>, 4> = heapless::Vec::new();
+    let mut passes: heapless::Vec<Pass<'_>, { 4 + STORED_MAX }> = heapless::Vec::new();
     let output = match child.output {
         Output::Inherit => None,
         Output::Null => Some(process::standard_input()), // /dev/null, see `start`
         Output::Pipe(pipe) => Some(pipe),
     };
-    // Three at most.
+    // Four of these at most.
     if let Some(source) = output {
         let _ = passes.push(Pass { source, target: 1 });
         let _ = passes.push(Pass { source, target: 2 });
     }
+    if let Some(source) = child.input {
+        let _ = passes.push(Pass { source, target: 0 });
+    }
     if let Some((source, target)) = child.ready {
         let _ = passes.push(Pass { source, target });
+    }
+    for (source, target) in child.stored.descriptors.iter().zip(3..) {
+        let _ = passes.push(Pass { source: *source, target });
     }
     let plan = Plan {
         program: Some(program),

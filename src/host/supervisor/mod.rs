@@ -16,9 +16,11 @@ mod launch;
 mod pids;
 mod readiness;
 mod recovery;
+mod renewal;
 mod rescue;
 mod shutdown;
 mod start;
+mod store;
 mod survivors;
 
 pub use held::{Found, Held};
@@ -32,8 +34,9 @@ use crate::host::run_directory::Place;
 use crate::sys::accounts::Account;
 use crate::sys::poll::{Doorbell, News, Poll};
 use crate::sys::signals::{self, Target};
+use crate::sys::socket::Address;
 use crate::sys::spawn::Spawner;
-use crate::sys::{OwnedFd, clock, heap, residence};
+use crate::sys::{OwnedFd, clock, heap, process, residence};
 use alloc::vec::Vec;
 use cgroups::{Cgroups, Grouped};
 use children::{Flight, Queue};
@@ -65,8 +68,13 @@ struct Private {
     notify: Option<OwnedFd>,
     /// Its log pipe, reading and writing end.
     log: Option<(OwnedFd, OwnedFd)>,
+    /// The pipe to its standard input, where others' output goes there, both ends.
+    input: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
+    /// The first place of what is kept for it from life to life, and how many there are.
+    store_first: u32,
+    store_room: u8,
     /// Its row for what it says of itself, plus one; 0 for none.
     status_row: u32,
     /// Of its control group: while its end is waited for.
@@ -77,6 +85,9 @@ struct Private {
     wants_auxiliary: bool,
 }
 
+/// The template and the instance's name, NUL behind it.
+type InstanceName = [u8; 4 + INSTANCE_BYTES_MAX + 1];
+
 /// A sleeping engine is woken no more often than this: in a storm of deaths each waking costs as much as the death.
 const BELL_PAUSE_NS: u64 = 50_000;
 
@@ -84,6 +95,8 @@ const BELL_PAUSE_NS: u64 = 50_000;
 #[repr(C)]
 pub struct Supervisor {
     slots: Vec<Private>,
+    /// What is kept for services, see `store`.
+    stored: Vec<Option<OwnedFd>>,
     reports: Reports<'static>,
     /// None: there is no cgroup v2 to write.
     cgroups: Option<Cgroups>,
@@ -99,6 +112,8 @@ pub struct Supervisor {
     more_deaths: bool,
     /// The link waits to be writable.
     log_full: bool,
+    /// When the logger is told what it could not be told for want of something.
+    log_again: Instant,
     queue: Queue,
     orders: Orders<'static>,
     poll: Poll,
@@ -112,8 +127,8 @@ pub struct Supervisor {
     deadlines: Deadlines,
     /// None: there is nowhere to log to.
     link: Option<LogLink>,
-    /// Of each instance slot: its name, NUL behind it.
-    instances: &'static mut [[u8; INSTANCE_BYTES_MAX + 1]],
+    /// Of each instance slot: as what its log is known.
+    instances: &'static mut [InstanceName],
     /// See `orders::own::RESTS`: what it was when memory was last given back.
     rests: u32,
     signals: OwnedFd,
@@ -133,6 +148,8 @@ pub struct Supervisor {
     /// The file that our program came from.
     program: &'static [u8],
     place: Place,
+    /// Of the control socket.
+    control: Option<Address>,
     /// Held for the lock on it.
     _lock: Option<OwnedFd>,
     spawner: Spawner,
@@ -154,6 +171,8 @@ enum Source {
     Ends,
     /// The control group of this slot.
     Group(u32),
+    /// What is kept for a service at this place.
+    Stored(u32),
 }
 
 impl Source {
@@ -166,7 +185,8 @@ impl Source {
             Source::Ready(slot) => (4, slot),
             Source::Notify(slot) => (5, slot),
             Source::Ends => (6, 0),
-            Source::Group(slot) => (7, slot),
+            Source::Stored(at) => (7, at),
+            Source::Group(slot) => (8, slot),
         };
         kind << 32 | u64::from(index)
     }
@@ -181,7 +201,8 @@ impl Source {
             4 => Some(Source::Ready(index)),
             5 => Some(Source::Notify(index)),
             6 => Some(Source::Ends),
-            7 => Some(Source::Group(index)),
+            7 => Some(Source::Stored(index)),
+            8 => Some(Source::Group(index)),
             _ => None,
         }
     }
@@ -248,6 +269,7 @@ impl Supervisor {
             Some(Source::Group(slot)) => {
                 self.look_for_rest(SlotId(slot));
             }
+            Some(Source::Stored(at)) => self.mind_stored(at as usize),
             None => {}
         }
     }
@@ -289,7 +311,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Instant {
         let helpers = self.engine.due().min(self.logger.due());
-        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck)
+        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck).min(self.log_again)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was
@@ -323,7 +345,7 @@ impl Supervisor {
                 None => break,
             }
         }
-        if words::load(self.orders.head(), orders::own::MACHINE) != 0 {
+        if words::load(self.orders.head(), orders::own::MACHINE) == 1 {
             self.begin_shutdown();
         }
     }
@@ -336,18 +358,19 @@ impl Supervisor {
 
     /// Acts on what is new in the order of a slot. A row that makes no sense is no news.
     fn look_at(&mut self, slot: SlotId) {
-        let Some(order) = self.orders.read(slot) else { return };
+        let Some(order) = self.orders.read(slot).filter(|order| order.number != Order(0)) else { return };
         let acted_on = |word| self.reports.word(slot, word);
         let (number, reloaded, signalled) =
             (acted_on(reports::ORDER), acted_on(reports::RELOADED), acted_on(reports::SIGNALLED));
-        if order.number.0 != number && order.number != Order(0) && !self.shutdown.kills() {
-            if !State::from_number(acted_on(reports::STATE)).has_process()
-                && let Some(private) = self.slots.get_mut(slot.index())
-            {
+        if order.number.0 != number && !self.shutdown.kills() {
+            if !State::from_number(acted_on(reports::STATE)).has_process() {
                 if acted_on(reports::TEMPLATE) != order.service {
-                    // It belongs to the user of the template before.
+                    // They belong to the user of the template before.
+                    self.drop_stored(slot);
                     self.held.hold(slot, Of::Notify, None);
-                    private.notify = None;
+                    if let Some(private) = self.slots.get_mut(slot.index()) {
+                        private.notify = None;
+                    }
                 }
                 self.forget_group(slot);
                 self.reports.keep(slot, reports::TEMPLATE, order.service);
@@ -364,6 +387,7 @@ impl Supervisor {
                 row.exit = Exit::NotSpawned;
                 row.failure = Failure::NO_DEFINITION.0;
                 self.reports.write(slot, &row);
+                self.drop_stored(slot);
                 self.dirty = true;
             }
         }
@@ -425,10 +449,14 @@ impl Supervisor {
             self.deadlines.set(slot, due);
         }
         let is_news = !is_on_the_way(&before, row, input);
+        let lets_go = row.state.is_down() && !before.state.is_down();
         let mut fresh = words_before;
         row.put(&mut fresh);
         taken.record.put(&mut fresh);
         self.write(slot, &words_before, &fresh, &taken.requests, is_news);
+        if lets_go {
+            self.drop_stored(slot);
+        }
     }
 
     /// Writes what a slot is now, where that has changed, and does what follows from it.
@@ -487,13 +515,13 @@ impl Supervisor {
             let _ = signals::send(Target::Process(pid), signal);
         }
         if kill {
-            kill_group(pid);
+            self.kill_group(pid);
         }
         if kill || kill_rest {
             self.kill_group_of(slot, kill_rest);
         }
         if kill_auxiliary {
-            kill_group(auxiliary);
+            self.kill_group(auxiliary);
         }
         if spawn {
             self.enqueue(slot, true);
@@ -521,16 +549,22 @@ impl Supervisor {
         let Some(row) = text.checked_sub(1).filter(|row| *row < self.reports.geometry().texts) else { return true };
         self.orders.read_text(row, variables.text())
     }
-}
 
-/// SIGKILL to what is left of the group of a process that is dead and not reaped yet.
-fn kill_rest(pid: u32) {
-    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
-}
+    /// SIGKILL to what is left of the group of a process that is dead and not reaped yet: of its own, and of the one that
+    /// it is in, which a daemon has from a process that has long ended. One of another service's is not meant.
+    fn kill_rest(&self, pid: u32) {
+        let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+        // Before its setsid a child of ours still is in our own.
+        let other = process::group(pid).filter(|group| *group != pid && Some(*group) != process::group(0));
+        if let Some(group) = other.filter(|group| self.pids.get(*group).is_none()) {
+            let _ = signals::send(Target::Group(group), signals::SIGKILL);
+        }
+    }
 
-/// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has
-/// not got).
-fn kill_group(pid: u32) {
-    let _ = signals::send(Target::Process(pid), signals::SIGKILL);
-    let _ = signals::send(Target::Group(pid), signals::SIGKILL);
+    /// SIGKILL to a process that has not been reaped, and to its group (which a child that has not come to setsid yet has
+    /// not got).
+    fn kill_group(&self, pid: u32) {
+        let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+        self.kill_rest(pid);
+    }
 }

@@ -8,12 +8,12 @@ use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
 use crate::sys::poll::Interest;
 use crate::sys::socket::Address;
-use crate::sys::{AsFd, Errno, OwnedFd, directory, file, pipe, process, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, directory, file, output, pipe, process, socket};
 use core::fmt::Write;
 use pintle::board::reports;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
-use pintle::supervision::{Input, notify};
+use pintle::supervision::{Input, Policy, Ready, notify};
 use pintle::words::Short;
 
 /// Bytes of `$NOTIFY_SOCKET`: what a socket address holds, and `@`.
@@ -82,15 +82,15 @@ impl Supervisor {
     }
 
     /// Makes the notify socket of a slot, if it has none yet. In a run directory it belongs to the service's user, and
-    /// nobody else (but root) may send to it.
+    /// nobody else (but root) may send to it; where the service is not to speak itself, root (or who we are) alone.
     #[inline(never)]
-    pub fn open_notify(&mut self, slot: SlotId, definition: SlotId) -> Result<(), Failure> {
+    pub fn open_notify(&mut self, slot: SlotId, definition: SlotId, policy: &Policy) -> Result<(), Failure> {
         let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
         if let Some(socket) = &private.notify {
             // What is there still was said by an earlier life; a queue that never empties has somebody who writes on
             // and on.
             let mut left = NOTICES_LEFT;
-            while left > 0 && socket::receive(socket.as_fd(), &mut [0; 1]).is_ok() {
+            while left > 0 && socket::receive_alone(socket.as_fd(), &mut [0; 1]).is_ok() {
                 left -= 1;
             }
             return Ok(());
@@ -98,7 +98,7 @@ impl Supervisor {
         let mut buffer = [0; PATH_BYTES];
         let path = self.notify_path(slot, &mut buffer);
         let mut owner = None;
-        if !path.starts_with(b"@") && process::uid() == 0 {
+        if !path.starts_with(b"@") && process::uid() == 0 && policy.ready == Ready::Notify {
             let image = self.common.image;
             let record = image.service(definition, service::EXEC);
             let name = |field| image.bytes_of(image.exec(record, field));
@@ -132,11 +132,11 @@ impl Supervisor {
     /// Reads some notices of a slot, if it sends any. Says whether there may be more.
     pub fn read_notices(&mut self, slot: SlotId) -> bool {
         for _ in 0..NOTICES {
-            let private = self.slots.get(slot.index());
-            let Some(socket) = private.and_then(|private| private.notify.as_ref()) else { return false };
+            let Some(private) = self.slots.get(slot.index()) else { return false };
+            let Some(socket) = private.notify.as_ref() else { return false };
             let mut datagram = [0; NOTICE_BYTES];
-            // Descriptors that came along are closed with `received`.
-            let Ok(received) = socket::look(socket.as_fd(), &mut datagram) else { return false };
+            let look = if private.store_room == 0 { socket::look_alone } else { socket::look };
+            let Ok(mut received) = look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
@@ -149,6 +149,11 @@ impl Supervisor {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
             }
+            if notice.fd_store && received.truncated {
+                let name = self.definition(slot).map_or("", |definition| self.common.image.name(definition));
+                output::say(format_args!("pintle: {name}: a descriptor that was to be kept is lost"));
+            }
+            self.store(slot, &notice, core::mem::take(&mut received.descriptors));
             if let Some(text) = notice.status {
                 self.write_status(slot, text);
             }
@@ -169,7 +174,7 @@ impl Supervisor {
             }
             // Only now: after a crash it is heard once more.
             let socket = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref());
-            let _ = socket.map(|socket| socket::receive(socket.as_fd(), &mut [0; 1]));
+            let _ = socket.map(|socket| socket::receive_alone(socket.as_fd(), &mut [0; 1]));
         }
         true
     }

@@ -53,6 +53,7 @@ impl Supervisor {
             self.held.put_word(TOLD, 0);
         }
         self.take_over_helpers();
+        self.take_over_stored();
         if self.held.was_upgrade() {
             self.renew_helpers();
         }
@@ -133,6 +134,9 @@ impl Supervisor {
         taken.row.put(&mut fresh);
         taken.record.put(&mut fresh);
         self.write(slot, &before, &fresh, &taken.requests, true);
+        if taken.row.state.is_down() {
+            self.drop_stored(slot);
+        }
     }
 
     fn take_over_descriptors(&mut self, slot: SlotId) {
@@ -147,15 +151,21 @@ impl Supervisor {
             let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
         }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
-        if private.log.is_none() {
+        private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
+        for (is_there, ends) in [
+            (private.log.is_some(), [Of::LogRead, Of::LogWrite]),
+            (private.input.is_some(), [Of::InputRead, Of::InputWrite]),
+        ] {
             // Nothing has one end of a pipe.
-            held.hold(slot, Of::LogRead, None);
-            held.hold(slot, Of::LogWrite, None);
-        } else {
+            for end in ends.into_iter().filter(|_| !is_there) {
+                held.hold(slot, end, None);
+            }
+        }
+        if private.log.is_some() {
             if let Some(link) = link {
                 link.known(slot);
             }
-            self.name_instance(slot);
+            self.remember_instance(slot);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The end: asked for by a signal or the engine, in order by the engine, bounded by the supervisor alone.
 
+use super::Supervisor;
 use super::held::{self, Held};
-use super::{Supervisor, kill_group};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
 use crate::sys::{AsFd, clock, file, process, reap};
@@ -127,7 +127,7 @@ impl Supervisor {
     #[inline(never)]
     fn finish(&mut self) {
         self.flush_log();
-        kill_group(self.engine.pid());
+        self.kill_group(self.engine.pid());
         for private in &mut self.slots {
             // Nobody is listened to any more.
             (private.ready, private.notify) = (None, None);

@@ -9,6 +9,7 @@ use super::helpers::Helper;
 use super::launch::{Common, UMASK};
 use super::pids::Pids;
 use super::shutdown::Progress;
+use super::store;
 use super::survivors::{self, Survivors};
 use super::{Private, Source, Supervisor};
 use crate::host::accounts::{Accounts, Unknown};
@@ -34,10 +35,9 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
-use pintle::database::{Image, header};
+use pintle::database::{Image, header, service};
 use pintle::engine::{Capacities, words_needed};
 use pintle::ident::SlotId;
-use pintle::limits::INSTANCE_BYTES_MAX;
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::supervision::{Policy, Ready};
@@ -146,7 +146,7 @@ fn make(options: &Options) -> Machine {
 
     // The board.
     let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
-    let held = Held::new(geometry.slots());
+    let held = Held::new(geometry.slots(), store::rooms(&image, geometry.slots()).sum());
     let (reports_fd, written, report_words) = own_reports(&place, REPORTS, reports::words(&geometry));
     if let Some(written) = written {
         hold_reports(written, &held);
@@ -179,7 +179,7 @@ fn make(options: &Options) -> Machine {
     let wanted = descriptors_wanted(&image, geometry);
     let limit = if process::descriptor_limit() < wanted { Some(process::raise_descriptor_limit()) } else { None };
     let log_dir = log_directory(options, &place);
-    let has_logs = (0..image.services()).any(|slot| Supervisor::logs_to_file(&image, SlotId(slot)));
+    let has_logs = (0..image.services()).any(|slot| Supervisor::is_logged(&image, SlotId(slot)));
     let link = (has_logs && log_dir.is_some()).then(|| LogLink::new(geometry.slots()));
     give_back_numbers();
 
@@ -389,6 +389,8 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
     }
     let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
+    let mut stored = Vec::new();
+    stored.resize_with(store::make_room(&image, &mut slots), || None);
     let mut status_rows = 0;
     for (slot, private) in (0..).map(SlotId).zip(&mut slots) {
         if geometry.has_status(&image, slot) {
@@ -396,7 +398,7 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
             private.status_row = status_rows;
         }
     }
-    let instances = geometry.instances as usize * (INSTANCE_BYTES_MAX + 1);
+    let instances = geometry.instances as usize * size_of::<super::InstanceName>();
     let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
@@ -406,10 +408,12 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
         cgroups,
         empty_groups: 0,
         common: common(&image, limit, share),
+        control: place.address(place.control()).ok(),
         place,
         orders,
         reports,
         slots,
+        stored,
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),
         queue: Queue::default(),
@@ -430,6 +434,7 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
         to_engine,
         link,
         log_full: false,
+        log_again: Instant::NEVER,
         instances: instances.as_chunks_mut().0,
         engine_descriptors,
         engine_account,
@@ -612,19 +617,28 @@ fn engine_account(name: &[u8]) -> accounts::Account {
     })
 }
 
-/// How many descriptors there may be at once: two of a log pipe and two for readiness, as far as the definitions say.
+/// How many descriptors there may be at once: two of a log pipe, one for readiness, and what is kept from life to life, as
+/// far as the definitions say.
 #[inline(never)]
 fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
     let of = |slot| {
-        let logs = if Supervisor::logs_to_file(image, slot) { 2 } else { 0 };
+        let logs = if Supervisor::is_logged(image, slot) { 2 } else { 0 };
         let ready = match Policy::of(image, slot).map(|policy| policy.ready) {
-            Some(Ready::Descriptor(_) | Ready::Notify) => 1,
+            Some(Ready::Descriptor(_) | Ready::Notify | Ready::Forked) => 1,
             Some(Ready::Executed | Ready::Check) | None => 0,
         };
-        logs + ready
+        let input = if image.flags(slot) & service::flags::INPUT != 0 { 2 } else { 0 };
+        let room = store::room(image, slot);
+        logs + ready + input + room as u64 + u64::from(room > 0)
     };
-    let services: u64 = (0..image.services()).map(|slot| of(SlotId(slot))).sum();
-    services + u64::from(geometry.instances) * 3 + DESCRIPTORS_OWN
+    let all = || (0..image.services()).map(SlotId);
+    let services: u64 = all().map(of).sum();
+    let instance = all()
+        .filter(|slot| image.flags(*slot) & pintle::database::service::flags::TEMPLATE != 0)
+        .map(of)
+        .max()
+        .unwrap_or(0);
+    services + u64::from(geometry.instances) * instance + DESCRIPTORS_OWN
 }
 
 /// `--log-dir`, else the usual place. A link in the run directory leads readers there.

@@ -50,7 +50,7 @@ impl Survivors {
                 if let 2.. = *pid
                     && let Some((session, began_ns)) = look(*pid)
                     && session == *pid
-                    && (began_ns.abs_diff(row.spawned.0.wrapping_add(asleep_ns)) < APART_NS || is_marked(*pid))
+                    && (is_within(began_ns.wrapping_sub(asleep_ns), &row) || is_marked(*pid))
                 {
                     found.push((*pid, began_ns));
                 }
@@ -106,6 +106,12 @@ pub fn space() -> u32 {
     sum.update(&boot);
     sum.update(&inode.to_le_bytes());
     sum.sum().max(1)
+}
+
+/// Whether a process began with the life of this row, or before that was up: as one that goes into the background does.
+fn is_within(began_ns: u64, row: &reports::ReportRow) -> bool {
+    let last = if row.ready == 0 { row.spawned } else { row.since.max(row.spawned) };
+    row.spawned.0.saturating_sub(APART_NS) < began_ns && began_ns < last.0.saturating_add(APART_NS)
 }
 
 /// What /proc/PID/stat says of a process that is no zombie: its session, and when it began, in nanoseconds since boot

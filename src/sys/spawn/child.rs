@@ -13,9 +13,10 @@ use crate::sys::raw::{nr, syscall};
 use crate::sys::signals::{KERNEL_SET_BYTES, SIG_SETMASK, SignalSet};
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
+use pintle::limits::STORED_MAX;
 
 /// Descriptors that one child can be given.
-pub const PASSES_MAX: usize = 16;
+pub const PASSES_MAX: usize = 4 + STORED_MAX;
 
 /// The most that a pid has.
 pub const PID_DIGITS: usize = 10;

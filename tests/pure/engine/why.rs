@@ -66,7 +66,7 @@ fn why(world: &World, name: &str) -> String {
 }
 
 /// How the last link of a chain may begin, behind the name: each says a cause.
-const CAUSES: [&str; 18] = [
+const CAUSES: [&str; 19] = [
     "is held by a condition that a switch has set aside",
     "is up: an administrator",
     "is up: the machine was booted",
@@ -83,6 +83,7 @@ const CAUSES: [&str; 18] = [
     "is skipped",
     "waits for its while: ",
     "runs as process",
+    "runs its pre-start command",
     "died (",
     "was told to end",
 ];

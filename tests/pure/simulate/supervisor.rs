@@ -372,7 +372,7 @@ impl<'a> Supervisor<'a> {
         let heir = match policy.ready {
             Ready::Notify if named != 0 => Some(named),
             Ready::Notify => kernel.heir(pid),
-            Ready::Executed | Ready::Descriptor(_) | Ready::Check => None,
+            Ready::Executed | Ready::Descriptor(_) | Ready::Check | Ready::Forked => None,
         };
         let Some(heir) = heir else { return Ok(false) };
         self.reports.keep(slot, reports::HEIR, heir);
@@ -588,11 +588,13 @@ impl<'a> Supervisor<'a> {
                 Role::Stop => Command::Stop,
                 Role::Reload => Command::Reload,
                 Role::Cleanup => Command::Cleanup,
-                Role::Check | Role::Health => return Err(Broken("it checks, which no simulated service does".into())),
+                Role::Check | Role::Health | Role::PreStart => {
+                    return Err(Broken("it checks, which no simulated service does".into()));
+                }
             };
             let input = match self.clone(slot, command, kernel, trace)? {
                 Ok(pid) => Input::AuxiliaryCloned(pid),
-                Err(_) => Input::AuxiliaryRefused,
+                Err(trouble) => Input::AuxiliaryRefused(0x10_000b, trouble),
             };
             self.feed(slot, input, kernel, trace)?;
         }

@@ -95,7 +95,7 @@ impl Resolver<'_> {
         self.names.add(name, source);
         let definition = Definition { kind: Kind::Bundle, ..Definition::new(name, NOWHERE) };
         let definition = Box::leak(Box::new(definition));
-        self.services.push(Service { definition, template: NONE, alternatives: alternatives.leak() });
+        self.services.push(Service { definition, template: NONE, alternatives: alternatives.leak(), input: false });
         source
     }
 
