@@ -170,7 +170,7 @@ fn log_of(view: &View<'_>, logs: &[u8], row: &Row<'_>) -> (String, bool) {
         text.truncate(5); // "pipe "
         text.push_str(view.log_to(row.definition));
     }
-    (text, log_files::is_kept(log))
+    (text, Log::is_kept(log))
 }
 
 #[inline(never)]
@@ -186,8 +186,7 @@ fn write_log(view: &View<'_>, run: &[u8], out: &mut Text<'_>, row: &Row<'_>, lin
     }
     let (mut begins, mut any) = (true, false);
     let kept = log_files::kept(run);
-    let directories =
-        if log_files::is_kept(view.log(row.definition)) { &[kept][..] } else { &[logs, log_files::lost(kept)] };
+    let directories = if Log::is_kept(view.log(row.definition)) { &[kept][..] } else { &[logs, log_files::lost(kept)] };
     for directory in directories {
         let told = log_files::tail(directory, name_of(row).as_bytes(), lines, 0, &mut |bytes| {
             for byte in bytes {

@@ -67,12 +67,9 @@ pub fn run(given: &Given) -> i32 {
         let text = packed!("there is nobody to tell: NOTIFY_SOCKET is not set (a service has it with ready = notify)");
         refuse(exit::NO as u8, format_args!("{text}"));
     };
-    let address = match path.strip_prefix(b"@") {
-        Some(name) => Address::abstract_name(name),
-        None => Address::path(path),
-    };
     let cannot = |error| -> ! { failed(packed!("cannot tell"), error) };
-    let socket = address.and_then(|address| socket::connect_datagrams(&address)).unwrap_or_else(|error| cannot(error));
+    let socket = Address::named(path).and_then(|address| socket::connect_datagrams(&address));
+    let socket = socket.unwrap_or_else(|error| cannot(error));
     socket::send(socket.as_fd(), &text, &[]).unwrap_or_else(|error| cannot(error));
     if given.has("--no-wait") {
         return exit::DONE;

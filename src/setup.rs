@@ -219,6 +219,10 @@ pub struct Socket<'w> {
 pub const UDP: u32 = 1;
 /// A kind of socket; those from here on have a path.
 pub const UNIX: u32 = 2;
+/// A kind of socket.
+pub const UNIX_DGRAM: u32 = 3;
+/// A kind of socket.
+pub const UNIX_SEQPACKET: u32 = 4;
 
 /// Where a socket listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -215,10 +215,17 @@ pub enum Exit {
     Watchdog,
     /// Its health checks failed.
     Unhealthy,
-    /// What was to run before it has failed, with this code.
-    PreStart(u8),
-    /// What was to run before it was killed by this signal.
-    PreStartKilled(u8),
+    /// What was to run before it has failed.
+    PreStart(Status),
+}
+
+/// How a process ended, by its own word or a signal's. See wait(2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// exit(2) with this code.
+    Code(u8),
+    /// Killed by this signal.
+    Signal(u8),
 }
 
 impl Exit {
@@ -233,8 +240,8 @@ impl Exit {
             Exit::Unknown => 5 << 8,
             Exit::Watchdog => 6 << 8,
             Exit::Unhealthy => 7 << 8,
-            Exit::PreStart(code) => 8 << 8 | code as u32,
-            Exit::PreStartKilled(signal) => 9 << 8 | signal as u32,
+            Exit::PreStart(Status::Code(code)) => 8 << 8 | code as u32,
+            Exit::PreStart(Status::Signal(signal)) => 9 << 8 | signal as u32,
         }
     }
 
@@ -248,9 +255,24 @@ impl Exit {
             4 => Exit::TimedOut,
             6 => Exit::Watchdog,
             7 => Exit::Unhealthy,
-            8 => Exit::PreStart(word as u8),
-            9 => Exit::PreStartKilled(word as u8),
+            8 => Exit::PreStart(Status::Code(word as u8)),
+            9 => Exit::PreStart(Status::Signal(word as u8)),
             _ => Exit::Unknown,
+        }
+    }
+
+    /// What the life's own process has ended with; none where something else is its end.
+    pub fn status(self) -> Option<Status> {
+        match self {
+            Exit::Code(code) => Some(Status::Code(code)),
+            Exit::Signal(signal) => Some(Status::Signal(signal)),
+            Exit::None
+            | Exit::NotSpawned
+            | Exit::TimedOut
+            | Exit::Unknown
+            | Exit::Watchdog
+            | Exit::Unhealthy
+            | Exit::PreStart(_) => None,
         }
     }
 }

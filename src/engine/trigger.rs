@@ -13,7 +13,7 @@ use super::transaction::Wanted;
 use super::{Engine, Name, Refusal};
 use crate::board::orders::PASS_BYTES_MAX;
 use crate::board::published::{Event, Reasons};
-use crate::board::reports::Exit;
+use crate::board::reports::{Exit, Status};
 use crate::database::{NONE, action, node, policy, service};
 use crate::graph::{Hold, Holds, Phase};
 use crate::ident::SlotId;
@@ -386,17 +386,10 @@ impl Engine<'_> {
                 let failed = self.phase(at) == Phase::Failed || self.is_failure(at, exit);
                 fact.push(b"RESULT=", if failed { b"failed" } else { b"ok" });
                 let mut digits = [0; 3];
-                match exit {
-                    Exit::Code(code) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
-                    Exit::Signal(signal) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
-                    Exit::None
-                    | Exit::NotSpawned
-                    | Exit::TimedOut
-                    | Exit::Unknown
-                    | Exit::Watchdog
-                    | Exit::Unhealthy
-                    | Exit::PreStart(_)
-                    | Exit::PreStartKilled(_) => {}
+                match exit.status() {
+                    Some(Status::Code(code)) => fact.push(b"EXIT_STATUS=", decimal(code, &mut digits)),
+                    Some(Status::Signal(signal)) => fact.push(b"EXIT_SIGNAL=", decimal(signal, &mut digits)),
+                    None => {}
                 }
             }
             // Several lives that nobody saw are one end, and one beginning.
@@ -422,20 +415,14 @@ impl Engine<'_> {
                 return false;
             }
         }
-        match exit {
-            Exit::None | Exit::Code(0) | Exit::Signal(15) => false,
-            Exit::Signal(signal) => {
+        match exit.status() {
+            Some(Status::Code(0) | Status::Signal(15)) => false,
+            Some(Status::Signal(signal)) => {
                 let told = self.image.list(self.image.service(self.record(at), service::STOP));
                 told.get(0) != action::SIGNALS || !(1..told.len()).any(|at| told.get(at) == signal.into())
             }
-            Exit::Code(_)
-            | Exit::NotSpawned
-            | Exit::TimedOut
-            | Exit::Unknown
-            | Exit::Watchdog
-            | Exit::Unhealthy
-            | Exit::PreStart(_)
-            | Exit::PreStartKilled(_) => true,
+            Some(Status::Code(_)) => true,
+            None => exit != Exit::None,
         }
     }
 

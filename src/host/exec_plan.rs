@@ -7,9 +7,9 @@
 //!             [-A SOCKET [-E NAME:NAME...] [-F MS]] [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
 //!
-//! SOCKET is where the supervisor takes notices of this service, and NAMEs are those of the descriptors from 3 on that it
-//! has kept. With `-F`, PROGRAM goes into the background
-//! (`host::forked`), and MS is what that waits between the signal that ends it and SIGKILL.
+//! SOCKET is where the supervisor takes notices of this service, and NAMEs are those of the descriptors from 3 on that
+//! it has kept. With `-F`, PROGRAM goes into the background (`host::forked`), and MS is what that waits between the
+//! signal that ends it and SIGKILL.
 //!
 //! STATUS is the number of the spawn's status pipe (`Plan::status_target`). Everything is passed as arguments,
 //! expanded, so that nothing is looked up or checked twice. The fast path has made session, descriptors, limits, nice,
@@ -90,8 +90,8 @@ pub fn join(draft: &mut Draft<'_>, pid: u32) {
     option(draft, c"-J", Some(pid.into()));
 }
 
-/// Where the supervisor listens, the names of what it has kept, and for a service that goes into the background how long it has to end, in
-/// milliseconds.
+/// Where the supervisor listens, the names of what it has kept, and for a service that goes into the background how
+/// long it has to end, in milliseconds.
 #[inline(never)]
 pub fn beside(draft: &mut Draft<'_>, socket: &[u8], stored: &[u8], forks: Option<u32>) {
     for (option, value) in [(c"-A", socket), (c"-E", stored)] {

@@ -41,11 +41,7 @@ pub struct Forked<'a> {
 
 /// A socket to the supervisor: a path, or after `@` a name.
 pub fn connect(address: &CStr) -> Result<OwnedFd, Errno> {
-    let address = match address.to_bytes().strip_prefix(b"@") {
-        Some(name) => Address::abstract_name(name)?,
-        None => Address::path(address.to_bytes())?,
-    };
-    socket::connect_datagrams(&address)
+    socket::connect_datagrams(&Address::named(address.to_bytes())?)
 }
 
 /// How far a service has come.

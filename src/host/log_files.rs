@@ -56,16 +56,11 @@ pub fn where_it_is(run: &[u8], kind: Option<u32>, name: &[u8]) -> &'static [u8] 
     let has = |directory| LogPath::new().of(directory, name, 0).is_ok_and(file::exists);
     let (logs, kept) = (directory(run), kept(run));
     match kind {
-        Some(kind) if is_kept(kind) => kept,
+        Some(kind) if Log::is_kept(kind) => kept,
         None if !has(logs) && has(kept) => kept,
         Some(_) | None if !has(logs) && has(lost(kept)) => lost(kept),
         Some(_) | None => logs,
     }
-}
-
-/// Whether of what is logged so (`Log`) the last lines are in the run directory, and nothing else.
-pub fn is_kept(kind: u32) -> bool {
-    kind == Log::Syslog as u32 || kind == Log::Keep as u32
 }
 
 /// Room for the path of a log.

@@ -195,7 +195,7 @@ impl Writer {
 
     /// Also what is logged no more, but has something in its pipe.
     fn has_file(&self) -> bool {
-        !self.goes_to_syslog() && self.word(exec::LOG) != Log::Keep as u32
+        !Log::is_kept(self.word(exec::LOG))
     }
 
     pub fn goes_to_syslog(&self) -> bool {

@@ -1,9 +1,10 @@
 //! The logger: reads what all services write and puts it into their files. One process for all of them.
 //!
 //! Pipes come over the socket of `log_link`; each is read when there is something, up to 64 KB at once, and written
-//! before anything else is done. Nothing is waited for but a file: where syslog has too much unread, the pipes of those who
-//! write to it are left alone until it takes more, or has read nothing for a while. That its death loses nothing is `log_journal`'s. Everything is allocated at the start: 16 KB
-//! of addresses a hundred services, of which only what is used becomes memory (200 bytes a service).
+//! before anything else is done. Nothing is waited for but a file: where syslog has too much unread, the pipes of those
+//! who write to it are left alone until it takes more, or has read nothing for a while. That its death loses nothing is
+//! `log_journal`'s. Everything is allocated at the start: 16 KB of addresses a hundred services, of which only what is
+//! used becomes memory (200 bytes a service).
 //!
 //! It ends when the supervisor's end of the socket is closed and every pipe has ended, or with SIGTERM when the pipes
 //! are empty. SIGHUP closes all files, so that they are opened anew where they belong by now.

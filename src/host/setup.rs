@@ -172,11 +172,10 @@ impl Together {
         if self.count > 0 && parts(&self.stored, b':').any(|name| name == socket.name) {
             return Ok(());
         }
-        let is_datagram = socket.kind == setup::UDP || socket.kind == setup::UNIX + 1;
-        let kind = match (is_datagram, socket.kind) {
-            (true, _) => listen::Kind::DGRAM,
-            (false, 4) => listen::Kind::SEQPACKET,
-            (false, _) => listen::Kind::STREAM,
+        let kind = match socket.kind {
+            setup::UDP | setup::UNIX_DGRAM => listen::Kind::DGRAM,
+            setup::UNIX_SEQPACKET => listen::Kind::SEQPACKET,
+            _ => listen::Kind::STREAM,
         };
         let opened = match socket.where_it_is().ok_or(Errno::INVAL)? {
             setup::Place::Net(address, both) => listen::net(kind, address, both),

@@ -68,6 +68,13 @@ pub enum Log {
     Pipe = 5,
 }
 
+impl Log {
+    /// Whether of what is logged so (its number) the last lines are in the run directory, and nothing else.
+    pub fn is_kept(number: u32) -> bool {
+        number == Log::Syslog as u32 || number == Log::Keep as u32
+    }
+}
+
 /// What each line of a log begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u32)]

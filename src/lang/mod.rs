@@ -196,14 +196,13 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         sink.error(&given.position, text, &[Number(2 + stored as i64)]);
     }
     let log = definition.number(keys::LOG) as u32;
-    let is_kept = log == Log::Syslog as u32 || log == Log::Keep as u32;
     for given in definition.given.iter().filter(|given| given.position.line > 0) {
         let (is_used, with) = match given.key.number {
             number if number <= keys::LOG || number > keys::LOG_STAMP => continue,
             number if number <= keys::LOG_AGE => (log == Log::File as u32, "log = file"),
             // What is said of every service, as a dump does.
             keys::LOG_STAMP if given.numbers[0] == Stamp::Iso8601 as u64 => continue,
-            _ => (log == Log::File as u32 || is_kept, "log = file, syslog or keep"),
+            _ => (log == Log::File as u32 || Log::is_kept(log), "log = file, syslog or keep"),
         };
         if !is_used {
             sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text(with)]);

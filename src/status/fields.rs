@@ -6,7 +6,7 @@ use super::say::Said::{self, Done, Text, Value};
 use super::say::{How, Saying};
 use super::{Painted, Row, why, words, write_json_text};
 use crate::board::published::{self, Blocker, ConditionRow};
-use crate::board::reports::{self, Exit};
+use crate::board::reports::{self, Exit, Status};
 use crate::board::words as shared;
 use crate::database::{policy, service};
 use crate::graph::{Goal, Phase};
@@ -348,8 +348,8 @@ fn write_exit_kind(out: &mut dyn Write, exit: Exit) {
         Exit::NotSpawned => out.write_str("\"spawned\":false,"),
         Exit::TimedOut => out.write_str("\"timed_out\":true,"),
         Exit::Unhealthy => out.write_str("\"healthy\":false,"),
-        Exit::PreStart(code) => write!(out, "\"pre_start\":{{\"code\":{code}}},"),
-        Exit::PreStartKilled(signal) => write!(out, "\"pre_start\":{{\"signal\":{signal}}},"),
+        Exit::PreStart(Status::Code(code)) => write!(out, "\"pre_start\":{{\"code\":{code}}},"),
+        Exit::PreStart(Status::Signal(signal)) => write!(out, "\"pre_start\":{{\"signal\":{signal}}},"),
         Exit::Watchdog => out.write_str("\"watchdog\":true,"),
         Exit::Unknown | Exit::None => Ok(()),
     };

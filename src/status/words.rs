@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use crate::board::reports::Exit;
+use crate::board::reports::{Exit, Status};
 use crate::database::expression::{self, LeafValue};
 use crate::database::{Image, exec, service};
 use crate::lang::keys::{KEYS, Key, Value, of_letter};
@@ -69,26 +69,25 @@ impl fmt::Display for Clock {
     }
 }
 
+fn write_status(out: &mut dyn Write, status: Status) {
+    let _ = match status {
+        Status::Code(code) => write!(out, "exit {code}"),
+        Status::Signal(signal) => match crate::signals::name(signal.into()) {
+            Some(name) => write!(out, "killed by signal {signal} ({name})"),
+            None => write!(out, "killed by signal {signal}"),
+        },
+    };
+}
+
 /// How a life (the last one), or a cleanup, of a service ended: `exit 3`, `killed by signal 9 (KILL)`, `chdir /srv/www:
 /// No such file or directory`.
 pub fn write_exit(view: &View<'_>, out: &mut dyn Write, row: &Row<'_>, exit: Exit) {
     let text = match exit {
-        Exit::Code(code) => {
-            let _ = write!(out, "exit {code}");
-            return;
-        }
-        Exit::Signal(signal) => {
-            let _ = write!(out, "killed by signal {signal}");
-            if let Some(name) = crate::signals::name(signal.into()) {
-                let _ = write!(out, " ({name})");
-            }
-            return;
-        }
-        Exit::PreStart(_) | Exit::PreStartKilled(_) => {
+        Exit::Code(code) => return write_status(out, Status::Code(code)),
+        Exit::Signal(signal) => return write_status(out, Status::Signal(signal)),
+        Exit::PreStart(status) => {
             view.say(out, row, packed!("its pre-start command failed: "));
-            let of_it =
-                if let Exit::PreStart(code) = exit { Exit::Code(code) } else { Exit::Signal(exit.to_word() as u8) };
-            return write_exit(view, out, row, of_it);
+            return write_status(out, status);
         }
         Exit::NotSpawned => return write_failure(view, out, row),
         Exit::None => packed!("it has not ended yet"),

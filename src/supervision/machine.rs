@@ -573,11 +573,8 @@ impl Slot<'_> {
             (State::Stopping, Some(Role::Check | Role::PreStart)) => self.gone_if_all_ended(),
             (State::Starting, Some(Role::PreStart)) if exit == Some(Exit::Code(0)) => self.queue(),
             (State::Starting, Some(Role::PreStart)) => {
-                self.note_end(match exit {
-                    Some(Exit::Code(code)) => Exit::PreStart(code),
-                    Some(Exit::Signal(signal)) => Exit::PreStartKilled(signal),
-                    Some(_) | None => Exit::Unknown, // what could not be spawned has its trouble
-                });
+                // What could not be spawned has its trouble.
+                self.note_end(exit.and_then(Exit::status).map_or(Exit::Unknown, Exit::PreStart));
                 self.ended(self.row.exit);
             }
             (State::Starting, Some(Role::Check)) if exit == Some(Exit::Code(0)) => self.ready(),
@@ -733,8 +730,7 @@ impl Slot<'_> {
             | Exit::Unknown
             | Exit::Watchdog
             | Exit::Unhealthy
-            | Exit::PreStart(_)
-            | Exit::PreStartKilled(_) => (delay, self.row.spawned),
+            | Exit::PreStart(_) => (delay, self.row.spawned),
         };
         self.record.in_a_row = self.record.in_a_row.saturating_add(1);
         self.row.delay_ms = delay;

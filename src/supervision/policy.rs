@@ -1,6 +1,6 @@
 //! A service's policy as the database says it, and the arithmetic of delays.
 
-use crate::board::reports::Exit;
+use crate::board::reports::{Exit, Status};
 use crate::database::{Image, NONE, action, policy, service};
 use crate::ident::SlotId;
 use crate::lang::definition::{Kind, Restart};
@@ -80,18 +80,10 @@ impl Ends {
 }
 
 fn bit(exit: Exit) -> Option<usize> {
-    match exit {
-        Exit::Code(code) => Some(code.into()),
-        Exit::Signal(signal) => Some(256 + usize::from(signal)),
-        Exit::None
-        | Exit::NotSpawned
-        | Exit::TimedOut
-        | Exit::Unknown
-        | Exit::Watchdog
-        | Exit::Unhealthy
-        | Exit::PreStart(_)
-        | Exit::PreStartKilled(_) => None,
-    }
+    exit.status().map(|status| match status {
+        Status::Code(code) => code.into(),
+        Status::Signal(signal) => 256 + usize::from(signal),
+    })
 }
 
 /// What the database says about one service's lives. Times in milliseconds.

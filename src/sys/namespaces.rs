@@ -37,7 +37,8 @@ pub fn leave(kind: u32) -> Result<()> {
     unsafe { raw::call(raw::nr::UNSHARE, kind as usize, 0, 0, 0, 0) }.map(drop)
 }
 
-/// Goes into the namespaces of these kinds in which that process (`signals::pidfd_open`) is. EINVAL: we are in its namespace of users.
+/// Goes into the namespaces of these kinds in which that process (`signals::pidfd_open`) is. EINVAL: we are in its
+/// namespace of users.
 pub fn join(process: &OwnedFd, kinds: u32) -> Result<()> {
     // SAFETY: no memory is involved.
     unsafe { raw::call(raw::nr::SETNS, process.as_raw_fd() as usize, kinds as usize, 0, 0, 0) }.map(drop)

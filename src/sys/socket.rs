@@ -37,6 +37,11 @@ impl Address {
         Address::new(1, name)
     }
 
+    /// A path, or behind `@` a name: as $NOTIFY_SOCKET has it, see sd_notify(3).
+    pub fn named(text: &[u8]) -> Result<Address> {
+        text.strip_prefix(b"@").map_or_else(|| Address::path(text), Address::abstract_name)
+    }
+
     /// A path has a NUL behind it, a name before it.
     fn new(at: usize, text: &[u8]) -> Result<Address> {
         let mut address =

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use pintle::board::orders::Wish;
-use pintle::board::reports::{Exit, ReportRow, State};
+use pintle::board::reports::{Exit, ReportRow, State, Status};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{Kind, Restart};
 use pintle::supervision::{
@@ -879,7 +879,7 @@ fn what_runs_before_a_life_has_time_of_its_own_and_is_cleaned_up_after() {
     let late = [(60_000, Input::Deadline), (0, Input::AuxiliaryEnded(Exit::Signal(9)))];
     let begun = (0, Input::AuxiliaryCloned(7));
     for (inputs, exit, deaths) in [
-        (vec![(0, UP), (0, failed), (0, cleaned)], Exit::PreStart(3), 1),
+        (vec![(0, UP), (0, failed), (0, cleaned)], Exit::PreStart(Status::Code(3)), 1),
         (vec![(0, UP), begun, late[0], late[1], (0, cleaned)], Exit::TimedOut, 1),
         (vec![(0, UP), (0, done), (0, Input::Refused(9, Trouble::Passing)), (0, cleaned)], Exit::NotSpawned, 0),
     ] {

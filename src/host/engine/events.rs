@@ -106,7 +106,7 @@ impl Host {
                 // Why it ended, where neither it nor a person has ended it.
                 out.bytes(match record.ended() {
                     Exit::TimedOut => b" (not ready in time)",
-                    Exit::PreStart(_) | Exit::PreStartKilled(_) => b" (its pre-start command failed)",
+                    Exit::PreStart(_) => b" (its pre-start command failed)",
                     Exit::Watchdog => b" (ended by its watchdog)",
                     Exit::Unhealthy => b" (its health checks failed)",
                     Exit::None | Exit::Code(_) | Exit::Signal(_) | Exit::NotSpawned | Exit::Unknown => b"",

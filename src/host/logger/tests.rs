@@ -46,6 +46,17 @@ impl Machine {
         })
     }
 
+    /// A logger of the first service that is killed when there is nothing left to read, or syslog takes no more; the next
+    /// one is told of everything.
+    fn run_until_killed(&mut self) {
+        let mut logger = self.logger();
+        logger.take_messages();
+        while logger.read_once(0) > 0 {}
+        drop(logger);
+        self.link.restart();
+        self.flush();
+    }
+
     fn logger(&self) -> Logger<'static> {
         let socket = rustix::io::fcntl_dupfd_cloexec(self.link.logger_end(), 0).expect("a descriptor").into();
         let directory: &'static Path = self.directory.clone().leak();
@@ -184,7 +195,7 @@ fn a_megabyte_through_one_pipe_loses_no_line_and_keeps_the_order() {
 }
 
 #[test]
-fn whole_lines_go_syslog_and_what_nobody_takes_is_counted() {
+fn whole_lines_go_to_syslog_and_what_nobody_takes_is_counted() {
     let mut machine = Machine::new("syslog", 1);
     machine.syslog(0, false);
     let run = |machine: &mut Machine, text: &str| {
@@ -280,14 +291,8 @@ fn what_syslog_has_not_taken_the_next_logger_sends() {
     machine.write(0, &(lines.join("\n") + "\nha"));
     let mut all = std::vec::Vec::new();
     while all.len() < 300 {
-        // Killed when syslog takes no more.
-        let mut logger = machine.logger();
-        logger.take_messages();
-        while logger.read_once(0) > 0 {}
-        drop(logger);
+        machine.run_until_killed();
         all.extend(taken(&socket));
-        machine.link.restart();
-        machine.flush();
     }
     machine.write(0, "lf\n");
     let logger = machine.start();
@@ -310,13 +315,8 @@ fn a_long_line_reaches_syslog_in_pieces_however_often_its_logger_is_killed() {
     let parts: std::vec::Vec<&str> = (0..5).map(|part| &text[part * 630..(part + 1) * 630]).chain(["\n"]).collect();
     for part in parts {
         machine.write(0, part);
-        let mut logger = machine.logger();
-        logger.take_messages();
-        while logger.read_once(0) > 0 {}
-        drop(logger);
+        machine.run_until_killed();
         all.extend(taken(&socket));
-        machine.link.restart();
-        machine.flush();
     }
     let logger = machine.start();
     while all.last().is_none_or(|last| last.ends_with("...")) {

@@ -4,7 +4,7 @@ use super::held::Of;
 use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
-use super::store::{Stored, room};
+use super::store::{self, Stored};
 use super::survivors;
 use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
@@ -173,7 +173,7 @@ impl Supervisor {
         let awaited = is_main && policy.kind == Kind::Longrun && goes_on;
         let ready = if is_main { self.ready_for(slot, policy)? } else { None };
         let mut path = [0; super::readiness::PATH_BYTES];
-        let room = if is_main { room(&self.common.image, definition) } else { 0 };
+        let room = if is_main { store::room(&self.common.image, definition) } else { 0 };
         let speaks = is_main && policy.ready == Ready::Notify;
         let forks = is_main && policy.ready == Ready::Forked;
         let told = speaks || forks || room > 0;

@@ -208,8 +208,13 @@ impl Held {
         words::load(self.words, STORES) as usize
     }
 
+    /// Where the text begins.
+    fn text_at(&self) -> usize {
+        HEAD + self.slots() as usize * ROW
+    }
+
     fn stored_at(&self, at: usize) -> usize {
-        HEAD + self.slots() as usize * ROW + TEXT + at * STORED
+        self.text_at() + TEXT + at * STORED
     }
 
     /// Writes down one that is kept for a service.
@@ -310,7 +315,7 @@ impl Held {
     /// Closes what is open from 3 on and neither written down nor below `kept`.
     #[inline(never)]
     pub fn close_others(&self, kept: i32) {
-        let slots = HEAD..HEAD + self.slots() as usize * ROW;
+        let slots = HEAD..self.text_at();
         let stored = (0..self.stores()).map(|at| self.stored_at(at));
         let numbers = (DESCRIPTORS..DESCRIPTORS + OWN).chain(slots).chain(stored).map(|at| words::load(self.words, at));
         let mut numbers: Vec<u32> = numbers.filter(|number| *number > kept as u32).map(|number| number - 1).collect();
@@ -322,7 +327,7 @@ impl Held {
     /// The paths: of the run directory, of the logs, of the program's file.
     #[inline(never)]
     pub fn put_paths(&self, paths: [&[u8]; 3]) {
-        let mut at = (HEAD + self.slots() as usize * ROW) * 4;
+        let mut at = self.text_at() * 4;
         for path in paths {
             for byte in path.iter().chain(b"\0") {
                 let word = words::load(self.words, at / 4);
@@ -335,7 +340,7 @@ impl Held {
     /// See `put_paths`. Allocates.
     #[inline(never)]
     pub fn paths(&self) -> [&'static [u8]; 3] {
-        let text = &self.words[HEAD + self.slots() as usize * ROW..][..TEXT];
+        let text = &self.words[self.text_at()..][..TEXT];
         let bytes: Vec<u8> = (0..text.len()).flat_map(|at| words::load(text, at).to_le_bytes()).collect();
         let mut paths = bytes.leak().split(|byte| *byte == 0);
         core::array::from_fn(|_| paths.next().unwrap_or_default())

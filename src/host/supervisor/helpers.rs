@@ -275,9 +275,9 @@ impl Supervisor {
 
     /// Whether a definition logs through the logger.
     pub fn is_logged(image: &Image<'_>, slot: SlotId) -> bool {
-        const LOGGED: [u32; 3] = [Log::File as u32, Log::Syslog as u32, Log::Keep as u32];
         let record = image.service(slot, service::EXEC);
-        record != pintle::database::NONE && LOGGED.contains(&image.exec(record, exec::LOG))
+        let is_logged = |log| log == Log::File as u32 || Log::is_kept(log);
+        record != pintle::database::NONE && is_logged(image.exec(record, exec::LOG))
     }
 }
 

@@ -153,7 +153,9 @@ impl Supervisor {
                 let name = self.definition(slot).map_or("", |definition| self.common.image.name(definition));
                 output::say(format_args!("pintle: {name}: a descriptor that was to be kept is lost"));
             }
-            self.store(slot, &notice, core::mem::take(&mut received.descriptors));
+            if notice.fd_store || notice.fd_remove || !received.descriptors.is_empty() {
+                self.store(slot, &notice, core::mem::take(&mut received.descriptors));
+            }
             if let Some(text) = notice.status {
                 self.write_status(slot, text);
             }
@@ -182,12 +184,10 @@ impl Supervisor {
 
 /// A socket for notices; its file, if it has one, is this user's and group's.
 fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedFd, Errno> {
-    let address = match path.strip_prefix(b"@") {
-        Some(name) => Address::abstract_name(name)?,
-        None if path.is_empty() => return Err(Errno::NAMETOOLONG),
-        None => Address::path(path)?,
-    };
-    let socket = socket::bind_datagrams(&address, 0o600)?;
+    if path.is_empty() {
+        return Err(Errno::NAMETOOLONG); // see `notify_path`
+    }
+    let socket = socket::bind_datagrams(&Address::named(path)?, 0o600)?;
     if let Some((uid, gid)) = owner {
         directory::give(path, uid, gid)?;
     }

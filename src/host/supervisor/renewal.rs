@@ -8,7 +8,7 @@ use super::{Place, Supervisor};
 use crate::host::descriptors;
 use crate::host::run_directory::{PUBLISHED, PUBLISHED_NEW};
 use crate::sys::errno::Words;
-use crate::sys::{AsFd, Errno, OwnedFd, mapping, output, process, socket};
+use crate::sys::{AsFd, Errno, mapping, output, process, socket};
 use pintle::board::words::Follower;
 use pintle::board::{orders, published};
 use pintle::engine::{Capacities, words_needed};
@@ -59,14 +59,9 @@ impl Supervisor {
             (descriptors::CONTROL, control),
         ] {
             if let Some(fresh) = fresh {
-                put(&fresh, number)?;
+                process::place_at(fresh.as_fd(), number, true)?;
             }
         }
         Ok(())
     }
-}
-
-/// The descriptor that has this number becomes that of this file.
-fn put(fresh: &OwnedFd, number: i32) -> Result<(), Errno> {
-    process::place_at(fresh.as_fd(), number, true)
 }

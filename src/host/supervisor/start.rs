@@ -631,13 +631,8 @@ fn descriptors_wanted(image: &Image<'_>, geometry: Geometry) -> u64 {
         let room = store::room(image, slot);
         logs + ready + input + room as u64 + u64::from(room > 0)
     };
-    let all = || (0..image.services()).map(SlotId);
-    let services: u64 = all().map(of).sum();
-    let instance = all()
-        .filter(|slot| image.flags(*slot) & pintle::database::service::flags::TEMPLATE != 0)
-        .map(of)
-        .max()
-        .unwrap_or(0);
+    let services: u64 = (0..image.services()).map(|slot| of(SlotId(slot))).sum();
+    let instance = store::templates(image).map(of).max().unwrap_or(0);
     services + u64::from(geometry.instances) * instance + DESCRIPTORS_OWN
 }
 

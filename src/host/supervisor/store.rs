@@ -134,10 +134,14 @@ impl Supervisor {
     }
 }
 
+/// Those that instances are made of.
+pub fn templates(image: &Image<'_>) -> impl Iterator<Item = SlotId> {
+    (0..image.services()).map(SlotId).filter(|at| image.flags(*at) & service::flags::TEMPLATE != 0)
+}
+
 /// How much room each slot has.
 pub fn rooms(image: &Image<'_>, slots: u32) -> impl Iterator<Item = usize> {
-    let of_template = (0..image.services()).map(SlotId).filter(|at| image.flags(*at) & service::flags::TEMPLATE != 0);
-    let of_instance = of_template.map(|at| room(image, at)).max().unwrap_or(0);
+    let of_instance = templates(image).map(|at| room(image, at)).max().unwrap_or(0);
     (0..slots).map(SlotId).map(move |slot| if slot.0 < image.services() { room(image, slot) } else { of_instance })
 }
 
