@@ -95,24 +95,26 @@ pub const CHECK: u32 = 3;
 /// Of `Value::Ready`: fork.
 pub const FORK: u32 = 4;
 
-/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`.
-pub const CHOICES: [&str; 5] = [
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`,
+/// `KillMode`.
+pub const CHOICES: [&str; 6] = [
     "longrun,oneshot,bundle",
     "always,on-failure,never",
     "file,console,null,syslog,keep,pipe SERVICE",
     "queue,skip,restart",
     "iso8601,tai64n,none",
+    "all,group,process",
 ];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 static DEFAULTS: [Packed; 3] = [
     packed!(
         "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
-     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
+     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nkill-mode = all\nskip-ok = no\nessential = no\n\
      umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!(
-        "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
+        "start-timeout = 5m\nstop-timeout = 10s\nkill-mode = all\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
      umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!("essential = no"),
@@ -165,7 +167,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 107] = [
+const TABLE: [Line; 108] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -255,7 +257,9 @@ const TABLE: [Line; 107] = [
     key("start-timeout", PROCESS, Value::Duration(1),
         "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
     key("stop-timeout", PROCESS, Value::Duration(1),
-        "How long it may take to stop; then its process group is killed."),
+        "How long it may take to stop; then it is killed, and what `kill-mode` says."),
+    key("kill-mode", PROCESS, Value::Choice(5),
+        "What is killed with its main process: `all` that it has started (see LEFT BEHIND), `group`, which is its process group and leaves what has gone out of it, as the sessions of an sshd, or `process`, nothing else."),
     key("retries", ONESHOT, Value::Integer(0, 1000, 1),
         "How often its command is tried again, in one start, after it failed or took too long."),
     key("retry-delay", ONESHOT, Value::Duration(0),

@@ -200,6 +200,7 @@ impl Saying<'_> {
             b'k' => (How::Number, shared::load(said, published::own::ALLOCATIONS).into()),
             b'N' => return Done(one_uid),
             b'O' => return flag(one_uid),
+            b'z' => return Text(self.known),
             _ => match NUMBERS.iter().find(|(letter, ..)| *letter == field) {
                 Some((_, how, at)) => (*how, shared::load(own, (*at).into()).into()),
                 None => return Done(false),

@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod cgroup;
+pub mod children;
 pub mod clock;
 pub mod directory;
 pub mod entry;

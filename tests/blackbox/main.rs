@@ -24,6 +24,7 @@ mod recovery;
 mod robustness;
 mod setup;
 mod sockets;
+mod strays;
 mod supervisor;
 mod switch;
 mod waiting;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use pintle::board::orders::Wish;
 use pintle::board::reports::{Exit, ReportRow, State, Status};
 use pintle::ident::{Life, Order};
-use pintle::lang::definition::{Kind, Restart};
+use pintle::lang::definition::{KillMode, Kind, Restart};
 use pintle::supervision::{
     Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
 };
@@ -32,6 +32,7 @@ const LONGRUN: Policy = Policy {
     health_failures: 0,
     health_interval_ms: 30_000,
     health_timeout_ms: 10_000,
+    kill_mode: KillMode::All,
     stop: Means::Signals,
     reload: Means::Signals,
     cleanup: false,

@@ -5,7 +5,7 @@
 //! we, the engine and the logger are, and `NAME.svc` for each service that has or had a process. Nothing outside of it is
 //! ever changed, but for the controllers that services ask for, which the group that we were started in has to hand down.
 
-use super::launch::before;
+use super::orphans::Name;
 use super::{Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::host::run_directory::Place;
@@ -21,7 +21,7 @@ use pintle::board::reports::{self, State};
 use pintle::crc32::Crc32;
 use pintle::database::{Image, exec, service};
 use pintle::ident::{Life, SlotId};
-use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use pintle::lang::definition::KillMode;
 use pintle::setup;
 use pintle::supervision::{Input, Slot, step};
 use pintle::words::Short;
@@ -37,9 +37,6 @@ const LEFT_MS: u32 = 5000;
 
 /// So many groups are removed before the kernel's news are looked at.
 const REMOVALS: u32 = 8;
-
-/// The name of a service's group, and of a file in it.
-pub type Name = heapless::Vec<u8, { NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 32 }>;
 
 /// Our groups.
 pub struct Cgroups {
@@ -223,13 +220,8 @@ fn end_earlier(run: &RunDirectory, name: &str, path: &[u8]) {
 impl Supervisor {
     /// The name of the slot's group.
     fn group_name(&self, slot: SlotId) -> Name {
-        let image = &self.common.image;
-        let mut name = Name::new();
-        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get(at as usize));
-        let service = self.definition(slot).map_or("", |definition| image.name(definition));
-        for part in [service.as_bytes(), instance.map_or(&[], |name| before(&name[4..], 0)), SUFFIX] {
-            let _ = name.extend_from_slice(part); // `Name` has room for all
-        }
+        let mut name = self.name_of(slot);
+        let _ = name.extend_from_slice(SUFFIX); // `Name` has room
         name
     }
 
@@ -292,6 +284,9 @@ impl Supervisor {
     /// SIGKILL to all that is in the slot's group; with `watches` its end is waited for.
     #[inline(never)]
     pub(super) fn kill_group_of(&mut self, slot: SlotId, watches: bool) {
+        if self.cgroups.is_none() && watches {
+            return self.end_orphans_of(slot);
+        }
         let name = self.group_name(slot);
         let Supervisor { cgroups: Some(cgroups), slots, poll, .. } = self else { return };
         let Some(private) = slots.get_mut(slot.index()) else { return };
@@ -323,8 +318,16 @@ impl Supervisor {
     }
 
     /// Looks whether there is anybody left of a slot, and says so. True where somebody was and is not any more.
+    /// `session`: of the main process that has just ended, or 0.
     #[inline(never)]
-    pub(super) fn look_for_rest(&mut self, slot: SlotId) -> bool {
+    pub(super) fn look_for_rest(&mut self, slot: SlotId, session: u32) -> bool {
+        if !self.is_killed_whole(slot) {
+            return false;
+        }
+        if self.cgroups.is_none() {
+            self.look_among_orphans(slot, session);
+            return false;
+        }
         match self.is_occupied(slot) {
             Some(true) => {
                 self.feed(slot, Input::Occupied);
@@ -343,10 +346,14 @@ impl Supervisor {
         false
     }
 
+    fn is_killed_whole(&self, slot: SlotId) -> bool {
+        self.policy(slot).is_some_and(|policy| policy.kill_mode == KillMode::All)
+    }
+
     /// Before an input that may be a slot's last: one that has no process, but perhaps has left some.
     pub(super) fn look_where_none_runs(&mut self, slot: SlotId) -> bool {
         let word = |word| self.reports.word(slot, word);
-        State::from_number(word(reports::STATE)).has_process() && word(reports::PID) == 0 && self.look_for_rest(slot)
+        State::from_number(word(reports::STATE)).has_process() && word(reports::PID) == 0 && self.look_for_rest(slot, 0)
     }
 
     /// Before an order to a slot that has no process: an instance may get another name.
@@ -370,8 +377,11 @@ impl Supervisor {
 impl Supervisor {
     /// After a crash: whether the slot has left anybody. `alone`: no process of it is known.
     pub(super) fn take_over_group(&mut self, taken: &mut Slot<'_>, slot: SlotId, alone: bool) {
-        if self.cgroups.is_none() || taken.row.life == Life(0) {
+        if taken.policy.kill_mode != KillMode::All || taken.row.life == Life(0) {
             return;
+        }
+        if self.cgroups.is_none() {
+            return self.take_over_orphans(taken, slot, alone);
         }
         self.remember_instance(slot);
         if let Some(private) = self.slots.get_mut(slot.index()) {

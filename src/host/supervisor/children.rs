@@ -18,7 +18,7 @@ use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
-use pintle::lang::definition::{Kind, Log};
+use pintle::lang::definition::{KillMode, Kind, Log};
 use pintle::limits::STORED_NAME_BYTES;
 use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role};
 use pintle::time::Instant;
@@ -443,7 +443,9 @@ impl Supervisor {
                 let failure = Failure::of_step(step, error, which);
                 self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
-            (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
+            (Owner::Auxiliary(_) | Owner::Sweeper, _)
+            | (Owner::Engine | Owner::Logger, News::Executed)
+            | (_, News::None) => {}
         }
     }
 
@@ -468,15 +470,17 @@ impl Supervisor {
                 }
                 // One that was not ours any more may have left others, which hold what it held.
                 Some(Owner::Engine) => self.kill_rest(death.pid),
-                Some(Owner::Logger) | None => {}
+                Some(Owner::Logger | Owner::Sweeper) | None => {}
             }
             self.pids.remove(death.pid);
             reap::reap(death.pid);
             match owner {
                 Some(Owner::Engine) => self.engine_ended(exit),
                 Some(Owner::Logger) => self.logger_ended(),
+                Some(Owner::Sweeper) => self.sweeper_ended(),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {
+                    self.orphans.ended();
                     let orphans = words::load(self.reports.head(), reports::own::ORPHANS);
                     words::store(self.reports.head(), reports::own::ORPHANS, orphans.wrapping_add(1));
                 }
@@ -507,7 +511,7 @@ impl Supervisor {
         match owner {
             Owner::Main(slot) => self.held.hold(slot, Of::Status, status),
             Owner::Auxiliary(slot) => self.held.hold(slot, Of::CommandStatus, status),
-            Owner::Engine | Owner::Logger => {} // begun anew
+            Owner::Engine | Owner::Logger | Owner::Sweeper => {} // begun anew
         }
     }
 
@@ -527,13 +531,15 @@ impl Supervisor {
                 reap::Child::Ended(_) | reap::Child::Unknown => {}
             }
         }
-        let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
-        if !self.policy(slot).is_some_and(is_done) {
-            self.kill_rest(pid);
+        let is_done = |policy: &Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
+        if let Some(policy) = self.policy(slot).filter(|policy| !is_done(policy)) {
+            if policy.kill_mode != KillMode::Process {
+                self.kill_rest(pid);
+            }
             // Else the stop command's end is the last.
             let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
             if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
-                self.look_for_rest(slot);
+                self.look_for_rest(slot, pid);
             }
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
@@ -592,7 +598,8 @@ impl Supervisor {
 
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
-        self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
+        let ours = [self.engine.is_alive(), self.logger.is_alive(), self.orphans.is_sweeping()];
+        self.pids.len() > ours.into_iter().map(usize::from).sum()
     }
 }
 

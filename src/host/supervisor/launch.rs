@@ -6,6 +6,7 @@ use super::store::Stored;
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
+use crate::host::mark::MARK;
 use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Step, Text};
 use crate::sys::{AsFd, BorrowedFd, Errno, entry, process};
 use core::sync::atomic::AtomicU32;
@@ -510,7 +511,7 @@ impl<'a> Launch<'a, '_> {
             self.put(variable, b"", b"");
         }
         let suffix = if is_template { variables.instance() } else { &[] };
-        self.put(b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix);
+        self.put(MARK, image.name(child.definition).as_bytes(), suffix);
         let (mut room, mut pid_text) = ([0; 10], &[][..]);
         if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) | Command::Check(pid) | Command::Health(pid) =
             child.command

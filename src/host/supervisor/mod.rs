@@ -13,6 +13,7 @@ mod deadlines;
 mod held;
 mod helpers;
 mod launch;
+mod orphans;
 mod pids;
 mod readiness;
 mod recovery;
@@ -44,12 +45,14 @@ use deadlines::Deadlines;
 use held::Of;
 use helpers::Helper;
 use launch::{Common, Variables};
+use orphans::{Left, Orphans};
 use pids::Pids;
 use pintle::board::orders::{self, Orders, Wish};
 use pintle::board::reports::{self, Exit, Reports, State};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{action, service};
 use pintle::ident::{Order, SlotId};
+use pintle::lang::definition::KillMode;
 use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
 use pintle::supervision::{Input, Policy, Record, Requests, Slot, is_on_the_way, step};
 use pintle::time::Instant;
@@ -80,6 +83,10 @@ struct Private {
     /// Of its control group: while its end is waited for.
     events: Option<OwnedFd>,
     grouped: Grouped,
+    /// Where there are no control groups.
+    left: Left,
+    /// That of the main process that ended last, while `left` is not nothing.
+    session: u32,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
@@ -102,6 +109,7 @@ pub struct Supervisor {
     cgroups: Option<Cgroups>,
     /// Below this slot there may be groups that nobody needs.
     empty_groups: u32,
+    orphans: Orphans,
     now: Instant,
     common: &'static mut Common,
     /// The engine has something to read.
@@ -267,7 +275,7 @@ impl Supervisor {
                 self.read_notices(SlotId(slot));
             }
             Some(Source::Group(slot)) => {
-                self.look_for_rest(SlotId(slot));
+                self.look_for_rest(SlotId(slot), 0);
             }
             Some(Source::Stored(at)) => self.mind_stored(at as usize),
             None => {}
@@ -305,13 +313,20 @@ impl Supervisor {
                 self.feed(slot, Input::Deadline);
             }
         }
+        self.mind_orphans();
         self.mind_helpers();
         self.mind_shutdown();
     }
 
     fn next_deadline(&self) -> Instant {
         let helpers = self.engine.due().min(self.logger.due());
-        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck).min(self.log_again)
+        self.deadlines
+            .first()
+            .min(helpers)
+            .min(self.orphans.due())
+            .min(self.shutdown.due())
+            .min(self.stuck)
+            .min(self.log_again)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was
@@ -515,10 +530,10 @@ impl Supervisor {
             let _ = signals::send(Target::Process(pid), signal);
         }
         if kill {
-            self.kill_group(pid);
+            self.kill_main(slot, pid);
         }
-        if kill || kill_rest {
-            self.kill_group_of(slot, kill_rest);
+        if kill_rest {
+            self.kill_group_of(slot, true);
         }
         if kill_auxiliary {
             self.kill_group(auxiliary);
@@ -558,6 +573,18 @@ impl Supervisor {
         let other = process::group(pid).filter(|group| *group != pid && Some(*group) != process::group(0));
         if let Some(group) = other.filter(|group| self.pids.get(*group).is_none()) {
             let _ = signals::send(Target::Group(group), signals::SIGKILL);
+        }
+    }
+
+    /// SIGKILL to a main process, and to what is killed with it.
+    fn kill_main(&mut self, slot: SlotId, pid: u32) {
+        let mode = self.policy(slot).map_or(KillMode::All, |policy| policy.kill_mode);
+        let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+        if mode != KillMode::Process {
+            self.kill_rest(pid);
+        }
+        if mode == KillMode::All {
+            self.kill_group_of(slot, false);
         }
     }
 

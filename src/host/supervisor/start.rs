@@ -407,6 +407,7 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
     Supervisor {
         cgroups,
         empty_groups: 0,
+        orphans: Default::default(),
         common: common(&image, limit, share),
         control: place.address(place.control()).ok(),
         place,

@@ -1,0 +1,234 @@
+//! Where there are no control groups: what services leave behind. Who loses its parent becomes our child, since we are
+//! the subreaper; so what there is of a service beside its main process and its commands is found among our children,
+//! however deep it was. What is of the session of the main process is killed here, by its number, which it keeps until we
+//! reap it. What has a session of its own is killed by a process of our own, `pintle-sweep`, which looks for the mark in
+//! its environment: to read another one's memory takes as long as that one wants. Without the mark it is nobody's: a
+//! stray, which `status` shows.
+
+use super::Supervisor;
+use super::held::SWEEPER_PID;
+use super::launch::before;
+use super::pids::Owner;
+use crate::sys::signals::{self, SIGKILL, Target};
+use crate::sys::{children, clock, process, reap};
+use heapless::Vec;
+use pintle::ident::SlotId;
+use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
+use pintle::supervision::{Input, Slot, step};
+use pintle::time::Instant;
+
+/// How long it may take to look for marks. Milliseconds.
+const SWEEP_MS: u32 = 1000;
+/// For so many services at once.
+pub const NAMES: usize = 16;
+/// So many orphans are told apart; more are `pintle-sweep`'s.
+const ORPHANS: usize = 64;
+/// To look takes at most one part of so many of our time, since that grows with the number of children.
+const PARTS: u64 = 10;
+
+/// A service by its name and its instance's.
+pub type Name = Vec<u8, { NAME_BYTES_MAX + INSTANCE_BYTES_MAX + 32 }>;
+
+/// What is known of who waits for the end of what it has left.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum Left {
+    /// It does not wait.
+    #[default]
+    Nothing,
+    /// Nobody has looked for its mark.
+    Waits,
+    /// It is being looked for.
+    Sought,
+    /// Whoever had it is gone.
+    Swept,
+}
+
+/// Those that wait, and `pintle-sweep`.
+#[derive(Default)]
+pub struct Orphans {
+    waiting: u32,
+    /// An orphan has ended, or a search.
+    news: bool,
+    /// Not to be looked at before that.
+    next: Instant,
+    /// 0: none.
+    sweeper: u32,
+    /// When it has had its time.
+    due: Instant,
+}
+
+/// Orphans that live, each with its session.
+#[derive(Default)]
+struct Found {
+    list: Vec<(u32, u32), ORPHANS>,
+    /// There are more.
+    more: bool,
+}
+
+impl Found {
+    /// SIGKILL to those of a session; whether there are any.
+    fn kill(&self, session: u32) -> bool {
+        let mut any = false;
+        for (pid, _) in self.list.iter().filter(|(_, of)| session != 0 && *of == session) {
+            any |= signals::send(Target::Process(*pid), SIGKILL).is_ok();
+        }
+        any
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty() && !self.more
+    }
+}
+
+impl Orphans {
+    /// When there is something to do.
+    pub fn due(&self) -> Instant {
+        let next = if self.news && self.waiting > 0 { self.next } else { Instant::NEVER };
+        if self.sweeper == 0 { next } else { next.min(self.due) }
+    }
+
+    /// A child has ended that is nobody's.
+    pub fn ended(&mut self) {
+        self.news = true;
+    }
+
+    pub fn is_sweeping(&self) -> bool {
+        self.sweeper != 0
+    }
+}
+
+impl Supervisor {
+    fn orphans(&mut self) -> Found {
+        let (began, mut found) = (clock::now(), Found::default());
+        let Supervisor { pids, .. } = self;
+        // Fails where the kernel has no list of them: then they are not looked for.
+        let _ = children::each(children::OWN, &mut |pid| {
+            if pids.get(pid).is_none() && reap::look(pid) == reap::Child::Alive {
+                found.more |= found.list.push((pid, process::session(pid))).is_err();
+            }
+        });
+        let ended = clock::now();
+        self.orphans.next = Instant(ended.0 + (PARTS - 1) * (ended.0 - began.0));
+        found
+    }
+
+    /// What `look_for_rest` is without control groups. `session`: of the main process that has just ended.
+    #[inline(never)]
+    pub(super) fn look_among_orphans(&mut self, slot: SlotId, session: u32) {
+        let waits = self.slots.get(slot.index()).is_none_or(|private| private.left != Left::Nothing);
+        if waits {
+            return;
+        }
+        self.slots[slot.index()].session = session;
+        // Where that would be too often, it is done later for all who wait.
+        if clock::now() >= self.orphans.next {
+            let found = self.orphans();
+            found.kill(session);
+            if found.is_empty() {
+                return;
+            }
+        }
+        self.feed(slot, Input::Occupied);
+    }
+
+    /// What the slot has left is to be ended, and then said to be.
+    #[inline(never)]
+    pub(super) fn end_orphans_of(&mut self, slot: SlotId) {
+        let Some(private) = self.slots.get_mut(slot.index()) else { return };
+        if private.left == Left::Nothing {
+            private.left = Left::Waits;
+            self.orphans.waiting += 1;
+        }
+        self.orphans.news = true;
+    }
+
+    /// Goes on with those that wait.
+    pub fn mind_orphans(&mut self) {
+        if self.orphans.sweeper != 0 && self.orphans.due <= self.now {
+            self.orphans.due = Instant::NEVER;
+            let _ = signals::send(Target::Process(self.orphans.sweeper), SIGKILL);
+        }
+        if self.orphans.news && self.orphans.waiting > 0 && self.orphans.next <= self.now {
+            self.look_who_waits();
+        }
+    }
+
+    #[inline(never)]
+    fn look_who_waits(&mut self) {
+        self.orphans.news = false;
+        let found = self.orphans();
+        let (mut names, mut left): (Vec<Name, NAMES>, _) = (Vec::new(), self.orphans.waiting);
+        for at in 0..self.slots.len() {
+            let Some(private) = self.slots.get_mut(at).filter(|private| private.left != Left::Nothing) else {
+                continue;
+            };
+            let slot = SlotId(at as u32);
+            let (seen, session) = (private.left, private.session);
+            if found.kill(session) || seen == Left::Sought {
+                // Their ends are news, and so is the search's.
+            } else if found.is_empty() || seen == Left::Swept {
+                (private.left, private.session) = (Left::Nothing, 0);
+                self.orphans.waiting -= 1;
+                self.feed(slot, Input::Emptied);
+            } else if self.orphans.sweeper == 0 && names.push(self.name_of(slot)).is_ok() {
+                self.slots[at].left = Left::Sought;
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+        if names.is_empty() {
+            return;
+        }
+        let started = self.start_sweeper(&names);
+        (self.orphans.due, self.orphans.sweeper) = (self.now.plus_ms(SWEEP_MS), started.unwrap_or_default());
+        if started.is_none() {
+            self.is_swept(); // what has the mark becomes a stray
+        }
+    }
+
+    fn is_swept(&mut self) {
+        for private in self.slots.iter_mut().filter(|private| private.left == Left::Sought) {
+            private.left = Left::Swept;
+        }
+        self.orphans.news = true;
+    }
+
+    /// `pintle-sweep` has ended.
+    pub(super) fn sweeper_ended(&mut self) {
+        self.orphans.sweeper = 0;
+        self.held.put_word(SWEEPER_PID, 0);
+        self.is_swept();
+    }
+
+    /// After a crash: nobody waits for it any more, and it is not to meet what is started next.
+    pub(super) fn end_sweeper(&mut self) {
+        let pid = self.held.word(SWEEPER_PID);
+        if pid != 0 && reap::look(pid) == reap::Child::Alive {
+            self.pids.insert(pid, Owner::Sweeper);
+            self.orphans.sweeper = pid;
+            let _ = signals::send(Target::Process(pid), SIGKILL);
+        }
+    }
+
+    /// Whether the slot has left anybody. `alone`: no process of it is known.
+    pub(super) fn take_over_orphans(&mut self, taken: &mut Slot<'_>, slot: SlotId, alone: bool) {
+        if alone && taken.row.state.has_process() {
+            self.remember_instance(slot);
+            step(taken, Input::Occupied); // it will be seen
+        }
+    }
+
+    /// The slot's service, as its mark says it.
+    pub(super) fn name_of(&self, slot: SlotId) -> Name {
+        let image = &self.common.image;
+        let mut name = Name::new();
+        let instance = slot.0.checked_sub(image.services()).and_then(|at| self.instances.get(at as usize));
+        let service = self.definition(slot).map_or("", |definition| image.name(definition));
+        for part in [service.as_bytes(), instance.map_or(&[], |name| before(&name[4..], 0))] {
+            let _ = name.extend_from_slice(part); // `Name` has room for all
+        }
+        name
+    }
+}
