@@ -40,7 +40,7 @@ const ACTS: [(u8, Step); 38] = [
     (b'h', Step::Setup),
     (b'w', Step::Setup),
     (b'q', Step::Setup),
-    (b'P', Step::Setup),
+    (b'f', Step::Setup),
     (b'W', Step::Setup),
     (b'x', Step::Setup),
     (b'C', Step::Cgroup),
@@ -55,7 +55,7 @@ const ACTS: [(u8, Step); 38] = [
     (b'J', Step::Setup),
     (b'D', Step::Setup),
     (b'l', Step::Setup),
-    (b'f', Step::Setup),
+    (b'P', Step::Setup),
     (b'I', Step::Setup),
     (b'T', Step::Setup),
     // Each mount over what was mounted before; then the root, in which nobody sees the rest.
@@ -80,7 +80,9 @@ const ACTS: [(u8, Step); 38] = [
     (b'S', Step::Setup),
 ];
 
-/// Where in `ACTS` begins what is done again.
+/// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
+const GROUPED: usize = 8;
+/// Where begins what is done again.
 const AGAIN: usize = 35;
 
 /// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
@@ -146,15 +148,32 @@ pub fn run(given: &Given) -> i32 {
     };
     let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
-        match options.clone().next(b'F') {
-            Some(grace) => return stand_by(status, options, arguments, grace),
-            None => become_it(options, arguments),
+        match (enter_group(&options), options.clone().next(b'F')) {
+            (Err(failure), _) => failure,
+            (Ok(()), Some(grace)) => return stand_by(status, options, arguments, grace),
+            (Ok(()), None) => become_it(options, arguments),
         }
     } else {
         complain(&"it was not called as it should be");
         (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
+}
+
+/// The control group with its limits, in which are also those that wait for a daemon.
+#[inline(never)]
+fn enter_group(options: &Options) -> Result<(), Failure> {
+    let group = options.clone().next(b'C');
+    for (letter, step) in ACTS.into_iter().take(GROUPED) {
+        let mut values = options.clone();
+        while let Some(value) = values.next(letter) {
+            match step {
+                Step::Cgroup => cgroup::enter(value.to_bytes()).map_err(|errno| (step as u32, errno))?,
+                _ => setup::limit(letter, value, group).map_err(|errno| (step.at(values.setup), errno))?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.
@@ -173,7 +192,7 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
     match first {
         Ok(first) => {
             drop(status); // the copy has its own
-            let pid_file = options.clone().next(b'f');
+            let pid_file = options.clone().next(b'P');
             Forked { address, pid_file, grace_ms }.watch(first).map_or_else(
                 |errno| {
                     complain(&errno::Words(errno));
@@ -194,15 +213,15 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let (mut late, mut together) = (None, Together::default());
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
-    together.group = options.clone().next(b'C');
     together.supervisor = options.clone().next(b'A');
+    together.root = options.clone().next(b'R');
     if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
         (together.stored, together.count) = (names.into(), parts(names, b':').count());
     }
     together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
-    for (turn, (letter, step)) in ACTS.into_iter().enumerate() {
+    for (turn, (letter, step)) in ACTS.into_iter().enumerate().skip(GROUPED) {
         if turn >= AGAIN && !together.is_another_user {
             break;
         }
@@ -280,7 +299,6 @@ fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> 
     match letter {
         // See proc_pid_oom_score_adj(5).
         b'o' => file::write_value(c"/proc/self/oom_score_adj", value.to_bytes()),
-        b'C' => cgroup::write_at(&[value.to_bytes(), b"/cgroup.procs"].concat(), b"0"),
         b'e' => read_file(value.to_bytes(), variables),
         b'd' => process::set_directory(value),
         b'G' => set_groups(value),

@@ -66,6 +66,9 @@ pub const TEMPORARY: u32 = 0;
 /// `dev`, which is none, either.
 pub const DEVICES: u32 = 1;
 
+/// There are never more processes: PID_MAX_LIMIT of the kernel, which pids.max takes at most.
+const PIDS_MAX: u64 = 1 << 22;
+
 /// No processor has a higher number: CONFIG_NR_CPUS is at most that.
 pub const PROCESSORS_MAX: u32 = 8192;
 
@@ -282,6 +285,13 @@ pub fn processors(list: &str, each: &mut dyn FnMut(u32)) -> Option<()> {
     Some(())
 }
 
+/// Whether pintle itself sets an environment variable of this name.
+pub fn is_own(name: &str) -> bool {
+    const OWN: &str =
+        "PINTLE_SERVICE INSTANCE NOTIFY_SOCKET MAINPID WATCHDOG_USEC WATCHDOG_PID LISTEN_PID LISTEN_FDS LISTEN_FDNAMES";
+    parts(OWN, b' ').any(|own| own == name)
+}
+
 /// The controllers of a control group that services can ask for.
 pub const CONTROLLERS: [&str; 4] = ["memory", "cpu", "pids", "io"];
 
@@ -292,7 +302,7 @@ pub fn controller(letter: u8) -> Option<(usize, &'static str)> {
         b'h' => (0, "memory.high"),
         b'w' => (1, "cpu.weight"),
         b'q' => (1, "cpu.max"),
-        b'P' => (2, "pids.max"),
+        b'f' => (2, "pids.max"),
         b'W' => (3, "io.weight"),
         b'x' => (3, "io.max"),
         _ => return None,
@@ -306,7 +316,7 @@ pub fn group_value(form: Form, text: &str) -> Option<(u64, &'static str)> {
     match form {
         Form::Weight => number(bytes).filter(|weight| (1..=10_000).contains(weight)).map(|weight| (weight, "")),
         Form::Memory | Form::Count | Form::Percent | Form::Devices if text == "max" => Some((u64::MAX, "")),
-        Form::Count => number(bytes).filter(|count| *count > 0).map(|count| (count, "")),
+        Form::Count => number(bytes).filter(|count| (1..=PIDS_MAX).contains(count)).map(|count| (count, "")),
         // Of each tenth of a second, in microseconds.
         Form::Percent => {
             let share = number(bytes.strip_suffix(b"%")?).filter(|share| (1..=1_000_000).contains(share))?;
@@ -329,9 +339,9 @@ pub fn group_value(form: Form, text: &str) -> Option<(u64, &'static str)> {
     }
 }
 
-/// The path, the limit and its value of `/dev/sda:rbps=10M`.
+/// The path, the limit and its value of `/dev/sda:rbps=10M`. A path may have a `:`.
 pub fn device(word: &str) -> Option<(&str, &str, &str)> {
-    let (path, limit) = cut(word, b':')?;
+    let (path, limit) = word.rsplit_once(':')?;
     let (name, value) = cut(limit, b'=')?;
     let is_known = parts("rbps wbps riops wiops", b' ').any(|known| known == name);
     (is_known && group_value(Form::Devices, value).is_some()).then_some((path, name, value))
@@ -430,6 +440,8 @@ mod tests {
             (Form::Memory, "20000000T", None),
             (Form::Memory, "50%", None),
             (Form::Count, "1", Some((1, ""))),
+            (Form::Count, "4194304", Some((4_194_304, ""))),
+            (Form::Count, "4194305", None),
             (Form::Count, "0", None),
             (Form::Count, "1K", None),
             (Form::Weight, "10000", Some((10_000, ""))),
@@ -447,6 +459,7 @@ mod tests {
             ("/dev/sda:rbps=10M", Some(("/dev/sda", "rbps", "10M"))),
             ("/dev/sda:wiops=max", Some(("/dev/sda", "wiops", "max"))),
             ("/dev/sda", None),
+            ("/dev/disk/by-path/pci-0000:00:1f.2:riops=7", Some(("/dev/disk/by-path/pci-0000:00:1f.2", "riops", "7"))),
             ("/dev/sda:bps=1", None),
             ("/dev/sda:rbps=", None),
         ] {

@@ -27,8 +27,6 @@ pub struct Together {
     pub notify: Option<&'static [u8]>,
     /// The namespace of users has been left behind the last letter: what is about capabilities is to be done again.
     pub is_another_user: bool,
-    /// The control group.
-    pub group: Option<&'static CStr>,
     /// The process into whose namespaces it goes instead of leaving any.
     beside: Option<OwnedFd>,
     /// See `namespaces::proc`.
@@ -44,13 +42,17 @@ pub struct Together {
     /// /dev is to be its own.
     devices: Option<u8>,
     /// What is to be in it.
-    kept: Vec<(Vec<u8>, OwnedFd)>,
+    kept: Option<namespaces::Devices>,
+    /// What is to be bound where, of which word, and whether that may be missing.
+    binds: Vec<(OwnedFd, String, u8, bool)>,
     /// The namespace of mounts is its own already.
     mounts: bool,
     /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
     pub stored: String,
     /// How many.
     pub count: usize,
+    /// What becomes the root.
+    pub root: Option<&'static CStr>,
     /// Where the supervisor takes what it is to keep.
     pub supervisor: Option<&'static CStr>,
 }
@@ -82,7 +84,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
         }
         b'l' => all.listen(word),
-        b'f' => namespaces::remove(word.as_bytes()),
+        b'P' => namespaces::remove(word.as_bytes()),
         b'I' => namespaces::set_input(if word == "null" { "/dev/null" } else { word }.as_bytes()),
         b'T' => namespaces::set_terminal(word.as_bytes()),
         b'N' => match find(Form::Private)? {
@@ -102,8 +104,15 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         b'B' => {
             let (from, to) = cut(path, b':').unwrap_or((path, path));
             all.own_mounts()?;
-            // Over it: not for who is in it already.
-            if setup::is_root(to) { Err(Errno::INVAL) } else { namespaces::bind(from.as_bytes(), to.as_bytes()) }
+            match namespaces::copy(from.as_bytes()) {
+                // Over it: not for who is in it already.
+                _ if setup::is_root(to) => Err(Errno::INVAL),
+                Ok(copy) => {
+                    all.binds.push((copy, to.into(), all.at, may_be_missing));
+                    Ok(())
+                }
+                Err(errno) => Err(errno),
+            }
         }
         b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' if setup::is_root(path) => Err(Errno::INVAL),
@@ -125,7 +134,6 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'a' => privileges::set_ambient(setup::capability(word).ok_or(Errno::INVAL)?),
         b'S' => privileges::set_secure_bit(find(Form::SecureBits)?.0),
-        letter if setup::controller(letter).is_some() => limit(letter, word, all.group),
         b'U' => Ok(()), // where the environment is put together
         b'n' => match find(Form::Switch)? {
             (0, _) => Ok(()),
@@ -137,14 +145,16 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
 }
 
 /// Writes a limit into the control group. EOPNOTSUPP: there is none, or not this controller in it.
-fn limit(letter: u8, word: &str, group: Option<&CStr>) -> Result<()> {
+#[inline(never)]
+pub fn limit(letter: u8, value: &CStr, group: Option<&CStr>) -> Result<()> {
     let (Some(group), Some((_, file))) = (group, setup::controller(letter)) else { return Err(Errno::OPNOTSUPP) };
+    let word = value.to_str().map_err(|_| Errno::INVAL)?;
     let mut value = Vec::new();
     let mut text = word;
     let form = match letter {
         b'M' | b'h' => Form::Memory,
         b'w' | b'W' => Form::Weight,
-        b'P' => Form::Count,
+        b'f' => Form::Count,
         b'q' => Form::Percent,
         _ => {
             let (path, name, number) = setup::device(word).ok_or(Errno::INVAL)?;
@@ -208,15 +218,37 @@ impl Together {
                     self.socket = Some(namespaces::copy(path).map_err(of_socket)?);
                 }
             }
-            b'R' => {
+            // What is new in place of /tmp and /dev first: what is bound there stays in sight, and is of the machine's.
+            b'B' => {
+                let back = match (self.root, self.temporary.is_some() || self.kept.is_some()) {
+                    (Some(root), true) => {
+                        Some(namespaces::visit_root(root).map_err(|errno| (Step::Root as u32, errno))?)
+                    }
+                    _ => None,
+                };
                 if let Some(word) = self.temporary.take() {
                     let mut paths = [c"/tmp", c"/var/tmp"].iter();
                     let done = paths.try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())));
                     done.map_err(at(word))?;
                 }
-                if let Some(word) = self.devices.take() {
-                    namespaces::mount_devices(&self.kept).map_err(at(word))?;
+                if let (Some(word), Some(kept)) = (self.devices, &self.kept) {
+                    namespaces::mount_devices(kept).map_err(at(word))?;
                 }
+                if let Some(back) = back {
+                    namespaces::return_to(back).map_err(|errno| (Step::Root as u32, errno))?;
+                }
+                let root = self.root.map_or("", |root| root.to_str().unwrap_or_default());
+                for (copy, to, word, may_be_missing) in core::mem::take(&mut self.binds) {
+                    let inside = to.strip_prefix(root).is_some_and(|to| to.starts_with("/dev/"));
+                    let done = match inside && self.kept.is_some() {
+                        true => namespaces::place_new(&copy, to.as_bytes()),
+                        false => namespaces::place(&copy, to.as_bytes()),
+                    };
+                    let done = if may_be_missing { if_there(done) } else { done };
+                    done.map_err(at(word))?;
+                }
+            }
+            b'R' => {
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
                 }
@@ -261,7 +293,7 @@ impl Together {
                 self.own_mounts().map_err(|errno| (word, errno))?;
             }
             if let Some(word) = self.devices {
-                self.kept = namespaces::devices().map_err(|errno| (word, errno))?;
+                self.kept = Some(namespaces::devices().map_err(|errno| (word, errno))?);
             }
         }
         self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);

@@ -52,7 +52,7 @@ const MACHINE: Packed = packed!(
     <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running$x; this is what it reported last>; $r recoveries, \
-    $m allocations after start<, $o orphans reaped>\n\
+    $m allocations after start<, $o orphans reaped><$w>\n\
     engine      <process $e|not running$X>; $l so far, $k allocations after start\n\
     <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>\
     <stray       $z\n>"
@@ -64,7 +64,7 @@ const MACHINE_JSON: Packed = packed!(
     \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"current\":<%B|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":#v,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
-    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":#e,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O,\"stray\":[$z]}"
+    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":#e,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O,\"control_groups\":$W,\"stray\":[$z]}"
 );
 
 /// The first columns of a line of `list`, each with its width; 0 is that of the longest name.

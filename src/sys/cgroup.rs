@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir};
 
-/// So deep are groups below one that is removed: whoever nests deeper keeps his.
-const DEPTH_MAX: u32 = 16;
+/// So many groups are removed in one call: it is not for them to say how long that takes.
+const REMOVALS_MAX: u32 = 64;
+/// Where a process goes in whose group only groups may have processes. Not the name of a file of the kernel's.
+const INNER: &[u8] = b"pintle";
 
 /// The path of our group's directory. None: there is no cgroup v2, or it is mounted where ours is not to be seen.
 /// Allocates.
@@ -87,43 +89,96 @@ pub fn is_populated(events: &OwnedFd) -> Result<bool> {
     Ok(text.split(|byte| *byte == b'\n').any(|line| line == b"populated 1"))
 }
 
-/// Calls with the name of each group in this one.
+/// Calls with the name of each group in this one, until it says no.
 #[inline(never)]
-pub fn each(group: BorrowedFd<'_>, call: &mut dyn FnMut(&[u8])) -> Result<()> {
+pub fn each(group: BorrowedFd<'_>, call: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
     let directory = open_in(group, b".")?; // it is read from its beginning
     let mut room = [const { MaybeUninit::uninit() }; 2048];
     let mut entries = RawDir::new(directory, &mut room);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if entry.file_type() == FileType::Directory && !name.starts_with(b".") {
-            call(name);
+        if entry.file_type() == FileType::Directory && !name.starts_with(b".") && !call(name) {
+            break;
         }
     }
     Ok(())
 }
 
-/// Removes a group with all that are in it. EBUSY: there is a process. One that is gone is well.
-pub fn remove(group: impl AsFd, name: &[u8]) -> Result<()> {
-    remove_at(group.as_fd(), name, DEPTH_MAX)
+/// Enters a group, or, where it hands down controllers and may have no process, one of ours in it.
+#[inline(never)]
+pub fn enter(path: &[u8]) -> Result<()> {
+    let group = open(path)?;
+    match write(&group, b"cgroup.procs", b"0") {
+        Err(Errno::BUSY | Errno::OPNOTSUPP) => {
+            make(&group, INNER)?;
+            write(open_in(&group, INNER)?, b"cgroup.procs", b"0")
+        }
+        done => done,
+    }
 }
 
-#[inline(never)]
-fn remove_at(group: BorrowedFd<'_>, name: &[u8], depth: u32) -> Result<()> {
-    let mut room = super::path::Room::new();
-    let path = room.put(name)?;
-    let gone = || match rustix::fs::unlinkat(group, path, AtFlags::REMOVEDIR) {
-        Err(rustix::io::Errno::NOENT) => Ok(()),
-        other => Ok(other?),
-    };
-    match gone() {
-        Err(Errno::BUSY) if depth > 0 => {
-            let inner = open_in(group, name)?;
-            let mut all = Ok(());
-            each(inner.as_fd(), &mut |name| all = all.and(remove_at(inner.as_fd(), name, depth - 1)))?;
-            all.and_then(|()| gone())
+/// Whether there is a process in a group, or in one below. Of one that is gone nobody is; what cannot be opened for
+/// another reason may be anybody's.
+pub fn is_occupied(group: impl AsFd, name: &[u8]) -> bool {
+    let found = || -> Result<bool> {
+        let group = open_in(group.as_fd(), name)?;
+        if !is_populated(&open_file(&group, b"cgroup.events")?)? {
+            return Ok(false);
         }
-        other => other,
+        // From Linux 7.0 on one that is ending counts until it is gone from its processor.
+        let mut room = [0; 256];
+        let mut read = |file: &[u8]| -> Result<usize> { file::read_at(open_file(&group, file)?, 0, &mut room) };
+        let empty = read(b"cgroup.procs")? == 0 && {
+            let count = read(b"cgroup.stat")?;
+            room.get(..count).is_some_and(|text| text.starts_with(b"nr_descendants 0\n"))
+        };
+        Ok(!empty)
+    };
+    found().unwrap_or_else(|error| error != Errno::NOENT && error != Errno::NODEV)
+}
+
+/// Removes a group with all that are in it, where there is no process in any of them. EBUSY: there is one, or there are
+/// so many groups that it is to be called again. One that is gone is well.
+#[inline(never)]
+pub fn remove(group: impl AsFd, name: &[u8]) -> Result<()> {
+    let group = group.as_fd();
+    match remove_one(group, name) {
+        Err(Errno::BUSY) if !is_occupied(group, name) => {}
+        done => return done,
+    }
+    // Down to those that have no others, and up again: by descriptors, however deep that is.
+    let (mut at, mut depth) = (open_in(group, name)?, 1);
+    for _ in 0..REMOVALS_MAX {
+        let mut inner = Name::new();
+        each(at.as_fd(), &mut |name| {
+            let _ = inner.extend_from_slice(name); // NAME_MAX
+            false
+        })?;
+        if inner.is_empty() {
+            depth -= 1;
+            if depth == 0 {
+                return remove_one(group, name);
+            }
+            at = open_in(&at, b"..")?;
+            continue;
+        }
+        match remove_one(at.as_fd(), &inner) {
+            Err(Errno::BUSY) => (at, depth) = (open_in(&at, &inner)?, depth + 1),
+            done => done?,
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+type Name = heapless::Vec<u8, 255>;
+
+#[inline(never)]
+fn remove_one(group: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
+    let mut room = super::path::Room::new();
+    match rustix::fs::unlinkat(group, room.put(name)?, AtFlags::REMOVEDIR) {
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        done => Ok(done?),
     }
 }
 

@@ -175,3 +175,171 @@ fn limits_that_cannot_be_had_fail_the_start_and_say_so() {
         assert!(ran.code == 100 && ran.err.contains(expected), "{value}: {}", ran.err);
     }
 }
+
+/// Writes a file of a group of ours, as an administrator or another program may.
+fn write(path: PathBuf, text: &str) {
+    std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+#[test]
+fn a_group_that_somebody_else_kills_has_a_next_life() {
+    let machine = Machine::with(&[("web", &pause("restart-delay = 0s\n"))], &["web"]);
+    machine.wait_phase("web", "up");
+    let Some(groups) = groups(&machine) else { return assert!(!can_have_groups()) };
+    // From Linux 6.14 on what is made there from now on is killed.
+    for _ in 0..2 {
+        let before = machine.pid("web");
+        write(groups.join("web.svc/cgroup.kill"), "1");
+        machine.wait_new_life("web", before);
+        let before = machine.pid("web");
+        machine.expect(&["restart", "web", "--wait"]);
+        machine.wait_new_life("web", before);
+    }
+    assert_eq!(machine.service("web")["restarts"], 2);
+}
+
+#[test]
+fn a_supervisor_whose_groups_were_all_killed_begins_anew() {
+    let machine = Machine::with(&[("web", &pause("log = null\n"))], &["web"]);
+    machine.wait_phase("web", "up");
+    let Some(groups) = groups(&machine) else { return assert!(!can_have_groups()) };
+    let before = machine.pid("web");
+    write(groups.join("cgroup.kill"), "1");
+    machine.supervise_again(&["web"]);
+    machine.wait_phase("web", "up");
+    assert!(!lives(before));
+    assert_eq!(machine.service("web")["restarts"], 0);
+    machine.expect(&["restart", "web", "--wait"]);
+    assert_eq!((machine.phase("web"), machine.service("web")["restarts"].clone()), ("up".into(), 0.into()));
+}
+
+#[test]
+fn what_a_oneshot_leaves_that_brings_nothing_up_is_ended() {
+    let (forker, keys) = (program("forker"), "type = oneshot\n");
+    let folder = Folder::new();
+    let begun = folder.0.join("begun");
+    let stopped = format!(
+        "{keys}command = /bin/sh -c 'trap \"exit 0\" TERM; {forker} 2; echo >{}; while :; do sleep 0.01; done'\n",
+        begun.display()
+    );
+    let once = format!("{keys}remain = no\ncommand = {forker} 2\n");
+    for options in [&[][..], &["--no-cgroups"]] {
+        let options = [options, &["default"]].concat();
+        let machine = Machine::with(&[("stopped", &stopped), ("once", &once)], &options);
+        machine.expect(&["start", "once", "--wait"]);
+        assert!(left(&machine).is_empty());
+        // Stopped while it starts it exits with 0, and has left two.
+        machine.expect(&["start", "stopped", "--no-wait"]);
+        machine.wait("it has begun", |_| begun.exists());
+        std::fs::remove_file(&begun).expect("it is there");
+        assert_eq!(left(&machine).len(), 2);
+        machine.expect(&["stop", "stopped", "--wait"]);
+        assert!(left(&machine).is_empty());
+    }
+}
+
+/// The descendants of the supervisor that are left by a `forker`.
+fn left(machine: &Machine) -> Vec<u32> {
+    let supervisor = machine.supervisor();
+    let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let text = std::fs::read_to_string(path).expect("the list of children");
+    let pids = text.split(' ').filter_map(|pid| pid.parse().ok());
+    let named = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "forker\n");
+    pids.filter(|pid| named(pid) && lives(*pid)).collect()
+}
+
+#[test]
+fn without_descriptors_nobody_is_taken_for_gone() {
+    let names: Vec<String> = (0..12).map(|at| format!("s{at}")).collect();
+    let text = leaver("log = null\nenv = PIDS=/dev/null\nstop-timeout = 1s\n");
+    let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), text.as_str())).collect();
+    for options in [&[][..], &["--no-cgroups"]] {
+        let arguments: Vec<&str> = options.iter().copied().chain(["default"]).collect();
+        let bundle = format!("type = bundle\nwants = {}\n", names.join(" "));
+        let files: Vec<(&str, &str)> = all.iter().copied().chain([("default", bundle.as_str())]).collect();
+        let machine = Machine::with(&files, &arguments);
+        machine.wait("all are left", |machine| left(machine).len() == 24);
+        let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", machine.supervisor())).expect("it lives").count();
+        let limit = |soft| {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: 4096 };
+            let pid = machine.supervisor() as i32;
+            // SAFETY: the limit is read, nothing is written.
+            assert_eq!(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
+        };
+        limit(descriptors() as u64 + 1);
+        machine
+            .expect(&[&["stop"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--no-wait"]].concat());
+        machine.wait("none is up", |machine| names.iter().all(|name| machine.phase(name) != "up"));
+        // Whoever is said to be down is.
+        let down = names.iter().filter(|name| machine.phase(name) == "down").count();
+        assert!(left(&machine).len() <= 2 * (names.len() - down));
+        limit(4096);
+        machine.wait("all are down", |machine| names.iter().all(|name| machine.phase(name) == "down"));
+        assert!(left(&machine).is_empty());
+    }
+}
+
+#[test]
+fn groups_in_a_service_that_lives_stay_whatever_happens_to_us() {
+    let folder = Folder::new();
+    let reloads = folder.0.join("reloads");
+    let keys = format!("reload = {} 0 {}\n", program("exit"), reloads.display());
+    let machine = Machine::with(&[("web", &pause(&keys))], &["web"]);
+    machine.wait_phase("web", "up");
+    let Some(groups) = groups(&machine) else { return assert!(!can_have_groups()) };
+    let inner = groups.join("web.svc/spare/inner");
+    std::fs::create_dir_all(&inner).expect("groups");
+    machine.kill(machine.supervisor(), libc::SIGSEGV);
+    machine.wait("it has recovered", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+    for count in 1..=2 {
+        machine.expect(&["reload", "web"]);
+        machine.wait("it is done", |_| std::fs::read(&reloads).is_ok_and(|bytes| bytes.len() == count));
+        assert!(inner.exists());
+    }
+    machine.expect(&["stop", "web", "--wait"]);
+    machine.wait("they go with it", |_| !groups.join("web.svc").exists());
+}
+
+#[test]
+fn groups_however_deep_and_however_many_do_not_keep_a_service_from_its_next_life() {
+    let machine = Machine::with(&[("web", &leaver("restart-delay = 0s\nenv = PIDS=/dev/null\n"))], &["web"]);
+    machine.wait("it is up", |machine| left(machine).len() == 2 && machine.phase("web") == "up");
+    let Some(groups) = groups(&machine) else { return assert!(!can_have_groups()) };
+    let group = groups.join("web.svc");
+    let deep = (0..40).fold(group.join("deep"), |path, _| path.join("d"));
+    std::fs::create_dir_all(&deep).expect("groups");
+    for at in 0..200 {
+        std::fs::create_dir(group.join(format!("wide{at}"))).expect("a group");
+    }
+    let before = machine.pid("web");
+    machine.kill(before, libc::SIGKILL);
+    machine.wait_new_life("web", before);
+    machine.wait("it is up", |machine| left(machine).len() == 2 && machine.phase("web") == "up");
+    assert_eq!(machine.service("web")["restarts"], 1);
+    machine.expect(&["stop", "web", "--wait"]);
+    machine.expect(&["start", "web", "--wait"]);
+    machine.expect(&["shutdown", "--wait"]);
+}
+
+#[test]
+fn what_a_pre_start_has_left_is_ended_also_behind_a_crash() {
+    let folder = Folder::new();
+    let (begun, go) = (folder.0.join("begun"), folder.0.join("go"));
+    let text = pause(&format!(
+        "restart-limit = 1\npre-start = /bin/sh -c '{} 2; echo >{}; until [ -e {} ]; do sleep 0.01; done; exit 1'\n",
+        program("forker"),
+        begun.display(),
+        go.display()
+    ));
+    for options in [&[][..], &["--no-cgroups"]] {
+        let machine = Machine::with(&[("web", &text)], &[options, &["web"]].concat());
+        machine.wait("it has begun", |_| begun.exists());
+        assert_eq!(left(&machine).len(), 2);
+        machine.kill(machine.supervisor(), libc::SIGSEGV);
+        machine.wait("it has recovered", |machine| machine.status()["supervisor"]["recoveries"] == 1);
+        std::fs::write(&go, "").expect("a file");
+        machine.wait_phase("web", "failed");
+        assert!(left(&machine).is_empty());
+        std::fs::remove_file(&begun).and_then(|()| std::fs::remove_file(&go)).expect("both are there");
+    }
+}

@@ -242,6 +242,24 @@ fn a_private_dev_has_what_programs_need_and_nothing_else() {
 }
 
 #[test]
+fn what_is_bound_or_closed_below_a_private_dev_is_so_there() {
+    if !is_root() {
+        return fails("private = dev\n", "private dev: Operation not permitted");
+    }
+    let machine = machine(
+        "private = dev\nbind = /dev/kmsg /etc:/dev/etc -/dev/is-not-there\nread-only = /dev/zero\ninaccessible = /dev/pts\n",
+    );
+    let dev = std::path::PathBuf::from(format!("/proc/{}/root/dev", up(&machine)));
+    let number = |path: &std::path::Path| std::os::unix::fs::MetadataExt::rdev(&path.metadata().expect("it is there"));
+    assert_eq!(number(&dev.join("kmsg")), number("/dev/kmsg".as_ref()));
+    assert!(dev.join("etc/passwd").exists());
+    assert_eq!(std::fs::read_dir(dev.join("pts")).expect("a directory").count(), 0);
+    let mounts = read(format!("/proc/{}/mountinfo", up(&machine)).as_ref());
+    let zero = mounts.lines().find(|line| line.contains(" /dev/zero ")).expect("a mount");
+    assert!(zero.split(' ').nth(5).is_some_and(|options| options.starts_with("ro")), "{zero}");
+}
+
+#[test]
 fn a_variable_can_be_taken_out_of_the_environment() {
     let folder = Folder::new();
     let file = folder.write("env", "ONE=1\nTWO=2\nTWO=3\n");

@@ -11,9 +11,9 @@ use crate::host::failure::Failure;
 use crate::host::run_directory::Place;
 use crate::host::{refuse::refuse, run_directory::RunDirectory};
 use crate::sys::output::Shown;
-use crate::sys::poll::{self, Interest};
+use crate::sys::poll::Interest;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, cgroup, file, process, whole};
+use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, cgroup, clock, file, process, whole};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
@@ -24,8 +24,10 @@ use pintle::ident::{Life, SlotId};
 use pintle::lang::definition::KillMode;
 use pintle::setup;
 use pintle::supervision::{Input, Slot, step};
+use pintle::text::parts;
 use pintle::words::Short;
 
+const CONTROLS: &[u8] = b"cgroup.subtree_control";
 /// Where we are ourselves.
 const SELF: &[u8] = b"self";
 /// Behind the name of a service, so that none is called as a file of the kernel's.
@@ -48,6 +50,8 @@ pub struct Cgroups {
     outer: OwnedFd,
     /// Processes can be made in a group.
     pub clones: bool,
+    /// What the one that we were started in had handed down before, by bits of `setup::CONTROLLERS`.
+    before: u32,
 }
 
 /// Whether a slot has a group.
@@ -75,9 +79,10 @@ pub enum Group {
 
 impl Cgroups {
     /// Makes them, and goes into `self`. None: there is no cgroup v2 that we may write, or none with cgroup.kill (Linux
-    /// 5.14). `begins`: what an earlier supervisor of the same run directory has left there is killed first.
+    /// 5.14), or nobody wants them. `begins`: what an earlier supervisor of the same run directory has left there is killed
+    /// first.
     #[inline(never)]
-    pub fn begin(place: &Place, image: &Image<'_>, begins: bool) -> Option<Cgroups> {
+    pub fn begin(place: &Place, image: &Image<'_>, begins: bool, wants: bool) -> Option<Cgroups> {
         let mut name = Short::new();
         let _ = write!(name, "pintle-{:08x}", key(place)); // fits
         let own_end = [b"/", name.as_bytes(), b"/", SELF].concat();
@@ -88,34 +93,37 @@ impl Cgroups {
         if let Some(run) = place.directory().filter(|_| begins) {
             end_earlier(run, &name, path);
         }
+        if !wants {
+            return None;
+        }
         let outer = cgroup::open(outer_path).ok()?;
         cgroup::make(&outer, name.as_bytes()).ok()?;
         let made = || {
             let all = cgroup::open_in(&outer, name.as_bytes())?;
+            // One in which all were killed is not to be ours: see `Grouped::Killed`.
+            let is_fresh = !begins || wait_until_removed(&all, SELF);
             cgroup::make(&all, SELF)?;
             if !cgroup::has(&all, b"self/cgroup.kill") {
                 return Err(Errno::NOSYS);
             }
             cgroup::write(&all, b"self/cgroup.procs", b"0")?;
-            Ok(all)
+            Ok((all, is_fresh && cgroup::can_clone_into()))
         };
-        let all = made().ok();
-        // What is mounted there may be another hierarchy than that which /proc tells of.
-        let is_there = cgroup::own().is_some_and(|own| own.strip_suffix(&own_end[..]) == Some(outer_path));
-        let Some(all) = all.filter(|_| is_there) else {
+        let Ok((all, clones)) = made() else {
             let _ = cgroup::remove(&outer, name.as_bytes());
             return None;
         };
         // Only those that are asked for, since each costs something; not to be had, the services that ask say so.
+        let before = handed_down(&outer);
         for controller in wanted(image) {
             let word = [b"+", controller.as_bytes()].concat();
-            let handed = cgroup::write(&outer, b"cgroup.subtree_control", &word);
-            let _ = handed.and_then(|()| cgroup::write(&all, b"cgroup.subtree_control", &word));
+            let _ = cgroup::write(&outer, CONTROLS, &word);
+            let _ = cgroup::write(&all, CONTROLS, &word);
         }
         if let Some(run) = place.directory() {
             let _ = run.directory().link(whole::lasting(Vec::from(path)), LINK); // for people, and the next one
         }
-        Some(Cgroups { all, path, outer, clones: cgroup::can_clone_into() })
+        Some(Cgroups { all, path, outer, clones, before })
     }
 
     fn each_service(&self, call: &mut dyn FnMut(&[u8])) {
@@ -124,7 +132,9 @@ impl Cgroups {
 
     /// SIGKILL to all that there is in them but ourselves.
     pub fn kill_all(&self) {
-        self.each_service(&mut |name| kill(&self.all, name));
+        self.each_service(&mut |name| {
+            kill(&self.all, name);
+        });
     }
 
     /// They are not needed any more. What cannot be removed stays: the next supervisor goes on with it.
@@ -136,7 +146,13 @@ impl Cgroups {
         let leave = || cgroup::write(&self.outer, b"cgroup.procs", b"0");
         if leave().is_err() {
             // A group that hands down controllers has no processes.
-            let _ = cgroup::write(&self.outer, b"cgroup.subtree_control", b"-memory -cpu -pids -io");
+            for (at, controller) in setup::CONTROLLERS.iter().enumerate() {
+                let word = [b"-", controller.as_bytes()].concat();
+                let _ = cgroup::write(&self.all, CONTROLS, &word);
+                if self.before >> at & 1 == 0 {
+                    let _ = cgroup::write(&self.outer, CONTROLS, &word);
+                }
+            }
             let _ = leave();
         }
         let name = whole::split(self.path).1;
@@ -162,6 +178,28 @@ fn key(place: &Place) -> u32 {
     sum.sum()
 }
 
+/// The controllers that a group hands down, by bits of `setup::CONTROLLERS`.
+fn handed_down(group: &OwnedFd) -> u32 {
+    let mut room = [0; 256];
+    let read = || file::read(cgroup::open_file(group, CONTROLS)?, &mut room);
+    let count = { read }().unwrap_or_default();
+    let text = str::from_utf8(&room[..count]).unwrap_or_default().trim_ascii_end();
+    let has = |controller| parts(text, b' ').any(|one| one == controller);
+    (0..).zip(setup::CONTROLLERS).map(|(at, controller)| u32::from(has(controller)) << at).sum()
+}
+
+/// Removes a group whose processes are about to end; `false` where they do not for a while.
+fn wait_until_removed(all: &OwnedFd, name: &[u8]) -> bool {
+    let until = clock::now().plus_ms(LEFT_MS);
+    while cgroup::remove(all, name).is_err() {
+        if clock::now() >= until {
+            return false;
+        }
+        clock::sleep_ms(1);
+    }
+    true
+}
+
 /// The controllers that limits of services take.
 fn wanted(image: &Image<'_>) -> impl Iterator<Item = &'static str> {
     let mut bits = 0;
@@ -179,11 +217,14 @@ fn each_service(all: BorrowedFd<'_>, call: &mut dyn FnMut(&[u8])) {
         if name.ends_with(SUFFIX) {
             call(name);
         }
+        true
     });
 }
 
-fn kill(all: &OwnedFd, name: &[u8]) {
-    let _ = cgroup::write(all, &in_group(name, b"/cgroup.kill"), b"1"); // gone: well
+/// Whether all in a group have got SIGKILL. One that is gone is well.
+fn kill(all: &OwnedFd, name: &[u8]) -> bool {
+    let done = cgroup::write(all, &in_group(name, b"/cgroup.kill"), b"1");
+    matches!(done, Ok(()) | Err(Errno::NOENT | Errno::NODEV))
 }
 
 fn in_group(name: &[u8], file: &[u8]) -> Name {
@@ -202,15 +243,18 @@ fn end_earlier(run: &RunDirectory, name: &str, path: &[u8]) {
         let Ok(all) = cgroup::open(path) else { continue };
         each_service(all.as_fd(), &mut |name| {
             kill(&all, name);
-            let Ok(events) = cgroup::open_file(&all, &in_group(name, b"/cgroup.events")) else { return };
-            while cgroup::is_populated(&events) == Ok(true) {
-                if !poll::wait_for(Some(events.as_fd()), Interest::FAULT, LEFT_MS) {
+        });
+        let until = clock::now().plus_ms(LEFT_MS);
+        each_service(all.as_fd(), &mut |name| {
+            while cgroup::is_occupied(&all, name) {
+                if clock::now() >= until {
                     let (path, name) = (Shown(path), Shown(name));
                     refuse(
                         111,
                         format_args!("what an earlier supervisor has left behind in {path}/{name} cannot be ended"),
                     );
                 }
+                clock::sleep_ms(1);
             }
             let _ = cgroup::remove(&all, name);
         });
@@ -219,30 +263,38 @@ fn end_earlier(run: &RunDirectory, name: &str, path: &[u8]) {
 
 impl Supervisor {
     /// The name of the slot's group.
-    fn group_name(&self, slot: SlotId) -> Name {
+    fn name_of_group(&self, slot: SlotId) -> Name {
         let mut name = self.name_of(slot);
         let _ = name.extend_from_slice(SUFFIX); // `Name` has room
         name
     }
 
-    /// The group in which a process of the slot is to be, made where it is not there.
+    /// The group in which a process of the slot is to be, made where it is not there. `enters`: it was tried to make one in
+    /// it.
     #[inline(never)]
-    pub(super) fn group_for(&mut self, slot: SlotId, definition: SlotId) -> Result<Group, Failure> {
+    pub(super) fn group_for(&mut self, slot: SlotId, definition: SlotId, enters: bool) -> Result<Group, Failure> {
         let failed = |error| Failure::of_step(Step::Cgroup, error, 0);
-        let name = self.group_name(slot);
+        let name = self.name_of_group(slot);
+        let word = |word| self.reports.word(slot, word);
+        let lives = word(reports::PID) != 0 || word(reports::AUXILIARY) != 0;
         let Some(cgroups) = &self.cgroups else { return Ok(Group::Ours) };
         let Some(private) = self.slots.get_mut(slot.index()) else { return Ok(Group::Ours) };
+        // Where there is somebody, or it takes too long, who comes now goes in by himself: that is not what kills.
+        let mut enters = enters || !cgroups.clones;
         if private.grouped == Grouped::Killed {
-            let _ = cgroup::remove(&cgroups.all, &name); // there is somebody: what comes now goes to him
+            enters |= lives || cgroup::remove(&cgroups.all, &name).is_err();
         }
         if private.grouped != Grouped::Yes {
             cgroup::make(&cgroups.all, &name).map_err(failed)?;
-            private.grouped = Grouped::Yes;
+            if !lives {
+                private.grouped = if enters { Grouped::Killed } else { Grouped::Yes };
+            }
         }
+        // (Once a definition can change under a slot, limits of the one before count, too.)
         let image = &self.common.image;
         let list = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
         let limited = (0..list.len()).step_by(2).any(|at| setup::controller(list.get(at) as u8).is_some());
-        if limited || !cgroups.clones {
+        if limited || enters {
             return Ok(Group::Enter(name));
         }
         let opened = cgroup::open_in(&cgroups.all, &name).map(Group::Into).map_err(failed);
@@ -275,7 +327,7 @@ impl Supervisor {
     }
 
     fn remove_group(&mut self, slot: SlotId) {
-        let name = self.group_name(slot);
+        let name = self.name_of_group(slot);
         if self.cgroups.as_ref().is_some_and(|cgroups| cgroup::remove(&cgroups.all, &name).is_ok()) {
             self.slots[slot.index()].grouped = Grouped::No;
         }
@@ -287,9 +339,11 @@ impl Supervisor {
         if self.cgroups.is_none() && watches {
             return self.end_orphans_of(slot);
         }
-        let name = self.group_name(slot);
+        let name = self.name_of_group(slot);
         let Supervisor { cgroups: Some(cgroups), slots, poll, .. } = self else { return };
         let Some(private) = slots.get_mut(slot.index()) else { return };
+        private.grouped = Grouped::Killed;
+        let killed = kill(&cgroups.all, &name);
         if watches
             && private.events.is_none()
             && let Ok(events) = cgroup::open_file(&cgroups.all, &in_group(&name, b"/cgroup.events"))
@@ -298,8 +352,9 @@ impl Supervisor {
         {
             private.events = Some(events);
         }
-        private.grouped = Grouped::Killed;
-        kill(&cgroups.all, &name);
+        if watches && (private.events.is_none() || !killed) {
+            self.end_orphans_of(slot); // it is tried again and again
+        }
     }
 
     /// Whether there is anybody in the slot's group; `None`: it has none.
@@ -307,14 +362,12 @@ impl Supervisor {
     fn is_occupied(&self, slot: SlotId) -> Option<bool> {
         let cgroups = self.cgroups.as_ref()?;
         let private = self.slots.get(slot.index())?;
-        if let Some(events) = &private.events {
-            return cgroup::is_populated(events).ok();
-        }
-        if private.grouped == Grouped::No {
+        if private.grouped == Grouped::No && private.events.is_none() {
             return None;
         }
-        let events = cgroup::open_file(&cgroups.all, &in_group(&self.group_name(slot), b"/cgroup.events"));
-        Some(events.is_ok_and(|events| cgroup::is_populated(&events) == Ok(true)))
+        // Read, it is no news any more. What cannot be read is gone.
+        let seems = private.events.as_ref().is_none_or(|events| cgroup::is_populated(events) == Ok(true));
+        Some(seems && cgroup::is_occupied(&cgroups.all, &self.name_of_group(slot)))
     }
 
     /// Looks whether there is anybody left of a slot, and says so. True where somebody was and is not any more.
@@ -334,7 +387,7 @@ impl Supervisor {
             }
             Some(false) => {
                 if let Some(events) = self.slots[slot.index()].events.take() {
-                    let _ = self.poll.remove(&events);
+                    let _ = self.poll.remove(&events); // it may be gone
                 }
                 if self.record(slot).rest {
                     self.feed(slot, Input::Emptied);
@@ -365,8 +418,8 @@ impl Supervisor {
         }
     }
 
-    /// No process could be made there: perhaps the group is gone, or has groups of its own that take processes in its
-    /// place. The next one finds it made anew, where nobody is in it.
+    /// No process could be made there, or one was killed: perhaps the group is gone, or somebody has killed all that was in
+    /// it. The next one finds it made anew, where nobody is in it.
     pub(super) fn doubt_group(&mut self, slot: SlotId) {
         if let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.grouped == Grouped::Yes) {
             private.grouped = Grouped::Killed;
@@ -377,7 +430,8 @@ impl Supervisor {
 impl Supervisor {
     /// After a crash: whether the slot has left anybody. `alone`: no process of it is known.
     pub(super) fn take_over_group(&mut self, taken: &mut Slot<'_>, slot: SlotId, alone: bool) {
-        if taken.policy.kill_mode != KillMode::All || taken.row.life == Life(0) {
+        let never = taken.row.life == Life(0) && !taken.row.state.has_process();
+        if taken.policy.kill_mode != KillMode::All || never {
             return;
         }
         if self.cgroups.is_none() {
@@ -385,7 +439,7 @@ impl Supervisor {
         }
         self.remember_instance(slot);
         if let Some(private) = self.slots.get_mut(slot.index()) {
-            private.grouped = Grouped::Killed; // nobody knows
+            private.grouped = if alone { Grouped::Killed } else { Grouped::Yes }; // nobody knows, and: it would not live
         }
         match self.is_occupied(slot) {
             Some(true) if alone => step(taken, Input::Occupied),

@@ -10,9 +10,9 @@ use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
-use crate::sys::signals::SIGTERM;
+use crate::sys::signals::{SIGKILL, SIGTERM};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
+use crate::sys::{AsFd, Errno, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
@@ -159,11 +159,23 @@ impl Supervisor {
 
     /// Makes the pipes that the child needs, and the child.
     fn spawn(&mut self, slot: SlotId, command: Command) -> Result<u32, Failure> {
+        let made = self.spawn_in_group(slot, command, false);
+        match made {
+            // A group that hands down controllers, as that of a service that has groups of its own, takes none.
+            Err(failure) if failure.is_of_clone(&[Errno::BUSY, Errno::OPNOTSUPP]) => {
+                self.spawn_in_group(slot, command, true)
+            }
+            made => made,
+        }
+    }
+
+    #[inline(never)]
+    fn spawn_in_group(&mut self, slot: SlotId, command: Command, enters: bool) -> Result<u32, Failure> {
         let Some(definition) = self.definition(slot) else { return Err(Failure::NO_DEFINITION) };
         let Some(policy) = &Policy::of(&self.common.image, definition) else { return Err(Failure::NO_DEFINITION) };
         let mut variables = Variables::NONE;
         if !self.read_variables(slot, &mut variables) {
-            return Err(Failure::of_clone(crate::sys::Errno::AGAIN));
+            return Err(Failure::of_clone(Errno::AGAIN));
         }
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
@@ -193,7 +205,7 @@ impl Supervisor {
         if reads {
             self.open_input(slot)?;
         }
-        let group = self.group_for(slot, definition)?;
+        let group = self.group_for(slot, definition, enters)?;
         let places = self.places(slot).take(room);
         let Supervisor { spawner, common, slots, reports, stored, held, cgroups, .. } = self;
         let mut kept = Stored { room, ..Stored::default() };
@@ -461,6 +473,9 @@ impl Supervisor {
             if let Some(owner) = owner.filter(|_| self.flying > 0) {
                 self.close_flight(owner, death.pid);
             }
+            if let (Some(Owner::Main(slot) | Owner::Auxiliary(slot)), Exit::Signal(SIGKILL)) = (owner, exit) {
+                self.doubt_group(slot); // it may be somebody's who kills all that is made in it from now on
+            }
             match owner {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
@@ -531,13 +546,17 @@ impl Supervisor {
                 reap::Child::Ended(_) | reap::Child::Unknown => {}
             }
         }
-        let is_done = |policy: &Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
+        let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
+        // What a oneshot has brought up stays until it is taken down.
+        let is_done = |policy: &Policy| {
+            let brings = policy.kind == Kind::Oneshot && policy.remain && policy.succeeds(exit);
+            brings && (!stops || policy.stop == Means::Command)
+        };
         if let Some(policy) = self.policy(slot).filter(|policy| !is_done(policy)) {
             if policy.kill_mode != KillMode::Process {
                 self.kill_rest(pid);
             }
             // Else the stop command's end is the last.
-            let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
             if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
                 self.look_for_rest(slot, pid);
             }

@@ -252,13 +252,13 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DlfITBrXMhwqPWx"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DlPITBrXMhwqfWx"[..]),
             Command::Stop(0)
             | Command::Reload(0)
             | Command::Check(0)
             | Command::Health(0)
             | Command::Cleanup
-            | Command::PreStart => (0, &b"lfIT"[..]),
+            | Command::PreStart => (0, &b"lPIT"[..]),
         };
         if !child.socket.is_empty() {
             exec_plan::beside(launch.draft, child.socket, &child.stored.names, child.forks);

@@ -10,7 +10,7 @@ use super::held::SWEEPER_PID;
 use super::launch::before;
 use super::pids::Owner;
 use crate::sys::signals::{self, SIGKILL, Target};
-use crate::sys::{children, clock, process, reap};
+use crate::sys::{Errno, children, clock, process, reap};
 use heapless::Vec;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
@@ -19,6 +19,8 @@ use pintle::time::Instant;
 
 /// How long it may take to look for marks. Milliseconds.
 const SWEEP_MS: u32 = 1000;
+/// When it is looked again at what cannot be watched. Milliseconds.
+const AGAIN_MS: u32 = 50;
 /// For so many services at once.
 pub const NAMES: usize = 16;
 /// So many orphans are told apart; more are `pintle-sweep`'s.
@@ -98,18 +100,26 @@ impl Orphans {
 }
 
 impl Supervisor {
-    fn orphans(&mut self) -> Found {
+    /// None: they cannot be counted now.
+    fn orphans(&mut self) -> Option<Found> {
         let (began, mut found) = (clock::now(), Found::default());
         let Supervisor { pids, .. } = self;
-        // Fails where the kernel has no list of them: then they are not looked for.
-        let _ = children::each(children::OWN, &mut |pid| {
+        let read = children::each(children::OWN, &mut |pid| {
             if pids.get(pid).is_none() && reap::look(pid) == reap::Child::Alive {
                 found.more |= found.list.push((pid, process::session(pid))).is_err();
             }
         });
         let ended = clock::now();
         self.orphans.next = Instant(ended.0 + (PARTS - 1) * (ended.0 - began.0));
-        found
+        match read {
+            Ok(()) => Some(found),
+            // The kernel has no list of them, or there is no /proc: they are not looked for.
+            Err(Errno::NOENT) => Some(Found::default()),
+            Err(_) => {
+                self.orphans.next = ended.plus_ms(AGAIN_MS);
+                None
+            }
+        }
     }
 
     /// What `look_for_rest` is without control groups. `session`: of the main process that has just ended.
@@ -121,8 +131,9 @@ impl Supervisor {
         }
         self.slots[slot.index()].session = session;
         // Where that would be too often, it is done later for all who wait.
-        if clock::now() >= self.orphans.next {
-            let found = self.orphans();
+        if clock::now() >= self.orphans.next
+            && let Some(found) = self.orphans()
+        {
             found.kill(session);
             if found.is_empty() {
                 return;
@@ -134,6 +145,9 @@ impl Supervisor {
     /// What the slot has left is to be ended, and then said to be.
     #[inline(never)]
     pub(super) fn end_orphans_of(&mut self, slot: SlotId) {
+        if self.cgroups.is_some() {
+            self.orphans.next = self.now.plus_ms(AGAIN_MS);
+        }
         let Some(private) = self.slots.get_mut(slot.index()) else { return };
         if private.left == Left::Nothing {
             private.left = Left::Waits;
@@ -156,7 +170,10 @@ impl Supervisor {
     #[inline(never)]
     fn look_who_waits(&mut self) {
         self.orphans.news = false;
-        let found = self.orphans();
+        if self.cgroups.is_some() {
+            return self.look_unwatched();
+        }
+        let Some(found) = self.orphans() else { return self.orphans.news = true };
         let (mut names, mut left): (Vec<Name, NAMES>, _) = (Vec::new(), self.orphans.waiting);
         for at in 0..self.slots.len() {
             let Some(private) = self.slots.get_mut(at).filter(|private| private.left != Left::Nothing) else {
@@ -184,13 +201,30 @@ impl Supervisor {
         let started = self.start_sweeper(&names);
         (self.orphans.due, self.orphans.sweeper) = (self.now.plus_ms(SWEEP_MS), started.unwrap_or_default());
         if started.is_none() {
-            self.is_swept(); // what has the mark becomes a stray
+            // Nobody knows who is left: it is tried until it can be known.
+            self.turn_sought(Left::Waits);
+            self.orphans.next = self.now.plus_ms(AGAIN_MS);
         }
     }
 
-    fn is_swept(&mut self) {
+    /// Where there are control groups: those whose end could not be watched, for want of something.
+    #[inline(never)]
+    fn look_unwatched(&mut self) {
+        self.orphans.next = self.now.plus_ms(AGAIN_MS);
+        for at in 0..self.slots.len() {
+            if core::mem::take(&mut self.slots[at].left) != Left::Nothing {
+                self.orphans.waiting -= 1;
+                let slot = SlotId(at as u32);
+                if !self.look_for_rest(slot, 0) && self.record(slot).rest {
+                    self.kill_group_of(slot, true);
+                }
+            }
+        }
+    }
+
+    fn turn_sought(&mut self, to: Left) {
         for private in self.slots.iter_mut().filter(|private| private.left == Left::Sought) {
-            private.left = Left::Swept;
+            private.left = to;
         }
         self.orphans.news = true;
     }
@@ -199,7 +233,7 @@ impl Supervisor {
     pub(super) fn sweeper_ended(&mut self) {
         self.orphans.sweeper = 0;
         self.held.put_word(SWEEPER_PID, 0);
-        self.is_swept();
+        self.turn_sought(Left::Swept);
     }
 
     /// After a crash: nobody waits for it any more, and it is not to meet what is started next.

@@ -87,6 +87,7 @@ impl Supervisor {
     /// The row that was being written is whole now; what followed from it is done again.
     fn finish_change(&mut self) {
         let Some((slot, owed)) = self.reports.take_over() else { return };
+        self.remember_instance(slot);
         let row = self.reports.get(slot);
         self.perform(slot, &Requests::of(owed), row.pid, row.auxiliary);
         self.reports.done();

@@ -403,7 +403,8 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
-    let cgroups = options.cgroups.then(|| Cgroups::begin(&place, &image, !goes_on)).flatten();
+    let cgroups = Cgroups::begin(&place, &image, !goes_on, options.cgroups);
+    words::store(reports.head(), reports::own::GROUPS, u32::from(cgroups.is_some()));
     Supervisor {
         cgroups,
         empty_groups: 0,
