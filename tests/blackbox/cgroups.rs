@@ -1,7 +1,7 @@
 //! Leftovers of services, where the machine has a cgroup v2 that we may write (in a container often without any
 //! controller) and where not: the same services, with `--no-cgroups` and without. `boot.rs` has a whole one.
 
-use crate::harness::{Folder, Machine, lives, pause, pintle, program};
+use crate::harness::{Folder, Machine, children, lives, pause, pintle, program};
 use std::path::PathBuf;
 
 /// The directory of the machine's groups, if it has any.
@@ -227,25 +227,15 @@ fn what_a_oneshot_leaves_that_brings_nothing_up_is_ended() {
         let options = [options, &["default"]].concat();
         let machine = Machine::with(&[("stopped", &stopped), ("once", &once)], &options);
         machine.expect(&["start", "once", "--wait"]);
-        assert!(left(&machine).is_empty());
+        assert!(children(&machine, "forker").is_empty());
         // Stopped while it starts it exits with 0, and has left two.
         machine.expect(&["start", "stopped", "--no-wait"]);
         machine.wait("it has begun", |_| begun.exists());
         std::fs::remove_file(&begun).expect("it is there");
-        assert_eq!(left(&machine).len(), 2);
+        assert_eq!(children(&machine, "forker").len(), 2);
         machine.expect(&["stop", "stopped", "--wait"]);
-        assert!(left(&machine).is_empty());
+        assert!(children(&machine, "forker").is_empty());
     }
-}
-
-/// The descendants of the supervisor that are left by a `forker`.
-fn left(machine: &Machine) -> Vec<u32> {
-    let supervisor = machine.supervisor();
-    let path = format!("/proc/{supervisor}/task/{supervisor}/children");
-    let text = std::fs::read_to_string(path).expect("the list of children");
-    let pids = text.split(' ').filter_map(|pid| pid.parse().ok());
-    let named = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "forker\n");
-    pids.filter(|pid| named(pid) && lives(*pid)).collect()
 }
 
 #[test]
@@ -258,7 +248,7 @@ fn without_descriptors_nobody_is_taken_for_gone() {
         let bundle = format!("type = bundle\nwants = {}\n", names.join(" "));
         let files: Vec<(&str, &str)> = all.iter().copied().chain([("default", bundle.as_str())]).collect();
         let machine = Machine::with(&files, &arguments);
-        machine.wait("all are left", |machine| left(machine).len() == 24);
+        machine.wait("all are left", |machine| children(machine, "forker").len() == 24);
         let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", machine.supervisor())).expect("it lives").count();
         let limit = |soft| {
             let limit = libc::rlimit { rlim_cur: soft, rlim_max: 4096 };
@@ -272,10 +262,10 @@ fn without_descriptors_nobody_is_taken_for_gone() {
         machine.wait("none is up", |machine| names.iter().all(|name| machine.phase(name) != "up"));
         // Whoever is said to be down is.
         let down = names.iter().filter(|name| machine.phase(name) == "down").count();
-        assert!(left(&machine).len() <= 2 * (names.len() - down));
+        assert!(children(&machine, "forker").len() <= 2 * (names.len() - down));
         limit(4096);
         machine.wait("all are down", |machine| names.iter().all(|name| machine.phase(name) == "down"));
-        assert!(left(&machine).is_empty());
+        assert!(children(&machine, "forker").is_empty());
     }
 }
 
@@ -303,7 +293,7 @@ fn groups_in_a_service_that_lives_stay_whatever_happens_to_us() {
 #[test]
 fn groups_however_deep_and_however_many_do_not_keep_a_service_from_its_next_life() {
     let machine = Machine::with(&[("web", &leaver("restart-delay = 0s\nenv = PIDS=/dev/null\n"))], &["web"]);
-    machine.wait("it is up", |machine| left(machine).len() == 2 && machine.phase("web") == "up");
+    machine.wait("it is up", |machine| children(machine, "forker").len() == 2 && machine.phase("web") == "up");
     let Some(groups) = groups(&machine) else { return assert!(!can_have_groups()) };
     let group = groups.join("web.svc");
     let deep = (0..40).fold(group.join("deep"), |path, _| path.join("d"));
@@ -314,7 +304,7 @@ fn groups_however_deep_and_however_many_do_not_keep_a_service_from_its_next_life
     let before = machine.pid("web");
     machine.kill(before, libc::SIGKILL);
     machine.wait_new_life("web", before);
-    machine.wait("it is up", |machine| left(machine).len() == 2 && machine.phase("web") == "up");
+    machine.wait("it is up", |machine| children(machine, "forker").len() == 2 && machine.phase("web") == "up");
     assert_eq!(machine.service("web")["restarts"], 1);
     machine.expect(&["stop", "web", "--wait"]);
     machine.expect(&["start", "web", "--wait"]);
@@ -334,12 +324,12 @@ fn what_a_pre_start_has_left_is_ended_also_behind_a_crash() {
     for options in [&[][..], &["--no-cgroups"]] {
         let machine = Machine::with(&[("web", &text)], &[options, &["web"]].concat());
         machine.wait("it has begun", |_| begun.exists());
-        assert_eq!(left(&machine).len(), 2);
+        assert_eq!(children(&machine, "forker").len(), 2);
         machine.kill(machine.supervisor(), libc::SIGSEGV);
         machine.wait("it has recovered", |machine| machine.status()["supervisor"]["recoveries"] == 1);
         std::fs::write(&go, "").expect("a file");
         machine.wait_phase("web", "failed");
-        assert!(left(&machine).is_empty());
+        assert!(children(&machine, "forker").is_empty());
         std::fs::remove_file(&begun).and_then(|()| std::fs::remove_file(&go)).expect("both are there");
     }
 }

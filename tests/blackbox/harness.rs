@@ -462,3 +462,14 @@ pub fn parent(pid: u32) -> u32 {
     let behind_name = stat.rsplit(')').next().unwrap_or("");
     behind_name.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
+
+/// The supervisor's children that have this name: orphans that it has adopted, and its own.
+pub fn children(machine: &Machine, name: &str) -> Vec<u32> {
+    let supervisor = machine.supervisor();
+    let text = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
+    let named = |pid: &u32| {
+        let found = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        found.trim_end() == name && lives(*pid)
+    };
+    text.split_whitespace().map(|pid| pid.parse().expect("a number")).filter(named).collect()
+}

@@ -1,17 +1,6 @@
 //! Leftovers of services where there are no control groups: ended by their session and their mark, or shown as strays.
 
-use crate::harness::{Machine, lives, pause, program};
-
-/// The supervisor's children that have this name: orphans that it has adopted, and its own.
-fn children(machine: &Machine, name: &str) -> Vec<u32> {
-    let supervisor = machine.supervisor();
-    let text = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
-    let named = |pid: &u32| {
-        let found = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        found.trim_end() == name && lives(*pid)
-    };
-    text.split_whitespace().map(|pid| pid.parse().expect("a number")).filter(named).collect()
-}
+use crate::harness::{Machine, children, lives, pause, program};
 
 /// A service that leaves two behind in sessions of their own, and its file's further lines.
 fn leaver(keys: &str) -> String {
