@@ -152,7 +152,10 @@ impl Supervisor {
             (true, Ok(pid)) => Input::Cloned(pid),
             (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
             (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
-            (false, Err(failure)) => Input::AuxiliaryRefused(failure.0, failure.trouble()),
+            (false, Err(failure)) => {
+                self.look_where_none_runs(slot);
+                Input::AuxiliaryRefused(failure.0, failure.trouble())
+            }
         };
         self.feed(slot, input);
     }
