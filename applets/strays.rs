@@ -7,6 +7,7 @@ use core::fmt::Write;
 
 use super::exit;
 use crate::host::mark;
+use crate::host::supervisor::space;
 use crate::sys::output::{self, Shown};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, SIGKILL, Target};
@@ -15,23 +16,26 @@ use pintle::board::reports::own;
 use pintle::board::words;
 use pintle::graph::Phase;
 use pintle::lang::diagnostic::told;
+use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use pintle::status::{View, write_json_text};
 
 /// Our own processes that are no services.
 const OWN: [&str; 2] = ["pintle-log", "pintle-sweep"];
-/// Of the paths of control groups. See `host/supervisor/cgroups.rs`.
-const GROUPS: &[u8] = b"/pintle-";
+/// Of the names of control groups. See `host/supervisor/cgroups.rs`.
 const SUFFIX: &[u8] = b".svc";
+const SELF: &[u8] = b"/self";
 
 /// How long the next one may take to tell of itself. Milliseconds.
 const LOOK_MS: u32 = 1000;
 
 /// All of them, in words or as objects of JSON. Whose mark we may not read is left out. A copy of us looks, since one of
-/// them may have its environment where nobody can read it in time.
+/// them may let nobody read its environment for a while.
 #[inline(never)]
 pub fn strays(view: &View<'_>, json: bool) -> String {
     let mut text = Vec::new();
-    let ends = if view.supervisor_alive { pipe::pair().ok() } else { None };
+    // Its number means something where it was given.
+    let is_here = words::load(view.reports.head(), own::SPACE) == space();
+    let ends = if view.supervisor_alive && is_here { pipe::pair().ok() } else { None };
     let Some((read, write)) = ends else { return String::new() };
     let mut tell = |stray: String| {
         let _ = output::write_all(write.as_fd(), stray.as_bytes()); // it is read, or nobody waits any more
@@ -43,10 +47,13 @@ pub fn strays(view: &View<'_>, json: bool) -> String {
         match file::read(&read, &mut room) {
             Ok(count @ 1..) => text.extend_from_slice(&room[..count]),
             Err(Errno::AGAIN) if poll::wait_for(Some(read.as_fd()), Interest::READ, LOOK_MS) => {}
-            Ok(0) | Err(_) => break,
+            Ok(0) => break,
+            Err(_) => {
+                let _ = signals::send(Target::Process(copy), SIGKILL); // it has not ended
+                break;
+            }
         }
     }
-    let _ = signals::send(Target::Process(copy), SIGKILL); // not reaped: its number is its own
     String::from_utf8(text).unwrap_or_default()
 }
 
@@ -56,6 +63,7 @@ fn look(view: &View<'_>, json: bool, tell: &mut dyn FnMut(String)) -> i32 {
     let mut before = "";
     let word = |at| words::load(view.reports.head(), at);
     let supervisor = word(own::SUPERVISOR_PID);
+    let groups = path_of_group(supervisor).and_then(|path| path.strip_suffix(SELF).map(Vec::from)).unwrap_or_default();
     let mut known = Vec::from([word(own::ENGINE_PID)]);
     for row in view.rows(false) {
         known.extend([row.report.pid, row.report.auxiliary]);
@@ -67,8 +75,14 @@ fn look(view: &View<'_>, json: bool, tell: &mut dyn FnMut(String)) -> i32 {
         if known.contains(&pid) || OWN.contains(&program.as_str()) || gone() {
             return;
         }
-        let Some(service) = group_of(pid).map_or_else(|| mark::of(pid).ok(), |name| Some(Some(name))) else { return };
-        let service = service.map(|name| Shown(&name).to_string()).unwrap_or_default();
+        let marked = || match mark::of(pid) {
+            Ok(name) => Some(name),
+            Err(_) => (process::uid() == 0).then_some(None), // nobody can say whose it is
+        };
+        let Some(service) = group_of(pid, &groups).map_or_else(marked, |name| Some(Some(name))) else { return };
+        // A mark is what its process makes of it.
+        let service =
+            service.and_then(|name| String::from_utf8(name).ok()).filter(|name| is_shown(name)).unwrap_or_default();
         let row = view.find(&service).and_then(|slot| view.row(slot));
         if row.is_some_and(|row| row.report.pid != 0 || row.phase == Phase::Up) {
             return;
@@ -96,19 +110,28 @@ fn look(view: &View<'_>, json: bool, tell: &mut dyn FnMut(String)) -> i32 {
     exit::DONE
 }
 
+fn is_shown(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX + INSTANCE_BYTES_MAX && !name.contains(char::is_control)
+}
+
 /// The name of a process's program, fit for a terminal; empty where that cannot be read.
 #[inline(never)]
 pub fn name_of(pid: u32) -> String {
     let name = whole::read(process::path(pid, "comm").as_str().as_ref(), 64);
-    name.ok().and_then(Result::ok).map(|name| Shown(name.trim_ascii_end()).to_string()).unwrap_or_default()
+    let name = name.ok().and_then(Result::ok).map(|name| Shown(name.trim_ascii_end()).to_string()).unwrap_or_default();
+    name.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
-/// The service in whose control group it is.
-#[inline(never)]
-fn group_of(pid: u32) -> Option<Vec<u8>> {
+/// The path of its control group of version 2.
+fn path_of_group(pid: u32) -> Option<Vec<u8>> {
     let text = whole::read(process::path(pid, "cgroup").as_str().as_ref(), 1 << 16).ok()?.ok()?;
-    let path = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
-    let at = path.windows(GROUPS.len()).position(|part| part == GROUPS)?;
-    let name = path.get(at + GROUPS.len()..)?.split(|byte| *byte == b'/').nth(1)?;
+    text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::")).map(Vec::from)
+}
+
+/// The service in whose control group it is, `groups` being that which has all of them.
+#[inline(never)]
+fn group_of(pid: u32, groups: &[u8]) -> Option<Vec<u8>> {
+    let path = path_of_group(pid)?;
+    let name = path.strip_prefix(groups)?.strip_prefix(b"/")?.split(|byte| *byte == b'/').next()?;
     name.strip_suffix(SUFFIX).map(Vec::from)
 }

@@ -42,9 +42,9 @@ pub struct Together {
     /// /dev is to be its own.
     devices: Option<u8>,
     /// What is to be in it.
-    kept: Option<namespaces::Devices>,
-    /// What is to be bound where, of which word, and whether that may be missing.
-    binds: Vec<(OwnedFd, String, u8, bool)>,
+    kept: namespaces::Devices,
+    /// What is about a /tmp or /dev that is not there yet.
+    late: Vec<Later>,
     /// The namespace of mounts is its own already.
     mounts: bool,
     /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
@@ -55,6 +55,16 @@ pub struct Together {
     pub root: Option<&'static CStr>,
     /// Where the supervisor takes what it is to keep.
     pub supervisor: Option<&'static CStr>,
+}
+
+/// A word of `bind`, `read-only` or `inaccessible` that waits for what it is about.
+struct Later {
+    letter: u8,
+    copy: Option<OwnedFd>,
+    /// In the root.
+    path: String,
+    word: u8,
+    may_be_missing: bool,
 }
 
 /// Does what a word says, or keeps it for `finish`.
@@ -107,15 +117,14 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             match namespaces::copy(from.as_bytes()) {
                 // Over it: not for who is in it already.
                 _ if setup::is_root(to) => Err(Errno::INVAL),
-                Ok(copy) => {
-                    all.binds.push((copy, to.into(), all.at, may_be_missing));
-                    Ok(())
-                }
+                Ok(copy) if all.inside(to).is_some() => all.later(letter, Some(copy), to, may_be_missing),
+                Ok(copy) => namespaces::place(&copy, to.as_bytes()),
                 Err(errno) => Err(errno),
             }
         }
-        b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' if setup::is_root(path) => Err(Errno::INVAL),
+        b'r' | b'X' if all.inside(path).is_some() => all.later(letter, None, path, may_be_missing),
+        b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' => all.own_mounts().and_then(|()| namespaces::hide(path.as_bytes())),
         b'R' => match (all.spaces.is_empty(), &all.beside) {
             (true, _) => namespaces::set_root(value),
@@ -175,6 +184,23 @@ pub fn limit(letter: u8, value: &CStr, group: Option<&CStr>) -> Result<()> {
 }
 
 impl Together {
+    /// What a path of the machine is in the root, where it is in a /tmp or /dev that will be its own.
+    fn inside<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let root = self.root.and_then(|root| root.to_str().ok()).unwrap_or_default().trim_end_matches('/');
+        let path = path.strip_prefix(root).filter(|path| path.starts_with('/'))?;
+        let below =
+            |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let temporary = self.temporary.is_some() && (below("/tmp") || below("/var/tmp"));
+        (temporary || self.devices.is_some() && below("/dev")).then_some(path)
+    }
+
+    /// For when that is there.
+    fn later(&mut self, letter: u8, copy: Option<OwnedFd>, path: &str, may_be_missing: bool) -> Result<()> {
+        let path = self.inside(path).unwrap_or(path).into();
+        self.late.push(Later { letter, copy, path, word: self.at, may_be_missing });
+        Ok(())
+    }
+
     /// Opens a socket that listens, unless that was done in an earlier life, and has the supervisor keep it.
     #[inline(never)]
     fn listen(&mut self, word: &str) -> Result<()> {
@@ -218,37 +244,25 @@ impl Together {
                     self.socket = Some(namespaces::copy(path).map_err(of_socket)?);
                 }
             }
-            // What is new in place of /tmp and /dev first: what is bound there stays in sight, and is of the machine's.
-            b'B' => {
-                let back = match (self.root, self.temporary.is_some() || self.kept.is_some()) {
-                    (Some(root), true) => {
-                        Some(namespaces::visit_root(root).map_err(|errno| (Step::Root as u32, errno))?)
-                    }
-                    _ => None,
-                };
+            b'R' => {
                 if let Some(word) = self.temporary.take() {
                     let mut paths = [c"/tmp", c"/var/tmp"].iter();
                     let done = paths.try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())));
                     done.map_err(at(word))?;
                 }
-                if let (Some(word), Some(kept)) = (self.devices, &self.kept) {
-                    namespaces::mount_devices(kept).map_err(at(word))?;
+                if let Some(word) = self.devices.take() {
+                    namespaces::mount_devices(&self.kept).map_err(at(word))?;
                 }
-                if let Some(back) = back {
-                    namespaces::return_to(back).map_err(|errno| (Step::Root as u32, errno))?;
-                }
-                let root = self.root.map_or("", |root| root.to_str().unwrap_or_default());
-                for (copy, to, word, may_be_missing) in core::mem::take(&mut self.binds) {
-                    let inside = to.strip_prefix(root).is_some_and(|to| to.starts_with("/dev/"));
-                    let done = match inside && self.kept.is_some() {
-                        true => namespaces::place_new(&copy, to.as_bytes()),
-                        false => namespaces::place(&copy, to.as_bytes()),
+                for later in core::mem::take(&mut self.late) {
+                    let path = later.path.as_bytes();
+                    let done = match (later.letter, &later.copy) {
+                        (_, Some(copy)) => namespaces::place_new(copy, path),
+                        (b'r', None) => namespaces::make_read_only(path),
+                        (_, None) => namespaces::hide(path),
                     };
-                    let done = if may_be_missing { if_there(done) } else { done };
-                    done.map_err(at(word))?;
+                    let done = if later.may_be_missing { if_there(done) } else { done };
+                    done.map_err(at(later.word))?;
                 }
-            }
-            b'R' => {
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
                 }
@@ -293,7 +307,7 @@ impl Together {
                 self.own_mounts().map_err(|errno| (word, errno))?;
             }
             if let Some(word) = self.devices {
-                self.kept = Some(namespaces::devices().map_err(|errno| (word, errno))?);
+                self.kept = namespaces::devices().map_err(|errno| (word, errno))?;
             }
         }
         self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);

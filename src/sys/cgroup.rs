@@ -98,7 +98,7 @@ pub fn each(group: BorrowedFd<'_>, call: &mut dyn FnMut(&[u8]) -> bool) -> Resul
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if entry.file_type() == FileType::Directory && !name.starts_with(b".") && !call(name) {
+        if entry.file_type() == FileType::Directory && name != b"." && name != b".." && !call(name) {
             break;
         }
     }
@@ -138,8 +138,8 @@ pub fn is_occupied(group: impl AsFd, name: &[u8]) -> bool {
     found().unwrap_or_else(|error| error != Errno::NOENT && error != Errno::NODEV)
 }
 
-/// Removes a group with all that are in it, where there is no process in any of them. EBUSY: there is one, or there are
-/// so many groups that it is to be called again. One that is gone is well.
+/// Removes a group with all that are in it, where there is no process in any of them. EBUSY: there is one. EAGAIN: it
+/// is to be called again, since there are so many. One that is gone is well.
 #[inline(never)]
 pub fn remove(group: impl AsFd, name: &[u8]) -> Result<()> {
     let group = group.as_fd();
@@ -168,7 +168,7 @@ pub fn remove(group: impl AsFd, name: &[u8]) -> Result<()> {
             done => done?,
         }
     }
-    Err(Errno::BUSY)
+    Err(Errno::AGAIN)
 }
 
 type Name = heapless::Vec<u8, 255>;

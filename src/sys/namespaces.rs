@@ -142,8 +142,10 @@ pub fn place(copy: &OwnedFd, path: &[u8]) -> Result<()> {
     place_at(copy, CWD, path)
 }
 
-/// The same at a path that is made where it is not there.
+/// The same at a path that is made where it is not there, with the directories that lead to it.
 pub fn place_new(copy: &OwnedFd, path: &[u8]) -> Result<()> {
+    let made = without_umask(&mut || file::make_directories(whole::split(path).0, 0o755));
+    made?;
     let made = without_umask(&mut || match file::status(copy.as_fd())?.mode & S_IFMT {
         S_IFDIR => path::make_directory(CWD, path, 0o755),
         _ => path::open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644).map(drop),
@@ -186,6 +188,7 @@ pub fn mount_temporary(path: impl AsPath) -> Result<()> {
 }
 
 /// What of /dev every program may ask for, of what is there.
+#[derive(Default)]
 pub struct Devices {
     all: Vec<(Vec<u8>, OwnedFd)>,
     /// To where /dev/log leads: who listens there may come and go.
@@ -238,18 +241,6 @@ pub fn set_root(path: &CStr) -> Result<()> {
     // SAFETY: the path ends in NUL.
     unsafe { raw::call(raw::nr::CHROOT, path.as_ptr() as usize, 0, 0, 0, 0) }?;
     process::set_directory(c"/")
-}
-
-/// The same for a while: `return_to` ends it, given what this gives.
-pub fn visit_root(path: &CStr) -> Result<OwnedFd> {
-    let machine = path::open(b"/", OFlags::PATH | OFlags::DIRECTORY, 0)?;
-    set_root(path).map(|()| machine)
-}
-
-/// See `visit_root`. Who may change the root may leave it.
-pub fn return_to(machine: OwnedFd) -> Result<()> {
-    rustix::process::fchdir(&machine)?;
-    set_root(c".")
 }
 
 /// The same for a namespace of mounts of our own as a whole, for who leaves that of users behind it, which nobody may in

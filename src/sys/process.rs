@@ -33,6 +33,22 @@ pub fn session(pid: u32) -> u32 {
     unsafe { raw::call(raw::nr::GETSID, pid as usize, 0, 0, 0, 0) }.unwrap_or_default()
 }
 
+/// Does `work` with the file system's user and group of a process: what it may read of itself can be read then. See
+/// setfsuid(2).
+pub fn as_owner<T>(pid: u32, work: &mut dyn FnMut() -> Result<T>) -> Result<T> {
+    let owner = rustix::fs::stat(path(pid, "").as_str())?;
+    let become_ = |uid: u32, gid: u32| {
+        for (call, id) in [(raw::nr::SETFSGID, gid), (raw::nr::SETFSUID, uid)] {
+            // SAFETY: no memory is involved. Refused, all stays as it is.
+            let _ = unsafe { raw::call(call, id as usize, 0, 0, 0, 0) };
+        }
+    };
+    become_(owner.st_uid, owner.st_gid);
+    let done = work();
+    become_(uid(), gid());
+    done
+}
+
 /// The path of what the kernel tells of a process in this file. See proc_pid(5).
 #[inline(never)]
 pub fn path(pid: u32, file: &str) -> Short {

@@ -260,6 +260,54 @@ fn what_is_bound_or_closed_below_a_private_dev_is_so_there() {
 }
 
 #[test]
+fn binds_come_in_turn_and_into_what_is_its_own() {
+    if !is_root() {
+        return fails("bind = /etc:/tmp\n", "bind /etc:/tmp: Operation not permitted");
+    }
+    // Outside of what becomes its own.
+    let folder = Folder::inside("/dev/shm".as_ref());
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    for name in ["a/sub", "b", "c", "jail"] {
+        std::fs::create_dir_all(path(name)).expect("a directory");
+    }
+    folder.write("a/sub/file", "in a");
+    // What is bound is there for the next; a directory of its own takes what is bound below it.
+    let machine = machine(&format!(
+        "private = tmp\nbind = {}:{} {}:{} {}:/tmp/deep/er /etc:/var/tmp/etc\nread-only = /tmp/deep/er\n",
+        path("a"),
+        path("b"),
+        path("b/sub"),
+        path("c"),
+        path("c"),
+    ));
+    let root = format!("/proc/{}/root", up(&machine));
+    assert_eq!(read(format!("{root}{}/file", path("c")).as_ref()), "in a");
+    assert_eq!(read(format!("{root}/tmp/deep/er/file").as_ref()), "in a");
+    assert!(std::path::Path::new(&format!("{root}/var/tmp/etc/passwd")).exists());
+    assert!(!std::path::Path::new("/tmp/deep").exists() && !std::path::Path::new("/var/tmp/etc").exists());
+    // A root that is bound.
+    for name in ["root/dev", "root/tmp", "root/etc"] {
+        std::fs::create_dir_all(path(name)).expect("a directory");
+    }
+    folder.write("root/tmp/secret", "of the machine");
+    let pause = std::fs::read(program("pause")).expect("a program");
+    std::fs::write(path("root/pause"), pause).expect("ours");
+    std::fs::set_permissions(path("root/pause"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let text = format!(
+        "command = /pause\nroot = {0}/\nprivate = tmp dev\nbind = {1}:{0} /etc:{0}/dev/etc /etc:{0}/tmp/etc\nlog = null\n",
+        path("jail"),
+        path("root"),
+    );
+    let machine = Machine::new(&[("web", &text), ("default", "type = bundle\nwants = web\n")]);
+    machine.wait_phase("web", "up");
+    let root = format!("/proc/{}/root", machine.pid("web"));
+    for (there, name) in [(true, "dev/null"), (true, "dev/etc/passwd"), (true, "tmp/etc/passwd"), (false, "tmp/secret")]
+    {
+        assert_eq!(std::path::Path::new(&format!("{root}/{name}")).exists(), there, "{name}");
+    }
+}
+
+#[test]
 fn a_variable_can_be_taken_out_of_the_environment() {
     let folder = Folder::new();
     let file = folder.write("env", "ONE=1\nTWO=2\nTWO=3\n");

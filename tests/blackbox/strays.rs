@@ -1,6 +1,6 @@
 //! Leftovers of services where there are no control groups: ended by their session and their mark, or shown as strays.
 
-use crate::harness::{Machine, children, lives, pause, program};
+use crate::harness::{Folder, Machine, binary, children, lives, pause, program};
 
 /// A service that leaves two behind in sessions of their own, and its file's further lines.
 fn leaver(keys: &str) -> String {
@@ -51,22 +51,53 @@ fn what_has_left_its_session_ends_with_its_service() {
 
 #[test]
 fn what_is_in_another_group_of_its_session_ends_with_it_whatever_its_environment() {
-    let text = format!("command = <<END\n  set -m; env -i {0} & exec {0}\nEND\n", program("pause"));
-    let machine = machine(&[("web", &text)]);
-    machine.wait("there are two", |machine| {
-        let main = machine.pid("web");
-        let text = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
-        children(machine, "pause") == [main] && !text.is_empty()
-    });
+    let leaves = format!("{} -g 2; exec {}", program("forker"), program("pause"));
+    let plain = format!("command = /usr/bin/env -i /bin/sh -c '{leaves}'\n");
+    let stopped = "stop = /bin/sh -c 'kill $MAINPID; while kill -0 $MAINPID; do :; done'\n";
+    // A daemon's session is not that of its pid.
+    let folder = Folder::new();
+    let forks = format!(
+        "command = <<END\n  env -i setsid sh -c 'echo $$ >{0}; exec sh -c \"{leaves}\"' &\nEND\nready = fork\npid-file = {0}\n",
+        folder.0.join("pid").display()
+    );
+    for text in [&plain, &format!("{plain}{stopped}"), &forks] {
+        let machine = machine(&[("web", text)]);
+        machine.wait("they are left", |machine| {
+            machine.phase("web") == "up" && !children(machine, "pause").is_empty() && left(machine).len() == 2
+        });
+        let all = left(&machine);
+        machine.expect(&["stop", "web", "--wait"]);
+        assert!(!all.iter().any(|pid| lives(*pid)), "{text}");
+        assert_eq!(strays(&machine), []);
+    }
+}
+
+/// All forkers that are the supervisor's or its services' children.
+fn left(machine: &Machine) -> Vec<u32> {
+    let mut all = children(machine, "forker");
     let main = machine.pid("web");
-    let text = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).expect("children");
-    let other: u32 = text.trim().parse().expect("one child");
-    machine.wait("it has its environment", |_| {
-        std::fs::read(format!("/proc/{other}/environ")).is_ok_and(|all| all.is_empty())
-    });
-    machine.expect(&["stop", "web", "--wait"]);
-    assert!(!lives(other));
+    let text = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
+    all.extend(text.split_whitespace().map(|pid| pid.parse::<u32>().expect("a number")));
+    all
+}
+
+#[test]
+fn marks_of_other_users_are_read_without_the_right_to_trace_them() {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::geteuid() } != 0 {
+        return; // there are no others
+    }
+    let folder = Folder::new();
+    let script =
+        format!("#!/bin/sh\nexec setpriv --bounding-set=-sys_ptrace,-sys_admin {} \"$@\"\n", binary().display());
+    let supervisor = folder.write("supervisor", &script);
+    std::fs::set_permissions(&supervisor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let text = leaver("user = 65534\ngroup = 65534\n");
+    let machine = Machine::of_program(&supervisor, &[("web", &text)], &["--no-cgroups", "web"]);
+    let left = settled(&machine);
     assert_eq!(strays(&machine), []);
+    machine.expect(&["stop", "web", "--wait"]);
+    assert!(!left.iter().any(|pid| lives(*pid)), "{left:?}");
 }
 
 #[test]
@@ -141,7 +172,7 @@ fn what_a_oneshot_has_left_stays_until_it_is_taken_down() {
 /// Has a `web` that has left many stopped until the search for them could be caught, which stops there. Gives its pid, and
 /// who was left.
 fn caught(machine: &Machine) -> (u32, Vec<u32>) {
-    loop {
+    for _ in 0..100 {
         machine.expect(&["start", "web", "--wait"]);
         machine.wait("all are left", |machine| children(machine, "pause") == [machine.pid("web")]);
         let left = children(machine, "forker");
@@ -158,6 +189,7 @@ fn caught(machine: &Machine) -> (u32, Vec<u32>) {
             }
         }
     }
+    panic!("the search was never seen");
 }
 
 fn many() -> String {

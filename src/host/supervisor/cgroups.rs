@@ -51,7 +51,7 @@ pub struct Cgroups {
     /// Processes can be made in a group.
     pub clones: bool,
     /// What the one that we were started in had handed down before, by bits of `setup::CONTROLLERS`.
-    before: u32,
+    pub before: u32,
 }
 
 /// Whether a slot has a group.
@@ -140,9 +140,7 @@ impl Cgroups {
     /// They are not needed any more. What cannot be removed stays: the next supervisor goes on with it.
     #[inline(never)]
     pub fn end(self) {
-        self.each_service(&mut |name| {
-            let _ = cgroup::remove(&self.all, name);
-        });
+        self.each_service(&mut |name| while cgroup::remove(&self.all, name) == Err(Errno::AGAIN) {});
         let leave = || cgroup::write(&self.outer, b"cgroup.procs", b"0");
         if leave().is_err() {
             // A group that hands down controllers has no processes.
@@ -321,16 +319,19 @@ impl Supervisor {
             let is_down = State::from_number(self.reports.word(slot, reports::STATE)).is_in(State::DOWN);
             if is_down && self.slots[slot.index()].grouped != Grouped::No {
                 left -= 1;
-                self.remove_group(slot);
+                if self.remove_group(slot) == Err(Errno::AGAIN) {
+                    self.empty_groups = slot.0 + 1;
+                }
             }
         }
     }
 
-    fn remove_group(&mut self, slot: SlotId) {
+    fn remove_group(&mut self, slot: SlotId) -> Result<(), Errno> {
         let name = self.name_of_group(slot);
-        if self.cgroups.as_ref().is_some_and(|cgroups| cgroup::remove(&cgroups.all, &name).is_ok()) {
-            self.slots[slot.index()].grouped = Grouped::No;
-        }
+        let Some(cgroups) = &self.cgroups else { return Ok(()) };
+        cgroup::remove(&cgroups.all, &name)?;
+        self.slots[slot.index()].grouped = Grouped::No;
+        Ok(())
     }
 
     /// SIGKILL to all that is in the slot's group; with `watches` its end is waited for.
@@ -371,14 +372,13 @@ impl Supervisor {
     }
 
     /// Looks whether there is anybody left of a slot, and says so. True where somebody was and is not any more.
-    /// `session`: of the main process that has just ended, or 0.
     #[inline(never)]
-    pub(super) fn look_for_rest(&mut self, slot: SlotId, session: u32) -> bool {
+    pub(super) fn look_for_rest(&mut self, slot: SlotId) -> bool {
         if !self.is_killed_whole(slot) {
             return false;
         }
         if self.cgroups.is_none() {
-            self.look_among_orphans(slot, session);
+            self.look_among_orphans(slot);
             return false;
         }
         match self.is_occupied(slot) {
@@ -406,14 +406,14 @@ impl Supervisor {
     /// Before an input that may be a slot's last: one that has no process, but perhaps has left some.
     pub(super) fn look_where_none_runs(&mut self, slot: SlotId) -> bool {
         let word = |word| self.reports.word(slot, word);
-        State::from_number(word(reports::STATE)).has_process() && word(reports::PID) == 0 && self.look_for_rest(slot, 0)
+        State::from_number(word(reports::STATE)).has_process() && word(reports::PID) == 0 && self.look_for_rest(slot)
     }
 
     /// Before an order to a slot that has no process: an instance may get another name.
     pub(super) fn forget_group(&mut self, slot: SlotId) {
         let grouped = self.slots.get(slot.index()).is_some_and(|private| private.grouped != Grouped::No);
         if grouped && slot.0 >= self.common.image.services() {
-            self.remove_group(slot);
+            let _ = self.remove_group(slot); // what stays goes in the end
             self.slots[slot.index()].grouped = Grouped::No;
         }
     }
@@ -430,16 +430,22 @@ impl Supervisor {
 impl Supervisor {
     /// After a crash: whether the slot has left anybody. `alone`: no process of it is known.
     pub(super) fn take_over_group(&mut self, taken: &mut Slot<'_>, slot: SlotId, alone: bool) {
-        let never = taken.row.life == Life(0) && !taken.row.state.has_process();
-        if taken.policy.kill_mode != KillMode::All || never {
+        if taken.row.life == Life(0) && !taken.row.state.has_process() {
             return;
         }
+        let all = taken.policy.kill_mode == KillMode::All;
         if self.cgroups.is_none() {
-            return self.take_over_orphans(taken, slot, alone);
+            return if all {
+                self.take_over_orphans(taken, slot, alone)
+            };
         }
         self.remember_instance(slot);
         if let Some(private) = self.slots.get_mut(slot.index()) {
-            private.grouped = if alone { Grouped::Killed } else { Grouped::Yes }; // nobody knows, and: it would not live
+            // Nobody knows; but where somebody lives nobody was killed.
+            private.grouped = if alone { Grouped::Killed } else { Grouped::Yes };
+        }
+        if !all {
+            return;
         }
         match self.is_occupied(slot) {
             Some(true) if alone => step(taken, Input::Occupied),

@@ -495,7 +495,7 @@ impl Supervisor {
             match owner {
                 Some(Owner::Engine) => self.engine_ended(exit),
                 Some(Owner::Logger) => self.logger_ended(),
-                Some(Owner::Sweeper) => self.sweeper_ended(),
+                Some(Owner::Sweeper) => self.sweeper_ended(exit),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {
                     self.orphans.ended();
@@ -559,9 +559,10 @@ impl Supervisor {
             if policy.kill_mode != KillMode::Process {
                 self.kill_rest(pid);
             }
+            self.note_session(slot, pid);
             // Else the stop command's end is the last.
             if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
-                self.look_for_rest(slot, pid);
+                self.look_for_rest(slot);
             }
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {

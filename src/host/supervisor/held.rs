@@ -43,6 +43,8 @@ const TRIES: usize = 15;
 const UPGRADES: usize = 28;
 /// 1: a signal that asks for the end is being taken.
 pub const TOLD: usize = 29;
+/// See `Cgroups::before`.
+pub const HANDED_DOWN: usize = 26;
 /// The pid of `pintle-sweep`.
 pub const SWEEPER_PID: usize = 27;
 /// Words of a slot.
@@ -72,7 +74,7 @@ pub enum Own {
 
 /// How many there are of these.
 const OWN: usize = Own::Before as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= SWEEPER_PID && STORES < HEAD);
+const _: () = assert!(DESCRIPTORS + OWN <= HANDED_DOWN && STORES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
 const ROW: usize = 8 + SPARE;

@@ -27,6 +27,7 @@ mod survivors;
 pub use held::{Found, Held};
 pub use rescue::{clear_ruins, mind_habit};
 pub use start::{Options, first_acts, start};
+pub use survivors::space;
 
 use crate::host::descriptors;
 use crate::host::failure::Failure;
@@ -275,7 +276,7 @@ impl Supervisor {
                 self.read_notices(SlotId(slot));
             }
             Some(Source::Group(slot)) => {
-                self.look_for_rest(SlotId(slot), 0);
+                self.look_for_rest(SlotId(slot));
             }
             Some(Source::Stored(at)) => self.mind_stored(at as usize),
             None => {}

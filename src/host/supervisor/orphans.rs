@@ -2,7 +2,7 @@
 //! the subreaper; so what there is of a service beside its main process and its commands is found among our children,
 //! however deep it was. What is of the session of the main process is killed here, by its number, which it keeps until we
 //! reap it. What has a session of its own is killed by a process of our own, `pintle-sweep`, which looks for the mark in
-//! its environment: to read another one's memory takes as long as that one wants. Without the mark it is nobody's: a
+//! its environment: to read another one's memory may wait for that one. Without the mark it is nobody's: a
 //! stray, which `status` shows.
 
 use super::Supervisor;
@@ -12,6 +12,7 @@ use super::pids::Owner;
 use crate::sys::signals::{self, SIGKILL, Target};
 use crate::sys::{Errno, children, clock, process, reap};
 use heapless::Vec;
+use pintle::board::reports::Exit;
 use pintle::ident::SlotId;
 use pintle::limits::{INSTANCE_BYTES_MAX, NAME_BYTES_MAX};
 use pintle::supervision::{Input, Slot, step};
@@ -23,8 +24,8 @@ const SWEEP_MS: u32 = 1000;
 const AGAIN_MS: u32 = 50;
 /// For so many services at once.
 pub const NAMES: usize = 16;
-/// So many orphans are told apart; more are `pintle-sweep`'s.
-const ORPHANS: usize = 64;
+/// So many who wait have their turn at once.
+const TURN: usize = 64;
 /// To look takes at most one part of so many of our time, since that grows with the number of children.
 const PARTS: u64 = 10;
 
@@ -55,31 +56,17 @@ pub struct Orphans {
     next: Instant,
     /// 0: none.
     sweeper: u32,
-    /// When it has had its time.
+    /// When it has had its time; `NEVER`: it has.
     due: Instant,
+    /// An orphan has ended since it began.
+    helps: bool,
 }
 
-/// Orphans that live, each with its session.
-#[derive(Default)]
-struct Found {
-    list: Vec<(u32, u32), ORPHANS>,
-    /// There are more.
-    more: bool,
-}
-
-impl Found {
-    /// SIGKILL to those of a session; whether there are any.
-    fn kill(&self, session: u32) -> bool {
-        let mut any = false;
-        for (pid, _) in self.list.iter().filter(|(_, of)| session != 0 && *of == session) {
-            any |= signals::send(Target::Process(*pid), SIGKILL).is_ok();
-        }
-        any
-    }
-
-    fn is_empty(&self) -> bool {
-        self.list.is_empty() && !self.more
-    }
+/// A session whose processes are to end, and whether there are any.
+#[derive(Clone, Copy, Default)]
+struct Session {
+    number: u32,
+    lives: bool,
 }
 
 impl Orphans {
@@ -91,7 +78,7 @@ impl Orphans {
 
     /// A child has ended that is nobody's.
     pub fn ended(&mut self) {
-        self.news = true;
+        (self.news, self.helps) = (true, true);
     }
 
     pub fn is_sweeping(&self) -> bool {
@@ -100,21 +87,26 @@ impl Orphans {
 }
 
 impl Supervisor {
-    /// None: they cannot be counted now.
-    fn orphans(&mut self) -> Option<Found> {
-        let (began, mut found) = (clock::now(), Found::default());
+    /// How many orphans live, all of them; SIGKILL to those of these sessions. None: they cannot be counted now.
+    fn end_sessions(&mut self, sessions: &mut [Session]) -> Option<u32> {
+        let (began, mut count) = (clock::now(), 0);
         let Supervisor { pids, .. } = self;
         let read = children::each(children::OWN, &mut |pid| {
-            if pids.get(pid).is_none() && reap::look(pid) == reap::Child::Alive {
-                found.more |= found.list.push((pid, process::session(pid))).is_err();
+            if pids.get(pid).is_some() || reap::look(pid) != reap::Child::Alive {
+                return;
+            }
+            count += 1;
+            let number = process::session(pid);
+            for session in sessions.iter_mut().filter(|session| number != 0 && session.number == number) {
+                session.lives |= signals::send(Target::Process(pid), SIGKILL).is_ok();
             }
         });
         let ended = clock::now();
         self.orphans.next = Instant(ended.0 + (PARTS - 1) * (ended.0 - began.0));
         match read {
-            Ok(()) => Some(found),
+            Ok(()) => Some(count),
             // The kernel has no list of them, or there is no /proc: they are not looked for.
-            Err(Errno::NOENT) => Some(Found::default()),
+            Err(Errno::NOENT) => Some(0),
             Err(_) => {
                 self.orphans.next = ended.plus_ms(AGAIN_MS);
                 None
@@ -122,22 +114,26 @@ impl Supervisor {
         }
     }
 
-    /// What `look_for_rest` is without control groups. `session`: of the main process that has just ended.
+    /// Whoever is in the session of a main process that has ended, and is not reaped, ends with it.
+    pub(super) fn note_session(&mut self, slot: SlotId, pid: u32) {
+        let session = process::session(pid);
+        if let Some(private) = self.slots.get_mut(slot.index()) {
+            private.session = if session == process::session(0) { 0 } else { session };
+        }
+    }
+
+    /// What `look_for_rest` is without control groups.
     #[inline(never)]
-    pub(super) fn look_among_orphans(&mut self, slot: SlotId, session: u32) {
+    pub(super) fn look_among_orphans(&mut self, slot: SlotId) {
         let waits = self.slots.get(slot.index()).is_none_or(|private| private.left != Left::Nothing);
         if waits {
             return;
         }
-        self.slots[slot.index()].session = session;
+        let number = self.slots[slot.index()].session;
         // Where that would be too often, it is done later for all who wait.
-        if clock::now() >= self.orphans.next
-            && let Some(found) = self.orphans()
-        {
-            found.kill(session);
-            if found.is_empty() {
-                return;
-            }
+        if clock::now() >= self.orphans.next && self.end_sessions(&mut [Session { number, lives: false }]) == Some(0) {
+            self.slots[slot.index()].session = 0;
+            return;
         }
         self.feed(slot, Input::Occupied);
     }
@@ -173,32 +169,46 @@ impl Supervisor {
         if self.cgroups.is_some() {
             return self.look_unwatched();
         }
-        let Some(found) = self.orphans() else { return self.orphans.news = true };
-        let (mut names, mut left): (Vec<Name, NAMES>, _) = (Vec::new(), self.orphans.waiting);
-        for at in 0..self.slots.len() {
-            let Some(private) = self.slots.get_mut(at).filter(|private| private.left != Left::Nothing) else {
-                continue;
-            };
-            let slot = SlotId(at as u32);
-            let (seen, session) = (private.left, private.session);
-            if found.kill(session) || seen == Left::Sought {
-                // Their ends are news, and so is the search's.
-            } else if found.is_empty() || seen == Left::Swept {
-                (private.left, private.session) = (Left::Nothing, 0);
-                self.orphans.waiting -= 1;
-                self.feed(slot, Input::Emptied);
-            } else if self.orphans.sweeper == 0 && names.push(self.name_of(slot)).is_ok() {
-                self.slots[at].left = Left::Sought;
-            }
-            left -= 1;
-            if left == 0 {
+        // So many in one turn; the others have the next one.
+        let mut turn: Vec<SlotId, TURN> = Vec::new();
+        for (slot, private) in (0..).map(SlotId).zip(&self.slots) {
+            if private.left != Left::Nothing && turn.push(slot).is_err() {
+                self.orphans.news = true;
                 break;
+            }
+        }
+        let mut sessions = [Session::default(); TURN];
+        for (slot, session) in turn.iter().zip(&mut sessions) {
+            session.number = self.slots[slot.index()].session;
+        }
+        let Some(count) = self.end_sessions(&mut sessions) else { return self.orphans.news = true };
+        let mut names: Vec<Name, NAMES> = Vec::new();
+        for (slot, session) in turn.into_iter().zip(sessions) {
+            let Some(private) = self.slots.get_mut(slot.index()) else { continue };
+            if session.lives {
+                continue; // their ends are news
+            }
+            // A number without anybody may be given away.
+            private.session = 0;
+            match private.left {
+                Left::Sought => {} // so is the end of the search
+                Left::Waits if count > 0 => {
+                    if self.orphans.sweeper == 0 && names.push(self.name_of(slot)).is_ok() {
+                        self.slots[slot.index()].left = Left::Sought;
+                    }
+                }
+                Left::Waits | Left::Swept | Left::Nothing => {
+                    private.left = Left::Nothing;
+                    self.orphans.waiting -= 1;
+                    self.feed(slot, Input::Emptied);
+                }
             }
         }
         if names.is_empty() {
             return;
         }
         let started = self.start_sweeper(&names);
+        self.orphans.helps = false;
         (self.orphans.due, self.orphans.sweeper) = (self.now.plus_ms(SWEEP_MS), started.unwrap_or_default());
         if started.is_none() {
             // Nobody knows who is left: it is tried until it can be known.
@@ -215,7 +225,7 @@ impl Supervisor {
             if core::mem::take(&mut self.slots[at].left) != Left::Nothing {
                 self.orphans.waiting -= 1;
                 let slot = SlotId(at as u32);
-                if !self.look_for_rest(slot, 0) && self.record(slot).rest {
+                if !self.look_for_rest(slot) && self.record(slot).rest {
                     self.kill_group_of(slot, true);
                 }
             }
@@ -229,11 +239,18 @@ impl Supervisor {
         self.orphans.news = true;
     }
 
-    /// `pintle-sweep` has ended.
-    pub(super) fn sweeper_ended(&mut self) {
+    /// `pintle-sweep` has ended. Whom it has not come to in its time is sought again as long as it gets on.
+    pub(super) fn sweeper_ended(&mut self, exit: Exit) {
         self.orphans.sweeper = 0;
         self.held.put_word(SWEEPER_PID, 0);
-        self.turn_sought(Left::Swept);
+        let hangs = self.orphans.due == Instant::NEVER && !self.orphans.helps;
+        if exit == Exit::Code(0) || hangs {
+            return self.turn_sought(Left::Swept);
+        }
+        self.turn_sought(Left::Waits);
+        if self.orphans.due != Instant::NEVER {
+            self.orphans.next = self.now.plus_ms(AGAIN_MS); // it could not look
+        }
     }
 
     /// After a crash: nobody waits for it any more, and it is not to meet what is started next.

@@ -4,7 +4,7 @@
 use super::cgroups::Cgroups;
 use super::children::Queue;
 use super::deadlines::Deadlines;
-use super::held::{Held, Own};
+use super::held::{HANDED_DOWN, Held, Own};
 use super::helpers::Helper;
 use super::launch::{Common, UMASK};
 use super::pids::Pids;
@@ -403,7 +403,14 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
-    let cgroups = Cgroups::begin(&place, &image, !goes_on, options.cgroups);
+    let mut cgroups = Cgroups::begin(&place, &image, !goes_on, options.cgroups);
+    if let Some(cgroups) = &mut cgroups {
+        // After a crash what is handed down may be by us.
+        if goes_on {
+            cgroups.before = held.word(HANDED_DOWN);
+        }
+        held.put_word(HANDED_DOWN, cgroups.before);
+    }
     words::store(reports.head(), reports::own::GROUPS, u32::from(cgroups.is_some()));
     Supervisor {
         cgroups,

@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 140;
     pub const SETRESGID: usize = 149;
     pub const SETRESUID: usize = 147;
+    pub const SETFSGID: usize = 152;
+    pub const SETFSUID: usize = 151;
     pub const SETSID: usize = 157;
     pub const SIGALTSTACK: usize = 132;
     pub const SIGNALFD4: usize = 74;

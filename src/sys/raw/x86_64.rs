@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 141;
     pub const SETRESGID: usize = 119;
     pub const SETRESUID: usize = 117;
+    pub const SETFSGID: usize = 123;
+    pub const SETFSUID: usize = 122;
     pub const SETSID: usize = 112;
     pub const SIGALTSTACK: usize = 131;
     pub const SIGNALFD4: usize = 289;
