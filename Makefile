@@ -55,6 +55,10 @@ $(B)/programs/wide/pintle: $(B)/pintle
 	@. ./$(B)/toolchain && $$CARGO build --release --locked --bin pintle --features wide --target-dir $(CARGO_OUT) $$CARGO_ARGS && \
 		strip -s -o $@ $(CARGO_OUT)/$$TARGET/release/pintle
 
+# A kernel and what else is booted with it, for the test that does.
+$(B)/guest/vmlinuz: tests/guest/fetch
+	@sh tests/guest/fetch $(B)/guest
+
 # Links are relative, so that DESTDIR, chroots and images work.
 install: $(B)/pintle
 	install -d "$(DESTDIR)$(BINDIR)"
@@ -78,7 +82,7 @@ size-baseline: $(B)/pintle
 size-profiles: $(B)/toolchain
 	@sh cross/size-profiles $(B)
 
-check: all $(B)/programs/wide/pintle
+check: all $(B)/programs/wide/pintle $(B)/guest/vmlinuz
 	@sh tests/needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --locked --all-targets -- -D warnings

@@ -20,7 +20,7 @@ use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, errno, file, output, privileges, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
@@ -34,9 +34,19 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 29] = [
+const ACTS: [(u8, Step); 38] = [
+    // The limits of the group come before it is entered.
+    (b'M', Step::Setup),
+    (b'h', Step::Setup),
+    (b'w', Step::Setup),
+    (b'q', Step::Setup),
+    (b'f', Step::Setup),
+    (b'W', Step::Setup),
+    (b'x', Step::Setup),
+    (b'C', Step::Cgroup),
     (b'o', Step::OomScore),
     (b'e', Step::EnvironmentFile),
+    (b'U', Step::Setup),
     (b'i', Step::Setup),
     (b's', Step::Setup),
     (b'c', Step::Setup),
@@ -70,8 +80,10 @@ const ACTS: [(u8, Step); 29] = [
     (b'S', Step::Setup),
 ];
 
-/// Where in `ACTS` begins what is done again.
-const AGAIN: usize = 26;
+/// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
+const GROUPED: usize = 8;
+/// Where begins what is done again.
+const AGAIN: usize = 35;
 
 /// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
 /// has kept, and how long what has gone into the background has to end.
@@ -105,6 +117,12 @@ impl Options {
     fn has(&self, letter: u8) -> bool {
         self.clone().next(letter).is_some()
     }
+
+    /// Whether this is one of the letter's values.
+    fn says(&self, letter: u8, value: &CStr) -> bool {
+        let mut all = self.clone();
+        core::iter::from_fn(|| all.next(letter)).any(|one| one == value)
+    }
 }
 
 /// Goes over the options; `false` if they are not as they should be.
@@ -130,15 +148,32 @@ pub fn run(given: &Given) -> i32 {
     };
     let options = Options { rest: arguments.clone(), setup: 0 };
     let failure = if pass(&mut arguments) {
-        match options.clone().next(b'F') {
-            Some(grace) => return stand_by(status, options, arguments, grace),
-            None => become_it(options, arguments),
+        match (enter_group(&options), options.clone().next(b'F')) {
+            (Err(failure), _) => failure,
+            (Ok(()), Some(grace)) => return stand_by(status, options, arguments, grace),
+            (Ok(()), None) => become_it(options, arguments),
         }
     } else {
         complain(&"it was not called as it should be");
         (Step::Execute as u32, Errno::INVAL)
     };
     tell(&status, failure)
+}
+
+/// The control group with its limits, in which are also those that wait for a daemon.
+#[inline(never)]
+fn enter_group(options: &Options) -> Result<(), Failure> {
+    let group = options.clone().next(b'C');
+    for (letter, step) in ACTS.into_iter().take(GROUPED) {
+        let mut values = options.clone();
+        while let Some(value) = values.next(letter) {
+            match step {
+                Step::Cgroup => cgroup::enter(value.to_bytes()).map_err(|errno| (step as u32, errno))?,
+                _ => setup::limit(letter, value, group).map_err(|errno| (step.at(values.setup), errno))?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.
@@ -179,13 +214,14 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
     (together.uid, together.gid) = (id(b'u'), id(b'g'));
     together.supervisor = options.clone().next(b'A');
+    together.root = options.clone().next(b'R');
     if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
         (together.stored, together.count) = (names.into(), parts(names, b':').count());
     }
     together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
     // What is to be used behind the change of user has to stay over it.
     let keeps = options.has(b'a') || options.has(b'S');
-    for (turn, (letter, step)) in ACTS.into_iter().enumerate() {
+    for (turn, (letter, step)) in ACTS.into_iter().enumerate().skip(GROUPED) {
         if turn >= AGAIN && !together.is_another_user {
             break;
         }
@@ -228,7 +264,9 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
     let mut environment = ManuallyDrop::new(Vec::new());
     for (at, variable) in variables.iter().enumerate() {
         let later = &variables[at + 1..];
-        if !later.iter().any(|later| name_of(later) == name_of(variable)) {
+        let mut unset = options.clone();
+        let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
+        if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
             environment.push(*variable);
         }
     }
@@ -246,11 +284,8 @@ fn become_it(options: Options, arguments: Arguments) -> Failure {
 
 /// Whether a path outside may not be there inside.
 fn hides(options: &Options) -> bool {
-    let is_temporary = || {
-        let mut all = options.clone();
-        core::iter::from_fn(|| all.next(b'N')).any(|word| word == c"tmp")
-    };
-    b"BXR".iter().any(|letter| options.has(*letter)) || is_temporary()
+    let is_private = |name| options.says(b'N', name);
+    b"BXR".iter().any(|letter| options.has(*letter)) || is_private(c"tmp") || is_private(c"dev")
 }
 
 /// Where the service says that it is ready.

@@ -8,7 +8,7 @@ use pintle::board::published::ConditionRow;
 use pintle::graph::Phase;
 use pintle::ident::SlotId;
 use pintle::lang::definition::{Kind, Log};
-use pintle::lang::diagnostic::{Meant, told};
+use pintle::lang::diagnostic::Meant;
 use pintle::lang::keys::CHOICES;
 use pintle::packed;
 use pintle::status::{Paint, Row, View, tree, why};
@@ -16,12 +16,13 @@ use pintle::text::nth;
 
 use super::log::put;
 use super::options::Given;
+use super::strays::{name_of as program_name, strays};
 use super::{exit, finish};
 use crate::host::log_files::{self, LogPath};
 use crate::host::reading;
 use crate::host::refuse::refuse;
 use crate::sys::output::{self, Shown, Text};
-use crate::sys::{entry, process, whole};
+use crate::sys::{entry, process};
 
 /// What a command looks at, and where it writes.
 struct Look {
@@ -84,11 +85,12 @@ pub fn status(given: &Given) -> i32 {
     let Look { view, run, out } = &mut look;
     let mut code = if view.supervisor_alive { exit::DONE } else { exit::NO };
     if given.words.is_empty() {
+        let strays = strays(view, json);
         if json {
-            view.write_machine_json(out);
+            view.write_machine_json(out, &strays);
             out.bytes(b"\n");
         } else {
-            view.write_machine(out, paint());
+            view.write_machine(out, &strays, paint());
         }
     } else {
         let slots = named(view, given);
@@ -292,9 +294,5 @@ pub fn conditions(given: &Given) -> i32 {
 /// is known any more: its number may be another's by now.
 #[inline(never)]
 fn program_of(row: &ConditionRow) -> Option<String> {
-    if !row.leased {
-        return None;
-    }
-    let name = whole::read(told(format_args!("/proc/{}/comm", row.pid)).as_bytes(), 64).ok()?.ok()?;
-    Some(Shown(name.trim_ascii_end()).to_string())
+    row.leased.then(|| program_name(row.pid))
 }

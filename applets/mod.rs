@@ -19,7 +19,9 @@ mod options;
 mod progress;
 mod running;
 mod sources;
+mod strays;
 mod supervise;
+mod sweep;
 mod upgrade;
 
 use core::fmt::Write;
@@ -99,6 +101,7 @@ applets! {
     "upgrade" None upgrade::run;
     "engine" Raw engine::run;
     "exec" Raw exec::run;
+    "sweep" Any sweep::run;
 }
 
 /// The program: finds the command by the name it was called by, or by the first argument.

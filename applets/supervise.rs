@@ -45,6 +45,7 @@ fn options(given: &Given, begins: bool) -> Options {
         shutdown_timeout_ms,
         parallel: given.number("--parallel", 0, u32::MAX.into()) as u32,
         engine_user: given.value("--engine-user"),
+        cgroups: !given.has("--no-cgroups"),
         rescue: given.value("--rescue").or((process::pid() == 1).then_some(b"/sbin/sulogin")),
         ready,
         bundle: given.words.first().copied().unwrap_or(b"default"),

@@ -38,6 +38,18 @@ pub enum Form {
     Directories,
     /// What of the machine is its own.
     Private,
+    /// Names of environment variables.
+    Variables,
+    /// Bytes, or `max`.
+    Memory,
+    /// A number from 1 on, or `max`.
+    Count,
+    /// A share among others, from 1 to 10000.
+    Weight,
+    /// Per cent of a processor, or `max`.
+    Percent,
+    /// Absolute paths of block devices, with what each may take.
+    Devices,
     /// Sockets that listen.
     Listen,
 }
@@ -51,6 +63,11 @@ pub const ALL_WORDS_MAX: usize = 192;
 
 /// Of `Form::Private`, `tmp`, which is no namespace; the others are bits of CLONE_NEW* in namespaces(7).
 pub const TEMPORARY: u32 = 0;
+/// `dev`, which is none, either.
+pub const DEVICES: u32 = 1;
+
+/// There are never more processes: PID_MAX_LIMIT of the kernel, which pids.max takes at most.
+const PIDS_MAX: u64 = 1 << 22;
 
 /// No processor has a higher number: CONFIG_NR_CPUS is at most that.
 pub const PROCESSORS_MAX: u32 = 8192;
@@ -79,6 +96,10 @@ impl Form {
                 | Form::Slack
                 | Form::Path
                 | Form::Input
+                | Form::Memory
+                | Form::Count
+                | Form::Weight
+                | Form::Percent
         )
     }
 
@@ -100,14 +121,20 @@ impl Form {
                  addr-limit-3gb"
             }
             Form::Listen => "tcp udp unix unix-dgram unix-seqpacket",
-            Form::Private => "tmp - - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
             Form::Processors
             | Form::Slack
             | Form::Path
             | Form::Input
             | Form::Paths
             | Form::Binds
-            | Form::Directories => "",
+            | Form::Directories
+            | Form::Variables
+            | Form::Memory
+            | Form::Count
+            | Form::Weight
+            | Form::Percent
+            | Form::Devices => "",
         }
     }
 
@@ -258,6 +285,68 @@ pub fn processors(list: &str, each: &mut dyn FnMut(u32)) -> Option<()> {
     Some(())
 }
 
+/// Whether pintle itself sets an environment variable of this name.
+pub fn is_own(name: &str) -> bool {
+    const OWN: &str =
+        "PINTLE_SERVICE INSTANCE NOTIFY_SOCKET MAINPID WATCHDOG_USEC WATCHDOG_PID LISTEN_PID LISTEN_FDS LISTEN_FDNAMES";
+    parts(OWN, b' ').any(|own| own == name)
+}
+
+/// The controllers of a control group that services can ask for.
+pub const CONTROLLERS: [&str; 4] = ["memory", "cpu", "pids", "io"];
+
+/// Of the key of this letter: which controller it is about, and the file of the control group that takes its values.
+pub fn controller(letter: u8) -> Option<(usize, &'static str)> {
+    Some(match letter {
+        b'M' => (0, "memory.max"),
+        b'h' => (0, "memory.high"),
+        b'w' => (1, "cpu.weight"),
+        b'q' => (1, "cpu.max"),
+        b'f' => (2, "pids.max"),
+        b'W' => (3, "io.weight"),
+        b'x' => (3, "io.max"),
+        _ => return None,
+    })
+}
+
+/// What a value for a control group is to the kernel: a number, and what stands behind it; `u64::MAX` is `max`. Of
+/// `Form::Devices` it is that of one device, see `device`.
+pub fn group_value(form: Form, text: &str) -> Option<(u64, &'static str)> {
+    let bytes = text.as_bytes();
+    match form {
+        Form::Weight => number(bytes).filter(|weight| (1..=10_000).contains(weight)).map(|weight| (weight, "")),
+        Form::Memory | Form::Count | Form::Percent | Form::Devices if text == "max" => Some((u64::MAX, "")),
+        Form::Count => number(bytes).filter(|count| (1..=PIDS_MAX).contains(count)).map(|count| (count, "")),
+        // Of each tenth of a second, in microseconds.
+        Form::Percent => {
+            let share = number(bytes.strip_suffix(b"%")?).filter(|share| (1..=1_000_000).contains(share))?;
+            Some((share * 1000, " 100000"))
+        }
+        Form::Memory | Form::Devices => {
+            let (digits, unit) =
+                bytes.split_at(bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len()));
+            let shift = match unit {
+                b"" => 0,
+                b"K" => 10,
+                b"M" => 20,
+                b"G" => 30,
+                b"T" => 40,
+                _ => return None,
+            };
+            number(digits)?.checked_mul(1 << shift).filter(|bytes| *bytes > 0).map(|bytes| (bytes, ""))
+        }
+        _ => None,
+    }
+}
+
+/// The path, the limit and its value of `/dev/sda:rbps=10M`. A path may have a `:`.
+pub fn device(word: &str) -> Option<(&str, &str, &str)> {
+    let (path, limit) = word.rsplit_once(':')?;
+    let (name, value) = cut(limit, b'=')?;
+    let is_known = parts("rbps wbps riops wiops", b' ').any(|known| known == name);
+    (is_known && group_value(Form::Devices, value).is_some()).then_some((path, name, value))
+}
+
 /// The nanoseconds of `50us`: a number with `ns`, `us`, `ms` or `s`; from 1 to 4 seconds, which every machine takes.
 pub fn nanoseconds(text: &str) -> Option<u64> {
     let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
@@ -293,6 +382,7 @@ mod tests {
             (Form::Scheduler, "idle", Some((5, 0))),
             (Form::SecureBits, "no-cap-ambient-raise", Some((6, 0))),
             (Form::Private, "tmp", Some((TEMPORARY, 0))),
+            (Form::Private, "dev", Some((DEVICES, 0))),
             (Form::Private, "mount", Some((17, 0))),
             (Form::Private, "uts", Some((26, 0))),
             (Form::Private, "ipc", Some((27, 0))),
@@ -335,6 +425,45 @@ mod tests {
             ("/run/web:75:0", None),
         ] {
             assert_eq!(directory(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn values_of_control_groups_are_the_kernels() {
+        for (form, text, expected) in [
+            (Form::Memory, "64M", Some((64 << 20, ""))),
+            (Form::Memory, "4096", Some((4096, ""))),
+            (Form::Memory, "max", Some((u64::MAX, ""))),
+            (Form::Memory, "0", None),
+            (Form::Memory, "64MB", None),
+            (Form::Memory, "M", None),
+            (Form::Memory, "20000000T", None),
+            (Form::Memory, "50%", None),
+            (Form::Count, "1", Some((1, ""))),
+            (Form::Count, "4194304", Some((4_194_304, ""))),
+            (Form::Count, "4194305", None),
+            (Form::Count, "0", None),
+            (Form::Count, "1K", None),
+            (Form::Weight, "10000", Some((10_000, ""))),
+            (Form::Weight, "10001", None),
+            (Form::Weight, "max", None),
+            (Form::Percent, "50%", Some((50_000, " 100000"))),
+            (Form::Percent, "250%", Some((250_000, " 100000"))),
+            (Form::Percent, "0%", None),
+            (Form::Percent, "50", None),
+            (Form::Percent, "max", Some((u64::MAX, ""))),
+        ] {
+            assert_eq!(group_value(form, text), expected, "{text}");
+        }
+        for (word, expected) in [
+            ("/dev/sda:rbps=10M", Some(("/dev/sda", "rbps", "10M"))),
+            ("/dev/sda:wiops=max", Some(("/dev/sda", "wiops", "max"))),
+            ("/dev/sda", None),
+            ("/dev/disk/by-path/pci-0000:00:1f.2:riops=7", Some(("/dev/disk/by-path/pci-0000:00:1f.2", "riops", "7"))),
+            ("/dev/sda:bps=1", None),
+            ("/dev/sda:rbps=", None),
+        ] {
+            assert_eq!(device(word), expected, "{word}");
         }
     }
 

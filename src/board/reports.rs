@@ -53,6 +53,8 @@ pub mod own {
     pub const PARALLEL: usize = OWN + 16;
     /// Upgrades: how many were asked for (high 16 bits), and the errno of the last one (low ones), 0: it was done.
     pub const UPGRADES: usize = OWN + 17;
+    /// 1 where services have control groups.
+    pub const GROUPS: usize = OWN + 18;
 }
 
 /// Words of a row.

@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -250,7 +250,7 @@ pub mod exec {
 }
 
 /// Words of a policy record.
-pub const POLICY_WORDS: usize = 18;
+pub const POLICY_WORDS: usize = 19;
 /// Word numbers of a policy record.
 pub mod policy {
     /// 0 none, 1 descriptor, 2 notify, 3 check, 4 fork.
@@ -290,6 +290,8 @@ pub mod policy {
     pub const NO_RESTART_EXIT: usize = 16;
     /// One more than `fd-store-max`; 0 where nothing is said.
     pub const FD_STORE_MAX: usize = 17;
+    /// `lang::definition::KillMode`.
+    pub const KILL_MODE: usize = 18;
     /// See `SUCCESS_EXIT`.
     pub const EXIT_CODE: u32 = 1 << 8;
     /// See `SUCCESS_EXIT`.

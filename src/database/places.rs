@@ -11,7 +11,7 @@ pub const EXEC: usize = SERVICE_WORDS;
 pub const POLICY: usize = SERVICE_WORDS + EXEC_WORDS;
 
 /// Keys whose value is a word of a `Record`, and which.
-const WORDS: [(&str, usize); 52] = [
+const WORDS: [(&str, usize); 53] = [
     ("description", service::DESCRIPTION),
     ("command", service::COMMAND),
     ("stop", service::STOP),
@@ -36,6 +36,7 @@ const WORDS: [(&str, usize); 52] = [
     ("restart-window", POLICY + policy::WINDOW_MS),
     ("start-timeout", POLICY + policy::START_TIMEOUT_MS),
     ("stop-timeout", POLICY + policy::STOP_TIMEOUT_MS),
+    ("kill-mode", POLICY + policy::KILL_MODE),
     ("overlap", POLICY + policy::OVERLAP),
     ("success-exit", POLICY + policy::SUCCESS_EXIT),
     ("no-restart-exit", POLICY + policy::NO_RESTART_EXIT),

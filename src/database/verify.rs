@@ -294,7 +294,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
     let mut spare = service::PRE_START + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::LOG_TO && spare < POLICY || spare > POLICY + policy::FD_STORE_MAX {
+        if spare < EXEC || spare > EXEC + exec::LOG_TO && spare < POLICY || spare > POLICY + policy::KILL_MODE {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -336,6 +336,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[POLICY + policy::NO_RESTART_EXIT] = Rule::Exits;
     rules[POLICY + policy::FD_STORE_MAX] = Rule::Number(1, limits::STORED_MAX as u16 + 1);
     rules[POLICY + policy::OVERLAP] = Rule::Number(0, 2);
+    rules[POLICY + policy::KILL_MODE] = Rule::Number(0, 2);
     rules
 };
 

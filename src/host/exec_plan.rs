@@ -3,7 +3,7 @@
 //! of its own. See `applets/exec.rs` for the other side.
 //!
 //! ```text
-//! pintle-exec STATUS [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
+//! pintle-exec STATUS [-C GROUP] [-o SCORE] [-e FILE]... [-d DIRECTORY] [-G GID,GID...] [-g GID] [-u UID] [-J PID]
 //!             [-A SOCKET [-E NAME:NAME...] [-F MS]] [-LETTER WORD]... -- PROGRAM [ARGUMENT...]
 //! ```
 //!

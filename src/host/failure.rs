@@ -60,6 +60,11 @@ impl Failure {
         Failure(CLONE << 16 | number(error))
     }
 
+    /// Whether it is that no process could be made, for one of these reasons.
+    pub fn is_of_clone(self, errors: &[Errno]) -> bool {
+        self.0 >> 16 == CLONE && errors.iter().any(|error| number(*error) == self.0 & 0xffff)
+    }
+
     /// As what a look fails with, where this is found before but counts only behind the looks. Errnos are below 256.
     pub fn behind_looks(self) -> u32 {
         FIRST + ((self.0 >> 16).saturating_sub(FIRST) << 8 | self.0 & 0xff)

@@ -9,13 +9,13 @@ use crate::sys::poll::{self, Interest};
 use crate::sys::reap::{self, Child, Outcome};
 use crate::sys::signals::{self, SignalSet, Target};
 use crate::sys::socket::{self, Address};
-use crate::sys::{AsFd, Errno, OwnedFd, clock, errno, file, process};
+use crate::sys::{AsFd, Errno, OwnedFd, children, clock, errno, file, process};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 use pintle::lang::diagnostic::told;
 use pintle::supervision::SIGENDS;
-use pintle::text::{parts, small_number};
+use pintle::text::small_number;
 use pintle::time::Instant;
 
 /// Between two looks for the main process. Milliseconds.
@@ -226,14 +226,7 @@ impl Watch<'_> {
 
 /// Gives each child of ours its turn; `false` where the kernel does not tell (CONFIG_PROC_CHILDREN).
 fn children(each: &mut dyn FnMut(u32)) -> bool {
-    let mut buffer = [0; 65536];
-    let Ok(text) = file::read_start("/proc/thread-self/children", &mut buffer) else { return false };
-    // Each number has a blank behind it; one that is cut off is another's.
-    let end = text.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
-    for number in parts(str::from_utf8(&text[..end]).unwrap_or_default(), b' ') {
-        small_number(number.as_bytes()).into_iter().for_each(&mut *each);
-    }
-    true
+    children::each(children::OWN, each).is_ok()
 }
 
 fn signal(pid: u32, signal: u8) {

@@ -16,6 +16,7 @@ pub mod log_link;
 pub mod log_queue;
 pub mod log_writer;
 pub mod logger;
+pub mod mark;
 pub mod reading;
 pub mod refuse;
 pub mod run_directory;

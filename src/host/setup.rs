@@ -5,7 +5,9 @@ use crate::host::forked::connect;
 use crate::sys::namespaces::{self, if_there};
 use crate::sys::socket::send;
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, Result, listen, privileges, process, scheduling, signals};
+use crate::sys::{
+    AsFd, AsRawFd, Errno, OwnedFd, Result, cgroup, file, listen, privileges, process, scheduling, signals,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -37,14 +39,32 @@ pub struct Together {
     spaces: Vec<(u32, u8)>,
     /// /tmp is to be its own.
     temporary: Option<u8>,
+    /// /dev is to be its own.
+    devices: Option<u8>,
+    /// What is to be in it.
+    kept: namespaces::Devices,
+    /// What is about a /tmp or /dev that is not there yet.
+    late: Vec<Later>,
     /// The namespace of mounts is its own already.
     mounts: bool,
     /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
     pub stored: String,
     /// How many.
     pub count: usize,
+    /// What becomes the root.
+    pub root: Option<&'static CStr>,
     /// Where the supervisor takes what it is to keep.
     pub supervisor: Option<&'static CStr>,
+}
+
+/// A word of `bind`, `read-only` or `inaccessible` that waits for what it is about.
+struct Later {
+    letter: u8,
+    copy: Option<OwnedFd>,
+    /// In the root.
+    path: String,
+    word: u8,
+    may_be_missing: bool,
 }
 
 /// Does what a word says, or keeps it for `finish`.
@@ -82,6 +102,10 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
                 all.temporary = Some(all.at);
                 Ok(())
             }
+            (setup::DEVICES, _) => {
+                all.devices = Some(all.at);
+                Ok(())
+            }
             (bit, _) => {
                 all.spaces.push((1 << bit, all.at));
                 Ok(())
@@ -90,11 +114,17 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         b'B' => {
             let (from, to) = cut(path, b':').unwrap_or((path, path));
             all.own_mounts()?;
-            // Over it: not for who is in it already.
-            if setup::is_root(to) { Err(Errno::INVAL) } else { namespaces::bind(from.as_bytes(), to.as_bytes()) }
+            match namespaces::copy(from.as_bytes()) {
+                // Over it: not for who is in it already.
+                _ if setup::is_root(to) => Err(Errno::INVAL),
+                Ok(copy) if all.inside(to).is_some() => all.later(letter, Some(copy), to, may_be_missing),
+                Ok(copy) => namespaces::place(&copy, to.as_bytes()),
+                Err(errno) => Err(errno),
+            }
         }
-        b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' if setup::is_root(path) => Err(Errno::INVAL),
+        b'r' | b'X' if all.inside(path).is_some() => all.later(letter, None, path, may_be_missing),
+        b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' => all.own_mounts().and_then(|()| namespaces::hide(path.as_bytes())),
         b'R' => match (all.spaces.is_empty(), &all.beside) {
             (true, _) => namespaces::set_root(value),
@@ -113,6 +143,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'a' => privileges::set_ambient(setup::capability(word).ok_or(Errno::INVAL)?),
         b'S' => privileges::set_secure_bit(find(Form::SecureBits)?.0),
+        b'U' => Ok(()), // where the environment is put together
         b'n' => match find(Form::Switch)? {
             (0, _) => Ok(()),
             _ => process::set_no_new_privileges(),
@@ -122,7 +153,54 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
     if may_be_missing { if_there(done) } else { done }
 }
 
+/// Writes a limit into the control group. EOPNOTSUPP: there is none, or not this controller in it.
+#[inline(never)]
+pub fn limit(letter: u8, value: &CStr, group: Option<&CStr>) -> Result<()> {
+    let (Some(group), Some((_, file))) = (group, setup::controller(letter)) else { return Err(Errno::OPNOTSUPP) };
+    let word = value.to_str().map_err(|_| Errno::INVAL)?;
+    let mut value = Vec::new();
+    let mut text = word;
+    let form = match letter {
+        b'M' | b'h' => Form::Memory,
+        b'w' | b'W' => Form::Weight,
+        b'f' => Form::Count,
+        b'q' => Form::Percent,
+        _ => {
+            let (path, name, number) = setup::device(word).ok_or(Errno::INVAL)?;
+            let (major, minor) = file::device(path)?;
+            value.extend_from_slice(told(format_args!("{major}:{minor} {name}=")).as_bytes());
+            text = number;
+            Form::Devices
+        }
+    };
+    match setup::group_value(form, text).ok_or(Errno::INVAL)? {
+        (u64::MAX, _) => value.extend_from_slice(b"max"),
+        (number, behind) => value.extend_from_slice(told(format_args!("{number}{behind}")).as_bytes()),
+    }
+    match cgroup::write_at(&[group.to_bytes(), b"/", file.as_bytes()].concat(), &value) {
+        Err(Errno::NOENT) => Err(Errno::OPNOTSUPP),
+        done => done,
+    }
+}
+
 impl Together {
+    /// What a path of the machine is in the root, where it is in a /tmp or /dev that will be its own.
+    fn inside<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let root = self.root.and_then(|root| root.to_str().ok()).unwrap_or_default().trim_end_matches('/');
+        let path = path.strip_prefix(root).filter(|path| path.starts_with('/'))?;
+        let below =
+            |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let temporary = self.temporary.is_some() && (below("/tmp") || below("/var/tmp"));
+        (temporary || self.devices.is_some() && below("/dev")).then_some(path)
+    }
+
+    /// For when that is there.
+    fn later(&mut self, letter: u8, copy: Option<OwnedFd>, path: &str, may_be_missing: bool) -> Result<()> {
+        let path = self.inside(path).unwrap_or(path).into();
+        self.late.push(Later { letter, copy, path, word: self.at, may_be_missing });
+        Ok(())
+    }
+
     /// Opens a socket that listens, unless that was done in an earlier life, and has the supervisor keep it.
     #[inline(never)]
     fn listen(&mut self, word: &str) -> Result<()> {
@@ -172,6 +250,19 @@ impl Together {
                     let done = paths.try_for_each(|path| if_there(namespaces::mount_temporary(path.to_bytes())));
                     done.map_err(at(word))?;
                 }
+                if let Some(word) = self.devices.take() {
+                    namespaces::mount_devices(&self.kept).map_err(at(word))?;
+                }
+                for later in core::mem::take(&mut self.late) {
+                    let path = later.path.as_bytes();
+                    let done = match (later.letter, &later.copy) {
+                        (_, Some(copy)) => namespaces::place_new(copy, path),
+                        (b'r', None) => namespaces::make_read_only(path),
+                        (_, None) => namespaces::hide(path),
+                    };
+                    let done = if later.may_be_missing { if_there(done) } else { done };
+                    done.map_err(at(later.word))?;
+                }
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
                 }
@@ -203,7 +294,7 @@ impl Together {
         if let Some(beside) = &self.beside {
             let kinds = if users.is_some() && !is_root { namespaces::USERS } else { 0 };
             namespaces::join(beside, namespaces::OTHERS | kinds).map_err(|errno| (self.at, errno))?;
-            self.temporary = None;
+            (self.temporary, self.devices) = (None, None);
         } else {
             for of_users in [true, false] {
                 for (kind, word) in self.spaces.clone() {
@@ -212,8 +303,11 @@ impl Together {
                     }
                 }
             }
-            if let Some(word) = self.temporary {
+            if let Some(word) = self.temporary.or(self.devices) {
                 self.own_mounts().map_err(|errno| (word, errno))?;
+            }
+            if let Some(word) = self.devices {
+                self.kept = namespaces::devices().map_err(|errno| (word, errno))?;
             }
         }
         self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);

@@ -101,6 +101,19 @@ pub enum Overlap {
     Restart = 2,
 }
 
+/// What is killed with a main process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum KillMode {
+    /// All that it has started.
+    #[default]
+    All = 0,
+    /// Its process group.
+    Group = 1,
+    /// Nothing else.
+    Process = 2,
+}
+
 /// What a word is to an expression; elsewhere all are `Text`. The first nine are the nodes of an expression and have
 /// the numbers that they have in a database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

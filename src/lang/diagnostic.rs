@@ -129,7 +129,11 @@ pub fn fill(out: &mut dyn Write, text: Packed, parts: &[Part<'_>]) {
             }
         };
         let text = match part {
-            None => continue,
+            None => {
+                // Of one as it is there are as many as parts.
+                let _ = if byte == b'%' { out.write_char('%') } else { Ok(()) };
+                continue;
+            }
             Some(Part::Number(number)) => {
                 let _ = if byte == b'&' { Hex(*number as u64, 8).write(out) } else { write!(out, "{number}") };
                 continue;

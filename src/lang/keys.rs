@@ -95,24 +95,26 @@ pub const CHECK: u32 = 3;
 /// Of `Value::Ready`: fork.
 pub const FORK: u32 = 4;
 
-/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`.
-pub const CHOICES: [&str; 5] = [
+/// The words of each `Value::Choice`, in the order of the numbers of `Kind`, `Restart`, `Log`, `Overlap`, `Stamp`,
+/// `KillMode`.
+pub const CHOICES: [&str; 6] = [
     "longrun,oneshot,bundle",
     "always,on-failure,never",
     "file,console,null,syslog,keep,pipe SERVICE",
     "queue,skip,restart",
     "iso8601,tai64n,none",
+    "all,group,process",
 ];
 
 /// What each kind of service says unless its file says otherwise, in the order of the numbers of `Kind`.
 static DEFAULTS: [Packed; 3] = [
     packed!(
         "type = longrun\nstop = signal TERM\nready = none\nrestart = always\nrestart-delay = 1s\nrestart-delay-max = 60s\n\
-     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nskip-ok = no\nessential = no\n\
+     restart-limit = 10\nrestart-window = 5m\nstart-timeout = 60s\nstop-timeout = 10s\nkill-mode = all\nskip-ok = no\nessential = no\n\
      umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!(
-        "start-timeout = 5m\nstop-timeout = 10s\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
+        "start-timeout = 5m\nstop-timeout = 10s\nkill-mode = all\nretries = 0\nretry-delay = 1s\nremain = yes\nskip-ok = no\nessential = no\n\
      umask = 022\nlog = file\nlog-stamp = iso8601"
     ),
     packed!("essential = no"),
@@ -165,7 +167,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 99] = [
+const TABLE: [Line; 108] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -255,7 +257,9 @@ const TABLE: [Line; 99] = [
     key("start-timeout", PROCESS, Value::Duration(1),
         "How long it may take until it is ready, or a oneshot's command until it ends; then it is killed and the start has failed."),
     key("stop-timeout", PROCESS, Value::Duration(1),
-        "How long it may take to stop; then its process group is killed."),
+        "How long it may take to stop; then it is killed, and what `kill-mode` says."),
+    key("kill-mode", PROCESS, Value::Choice(5),
+        "What is killed with its main process: `all` that it has started (see LEFT BEHIND), `group`, which is its process group and leaves what has gone out of it, as the sessions of an sshd, or `process`, nothing else."),
     key("retries", ONESHOT, Value::Integer(0, 1000, 1),
         "How often its command is tried again, in one start, after it failed or took too long."),
     key("retry-delay", ONESHOT, Value::Duration(0),
@@ -280,10 +284,26 @@ const TABLE: [Line; 99] = [
         "Environment variables, NAME=VALUE each."),
     key("env-file", PROCESS, Value::EnvironmentFiles,
         "Files of NAME=VALUE lines, read at each start; one with `-` before its path may be missing."),
+    setup("unset-env", b'U', Form::Variables,
+        "Environment variables that it does not have, though the database's environment or `env-file` says so."),
     key("nice", PROCESS, Value::Integer(-20, 19, 100),
         "Scheduling priority, from -20 (first) to 19."),
     key("oom-score-adj", PROCESS, Value::Integer(-1000, 1000, 2000),
         "How likely it is killed when memory is short, from -1000 (never) to 1000."),
+    setup("memory-max", b'M', Form::Memory,
+        "Bytes of memory (with `K`, `M`, `G` or `T`) that it and all that it starts may have together, or `max`; beyond, the kernel kills one of them. This and the next six keys take a cgroup v2."),
+    setup("memory-high", b'h', Form::Memory,
+        "Bytes of memory above which it is slowed down and has to give memory back, or `max`."),
+    setup("cpu-weight", b'w', Form::Weight,
+        "Its share of processor time among services that want more than there is, from 1 to 10000; without, 100."),
+    setup("cpu-max", b'q', Form::Percent,
+        "The most processor time that it may have, in per cent of one processor, as `50%` or `200%`, or `max`."),
+    setup("pids-max", b'f', Form::Count,
+        "How many processes and threads it may have, or `max`."),
+    setup("io-weight", b'W', Form::Weight,
+        "Its share of reading and writing among services that want more than there is, from 1 to 10000; without, 100."),
+    setup("io-max", b'x', Form::Devices,
+        "What it may read and write in a second: `DEVICE:LIMIT=NUMBER` with the path of a block device and `rbps`, `wbps` (bytes, with `K`, `M`, `G` or `T`), `riops` or `wiops` (operations), or `max` for the number."),
     setup("io-priority", b'i', Form::IoPriority,
         "Priority of its reading and writing: `realtime:LEVEL`, `best-effort:LEVEL` (0 is first, 7 last) or `idle`."),
     setup("scheduler", b's', Form::Scheduler,
@@ -303,7 +323,7 @@ const TABLE: [Line; 99] = [
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
     setup("private", b'N', Form::Private,
-        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
     setup("bind", b'B', Form::Binds,
         "Paths that are mounted for it alone: `FROM:TO`, which has to be there and is not `/`; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
     setup("read-only", b'r', Form::Paths,
@@ -424,9 +444,11 @@ const ALIASES: Packed = packed!(
     capability-ambient-set=ambient-capabilities,securebits=secure-bits,no-new-privs=no-new-privileges,\
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
-    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-network=private,\
-    private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
-    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,timer-slack-nsec=timer-slack"
+    read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
+    unset-environment=unset-env,private-network=private,private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,\
+    timer-slack-nsec=timer-slack,memory-limit=memory-max,cpu-quota=cpu-max,cpu-shares=cpu-weight,\
+    tasks-max=pids-max,pids-limit=pids-max,block-io-weight=io-weight"
 );
 
 /// `ALIASES`, word by word.
@@ -622,6 +644,12 @@ impl Value {
                 Form::Binds => {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
                 }
+                Form::Variables => packed!("names of environment variables"),
+                Form::Memory => packed!("bytes, with K, M, G or T or without, as 64M, or max"),
+                Form::Count => packed!("a whole number from 1 on, or max"),
+                Form::Weight => packed!("a whole number from 1 to 10000"),
+                Form::Percent => packed!("per cent of a processor, as 50%, or max"),
+                Form::Devices => packed!("devices and limits, as /dev/sda:rbps=10M"),
                 Form::Listen => {
                     packed!("sockets, as tcp:80, http=tcp:127.0.0.1:8080, udp:[::1]:53, unix:/run/web.sock:0660")
                 }

@@ -522,6 +522,17 @@ impl Filler<'_, '_> {
                 Some((path, _)) => self.path(word, path),
                 None => self.bad_word(packed!("bad permissions in ~"), word),
             },
+            Form::Memory | Form::Count | Form::Weight | Form::Percent => match setup::group_value(form, text) {
+                Some(_) => Some(()),
+                None => self.bad_word(packed!("bad limit ~"), word),
+            },
+            Form::Devices => match setup::device(text) {
+                Some((path, ..)) => self.path(word, path),
+                None => self.bad_word(packed!("bad limit ~"), word),
+            },
+            // Those that pintle sets say who it is, and whom it talks to.
+            Form::Variables if names::is_variable(text) && !setup::is_own(text) => Some(()),
+            Form::Variables => self.bad_word(packed!("bad name of a variable ~"), word),
             Form::Listen => match setup::socket(text) {
                 Ok(socket) if socket.where_it_is().is_some() => Some(()),
                 Ok(_) => self.bad_word(packed!("bad address ~"), word),

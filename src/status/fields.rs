@@ -145,6 +145,7 @@ impl Saying<'_> {
         let since = shared::load_u64(said, published::own::BOOT_SINCE);
         let (booted, reached) = view.boot().unwrap_or_default();
         let one_uid = shared::load(own, reports::own::ONE_UID) == 1;
+        let grouped = shared::load(own, reports::own::GROUPS) == 1;
         let (how, value) = match field {
             // The boot: no bundle; one that is under way; one that is reached; one of these two.
             b'0' => return Done(booted.is_empty()),
@@ -200,6 +201,9 @@ impl Saying<'_> {
             b'k' => (How::Number, shared::load(said, published::own::ALLOCATIONS).into()),
             b'N' => return Done(one_uid),
             b'O' => return flag(one_uid),
+            b'w' if !grouped => return Text("; no control groups"),
+            b'W' => return flag(grouped),
+            b'z' => return Text(self.known),
             _ => match NUMBERS.iter().find(|(letter, ..)| *letter == field) {
                 Some((_, how, at)) => (*how, shared::load(own, (*at).into()).into()),
                 None => return Done(false),

@@ -52,9 +52,10 @@ const MACHINE: Packed = packed!(
     <current     $C\n>\
     services    $n$s<; at most $L start at once>$f\n\
     supervisor  <process $v for $A|not running$x; this is what it reported last>; $r recoveries, \
-    $m allocations after start<, $o orphans reaped>\n\
+    $m allocations after start<, $o orphans reaped><$w>\n\
     engine      <process $e|not running$X>; $l so far, $k allocations after start\n\
-    <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>"
+    <$Nnote        supervisor and engine share one uid: they are separated against faults, not attack\n>\
+    <stray       $z\n>"
 );
 
 /// The same for programs.
@@ -63,7 +64,7 @@ const MACHINE_JSON: Packed = packed!(
     \"boot\":<{\"bundle\":%b,\"reached\":$R,\"good\":$g,\"since\":#u}|null>,\"current\":<%B|null>,\"shutting_down\":$D,\
     \"services\":{$S},\"failed\":[$F],\
     \"supervisor\":{\"alive\":$V,\"pid\":#v,\"recoveries\":$r,\"allocations\":$m,\"orphans\":$o,\"since\":#U},\
-    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":#e,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O}"
+    \"parallel\":$P,\"engine\":{\"alive\":$E,\"pid\":#e,\"lives\":$l,\"allocations\":$k},\"one_uid\":$O,\"control_groups\":$W,\"stray\":[$z]}"
 );
 
 /// The first columns of a line of `list`, each with its width; 0 is that of the longest name.
@@ -90,7 +91,8 @@ pub struct Saying<'v> {
     pub about: About<'v>,
     /// Whether phases are coloured.
     pub paint: Paint,
-    /// What the view does not know: where the service's log is, the name of the program that holds the condition.
+    /// What the view does not know: where the service's log is, the name of the program that holds the condition, what
+    /// services have left behind.
     pub known: &'v str,
 }
 
@@ -215,14 +217,14 @@ impl View<'_> {
         }
     }
 
-    /// The machine at a glance.
-    pub fn write_machine(&self, out: &mut dyn Write, paint: Paint) {
-        Saying { view: self, about: About::Machine, paint, known: "" }.say(out, MACHINE);
+    /// The machine at a glance. `strays` are processes that services have left behind, in words.
+    pub fn write_machine(&self, out: &mut dyn Write, strays: &str, paint: Paint) {
+        Saying { view: self, about: About::Machine, paint, known: strays }.say(out, MACHINE);
     }
 
-    /// The same for programs, an object of JSON.
-    pub fn write_machine_json(&self, out: &mut dyn Write) {
-        Saying { view: self, about: About::Machine, paint: Paint::Plain, known: "" }.say(out, MACHINE_JSON);
+    /// The same for programs, an object of JSON. `strays` are objects with commas between.
+    pub fn write_machine_json(&self, out: &mut dyn Write, strays: &str) {
+        Saying { view: self, about: About::Machine, paint: Paint::Plain, known: strays }.say(out, MACHINE_JSON);
     }
 
     /// A condition, as a line for people or as an object of JSON. `program` is the name of the program that holds it,

@@ -38,7 +38,8 @@ impl Record {
             | self.trouble.map_or(0, |trouble| trouble as u32) << 23
             | u32::from(self.killed) << 25
             | u32::from(self.dirty) << 26
-            | u32::from(self.reload_again) << 27;
+            | u32::from(self.reload_again) << 27
+            | u32::from(self.rest) << 28;
         let words = [self.window.0 as u32, (self.window.0 >> 32) as u32, flags];
         row[KEPT..KEPT + words.len()].copy_from_slice(&words);
         let (watchdog, check) = (self.watchdog.0, self.check.0);
@@ -62,6 +63,7 @@ impl Record {
             killed: is(25),
             dirty: is(26),
             reload_again: is(27),
+            rest: is(28),
             watchdog_ms: row[TIMES + 4],
             watchdog: time(TIMES),
             check: time(TIMES + 2),
@@ -81,6 +83,7 @@ impl Requests {
             | u32::from(self.kill_auxiliary) << 12
             | u32::from(self.spawn) << 13
             | self.spawn_auxiliary.map_or(0, |role| role as u32) << 14
+            | u32::from(self.kill_rest) << 17
     }
 
     /// See `to_word`.
@@ -95,6 +98,7 @@ impl Requests {
             kill_auxiliary: is(12),
             spawn: is(13),
             spawn_auxiliary: ROLES[(word >> 14 & 7) as usize],
+            kill_rest: is(17),
         }
     }
 }
@@ -137,6 +141,9 @@ pub fn recover(slot: &mut Slot<'_>, main: Found, command: Found, lost: u32) {
     // The queue went, too.
     slot.requests.spawn = slot.row.state == State::Queued;
     slot.requests.spawn_auxiliary = slot.record.role.filter(|_| slot.row.auxiliary == 0);
+    // Nobody waits any more for the end of what is left.
+    let alone = slot.row.pid == 0 && slot.record.role.is_none();
+    slot.requests.kill_rest = slot.row.state == State::Stopping && slot.record.rest && alone;
 }
 
 #[cfg(test)]
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn all_that_is_kept_comes_back() {
-        for number in 0..1u32 << 12 {
+        for number in 0..1u32 << 13 {
             let record = Record {
                 window: Instant(u64::from(number) << 31 | 7),
                 in_a_row: (number as u16).wrapping_mul(37),
@@ -156,6 +163,7 @@ mod tests {
                 killed: number >> 9 & 1 == 1,
                 dirty: number >> 10 & 1 == 1,
                 reload_again: number >> 11 & 1 == 1,
+                rest: number >> 12 & 1 == 1,
                 watchdog_ms: number << 22 | 3,
                 watchdog: Instant(u64::from(number) << 30 | 5),
                 check: Instant(u64::from(number) << 29 | 6),
@@ -167,6 +175,7 @@ mod tests {
         }
         for word in 0..7 << 14 {
             assert_eq!(Requests::of(word).to_word(), word);
+            assert_eq!(Requests::of(word | 1 << 17).to_word(), word | 1 << 17);
         }
         assert_eq!(Record::of_words(&[0; ROW]), Record::default());
     }

@@ -50,6 +50,10 @@ pub enum Input {
     Ended(Exit),
     /// A command has ended.
     AuxiliaryEnded(Exit),
+    /// There are processes of it beside these two. Told before the input that may be its last one's end.
+    Occupied,
+    /// There are none.
+    Emptied,
     /// The service says that it is ready.
     Ready,
     /// It asks for this many milliseconds from now.
@@ -85,6 +89,8 @@ pub struct Requests {
     pub spawn: bool,
     /// Spawn this command.
     pub spawn_auxiliary: Option<Role>,
+    /// SIGKILL to all that is left of it; `Emptied` when that is gone.
+    pub kill_rest: bool,
 }
 
 const SIGABRT: u8 = 6;
@@ -214,6 +220,15 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             }
         }
         (Down | Queued | Delayed | Failed | Done | Skipped, Input::Ended(_)) => {}
+
+        (_, Input::Occupied) => slot.record.rest = true,
+        (Stopping, Input::Emptied) => {
+            slot.record.rest = false;
+            slot.gone_if_all_ended();
+        }
+        (Down | Queued | Spawning | Starting | Up | Delayed | Failed | Done | Skipped, Input::Emptied) => {
+            slot.record.rest = false;
+        }
 
         (Spawning | Starting, Input::Ready) => match slot.policy.kind {
             Kind::Longrun if slot.row.pid == 0 => {} // it says so of an earlier life
@@ -598,6 +613,12 @@ impl Slot<'_> {
         if self.row.pid != 0 || self.record.role.is_some() {
             return;
         }
+        if self.record.rest {
+            self.record.killed = true;
+            self.set_until(State::Stopping, self.now.plus_ms(KILL_GRACE_MS));
+            self.requests.kill_rest = true;
+            return;
+        }
         if core::mem::take(&mut self.record.dirty) {
             self.record.killed = false;
             self.row.stuck = false;
@@ -654,7 +675,7 @@ impl Slot<'_> {
         self.requests.kill_auxiliary = self.record.role.is_some();
         // A check is not to speak for the next life.
         let checks = matches!(self.record.role, Some(Role::Check | Role::Health));
-        if !self.record.dirty && !checks {
+        if !self.record.dirty && !checks && !self.record.rest {
             return self.died(exit);
         }
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));

@@ -26,6 +26,10 @@
 //!   policy begins after it. If it does not hold, the slot is `Skipped`, and nothing has lived or died.
 //! - **Whatever is left of the group** of a dead main process is killed before the process is reaped (its number cannot
 //!   have been given away yet), except behind a oneshot that ended well: what it started is its purpose.
+//! - **What is left** (`Occupied`): where the host can tell that processes are a service's, whoever made them, and finds some
+//!   when main process and commands are gone, they get SIGKILL at once, and the slot stays `Stopping` until they are gone
+//!   (`Emptied`), or is stuck as above. Only then comes the cleanup, then the next life. What a oneshot that ended well has
+//!   left stays while it is up, and goes when it is taken down, behind its stop command.
 //! - **What a service says of itself** (`STATUS=` of a service with `ready = notify`) is kept: the whole characters of the
 //!   first `reports::STATUS_BYTES` bytes, up to what is no UTF-8 or a NUL. The newest text counts, an empty one too. It
 //!   stays when the life ends, for it may say why, and goes when the next one begins. Nothing is decided by it.
@@ -102,6 +106,8 @@ pub struct Record {
     pub dirty: bool,
     /// A reload was asked for while a reload command ran.
     pub reload_again: bool,
+    /// When it was last looked, there were processes of it beside the main one and the command.
+    pub rest: bool,
     /// Of the current life: how long its watchdog waits, in milliseconds; 0 is for ever.
     pub watchdog_ms: u32,
     /// While it is `Up`, and the watchdog waits: until when.

@@ -3,7 +3,7 @@
 use crate::board::reports::{Exit, Status};
 use crate::database::{Image, NONE, action, policy, service};
 use crate::ident::SlotId;
-use crate::lang::definition::{Kind, Restart};
+use crate::lang::definition::{KillMode, Kind, Restart};
 
 /// A life that was up for this long (or for `restart-delay-max`, if that is longer) ends a row of deaths. Milliseconds.
 pub const STABLE_MS: u32 = 10_000;
@@ -123,6 +123,8 @@ pub struct Policy {
     pub health_interval_ms: u32,
     /// The longest that one may take.
     pub health_timeout_ms: u32,
+    /// What is killed with its main process.
+    pub kill_mode: KillMode,
     /// How it is stopped.
     pub stop: Means,
     /// How it is told to reload.
@@ -180,6 +182,11 @@ impl Policy {
             health_failures: if health { or(policy::HEALTH_FAILURES, 4) - 1 } else { 0 },
             health_interval_ms: or(policy::HEALTH_INTERVAL_MS, 30_000),
             health_timeout_ms: or(policy::HEALTH_TIMEOUT_MS, 10_000),
+            kill_mode: match word(policy::KILL_MODE) {
+                0 => KillMode::All,
+                1 => KillMode::Group,
+                _ => KillMode::Process,
+            },
             stop,
             reload,
             cleanup,
@@ -235,6 +242,7 @@ mod tests {
         success: Ends::NONE,
         no_restart: Ends::NONE,
         restart: Restart::Always,
+        kill_mode: KillMode::All,
         delay_ms: 100,
         delay_ms_max: 1000,
         limit: 0,

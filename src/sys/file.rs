@@ -86,6 +86,19 @@ impl Identity {
     }
 }
 
+/// The numbers of the block device at this path. EINVAL: it is none.
+pub fn device(path: impl AsPath) -> Result<(u32, u32)> {
+    const S_IFMT: u32 = 0o170000;
+    const S_IFBLK: u32 = 0o060000;
+    let stat = rustix::fs::stat(Room::new().put(path.path())?)?;
+    if stat.st_mode & S_IFMT != S_IFBLK {
+        return Err(super::Errno::INVAL);
+    }
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // the width differs between architectures
+    let device = stat.st_rdev as u64;
+    Ok((rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
 /// Whether two descriptors surely stand for the same file or socket, and are open alike: the ends of a pipe are not. Of
 /// those that have no inode of their own (eventfd(2), epoll(7) and so on) nobody can say.
 pub fn is_same(a: &OwnedFd, b: &OwnedFd) -> bool {

@@ -8,6 +8,8 @@
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
 pub mod accounts;
+pub mod cgroup;
+pub mod children;
 pub mod clock;
 pub mod directory;
 pub mod entry;

@@ -2,7 +2,8 @@
 //! another program: nothing here can be taken back.
 
 use super::path::{self, AsPath, Room};
-use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, output, process, raw};
+use super::{AsFd, AsRawFd, BorrowedFd, Errno, OwnedFd, Result, file, output, process, raw, whole};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 
@@ -20,6 +21,7 @@ const AT_RECURSIVE: usize = 0x8000;
 const MS_RDONLY: usize = 1;
 const MS_NOSUID: usize = 2;
 const MS_NODEV: usize = 4;
+const MS_NOEXEC: usize = 8;
 const MS_REC: usize = 0x4000;
 const MS_SLAVE: usize = 1 << 19;
 const MOUNT_ATTR_RDONLY: u64 = 1;
@@ -113,7 +115,7 @@ pub fn copy(path: &[u8]) -> Result<OwnedFd> {
 }
 
 /// Mounts such a copy.
-fn place(copy: &OwnedFd, at: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+fn place_at(copy: &OwnedFd, at: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
     const MOVE_MOUNT_F_EMPTY_PATH: usize = 4;
     let (mut room, to) = (Room::new(), at.as_raw_fd() as usize);
     let (nothing, path) = (c"".as_ptr() as usize, room.put(path)?.as_ptr() as usize);
@@ -135,9 +137,23 @@ fn set(at: BorrowedFd<'_>, path: &[u8], attributes: u64) -> Result<()> {
     unsafe { raw::call(raw::nr::MOUNT_SETATTR, at, path, flags, attributes, size).map(drop) }
 }
 
-/// What is at `from` is at `to`, too, which has to be there.
-pub fn bind(from: impl AsPath, to: impl AsPath) -> Result<()> {
-    place(&copy(from.path())?, CWD, to.path())
+/// Mounts a copy at a path, which has to be there.
+pub fn place(copy: &OwnedFd, path: &[u8]) -> Result<()> {
+    place_at(copy, CWD, path)
+}
+
+/// The same at a path that is made where it is not there, with the directories that lead to it.
+pub fn place_new(copy: &OwnedFd, path: &[u8]) -> Result<()> {
+    let made = without_umask(&mut || file::make_directories(whole::split(path).0, 0o755));
+    made?;
+    let made = without_umask(&mut || match file::status(copy.as_fd())?.mode & S_IFMT {
+        S_IFDIR => path::make_directory(CWD, path, 0o755),
+        _ => path::open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o644).map(drop),
+    });
+    match made {
+        Ok(()) | Err(Errno::EXIST) => place(copy, path),
+        failed => failed,
+    }
 }
 
 /// Nothing can be written at this path or below it.
@@ -148,7 +164,7 @@ pub fn make_read_only(path: impl AsPath) -> Result<()> {
         Err(Errno::INVAL) => {
             let copy = copy(path)?;
             set(copy.as_fd(), b"", MOUNT_ATTR_RDONLY)?;
-            place(&copy, CWD, path)
+            place(&copy, path)
         }
         done => done,
     }
@@ -163,12 +179,61 @@ pub fn hide(path: impl AsPath) -> Result<()> {
     // A device where devices are none.
     let copy = copy(b"/dev/null")?;
     set(copy.as_fd(), b"", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)?;
-    place(&copy, CWD, path)
+    place(&copy, path)
 }
 
 /// An empty directory in memory over this one, for everybody to write.
 pub fn mount_temporary(path: impl AsPath) -> Result<()> {
     mount(c"tmpfs", path.path(), c"tmpfs", MS_NOSUID | MS_NODEV, c"mode=1777")
+}
+
+/// What of /dev every program may ask for, of what is there.
+#[derive(Default)]
+pub struct Devices {
+    all: Vec<(Vec<u8>, OwnedFd)>,
+    /// To where /dev/log leads: who listens there may come and go.
+    log: Option<&'static [u8]>,
+}
+
+/// Takes it along, for `mount_devices`.
+pub fn devices() -> Result<Devices> {
+    const NAMES: &str = "null zero full random urandom tty ptmx pts log";
+    let mut devices = Devices { all: Vec::new(), log: whole::link(b"/dev/log").ok() };
+    for name in pintle::text::parts(NAMES, b' ') {
+        let path = [b"/dev/", name.as_bytes()].concat();
+        match copy(&path) {
+            _ if name == "log" && devices.log.is_some() => {}
+            Ok(copy) => devices.all.push((path, copy)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(devices)
+}
+
+/// A /dev with these alone, and what is made of nothing.
+pub fn mount_devices(devices: &Devices) -> Result<()> {
+    // Nobody needs another device in it: those that are there are mounts of their own.
+    mount(c"tmpfs", b"/dev", c"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, c"mode=755")?;
+    for (path, device) in &devices.all {
+        place_new(device, path)?;
+    }
+    if let Some(to) = devices.log {
+        rustix::fs::symlink(Room::new().put(to)?, c"/dev/log")?;
+    }
+    without_umask(&mut || {
+        path::make_directory(CWD, b"/dev/shm", 0o755)?;
+        mount_temporary("/dev/shm")?;
+        for (to, link) in [
+            (c"/proc/self/fd", c"/dev/fd"),
+            (c"/proc/self/fd/0", c"/dev/stdin"),
+            (c"/proc/self/fd/1", c"/dev/stdout"),
+            (c"/proc/self/fd/2", c"/dev/stderr"),
+        ] {
+            rustix::fs::symlink(to, link)?;
+        }
+        Ok(())
+    })
 }
 
 /// This directory is the root.
@@ -182,7 +247,7 @@ pub fn set_root(path: &CStr) -> Result<()> {
 /// a root that is another one, or goes into it.
 pub fn set_root_of_mounts(path: &CStr) -> Result<()> {
     let copy = copy(path.to_bytes())?;
-    place(&copy, CWD, b"/")?;
+    place(&copy, b"/")?;
     rustix::process::fchdir(&copy)?;
     set_root(c".")
 }
@@ -196,7 +261,7 @@ pub fn bring(kept: &OwnedFd, path: &[u8]) -> Result<()> {
 fn bring_anew(kept: &OwnedFd, path: &[u8]) -> Result<()> {
     let (directory, name) = above(path, true)?;
     match path::open_at(directory.as_fd(), name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0) {
-        Ok(_) | Err(Errno::EXIST) => place(kept, directory.as_fd(), name),
+        Ok(_) | Err(Errno::EXIST) => place_at(kept, directory.as_fd(), name),
         Err(errno) => Err(errno),
     }
 }

@@ -20,6 +20,8 @@ impl Interest {
     pub const EDGE: Interest = Interest(EventFlags::ET);
     /// The other end is closed, of a pipe that is read from.
     pub const HANG_UP: Interest = Interest(EventFlags::HUP);
+    /// Of a file of the kernel's: it has changed since it was read.
+    pub const FAULT: Interest = Interest(EventFlags::ERR);
     /// Hang-up and error only.
     pub const NONE: Interest = Interest(EventFlags::empty());
 

@@ -4,6 +4,7 @@ use super::{AsFd, BorrowedFd, Errno, OwnedFd, Result, entry, file, mapping, path
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
+use pintle::words::Short;
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
@@ -22,6 +23,80 @@ pub fn parent() -> u32 {
 pub fn group(pid: u32) -> Option<u32> {
     let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid as i32)).ok()?;
     Some(group.as_raw_nonzero().get() as u32)
+}
+
+/// The session of a process, also of one that is not reaped; 0 where it is outside our pid namespace, or there is no such
+/// process. See getsid(2).
+pub fn session(pid: u32) -> u32 {
+    // (rustix's getsid takes 0, a session outside our pid namespace, for a pid.)
+    // SAFETY: no memory is involved.
+    unsafe { raw::call(raw::nr::GETSID, pid as usize, 0, 0, 0, 0) }.unwrap_or_default()
+}
+
+/// Does `work` with the file system's user and group of a process: what it may read of itself can be read then. See
+/// setfsuid(2).
+pub fn as_owner<T>(pid: u32, work: &mut dyn FnMut() -> Result<T>) -> Result<T> {
+    let owner = rustix::fs::stat(path(pid, "").as_str())?;
+    let become_ = |uid: u32, gid: u32| {
+        for (call, id) in [(raw::nr::SETFSGID, gid), (raw::nr::SETFSUID, uid)] {
+            // SAFETY: no memory is involved. Refused, all stays as it is.
+            let _ = unsafe { raw::call(call, id as usize, 0, 0, 0, 0) };
+        }
+    };
+    become_(owner.st_uid, owner.st_gid);
+    let done = work();
+    become_(uid(), gid());
+    done
+}
+
+/// The path of what the kernel tells of a process in this file. See proc_pid(5).
+#[inline(never)]
+pub fn path(pid: u32, file: &str) -> Short {
+    let mut path = Short::new();
+    let _ = write!(path, "/proc/{pid}/{file}"); // fits
+    path
+}
+
+/// Some of what /proc/PID/stat says of a process. See proc_pid_stat(5).
+pub struct Stat {
+    state: u8,
+    pub session: u32,
+    /// PF_*.
+    pub flags: u32,
+    /// Nanoseconds since boot, in whole hundredths of a second.
+    pub began_ns: u64,
+}
+
+impl Stat {
+    /// None: /proc does not tell, or there is no such process.
+    #[inline(never)]
+    pub fn of(pid: u32) -> Option<Stat> {
+        let mut bytes = [0; 1024];
+        let text = file::read_start(path(pid, "stat").as_str(), &mut bytes).ok()?;
+        // The name, in parentheses, may hold anything.
+        let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
+        let mut fields = [0; 3];
+        for (at, field) in behind.split(|byte| *byte == b' ').enumerate() {
+            // Counted from the third.
+            if let Some(place) = [3, 6, 19].iter().position(|wanted| *wanted == at) {
+                fields[place] = number(field);
+            }
+        }
+        let [session, flags, began] = fields;
+        let began_ns = began.wrapping_mul(10_000_000);
+        (began != 0).then(|| Stat { state: behind[0], session: session as u32, flags: flags as u32, began_ns })
+    }
+
+    /// Whether it is no zombie.
+    pub fn lives(&self) -> bool {
+        self.state != b'Z' && self.state != b'X'
+    }
+}
+
+fn number(digits: &[u8]) -> u64 {
+    digits
+        .iter()
+        .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
 }
 
 /// Descriptor 0, which `entry::begin` made valid and which nobody closes.
@@ -96,10 +171,7 @@ pub fn take_precedence() {
     let to = Scheduling { size: size as u32, flags: RESET_ON_FORK, nice: PRECEDENCE.0, ..Scheduling::default() };
     // SAFETY: the kernel reads `size` bytes.
     let set = unsafe { raw::call(raw::nr::SCHED_SETATTR, 0, &raw const to as usize, 0, 0, 0) };
-    // (rustix's getsid takes 0, a session outside our pid namespace, for a pid.)
-    // SAFETY: no memory is involved.
-    let session = unsafe { raw::call(raw::nr::GETSID, 0, 0, 0, 0, 0) };
-    if set.is_ok() && session == Ok(pid()) {
+    if set.is_ok() && session(0) == pid() {
         let _ = file::write_value(c"/proc/self/autogroup", PRECEDENCE.1); // there may be no /proc
     }
 }

@@ -528,8 +528,8 @@ fn allocations(running: &Running) -> Result<u64, String> {
 fn size(settings: &Settings, verdicts: &mut Verdicts) {
     let bytes = fs::metadata(&settings.pintle).map(|data| data.len()).unwrap_or(0);
     println!(
-        "\nSize of the binary: {bytes} bytes   limit 409600 {}",
-        verdicts.check("size, bytes", bytes as f64, 409_600.0)
+        "\nSize of the binary: {bytes} bytes   limit 458752 {}",
+        verdicts.check("size, bytes", bytes as f64, 458_752.0)
     );
 }
 

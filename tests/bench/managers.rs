@@ -49,14 +49,24 @@ pub enum Manager {
     /// The bare loop with a session for each program, as service managers have them: what the kernel takes for that.
     Sessions,
     Pintle,
+    /// Pintle with a control group for each service, which none of the others makes.
+    Groups,
     Dinit,
     Runit,
     S6,
     Openrc,
 }
 
-pub const ALL: [Manager; 7] =
-    [Manager::Bare, Manager::Sessions, Manager::Pintle, Manager::Dinit, Manager::Runit, Manager::S6, Manager::Openrc];
+pub const ALL: [Manager; 8] = [
+    Manager::Bare,
+    Manager::Sessions,
+    Manager::Pintle,
+    Manager::Groups,
+    Manager::Dinit,
+    Manager::Runit,
+    Manager::S6,
+    Manager::Openrc,
+];
 
 /// How to run what was prepared.
 pub struct Plan {
@@ -82,6 +92,7 @@ impl Manager {
             Manager::Bare => "bare loop",
             Manager::Sessions => "  sessions",
             Manager::Pintle => "pintle",
+            Manager::Groups => "  groups",
             Manager::Dinit => "dinit",
             Manager::Runit => "runit",
             Manager::S6 => "s6-svscan",
@@ -92,7 +103,7 @@ impl Manager {
     /// None if it can be measured here, else how to get it.
     pub fn missing(&self) -> Option<&'static str> {
         let (program, hint) = match self {
-            Manager::Bare | Manager::Sessions | Manager::Pintle => return None,
+            Manager::Bare | Manager::Sessions | Manager::Pintle | Manager::Groups => return None,
             Manager::Dinit => ("dinit", "apt-get install dinit (Debian 13), or apk add dinit"),
             Manager::Runit => ("runsvdir", "apt-get install --no-install-recommends runit"),
             Manager::S6 => ("s6-svscan", "apt-get install --no-install-recommends s6"),
@@ -116,6 +127,12 @@ impl Manager {
             }
             Manager::Sessions => Ok(None),
             Manager::Pintle => pintle(place, workload).map(Some),
+            Manager::Groups if matches!(workload, Workload::Longruns { log: Log::Null, .. }) => pintle(place, workload)
+                .map(|mut plan| {
+                    plan.command.retain(|word| word != NO_GROUPS);
+                    Some(plan)
+                }),
+            Manager::Groups => Ok(None),
             Manager::Dinit => dinit(place, workload).map(Some),
             Manager::Runit => runit(place, workload),
             Manager::S6 => s6(place, workload),
@@ -124,6 +141,9 @@ impl Manager {
         made.map_err(|error| format!("{}: {error}", self.name()))
     }
 }
+
+/// What is measured against a bare loop makes no more than that.
+const NO_GROUPS: &str = "--no-cgroups";
 
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| word.to_string()).collect()
@@ -234,6 +254,7 @@ pub fn pintle_of(place: &Place, names: &[String]) -> Result<Plan, String> {
         &text(&run),
         "--log-dir",
         &text(&logs),
+        NO_GROUPS,
         "default",
     ]);
     let environment = vec![("PINTLE_RUN".to_string(), text(&run))];

@@ -215,6 +215,110 @@ fn a_private_tmp_is_empty_and_nobody_elses() {
 }
 
 #[test]
+fn a_private_dev_has_what_programs_need_and_nothing_else() {
+    if !is_root() {
+        return fails("private = dev\n", "private dev: Operation not permitted");
+    }
+    for text in ["private = dev\numask = 077\n", "private = dev user tmp\nread-only = /\nuser = 65534\ngroup = 65534\n"]
+    {
+        let machine = machine(text);
+        let pid = up(&machine);
+        let dev = std::path::PathBuf::from(format!("/proc/{pid}/root/dev"));
+        let names = std::fs::read_dir(&dev).expect("it is there").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+        names.sort();
+        let all = "fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero";
+        let there = |name: &&str| {
+            ["fd", "shm", "stderr", "stdin", "stdout"].contains(name)
+                || std::path::Path::new("/dev").join(name).exists()
+        };
+        assert_eq!(names, all.split(' ').filter(there).collect::<Vec<_>>());
+        let mut zeros = [1; 4];
+        std::io::Read::read_exact(&mut std::fs::File::open(dev.join("zero")).expect("a device"), &mut zeros)
+            .expect("zeros");
+        std::fs::write(dev.join("null"), "text").expect("a device");
+        assert_eq!((zeros, std::fs::read_dir(dev.join("shm")).expect("a directory").count()), ([0; 4], 0));
+    }
+}
+
+#[test]
+fn what_is_bound_or_closed_below_a_private_dev_is_so_there() {
+    if !is_root() {
+        return fails("private = dev\n", "private dev: Operation not permitted");
+    }
+    let machine = machine(
+        "private = dev\nbind = /dev/kmsg /etc:/dev/etc -/dev/is-not-there\nread-only = /dev/zero\ninaccessible = /dev/pts\n",
+    );
+    let dev = std::path::PathBuf::from(format!("/proc/{}/root/dev", up(&machine)));
+    let number = |path: &std::path::Path| std::os::unix::fs::MetadataExt::rdev(&path.metadata().expect("it is there"));
+    assert_eq!(number(&dev.join("kmsg")), number("/dev/kmsg".as_ref()));
+    assert!(dev.join("etc/passwd").exists());
+    assert_eq!(std::fs::read_dir(dev.join("pts")).expect("a directory").count(), 0);
+    let mounts = read(format!("/proc/{}/mountinfo", up(&machine)).as_ref());
+    let zero = mounts.lines().find(|line| line.contains(" /dev/zero ")).expect("a mount");
+    assert!(zero.split(' ').nth(5).is_some_and(|options| options.starts_with("ro")), "{zero}");
+}
+
+#[test]
+fn binds_come_in_turn_and_into_what_is_its_own() {
+    if !is_root() {
+        return fails("bind = /etc:/tmp\n", "bind /etc:/tmp: Operation not permitted");
+    }
+    // Outside of what becomes its own.
+    let folder = Folder::inside("/dev/shm".as_ref());
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    for name in ["a/sub", "b", "c", "jail"] {
+        std::fs::create_dir_all(path(name)).expect("a directory");
+    }
+    folder.write("a/sub/file", "in a");
+    // What is bound is there for the next; a directory of its own takes what is bound below it.
+    let machine = machine(&format!(
+        "private = tmp\nbind = {}:{} {}:{} {}:/tmp/deep/er /etc:/var/tmp/etc\nread-only = /tmp/deep/er\n",
+        path("a"),
+        path("b"),
+        path("b/sub"),
+        path("c"),
+        path("c"),
+    ));
+    let root = format!("/proc/{}/root", up(&machine));
+    assert_eq!(read(format!("{root}{}/file", path("c")).as_ref()), "in a");
+    assert_eq!(read(format!("{root}/tmp/deep/er/file").as_ref()), "in a");
+    assert!(std::path::Path::new(&format!("{root}/var/tmp/etc/passwd")).exists());
+    assert!(!std::path::Path::new("/tmp/deep").exists() && !std::path::Path::new("/var/tmp/etc").exists());
+    // A root that is bound.
+    for name in ["root/dev", "root/tmp", "root/etc"] {
+        std::fs::create_dir_all(path(name)).expect("a directory");
+    }
+    folder.write("root/tmp/secret", "of the machine");
+    let pause = std::fs::read(program("pause")).expect("a program");
+    std::fs::write(path("root/pause"), pause).expect("ours");
+    std::fs::set_permissions(path("root/pause"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let text = format!(
+        "command = /pause\nroot = {0}/\nprivate = tmp dev\nbind = {1}:{0} /etc:{0}/dev/etc /etc:{0}/tmp/etc\nlog = null\n",
+        path("jail"),
+        path("root"),
+    );
+    let machine = Machine::new(&[("web", &text), ("default", "type = bundle\nwants = web\n")]);
+    machine.wait_phase("web", "up");
+    let root = format!("/proc/{}/root", machine.pid("web"));
+    for (there, name) in [(true, "dev/null"), (true, "dev/etc/passwd"), (true, "tmp/etc/passwd"), (false, "tmp/secret")]
+    {
+        assert_eq!(std::path::Path::new(&format!("{root}/{name}")).exists(), there, "{name}");
+    }
+}
+
+#[test]
+fn a_variable_can_be_taken_out_of_the_environment() {
+    let folder = Folder::new();
+    let file = folder.write("env", "ONE=1\nTWO=2\nTWO=3\n");
+    let machine = machine(&format!("env = THREE=3 FOUR=4\nenv-file = {}\nunset-env = TWO FOUR PATH\n", file.display()));
+    let environment = read(format!("/proc/{}/environ", up(&machine)).as_ref());
+    let mut names: Vec<_> = environment.split_terminator('\0').map(|variable| variable.split('=').next()).collect();
+    names.sort();
+    assert_eq!(names, [Some("ONE"), Some("PINTLE_SERVICE"), Some("THREE")]);
+}
+
+#[test]
 fn users_can_be_nobody_but_one() {
     let (text, id) = match is_root() {
         true => ("private = user\nuser = 65534\ngroup = 65534\n", "65534".to_string()),

@@ -432,6 +432,13 @@ impl Drop for Machine {
             let _ = supervisor.wait();
         }
         // What a supervisor that was killed has left.
+        if let Ok(groups) = std::fs::read_link(self.run_directory().join("cgroup")) {
+            let _ = std::fs::write(groups.join("cgroup.kill"), "1");
+            for entry in std::fs::read_dir(&groups).into_iter().flatten().flatten() {
+                let _ = std::fs::remove_dir(entry.path());
+            }
+            let _ = std::fs::remove_dir(&groups);
+        }
         if let Ok(Value::Array(services)) = serde_json::from_str(&listed) {
             for pid in services.iter().filter_map(|service| service["pid"].as_u64()) {
                 let environment = std::fs::read(format!("/proc/{pid}/stat")).is_ok();
@@ -454,4 +461,15 @@ pub fn parent(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let behind_name = stat.rsplit(')').next().unwrap_or("");
     behind_name.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The supervisor's children that have this name: orphans that it has adopted, and its own.
+pub fn children(machine: &Machine, name: &str) -> Vec<u32> {
+    let supervisor = machine.supervisor();
+    let text = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
+    let named = |pid: &u32| {
+        let found = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        found.trim_end() == name && lives(*pid)
+    };
+    text.split_whitespace().map(|pid| pid.parse().expect("a number")).filter(named).collect()
 }

@@ -4,6 +4,8 @@
 mod anyof;
 mod attempts;
 mod bare;
+mod boot;
+mod cgroups;
 mod clients;
 mod compile;
 mod control;
@@ -22,6 +24,7 @@ mod recovery;
 mod robustness;
 mod setup;
 mod sockets;
+mod strays;
 mod supervisor;
 mod switch;
 mod waiting;

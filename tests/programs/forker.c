@@ -1,16 +1,17 @@
-/* forker [-p PIDFILE] [N]: forks N (1) descendants that sleep, each in a session of its own, writes the pid of the
- * first to PIDFILE, and exits with 0 when each has left our session: a daemon that insists on forking, or one that
+/* forker [-g] [-p PIDFILE] [N]: forks N (1) descendants that sleep, each in a session (-g: a process group) of its own, writes the pid of the
+ * first to PIDFILE, and exits with 0 when each has left: a daemon that insists on forking, or one that
  * leaves strays. */
 #include "common.h"
 
 int main(int argc, char **argv)
 {
-	const char *line = "forker [-p PIDFILE] [N]";
+	const char *line = "forker [-g] [-p PIDFILE] [N]";
 	const char *pid_file = 0;
-	int option, count = 1;
-	while ((option = getopt(argc, argv, "p:")) != -1) {
-		if (option != 'p') usage(line);
-		pid_file = optarg;
+	int option, count = 1, groups = 0;
+	while ((option = getopt(argc, argv, "gp:")) != -1) {
+		if (option == 'p') pid_file = optarg;
+		else if (option == 'g') groups = 1;
+		else usage(line);
 	}
 	if (argc - optind > 1) usage(line);
 	if (argc > optind) count = number(argv[optind], line);
@@ -20,7 +21,8 @@ int main(int argc, char **argv)
 		pid_t pid = fork();
 		if (pid < 0) die("fork");
 		if (!pid) {
-			setsid();
+			if (groups) setpgid(0, 0);
+			else setsid();
 			close(left[0]);
 			close(left[1]);
 			sleep_for_ever();

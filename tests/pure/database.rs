@@ -558,3 +558,18 @@ proptest! {
         prop_assert!(Image::open(&bytes).is_err());
     }
 }
+
+/// A letter of the chain-loader's options stands in databases: with another meaning it takes another format.
+#[test]
+fn letters_mean_what_they_meant() {
+    use pintle::lang::keys::{KEYS, Value};
+    let letters: Vec<String> = KEYS
+        .iter()
+        .filter_map(|key| match key.value {
+            Value::Setup(letter, _) => Some(format!("{}{}", char::from(letter), key.name())),
+            _ => None,
+        })
+        .collect();
+    let expected = "Ppid-file llisten Uunset-env Mmemory-max hmemory-high wcpu-weight qcpu-max fpids-max Wio-weight xio-max iio-priority sscheduler ccpus ppersonality ttimer-slack kcapabilities aambient-capabilities Ssecure-bits nno-new-privileges Nprivate Bbind rread-only Xinaccessible Rroot Dmake-directory Istdin Ttty";
+    assert_eq!((VERSION, letters.join(" ").as_str()), (8, expected));
+}

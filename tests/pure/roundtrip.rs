@@ -227,6 +227,7 @@ fn definition() -> impl Strategy<Value = Definition> {
             number("skip-ok", skip);
             number("start-timeout", timeout);
             number("stop-timeout", timeout / 3 + 1);
+            number("kill-mode", timeout % 3);
             let ends = |texts: &[&str]| texts.iter().map(|text| word(Token::Text, text.to_string())).collect();
             let [good, last] =
                 [&[][..], &["0", "255", "TERM"], &["SYS"], &["143", "HUP"]].repeat(2)[window as usize % 4..][..2]

@@ -443,7 +443,7 @@ fn json_of_any_board_is_json() {
         let view = machine.view();
         let mut text = String::new();
         text.push('[');
-        view.write_machine_json(&mut text);
+        view.write_machine_json(&mut text, "");
         for row in view.rows(true) {
             text.push(',');
             view.write_service_json(&mut text, &row, "a \"log\"\n");
@@ -451,7 +451,7 @@ fn json_of_any_board_is_json() {
         text.push(']');
         serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let mut text = String::new();
-        view.write_machine(&mut text, Paint::Plain);
+        view.write_machine(&mut text, "", Paint::Plain);
         for row in view.rows(true) {
             view.write_service(&mut text, &row, Paint::Coloured);
         }

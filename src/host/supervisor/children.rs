@@ -10,15 +10,15 @@ use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
-use crate::sys::signals::SIGTERM;
+use crate::sys::signals::{SIGKILL, SIGTERM};
 use crate::sys::spawn::{News, Pending};
-use crate::sys::{AsFd, OwnedFd, clock, output, pipe};
+use crate::sys::{AsFd, Errno, OwnedFd, clock, output, pipe};
 use core::sync::atomic::Ordering;
 use pintle::board::reports::{self, Exit, State};
 use pintle::board::words;
 use pintle::database::{exec, service};
 use pintle::ident::SlotId;
-use pintle::lang::definition::{Kind, Log};
+use pintle::lang::definition::{KillMode, Kind, Log};
 use pintle::limits::STORED_NAME_BYTES;
 use pintle::supervision::{Input, Means, Policy, Ready, Record, Requests, Role};
 use pintle::time::Instant;
@@ -152,18 +152,33 @@ impl Supervisor {
             (true, Ok(pid)) => Input::Cloned(pid),
             (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
             (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
-            (false, Err(failure)) => Input::AuxiliaryRefused(failure.0, failure.trouble()),
+            (false, Err(failure)) => {
+                self.look_where_none_runs(slot);
+                Input::AuxiliaryRefused(failure.0, failure.trouble())
+            }
         };
         self.feed(slot, input);
     }
 
     /// Makes the pipes that the child needs, and the child.
     fn spawn(&mut self, slot: SlotId, command: Command) -> Result<u32, Failure> {
+        let made = self.spawn_in_group(slot, command, false);
+        match made {
+            // A group that hands down controllers, as that of a service that has groups of its own, takes none.
+            Err(failure) if failure.is_of_clone(&[Errno::BUSY, Errno::OPNOTSUPP]) => {
+                self.spawn_in_group(slot, command, true)
+            }
+            made => made,
+        }
+    }
+
+    #[inline(never)]
+    fn spawn_in_group(&mut self, slot: SlotId, command: Command, enters: bool) -> Result<u32, Failure> {
         let Some(definition) = self.definition(slot) else { return Err(Failure::NO_DEFINITION) };
         let Some(policy) = &Policy::of(&self.common.image, definition) else { return Err(Failure::NO_DEFINITION) };
         let mut variables = Variables::NONE;
         if !self.read_variables(slot, &mut variables) {
-            return Err(Failure::of_clone(crate::sys::Errno::AGAIN));
+            return Err(Failure::of_clone(Errno::AGAIN));
         }
         if !variables.are_valid() || slot.0 >= self.common.image.services() && variables.instance().is_empty() {
             return Err(Failure::BAD_INSTANCE);
@@ -193,8 +208,9 @@ impl Supervisor {
         if reads {
             self.open_input(slot)?;
         }
+        let group = self.group_for(slot, definition, enters)?;
         let places = self.places(slot).take(room);
-        let Supervisor { spawner, common, slots, reports, stored, held, .. } = self;
+        let Supervisor { spawner, common, slots, reports, stored, held, cgroups, .. } = self;
         let mut kept = Stored { room, ..Stored::default() };
         for (at, fd) in places.filter_map(|at| Some((at, stored.get(at)?.as_ref()?))) {
             let _ = kept.descriptors.push(fd.as_fd()); // there is room for all, here and below
@@ -232,6 +248,8 @@ impl Supervisor {
             input: private.input.as_ref().filter(|_| reads).map(|(read, _)| read.as_fd()),
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
+            group: &group,
+            groups: cgroups.as_ref().map_or(&[], |cgroups| cgroups.path),
             stored: kept,
             socket: if forks || room > 0 { socket } else { &[] },
             forks: forks.then_some(policy.stop_timeout_ms / 4 * 3),
@@ -253,6 +271,7 @@ impl Supervisor {
             Err(failure) => {
                 word.store(0, Ordering::Relaxed);
                 self.close_ready(slot);
+                self.doubt_group(slot);
                 Err(failure)
             }
         }
@@ -439,7 +458,9 @@ impl Supervisor {
                 let failure = Failure::of_step(step, error, which);
                 self.feed(slot, Input::StepFailed(failure.0, failure.trouble()));
             }
-            (Owner::Auxiliary(_), _) | (Owner::Engine | Owner::Logger, News::Executed) | (_, News::None) => {}
+            (Owner::Auxiliary(_) | Owner::Sweeper, _)
+            | (Owner::Engine | Owner::Logger, News::Executed)
+            | (_, News::None) => {}
         }
     }
 
@@ -455,23 +476,29 @@ impl Supervisor {
             if let Some(owner) = owner.filter(|_| self.flying > 0) {
                 self.close_flight(owner, death.pid);
             }
+            if let (Some(Owner::Main(slot) | Owner::Auxiliary(slot)), Exit::Signal(SIGKILL)) = (owner, exit) {
+                self.doubt_group(slot); // it may be somebody's who kills all that is made in it from now on
+            }
             match owner {
                 Some(Owner::Main(slot)) => self.main_ended(slot, death.pid, exit),
                 Some(Owner::Auxiliary(slot)) => {
                     self.kill_rest(death.pid);
+                    self.look_where_none_runs(slot);
                     self.feed(slot, Input::AuxiliaryEnded(exit));
                 }
                 // One that was not ours any more may have left others, which hold what it held.
                 Some(Owner::Engine) => self.kill_rest(death.pid),
-                Some(Owner::Logger) | None => {}
+                Some(Owner::Logger | Owner::Sweeper) | None => {}
             }
             self.pids.remove(death.pid);
             reap::reap(death.pid);
             match owner {
                 Some(Owner::Engine) => self.engine_ended(exit),
                 Some(Owner::Logger) => self.logger_ended(),
+                Some(Owner::Sweeper) => self.sweeper_ended(exit),
                 Some(Owner::Main(_) | Owner::Auxiliary(_)) => {}
                 None => {
+                    self.orphans.ended();
                     let orphans = words::load(self.reports.head(), reports::own::ORPHANS);
                     words::store(self.reports.head(), reports::own::ORPHANS, orphans.wrapping_add(1));
                 }
@@ -502,7 +529,7 @@ impl Supervisor {
         match owner {
             Owner::Main(slot) => self.held.hold(slot, Of::Status, status),
             Owner::Auxiliary(slot) => self.held.hold(slot, Of::CommandStatus, status),
-            Owner::Engine | Owner::Logger => {} // begun anew
+            Owner::Engine | Owner::Logger | Owner::Sweeper => {} // begun anew
         }
     }
 
@@ -522,9 +549,21 @@ impl Supervisor {
                 reap::Child::Ended(_) | reap::Child::Unknown => {}
             }
         }
-        let is_done = |policy: Policy| policy.kind == Kind::Oneshot && policy.succeeds(exit);
-        if !self.policy(slot).is_some_and(is_done) {
-            self.kill_rest(pid);
+        let stops = State::from_number(self.reports.word(slot, reports::STATE)) == State::Stopping;
+        // What a oneshot has brought up stays until it is taken down.
+        let is_done = |policy: &Policy| {
+            let brings = policy.kind == Kind::Oneshot && policy.remain && policy.succeeds(exit);
+            brings && (!stops || policy.stop == Means::Command)
+        };
+        if let Some(policy) = self.policy(slot).filter(|policy| !is_done(policy)) {
+            if policy.kill_mode != KillMode::Process {
+                self.kill_rest(pid);
+            }
+            self.note_session(slot, pid);
+            // Else the stop command's end is the last.
+            if !stops || self.reports.word(slot, reports::AUXILIARY) == 0 {
+                self.look_for_rest(slot);
+            }
         }
         if let Some(link) = self.link.as_mut().filter(|_| self.slots[slot.index()].log.is_some()) {
             link.ended(slot);
@@ -582,7 +621,8 @@ impl Supervisor {
 
     /// For the shutdown: whether a service's process lives.
     pub fn services_live(&self) -> bool {
-        self.pids.len() > usize::from(self.engine.is_alive()) + usize::from(self.logger.is_alive())
+        let ours = [self.engine.is_alive(), self.logger.is_alive(), self.orphans.is_sweeping()];
+        self.pids.len() > ours.into_iter().map(usize::from).sum()
     }
 }
 

@@ -43,6 +43,10 @@ const TRIES: usize = 15;
 const UPGRADES: usize = 28;
 /// 1: a signal that asks for the end is being taken.
 pub const TOLD: usize = 29;
+/// See `Cgroups::before`.
+pub const HANDED_DOWN: usize = 26;
+/// The pid of `pintle-sweep`.
+pub const SWEEPER_PID: usize = 27;
 /// Words of a slot.
 const WIDTH: usize = 30;
 /// How many places there are for what is kept for services.
@@ -70,7 +74,7 @@ pub enum Own {
 
 /// How many there are of these.
 const OWN: usize = Own::Before as usize + 1;
-const _: () = assert!(DESCRIPTORS + OWN <= UPGRADES && STORES < HEAD);
+const _: () = assert!(DESCRIPTORS + OWN <= HANDED_DOWN && STORES < HEAD);
 
 /// Words of a slot: one for each of `Of`.
 const ROW: usize = 8 + SPARE;
@@ -356,9 +360,9 @@ impl Held {
         words::store(self.words, at, value);
     }
 
-    /// The word that clone writes the logger's pid into.
-    pub fn logger_word(&self) -> &'static AtomicU32 {
-        &self.words[LOGGER_PID]
+    /// The word that clone writes a helper's pid into.
+    pub fn pid_word(&self, at: usize) -> &'static AtomicU32 {
+        &self.words[at]
     }
 
     /// Two of them.

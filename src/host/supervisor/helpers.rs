@@ -1,7 +1,9 @@
-//! The two processes of pintle's own: the engine and the logger. Both are started again when they die, for ever.
+//! The processes of pintle's own: the engine and the logger, both of which are started again when they die, for ever; and
+//! `pintle-sweep`.
 
-use super::held::{LOGGER_PID, Of};
+use super::held::{LOGGER_PID, Of, SWEEPER_PID};
 use super::launch::{Common, before};
+use super::orphans::{NAMES, Name};
 use super::pids::Owner;
 use super::renewal::SPOILED_DEATHS;
 use super::{InstanceName, Private, Supervisor};
@@ -157,6 +159,7 @@ impl Supervisor {
         let word = |at| words::load(self.reports.head(), at);
         self.engine.lives = word(reports::own::ENGINE_LIVES);
         let (engine, logger) = (word(reports::own::ENGINE_PID), self.held.word(LOGGER_PID));
+        self.end_sweeper();
         if self.engine.take_over(engine, self.now) {
             self.pids.insert(engine, Owner::Engine);
         }
@@ -223,9 +226,21 @@ impl Supervisor {
         let plain = plain.each_ref().map(|word| &word[..]);
         let [name, serve, three, held, four, dir, directory] = plain;
         let arguments = [name, serve, three, held, four, dir, directory, kept];
-        let word = self.held.logger_word();
+        let word = self.held.pid_word(LOGGER_PID);
         let started = spawn(&mut self.spawner, self.common, &arguments, &passes, None, word);
         self.begin(Owner::Logger, started, RESTART_DELAY_MS);
+    }
+
+    /// Starts the search for what has the mark of these services; gives its pid.
+    #[inline(never)]
+    pub(super) fn start_sweeper(&mut self, names: &[Name]) -> Option<u32> {
+        let program: &[&[u8]] = &[b"pintle-sweep"];
+        let names: heapless::Vec<[&[u8]; 1], NAMES> = names.iter().map(|name| [&name[..]]).collect();
+        let mut arguments: heapless::Vec<&[&[u8]], { NAMES + 1 }> = heapless::Vec::new();
+        arguments.extend(core::iter::once(program).chain(names.iter().map(|name| &name[..])));
+        let word = self.held.pid_word(SWEEPER_PID);
+        let started = spawn(&mut self.spawner, self.common, &arguments, &[], None, word)?;
+        Some(self.watch(Owner::Sweeper, started, false))
     }
 
     /// Tells the logger what it has to know.

@@ -1,12 +1,14 @@
 //! One child from its definition: arguments, environment and plan, put into a draft. Text that needs no expansion is
 //! passed as it lies in the mapped database.
 
+use super::cgroups::Group;
 use super::store::Stored;
 use crate::host::accounts::{Account, Accounts};
 use crate::host::exec_plan;
 use crate::host::failure::Failure;
+use crate::host::mark::MARK;
 use crate::sys::spawn::{Draft, FAILS, GOES_ON, Limit, Look, Pass, Pending, Plan, Refused, Step, Text};
-use crate::sys::{BorrowedFd, Errno, entry, process};
+use crate::sys::{AsFd, BorrowedFd, Errno, entry, process};
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::TEXT_BYTES;
 use pintle::database::image::List;
@@ -84,6 +86,9 @@ pub struct Child<'a> {
     pub input: Option<BorrowedFd<'a>>,
     /// The writing end for readiness, and the child's number for it.
     pub ready: Option<(BorrowedFd<'a>, i32)>,
+    /// Its control group, and the path of all groups.
+    pub group: &'a Group,
+    pub groups: &'a [u8],
     /// `$NOTIFY_SOCKET`; empty for none.
     pub notify: &'a [u8],
     /// What was kept of an earlier life.
@@ -227,10 +232,14 @@ pub fn launch(
     };
     let mut status = None;
     let first = program;
-    if record[exec::RICH] != 0 {
+    if record[exec::RICH] != 0 || matches!(child.group, Group::Enter(_)) {
         let number = exec_plan::status_target(child.ready.map(|(_, number)| number), child.stored.room);
         let score = Some(record[exec::OOM]).filter(|score| *score != 0).map(|score| score as i32 - 2000);
         exec_plan::begin(launch.draft, number, score, directory, account);
+        if let Group::Enter(name) = child.group {
+            let path = launch.draft.text(&[child.groups, b"/", name]);
+            exec_plan::setup(launch.draft, b'C', path);
+        }
         let files = image.list(record[exec::ENV_FILES]);
         for at in 0..files.len() {
             let path = launch.text(files.get(at));
@@ -243,7 +252,7 @@ pub fn launch(
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DlPITBrX"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DlPITBrXMhwqfWx"[..]),
             Command::Stop(0)
             | Command::Reload(0)
             | Command::Check(0)
@@ -318,6 +327,10 @@ pub fn launch(
         descriptors: &passes,
         umask: Some(record[exec::UMASK]).filter(|umask| *umask != UMASK),
         nice: Some(record[exec::NICE]).filter(|nice| *nice != 0).map(|nice| nice as i32 - 100),
+        cgroup: match child.group {
+            Group::Into(group) => Some(group.as_fd()),
+            Group::Ours | Group::Enter(_) => None,
+        },
         no_new_privileges: false,
         controlling_terminal: false,
         share_descriptors: common.share_descriptors,
@@ -498,7 +511,7 @@ impl<'a> Launch<'a, '_> {
             self.put(variable, b"", b"");
         }
         let suffix = if is_template { variables.instance() } else { &[] };
-        self.put(b"PINTLE_SERVICE=", image.name(child.definition).as_bytes(), suffix);
+        self.put(MARK, image.name(child.definition).as_bytes(), suffix);
         let (mut room, mut pid_text) = ([0; 10], &[][..]);
         if let Command::Stop(pid @ 1..) | Command::Reload(pid @ 1..) | Command::Check(pid) | Command::Health(pid) =
             child.command

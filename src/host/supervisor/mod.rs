@@ -7,11 +7,13 @@
 //! One round: orders, deadlines, up to `SPAWNS` spawns, the doorbell, then news from the kernel. A row of the reports
 //! is written before the death that it tells of is reaped, and after everything that it says has happened.
 
+mod cgroups;
 mod children;
 mod deadlines;
 mod held;
 mod helpers;
 mod launch;
+mod orphans;
 mod pids;
 mod readiness;
 mod recovery;
@@ -25,6 +27,7 @@ mod survivors;
 pub use held::{Found, Held};
 pub use rescue::{clear_ruins, mind_habit};
 pub use start::{Options, first_acts, start};
+pub use survivors::space;
 
 use crate::host::descriptors;
 use crate::host::failure::Failure;
@@ -37,17 +40,20 @@ use crate::sys::socket::Address;
 use crate::sys::spawn::Spawner;
 use crate::sys::{OwnedFd, clock, heap, process, residence};
 use alloc::vec::Vec;
+use cgroups::{Cgroups, Grouped};
 use children::{Flight, Queue};
 use deadlines::Deadlines;
 use held::Of;
 use helpers::Helper;
 use launch::{Common, Variables};
+use orphans::{Left, Orphans};
 use pids::Pids;
 use pintle::board::orders::{self, Orders, Wish};
 use pintle::board::reports::{self, Exit, Reports, State};
 use pintle::board::words::{self, Change, Follower};
 use pintle::database::{action, service};
 use pintle::ident::{Order, SlotId};
+use pintle::lang::definition::KillMode;
 use pintle::limits::{INSTANCE_BYTES_MAX, RING_ENTRIES};
 use pintle::supervision::{Input, Policy, Record, Requests, Slot, is_on_the_way, step};
 use pintle::time::Instant;
@@ -75,6 +81,13 @@ struct Private {
     store_room: u8,
     /// Its row for what it says of itself, plus one; 0 for none.
     status_row: u32,
+    /// Of its control group: while its end is waited for.
+    events: Option<OwnedFd>,
+    grouped: Grouped,
+    /// Where there are no control groups.
+    left: Left,
+    /// That of the main process that ended last, while `left` is not nothing.
+    session: u32,
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
@@ -93,6 +106,11 @@ pub struct Supervisor {
     /// What is kept for services, see `store`.
     stored: Vec<Option<OwnedFd>>,
     reports: Reports<'static>,
+    /// None: there is no cgroup v2 to write.
+    cgroups: Option<Cgroups>,
+    /// Below this slot there may be groups that nobody needs.
+    empty_groups: u32,
+    orphans: Orphans,
     now: Instant,
     common: &'static mut Common,
     /// The engine has something to read.
@@ -160,6 +178,8 @@ enum Source {
     Ready(u32),
     Notify(u32),
     Ends,
+    /// The control group of this slot.
+    Group(u32),
     /// What is kept for a service at this place.
     Stored(u32),
 }
@@ -175,6 +195,7 @@ impl Source {
             Source::Notify(slot) => (5, slot),
             Source::Ends => (6, 0),
             Source::Stored(at) => (7, at),
+            Source::Group(slot) => (8, slot),
         };
         kind << 32 | u64::from(index)
     }
@@ -190,6 +211,7 @@ impl Source {
             5 => Some(Source::Notify(index)),
             6 => Some(Source::Ends),
             7 => Some(Source::Stored(index)),
+            8 => Some(Source::Group(index)),
             _ => None,
         }
     }
@@ -211,7 +233,8 @@ impl Supervisor {
                 return code;
             }
             let soon = if more { Instant(0) } else { self.before_sleep() };
-            let until = soon.min(bell).min(self.next_deadline());
+            let tidies = self.empty_groups != 0;
+            let until = if tidies { Instant(0) } else { soon.min(bell).min(self.next_deadline()) };
             if !more {
                 words::set_asleep(self.reports.head(), true);
             }
@@ -225,6 +248,9 @@ impl Supervisor {
             let news = self.poll.wait(if late { Instant(0) } else { until });
             if !more {
                 words::set_asleep(self.reports.head(), false);
+            }
+            if tidies && news == 0 {
+                self.remove_groups();
             }
             self.now = clock::now();
             if self.more_deaths {
@@ -248,6 +274,9 @@ impl Supervisor {
             Some(Source::Ready(slot)) => self.read_ready(SlotId(slot)),
             Some(Source::Notify(slot)) => {
                 self.read_notices(SlotId(slot));
+            }
+            Some(Source::Group(slot)) => {
+                self.look_for_rest(SlotId(slot));
             }
             Some(Source::Stored(at)) => self.mind_stored(at as usize),
             None => {}
@@ -281,15 +310,24 @@ impl Supervisor {
             // What was said in time counts, also where we are late.
             self.read_ready(slot);
             self.read_all_notices(slot);
-            self.feed(slot, Input::Deadline);
+            if !self.look_where_none_runs(slot) {
+                self.feed(slot, Input::Deadline);
+            }
         }
+        self.mind_orphans();
         self.mind_helpers();
         self.mind_shutdown();
     }
 
     fn next_deadline(&self) -> Instant {
         let helpers = self.engine.due().min(self.logger.due());
-        self.deadlines.first().min(helpers).min(self.shutdown.due()).min(self.stuck).min(self.log_again)
+        self.deadlines
+            .first()
+            .min(helpers)
+            .min(self.orphans.due())
+            .min(self.shutdown.due())
+            .min(self.stuck)
+            .min(self.log_again)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was
@@ -350,9 +388,11 @@ impl Supervisor {
                         private.notify = None;
                     }
                 }
+                self.forget_group(slot);
                 self.reports.keep(slot, reports::TEMPLATE, order.service);
                 self.reports.keep(slot, reports::TEXT, order.text);
             }
+            self.look_where_none_runs(slot);
             let definition = self.definition(slot);
             if definition.is_some_and(|at| Policy::is_there(&self.common.image, at)) {
                 self.feed(slot, Input::Ordered(order.number, order.wish));
@@ -455,6 +495,7 @@ impl Supervisor {
             self.perform(slot, requests, fresh[reports::PID], fresh[reports::AUXILIARY]);
         }
         self.reports.done();
+        self.mind_group(slot, fresh[reports::STATE]);
     }
 
     /// What is remembered of a slot.
@@ -465,8 +506,17 @@ impl Supervisor {
     }
 
     fn perform(&mut self, slot: SlotId, requests: &Requests, pid: u32, auxiliary: u32) {
-        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
-            *requests;
+        let Requests {
+            cancel,
+            stop_signals,
+            reload_signals,
+            signal,
+            kill,
+            kill_auxiliary,
+            spawn,
+            spawn_auxiliary,
+            kill_rest,
+        } = *requests;
         if cancel && let Some(private) = self.slots.get_mut(slot.index()) {
             private.wants_main = false;
             private.wants_auxiliary = false;
@@ -481,7 +531,10 @@ impl Supervisor {
             let _ = signals::send(Target::Process(pid), signal);
         }
         if kill {
-            self.kill_group(pid);
+            self.kill_main(slot, pid);
+        }
+        if kill_rest {
+            self.kill_group_of(slot, true);
         }
         if kill_auxiliary {
             self.kill_group(auxiliary);
@@ -521,6 +574,18 @@ impl Supervisor {
         let other = process::group(pid).filter(|group| *group != pid && Some(*group) != process::group(0));
         if let Some(group) = other.filter(|group| self.pids.get(*group).is_none()) {
             let _ = signals::send(Target::Group(group), signals::SIGKILL);
+        }
+    }
+
+    /// SIGKILL to a main process, and to what is killed with it.
+    fn kill_main(&mut self, slot: SlotId, pid: u32) {
+        let mode = self.policy(slot).map_or(KillMode::All, |policy| policy.kill_mode);
+        let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+        if mode != KillMode::Process {
+            self.kill_rest(pid);
+        }
+        if mode == KillMode::All {
+            self.kill_group_of(slot, false);
         }
     }
 

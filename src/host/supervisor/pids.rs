@@ -16,10 +16,13 @@ pub enum Owner {
     Engine,
     /// The logger.
     Logger,
+    /// See `orphans`.
+    Sweeper,
 }
 
 const ENGINE: u32 = u32::MAX;
 const LOGGER: u32 = u32::MAX - 1;
+const SWEEPER: u32 = u32::MAX - 2;
 
 impl Owner {
     fn to_word(self) -> u32 {
@@ -28,6 +31,7 @@ impl Owner {
             Owner::Auxiliary(slot) => slot.0 << 1 | 1,
             Owner::Engine => ENGINE,
             Owner::Logger => LOGGER,
+            Owner::Sweeper => SWEEPER,
         }
     }
 
@@ -35,6 +39,7 @@ impl Owner {
         match word {
             ENGINE => Owner::Engine,
             LOGGER => Owner::Logger,
+            SWEEPER => Owner::Sweeper,
             main if main & 1 == 0 => Owner::Main(SlotId(main >> 1)),
             auxiliary => Owner::Auxiliary(SlotId(auxiliary >> 1)),
         }

@@ -2,7 +2,6 @@
 //! speaks does not rest on pids.
 
 use super::held::Of;
-use super::survivors::path_of;
 use super::{Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
@@ -196,7 +195,7 @@ fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedF
 
 /// Whether a process is this user's, by the word of proc(5): /proc/PID belongs to its effective user, or to root.
 fn belongs_to(pid: u32, uid: u32) -> bool {
-    file::owner(path_of(pid, "").as_str()).is_ok_and(|owner| owner == uid)
+    file::owner(process::path(pid, "").as_str()).is_ok_and(|owner| owner == uid)
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ impl Supervisor {
     /// The row that was being written is whole now; what followed from it is done again.
     fn finish_change(&mut self) {
         let Some((slot, owed)) = self.reports.take_over() else { return };
+        self.remember_instance(slot);
         let row = self.reports.get(slot);
         self.perform(slot, &Requests::of(owed), row.pid, row.auxiliary);
         self.reports.done();
@@ -109,6 +110,7 @@ impl Supervisor {
             requests: Requests::default(),
         };
         let main = self.news_of(slot, &row);
+        self.take_over_group(&mut taken, slot, row.pid == 0 || main == Found::Gone);
         recover(&mut taken, main, found(row.auxiliary), Failure::LOST.0);
         if taken.stamp != stamp {
             words::store_u64(self.reports.head(), reports::own::STAMP, taken.stamp);

@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::held::{self, Held};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
-use crate::sys::{AsFd, clock, file, process, reap};
+use crate::sys::{AsFd, children, clock, process, reap};
 use pintle::board::orders;
 use pintle::board::reports;
 use pintle::board::words;
@@ -88,8 +88,9 @@ impl Supervisor {
     pub fn kill_everything(&mut self) {
         self.turn_to(Stage::Killing, self.now.plus_ms(GRACE_MS));
         words::store(self.reports.head(), reports::own::SHUTDOWN, 2);
-        for slot in 0..self.reports.geometry().slots() {
-            self.feed(SlotId(slot), Input::Kill);
+        for slot in (0..self.reports.geometry().slots()).map(SlotId) {
+            self.look_where_none_runs(slot);
+            self.feed(slot, Input::Kill);
         }
         self.to_engine.ring();
     }
@@ -131,6 +132,9 @@ impl Supervisor {
             // Nobody is listened to any more.
             (private.ready, private.notify) = (None, None);
         }
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.kill_all();
+        }
         let logger = self.logger.pid();
         let until = clock::now().plus_ms(GRACE_MS);
         // Killing a process makes its children ours, so it takes as many turns as they are deep.
@@ -155,6 +159,9 @@ impl Supervisor {
             let _ = signals::send(Target::Everything, signals::SIGKILL);
         }
         reap_all();
+        if let Some(cgroups) = self.cgroups.take() {
+            cgroups.end();
+        }
     }
 
     /// Reaps what is dead, then waits for the next signal.
@@ -175,22 +182,12 @@ pub fn reap_all() {
 /// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
 #[inline(never)]
 pub fn kill_children(but: u32) -> bool {
-    let Ok(list) = file::open_read("/proc/thread-self/children") else { return false };
     let mut found = false;
-    let (mut number, mut buffer) = (0u32, [0; 1024]);
-    while let Ok(count @ 1..) = file::read(&list, &mut buffer) {
-        for byte in buffer.iter().take(count) {
-            match byte {
-                b'0'..=b'9' => number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
-                _ => {
-                    if number > 1 && number != but && reap::look(number) == reap::Child::Alive {
-                        let _ = signals::send(Target::Process(number), signals::SIGKILL);
-                        found = true;
-                    }
-                    number = 0;
-                }
-            }
+    let read = children::each(children::OWN, &mut |pid| {
+        if pid > 1 && pid != but && reap::look(pid) == reap::Child::Alive {
+            let _ = signals::send(Target::Process(pid), signals::SIGKILL);
+            found = true;
         }
-    }
-    found
+    });
+    read.is_ok() && found
 }

@@ -1,9 +1,10 @@
 //! Everything up to the first round: the place, the database's copy, the board, descriptors at their numbers. May
 //! allocate and may fail; says what failed in words. Nothing after it does either.
 
+use super::cgroups::Cgroups;
 use super::children::Queue;
 use super::deadlines::Deadlines;
-use super::held::{Held, Own};
+use super::held::{HANDED_DOWN, Held, Own};
 use super::helpers::Helper;
 use super::launch::{Common, UMASK};
 use super::pids::Pids;
@@ -60,6 +61,8 @@ pub struct Options {
     pub engine_user: Option<&'static [u8]>,
     /// A newline goes here once commands can be given.
     pub ready: Option<OwnedFd>,
+    /// Services have control groups where that can be.
+    pub cgroups: bool,
     /// The service to boot.
     pub bundle: &'static [u8],
 }
@@ -111,7 +114,7 @@ pub fn start(options: Options, held: Option<Held>) -> Supervisor {
         Some(held) => take_over(held),
         None => make(&options),
     };
-    let mut supervisor = assemble(options, machine);
+    let mut supervisor = assemble(options, machine, goes_on);
     if goes_on {
         supervisor.go_on();
     } else {
@@ -343,7 +346,7 @@ fn map_orders(fd: &OwnedFd, geometry: Geometry) -> orders::Orders<'static> {
 }
 
 #[inline(never)]
-fn assemble(options: Options, machine: Machine) -> Supervisor {
+fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
     let Machine {
         place,
         lock,
@@ -400,7 +403,19 @@ fn assemble(options: Options, machine: Machine) -> Supervisor {
 
     // All paths are known now. Nobody's file system is kept busy, and a service that begins there needs no call for it.
     process::set_directory(c"/").or_refuse(packed!("cannot enter /"));
+    let mut cgroups = Cgroups::begin(&place, &image, !goes_on, options.cgroups);
+    if let Some(cgroups) = &mut cgroups {
+        // After a crash what is handed down may be by us.
+        if goes_on {
+            cgroups.before = held.word(HANDED_DOWN);
+        }
+        held.put_word(HANDED_DOWN, cgroups.before);
+    }
+    words::store(reports.head(), reports::own::GROUPS, u32::from(cgroups.is_some()));
     Supervisor {
+        cgroups,
+        empty_groups: 0,
+        orphans: Default::default(),
         common: common(&image, limit, share),
         control: place.address(place.control()).ok(),
         place,

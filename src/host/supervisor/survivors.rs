@@ -2,20 +2,19 @@
 //! anything is started, so that no service ever has two copies. Only what is surely one of its processes is touched:
 //! the same boot and pid namespace, a session of its own, and its mark or the time at which it began.
 
+use crate::host::mark;
 use crate::host::reading::copies;
 use crate::host::refuse::refuse;
 use crate::host::run_directory::RunDirectory;
 use crate::sys::signals::{self, Target};
-use crate::sys::{clock, file, output, whole};
+use crate::sys::{clock, file, output, process};
 use alloc::vec::Vec;
-use core::fmt::Write;
 use pintle::board::words;
 use pintle::board::{Geometry, reports};
 use pintle::crc32::Crc32;
 use pintle::database::Image;
 use pintle::ident::SlotId;
 use pintle::packed;
-use pintle::words::Short;
 
 /// How long they may take to end after SIGTERM, and then after SIGKILL (`true`). Milliseconds.
 static GRACE: [(u32, bool); 2] = [(5000, false), (2000, true)];
@@ -23,8 +22,6 @@ static GRACE: [(u32, bool); 2] = [(5000, false), (2000, true)];
 const LOOK_MS: u32 = 10;
 /// How far apart the time of a spawn and the kernel's time of the process's beginning may be. Nanoseconds.
 const APART_NS: u64 = 2_000_000_000;
-/// Every process has this variable.
-const MARK: &[u8] = b"PINTLE_SERVICE=";
 
 /// Processes that live, and when each began by the kernel's word.
 pub struct Survivors(Vec<(u32, u64)>);
@@ -50,7 +47,8 @@ impl Survivors {
                 if let 2.. = *pid
                     && let Some((session, began_ns)) = look(*pid)
                     && session == *pid
-                    && (is_within(began_ns.wrapping_sub(asleep_ns), &row) || is_marked(*pid))
+                    && (is_within(began_ns.wrapping_sub(asleep_ns), &row)
+                        || mark::of(*pid).is_ok_and(|name| name.is_some()))
                 {
                     found.push((*pid, began_ns));
                 }
@@ -114,53 +112,15 @@ fn is_within(began_ns: u64, row: &reports::ReportRow) -> bool {
     row.spawned.0.saturating_sub(APART_NS) < began_ns && began_ns < last.0.saturating_add(APART_NS)
 }
 
-/// What /proc/PID/stat says of a process that is no zombie: its session, and when it began, in nanoseconds since boot
-/// (proc_pid_stat(5): in hundredths of a second).
+/// Of a process that is no zombie: its session, and when it began, in nanoseconds since boot.
 #[inline(never)]
 fn look(pid: u32) -> Option<(u32, u64)> {
-    let [state, session, _, began] = stat(pid)?;
-    let lives = state != number(b"Z") && state != number(b"X");
-    lives.then_some((session as u32, began.wrapping_mul(10_000_000)))
+    let stat = process::Stat::of(pid)?;
+    stat.lives().then_some((stat.session, stat.began_ns))
 }
 
 /// Whether a child that may be a zombie has executed a program since it was cloned. It has, where /proc does not tell.
 pub fn has_executed(pid: u32) -> bool {
-    const PF_FORKNOEXEC: u64 = 0x40; // linux/sched.h
-    stat(pid).is_none_or(|[_, _, flags, _]| flags & PF_FORKNOEXEC == 0)
-}
-
-/// State (a letter, as a number), session, flags and time of its beginning.
-#[inline(never)]
-fn stat(pid: u32) -> Option<[u64; 4]> {
-    let mut bytes = [0; 1024];
-    let text = file::read_start(path_of(pid, "stat").as_str(), &mut bytes).ok()?;
-    // The name, in parentheses, may hold anything.
-    let behind = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-    let mut fields = [0; 4];
-    for (at, field) in behind.split(|byte| *byte == b' ').enumerate() {
-        // Counted from the third.
-        if let Some(place) = [0, 3, 6, 19].iter().position(|wanted| *wanted == at) {
-            fields[place] = number(field);
-        }
-    }
-    (fields[3] != 0).then_some(fields)
-}
-
-#[inline(never)]
-pub fn path_of(pid: u32, file: &str) -> Short {
-    let mut path = Short::new();
-    let _ = write!(path, "/proc/{pid}/{file}"); // fits
-    path
-}
-
-fn number(digits: &[u8]) -> u64 {
-    digits
-        .iter()
-        .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
-}
-
-#[inline(never)]
-fn is_marked(pid: u32) -> bool {
-    let Ok(Ok(environment)) = whole::read(path_of(pid, "environ").as_str().as_ref(), 1 << 17) else { return false };
-    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK))
+    const PF_FORKNOEXEC: u32 = 0x40; // linux/sched.h
+    process::Stat::of(pid).is_none_or(|stat| stat.flags & PF_FORKNOEXEC == 0)
 }

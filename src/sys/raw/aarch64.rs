@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 140;
     pub const SETRESGID: usize = 149;
     pub const SETRESUID: usize = 147;
+    pub const SETFSGID: usize = 152;
+    pub const SETFSUID: usize = 151;
     pub const SETSID: usize = 157;
     pub const SIGALTSTACK: usize = 132;
     pub const SIGNALFD4: usize = 74;
@@ -98,6 +100,27 @@ pub unsafe fn clone_onto(
         asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
             in("x8") 220usize, inlateout("x0") flags => answer, in("x1") top, in("x2") parent_tid, in("x3") 0usize,
             in("x4") child_tid, in("x20") argument, in("x21") entry);
+    }
+    answer
+}
+
+/// The same by `clone3`.
+///
+/// # Safety
+/// As for `clone_onto`, with the stack and the words that the arguments name.
+#[inline(never)]
+pub unsafe fn clone3_onto(
+    arguments: &super::CloneArguments,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let answer: isize;
+    let size = size_of::<super::CloneArguments>();
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            in("x8") super::nr::CLONE3, inlateout("x0") arguments as *const _ as usize => answer, in("x1") size,
+            in("x20") argument, in("x21") entry);
     }
     answer
 }

@@ -13,6 +13,8 @@
 mod arch;
 
 use super::{Errno, OwnedFd, Result};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+pub use arch::clone3_onto;
 #[cfg(target_arch = "x86_64")]
 pub use arch::restorer;
 #[cfg(not(test))]
@@ -27,11 +29,42 @@ pub mod nr {
     pub const OPEN_TREE: usize = 428;
     pub const MOVE_MOUNT: usize = 429;
     pub const PIDFD_OPEN: usize = 434;
+    pub const CLONE3: usize = 435;
     pub const CLOSE_RANGE: usize = 436;
     pub const EPOLL_PWAIT2: usize = 441;
     pub const MOUNT_SETATTR: usize = 442;
 }
 
+/// Whether there is `clone3_onto`.
+pub const HAS_CLONE3: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
+
+/// `clone3` where there is no stub for it.
+///
+/// # Safety
+/// It does nothing.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+pub unsafe fn clone3_onto(_: &CloneArguments, _: extern "C" fn(usize) -> !, _: usize) -> isize {
+    -38 // ENOSYS
+}
+
+/// struct clone_args of clone3(2).
+#[repr(C)]
+pub struct CloneArguments {
+    pub flags: u64,
+    pub pidfd: u64,
+    pub child_tid: u64,
+    pub parent_tid: u64,
+    pub exit_signal: u64,
+    /// The lowest address, not the top.
+    pub stack: u64,
+    pub stack_size: u64,
+    pub tls: u64,
+    pub set_tid: u64,
+    pub set_tid_size: u64,
+    pub cgroup: u64,
+}
+
+pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 pub const CLONE_VM: usize = 0x100;
 pub const CLONE_FILES: usize = 0x400;
 pub const CLONE_PARENT_SETTID: usize = 0x0010_0000;

@@ -44,6 +44,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 169;
     pub const SETRESUID: usize = 164;
+    pub const SETFSGID: usize = 139;
+    pub const SETFSUID: usize = 138;
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 185;
     pub const SIGNALFD4: usize = 313;

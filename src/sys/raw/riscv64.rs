@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 140;
     pub const SETRESGID: usize = 149;
     pub const SETRESUID: usize = 147;
+    pub const SETFSGID: usize = 152;
+    pub const SETFSUID: usize = 151;
     pub const SETSID: usize = 157;
     pub const SIGALTSTACK: usize = 132;
     pub const SIGNALFD4: usize = 74;
@@ -104,6 +106,33 @@ pub unsafe fn clone_onto(
         asm!("ecall", "bnez a0, 2f", "li s0, 0", "li ra, 0", "mv a0, s2", "jalr s3", "ebreak", "2:",
             in("a7") 220usize, inlateout("a0") flags => answer, in("a1") top, in("a2") parent_tid, in("a3") 0usize,
             in("a4") child_tid, in("s2") argument, in("s3") entry,
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
+            out("v6") _, out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _, out("v17") _,
+            out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+            out("v30") _, out("v31") _);
+    }
+    answer
+}
+
+/// The same by `clone3`.
+///
+/// # Safety
+/// As for `clone_onto`, with the stack and the words that the arguments name.
+#[inline(never)]
+pub unsafe fn clone3_onto(
+    arguments: &super::CloneArguments,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let answer: isize;
+    let size = size_of::<super::CloneArguments>();
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("ecall", "bnez a0, 2f", "li s0, 0", "li ra, 0", "mv a0, s2", "jalr s3", "ebreak", "2:",
+            in("a7") super::nr::CLONE3, inlateout("a0") arguments as *const _ as usize => answer, in("a1") size,
+            in("s2") argument, in("s3") entry,
             out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
             out("v6") _, out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _,
             out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _, out("v17") _,

@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 97;
     pub const SETRESGID: usize = 210;
     pub const SETRESUID: usize = 208;
+    pub const SETFSGID: usize = 216;
+    pub const SETFSUID: usize = 215;
     pub const SETSID: usize = 66;
     pub const SIGALTSTACK: usize = 186;
     pub const SIGNALFD4: usize = 322;

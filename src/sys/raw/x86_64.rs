@@ -43,6 +43,8 @@ pub mod nr {
     pub const SETPRIORITY: usize = 141;
     pub const SETRESGID: usize = 119;
     pub const SETRESUID: usize = 117;
+    pub const SETFSGID: usize = 123;
+    pub const SETFSUID: usize = 122;
     pub const SETSID: usize = 112;
     pub const SIGALTSTACK: usize = 131;
     pub const SIGNALFD4: usize = 289;
@@ -107,6 +109,27 @@ pub unsafe fn clone_onto(
             inlateout("rax") 56usize => answer, in("rdi") flags, in("rsi") top, in("rdx") parent_tid,
             in("r10") child_tid, in("r8") 0usize, in("r12") argument, in("r13") entry,
             out("rcx") _, out("r11") _);
+    }
+    answer
+}
+
+/// The same by `clone3`.
+///
+/// # Safety
+/// As for `clone_onto`, with the stack and the words that the arguments name.
+#[inline(never)]
+pub unsafe fn clone3_onto(
+    arguments: &super::CloneArguments,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> isize {
+    let answer: isize;
+    let size = size_of::<super::CloneArguments>();
+    // SAFETY: the caller's; the child leaves this block only through `entry`.
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") super::nr::CLONE3 => answer, in("rdi") arguments, in("rsi") size, in("r12") argument,
+            in("r13") entry, out("rcx") _, out("r11") _);
     }
     answer
 }

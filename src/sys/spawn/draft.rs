@@ -113,6 +113,9 @@ pub struct Plan<'a> {
     /// The program is a chain-loader: the status pipe stays open in it under this number (no pass's target), so that
     /// the news are those of the program that it executes in the end.
     pub status_target: Option<i32>,
+    /// The control group that it is in from its first instruction on; none: ours. It shares our memory there until it
+    /// executes, so there is to be no limit of memory that it could meet. Only where `cgroup::can_clone_into`.
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// Nobody has to be woken when it executes or fails before that: its news are there at the next look. It has no
     /// status pipe then, where it has a stack and none of `share_descriptors` and `status_target` is asked for.
     pub quiet: bool,

@@ -239,18 +239,41 @@ impl Spawner {
     /// The clone itself. `task` lies in the memory of the stack.
     fn start(&mut self, index: Option<usize>, task: &child::Task<'_>, top: usize, pid_word: &AtomicU32) -> Result<u32> {
         const SIGCHLD: usize = 17;
+        // The kernel wants to know both ends; there is more.
+        const STACK_BYTES: u64 = 4096;
         let files = if task.unshare_from != 0 { raw::CLONE_FILES } else { 0 };
         let word = &self.stacks.words(index).taken;
         loop {
             let shares = index.is_some() && !self.only_fork;
             let sharing = if shares { raw::CLONE_VM | raw::CLONE_CHILD_CLEARTID | files } else { 0 };
-            let flags = sharing | raw::CLONE_PARENT_SETTID | SIGCHLD;
+            let flags = sharing | raw::CLONE_PARENT_SETTID;
             word.store(u32::from(shares), Ordering::Relaxed); // "taken"; the kernel stores 0 when the child has let go
+            let argument = task as *const _ as usize;
             // SAFETY: the stack below `top` is free (its word said so) or, without CLONE_VM, copied; `child::run` never
             // returns and is written for this; the word of the stack stays for ever, and the pid word, which is
             // borrowed, is written before clone returns.
-            let answer = raw::answer(unsafe {
-                raw::clone_onto(flags, top, pid_word.as_ptr(), word.as_ptr(), child::run, task as *const _ as usize)
+            let answer = raw::answer(match task.plan.cgroup {
+                // SAFETY: as above.
+                None => unsafe {
+                    raw::clone_onto(flags | SIGCHLD, top, pid_word.as_ptr(), word.as_ptr(), child::run, argument)
+                },
+                Some(group) => {
+                    let arguments = raw::CloneArguments {
+                        flags: flags as u64 | raw::CLONE_INTO_CGROUP,
+                        pidfd: 0,
+                        child_tid: word.as_ptr() as u64,
+                        parent_tid: pid_word.as_ptr() as u64,
+                        exit_signal: SIGCHLD as u64,
+                        stack: top as u64 - STACK_BYTES,
+                        stack_size: STACK_BYTES,
+                        tls: 0,
+                        set_tid: 0,
+                        set_tid_size: 0,
+                        cgroup: group.as_raw_fd() as u64,
+                    };
+                    // SAFETY: as above; the kernel reads the arguments.
+                    unsafe { raw::clone3_onto(&arguments, child::run, argument) }
+                }
             });
             match answer {
                 Ok(pid) => {

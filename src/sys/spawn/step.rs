@@ -35,9 +35,11 @@ pub enum Step {
     Setup = 18,
     /// Of a chain-loader: the notify socket at its path inside.
     NotifySocket = 19,
+    /// The control group: made by the supervisor, entered by a chain-loader.
+    Cgroup = 20,
 }
 
-const ALL: [Step; 19] = [
+const ALL: [Step; 20] = [
     Step::Unshared,
     Step::Unshare,
     Step::Session,
@@ -57,6 +59,7 @@ const ALL: [Step; 19] = [
     Step::Look,
     Step::Setup,
     Step::NotifySocket,
+    Step::Cgroup,
 ];
 
 impl Step {
@@ -74,7 +77,7 @@ impl Step {
     pub fn name(self) -> &'static str {
         // In the order of their numbers, which begin with 1.
         const NAMES: &str = "close_range close_range setsid dup terminal setrlimit nice chroot chdir no-new-privileges \
-                             setgroups setgid setuid exec oom-score-adj env-file only-if setup notify-socket";
+                             setgroups setgid setuid exec oom-score-adj env-file only-if setup notify-socket cgroup";
         nth(NAMES, b' ', self as usize - 1)
     }
 }

@@ -111,7 +111,7 @@ impl Kernel {
             return None;
         }
         let program =
-            Program { exec_us: 0, ready_us: None, end: None, extend: None, hands_over: false, ..dead.program };
+            Program { on_signal: dead.program.on_signal, on_kill_us: dead.program.on_kill_us, ..Program::still() };
         let heir = self.spawn(dead.slot, dead.command, program);
         let process = self.processes.get_mut(&heir)?;
         (process.executed, process.status, process.said_ready) = (true, None, true);
@@ -119,6 +119,27 @@ impl Kernel {
         process.serial += 1;
         self.serial += 1;
         Some(heir)
+    }
+
+    /// A process that outlives the one which starts it.
+    fn leave(&mut self, pid: u32) {
+        let slot = self.processes[&pid].slot;
+        let on_kill_us = self.processes[&pid].program.on_kill_us;
+        let program = Program { on_kill_us, ..Program::still() };
+        let stray = self.spawn(slot, Command::Stray, program);
+        if let Some(process) = self.processes.get_mut(&stray) {
+            (process.executed, process.status) = (true, None);
+            // It has nothing to do by itself.
+            process.serial += 1;
+            self.serial += 1;
+        }
+    }
+
+    /// The strays of a slot that live.
+    pub fn strays(&self, slot: SlotId) -> Vec<u32> {
+        let stray =
+            |(pid, process): (u32, &Process)| (process.command == Command::Stray && process.is_alive()).then_some(pid);
+        self.of(slot).filter_map(stray).collect()
     }
 
     fn after(&mut self, pid: u32, us: u64, act: Act) {
@@ -150,7 +171,7 @@ impl Kernel {
         let Reverse((_, _, pid, act)) = self.acts.pop()?;
         let program = self.processes[&pid].program;
         let process = self.processes.get_mut(&pid)?;
-        let mut follow: Vec<(u64, Act)> = Vec::new();
+        let (mut follow, mut left): (Vec<(u64, Act)>, _) = (Vec::new(), 0);
         match act {
             Act::Exec if process.killed => {} // what it gets to first is its end
             Act::Exec => match program.step_fails {
@@ -164,6 +185,7 @@ impl Kernel {
                     follow.extend(program.ready_us.map(|us| (us, Act::Ready)));
                     follow.extend(program.end.map(|(us, _)| (us, Act::End)));
                     follow.extend(program.extend.map(|(us, _)| (us, Act::Extend)));
+                    left = program.leaves;
                 }
             },
             Act::Ready => {
@@ -179,6 +201,9 @@ impl Kernel {
         }
         for (us, act) in follow {
             self.after(pid, us, act);
+        }
+        for _ in 0..left {
+            self.leave(pid);
         }
         Some((pid, act))
     }

@@ -22,8 +22,9 @@ use pintle::lang::diagnostic::{Source, has_errors, render};
 use pintle::lang::parse;
 
 /// What may go wrong in a run. The shrinker takes them away one by one.
-pub const FAULTS: [&str; 14] = [
-    "refuse", "exec", "die", "hang", "lie", "deaf", "slow", "kill", "torn", "late", "spurious", "lost", "jump", "crash",
+pub const FAULTS: [&str; 15] = [
+    "refuse", "exec", "die", "hang", "lie", "deaf", "leave", "slow", "kill", "torn", "late", "spurious", "lost",
+    "jump", "crash",
 ];
 
 #[derive(Clone, Debug, PartialEq)]

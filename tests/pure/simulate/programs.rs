@@ -14,6 +14,8 @@ pub enum Command {
     Stop,
     Reload,
     Cleanup,
+    /// None: what its main process has started, and what stays when that ends.
+    Stray,
 }
 
 /// How a spawn goes. All times in microseconds.
@@ -37,6 +39,26 @@ pub struct Program {
     pub extend: Option<(u64, u32)>,
     /// Once ready by notification, it has named another process (MAINPID) that lives on when it ends.
     pub hands_over: bool,
+    /// So many strays it starts when it is executed.
+    pub leaves: u32,
+}
+
+impl Program {
+    /// One that runs, and does nothing by itself.
+    pub fn still() -> Program {
+        Program {
+            refused: None,
+            exec_us: 0,
+            step_fails: None,
+            ready_us: None,
+            end: None,
+            on_signal: None,
+            on_kill_us: 0,
+            extend: None,
+            hands_over: false,
+            leaves: 0,
+        }
+    }
 }
 
 fn trouble(passes: bool) -> Trouble {
@@ -72,6 +94,7 @@ pub fn program(
         on_kill_us: 1 + take(300),
         extend: None,
         hands_over: false,
+        leaves: 0,
     };
     if ends_alone {
         program.end = Some((take(8_000), Exit::Code(0)));
@@ -121,5 +144,8 @@ pub fn program(
         _ => {}
     }
     program.hands_over = command == Command::Main && !oneshot && !calm && plan.has("die") && random.chance(25);
+    if command == Command::Main && !calm && plan.has("leave") && random.chance(30) {
+        program.leaves = 1 + random.below(2) as u32;
+    }
     program
 }

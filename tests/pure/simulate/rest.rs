@@ -80,7 +80,9 @@ fn check_board(
     if (seen.order, seen.state, seen.life, seen.ready) != (row.order, row.state, row.life, row.ready) {
         return broken(format!("{:?} is not what the engine knows: {:?}", row.state, seen.state));
     }
-    let processes: Vec<(u32, Command)> = kernel.of(at).map(|(pid, process)| (pid, process.command)).collect();
+    // What is up may have strays, and nothing else.
+    let all = kernel.of(at).filter(|(_, process)| row.state != State::Up || process.command != Command::Stray);
+    let processes: Vec<(u32, Command)> = all.map(|(pid, process)| (pid, process.command)).collect();
     let expected = if row.pid == 0 { Vec::new() } else { vec![(row.pid, Command::Main)] };
     if processes != expected {
         return broken(format!("is {:?} with process {}, and has {processes:?}", row.state, row.pid));

@@ -14,7 +14,7 @@ use pintle::supervision::{
 };
 use pintle::time::Instant;
 
-use super::kernel::{Kernel, Status};
+use super::kernel::{Kernel, Process, Status};
 use super::plan::Plan;
 use super::programs::{Command, program};
 use super::random::Random;
@@ -187,6 +187,14 @@ impl<'a> Supervisor<'a> {
             if main == Found::Unexecuted {
                 kernel.kill(taken.row.pid); // it hangs
             }
+            if taken.row.life.0 != 0 || taken.row.state.has_process() {
+                let alone = taken.row.pid == 0 || main == Found::Gone;
+                match kernel.strays(slot).is_empty() {
+                    true => step(&mut taken, Input::Emptied),
+                    false if alone => step(&mut taken, Input::Occupied),
+                    false => {}
+                }
+            }
             recover(&mut taken, main, command, 0);
             // 0 in a row that was never written.
             let deadline = Some(taken.row.deadline).filter(|due| *due != Instant::NEVER && due.0 != 0);
@@ -218,7 +226,10 @@ impl<'a> Supervisor<'a> {
                 match self.slots.iter().position(due) {
                     Some(slot) => {
                         self.slots[slot].deadline = None;
-                        self.feed(SlotId(slot as u32), Input::Deadline, kernel, trace)?;
+                        let slot = SlotId(slot as u32);
+                        if !self.look_where_none_runs(slot, kernel, trace)? {
+                            self.feed(slot, Input::Deadline, kernel, trace)?;
+                        }
                     }
                     None => self.at = At::Spawns(16),
                 }
@@ -306,7 +317,7 @@ impl<'a> Supervisor<'a> {
             (Command::Main, Some(Status::Executed | Status::Nothing)) => {
                 self.feed(slot, Input::Executed, kernel, trace)
             }
-            (Command::Main | Command::Stop | Command::Reload | Command::Cleanup, _) => Ok(()),
+            (Command::Main | Command::Stop | Command::Reload | Command::Cleanup | Command::Stray, _) => Ok(()),
         }
     }
 
@@ -343,6 +354,10 @@ impl<'a> Supervisor<'a> {
         let row = self.reports.read(slot).unwrap_or_default();
         if pid != if command == Command::Main { row.pid } else { row.auxiliary } {
             kernel.processes.remove(&pid);
+            // Whoever waits for the end of strays looks again.
+            if command == Command::Stray && row.state == State::Stopping {
+                self.look_where_none_runs(slot, kernel, trace)?;
+            }
             return Ok(());
         }
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
@@ -353,9 +368,11 @@ impl<'a> Supervisor<'a> {
             private.owed |= ran && cleans;
             self.read_ready(pid, kernel, trace)?;
             if !self.hand_over(slot, pid, kernel, trace)? {
+                self.look_behind(slot, exit, kernel, trace)?;
                 self.feed(slot, Input::Ended(exit), kernel, trace)?;
             }
         } else {
+            self.look_where_none_runs(slot, kernel, trace)?;
             self.feed(slot, Input::AuxiliaryEnded(exit), kernel, trace)?;
         }
         self.may_crash()?;
@@ -391,6 +408,41 @@ impl<'a> Supervisor<'a> {
         Ok(true)
     }
 
+    /// See `Supervisor::main_ended` of the host: whether the end of a main process is a time to look for strays.
+    fn look_behind(&mut self, slot: SlotId, exit: Exit, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
+        let (Some(policy), Some(row)) = (self.policy(slot), self.reports.read(slot)) else { return Ok(()) };
+        let stops = row.state == State::Stopping;
+        let brings = policy.kind == Kind::Oneshot && policy.remain && policy.succeeds(exit);
+        let is_done = brings && (!stops || policy.stop == Means::Command);
+        if !is_done && (!stops || row.auxiliary == 0) {
+            self.look_for_rest(slot, kernel, trace)?;
+        }
+        Ok(())
+    }
+
+    fn look_for_rest(&mut self, slot: SlotId, kernel: &mut Kernel, trace: &mut Trace) -> Result<bool, Broken> {
+        if !kernel.strays(slot).is_empty() {
+            self.feed(slot, Input::Occupied, kernel, trace)?;
+            return Ok(false);
+        }
+        let mut row = [0; reports::ROW];
+        self.reports.read_words(slot, &mut row);
+        let was = Record::of_words(&row).rest;
+        if was {
+            self.feed(slot, Input::Emptied, kernel, trace)?;
+        }
+        Ok(was)
+    }
+
+    /// See the host.
+    fn look_where_none_runs(&mut self, slot: SlotId, kernel: &mut Kernel, trace: &mut Trace) -> Result<bool, Broken> {
+        let row = self.reports.read(slot).unwrap_or_default();
+        if !row.state.has_process() || row.pid != 0 {
+            return Ok(false);
+        }
+        self.look_for_rest(slot, kernel, trace)
+    }
+
     /// See `Supervisor::look_at` of the host.
     fn look_at(&mut self, slot: SlotId, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
         let (Some(order), Some(row)) = (self.orders.read(slot), self.reports.read(slot)) else { return Ok(()) };
@@ -402,6 +454,7 @@ impl<'a> Supervisor<'a> {
             if self.policy(slot).is_none() {
                 return Err(Broken(format!("an order for slot {} which has no definition", slot.0)));
             }
+            self.look_where_none_runs(slot, kernel, trace)?;
             self.feed(slot, Input::Ordered(order.number, order.wish), kernel, trace)?;
         }
         if order.reload != row.reloaded {
@@ -520,8 +573,17 @@ impl<'a> Supervisor<'a> {
         row: &ReportRow,
         kernel: &mut Kernel,
     ) -> Result<(), Broken> {
-        let Requests { cancel, stop_signals, reload_signals, signal, kill, kill_auxiliary, spawn, spawn_auxiliary } =
-            *requests;
+        let Requests {
+            cancel,
+            stop_signals,
+            reload_signals,
+            signal,
+            kill,
+            kill_auxiliary,
+            spawn,
+            spawn_auxiliary,
+            kill_rest,
+        } = *requests;
         let definition = self.definition(slot);
         let private = &mut self.slots[slot.index()];
         if cancel {
@@ -554,6 +616,9 @@ impl<'a> Supervisor<'a> {
         if kill_auxiliary {
             kernel.kill(row.auxiliary);
         }
+        if kill || kill_rest {
+            kernel.strays(slot).into_iter().for_each(|pid| kernel.kill(pid));
+        }
         if spawn {
             private.wants_main = true;
         }
@@ -585,7 +650,10 @@ impl<'a> Supervisor<'a> {
             };
             let input = match self.clone(slot, command, kernel, trace)? {
                 Ok(pid) => Input::AuxiliaryCloned(pid),
-                Err(trouble) => Input::AuxiliaryRefused(0x10_000b, trouble),
+                Err(trouble) => {
+                    self.look_where_none_runs(slot, kernel, trace)?;
+                    Input::AuxiliaryRefused(0x10_000b, trouble)
+                }
             };
             self.feed(slot, input, kernel, trace)?;
         }
@@ -609,10 +677,15 @@ impl<'a> Supervisor<'a> {
     ) -> Result<Result<u32, Trouble>, Broken> {
         let definition = self.definition(slot);
         let name = self.image.name(definition);
-        for (pid, process) in kernel.of(slot) {
+        // (A stray that is dead is in nobody's way; whose others are is in a row.)
+        let there = |process: &&Process| process.command != Command::Stray || process.is_alive();
+        for (pid, process) in kernel.of(slot).filter(|(_, process)| there(process)) {
             let beside = (command, process.command);
-            let fine =
-                matches!(beside, (Command::Stop | Command::Reload, Command::Main) | (Command::Main, Command::Reload));
+            // What stays of a life goes before the cleanup and the next life.
+            let fine = matches!(
+                beside,
+                (Command::Stop | Command::Reload, Command::Main | Command::Stray) | (Command::Main, Command::Reload)
+            );
             if !fine {
                 let other = process.command;
                 return Err(Broken(format!("9: {name} ({}) gets {command:?} beside {other:?} {pid}", slot.0)));
@@ -628,7 +701,7 @@ impl<'a> Supervisor<'a> {
             Command::Main if oneshot && row.deaths >= policy.limit => return broken("has had all its attempts"),
             Command::Stop if oneshot && private.ended != Some(Exit::Code(0)) => return broken("never was up"),
             Command::Cleanup if !policy.cleanup => return broken("has no cleanup"),
-            Command::Main | Command::Stop | Command::Reload => {}
+            Command::Main | Command::Stop | Command::Reload | Command::Stray => {}
             Command::Cleanup => private.owed = false,
         }
         private.spawns += 1;
