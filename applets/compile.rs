@@ -27,7 +27,7 @@ pub fn run(given: &Given) -> i32 {
     }
     let sources = Sources::read(&given.words);
     let definitions = core::mem::take(&mut sources.definitions);
-    let made = compile_with(definitions, &sources.texts, &mut sources.findings);
+    let made = compile_with(definitions, &sources.rules, &sources.texts, &mut sources.findings);
     let errors = sources.report();
     let Some(bytes) = made else {
         let plural = if errors == 1 { "" } else { "s" };

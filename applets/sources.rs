@@ -7,7 +7,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use pintle::database::dump::{FIRST_LINE, parts};
+use pintle::access;
+use pintle::database::dump::{ACCESS, FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Part, Severity, Source, error, render, told};
 use pintle::lang::order::sort;
@@ -19,6 +20,8 @@ use crate::sys::whole::{self, Kind};
 
 /// What the name of a service file ends in.
 const SUFFIX: &[u8] = b".svc";
+/// The name of the file that says who may ask for what.
+const RULES: &[u8] = b"access";
 
 /// The service files of a command line.
 #[derive(Default)]
@@ -27,12 +30,14 @@ pub struct Sources {
     pub texts: Vec<Source>,
     /// What they say, refused ones too.
     pub definitions: Vec<Definition>,
+    /// Who may ask for what.
+    pub rules: Vec<String>,
     /// What is wrong, in the order of the command line.
     pub findings: Vec<Diagnostic>,
 }
 
 impl Sources {
-    /// Reads every `NAME.svc` among these files and in these directories, and what `pintle dump` has written. Other
+    /// Reads every `NAME.svc` and `access` among these files and in these directories, and what `pintle dump` has written. Other
     /// files in a directory, and hidden ones, are left alone; directories in it are not entered.
     #[inline(never)]
     pub fn read(given: &[&'static [u8]]) -> &'static mut Sources {
@@ -50,6 +55,7 @@ impl Sources {
                         sources.directory(path, &mut files);
                     }
                 }
+                Ok(_) if whole::split(path).1 == RULES => sources.rules(path),
                 Ok(_) if !path.ends_with(SUFFIX) => sources.dumped(path),
                 Ok(_) => files.push(path),
                 Err(error) => sources.refuse(path, format_args!("cannot open: {}", Words(error))),
@@ -91,6 +97,8 @@ impl Sources {
                 for name in &names {
                     if name.ends_with(SUFFIX) && !name.starts_with(b".") {
                         files.push(whole::joined(path, name));
+                    } else if *name == RULES {
+                        self.rules(whole::joined(path, name));
                     }
                 }
             }
@@ -106,7 +114,7 @@ impl Sources {
             Ok(text) if text.starts_with(FIRST_LINE) => {
                 for part in parts(text) {
                     let file = self.add(part.origin.as_bytes(), part.text.as_bytes().to_vec());
-                    self.parse(file, part.name);
+                    if part.name == ACCESS { self.parse_rules(file) } else { self.parse(file, part.name) }
                 }
             }
             _ => {
@@ -129,6 +137,24 @@ impl Sources {
             None => {
                 let refused = Definition::new(name.leak(), Position::default());
                 self.definitions.push(Definition { refused: true, ..refused });
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn rules(&mut self, path: &[u8]) {
+        if let Some(text) = self.load(path, limits::SOURCE_BYTES_MAX) {
+            let file = self.add(path, text);
+            self.parse_rules(file);
+        }
+    }
+
+    fn parse_rules(&mut self, file: u32) {
+        let position = Position { file, ..Position::default() };
+        match str::from_utf8(&self.texts[file as usize].text) {
+            Ok(text) => self.rules.extend(access::parse(text, file, &mut self.findings)),
+            Err(_) => {
+                error(&mut self.findings, &position, packed!("this is not UTF-8"), &[]);
             }
         }
     }

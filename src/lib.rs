@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod access;
 pub mod board;
 pub mod crc32;
 pub mod database;

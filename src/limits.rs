@@ -96,6 +96,9 @@ pub const GROUPS_MAX: usize = 32;
 /// Distinct user and group names in one database that the supervisor keeps resolved.
 pub const ACCOUNTS_MAX: usize = 256;
 
+/// Rules of who may ask for what in one database.
+pub const ACCESS_RULES_MAX: usize = 256;
+
 const fn env_or(text: Option<&str>, default: u32) -> u32 {
     let Some(text) = text else { return default };
     let bytes = text.as_bytes();

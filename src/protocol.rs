@@ -166,6 +166,20 @@ impl Verb {
                          release shutdown await follow events journal memory";
 }
 
+impl Verb {
+    /// All of them, as they are written.
+    pub fn names() -> text::Parts<'static> {
+        text::parts(Verb::NAMES, b' ')
+    }
+
+    /// The verb that is written so.
+    #[inline(never)]
+    pub fn named(name: &str) -> Option<Verb> {
+        let at = Verb::names().position(|known| known == name)?;
+        Verb::ALL.get(at).copied()
+    }
+}
+
 /// No bound but that of the line.
 const MANY: u8 = u8::MAX;
 /// Names of services.

@@ -49,19 +49,20 @@ const NOWHERE: Position = Position { file: u32::MAX, line: 0, column: 0, length:
 /// All findings, in the order of files and lines.
 pub fn compile(definitions: Vec<Definition>, sources: &[Source]) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let mut findings = Vec::new();
-    compile_with(definitions, sources, &mut findings).ok_or(findings)
+    compile_with(definitions, &[], sources, &mut findings).ok_or(findings)
 }
 
 /// As `compile`, with the findings of those who read the files. Of refused definitions nothing is made, and nothing of
 /// all where there is one. But a relation to one of them is not reported as missing, and names in them that are missing
-/// are findings, too. All findings are added to those that there are, in the order of files and lines.
+/// are findings, too. `rules` are those of `access`. All findings are added to those that there are, in the order of files and lines.
 pub fn compile_with(
     definitions: Vec<Definition>,
+    rules: &[String],
     sources: &[Source],
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Vec<u8>> {
     let first = findings.len();
-    let made = make(definitions.leak(), sources, findings);
+    let made = make(definitions.leak(), rules, sources, findings);
     let path = |of: &Diagnostic| sources.get(of.position.file as usize).map_or("", |source| source.path.as_str());
     let place = |of: &Diagnostic| (of.position.line, of.position.column);
     sort(&mut findings[first..], &|a, b| {
@@ -79,7 +80,12 @@ pub fn compile_with(
 
 /// The bytes, if nothing is wrong.
 #[inline(never)]
-fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut Vec<Diagnostic>) -> Option<Vec<u8>> {
+fn make(
+    definitions: &'static [Definition],
+    rules: &[String],
+    sources: &[Source],
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Vec<u8>> {
     if definitions.len() > limits::SLOTS_MAX as usize {
         too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "PINTLE_SLOTS_MAX");
         return None;
@@ -106,7 +112,7 @@ fn make(definitions: &'static [Definition], sources: &[Source], findings: &mut V
     if refused || has_errors(findings) {
         return None;
     }
-    let bytes = layout::write(&resolved, &edges, sources, findings)?;
+    let bytes = layout::write(&resolved, &edges, rules, sources, findings)?;
     // What a definition that `lang` took cannot cause. Better refused here than by process 1.
     if let Err(fault) = Image::open(&bytes) {
         let fault = told(format_args!("{fault}"));

@@ -27,6 +27,9 @@ pub const FIRST_LINE: &str = "# pintle dump\n";
 /// What the line before each service begins with; its name and the path of its file follow.
 const PART: &str = "#@ ";
 
+/// The name of the part that has the rules of `access`: no service is called so.
+pub const ACCESS: &str = "@access";
+
 /// One service of a dump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part<'a> {
@@ -91,6 +94,13 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         let mut line = Line::new(&mut text, "# ", title, ":");
         line.words(image, image.header(*list));
         line.end();
+    }
+    let rules = image.list(image.header(header::ACCESS));
+    if rules.len() > 0 {
+        put(&mut text, &["\n", PART, ACCESS, " access\n"]);
+    }
+    for at in 0..rules.len() {
+        put(&mut text, &["allow ", image.text(rules.get(at)), "\n"]);
     }
     for slot in (0..image.services()).map(SlotId) {
         let (name, template) = (image.name(slot), image.service(slot, service::TEMPLATE));

@@ -76,8 +76,10 @@ pub mod header {
     pub const ACCOUNTS: usize = 7;
     /// First of the section table: for each section in `Section` order (byte offset, length in bytes).
     pub const SECTIONS: usize = 8;
-    /// CRC-32 of the header with this word as 0. The words behind it are 0.
+    /// CRC-32 of the header with this word as 0.
     pub const HEADER_CRC: usize = 26;
+    /// LISTS offset of the rules of `access`, a string each. The words behind it are 0.
+    pub const ACCESS: usize = 27;
 }
 
 /// The sections in the order of the file and of the header's table.

@@ -365,6 +365,9 @@ impl Check<'_> {
         let environment = image.header(super::header::ENVIRONMENT);
         self.at.set((Section::Lists, environment));
         self.list(environment, &[Rule::Text], limits::ARGUMENTS_MAX)?;
+        let rules = image.header(super::header::ACCESS);
+        self.at.set((Section::Lists, rules));
+        self.list(rules, &[Rule::Text], limits::ACCESS_RULES_MAX)?;
         let accounts = image.header(super::header::ACCOUNTS);
         self.at.set((Section::Lists, accounts));
         self.list(accounts, &[Rule::Text], limits::ACCOUNTS_MAX)?;

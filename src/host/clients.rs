@@ -21,6 +21,7 @@ use pintle::time::Instant;
 
 use super::refuse::OrRefuse;
 use crate::sys::poll::{Interest, Poll};
+use crate::sys::socket::Groups;
 use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, mapping, socket};
 
 /// Copies of the engine's memory that may wait to be received: they are large, and nobody else can end them.
@@ -144,6 +145,15 @@ impl Clients {
             lookers += usize::from(!client.trusted);
         }
         own.stays() || (staying < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
+    }
+
+    /// The groups of who is connected.
+    pub fn groups(&self, at: usize) -> Groups {
+        self.places
+            .get(at)
+            .and_then(|client| client.fd.as_ref())
+            .map(|fd| socket::groups(fd.as_fd()))
+            .unwrap_or_default()
     }
 
     /// Whether nobody is connected.

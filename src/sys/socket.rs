@@ -170,6 +170,28 @@ pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
     Ok(Peer { pid, uid, gid })
 }
 
+/// Groups of who connected: the one of its user, and supplementary ones.
+pub type Groups = heapless::Vec<u32, { SUPPLEMENTARY_MAX + 1 }>;
+const SUPPLEMENTARY_MAX: usize = 64;
+
+/// They (SO_PEERGROUPS, Linux 4.13), at the time of connect. Of one who is in more than 64 besides, his own alone.
+pub fn groups(fd: BorrowedFd<'_>) -> Groups {
+    const SO_PEERGROUPS: usize = 59;
+    let mut groups = Groups::new();
+    let mut words = [0u32; SUPPLEMENTARY_MAX];
+    let mut length = size_of_val(&words) as u32;
+    let (at, length_at) = (words.as_mut_ptr() as usize, &raw mut length as usize);
+    // SAFETY: the buffer is there, and its length is passed: no more is written.
+    let got =
+        unsafe { raw::call(raw::nr::GETSOCKOPT, fd.as_raw_fd() as usize, SOL_SOCKET, SO_PEERGROUPS, at, length_at) };
+    let count = if got.is_ok() { length as usize / size_of::<u32>() } else { 0 };
+    groups.extend(words.into_iter().take(count));
+    if let Ok(peer) = peer(fd) {
+        let _ = groups.push(peer.gid); // there is room for one more
+    }
+    groups
+}
+
 /// Whether something that was sent is still to be read (SO_MEMINFO, SK_MEMINFO_WMEM_ALLOC); no where the kernel does
 /// not say.
 pub fn has_unread(fd: BorrowedFd<'_>) -> bool {

@@ -1,5 +1,6 @@
 //! The writer: resolved services and merged edges to bytes. The format is in `database`.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::super::places::{EXEC, PLACES, POLICY, Record, SWITCHES};
@@ -27,6 +28,7 @@ use crate::{limits, names, packed, signals};
 pub fn write(
     resolved: &Resolved,
     edges: &Edges,
+    rules: &[String],
     sources: &[Source],
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Vec<u8>> {
@@ -36,6 +38,7 @@ pub fn write(
     writer.pool(Section::Strings).text("");
     let mut head = [0u32; HEADER_WORDS];
     head[header::ENVIRONMENT] = writer.texts(&mut ENVIRONMENT.into_iter());
+    head[header::ACCESS] = writer.texts(&mut rules.iter().map(String::as_str));
     head[header::ACCOUNTS] = writer.accounts(findings)?;
     let (first_reverse, reverse) = edges.reverse();
     writer.pool(Section::Reverse).add(&reverse);

@@ -2,7 +2,9 @@
 //! of phases as they change, and at the end of the results. The lines are those of `pintle::protocol`.
 
 use core::fmt::Write;
-use pintle::engine::{Capacities, Outcome, Standing, words_needed};
+use pintle::access;
+use pintle::database::header;
+use pintle::engine::{Capacities, Outcome, Sender, Standing, words_needed};
 use pintle::fact;
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
@@ -16,7 +18,7 @@ use super::super::clients::{Answer, Talk};
 use super::asking::take;
 use super::{Host, LEASE_GRACE_MS, lease};
 use crate::sys::errno::Words;
-use crate::sys::{AsFd, clock, mapping};
+use crate::sys::{AsFd, accounts, clock, mapping};
 
 /// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual
 /// ones.
@@ -125,8 +127,8 @@ impl Host {
         };
         let (sender, trusted) = self.clients.who(at)?;
         let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
-        if !trusted && !looks {
-            answer.text(packed!("no only root and the user of pintle may do this, not uid "));
+        if !trusted && !looks && !self.is_allowed(at, sender, &request) {
+            answer.text(packed!("no only root, the user of pintle and whom access allows it may do this, not uid "));
             answer.number(sender.uid);
             return None;
         }
@@ -178,6 +180,36 @@ impl Host {
             Asked::Follow => Some(Talk::Following),
             verb => (request.waits || verb == Asked::Await).then_some(Talk::Waiting(number)),
         }
+    }
+
+    /// Whether a rule of `access` lets a client ask for this. The files of users and groups are read each time: it is no
+    /// matter of process 1 how long that takes, and they may have changed.
+    #[inline(never)]
+    fn is_allowed(&self, at: usize, sender: Sender, request: &Request<'_>) -> bool {
+        let image = &self.view.image;
+        let rules = image.list(image.header(header::ACCESS));
+        let mut groups = None;
+        let mut is_one = |who: &str| match who.strip_prefix('@') {
+            None => accounts::user(who.as_bytes()).is_ok_and(|account| account.uid == sender.uid),
+            Some(group) => {
+                let own = groups.get_or_insert_with(|| self.clients.groups(at));
+                accounts::group(group.as_bytes()).is_ok_and(|gid| own.contains(&gid))
+            }
+        };
+        let skipped = usize::from(request.verb == Asked::Signal);
+        rules.iter().any(|rule| {
+            let rule = image.text(rule);
+            match matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Changing | Asked::Emit) {
+                true => {
+                    let mut named = core::iter::once(fact::name(request.fact()));
+                    access::allows(rule, request.verb, &mut named, &mut is_one)
+                }
+                false => {
+                    let mut named = request.words().skip(skipped).map(str::as_bytes);
+                    access::allows(rule, request.verb, &mut named, &mut is_one)
+                }
+            }
+        })
     }
 
     /// Where somebody begins to read the journal; the answer is the number of the next line to come.
