@@ -17,7 +17,11 @@ fn is_root() -> bool {
 
 /// A machine with this service alone, which runs a program that waits.
 fn machine(text: &str) -> Machine {
-    let text = format!("{text}restart-limit = 1\ncommand = {}\n", program("pause"));
+    machine_of(&program("pause"), text)
+}
+
+fn machine_of(program: &str, text: &str) -> Machine {
+    let text = format!("{text}restart-limit = 1\ncommand = {program}\n");
     Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")])
 }
 
@@ -219,9 +223,10 @@ fn a_private_dev_has_what_programs_need_and_nothing_else() {
     if !is_root() {
         return fails("private = dev\n", "private dev: Operation not permitted");
     }
+    let (_folder, pause) = outside_tmp("pause");
     for text in ["private = dev\numask = 077\n", "private = dev user tmp\nread-only = /\nuser = 65534\ngroup = 65534\n"]
     {
-        let machine = machine(text);
+        let machine = machine_of(&pause, text);
         let pid = up(&machine);
         let dev = std::path::PathBuf::from(format!("/proc/{pid}/root/dev"));
         let names = std::fs::read_dir(&dev).expect("it is there").map(|entry| entry.expect("an entry").file_name());
@@ -272,14 +277,16 @@ fn binds_come_in_turn_and_into_what_is_its_own() {
     }
     folder.write("a/sub/file", "in a");
     // What is bound is there for the next; a directory of its own takes what is bound below it.
-    let machine = machine(&format!(
+    let (_place, pause) = outside_tmp("pause");
+    let text = format!(
         "private = tmp\nbind = {}:{} {}:{} {}:/tmp/deep/er /etc:/var/tmp/etc\nread-only = /tmp/deep/er\n",
         path("a"),
         path("b"),
         path("b/sub"),
         path("c"),
         path("c"),
-    ));
+    );
+    let machine = machine_of(&pause, &text);
     let root = format!("/proc/{}/root", up(&machine));
     assert_eq!(read(format!("{root}{}/file", path("c")).as_ref()), "in a");
     assert_eq!(read(format!("{root}/tmp/deep/er/file").as_ref()), "in a");
