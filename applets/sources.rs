@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use pintle::access;
+use pintle::access_file;
 use pintle::database::dump::{ACCESS, FIRST_LINE, parts};
 use pintle::lang::definition::{Definition, Position};
 use pintle::lang::diagnostic::{Diagnostic, Part, Severity, Source, error, render, told};
@@ -37,8 +37,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads every `NAME.svc` and `access` among these files and in these directories, and what `pintle dump` has written. Other
-    /// files in a directory, and hidden ones, are left alone; directories in it are not entered.
+    /// Reads every `NAME.svc` and `access` among these files and in these directories, and what `pintle dump` has
+    /// written. Other files in a directory, and hidden ones, are left alone; directories in it are not entered.
     #[inline(never)]
     pub fn read(given: &[&'static [u8]]) -> &'static mut Sources {
         let sources = Box::leak(Box::<Sources>::default());
@@ -152,7 +152,7 @@ impl Sources {
     fn parse_rules(&mut self, file: u32) {
         let position = Position { file, ..Position::default() };
         match str::from_utf8(&self.texts[file as usize].text) {
-            Ok(text) => self.rules.extend(access::parse(text, file, &mut self.findings)),
+            Ok(text) => self.rules.extend(access_file::parse(text, file, &mut self.findings)),
             Err(_) => {
                 error(&mut self.findings, &position, packed!("this is not UTF-8"), &[]);
             }

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod access;
+pub mod access_file;
 pub mod board;
 pub mod crc32;
 pub mod database;

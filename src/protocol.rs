@@ -164,9 +164,7 @@ impl Verb {
     /// In the same order.
     const NAMES: &str = "emit on off hold changing start stop restart restart-with-dependents switch reload signal reset \
                          release shutdown await follow events journal memory";
-}
 
-impl Verb {
     /// All of them, as they are written.
     pub fn names() -> text::Parts<'static> {
         text::parts(Verb::NAMES, b' ')
@@ -177,6 +175,16 @@ impl Verb {
     pub fn named(name: &str) -> Option<Verb> {
         let at = Verb::names().position(|known| known == name)?;
         Verb::ALL.get(at).copied()
+    }
+
+    /// Whether it asks for nothing but to be told.
+    pub fn looks(self) -> bool {
+        matches!(self, Verb::Await | Verb::Follow | Verb::Events | Verb::Journal)
+    }
+
+    /// Whether its request has a `Request::fact`.
+    pub fn has_fact(self) -> bool {
+        matches!(self, Verb::On | Verb::Off | Verb::Hold | Verb::Changing | Verb::Emit)
     }
 }
 

@@ -54,7 +54,8 @@ pub fn compile(definitions: Vec<Definition>, sources: &[Source]) -> Result<Vec<u
 
 /// As `compile`, with the findings of those who read the files. Of refused definitions nothing is made, and nothing of
 /// all where there is one. But a relation to one of them is not reported as missing, and names in them that are missing
-/// are findings, too. `rules` are those of `access`. All findings are added to those that there are, in the order of files and lines.
+/// are findings, too. `rules` are those of `access`. All findings are added to those that there are, in the order of
+/// files and lines.
 pub fn compile_with(
     definitions: Vec<Definition>,
     rules: &[String],

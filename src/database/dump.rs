@@ -96,11 +96,11 @@ pub fn dump(image: &Image<'_>, out: &mut dyn Write) -> fmt::Result {
         line.end();
     }
     let rules = image.list(image.header(header::ACCESS));
-    if rules.len() > 0 {
+    if !rules.is_empty() {
         put(&mut text, &["\n", PART, ACCESS, " access\n"]);
     }
     for at in 0..rules.len() {
-        put(&mut text, &["allow ", image.text(rules.get(at)), "\n"]);
+        put(&mut text, &[image.text(rules.get(at)), "\n"]);
     }
     for slot in (0..image.services()).map(SlotId) {
         let (name, template) = (image.name(slot), image.service(slot, service::TEMPLATE));

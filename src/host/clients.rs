@@ -29,6 +29,8 @@ const COPIES_MAX: usize = 4;
 /// A reader that takes nothing for this long is dropped.
 const STALLED_MS: u32 = 10_000;
 const _: () = assert!(CLIENTS_MAX == 64, "a bit for each place in one word");
+/// Places for those who may not do everything.
+const OTHERS_MAX: usize = CLIENTS_MAX / 2;
 /// First token of the connections in epoll; the others are below.
 pub const TOKENS: u64 = 16;
 
@@ -111,40 +113,47 @@ impl Clients {
         self.places.get_mut(at).filter(|client| client.fd.is_some())
     }
 
-    /// What makes room for one more connection. Those that may only look never have more than half of the places, so
-    /// that they keep nobody out who may do more.
-    pub fn room(&self, trusted: bool) -> Room {
-        let (mut lookers, mut idle) = (0, None);
+    /// What makes room for one more connection. Those that may not do everything never have more than half of the places
+    /// together, and one user of them a quarter of these, so that they keep out nobody who may do more, nor one another.
+    pub fn room(&self, trusted: bool, uid: u32) -> Room {
+        let is_own = |client: &Client| !client.trusted && client.sender.uid == uid;
+        let (mut others, mut own) = (0, 0);
+        for client in &self.places {
+            others += usize::from(!client.trusted);
+            own += usize::from(is_own(client));
+        }
+        let has_share = !trusted && own >= OTHERS_MAX / 4;
+        if self.count < CLIENTS_MAX && (trusted || others < OTHERS_MAX) && !has_share {
+            return Room::Free;
+        }
+        let mut idle = None;
         for (at, client) in self.places.iter().enumerate() {
-            lookers += usize::from(!client.trusted);
             let may_end = client.fd.is_some() && !client.stays() && (trusted || !client.trusted);
+            let may_end = may_end && (!has_share || is_own(client));
             if may_end && idle.is_none_or(|(used, _)| client.used < used) {
                 idle = Some((client.used, at));
             }
-        }
-        if self.count < CLIENTS_MAX && (trusted || lookers < CLIENTS_MAX / 2) {
-            return Room::Free;
         }
         idle.map_or(Room::None, |(_, at)| Room::Ending(at))
     }
 
     /// Whether anything can make room, whoever comes.
     pub fn is_full(&self) -> bool {
-        matches!(self.room(true), Room::None)
+        matches!(self.room(true, 0), Room::None)
     }
 
     /// Whether a place may wait, follow or hold: of those there are never so many that a plain command finds no place.
-    /// Those that may only look have a third of that.
+    /// Those that may not do everything have a third of that.
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
         const _: () = assert!(STAYING_MAX == 48, "the refusal says so");
         let Some(own) = self.places.get(at) else { return false };
-        let (mut staying, mut lookers) = (0, 0);
+        let (mut staying, mut others) = (0, 0);
         for client in self.places.iter().filter(|client| client.stays()) {
             staying += 1;
-            lookers += usize::from(!client.trusted);
+            others += usize::from(!client.trusted);
         }
-        own.stays() || (staying < STAYING_MAX && (own.trusted || lookers < STAYING_MAX / 3))
+        own.stays() || (staying < STAYING_MAX && (own.trusted || others < STAYING_MAX / 3))
     }
 
     /// The groups of who is connected.

@@ -504,7 +504,7 @@ impl Host {
         let Ok(fd) = socket::accept(self.listening.as_fd()) else { return };
         let Ok(peer) = socket::peer(fd.as_fd()) else { return };
         let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);
-        match self.clients.room(trusted) {
+        match self.clients.room(trusted, peer.uid) {
             Room::Free => {}
             Room::Ending(idle) => self.end(idle, clock::now()),
             Room::None => return,

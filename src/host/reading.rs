@@ -17,7 +17,7 @@ use pintle::status::{SystemWords, View};
 use super::control::Control;
 use super::failure::Failure;
 use super::refuse::{refuse, refuse_text};
-use super::run_directory::{self, DATABASE, LOCK, PUBLISHED, Place, REPORTS, RunDirectory};
+use super::run_directory::{self, DATABASE, PUBLISHED, Place, REPORTS, RunDirectory};
 use crate::sys::clock;
 use crate::sys::mapping::FileView;
 use crate::sys::output::Shown;
@@ -66,7 +66,7 @@ pub fn look(given: Option<&'static [u8]>) -> (View<'static>, &'static [u8]) {
     let reports = Reports::new(reports, geometry);
     let word = |at| words::load(reports.head(), at);
     // A process of its number says nothing: that may be a zombie, another one by now, or of another pid namespace.
-    let supervisor_alive = directory.directory().is_locked(LOCK);
+    let supervisor_alive = directory.directory().is_locked(REPORTS);
     let view = View {
         image,
         reports,

@@ -67,7 +67,7 @@ impl Directory {
         let _ = remove(self.as_fd(), name.as_bytes());
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CREATE | OFlags::EXCL;
         let fd = open_at(self.as_fd(), name.as_bytes(), flags, mode)?;
-        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))?; // whatever the umask is
+        set_mode(&fd, mode)?; // whatever the umask is
         Ok(fd)
     }
 
@@ -84,10 +84,12 @@ impl Directory {
     }
 
     /// Opens a file of it, made if there is none, and locks it for as long as the descriptor lives, by an open file
-    /// description lock (fcntl_locking(2)). `Err` within: somebody else has it; the descriptor to read who.
+    /// description lock (fcntl_locking(2)). `Err` within: somebody else has it; the descriptor to read who. Its user
+    /// alone may open it: who can read a file can keep others from locking it.
     pub fn lock_file(&self, name: &str) -> Result<core::result::Result<OwnedFd, OwnedFd>> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CREATE;
-        let fd = open_at(self.as_fd(), name.as_bytes(), flags, 0o644)?;
+        let fd = open_at(self.as_fd(), name.as_bytes(), flags, 0o600)?;
+        set_mode(&fd, 0o600)?;
         match lock(&fd, F_OFD_SETLK) {
             Ok(_) => Ok(Ok(fd)),
             Err(Errno::AGAIN) => Ok(Err(fd)),
@@ -100,6 +102,11 @@ impl Directory {
     pub fn is_locked(&self, name: &str) -> bool {
         self.open_file(name).and_then(|fd| lock(&fd, F_OFD_GETLK)) != Ok(F_UNLCK)
     }
+}
+
+/// Locks an open file, as `Directory::lock_file` does. EAGAIN: somebody else has.
+pub fn lock_open(file: &OwnedFd) -> Result<()> {
+    lock(file, F_OFD_SETLK).map(drop)
 }
 
 /// Operations of fcntl(2), and kinds of locks.
@@ -144,6 +151,11 @@ pub fn give(path: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<()> {
 pub fn give_open(file: &OwnedFd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
     Ok(rustix::fs::chownat(file, c"", uid, gid, AtFlags::EMPTY_PATH)?)
+}
+
+/// Gives an open file its permissions.
+pub fn set_mode(file: &OwnedFd, mode: u32) -> Result<()> {
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
 }
 
 /// The permissions of an open file.

@@ -649,7 +649,7 @@ fn an_attribute_names_no_other_directory() {
 
 #[test]
 fn without_root_a_namespace_of_users_gives_the_rest() {
-    let mut command = if is_root() { command_of(65534) } else { command() };
+    let mut command = if is_root() { command_of(65534, 65534) } else { command() };
     // The status pipe is descriptor 0, of which nobody reads here.
     command.args(["exec", "0", "-N", "net", "-N", "user", "-N", "tmp", "-r", "/usr", "--", "/bin/sh", "-c"]);
     let script = "read inside outside count < /proc/self/uid_map; echo $inside $outside $count; ls -A /tmp; \

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -37,25 +37,44 @@ fn command_at(path: &Path) -> Command {
     command
 }
 
-/// The same as another user runs it, for root's tests. What is executed is a descriptor: where the binary was built (in
-/// /root, say) others may not get to its name.
-pub fn command_of(uid: u32) -> Command {
+/// The same as another user, in this group alone, runs it, for root's tests. What is executed is a descriptor: where the
+/// binary was built (in /root, say) others may not get to its name.
+pub fn command_of(uid: u32, gid: u32) -> Command {
     const BINARY: i32 = 99;
     let path = std::ffi::CString::new(binary().into_os_string().into_encoded_bytes()).expect("no NUL");
     let mut other = command_at(Path::new(&format!("/proc/self/fd/{BINARY}")));
     other.arg0("pintle");
-    // SAFETY: between fork and exec only open, dup2, setgroups, setuid: all async-signal-safe, nothing is allocated.
+    // SAFETY: between fork and exec only open, dup2, setgroups, setgid, setuid: all async-signal-safe, nothing is allocated.
     unsafe {
         other.pre_exec(move || {
             let opened = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             let dropped = opened >= 0
                 && libc::dup2(opened, BINARY) == BINARY
                 && libc::setgroups(0, std::ptr::null()) == 0
+                && libc::setgid(gid) == 0
                 && libc::setuid(uid) == 0;
             if dropped { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         })
     };
     other
+}
+
+/// Does something as another user, in these groups, the first of which is the user's own, for root's tests: in a thread
+/// of its own, which alone changes.
+pub fn as_user<T: Send>(uid: u32, groups: &[u32], work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            let (own, keep) = (groups[0], u32::MAX);
+            // SAFETY: the kernel reads the list; libc's functions would change all threads.
+            unsafe {
+                assert_eq!(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()), 0, "only root can");
+                assert_eq!(libc::syscall(libc::SYS_setresgid, own, own, keep), 0);
+                assert_eq!(libc::syscall(libc::SYS_setresuid, uid, uid, keep), 0);
+            }
+            work()
+        });
+        working.join().expect("it was done")
+    })
 }
 
 /// One of the small programs of `tests/programs`: from `$PINTLE_PROGRAMS`, else compiled here with cc.
@@ -120,10 +139,11 @@ impl Folder {
         path
     }
 
-    /// Writes these service files, and compiles all that there are to `boot.db`.
+    /// Writes these service files, and `access`, which is none, and compiles all that there are to `boot.db`.
     pub fn compile(&self, files: &[(&str, &str)]) {
         for (name, text) in files {
-            self.write(&format!("services/{name}.svc"), text);
+            let suffix = if *name == "access" { "" } else { ".svc" };
+            self.write(&format!("services/{name}{suffix}"), text);
         }
         let (services, database) = (self.0.join("services"), self.0.join("boot.db"));
         let (services, database) = (services.to_str().expect("UTF-8"), database.to_str().expect("UTF-8"));
@@ -389,6 +409,15 @@ impl Machine {
         let stream = UnixStream::connect(self.run_directory().join("control")).expect("the control socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         stream
+    }
+
+    /// What is answered to one request, as who asks.
+    pub fn ask(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(format!("{request}\n").as_bytes()).expect("sent");
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).expect("an answer");
+        answer.trim_end().to_string()
     }
 
     /// Kills a process of this machine.

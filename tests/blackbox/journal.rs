@@ -270,7 +270,7 @@ fn only_who_may_command_is_told_what_attributes_say() {
     if unsafe { libc::getuid() } != 0 {
         return; // nobody else's user can be taken
     }
-    let mut other = command_of(65534);
+    let mut other = command_of(65534, 65534);
     other.args(["events", "--all", "--no-follow"]).env("PINTLE_RUN", machine.run_directory());
     let other = String::from_utf8(other.output().expect("the binary runs").stdout).expect("text");
     for told in ["start-on fired by go KEY=... (", "event go KEY=...\n", "condition net-up IFACE=... is on"] {

@@ -1,6 +1,7 @@
 //! The real binary with real processes, each test on a machine of its own in a temporary directory. The binary is
 //! `$PINTLE_BIN`, else the one that cargo has built. Tests wait for states, never for time.
 
+mod access;
 mod anyof;
 mod attempts;
 mod bare;

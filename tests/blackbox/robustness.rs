@@ -337,7 +337,7 @@ fn however_many_wait_or_hold_a_command_is_taken() {
         let taken = answers.iter().filter(|(answer, _)| answer.starts_with("ok ")).count();
         assert_eq!(taken, CLIENTS_MAX - CLIENTS_KEPT, "{requests:?}");
         let refused = |answer: &str| {
-            answer == "no 48 clients wait, follow or hold, or 16 of users who may only look: no more may\n"
+            answer == "no 48 clients wait, follow or hold, or 16 of users who may not do everything: no more may\n"
         };
         assert!(answers.iter().skip(taken).all(|(answer, _)| refused(answer)), "{requests:?}");
         machine.expect(&["start", "--no-wait", "quick"]);

@@ -251,10 +251,10 @@ fn only_who_may_give_the_command_may_have_its_dry_run() {
         return; // nobody else's user can be taken
     }
     let machine = Machine::new(&[("web", READY)]);
-    let mut other = command_of(65534);
+    let mut other = command_of(65534, 65534);
     other.args(["start", "--dry-run", "web"]).env("PINTLE_RUN", machine.run_directory());
     let output = other.stdout(Stdio::piped()).output().expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("only root and the user of pintle may do this"), "{said}");
+    assert!(said.contains("only root, the user of pintle and whom `access` allows it may do this"), "{said}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules, each allowed to name only those before it (and itself).
-const LIBRARY: [&str; 26] = [
+const LIBRARY: [&str; 28] = [
     "limits",
     "ident",
     "time",
@@ -29,13 +29,15 @@ const LIBRARY: [&str; 26] = [
     "engine",
     "supervision",
     "protocol",
+    "access",
+    "access_file",
     "status",
     "simulation",
     "lib",
 ];
 
 /// Modules of the library that run in the supervisor or the engine: they have no heap.
-const WITHOUT_HEAP: [&str; 21] = [
+const WITHOUT_HEAP: [&str; 22] = [
     "limits",
     "ident",
     "time",
@@ -57,6 +59,7 @@ const WITHOUT_HEAP: [&str; 21] = [
     "engine",
     "supervision",
     "protocol",
+    "access",
 ];
 
 fn root() -> PathBuf {

@@ -126,15 +126,17 @@ impl Host {
             }
         };
         let (sender, trusted) = self.clients.who(at)?;
-        let looks = matches!(request.verb, Asked::Await | Asked::Follow | Asked::Events | Asked::Journal);
-        if !trusted && !looks && !self.is_allowed(at, sender, &request) {
-            answer.text(packed!("no only root, the user of pintle and whom access allows it may do this, not uid "));
+        let looks = request.verb.looks();
+        if !trusted && !self.is_allowed(at, sender, &request) {
+            answer.text(packed!("no only root, the user of pintle and whom `access` allows it may do this, not uid "));
             answer.number(sender.uid);
             return None;
         }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
-            answer.text(packed!("no 48 clients wait, follow or hold, or 16 of users who may only look: no more may"));
+            answer.text(packed!(
+                "no 48 clients wait, follow or hold, or 16 of users who may not do everything: no more may"
+            ));
             return None;
         }
         if matches!(request.verb, Asked::Events | Asked::Journal) {
@@ -182,8 +184,8 @@ impl Host {
         }
     }
 
-    /// Whether a rule of `access` lets a client ask for this. The files of users and groups are read each time: it is no
-    /// matter of process 1 how long that takes, and they may have changed.
+    /// Whether the rules of `access` let a client ask for this. The files of users and groups are read each time: it is
+    /// no matter of process 1 how long that takes, and they may have changed.
     #[inline(never)]
     fn is_allowed(&self, at: usize, sender: Sender, request: &Request<'_>) -> bool {
         let image = &self.view.image;
@@ -196,20 +198,22 @@ impl Host {
                 accounts::group(group.as_bytes()).is_ok_and(|gid| own.contains(&gid))
             }
         };
-        let skipped = usize::from(request.verb == Asked::Signal);
-        rules.iter().any(|rule| {
-            let rule = image.text(rule);
-            match matches!(request.verb, Asked::On | Asked::Off | Asked::Hold | Asked::Changing | Asked::Emit) {
-                true => {
-                    let mut named = core::iter::once(fact::name(request.fact()));
-                    access::allows(rule, request.verb, &mut named, &mut is_one)
-                }
-                false => {
-                    let mut named = request.words().skip(skipped).map(str::as_bytes);
-                    access::allows(rule, request.verb, &mut named, &mut is_one)
-                }
+        let is_any = |holds: &mut dyn FnMut(&str) -> bool| rules.iter().any(|rule| holds(image.text(rule)));
+        match request.verb {
+            Asked::Await => is_any(&mut |rule| access::is_for(rule, &mut is_one)) || !is_any(&mut access::is_private),
+            verb if verb.looks() => !is_any(&mut access::is_private),
+            verb if verb.has_fact() => {
+                let name = fact::name(request.fact());
+                is_any(&mut |rule| access::allows(rule, verb, &mut core::iter::once(name), &mut is_one))
             }
-        })
+            verb => {
+                let skipped = usize::from(verb == Asked::Signal);
+                is_any(&mut |rule| {
+                    let mut named = request.words().skip(skipped).map(str::as_bytes);
+                    access::allows(rule, verb, &mut named, &mut is_one)
+                })
+            }
+        }
     }
 
     /// Where somebody begins to read the journal; the answer is the number of the next line to come.

@@ -9,6 +9,7 @@ use crate::host::descriptors;
 use crate::host::run_directory::{PUBLISHED, PUBLISHED_NEW};
 use crate::sys::errno::Words;
 use crate::sys::{AsFd, Errno, mapping, output, process, socket};
+use pintle::access;
 use pintle::board::words::Follower;
 use pintle::board::{orders, published};
 use pintle::engine::{Capacities, words_needed};
@@ -39,14 +40,15 @@ impl Supervisor {
         let count = published::words(&geometry);
         let published = match &self.place {
             Place::Directory(run) => {
-                let file = run.directory().create_file(PUBLISHED_NEW, 0o644)?;
+                let file = run.directory().create_file(PUBLISHED_NEW, access::file_mode(image))?;
                 mapping::preallocate(&file, count as u64 * 4)?;
                 file
             }
             Place::Abstract(_) => mapping::sealed_memory(c"pintle-board", count)?,
         };
         // A name that is no file's is free only when nobody has the old one.
-        let control = self.control.as_ref().and_then(|address| socket::listen(address, 0o660).ok());
+        let control =
+            self.control.as_ref().and_then(|address| socket::listen(address, access::socket_mode(image)).ok());
         if let Place::Directory(run) = &self.place {
             run.directory().rename(PUBLISHED_NEW, PUBLISHED)?;
         }

@@ -33,6 +33,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::AtomicU32;
+use pintle::access;
 use pintle::board::words::{self, Follower};
 use pintle::board::{Geometry, orders, published, reports};
 use pintle::database::{Image, header, service};
@@ -145,9 +146,10 @@ fn make(options: &Options) -> Machine {
     }
 
     // The board.
-    let published_fd = shared_file(&place, PUBLISHED, published::words(&geometry));
+    let seen = access::file_mode(&image);
+    let published_fd = shared_file(&place, PUBLISHED, seen, published::words(&geometry));
     let held = Held::new(geometry.slots(), store::rooms(&image, geometry.slots()).sum());
-    let (reports_fd, written, report_words) = own_reports(&place, REPORTS, reports::words(&geometry));
+    let (reports_fd, written, report_words) = own_reports(&place, REPORTS, seen, reports::words(&geometry));
     if let Some(written) = written {
         hold_reports(written, &held);
     }
@@ -162,7 +164,8 @@ fn make(options: &Options) -> Machine {
 
     let address = place.address(place.control());
     let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
-    let control = socket::listen(&address, 0o660).or_refuse(packed!("cannot listen on the control socket"));
+    let control =
+        socket::listen(&address, access::socket_mode(&image)).or_refuse(packed!("cannot listen on the control socket"));
     let (bell, to_supervisor) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     // In the order of `descriptors::ALL`.
@@ -238,13 +241,13 @@ fn take_over(held: Held) -> Machine {
     let place = run_directory::taken_over(held.take_own(Own::Run), run);
     if held.was_upgrade() {
         lay_out_orders(orders, geometry);
-        lay_out_published(published, &place, geometry);
+        lay_out_published(published, &place, access::file_mode(&image), geometry);
     }
     let orders = map_orders(orders, geometry);
     let mut report_fd = own(Own::Reports).or_refuse(LOST);
     let mut report_words = all_words(&report_fd);
     if held.was_upgrade() && !words::is_of(report_words, reports::LAYOUT, &geometry) {
-        (report_fd, report_words) = lay_out_reports(report_words, reads, &place, geometry);
+        (report_fd, report_words) = lay_out_reports(report_words, reads, &place, access::file_mode(&image), geometry);
     }
     let fits = words::is_of(report_words, reports::LAYOUT, &geometry)
         && report_words.len() >= reports::words(&geometry)
@@ -312,9 +315,9 @@ fn lay_out_orders(fd: &OwnedFd, geometry: Geometry) {
 
 /// What the engine publishes it will publish again.
 #[inline(never)]
-fn lay_out_published(fd: &OwnedFd, place: &Place, geometry: Geometry) {
+fn lay_out_published(fd: &OwnedFd, place: &Place, mode: u32, geometry: Geometry) {
     if !words::is_of(all_words(fd), published::LAYOUT, &geometry) {
-        replace(fd, &shared_file(place, PUBLISHED_NEW, published::words(&geometry)));
+        replace(fd, &shared_file(place, PUBLISHED_NEW, mode, published::words(&geometry)));
         put_in_place(place, PUBLISHED_NEW, PUBLISHED);
     }
 }
@@ -324,10 +327,11 @@ fn lay_out_reports(
     old: &[AtomicU32],
     engines: &OwnedFd,
     place: &Place,
+    mode: u32,
     geometry: Geometry,
 ) -> (OwnedFd, &'static [AtomicU32]) {
     words::is_kin(old, reports::LAYOUT[0], &geometry).then_some(()).ok_or(Errno::INVAL).or_refuse(LOST);
-    let (read, written, fresh) = own_reports(place, REPORTS_NEW, reports::words(&geometry));
+    let (read, written, fresh) = own_reports(place, REPORTS_NEW, mode, reports::words(&geometry));
     carry_over(old, fresh, reports::LAYOUT, geometry);
     replace(engines, &read);
     put_in_place(place, REPORTS_NEW, REPORTS);
@@ -538,13 +542,11 @@ fn copy_database(place: &Place, path: &[u8]) -> (OwnedFd, Image<'static>) {
     let mode = directory::mode(&source).unwrap_or_else(|error| failed("open", error));
     let bytes = mapping::FileView::new(source).read_all().unwrap_or_else(|error| failed("read", error));
     // Before anything of an earlier supervisor's is replaced.
-    if let Err(error) = Image::open(&bytes) {
-        invalid(error);
-    }
+    let seen = Image::open(&bytes).map_or_else(|error| invalid(error), |image| access::file_mode(&image));
     let copy = match place {
         // What the original lets be read, at most.
         Place::Directory(run) => {
-            let written = run.create(DATABASE, mode & 0o644 | 0o600);
+            let written = run.create(DATABASE, mode & seen | 0o600);
             let filled = mapping::preallocate(&written, bytes.len() as u64);
             let filled = filled.and_then(|()| output::write_all(written.as_fd(), &bytes));
             filled.unwrap_or_else(|error| run.refuse("make room for", DATABASE, error));
@@ -561,10 +563,10 @@ fn copy_database(place: &Place, path: &[u8]) -> (OwnedFd, Image<'static>) {
 const COPY: Packed = packed!("cannot copy the database");
 
 /// A file of the run directory with all its blocks, or memory where there is none.
-fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
+fn shared_file(place: &Place, name: &str, mode: u32, words: usize) -> OwnedFd {
     match place {
         Place::Directory(run) => {
-            let fd = run.create(name, 0o644);
+            let fd = run.create(name, mode);
             mapping::preallocate(&fd, words as u64 * 4)
                 .unwrap_or_else(|error| run.refuse("make room for", name, error));
             fd
@@ -577,11 +579,16 @@ fn shared_file(place: &Place, name: &str, words: usize) -> OwnedFd {
 
 /// The reports: a descriptor with which others can only read them, ours, and mapped to write.
 #[inline(never)]
-fn own_reports(place: &Place, name: &str, words: usize) -> (OwnedFd, Option<OwnedFd>, &'static [AtomicU32]) {
+fn own_reports(place: &Place, name: &str, mode: u32, words: usize) -> (OwnedFd, Option<OwnedFd>, &'static [AtomicU32]) {
     const MAKE: Packed = packed!("cannot make the board");
-    let written = shared_file(place, name, words);
+    let written = shared_file(place, name, 0o600, words);
     let read = match place {
-        Place::Directory(run) => run.open(name).unwrap_or_else(|error| run.refuse("open", name, error)),
+        Place::Directory(run) => {
+            // That it is locked shows everybody that we live. Nobody else can lock what he cannot open yet.
+            let locked = directory::lock_open(&written).and_then(|()| directory::set_mode(&written, mode));
+            locked.unwrap_or_else(|error| run.refuse("lock", name, error));
+            run.open(name).unwrap_or_else(|error| run.refuse("open", name, error))
+        }
         Place::Abstract(_) => match mapping::read_only(&written) {
             Ok(read) => read,
             // Without /proc it can be made read-only for all that come later, us after a crash among them: nobody can
