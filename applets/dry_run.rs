@@ -53,7 +53,7 @@ pub fn show(lines: &[String]) -> i32 {
         let request = protocol::parse(line.as_bytes(), &mut room)
             .unwrap_or_else(|bad| refuse(exit::MISUSE as u8, format_args!("{bad}")));
         let (now, sender) = (simulation.now(), (Sender::default(), 0));
-        match take(&mut simulation.engine, &image, &request, sender, now, &mut answer) {
+        match take(&mut simulation.engine, &image, &request, sender, true, now, &mut answer) {
             Ok(number) => numbers.push(number),
             Err(()) => drop(understand(&answer)),
         }

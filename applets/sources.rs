@@ -98,7 +98,10 @@ impl Sources {
                     if name.ends_with(SUFFIX) && !name.starts_with(b".") {
                         files.push(whole::joined(path, name));
                     } else if *name == RULES {
-                        self.rules(whole::joined(path, name));
+                        let file = whole::joined(path, name);
+                        if !matches!(whole::look(file), Ok((Kind::Directory, _))) {
+                            self.rules(file);
+                        }
                     }
                 }
             }

@@ -2,13 +2,14 @@
 //! `access`.
 //!
 //! `allow WHO VERB[,VERB...] PATTERN...` is a line of it. WHO is a user or, behind `@`, a group, each by name or number;
-//! `*` is everybody. VERB is one of pintle-control(7), `*` is all of them. Each service that a request names has to
-//! match one of the patterns (glob(7)), and of `emit`, `on`, `off`, `hold` and `changing` the event or condition,
-//! without its attributes. `shutdown` names nothing: there a rule has no pattern. A rule is about what is named: what
-//! that needs is started with it, and what needs it is stopped with it, as ever. What no rule allows is refused.
+//! `*` is everybody. VERB is one of pintle-control(7) that does something; `*` is all of these but `shutdown`
+//! and `switch`. Each service that a request names has to match one of the patterns (glob(7)) of some rule, and of
+//! `emit`, `on`, `off`, `hold` and `changing` the event or condition, without its attributes. `shutdown` names nothing:
+//! there a rule has no pattern. A rule is about what is named: what that needs is started with it, and what needs it is
+//! stopped with it, as ever. What no rule allows is refused.
 //!
-//! Everybody may look, until there is a line `status private`: then only root and the user of pintle may, and who is
-//! allowed something is told how that went.
+//! Everybody may look, until there is a line `status private`: then only root and the user of pintle may, and who waits
+//! for what he is allowed is told how that went.
 
 use crate::database::{Image, header};
 use crate::glob::glob_matches;
@@ -33,30 +34,26 @@ fn is_asked_for(verb: Verb) -> bool {
     !verb.looks() && verb != Verb::Memory
 }
 
-/// Whether a rule lets somebody ask this verb of what is named. `is_one` says whether he is the user, or in the group
-/// behind `@`.
-#[inline(never)]
-pub fn allows<'n>(
-    rule: &str,
-    verb: Verb,
-    named: &mut dyn Iterator<Item = &'n [u8]>,
-    is_one: &mut dyn FnMut(&str) -> bool,
-) -> bool {
-    let mut patterns = parts(rule, b' ');
-    let (Some("allow"), Some(who), Some(verbs)) = (patterns.next(), patterns.next(), patterns.next()) else {
-        return false;
-    };
-    parts(verbs, b',').any(|allowed| allowed == ALL || Verb::named(allowed) == Some(verb))
-        && is_asked_for(verb)
-        && core::iter::from_fn(|| named.next())
-            .all(|name| patterns.clone().any(|pattern| glob_matches(pattern.as_bytes(), name)))
-        && (who == ALL || is_one(who))
+/// Whom a rule is for; none where it allows nothing.
+pub fn who(rule: &str) -> Option<&str> {
+    rule.strip_prefix("allow ").and_then(|rule| parts(rule, b' ').next())
 }
 
-/// Whether a rule lets somebody ask for anything.
-pub fn is_for(rule: &str, is_one: &mut dyn FnMut(&str) -> bool) -> bool {
-    let mut words = parts(rule, b' ');
-    words.next() == Some("allow") && words.next().is_some_and(|who| who == ALL || is_one(who))
+/// Whether a rule allows, to whom it is for, this verb of what has this name; of nothing, where it names nothing.
+#[inline(never)]
+pub fn allows(rule: &str, verb: Verb, name: Option<&[u8]>) -> bool {
+    let mut patterns = parts(rule, b' ');
+    let (Some("allow"), Some(_), Some(verbs)) = (patterns.next(), patterns.next(), patterns.next()) else {
+        return false;
+    };
+    // What it does is to everything that is not named.
+    let is_of_all = !matches!(verb, Verb::Shutdown | Verb::Switch);
+    let is_said = |allowed| (allowed == ALL && is_of_all) || Verb::named(allowed) == Some(verb);
+    let is_meant = match name {
+        None => patterns.next().is_none(),
+        Some(name) => patterns.any(|pattern| glob_matches(pattern.as_bytes(), name)),
+    };
+    is_meant && is_asked_for(verb) && parts(verbs, b',').any(is_said)
 }
 
 /// Whether a rule says that nobody else may look.
@@ -76,7 +73,7 @@ pub fn file_mode(image: &Image<'_>) -> u32 {
 
 /// The permissions of the control socket: of those who may connect, the engine knows what each may ask.
 pub fn socket_mode(image: &Image<'_>) -> u32 {
-    if any(image, is_private) && !any(image, |rule| !is_private(rule)) { 0o600 } else { 0o666 }
+    if any(image, is_private) && !any(image, |rule| who(rule).is_some()) { 0o600 } else { 0o666 }
 }
 
 #[cfg(test)]
@@ -84,20 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_named_has_to_match() {
-        let allowed = |rule: &str, verb, named: &[&str]| {
-            allows(rule, verb, &mut named.iter().map(|name| name.as_bytes()), &mut |who| who == "www")
-        };
-        assert!(allowed("allow www restart nginx php-*", Verb::Restart, &["nginx", "php-fpm"]));
-        assert!(!allowed("allow www restart nginx php-*", Verb::Restart, &["nginx", "sshd"]));
-        assert!(!allowed("allow www restart nginx", Verb::Stop, &["nginx"]));
-        assert!(!allowed("allow www restart nginx", Verb::RestartWithDependents, &["nginx"]));
-        assert!(!allowed("allow @www restart nginx", Verb::Restart, &["nginx"]));
-        assert!(allowed("allow * emit net-*", Verb::Emit, &["net-up"]));
-        assert!(allowed("allow www * *", Verb::Signal, &["nginx"]));
-        assert!(allowed("allow www shutdown", Verb::Shutdown, &[]) && allowed("allow * * *", Verb::Shutdown, &[]));
-        assert!(allowed("allow www stop,restart nginx", Verb::Restart, &["nginx"]));
-        assert!(!allowed("allow * * *", Verb::Memory, &[]) && !allowed("status private", Verb::Stop, &[]));
-        assert!(is_for("allow www stop x", &mut |who| who == "www") && !is_for("status private", &mut |_| true));
+    fn what_is_named_has_to_match() {
+        let allowed = |rule: &str, verb, name: &str| allows(rule, verb, Some(name.as_bytes()));
+        assert!(allowed("allow www restart nginx php-*", Verb::Restart, "php-fpm"));
+        assert!(!allowed("allow www restart nginx php-*", Verb::Restart, "sshd"));
+        assert!(!allowed("allow www restart nginx", Verb::Stop, "nginx"));
+        assert!(!allowed("allow www restart nginx", Verb::RestartWithDependents, "nginx"));
+        assert!(allowed("allow www stop,restart nginx", Verb::Restart, "nginx"));
+        assert!(allowed("allow * emit net-*", Verb::Emit, "net-up"));
+        assert!(allowed("allow www * *", Verb::Signal, "nginx"));
+        assert!(!allowed("allow www * *", Verb::Switch, "nginx") && allowed("allow www switch *", Verb::Switch, "a"));
+        assert!(!allowed("allow www * *", Verb::Events, "nginx") && !allowed("allow www * *", Verb::Memory, "nginx"));
+        let nothing = |rule: &str, verb| allows(rule, verb, None);
+        assert!(nothing("allow www shutdown", Verb::Shutdown) && nothing("allow www stop,shutdown", Verb::Shutdown));
+        assert!(!nothing("allow www * *", Verb::Shutdown) && !nothing("allow www * nginx", Verb::Shutdown));
+        assert!(!nothing("allow www *", Verb::Memory) && !nothing("status private", Verb::Shutdown));
+        assert!(who("allow www stop x") == Some("www") && who("status private").is_none());
     }
 }

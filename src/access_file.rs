@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use crate::access::{PRIVATE, verb_named};
 use crate::lang::definition::Position;
 use crate::lang::diagnostic::{Diagnostic, Meant, Part, error, told};
-use crate::limits::ACCESS_RULES_MAX;
 use crate::nearest::among;
 use crate::packed;
 use crate::protocol::Verb;
@@ -27,10 +26,14 @@ pub fn parse(text: &str, file: u32, findings: &mut Vec<Diagnostic>) -> Vec<Strin
         };
         match words[..] {
             ["allow", "@" | "@*", ..] => wrong(packed!("no group is named"), &[]),
+            ["allow", who, ..] if who.contains(',') => wrong(packed!("one user or group a rule"), &[]),
             ["allow", _, verbs, ref patterns @ ..] => {
                 let mut is_right = true;
                 for verb in parts(verbs, b',') {
                     match (verb_named(verb), patterns.is_empty()) {
+                        (None, _) if Verb::named(verb).is_some() => {
+                            wrong(packed!("no rule is about ~: see `status`"), &[Part::Text(verb)]);
+                        }
                         (None, _) => {
                             let meant = told(format_args!(
                                 "{}",
@@ -60,11 +63,6 @@ pub fn parse(text: &str, file: u32, findings: &mut Vec<Diagnostic>) -> Vec<Strin
             }
         }
     }
-    if rules.len() > ACCESS_RULES_MAX {
-        let position = Position { file, line: 1, column: 1, length: 0 };
-        let parts = [Part::Number(rules.len() as i64), Part::Number(ACCESS_RULES_MAX as i64)];
-        error(findings, &position, packed!("% rules are more than this pintle holds: %"), &parts);
-    }
     rules
 }
 
@@ -92,10 +90,11 @@ mod tests {
             ("deny www stop nginx", "\"deny\" is no rule: `allow WHO VERB PATTERN...` or `status private`"),
             ("allow www", "a rule is `allow WHO VERB PATTERN...`"),
             ("allow www strat nginx", "no verb \"strat\", did you mean \"start\"?"),
-            ("allow www memory", "no verb \"memory\""),
+            ("allow www memory x", "no rule is about \"memory\": see `status`"),
+            ("allow www,root stop x", "one user or group a rule"),
             ("allow www start", "what may be named? `*` is all"),
             ("allow www shutdown now", "\"shutdown\" names nothing: no pattern is wanted"),
-            ("allow www stop,events nginx", "no verb \"events\""),
+            ("allow www stop,events nginx", "no rule is about \"events\": see `status`"),
             ("allow www stop, nginx", "no verb \"\""),
             ("allow www stop,shutdown nginx", "\"shutdown\" names nothing: no pattern is wanted"),
             ("allow @ start x", "no group is named"),

@@ -87,6 +87,11 @@ fn make(
     sources: &[Source],
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Vec<u8>> {
+    if rules.len() > limits::ACCESS_RULES_MAX {
+        let parts = [Number(rules.len() as i64), Number(limits::ACCESS_RULES_MAX as i64)];
+        error(findings, &NOWHERE, packed!("% rules of access are more than this pintle holds: %"), &parts);
+        return None;
+    }
     if definitions.len() > limits::SLOTS_MAX as usize {
         too_many(findings, definitions.len(), limits::SLOTS_MAX, "services", "PINTLE_SLOTS_MAX");
         return None;

@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 

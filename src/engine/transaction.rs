@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 
 use super::journal::Kind;
-use super::memory::{Set, Table, derived, entry, machine, transaction};
+use super::memory::{Set, Table, condition, derived, entry, machine, transaction};
 use super::slot::{Counter, state, told};
 use super::{Engine, Outcome, Standing, UNFOLLOWED};
 use crate::graph::{Goal, Phase};
@@ -253,6 +253,17 @@ impl Engine<'_> {
             running += u32::from(number != 0 && standing == Standing::Running as u32);
         }
         running < rows - rows / 4
+    }
+
+    /// Whether three quarters of the rows of commands, of conditions or of instances are in use: whoever may not do
+    /// everything leaves the rest to who may.
+    pub fn is_crowded(&self) -> bool {
+        let capacities = self.memory.layout.capacities;
+        let is_on = |index: &u32| self.memory.condition(*index, condition::VALUE) != 0;
+        let on = (0..capacities.conditions).filter(is_on).count() as u32;
+        let instances = self.memory.layout.geometry.slots() - self.services();
+        let no_instances = instances > 0 && self.free_instances() <= instances / 4;
+        !self.has_room_for_child() || on > capacities.conditions / 4 * 3 || no_instances
     }
 
     /// What is taken now is a derived event, or what `up()` or `failed()` of something has become: what comes of it is

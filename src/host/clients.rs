@@ -14,7 +14,7 @@ use client::{BUFFER_BYTES, Client};
 use pintle::engine::Sender;
 use pintle::engine::journal::Cursor;
 use pintle::ident::SlotId;
-use pintle::limits::{CLIENTS_KEPT, CLIENTS_MAX};
+use pintle::limits::{ACCESS_RULES_MAX, CLIENTS_KEPT, CLIENTS_MAX};
 use pintle::packed;
 use pintle::packed::Packed;
 use pintle::time::Instant;
@@ -38,6 +38,10 @@ pub const TOKENS: u64 = 16;
 const WAITED: usize = 0;
 /// See `WAITED`.
 const UNTOLD: usize = 1;
+
+/// A bit for each rule of `access`.
+pub type Rules = [u64; ACCESS_RULES_MAX / 64];
+const NO_RULES: Rules = [0; ACCESS_RULES_MAX / 64];
 
 /// Gives the slots next to one, one after the other.
 pub type Neighbours<'n> = &'n dyn Fn(SlotId, &mut dyn FnMut(SlotId));
@@ -143,26 +147,30 @@ impl Clients {
     }
 
     /// Whether a place may wait, follow or hold: of those there are never so many that a plain command finds no place.
-    /// Those that may not do everything have a third of that.
+    /// Those that may not do everything have a third of that, and one user of them a quarter of it.
     pub fn may_stay(&self, at: usize) -> bool {
         const STAYING_MAX: usize = CLIENTS_MAX - CLIENTS_KEPT;
         const _: () = assert!(STAYING_MAX == 48, "the refusal says so");
         let Some(own) = self.places.get(at) else { return false };
-        let (mut staying, mut others) = (0, 0);
+        let (mut staying, mut others, mut same) = (0, 0, 0);
         for client in self.places.iter().filter(|client| client.stays()) {
             staying += 1;
             others += usize::from(!client.trusted);
+            same += usize::from(!client.trusted && client.sender.uid == own.sender.uid);
         }
-        own.stays() || (staying < STAYING_MAX && (own.trusted || others < STAYING_MAX / 3))
+        let has_share = others < STAYING_MAX / 3 && same < STAYING_MAX / 12;
+        own.stays() || (staying < STAYING_MAX && (own.trusted || has_share))
     }
 
-    /// The groups of who is connected.
-    pub fn groups(&self, at: usize) -> Groups {
-        self.places
-            .get(at)
-            .and_then(|client| client.fd.as_ref())
-            .map(|fd| socket::groups(fd.as_fd()))
-            .unwrap_or_default()
+    /// The rules that are for who is in a place, a bit each: found out by `find` from his groups at his first question.
+    pub fn rules(&mut self, at: usize, find: &mut dyn FnMut(&Groups, &mut Rules)) -> Rules {
+        let Some(client) = self.client(at) else { return NO_RULES };
+        let Some(fd) = &client.fd else { return NO_RULES };
+        *client.rules.get_or_insert_with(|| {
+            let mut rules = NO_RULES;
+            find(&socket::groups(fd.as_fd()), &mut rules);
+            rules
+        })
     }
 
     /// Whether nobody is connected.
@@ -202,7 +210,7 @@ impl Clients {
     pub fn end(&mut self, at: usize) -> bool {
         self.set_talk(at, Talk::Idle);
         let Some(client) = self.client(at) else { return false };
-        (client.fd, client.trusted, client.copied) = (None, true, false);
+        (client.fd, client.trusted, client.copied, client.rules) = (None, true, false, None);
         (client.ended, client.deaf, client.stalled) = (false, false, Instant::NEVER);
         client.input.clear();
         client.output.clear();

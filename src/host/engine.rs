@@ -1,7 +1,8 @@
 //! The engine's process: reports and requests in, steps, orders and what is published out. Decides nothing itself. What
 //! is said on connections is in `engine/requests.rs`.
 //!
-//! It needs no privilege: everything it works with it inherits as descriptors (`descriptors.rs`), and it opens nothing.
+//! It needs no privilege: everything it works with it inherits as descriptors (`descriptors.rs`). What it opens are the
+//! files of users and groups, where rules of `access` name some.
 //! It may be killed at any instruction; the next one goes on from its recoverable state. It allocates nothing once it
 //! runs. Reports come first, then connections in turn, one request each as long as there are any, then what is due;
 //! then it sleeps.
@@ -31,7 +32,7 @@ use super::{descriptors, reading};
 use crate::sys::errno::Words;
 use crate::sys::poll::{Doorbell, Interest, News, Poll};
 use crate::sys::signals::{self, SignalSet};
-use crate::sys::{AsFd, Errno, OwnedFd, clock, file, heap, mapping, process, residence, socket};
+use crate::sys::{AsFd, Errno, OwnedFd, accounts, clock, file, heap, mapping, process, residence, socket};
 
 /// Reports that are taken before orders are written: enough to share the work, few enough that the supervisor can
 /// begin.
@@ -78,6 +79,8 @@ struct Host {
     to_engine: Doorbell,
     /// Who may do everything, beside root.
     owners: [u32; 2],
+    /// The numbers that stand for each user, and for each group, that has none in our namespace.
+    strangers: [Option<u32>; 2],
     /// Which engine this is, for the numbers of leases.
     life: u32,
     /// When the leases of earlier engines are looked at.
@@ -177,6 +180,7 @@ impl Host {
             to_supervisor,
             to_engine,
             owners: [process::uid(), supervisor],
+            strangers: accounts::strangers(),
             life,
             grace: if life > 1 { clock::now().plus_ms(LEASE_GRACE_MS) } else { Instant::NEVER },
             held: heapless::Vec::new(),
@@ -503,6 +507,7 @@ impl Host {
         }
         let Ok(fd) = socket::accept(self.listening.as_fd()) else { return };
         let Ok(peer) = socket::peer(fd.as_fd()) else { return };
+        // Where our own user has no number nobody else can connect: see `control_mode`.
         let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);
         match self.clients.room(trusted, peer.uid) {
             Room::Free => {}

@@ -49,6 +49,41 @@ pub fn user_of(files: &Files, name: &[u8], account: &mut Account) -> Result<(), 
     user_in(name, open(files.users), open(files.groups), account)
 }
 
+/// The user, and the group, that stand for all that have no number in our user namespace (user_namespaces(7)); `None`
+/// where these are users and groups like others. Where that cannot be found out, they are strangers.
+#[inline(never)]
+pub fn strangers() -> [Option<u32>; 2] {
+    ["uid", "gid"].map(|kind| {
+        let number = |path: &str| small_number(super::file::read_start(path, &mut [0; 16]).ok()?.trim_ascii());
+        let path = |kind| if kind == "uid" { "/proc/sys/kernel/overflowuid" } else { "/proc/sys/kernel/overflowgid" };
+        let stranger = number(path(kind)).unwrap_or(65534);
+        let map = if kind == "uid" { "/proc/self/uid_map" } else { "/proc/self/gid_map" };
+        let mut buffer = [0; 1024];
+        let text = super::file::read_start(map, &mut buffer).unwrap_or_default();
+        let is_mapped = text.split(|byte| *byte == b'\n').any(|line| {
+            let mut numbers = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).map(small_number);
+            let (first, _, count) = (numbers.next().flatten(), numbers.next(), numbers.next().flatten());
+            first.zip(count).is_some_and(|(first, count)| (first..first.saturating_add(count)).contains(&stranger))
+        });
+        (!is_mapped).then_some(stranger)
+    })
+}
+
+/// Gives the names of a user and of groups to `each`, which is told whether one is a group's. One pass over each file;
+/// of what cannot be read there are none.
+#[inline(never)]
+pub fn names(uid: u32, gids: &[u32], each: &mut dyn FnMut(bool, &[u8])) {
+    for (path, is_group) in [(FILES.users, false), (FILES.groups, true)] {
+        let _ = each_line(open(path), None, &mut |line| {
+            let is_meant = |number| if is_group { gids.contains(&number) } else { number == uid };
+            if line.fields[2].number().is_some_and(is_meant) {
+                each(is_group, line.fields[0].text());
+            }
+            true
+        });
+    }
+}
+
 /// Finds a group by name or by number; a number needs no line.
 pub fn group(name: &[u8]) -> Result<u32, Unknown> {
     group_of(&FILES, name)

@@ -92,15 +92,27 @@ impl Directory {
         set_mode(&fd, 0o600)?;
         match lock(&fd, F_OFD_SETLK) {
             Ok(_) => Ok(Ok(fd)),
+            // Somebody who could read what an earlier pintle has left: he keeps that.
+            Err(Errno::AGAIN) if lock(&fd, F_OFD_GETLK) == Ok(F_RDLCK) => {
+                let fresh = self.create_file(name, 0o600)?;
+                lock(&fresh, F_OFD_SETLK).map(|_| Ok(fresh))
+            }
             Err(Errno::AGAIN) => Ok(Err(fd)),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether somebody has locked this file of it. The kernel is asked, no lock is tried: who asks is in nobody's way.
-    /// Where it cannot tell, somebody may have.
+    /// Gives a file of it, which only we can have put there, its permissions.
+    pub fn set_mode_of(&self, name: &str, mode: u32) -> Result<()> {
+        let mut room = Room::new();
+        Ok(rustix::fs::chmodat(&self.fd, room.put(name.as_bytes())?, Mode::from_raw_mode(mode), AtFlags::empty())?)
+    }
+
+    /// Whether somebody who may write this file of it has locked it; what is locked by readers is not. The kernel is
+    /// asked, no lock is tried: who asks is in nobody's way. Where it cannot tell, somebody may have.
     pub fn is_locked(&self, name: &str) -> bool {
-        self.open_file(name).and_then(|fd| lock(&fd, F_OFD_GETLK)) != Ok(F_UNLCK)
+        let found = self.open_file(name).and_then(|fd| lock(&fd, F_OFD_GETLK));
+        !matches!(found, Ok(F_UNLCK | F_RDLCK))
     }
 }
 
@@ -112,6 +124,7 @@ pub fn lock_open(file: &OwnedFd) -> Result<()> {
 /// Operations of fcntl(2), and kinds of locks.
 const F_OFD_GETLK: usize = 36;
 const F_OFD_SETLK: usize = 37;
+const F_RDLCK: i16 = 0;
 const F_WRLCK: i16 = 1;
 const F_UNLCK: i16 = 2;
 

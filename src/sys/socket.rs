@@ -109,6 +109,7 @@ fn bound(kind: SocketType, address: &Address, mode: u32) -> Result<OwnedFd> {
 /// directory. `mode` as 0o666.
 pub fn listen(address: &Address, mode: u32) -> Result<OwnedFd> {
     let fd = bound(SocketType::STREAM, address, mode)?;
+    refuse_descriptors(&fd);
     rustix::net::listen(&fd, 128)?;
     Ok(fd)
 }
@@ -133,8 +134,12 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
 }
 
 /// A socket that datagrams (as of sd_notify) come to, nonblocking; each message brings its sender's credentials.
-pub fn bind_datagrams(address: &Address, mode: u32) -> Result<OwnedFd> {
-    bound(SocketType::DGRAM, address, mode)
+pub fn bind_datagrams(address: &Address, mode: u32, takes_descriptors: bool) -> Result<OwnedFd> {
+    let fd = bound(SocketType::DGRAM, address, mode)?;
+    if !takes_descriptors {
+        refuse_descriptors(&fd);
+    }
+    Ok(fd)
 }
 
 /// A socket that sends datagrams to an address, blocking.
@@ -171,7 +176,9 @@ pub fn peer(fd: BorrowedFd<'_>) -> Result<Peer> {
 }
 
 /// Groups of who connected: the one of its user, and supplementary ones.
-pub type Groups = heapless::Vec<u32, { SUPPLEMENTARY_MAX + 1 }>;
+pub type Groups = heapless::Vec<u32, GROUPS>;
+/// How many there can be.
+pub const GROUPS: usize = SUPPLEMENTARY_MAX + 1;
 const SUPPLEMENTARY_MAX: usize = 64;
 
 /// They (SO_PEERGROUPS, Linux 4.13), at the time of connect. Of one who is in more than 64 besides, his own alone.
@@ -239,8 +246,9 @@ const HEADER: usize = size_of::<usize>() + 8;
 const WORD: usize = size_of::<usize>();
 /// Room for the credentials, in words: as much as the kernel takes for them.
 const CREDENTIALS_WORDS: usize = (HEADER + 12).div_ceil(WORD);
-/// Room for the credentials and for the descriptors, in words.
-const CONTROL_WORDS: usize = (2 * HEADER + 16 + 4 * DESCRIPTORS_MAX) / WORD;
+/// Room for the credentials and for the descriptors, in words: for as many as the kernel takes (SCM_MAX_FD). What it has
+/// no room for it closes itself, and whoever receives waits for that.
+const CONTROL_WORDS: usize = (2 * HEADER + 16 + 4 * 254) / WORD;
 
 /// struct cmsghdr with descriptors behind it.
 #[repr(C)]
@@ -275,10 +283,22 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     receive_with(fd, buffer, 0, CONTROL_WORDS)
 }
 
-/// The same without the descriptors that come along: they never become ours, so that to close them is not ours to wait
-/// for.
-pub fn receive_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
-    receive_with(fd, buffer, 0, CREDENTIALS_WORDS)
+/// The same without the descriptors that come along: they are received, and let go at once. Gives how much was read. Of
+/// a stream 0 is the end.
+pub fn receive_alone(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    let received = receive_with(fd, buffer, 0, CONTROL_WORDS)?;
+    received.descriptors.into_iter().for_each(close_foreign);
+    Ok(received.length)
+}
+
+/// Nothing that is sent here brings descriptors any more (SO_PASSRIGHTS, Linux 6.16): nobody has to close them. Before
+/// that, `close_foreign` is what there is, and who closes a file of FUSE waits for who serves it.
+fn refuse_descriptors(fd: &OwnedFd) {
+    const SO_PASSRIGHTS: usize = 83;
+    let (number, no) = (fd.as_raw_fd() as usize, 0u32);
+    let at = &raw const no as usize;
+    // SAFETY: the kernel reads one word.
+    let _ = unsafe { raw::call(raw::nr::SETSOCKOPT, number, SOL_SOCKET, SO_PASSRIGHTS, at, size_of_val(&no)) };
 }
 
 /// `receive`, and it stays the next one.
@@ -332,7 +352,9 @@ fn take_control(mut bytes: &[u8], received: &mut Received) {
             (SOL_SOCKET, SCM_RIGHTS) => data.chunks_exact(4).filter_map(|number| int(number, 0)).for_each(|number| {
                 // SAFETY: the kernel made this descriptor for us just now; nobody else owns it.
                 let fd = unsafe { OwnedFd::from_raw_fd(number) };
-                drop(received.descriptors.push(fd)); // one that does not fit is closed
+                if let Err(fd) = received.descriptors.push(fd) {
+                    close_foreign(fd);
+                }
             }),
             (SOL_SOCKET, SCM_CREDENTIALS) => {
                 let word = |at| int(data, at).unwrap_or(0) as u32;
@@ -405,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_datagram_names_its_sender_and_a_long_one_says_so() {
-        let socket = bind_datagrams(&name("notify"), 0o666).expect("the name is free");
+        let socket = bind_datagrams(&name("notify"), 0o666, true).expect("the name is free");
         let sender = connect_datagrams(&name("notify")).expect("it is bound");
         send(sender.as_fd(), b"READY=1", &[]).expect("there is room");
         send(sender.as_fd(), &[b'x'; 99], &[]).expect("there is room");

@@ -1,6 +1,6 @@
 //! One connection and its buffers.
 
-use super::{ANSWER_BYTES_MAX, Talk};
+use super::{ANSWER_BYTES_MAX, Rules, Talk};
 use crate::sys::poll::Interest;
 use crate::sys::{AsFd, Errno, OwnedFd, socket};
 use pintle::engine::Sender;
@@ -70,6 +70,8 @@ pub struct Client {
     pub leases: bool,
     /// Whether it was sent a copy of the engine's memory.
     pub copied: bool,
+    /// The rules of `access` that are for it, once that was asked.
+    pub rules: Option<Rules>,
     /// What it has sent.
     pub input: Buffer,
     /// What it is to be sent.
@@ -99,6 +101,7 @@ impl Client {
             cursor: Cursor::default(),
             leases: false,
             copied: false,
+            rules: None,
             input: buffer(input),
             output: buffer(output),
             ended: false,
@@ -144,7 +147,7 @@ impl Client {
         // What is left of earlier lines is short, unless its client does not read the answers.
         let room = self.input.room(BUFFER_BYTES);
         let Some(fd) = self.fd.as_ref().filter(|_| !room.is_empty() && !self.ended) else { return true };
-        match socket::read(fd.as_fd(), room) {
+        match socket::receive_alone(fd.as_fd(), room) {
             Ok(count) => {
                 self.ended = count == 0;
                 self.input.end += count;

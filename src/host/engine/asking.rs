@@ -9,13 +9,14 @@ use pintle::protocol::{Request, Verb as Asked, WORDS_MAX};
 use pintle::time::Instant;
 
 /// Takes a request of this sender, with the number of its lease. Gives the number of the transaction; where it is
-/// refused, the answer is written.
+/// refused, the answer is written; with `hints` it says which service may have been meant.
 #[inline(never)]
 pub fn take(
     engine: &mut Engine<'_>,
     image: &Image<'_>,
     request: &Request<'_>,
     (sender, lease): (Sender, u32),
+    hints: bool,
     now: Instant,
     answer: &mut dyn Write,
 ) -> Result<u32, ()> {
@@ -50,7 +51,7 @@ pub fn take(
     let mut targets: heapless::Vec<Target<'_>, WORDS_MAX> = heapless::Vec::new();
     for name in words {
         let Some(target) = engine.target(name.as_bytes()) else {
-            let _ = write!(answer, "bad no service \"{name}\"{}", Meant(image.nearest(name)));
+            let _ = write!(answer, "bad no service \"{name}\"{}", Meant(image.nearest(name).filter(|_| hints)));
             return Err(());
         };
         // As many as a line has words: there is always room.

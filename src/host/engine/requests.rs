@@ -3,26 +3,59 @@
 
 use core::fmt::Write;
 use pintle::access;
-use pintle::database::header;
+use pintle::database::{Image, header};
 use pintle::engine::{Capacities, Outcome, Sender, Standing, words_needed};
 use pintle::fact;
 use pintle::graph::{Phase, Relation};
 use pintle::ident::SlotId;
-use pintle::limits::{CLIENTS_MAX, LINE_BYTES_MAX};
+use pintle::limits::{ACCESS_RULES_MAX, CLIENTS_MAX, LINE_BYTES_MAX};
 use pintle::packed;
 use pintle::protocol::{self, Bad, Request, Verb as Asked};
 use pintle::status::{View, why};
+use pintle::text::small_number;
 use pintle::time::Instant;
 
-use super::super::clients::{Answer, Talk};
+use super::super::clients::{Answer, Rules, Talk};
 use super::asking::take;
 use super::{Host, LEASE_GRACE_MS, lease};
 use crate::sys::errno::Words;
+use crate::sys::socket::GROUPS;
 use crate::sys::{AsFd, accounts, clock, mapping};
 
 /// Requests that are taken before anything else has its turn again: more than one connection's input holds of usual
 /// ones.
 const REQUESTS_A_TURN: usize = 256;
+
+/// Finds the rules that are for a user in these groups; `strangers` are the numbers that stand for all users, and for all
+/// groups, that have none in our namespace. The files of names are read each time, since they may have changed.
+#[inline(never)]
+fn find_rules(image: &Image<'_>, uid: u32, groups: &[u32], strangers: [Option<u32>; 2], own: &mut Rules) {
+    let rules = image.list(image.header(header::ACCESS));
+    if rules.is_empty() {
+        return;
+    }
+    let mut mark = |is_meant: &mut dyn FnMut(&str) -> bool| {
+        for (at, rule) in rules.iter().enumerate().take(ACCESS_RULES_MAX) {
+            if access::who(image.text(rule)).is_some_and(&mut *is_meant) {
+                own[at / 64] |= 1 << (at % 64);
+            }
+        }
+    };
+    let is_user = |number: u32| number == uid && Some(uid) != strangers[0];
+    let is_group = |number: u32| groups.contains(&number) && Some(number) != strangers[1];
+    mark(&mut |who| match who.strip_prefix('@') {
+        Some(group) => small_number(group.as_bytes()).is_some_and(is_group),
+        None => who == access::ALL || small_number(who.as_bytes()).is_some_and(is_user),
+    });
+    let uid = if is_user(uid) { uid } else { u32::MAX };
+    let known: heapless::Vec<u32, { GROUPS }> = groups.iter().copied().filter(|gid| is_group(*gid)).collect();
+    accounts::names(uid, &known, &mut |is_group, name| {
+        mark(&mut |who| match who.strip_prefix('@') {
+            Some(group) => is_group && group.as_bytes() == name,
+            None => !is_group && who.as_bytes() == name,
+        });
+    });
+}
 
 impl Host {
     /// Requests, one of each connection in turn, as long as any has one, but not for ever.
@@ -132,6 +165,10 @@ impl Host {
             answer.number(sender.uid);
             return None;
         }
+        if !trusted && !looks && self.engine.is_crowded() {
+            answer.text(packed!("no the last quarter of the room for commands, conditions and instances is root's"));
+            return None;
+        }
         let stays = request.waits || looks || request.verb == Asked::Hold;
         if stays && !self.clients.may_stay(at) {
             answer.text(packed!(
@@ -147,7 +184,8 @@ impl Host {
             return None;
         }
         let number =
-            take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), now, answer).ok()?;
+            take(&mut self.engine, &self.view.image, &request, (sender, lease(self.life, at)), trusted, now, answer)
+                .ok()?;
         if request.verb == Asked::Hold {
             self.clients.set_leases(at);
             if !self.held.is_empty() {
@@ -184,34 +222,28 @@ impl Host {
         }
     }
 
-    /// Whether the rules of `access` let a client ask for this. The files of users and groups are read each time: it is
-    /// no matter of process 1 how long that takes, and they may have changed.
+    /// Whether the rules of `access` let a client ask for this.
     #[inline(never)]
-    fn is_allowed(&self, at: usize, sender: Sender, request: &Request<'_>) -> bool {
-        let image = &self.view.image;
+    fn is_allowed(&mut self, at: usize, sender: Sender, request: &Request<'_>) -> bool {
+        let image = self.view.image;
         let rules = image.list(image.header(header::ACCESS));
-        let mut groups = None;
-        let mut is_one = |who: &str| match who.strip_prefix('@') {
-            None => accounts::user(who.as_bytes()).is_ok_and(|account| account.uid == sender.uid),
-            Some(group) => {
-                let own = groups.get_or_insert_with(|| self.clients.groups(at));
-                accounts::group(group.as_bytes()).is_ok_and(|gid| own.contains(&gid))
-            }
+        let verb = request.verb;
+        if verb.looks() {
+            return !rules.iter().any(|rule| access::is_private(image.text(rule)));
+        }
+        let strangers = self.strangers;
+        let own = self.clients.rules(at, &mut |groups, own| find_rules(&image, sender.uid, groups, strangers, own));
+        let is_own = |at: &usize| own[at / 64] >> (at % 64) & 1 == 1;
+        let is_ruled = |name| {
+            let mut own = rules.iter().enumerate().filter(|(at, _)| is_own(at));
+            own.any(|(_, rule)| access::allows(image.text(rule), verb, name))
         };
-        let is_any = |holds: &mut dyn FnMut(&str) -> bool| rules.iter().any(|rule| holds(image.text(rule)));
-        match request.verb {
-            Asked::Await => is_any(&mut |rule| access::is_for(rule, &mut is_one)) || !is_any(&mut access::is_private),
-            verb if verb.looks() => !is_any(&mut access::is_private),
-            verb if verb.has_fact() => {
-                let name = fact::name(request.fact());
-                is_any(&mut |rule| access::allows(rule, verb, &mut core::iter::once(name), &mut is_one))
-            }
-            verb => {
-                let skipped = usize::from(verb == Asked::Signal);
-                is_any(&mut |rule| {
-                    let mut named = request.words().skip(skipped).map(str::as_bytes);
-                    access::allows(rule, verb, &mut named, &mut is_one)
-                })
+        match verb {
+            Asked::Shutdown => is_ruled(None),
+            _ if verb.has_fact() => is_ruled(Some(fact::name(request.fact()))),
+            _ => {
+                let mut named = request.words().skip(usize::from(verb == Asked::Signal)).peekable();
+                named.peek().is_some() && named.all(|name| is_ruled(Some(name.as_bytes())))
             }
         }
     }

@@ -104,7 +104,8 @@ impl Supervisor {
             let account = self.common.accounts.resolve(name(exec::USER), name(exec::GROUP))?;
             owner = Some((account.uid, account.gid));
         }
-        let bound = bind(path, owner).map_err(Failure::of_notify)?;
+        let takes = !self.places(slot).is_empty();
+        let bound = bind(path, owner, takes).map_err(Failure::of_notify)?;
         self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
         if let Some(private) = self.slots.get_mut(slot.index()) {
             self.held.hold(slot, Of::Notify, Some(&bound));
@@ -182,11 +183,11 @@ impl Supervisor {
 }
 
 /// A socket for notices; its file, if it has one, is this user's and group's.
-fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedFd, Errno> {
+fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>, takes: bool) -> Result<OwnedFd, Errno> {
     if path.is_empty() {
         return Err(Errno::NAMETOOLONG); // see `notify_path`
     }
-    let socket = socket::bind_datagrams(&Address::named(path)?, 0o600)?;
+    let socket = socket::bind_datagrams(&Address::named(path)?, 0o600, takes)?;
     if let Some((uid, gid)) = owner {
         directory::give(path, uid, gid)?;
     }

@@ -4,6 +4,7 @@
 //!
 //! All is made before anything is put in its place: where something cannot be made, everything stays as it was.
 
+use super::start::control_mode;
 use super::{Place, Supervisor};
 use crate::host::descriptors;
 use crate::host::run_directory::{PUBLISHED, PUBLISHED_NEW};
@@ -47,8 +48,7 @@ impl Supervisor {
             Place::Abstract(_) => mapping::sealed_memory(c"pintle-board", count)?,
         };
         // A name that is no file's is free only when nobody has the old one.
-        let control =
-            self.control.as_ref().and_then(|address| socket::listen(address, access::socket_mode(image)).ok());
+        let control = self.control.as_ref().and_then(|address| socket::listen(address, control_mode(image)).ok());
         if let Place::Directory(run) = &self.place {
             run.directory().rename(PUBLISHED_NEW, PUBLISHED)?;
         }

@@ -18,7 +18,7 @@ use crate::host::log_files;
 use crate::host::log_link::LogLink;
 use crate::host::refuse::{OrRefuse, refuse, refuse_text};
 use crate::host::run_directory::{
-    self, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, PUBLISHED_NEW, Place, REPORTS, REPORTS_NEW, refuse_path,
+    self, CONTROL, DATABASE, LOCK, LOG_DIR, NOTIFY, PUBLISHED, PUBLISHED_NEW, Place, REPORTS, REPORTS_NEW, refuse_path,
 };
 use crate::sys::output::Shown;
 use crate::sys::poll::{Doorbell, Interest, Poll};
@@ -165,7 +165,7 @@ fn make(options: &Options) -> Machine {
     let address = place.address(place.control());
     let address = address.or_refuse(packed!("the run directory's path is too long for a socket"));
     let control =
-        socket::listen(&address, access::socket_mode(&image)).or_refuse(packed!("cannot listen on the control socket"));
+        socket::listen(&address, control_mode(&image)).or_refuse(packed!("cannot listen on the control socket"));
     let (bell, to_supervisor) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     let (engines_bell, to_engine) = Doorbell::pair().or_refuse(packed!("cannot make a doorbell"));
     // In the order of `descriptors::ALL`.
@@ -240,6 +240,7 @@ fn take_over(held: Held) -> Machine {
     let [run, logs, program] = held.paths();
     let place = run_directory::taken_over(held.take_own(Own::Run), run);
     if held.was_upgrade() {
+        settle_permissions(&image, &engine_descriptors, &place);
         lay_out_orders(orders, geometry);
         lay_out_published(published, &place, access::file_mode(&image), geometry);
     }
@@ -249,6 +250,7 @@ fn take_over(held: Held) -> Machine {
     if held.was_upgrade() && !words::is_of(report_words, reports::LAYOUT, &geometry) {
         (report_fd, report_words) = lay_out_reports(report_words, reads, &place, access::file_mode(&image), geometry);
     }
+    let _ = directory::lock_open(&report_fd); // an earlier pintle did not
     let fits = words::is_of(report_words, reports::LAYOUT, &geometry)
         && report_words.len() >= reports::words(&geometry)
         && held.slots() == geometry.slots();
@@ -280,6 +282,18 @@ const LOST: Packed = packed!("what the supervisor held is not whole");
 
 // Boards that a program of another version has left, as we lay them out. Whatever of it a crash cuts off, in each place is
 // something whole, of the one or the other.
+
+/// Permissions are as this pintle has them.
+fn settle_permissions(image: &Image<'_>, descriptors: &[OwnedFd], place: &Place) {
+    let Place::Directory(run) = place else { return };
+    let [database, _, reports, published, ..] = descriptors else { return };
+    let seen = access::file_mode(image);
+    for file in [database, reports, published] {
+        let _ = directory::mode(file).and_then(|mode| directory::set_mode(file, mode & seen | 0o600));
+    }
+    let _ = run.directory().set_mode_of(CONTROL, control_mode(image));
+    let _ = run.directory().set_mode_of(LOCK, 0o600);
+}
 
 /// Maps all that there is.
 fn all_words(fd: &OwnedFd) -> &'static [AtomicU32] {
@@ -520,7 +534,7 @@ fn lock(place: &Place) -> Option<OwnedFd> {
         Ok(Ok(lock)) => {
             let _ = directory::empty(&lock);
             let _ = writeln!(output::Text::to(lock.as_fd()), "{}", process::pid());
-            run.directory().make_inside(NOTIFY, 0o755).unwrap_or_else(|error| run.refuse("create", NOTIFY, error));
+            run.directory().make_inside(NOTIFY, 0o711).unwrap_or_else(|error| run.refuse("create", NOTIFY, error));
             Some(lock)
         }
         Ok(Err(held)) => {
@@ -575,6 +589,12 @@ fn shared_file(place: &Place, name: &str, mode: u32, words: usize) -> OwnedFd {
             mapping::sealed_memory(c"pintle-board", words).or_refuse(packed!("cannot make memory for the board"))
         }
     }
+}
+
+/// The permissions of the control socket. Where our user is one of those that have no number here, all of them look alike
+/// to the engine: then the file lets ourselves alone in.
+pub fn control_mode(image: &Image<'_>) -> u32 {
+    if accounts::strangers()[0] == Some(process::uid()) { 0o600 } else { access::socket_mode(image) }
 }
 
 /// The reports: a descriptor with which others can only read them, ours, and mapped to write.

@@ -21,6 +21,7 @@ pub mod nr {
     pub const GETCWD: usize = 183;
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 295;
+    pub const SETSOCKOPT: usize = 294;
     pub const IOCTL: usize = 54;
     pub const IOPRIO_SET: usize = 314;
     pub const KILL: usize = 37;

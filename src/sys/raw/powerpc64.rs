@@ -22,6 +22,7 @@ pub mod nr {
     pub const GETCWD: usize = 182;
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 340;
+    pub const SETSOCKOPT: usize = 339;
     pub const IOCTL: usize = 54;
     pub const IOPRIO_SET: usize = 273;
     pub const KILL: usize = 37;

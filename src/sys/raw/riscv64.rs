@@ -21,6 +21,7 @@ pub mod nr {
     pub const GETCWD: usize = 17;
     pub const GETSID: usize = 156;
     pub const GETSOCKOPT: usize = 209;
+    pub const SETSOCKOPT: usize = 208;
     pub const IOCTL: usize = 29;
     pub const IOPRIO_SET: usize = 30;
     pub const KILL: usize = 129;

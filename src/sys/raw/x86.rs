@@ -21,6 +21,7 @@ pub mod nr {
     pub const GETCWD: usize = 183;
     pub const GETSID: usize = 147;
     pub const GETSOCKOPT: usize = 365;
+    pub const SETSOCKOPT: usize = 366;
     pub const IOCTL: usize = 54;
     pub const IOPRIO_SET: usize = 289;
     pub const KILL: usize = 37;

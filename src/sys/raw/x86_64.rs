@@ -21,6 +21,7 @@ pub mod nr {
     pub const GETCWD: usize = 79;
     pub const GETSID: usize = 124;
     pub const GETSOCKOPT: usize = 55;
+    pub const SETSOCKOPT: usize = 54;
     pub const IOCTL: usize = 16;
     pub const IOPRIO_SET: usize = 251;
     pub const KILL: usize = 62;
