@@ -135,7 +135,11 @@ pub fn environment(settings: &Settings, verdicts: &mut Verdicts) -> Result<(), S
             let (program, fifo) = (place.path("pause"), place.fifo());
             fs::copy(place.program("pause"), &program).map_err(|error| error.to_string())?;
             let keys = keys.concat();
-            let inside = if keys.contains("private") { format!("bind = {fifo}:{fifo}") } else { String::new() };
+            let inside = if keys.contains("private") {
+                format!("bind = {0}:{0}", place.path("").display())
+            } else {
+                String::new()
+            };
             let mut names = vec![];
             for at in 0..COUNT {
                 let text = format!("command = {} {fifo}\nlog = null\n{inside}\n{keys}", program.display());
