@@ -13,7 +13,7 @@ use crate::time::Instant;
 /// "PNTR".
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTR");
 /// Layout version.
-const VERSION: u32 = 5 + SPARE as u32;
+const VERSION: u32 = 6 + SPARE as u32;
 /// How it is laid out.
 pub const LAYOUT: words::Layout = [MAGIC, VERSION, ROW as u32];
 
@@ -58,7 +58,7 @@ pub mod own {
 }
 
 /// Words of a row.
-pub const ROW: usize = 40 + SPARE;
+pub const ROW: usize = 38 + SPARE;
 /// A word of a row.
 pub const STATE: usize = 1;
 /// A word of a row.

@@ -10,6 +10,7 @@ mod bare;
 mod cgroup;
 mod events;
 mod guard;
+mod lives;
 mod logs;
 mod managers;
 mod place;
@@ -599,6 +600,15 @@ fn run() -> Result<Verdicts, String> {
     }
     if settings.wants_part("many") && settings.wants(Manager::Pintle) {
         many(&settings, &mut verdicts);
+    }
+    if settings.wants_part("replacement") && settings.wants(Manager::Pintle) {
+        lives::replacement(&settings, &mut verdicts, &managers)?;
+    }
+    if settings.wants_part("environment") && settings.wants(Manager::Pintle) {
+        lives::environment(&settings, &mut verdicts)?;
+    }
+    if settings.wants_part("share") && settings.wants(Manager::Pintle) {
+        lives::share(&settings, &mut verdicts)?;
     }
     if settings.wants_part("events") && settings.wants(Manager::Pintle) {
         events::measure(&settings, &mut verdicts)?;

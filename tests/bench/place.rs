@@ -27,7 +27,8 @@ impl Place {
         fs::create_dir_all(&place.root).map_err(|error| format!("{}: {error}", place.root.display()))?;
         let fifo = CString::new(place.fifo()).expect("made here, without a null byte");
         // SAFETY: a null-terminated path.
-        if unsafe { libc::mkfifo(fifo.as_ptr(), 0o666) } != 0 {
+        // Services of other users write into it.
+        if unsafe { libc::mkfifo(fifo.as_ptr(), 0o666) != 0 || libc::chmod(fifo.as_ptr(), 0o666) != 0 } {
             return Err(format!("mkfifo {}: {}", place.fifo(), std::io::Error::last_os_error()));
         }
         Ok(place)

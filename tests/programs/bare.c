@@ -7,6 +7,7 @@
  *                                          one, then appends a byte to FILE
  *   bare layers N WIDTH PROGRAM ARG...     N layers of WIDTH: spawns a layer, reaps all of it, then the next. With a
  *                                          width of 1 it is a chain, and one thread does it
+ *   bare again N PROGRAM ARG...            spawns N, and again each that dies, until a signal ends it
  */
 #include "common.h"
 #include <pthread.h>
@@ -44,6 +45,16 @@ static pid_t spawn(int number)
 	return pid;
 }
 
+static _Noreturn void again(void)
+{
+	for (int i = 0; i < count; i++) pids[i] = spawn(i);
+	for (;;) {
+		pid_t dead = waitpid(-1, 0, 0);
+		if (dead < 0) die("waitpid");
+		for (int i = 0; i < count; i++) if (pids[i] == dead) pids[i] = spawn(i);
+	}
+}
+
 /* Takes every second of the numbers, from the first or from the second. */
 static void *work(void *first)
 {
@@ -72,19 +83,22 @@ static void work_in_threads(void)
 
 int main(int argc, char **argv)
 {
-	const char *line = "bare spawn|sessions N PROGRAM ARG... | ready N FILE PROGRAM ARG... | layers N WIDTH PROGRAM ARG...";
+	const char *line = "bare spawn|sessions|again N PROGRAM ARG... | ready N FILE PROGRAM ARG... | layers N WIDTH PROGRAM ARG...";
 	if (argc < 4) usage(line);
 	int n = number(argv[2], line), layers = !strcmp(argv[1], "layers");
 	with_pipe = !strcmp(argv[1], "ready");
 	with_session = !strcmp(argv[1], "sessions");
 	reap_layer = layers;
-	if (!layers && !with_pipe && !with_session && strcmp(argv[1], "spawn")) usage(line);
+	int lives_again = !strcmp(argv[1], "again");
+	if (!layers && !with_pipe && !with_session && !lives_again && strcmp(argv[1], "spawn")) usage(line);
 	program = argv + (layers || with_pipe ? 4 : 3);
 	count = layers ? number(argv[3], line) : n;
 	if (!*program || !count) usage(line);
 	pids = calloc((size_t)count, sizeof *pids);
 	pipes = calloc((size_t)count, sizeof *pipes);
 	if (!pids || !pipes) die("calloc");
+
+	if (lives_again) again();
 
 	/* Blocked only once everything is spawned: a program would inherit the mask and not die by SIGTERM. */
 	sigset_t stop;

@@ -5,8 +5,8 @@ use super::helpers::OTHER_PID;
 use super::launch::{Child, Command, Output, Variables, launch};
 use super::pids::Owner;
 use super::store::{self, Stored};
-use super::survivors;
 use super::{FLIGHTS, InstanceName, SPAWNS, Source, Supervisor};
+use super::{rare, survivors};
 use crate::host::failure::Failure;
 use crate::sys::poll::Interest;
 use crate::sys::reap::{self, Outcome};
@@ -210,7 +210,8 @@ impl Supervisor {
         }
         let group = self.group_for(slot, definition, enters)?;
         let places = self.places(slot).take(room);
-        let Supervisor { spawner, common, slots, reports, stored, held, cgroups, .. } = self;
+        let Supervisor { spawner, common, slots, rare, reports, stored, held, cgroups, .. } = self;
+        let input_of = |slot| rare::of(slots, rare, slot).and_then(|rare| rare.input.as_ref());
         let mut kept = Stored { room, ..Stored::default() };
         for (at, fd) in places.filter_map(|at| Some((at, stored.get(at)?.as_ref()?))) {
             let _ = kept.descriptors.push(fd.as_fd()); // there is room for all, here and below
@@ -220,8 +221,8 @@ impl Supervisor {
         let Some(private) = slots.get(slot.index()) else { return Err(Failure::NO_DEFINITION) };
         if is_main {
             // An earlier life, or another writer, may have asked for the contrary.
-            let others = slots.get(to.index()).filter(|_| log == Log::Pipe).and_then(|to| to.input.as_ref());
-            let own = private.input.as_ref().filter(|_| reads).map(|(read, _)| read);
+            let others = (log == Log::Pipe).then(|| input_of(to)).flatten();
+            let own = input_of(slot).filter(|_| reads).map(|(read, _)| read);
             for end in [private.log.as_ref().map(|(_, write)| write), others.map(|(_, write)| write), own] {
                 end.into_iter().for_each(pipe::make_blocking);
             }
@@ -229,7 +230,7 @@ impl Supervisor {
         let output = match (log, &private.log) {
             (Log::File, Some((_, write))) => Output::Pipe(write.as_fd()),
             (Log::Console, _) => Output::Inherit,
-            (Log::Pipe, _) => match slots.get(to.index()).and_then(|private| private.input.as_ref()) {
+            (Log::Pipe, _) => match input_of(to) {
                 Some((_, write)) => Output::Pipe(write.as_fd()),
                 None => Output::Null,
             },
@@ -245,7 +246,7 @@ impl Supervisor {
             awaited,
             variables: &variables,
             output,
-            input: private.input.as_ref().filter(|_| reads).map(|(read, _)| read.as_fd()),
+            input: input_of(slot).filter(|_| reads).map(|(read, _)| read.as_fd()),
             ready: ready.as_ref().map(|(fd, number)| (fd.as_fd(), *number)),
             notify,
             group: &group,
@@ -371,13 +372,12 @@ impl Supervisor {
     /// the one who reads loses what is in it.
     #[inline(never)]
     fn open_input(&mut self, slot: SlotId) -> Result<(), Failure> {
-        let Some(private) = self.slots.get_mut(slot.index()).filter(|private| private.input.is_none()) else {
-            return Ok(());
-        };
+        let rare = rare::of_mut(&self.slots, &mut self.rare, slot).filter(|rare| rare.input.is_none());
+        let Some(rare) = rare else { return Ok(()) };
         let ends = pipe::blocking().map_err(Failure::of_pipe)?;
         self.held.hold(slot, Of::InputRead, Some(&ends.0));
         self.held.hold(slot, Of::InputWrite, Some(&ends.1));
-        private.input = Some(ends);
+        rare.input = Some(ends);
         Ok(())
     }
 

@@ -7,9 +7,11 @@ use pintle::time::Instant;
 
 /// The heap, and what it orders.
 pub struct Deadlines {
-    /// For each slot: when; its place in the heap plus one (0: not in it). The third of each are the heap itself:
-    /// slots, the earliest first. (Bare numbers: zeros of those are fresh pages, which nobody touches for a start.)
-    nodes: Vec<(u64, u32, u32)>,
+    /// For each slot: when, its lower and its upper half; its place in the heap plus one (0: not in it). (Bare numbers:
+    /// zeros of those are fresh pages, which nobody touches for a start.)
+    nodes: Vec<[u32; 3]>,
+    /// Slots, the earliest first. There is room for each, but what no deadline has come to is not touched.
+    heap: Vec<u32>,
     /// How much of the heap is in use.
     count: usize,
 }
@@ -17,7 +19,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// For this many slots.
     pub fn new(slots: u32) -> Deadlines {
-        Deadlines { nodes: vec![(0, 0, 0); slots as usize], count: 0 }
+        Deadlines { nodes: vec![[0; 3]; slots as usize], heap: vec![0; slots as usize], count: 0 }
     }
 
     /// The earliest; `NEVER` where there is none.
@@ -38,12 +40,12 @@ impl Deadlines {
     /// Sets, moves or (`NEVER`) removes the deadline of a slot.
     #[inline(never)]
     pub fn set(&mut self, slot: SlotId, due: Instant) {
-        let Some((old, place, _)) = self.nodes.get_mut(slot.index()) else { return };
+        let Some([low, high, place]) = self.nodes.get_mut(slot.index()) else { return };
         let at = *place as usize;
         match (at, due == Instant::NEVER) {
             (0, true) => {}
             (0, false) => {
-                *old = due.0;
+                (*low, *high) = (due.0 as u32, (due.0 >> 32) as u32);
                 let last = self.count;
                 self.count += 1; // a slot is in the heap once, and the heap has a place for each
                 self.put(last, slot.0);
@@ -59,24 +61,25 @@ impl Deadlines {
                 }
             }
             (_, false) => {
-                *old = due.0;
+                (*low, *high) = (due.0 as u32, (due.0 >> 32) as u32);
                 self.settle(at - 1);
             }
         }
     }
 
     fn due(&self, slot: u32) -> Instant {
-        Instant(self.nodes[slot as usize].0)
+        let [low, high, _] = self.nodes[slot as usize];
+        Instant(u64::from(low) | u64::from(high) << 32)
     }
 
     /// The slot at a place of the heap.
     fn slot(&self, at: usize) -> u32 {
-        self.nodes[at].2
+        self.heap[at]
     }
 
     fn put(&mut self, at: usize, slot: u32) {
-        self.nodes[at].2 = slot;
-        self.nodes[slot as usize].1 = at as u32 + 1;
+        self.heap[at] = slot;
+        self.nodes[slot as usize][2] = at as u32 + 1;
     }
 
     fn settle(&mut self, at: usize) {

@@ -15,6 +15,7 @@ mod helpers;
 mod launch;
 mod orphans;
 mod pids;
+mod rare;
 mod readiness;
 mod recovery;
 mod renewal;
@@ -68,19 +69,12 @@ const FLIGHTS: usize = 128;
 struct Private {
     /// Where the service tells that it is ready, while it has not.
     ready: Option<OwnedFd>,
-    /// Its notify socket, once it has had one.
-    notify: Option<OwnedFd>,
     /// Its log pipe, reading and writing end.
     log: Option<(OwnedFd, OwnedFd)>,
-    /// The pipe to its standard input, where others' output goes there, both ends.
-    input: Option<(OwnedFd, OwnedFd)>,
     /// The next slot of the queue plus one.
     next: u32,
-    /// The first place of what is kept for it from life to life, and how many there are.
-    store_first: u32,
-    store_room: u8,
-    /// Its row for what it says of itself, plus one; 0 for none.
-    status_row: u32,
+    /// What it has of `Supervisor::rare`, plus one; 0 for nothing.
+    rare: u32,
     /// Of its control group: while its end is waited for.
     events: Option<OwnedFd>,
     grouped: Grouped,
@@ -93,6 +87,8 @@ struct Private {
     wants_auxiliary: bool,
 }
 
+const _: () = assert!(size_of::<Private>() <= 36, "each service has one: see what `rare` is for");
+
 /// The template and the instance's name, NUL behind it.
 type InstanceName = [u8; 4 + INSTANCE_BYTES_MAX + 1];
 
@@ -103,6 +99,7 @@ const BELL_PAUSE_NS: u64 = 50_000;
 #[repr(C)]
 pub struct Supervisor {
     slots: Vec<Private>,
+    rare: Vec<rare::Rare>,
     /// What is kept for services, see `store`.
     stored: Vec<Option<OwnedFd>>,
     reports: Reports<'static>,
@@ -384,8 +381,8 @@ impl Supervisor {
                     // They belong to the user of the template before.
                     self.drop_stored(slot);
                     self.held.hold(slot, Of::Notify, None);
-                    if let Some(private) = self.slots.get_mut(slot.index()) {
-                        private.notify = None;
+                    if let Some(rare) = rare::of_mut(&self.slots, &mut self.rare, slot) {
+                        rare.notify = None;
                     }
                 }
                 self.forget_group(slot);

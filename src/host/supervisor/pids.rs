@@ -57,7 +57,7 @@ impl Pids {
     /// For this many slots.
     pub fn new(slots: u32) -> Pids {
         // Two for each slot, the engine and the logger, and always a free place to end a search.
-        let places = (2 * slots as usize + 8).next_power_of_two();
+        let places = 2 * slots as usize + 8;
         Pids { places: vec![(0, 0); places], count: 0 }
     }
 
@@ -93,8 +93,7 @@ impl Pids {
         let mut at = self.after(hole);
         while self.places[at].0 != 0 {
             let home = self.home(self.places[at].0);
-            let mask = self.places.len() - 1;
-            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+            if self.way(home, at) >= self.way(hole, at) {
                 self.places[hole] = self.places[at];
                 hole = at;
             }
@@ -117,11 +116,16 @@ impl Pids {
     /// Pids come in runs. As they are, a run would fill places side by side, and to remove one is to go through what
     /// stands behind it: a multiplication keeps them apart (Fibonacci hashing).
     fn home(&self, pid: u32) -> usize {
-        (pid.wrapping_mul(0x9e37_79b1) >> 7) as usize & (self.places.len() - 1)
+        ((u64::from(pid.wrapping_mul(0x9e37_79b1)) * self.places.len() as u64) >> 32) as usize
     }
 
     fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.places.len() - 1)
+        if at + 1 < self.places.len() { at + 1 } else { 0 }
+    }
+
+    /// How many places it is from one to another.
+    fn way(&self, from: usize, to: usize) -> usize {
+        if to >= from { to - from } else { to + self.places.len() - from }
     }
 }
 

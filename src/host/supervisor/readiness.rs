@@ -2,7 +2,7 @@
 //! speaks does not rest on pids.
 
 use super::held::Of;
-use super::{Source, Supervisor};
+use super::{Source, Supervisor, rare};
 use crate::host::failure::Failure;
 use crate::host::run_directory::{NOTIFY, Place};
 use crate::sys::poll::Interest;
@@ -84,8 +84,8 @@ impl Supervisor {
     /// nobody else (but root) may send to it; where the service is not to speak itself, root (or who we are) alone.
     #[inline(never)]
     pub fn open_notify(&mut self, slot: SlotId, definition: SlotId, policy: &Policy) -> Result<(), Failure> {
-        let Some(private) = self.slots.get(slot.index()) else { return Ok(()) };
-        if let Some(socket) = &private.notify {
+        let Some(rare) = rare::of(&self.slots, &self.rare, slot) else { return Ok(()) };
+        if let Some(socket) = &rare.notify {
             // What is there still was said by an earlier life; a queue that never empties has somebody who writes on
             // and on.
             let mut left = NOTICES_LEFT;
@@ -107,16 +107,16 @@ impl Supervisor {
         let takes = !self.places(slot).is_empty();
         let bound = bind(path, owner, takes).map_err(Failure::of_notify)?;
         self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
-        if let Some(private) = self.slots.get_mut(slot.index()) {
+        if let Some(rare) = rare::of_mut(&self.slots, &mut self.rare, slot) {
             self.held.hold(slot, Of::Notify, Some(&bound));
-            private.notify = Some(bound);
+            rare.notify = Some(bound);
         }
         Ok(())
     }
 
     /// Keeps what a service says of itself.
     pub fn write_status(&self, slot: SlotId, text: &[u8]) {
-        let row = self.slots.get(slot.index()).and_then(|private| private.status_row.checked_sub(1));
+        let row = rare::of(&self.slots, &self.rare, slot).and_then(|rare| rare.status_row.checked_sub(1));
         row.into_iter().for_each(|row| self.reports.write_status(row, text));
     }
 
@@ -132,10 +132,10 @@ impl Supervisor {
     /// Reads some notices of a slot, if it sends any. Says whether there may be more.
     pub fn read_notices(&mut self, slot: SlotId) -> bool {
         for _ in 0..NOTICES {
-            let Some(private) = self.slots.get(slot.index()) else { return false };
-            let Some(socket) = private.notify.as_ref() else { return false };
+            let Some(rare) = rare::of(&self.slots, &self.rare, slot) else { return false };
+            let Some(socket) = rare.notify.as_ref() else { return false };
             let mut datagram = [0; NOTICE_BYTES];
-            let look = if private.store_room == 0 { socket::look_alone } else { socket::look };
+            let look = if rare.store_room == 0 { socket::look_alone } else { socket::look };
             let Ok(mut received) = look(socket.as_fd(), &mut datagram) else { return false };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
@@ -175,7 +175,7 @@ impl Supervisor {
                 self.feed(slot, Input::Trigger);
             }
             // Only now: after a crash it is heard once more.
-            let socket = self.slots.get(slot.index()).and_then(|private| private.notify.as_ref());
+            let socket = rare::of(&self.slots, &self.rare, slot).and_then(|rare| rare.notify.as_ref());
             let _ = socket.map(|socket| socket::receive_alone(socket.as_fd(), &mut [0; 1]));
         }
         true

@@ -5,8 +5,8 @@
 use super::held::{Of, TOLD};
 use super::pids::Owner;
 use super::shutdown::Progress;
-use super::survivors;
 use super::{Source, Supervisor};
+use super::{rare, survivors};
 use crate::host::failure::Failure;
 use crate::sys::Errno;
 use crate::sys::errno::Words;
@@ -141,22 +141,25 @@ impl Supervisor {
     }
 
     fn take_over_descriptors(&mut self, slot: SlotId) {
-        let Supervisor { held, poll, link, slots, .. } = self;
+        let Supervisor { held, poll, link, slots, rare, .. } = self;
+        let input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
+        let has_input = input.is_some();
+        if let Some(rare) = rare::of_mut(slots, rare, slot) {
+            rare.input = input;
+            rare.notify = held.take_of(slot, Of::Notify);
+            if let Some(notify) = &rare.notify {
+                let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
+            }
+        }
         let Some(private) = slots.get_mut(slot.index()) else { return };
         private.ready = held.take_of(slot, Of::Ready);
         if let Some(ready) = &private.ready {
             let _ = poll.add(ready, Source::Ready(slot.0).token(), super::children::EDGE); // start-timeout decides
         }
-        private.notify = held.take_of(slot, Of::Notify);
-        if let Some(notify) = &private.notify {
-            let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
-        }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
-        private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
-        for (is_there, ends) in [
-            (private.log.is_some(), [Of::LogRead, Of::LogWrite]),
-            (private.input.is_some(), [Of::InputRead, Of::InputWrite]),
-        ] {
+        for (is_there, ends) in
+            [(private.log.is_some(), [Of::LogRead, Of::LogWrite]), (has_input, [Of::InputRead, Of::InputWrite])]
+        {
             // Nothing has one end of a pipe.
             for end in ends.into_iter().filter(|_| !is_there) {
                 held.hold(slot, end, None);

@@ -128,10 +128,9 @@ impl Supervisor {
     fn finish(&mut self) {
         self.flush_log();
         self.kill_group(self.engine.pid());
-        for private in &mut self.slots {
-            // Nobody is listened to any more.
-            (private.ready, private.notify) = (None, None);
-        }
+        // Nobody is listened to any more.
+        self.slots.iter_mut().for_each(|private| private.ready = None);
+        self.rare.iter_mut().for_each(|rare| rare.notify = None);
         if let Some(cgroups) = &self.cgroups {
             cgroups.kill_all();
         }

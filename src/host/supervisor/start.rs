@@ -11,7 +11,7 @@ use super::pids::Pids;
 use super::shutdown::Progress;
 use super::store;
 use super::survivors::{self, Survivors};
-use super::{Private, Source, Supervisor};
+use super::{Private, Source, Supervisor, rare};
 use crate::host::accounts::{Accounts, Unknown};
 use crate::host::descriptors;
 use crate::host::log_files;
@@ -407,15 +407,9 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
     }
     let mut slots = Vec::new();
     slots.resize_with(geometry.slots() as usize, Private::default);
+    let (rare, places) = rare::make(&image, &geometry, &mut slots);
     let mut stored = Vec::new();
-    stored.resize_with(store::make_room(&image, &mut slots), || None);
-    let mut status_rows = 0;
-    for (slot, private) in (0..).map(SlotId).zip(&mut slots) {
-        if geometry.has_status(&image, slot) {
-            status_rows += 1;
-            private.status_row = status_rows;
-        }
-    }
+    stored.resize_with(places, || None);
     let instances = geometry.instances as usize * size_of::<super::InstanceName>();
     let instances = mapping::private_bytes(instances).or_refuse(packed!("cannot make room for instances"));
 
@@ -440,6 +434,7 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
         orders,
         reports,
         slots,
+        rare,
         stored,
         deadlines: Deadlines::new(geometry.slots()),
         pids: Pids::new(geometry.slots()),

@@ -4,7 +4,7 @@
 //!
 //! Each slot has the room that its definition says: what goes beyond is closed.
 
-use super::{Source, Supervisor};
+use super::{Source, Supervisor, rare};
 use crate::sys::poll::{self, Interest};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, file, socket};
 use core::ops::Range;
@@ -50,9 +50,9 @@ pub fn room(image: &Image<'_>, definition: SlotId) -> usize {
 impl Supervisor {
     /// The places of a slot.
     pub(super) fn places(&self, slot: SlotId) -> Range<usize> {
-        let Some(private) = self.slots.get(slot.index()) else { return 0..0 };
-        let first = private.store_first as usize;
-        first..first + usize::from(private.store_room)
+        let Some(rare) = rare::of(&self.slots, &self.rare, slot) else { return 0..0 };
+        let first = rare.store_first as usize;
+        first..first + usize::from(rare.store_room)
     }
 
     /// Keeps what has come with a notice, or lets go what it names. The first places are those of `listen`, in its order.
@@ -143,15 +143,4 @@ pub fn templates(image: &Image<'_>) -> impl Iterator<Item = SlotId> {
 pub fn rooms(image: &Image<'_>, slots: u32) -> impl Iterator<Item = usize> {
     let of_instance = templates(image).map(|at| room(image, at)).max().unwrap_or(0);
     (0..slots).map(SlotId).map(move |slot| if slot.0 < image.services() { room(image, slot) } else { of_instance })
-}
-
-/// Makes the places of each slot; gives how many there are in all.
-#[inline(never)]
-pub fn make_room(image: &Image<'_>, slots: &mut [super::Private]) -> usize {
-    let mut all = 0;
-    for (room, private) in rooms(image, slots.len() as u32).zip(slots) {
-        (private.store_first, private.store_room) = (all as u32, room as u8); // 32 at most
-        all += room;
-    }
-    all
 }
