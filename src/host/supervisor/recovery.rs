@@ -2,16 +2,15 @@
 //! pipes and doorbells are as they were; all else that was known is worked out again from rows that are never half
 //! written. What a row owed is done once more rather than never.
 
+use super::Supervisor;
 use super::held::{Of, TOLD};
 use super::pids::Owner;
 use super::shutdown::Progress;
 use super::survivors;
-use super::{Source, Supervisor};
 use crate::host::failure::Failure;
 use crate::sys::Errno;
 use crate::sys::errno::Words;
 use crate::sys::output::Shown;
-use crate::sys::poll::Interest;
 use crate::sys::signals::{self, SIGKILL, Target};
 use crate::sys::spawn::Pending;
 use crate::sys::{clock, output, process, reap};
@@ -141,16 +140,10 @@ impl Supervisor {
     }
 
     fn take_over_descriptors(&mut self, slot: SlotId) {
-        let Supervisor { held, poll, link, slots, .. } = self;
+        let Supervisor { held, link, slots, .. } = self;
         let Some(private) = slots.get_mut(slot.index()) else { return };
         private.ready = held.take_of(slot, Of::Ready);
-        if let Some(ready) = &private.ready {
-            let _ = poll.add(ready, Source::Ready(slot.0).token(), super::children::EDGE); // start-timeout decides
-        }
         private.notify = held.take_of(slot, Of::Notify);
-        if let Some(notify) = &private.notify {
-            let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
-        }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
         private.input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
         for (is_there, ends) in [
@@ -168,6 +161,7 @@ impl Supervisor {
             }
             self.remember_instance(slot);
         }
+        self.watch_what_it_says(slot);
     }
 
     /// What became of the main process of a row. One that is on the way to its exec, without a pipe that would tell, is
