@@ -11,21 +11,25 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::ManuallyDrop;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::exit;
 use super::options::Given;
-use crate::host::forked::Forked;
+use crate::host::forked::{Forked, Ways};
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, output, privileges, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, heap, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
 use pintle::packed;
 use pintle::text::{parts, small_number as number};
+
+/// Where a failure is told.
+static STATUS: AtomicU32 = AtomicU32::new(0);
 
 /// Variables of an environment with its files: `ARGUMENTS_MAX` of the service's own, and as many again.
 const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
@@ -140,6 +144,17 @@ fn pass(arguments: &mut Arguments) -> bool {
     }
 }
 
+/// Before anything that takes memory: want of it is a failure like others.
+pub fn begin(mut arguments: Arguments) {
+    let status = arguments.find_map(number); // nothing before it is one
+    STATUS.store(status.unwrap_or_default(), Relaxed);
+    heap::before_the_end(|errno| {
+        if let Ok(status) = process::take_inherited(STATUS.load(Relaxed) as i32) {
+            tell(&status, (Step::Execute as u32, errno));
+        }
+    });
+}
+
 pub fn run(given: &Given) -> i32 {
     let Some(mut arguments) = given.behind.clone() else { return exit::MISUSE };
     let status = arguments.next_c_str().and_then(|text| number(text.to_bytes()));
@@ -183,6 +198,10 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
         return tell(&status, (Step::Execute as u32, Errno::INVAL));
     };
     signals::block(SignalSet::FULL);
+    let ways = match Ways::open(address) {
+        Ok(ways) => ways,
+        Err(errno) => return tell(&status, (Step::NotifySocket as u32, errno)),
+    };
     let first = process::become_subreaper().and_then(|()| {
         process::copy(&mut || {
             signals::set_mask(SignalSet::EMPTY);
@@ -193,7 +212,7 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
         Ok(first) => {
             drop(status); // the copy has its own
             let pid_file = options.clone().next(b'P');
-            Forked { address, pid_file, grace_ms }.watch(first).map_or_else(
+            Forked { address, pid_file, grace_ms }.watch(ways, first).map_or_else(
                 |errno| {
                     complain(&errno::Words(errno));
                     exit::SYSTEM

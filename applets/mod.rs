@@ -125,6 +125,9 @@ pub fn main(mut arguments: Arguments) -> i32 {
 }
 
 fn run(number: usize, name: &'static str, arguments: Arguments) -> i32 {
+    if name == "exec" {
+        exec::begin(arguments.clone());
+    }
     let (page, words) = (help::page(number + 1), WORDS[number]);
     for argument in arguments.clone() {
         if is(argument, HELP) {

@@ -47,6 +47,9 @@ const LEASE_GRACE_MS: u32 = 2_000;
 /// Lines of the journal that are told in a turn, to all together: a millisecond or two of work.
 const LINES_A_TURN: usize = 1_024;
 
+/// What could not be had is tried again after this. Milliseconds.
+const AGAIN_MS: u32 = 100;
+
 /// The clock was set if it is so far from where it should be.
 const CLOCK_SET_NS: u64 = 1_000_000;
 const TIE: Packed = packed!("the engine cannot tie itself to the supervisor");
@@ -73,6 +76,8 @@ struct Host {
     listening: OwnedFd,
     /// Whether new connections are looked for.
     accepts: bool,
+    /// There was no descriptor for one, or no memory: not before this.
+    accepts_from: Instant,
     /// Reports taken since memory was given back last.
     busy_for: u32,
     to_supervisor: Doorbell,
@@ -175,6 +180,7 @@ impl Host {
             poll,
             listening,
             accepts: true,
+            accepts_from: Instant(0),
             // To have started is as much.
             busy_for: STORM,
             to_supervisor,
@@ -292,15 +298,25 @@ impl Host {
             if self.held.iter().any(|(held, _)| *held == lease) {
                 return;
             }
-            if let Ok(process) = signals::pidfd_open(pid)
-                && !self.held.is_full()
-                && self.poll.add(process.as_fd(), TOKEN_HOLDER + u64::from(lease), Interest::READ).is_ok()
-            {
-                let _ = self.held.push((lease, process));
-                return;
+            match self.watch_holder(lease, pid) {
+                Ok(()) => return,
+                // Nobody knows whether it lives.
+                Err(error) if error.may_pass() => return self.grace = now.plus_ms(AGAIN_MS),
+                Err(_) => {}
             }
         }
         self.end_lease(lease, now);
+    }
+
+    /// The lease lasts as long as this process.
+    fn watch_holder(&mut self, lease: u32, pid: u32) -> Result<(), Errno> {
+        let process = signals::pidfd_open(pid)?;
+        if self.held.is_full() {
+            return Err(Errno::NOLCK); // more than there are connections: it ends
+        }
+        self.poll.add(process.as_fd(), TOKEN_HOLDER + u64::from(lease), Interest::READ)?;
+        let _ = self.held.push((lease, process)); // there is room
+        Ok(())
     }
 
     fn end_lease(&mut self, lease: u32, now: Instant) {
@@ -445,7 +461,7 @@ impl Host {
         words::set_asleep(own, true);
         let busy = self.follower.behind(self.view.reports.words()) || self.clients.has_work() || self.unread;
         let deadline = self.engine.next_deadline().min(self.grace).min(self.clients.next_deadline());
-        let deadline = if busy { Instant::default() } else { deadline };
+        let mut deadline = if busy { Instant::default() } else { deadline };
         // (Nothing where the machine goes down: nothing will be left.)
         if !busy
             && self.busy_for >= STORM
@@ -464,9 +480,13 @@ impl Host {
         if !self.clients.is_empty() {
             self.clients.update_interest(&self.poll);
         }
-        // Somebody has gone, or is idle and can be made to.
         if !self.accepts && !self.clients.is_full() {
-            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
+            // Somebody has gone, or is idle and can be made to; or what was short may be there again.
+            if clock::now() >= self.accepts_from {
+                self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::READ).is_ok();
+            } else {
+                deadline = deadline.min(self.accepts_from);
+            }
         }
         let mut listening = false;
         let count = self.poll.wait(deadline);
@@ -498,14 +518,24 @@ impl Host {
         }
     }
 
+    /// Who comes waits in the backlog.
+    fn stop_accepting(&mut self) {
+        self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE).is_err();
+    }
+
     /// Takes one new connection; the next is taken in the next turn.
     fn accept(&mut self) {
         if self.clients.is_full() {
-            // They wait in the backlog until somebody goes.
-            self.accepts = self.poll.change(self.listening.as_fd(), TOKEN_LISTENING, Interest::NONE).is_err();
-            return;
+            return self.stop_accepting(); // until somebody goes
         }
-        let Ok(fd) = socket::accept(self.listening.as_fd()) else { return };
+        let fd = match socket::accept(self.listening.as_fd()) {
+            Ok(fd) => fd,
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
+            Err(_) => {
+                self.accepts_from = clock::now().plus_ms(AGAIN_MS);
+                return self.stop_accepting();
+            }
+        };
         let Ok(peer) = socket::peer(fd.as_fd()) else { return };
         // Where our own user has no number nobody else can connect: see `control_mode`.
         let trusted = peer.uid == 0 || self.owners.contains(&peer.uid);

@@ -86,23 +86,8 @@ impl Failure {
 
     /// Whether the reason may pass by itself.
     fn is_temporary(self) -> bool {
-        const PASSING: [Errno; 14] = [
-            Errno::AGAIN,
-            Errno::NOMEM,
-            Errno::MFILE,
-            Errno::NFILE,
-            Errno::NOBUFS,
-            Errno::TOOMANYREFS,
-            Errno::TXTBSY,
-            Errno::BUSY,
-            Errno::INTR,
-            Errno::IO,
-            Errno::NOSPC,
-            Errno::STALE,
-            Errno::TIMEDOUT,
-            Errno::USERS,
-        ];
-        PASSING.iter().any(|passing| number(*passing) == self.0 & 0xffff)
+        let number = self.0 & 0xffff;
+        number != 0 && errno::from_number(number).may_pass()
     }
 }
 
@@ -175,6 +160,7 @@ mod tests {
             (Failure::of_step(Step::Directory, Errno::NOENT, 0), "chdir: No such file or directory", false),
             (Failure::of_step(Step::Limits, Errno::PERM, 8), "setrlimit: Operation not permitted", false),
             (Failure::of_clone(Errno::AGAIN), "clone: Resource temporarily unavailable", true),
+            (Failure::of_notify(Errno::ROFS), "notify socket: Read-only file system", true),
             (Unknown::User(accounts::Unknown::Absent).into(), "no such user", false),
             (
                 Unknown::User(accounts::Unknown::Unreadable(Errno::MFILE)).into(),

@@ -44,6 +44,19 @@ pub fn connect(address: &CStr) -> Result<OwnedFd, Errno> {
     socket::connect_datagrams(&Address::named(address.to_bytes())?)
 }
 
+/// What has to be there before there is anything to watch: news come by the one, and go by the other.
+pub struct Ways {
+    caught: OwnedFd,
+    socket: OwnedFd,
+}
+
+impl Ways {
+    /// To the supervisor that listens there.
+    pub fn open(address: &CStr) -> Result<Ways, Errno> {
+        Ok(Ways { caught: signals::signal_fd(SignalSet::FULL)?, socket: connect(address)? })
+    }
+}
+
 /// How far a service has come.
 struct Watch<'a> {
     told: &'a Forked<'a>,
@@ -57,9 +70,9 @@ struct Watch<'a> {
 impl Forked<'_> {
     /// Waits until the main process is known, or there is none to come. All signals are blocked. Gives the exit code;
     /// where the first process was ended by a signal, so are we. Whatever goes wrong, nothing of it is left behind.
-    pub fn watch(&self, first: u32) -> Result<u8, Errno> {
+    pub fn watch(&self, ways: Ways, first: u32) -> Result<u8, Errno> {
         let supervisor = process::parent();
-        let done = self.watch_until(first, supervisor);
+        let done = self.watch_until(ways, first, supervisor);
         if done.is_err() {
             // Nobody will know of it: the next life is not to stand beside this one.
             while children(&mut |pid| signal(pid, signals::SIGKILL)) && reap::has_children() {
@@ -70,9 +83,9 @@ impl Forked<'_> {
         done
     }
 
-    fn watch_until(&self, first: u32, supervisor: u32) -> Result<u8, Errno> {
-        let caught = signals::signal_fd(SignalSet::FULL)?;
-        let mut watch = Watch { told: self, socket: connect(self.address)?, said: 0, only: (0, Instant(0)) };
+    fn watch_until(&self, ways: Ways, first: u32, supervisor: u32) -> Result<u8, Errno> {
+        let Ways { caught, socket } = ways;
+        let mut watch = Watch { told: self, socket, said: 0, only: (0, Instant(0)) };
         // `ending`: it is to end, and when it gets SIGKILL.
         let (mut ended, mut ending, mut told) = (None, None, Told::default());
         loop {

@@ -37,6 +37,8 @@ const TELL_MS: u32 = 1000;
 /// A pipe is made as small as it can be; where so much was in it at once it is given the usual room: half a page, since a
 /// write goes into what is left of the page only where it fits whole.
 const FULL_BYTES: usize = 2048;
+/// What could not be had is tried again after this, milliseconds.
+const AGAIN_MS: u32 = 1000;
 /// How long a syslog that reads nothing is waited for before lines are lost, milliseconds.
 const PATIENCE_MS: u32 = 1000;
 /// How long a SIGTERM waits for services that write on and on, milliseconds.
@@ -87,6 +89,8 @@ pub struct Logger<'a> {
     ending: bool,
     /// When somebody is told of dropped lines.
     tell: Instant,
+    /// What could not be had is tried again then: a pipe that came, or a watch of one.
+    again: Instant,
     /// How many sources are blocked, which one's turn it is, and when they go on without syslog if it reads nothing.
     blocked: usize,
     turn: usize,
@@ -122,6 +126,7 @@ impl<'a> Logger<'a> {
             told: None,
             ending: false,
             tell: Instant::NEVER,
+            again: Instant::NEVER,
             blocked: 0,
             turn: 0,
             patience: Instant::NEVER,
@@ -159,7 +164,7 @@ impl<'a> Logger<'a> {
             let until = match (self.ending, self.blocked) {
                 (true, 0) => Instant(0),
                 (true, _) => last.min(self.patience),
-                (false, _) => self.tell.min(self.patience),
+                (false, _) => self.tell.min(self.patience).min(self.again),
             };
             let news = self.poll.wait(until);
             if news == 0 && until == Instant(0) {
@@ -173,6 +178,9 @@ impl<'a> Logger<'a> {
             if self.patience != Instant::NEVER && clock::now() >= self.patience {
                 self.output.syslog.is_stuck = true; // until it takes a line again: what it does not take is lost
                 self.send_more();
+            }
+            if clock::now() >= self.again {
+                self.try_again();
             }
             for at in 0..news {
                 match self.poll.news(at).token {
@@ -216,6 +224,7 @@ impl<'a> Logger<'a> {
                 Err(Errno::AGAIN) => return,
                 // Once, where it is closed with what we keep in it; what it had sent before still comes.
                 Err(Errno::CONNRESET) => continue,
+                Err(error) if error.may_pass() => return self.try_later(),
                 // Closed: no more pipes will come; those that there are go on to their ends.
                 Ok(_) | Err(_) => {
                     let _ = self.poll.remove(link);
@@ -229,10 +238,11 @@ impl<'a> Logger<'a> {
                 continue;
             }
             if received.truncated {
-                output::say_now(format_args!(
-                    "{}",
-                    packed!("pintle-log: too many open files: some services are not logged")
-                ));
+                if self.told.replace(Errno::MFILE) != Some(Errno::MFILE) {
+                    const LATER: Packed = packed!("pintle-log: too many open files: some services are logged later");
+                    output::say_now(format_args!("{LATER}"));
+                }
+                return self.try_later(); // it stays where it is
             }
             let mut pipes = received.descriptors.into_iter();
             let mut rest = buffer.get(..received.length).unwrap_or_default();
@@ -247,6 +257,29 @@ impl<'a> Logger<'a> {
             if let Some(link) = &self.socket {
                 let _ = socket::receive(link.as_fd(), &mut [0]);
             }
+        }
+    }
+
+    fn try_later(&mut self) {
+        self.again = clock::now().plus_ms(AGAIN_MS);
+        if let Some(link) = &self.socket {
+            let _ = self.poll.remove(link); // its end would wake us, too
+        }
+    }
+
+    /// What was short may be there again.
+    #[inline(never)]
+    fn try_again(&mut self) {
+        self.again = Instant::NEVER;
+        let pipes = self.sources.iter().map(|source| source.pipe.as_ref().filter(|_| !source.blocked));
+        let ways = (0..).zip(pipes).chain([(SOCKET, self.socket.as_ref())]);
+        let mut watched = true;
+        for (token, way) in ways {
+            let added = way.map(|way| self.poll.add(way, token, Interest::READ));
+            watched &= matches!(added, None | Some(Ok(()) | Err(Errno::EXIST))); // there already
+        }
+        if !watched {
+            self.try_later();
         }
     }
 
@@ -287,7 +320,7 @@ impl<'a> Logger<'a> {
         let index = unused.unwrap_or(self.sources.len());
         if let Err(error) = self.poll.add(&pipe, index as u64, Interest::READ) {
             output::say_now(format_args!("pintle-log: cannot watch a pipe: {}", Words(error)));
-            return;
+            self.try_later();
         }
         let mut writer = Writer::new(record.name, &record.words, continues);
         // What is not touched is no memory.
@@ -380,6 +413,11 @@ impl<'a> Logger<'a> {
         let count = match self.output.journal.take(pipe, most, &mut self.texts) {
             Err(Errno::AGAIN) => return 0,
             Ok(count @ 1..) => count,
+            Err(error) if error.may_pass() => {
+                let _ = self.poll.remove(pipe);
+                self.try_later();
+                return 0;
+            }
             // Its end; or no pipe: nothing to be had from it.
             end => {
                 if end.is_ok() {

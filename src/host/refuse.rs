@@ -2,10 +2,13 @@
 //! the way hands errors on or tidies up what the kernel tidies up anyway. Only for what happens before anything runs.
 
 use crate::sys::errno::Words;
-use crate::sys::{Errno, output, process, rebirth};
+use crate::sys::{Errno, clock, output, process, rebirth};
 use alloc::string::String;
 use core::fmt::Arguments;
 use pintle::packed::Packed;
+
+/// Between two tries. Milliseconds.
+const AGAIN_MS: u32 = 1000;
 
 /// `pintle: WHY`, and this exit code; of a supervisor that goes on after a crash, one crash more.
 #[cold]
@@ -19,11 +22,29 @@ pub fn refuse(code: u8, why: Arguments<'_>) -> ! {
     process::exit(code)
 }
 
-/// `pintle: WHAT: Permission denied`, and the exit code of a system call that failed.
+/// `pintle: WHAT: Permission denied`, and the exit code of a system call that failed; of a supervisor that goes on after a
+/// crash, no end where the reason may pass: it tries once more after a while.
 #[cold]
 #[inline(never)]
 pub fn refuse_call(what: Packed, error: Errno) -> ! {
+    if rebirth::is_prepared() && error.may_pass() {
+        output::say_now(format_args!("pintle: {what}: {}", Words(error)));
+        rebirth::crash_later();
+    }
     refuse(111, format_args!("{what}: {}", Words(error)))
+}
+
+/// What a call gives: while it fails for want of something, it is tried again, for ever. Only for who must not end.
+pub fn insist<T>(what: Packed, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(error) if error.may_pass() => {
+                output::say_now(format_args!("pintle: {what}: {}", Words(error)));
+                clock::sleep_ms(AGAIN_MS);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// `pintle: WHY`, and the same exit code.

@@ -1,6 +1,6 @@
 //! The table: every state by every input. What each does is said in `supervision/mod.rs`.
 
-use super::{Cause, KILL_GRACE_MS, LATE_MS, Policy, RETRY_MS, Ready, Record, Trouble};
+use super::{Cause, KILL_GRACE_MS, LATE_MS, Policy, RETRY_MS, RETRY_MS_MAX, Ready, Record, Trouble};
 use crate::board::orders::Wish;
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::{Life, Order};
@@ -178,8 +178,12 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
 
         (_, Input::AuxiliaryCloned(pid)) => slot.row.auxiliary = pid,
         (_, Input::AuxiliaryRefused(failure, trouble)) => {
-            if slot.record.role == Some(Role::PreStart) {
-                slot.came_to_nothing(failure, trouble); // no life can begin without
+            match slot.record.role {
+                Some(Role::PreStart) => slot.came_to_nothing(failure, trouble), // no life can begin without
+                // Its end is `NotSpawned` for this.
+                Some(Role::Stop) if slot.row.pid == 0 => slot.row.failure = failure,
+                Some(Role::Cleanup) if slot.row.failure == 0 => slot.row.failure = failure,
+                Some(Role::Stop | Role::Cleanup | Role::Reload | Role::Check | Role::Health) | None => {}
             }
             slot.auxiliary_gone(None);
         }
@@ -370,6 +374,9 @@ impl Slot<'_> {
     }
 
     fn ready(&mut self) {
+        if self.row.exit == Exit::NotSpawned {
+            self.record.in_a_row = 0; // they were tries, and no lives
+        }
         self.stamp += 1;
         self.row.ready = self.stamp;
         self.set(State::Up);
@@ -721,7 +728,7 @@ impl Slot<'_> {
         let delay = self.policy.delay_ms(in_a_row, self.salt ^ self.row.life.0);
         // What was never cloned was last tried now.
         let (delay, from) = match exit {
-            Exit::NotSpawned => (delay.max(RETRY_MS), self.now),
+            Exit::NotSpawned => (delay.min(RETRY_MS_MAX.max(self.policy.delay_ms)).max(RETRY_MS), self.now),
             _ if !longrun => (delay, self.now),
             Exit::None
             | Exit::Code(_)

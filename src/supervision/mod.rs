@@ -63,8 +63,11 @@
 //!   `no-restart-exit` nothing lives again and nothing is tried again: it has failed, or where the end is a good one, it is
 //!   done. What the supervisor ended for its own reasons (`TimedOut`, `Watchdog`, `Unhealthy`) is none of them.
 //! - **What could not be spawned** has died as `NotSpawned`. If the reason may pass (no memory, no descriptor), it is
-//!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, and counts as no death; if not
-//!   (no such program, user or directory), it has failed.
+//!   tried again whatever the policy says, after its delay, but not sooner than `RETRY_MS`, nor later than `RETRY_MS_MAX`
+//!   where the least delay is not longer, and counts as no death, nor, once it is up, for the delay of the next; if not (no
+//!   such program, user or directory), it has failed. A stop, reload or cleanup command that cannot be spawned for now is
+//!   tried again by the host, which tells of it as of one that still waits; where it is given up, the end of what it was for
+//!   is `NotSpawned`, with that reason.
 //! - **A crash of the supervisor** loses nothing: a slot's row has all that is remembered of it (`Record`), it changes whole
 //!   or not at all, and what follows from a change is owed until it is done, so that it is done once more rather than never.
 //!   `recover` goes on from the row: what was to be spawned is, a child that was cloned and not noted is noted, one that is
@@ -79,7 +82,7 @@ pub mod precondition;
 
 pub use kept::{Found, recover};
 pub use machine::{Input, Requests, Role, SIGENDS, Slot, is_on_the_way, step};
-pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, Ready, STABLE_MS};
+pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, RETRY_MS_MAX, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;
 use crate::board::reports::{ReportRow, State};

@@ -10,6 +10,9 @@ pub const STABLE_MS: u32 = 10_000;
 /// The least delay, in milliseconds, before what the kernel refused for now is tried again.
 pub const RETRY_MS: u32 = 100;
 
+/// The longest, unless the least delay between two starts is longer.
+pub const RETRY_MS_MAX: u32 = 5000;
+
 /// How long what was killed may take to be gone before it is reported as stuck. Milliseconds.
 pub const KILL_GRACE_MS: u32 = 10_000;
 

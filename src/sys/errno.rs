@@ -26,6 +26,29 @@ impl Errno {
         self.0.get().unsigned_abs()
     }
 
+    /// Whether the reason may pass by itself: something is short for now, or in use.
+    pub fn may_pass(self) -> bool {
+        const PASSING: [Errno; 16] = [
+            Errno::AGAIN,
+            Errno::NOMEM,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::TOOMANYREFS,
+            Errno::TXTBSY,
+            Errno::BUSY,
+            Errno::INTR,
+            Errno::IO,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::ROFS,
+            Errno::STALE,
+            Errno::TIMEDOUT,
+            Errno::USERS,
+        ];
+        PASSING.contains(&self)
+    }
+
     const fn of(error: rustix::io::Errno) -> Errno {
         Errno(NonZero::new(-error.raw_os_error()).expect("no error is 0"))
     }

@@ -5,12 +5,15 @@
 //! of its size (the newest goes back where it came from); nothing is split or joined. Large ones are the kernel's own
 //! mappings. The program is one thread, and children that share its memory do not allocate: there is no lock.
 
+use super::errno::Words;
+use super::{Errno, clock, output, process, rebirth};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
 
+static LAST_WORDS: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static FROZEN: AtomicBool = AtomicBool::new(false);
 static AFTER_FREEZE: AtomicU64 = AtomicU64::new(0);
 
@@ -24,11 +27,21 @@ pub fn allocations_after_freeze() -> u64 {
     AFTER_FREEZE.load(Relaxed)
 }
 
+/// What a process does that ends for want of memory, before it does. It gets none.
+pub fn before_the_end(words: fn(Errno)) {
+    LAST_WORDS.store(words as *mut (), Relaxed);
+}
+
 fn count() {
     if FROZEN.load(Relaxed) {
         AFTER_FREEZE.fetch_add(1, Relaxed);
     }
 }
+
+/// The exit code of a process without memory.
+const SYSTEM: u8 = 111;
+/// Between two tries to have some. Milliseconds.
+const AGAIN_MS: u32 = 1000;
 
 /// What every block is aligned to, and the size of the smallest.
 const ALIGN: usize = 16;
@@ -63,7 +76,7 @@ struct Heap {
 impl Heap {
     const NEW: Heap = Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 };
 
-    /// Null where the kernel has no memory for it, or for an alignment of more than a page.
+    /// Null for an alignment of more than a page.
     ///
     /// # Safety
     /// As of `GlobalAlloc::alloc`, and so the others.
@@ -80,11 +93,7 @@ impl Heap {
                 return block;
             }
             if self.left < bytes {
-                let chunk = map(CHUNK);
-                if chunk.is_null() {
-                    return chunk;
-                }
-                (self.next, self.left) = (chunk, CHUNK);
+                (self.next, self.left) = (map(CHUNK), CHUNK);
             }
             let block = self.next;
             self.next = block.add(bytes);
@@ -115,8 +124,12 @@ impl Heap {
         // SAFETY: the caller's; `mremap` moves what is a mapping of its own.
         unsafe {
             if is_large(old) && is_large(new) {
-                let moved = mremap(block.cast(), old.size(), new.size(), MremapFlags::MAYMOVE);
-                return moved.map_or(ptr::null_mut(), |moved| moved.cast());
+                loop {
+                    match mremap(block.cast(), old.size(), new.size(), MremapFlags::MAYMOVE) {
+                        Ok(moved) => return moved.cast(),
+                        Err(error) => want(error.into()),
+                    }
+                }
             }
             if !is_large(old) && !is_large(new) {
                 let (before, after) = (size_class(old.size()).1, size_class(new.size()).1);
@@ -140,12 +153,33 @@ impl Heap {
     }
 }
 
-/// Fresh pages, all zero; null where there are none.
+/// Fresh pages, all zero. Where there are none the process ends; one that goes on after a crash waits until
+/// there are.
 fn map(bytes: usize) -> *mut u8 {
-    // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
-    let mapped =
-        unsafe { mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
-    mapped.map_or(ptr::null_mut(), |mapped| mapped.cast())
+    loop {
+        // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
+        let mapped =
+            unsafe { mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
+        match mapped {
+            Ok(mapped) => return mapped.cast(),
+            Err(error) => want(error.into()),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn want(error: Errno) {
+    output::say_now(format_args!("pintle: {}", Words(error)));
+    if rebirth::left().is_none() {
+        let last = LAST_WORDS.load(Relaxed);
+        if !last.is_null() {
+            // SAFETY: only `before_the_end` stores here, and only such a function.
+            unsafe { core::mem::transmute::<*mut (), fn(Errno)>(last)(error) };
+        }
+        process::exit(SYSTEM);
+    }
+    clock::sleep_ms(AGAIN_MS);
 }
 
 struct Counting(UnsafeCell<Heap>);

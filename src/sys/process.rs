@@ -200,6 +200,11 @@ pub fn raise_descriptor_limit() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
+/// Whether no number is free for one more descriptor.
+pub fn lacks_descriptors() -> bool {
+    rustix::io::fcntl_dupfd_cloexec(standard_input(), 0).is_err()
+}
+
 /// How many descriptors we may have now.
 pub fn descriptor_limit() -> u64 {
     rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
@@ -338,8 +343,9 @@ pub fn place_at(source: BorrowedFd<'_>, number: i32, inherited: bool) -> Result<
     const O_CLOEXEC: usize = 0o2000000;
     let flags = if inherited { 0 } else { O_CLOEXEC };
     // SAFETY: no memory is involved; who owned the number before is the caller's care.
-    unsafe { raw::call(raw::nr::DUP3, source.as_raw_fd() as usize, number as usize, flags, 0, 0)? };
-    Ok(())
+    let placed = unsafe { raw::call(raw::nr::DUP3, source.as_raw_fd() as usize, number as usize, flags, 0, 0) };
+    // The source is one: it is the number that is beyond the limit.
+    placed.map(drop).map_err(|error| if error == Errno::BADF { Errno::MFILE } else { error })
 }
 
 /// Closes every descriptor from `first` on but marks none: for a program that inherited who knows what.

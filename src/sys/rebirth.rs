@@ -10,6 +10,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use rustix::fd::AsRawFd;
 
+/// The variable that says to the program that goes on what it is to go on with, with its `=`.
+pub const NAME: &CStr = c"PINTLE_HELD=";
+
 /// Who is to go on; 0: nobody. A child that shares our memory is somebody else.
 static WHO: AtomicU32 = AtomicU32::new(0);
 /// The descriptor of the program.
@@ -18,21 +21,24 @@ static ENVIRONMENT: AtomicPtr<*const u8> = AtomicPtr::new(ptr::null_mut());
 /// What is sent on the way is of no matter any more; a fault there has it tried again.
 static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
 
+/// Words that count what is tried in vain; null: none.
+static COUNTS: [AtomicPtr<AtomicU32>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
+
 /// Where the program cannot be executed now, it is tried again after this. Milliseconds.
 const AGAIN_MS: u32 = 1000;
 
 /// From now on the five fatal signals (sent or of a fault) and a panic have this process execute `program` (an O_PATH
-/// descriptor, which has to stay open) with its own arguments and environment, and with the variable `name`, `NAME=`,
-/// set to `value`. Allocates, once; call at start only. Who has nothing blocked that is fatal.
-pub fn prepare(program: impl AsFd, name: &CStr, value: u32) -> Result<()> {
+/// descriptor, which has to stay open) with its own arguments and environment, and with the variable `NAME` set to
+/// `value`. Allocates, once; call at start only. Who has nothing blocked that is fatal.
+pub fn prepare(program: impl AsFd, value: u32) -> Result<()> {
     let mut digits = [0; 10];
-    let mut marker = Vec::from(name.to_bytes());
+    let mut marker = Vec::from(NAME.to_bytes());
     marker.extend_from_slice(pintle::text::digits(value, &mut digits));
     marker.push(0);
     let mut variables = Vec::new();
     let mut others: Arguments = entry::environment();
     while let Some(variable) = others.next_c_str() {
-        if !variable.to_bytes().starts_with(name.to_bytes()) {
+        if !variable.to_bytes().starts_with(NAME.to_bytes()) {
             variables.push(variable.as_ptr().cast::<u8>());
         }
     }
@@ -50,6 +56,11 @@ pub fn is_prepared() -> bool {
     process::pid() == WHO.load(Relaxed)
 }
 
+/// What the program that was this process has left to go on with, in decimal; none where there was none.
+pub fn left() -> Option<&'static [u8]> {
+    entry::environment().find_map(|variable| variable.strip_prefix(NAME.to_bytes()))
+}
+
 /// Whether it is about to.
 pub fn is_under_way() -> bool {
     is_prepared() && UNDER_WAY.load(Relaxed) != 0
@@ -62,6 +73,25 @@ pub fn set_program(program: impl AsFd) {
 
 /// Goes on where `prepare` was called; else does nothing.
 pub fn crash() {
+    go_on();
+}
+
+/// One try has been counted in each of these words: `crash_later` takes it back.
+pub fn count_in(words: [&'static AtomicU32; 2]) {
+    for (count, word) in COUNTS.iter().zip(words) {
+        count.store(ptr::from_ref(word).cast_mut(), Relaxed);
+    }
+}
+
+/// As `crash`, but for want of something: it begins after a while, and does not count.
+pub fn crash_later() {
+    for count in &COUNTS {
+        // SAFETY: null, or what `count_in` was given, which lives as long as we do.
+        if let Some(word) = unsafe { count.load(Relaxed).as_ref() } {
+            word.store(word.load(Relaxed).saturating_sub(1), Relaxed);
+        }
+    }
+    clock::sleep_ms(AGAIN_MS);
     go_on();
 }
 

@@ -213,21 +213,36 @@ impl Machine {
 
     /// With a supervisor that is another file.
     pub fn of_program(program: &Path, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+        Machine::of(Folder::new(), command_at(program), files, arguments)
+    }
+
+    /// In a folder that is there already.
+    pub fn inside(folder: Folder, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+        Machine::of(folder, command(), files, arguments)
+    }
+
+    /// With a supervisor that is another user's, where these are root's tests.
+    pub fn of_user(uid: u32, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
         let folder = Folder::new();
+        std::os::unix::fs::chown(&folder.0, Some(uid), None).expect("root may");
+        Machine::of(folder, command_of(uid, uid), files, arguments)
+    }
+
+    /// With this command, which is to become pintle, for its supervisor.
+    fn of(folder: Folder, command: Command, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
         if !files.iter().any(|(name, _)| *name == "default") {
             folder.write("services/default.svc", "type = bundle\n");
         }
         folder.compile(files);
-        let supervisor = Machine::supervise(program, &folder, arguments);
+        let supervisor = Machine::supervise(command, &folder, arguments);
         Machine { folder, supervisor: RefCell::new(supervisor), follow: RefCell::new(None) }
     }
 
-    fn supervise(program: &Path, folder: &Folder, arguments: &[&str]) -> Child {
+    fn supervise(mut command: Command, folder: &Folder, arguments: &[&str]) -> Child {
         let (mut ready, told) = std::io::pipe().expect("a pipe");
         let told_number = told.as_raw_fd();
         let output = std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join("supervisor.log"));
         let output = output.expect("a file for messages");
-        let mut command = command_at(program);
         command
             .arg("supervise")
             .args(["--db".as_ref(), folder.0.join("boot.db").as_os_str()])
@@ -429,7 +444,7 @@ impl Machine {
     pub fn supervise_again(&self, arguments: &[&str]) {
         let mut supervisor = self.supervisor.borrow_mut();
         let _ = supervisor.wait();
-        *supervisor = Machine::supervise(&binary(), &self.folder, arguments);
+        *supervisor = Machine::supervise(command(), &self.folder, arguments);
         *self.follow.borrow_mut() = None;
     }
 }

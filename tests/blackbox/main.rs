@@ -24,6 +24,7 @@ mod manners;
 mod recovery;
 mod robustness;
 mod setup;
+mod shortage;
 mod sockets;
 mod strays;
 mod supervisor;

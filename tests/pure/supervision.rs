@@ -9,7 +9,7 @@ use pintle::board::reports::{Exit, ReportRow, State, Status};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{KillMode, Kind, Restart};
 use pintle::supervision::{
-    Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, step,
+    Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, RETRY_MS_MAX, Ready, Record, Requests, Role, Slot, Trouble, step,
 };
 use pintle::time::Instant;
 

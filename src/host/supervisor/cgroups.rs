@@ -8,8 +8,8 @@
 use super::orphans::Name;
 use super::{Source, Supervisor};
 use crate::host::failure::Failure;
-use crate::host::run_directory::Place;
-use crate::host::{refuse::refuse, run_directory::RunDirectory};
+use crate::host::refuse::{refuse, refuse_call};
+use crate::host::run_directory::{Place, RunDirectory};
 use crate::sys::output::Shown;
 use crate::sys::poll::Interest;
 use crate::sys::spawn::Step;
@@ -22,6 +22,7 @@ use pintle::crc32::Crc32;
 use pintle::database::{Image, exec, service};
 use pintle::ident::{Life, SlotId};
 use pintle::lang::definition::KillMode;
+use pintle::packed;
 use pintle::setup;
 use pintle::supervision::{Input, Slot, step};
 use pintle::text::parts;
@@ -96,7 +97,7 @@ impl Cgroups {
         if !wants {
             return None;
         }
-        let outer = cgroup::open(outer_path).ok()?;
+        let outer = cgroup::open(outer_path).map_err(|error| mind_shortage(begins, error)).ok()?;
         cgroup::make(&outer, name.as_bytes()).ok()?;
         let made = || {
             let all = cgroup::open_in(&outer, name.as_bytes())?;
@@ -109,7 +110,7 @@ impl Cgroups {
             cgroup::write(&all, b"self/cgroup.procs", b"0")?;
             Ok((all, is_fresh && cgroup::can_clone_into()))
         };
-        let Ok((all, clones)) = made() else {
+        let Ok((all, clones)) = made().map_err(|error| mind_shortage(begins, error)) else {
             let _ = cgroup::remove(&outer, name.as_bytes());
             return None;
         };
@@ -155,6 +156,13 @@ impl Cgroups {
         }
         let name = whole::split(self.path).1;
         let _ = cgroup::remove(&self.outer, name);
+    }
+}
+
+/// To begin without groups for want of something would be for ever; and where a supervisor goes on, services are in them.
+fn mind_shortage(begins: bool, error: Errno) {
+    if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM) || !begins && error.may_pass() {
+        refuse_call(packed!("cannot have control groups"), error);
     }
 }
 

@@ -66,6 +66,7 @@ impl Supervisor {
         let Some(private) = self.slots.get_mut(slot.index()) else { return };
         private.wants_main |= main;
         private.wants_auxiliary |= !main;
+        private.put_off &= main;
         if core::mem::replace(&mut private.queued, true) {
             return;
         }
@@ -151,8 +152,14 @@ impl Supervisor {
         let input = match (command == Command::Main, self.spawn(slot, command)) {
             (true, Ok(pid)) => Input::Cloned(pid),
             (true, Err(failure)) => Input::Refused(failure.0, failure.trouble()),
-            (false, Ok(pid)) => Input::AuxiliaryCloned(pid),
+            (false, Ok(pid)) => {
+                self.slots[slot.index()].lacks = 0;
+                Input::AuxiliaryCloned(pid)
+            }
             (false, Err(failure)) => {
+                if self.puts_off(slot, failure) {
+                    return;
+                }
                 self.look_where_none_runs(slot);
                 Input::AuxiliaryRefused(failure.0, failure.trouble())
             }

@@ -4,10 +4,9 @@
 //!
 //! Descriptors that are written down stay open at exec; every child drops them by itself.
 
-use crate::host::refuse::OrRefuse;
-use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, entry, file, mapping, process, rebirth};
+use crate::host::refuse::{OrRefuse, insist};
+use crate::sys::{AsFd, AsRawFd, Errno, OwnedFd, file, mapping, process, rebirth};
 use alloc::vec::Vec;
-use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 use pintle::board::orders::four;
 use pintle::board::{SPARE, words};
@@ -17,8 +16,6 @@ use pintle::packed;
 use pintle::packed::Packed;
 use pintle::time::Instant;
 
-/// The variable that says to the program that goes on where the memory is.
-pub const NAME: &CStr = c"PINTLE_HELD=";
 /// "PNTH", and the version of the layout behind it. It changes only where somebody who knows the one before could not read
 /// it: words are put behind others, and rows may become wider.
 const MAGIC: u32 = u32::from_le_bytes(*b"PNTH");
@@ -116,6 +113,7 @@ pub struct Held {
 }
 
 const MAKE: Packed = packed!("cannot make memory for descriptors");
+const PROGRAM: Packed = packed!("cannot open the own program");
 
 /// What a program that begins finds of a supervisor that was this process and crashed.
 pub enum Found {
@@ -129,17 +127,23 @@ pub enum Found {
 }
 
 impl Held {
-    /// Fresh, for a board of this many slots and so many descriptors that are kept for them.
+    /// Fresh, for a board of this many slots and so many descriptors that are kept for them. Or the process ends.
     pub fn new(slots: u32, stores: usize) -> Held {
+        Held::made(slots, stores).or_refuse(MAKE)
+    }
+
+    /// With all its pages: we are to meet no page without memory.
+    #[inline(never)]
+    fn made(slots: u32, stores: usize) -> Result<Held, Errno> {
         let count = HEAD + slots as usize * ROW + TEXT + stores * STORED;
-        let fd = mapping::sparse_memory(c"pintle-held", count).or_refuse(MAKE);
-        process::set_inherited(&fd, true).or_refuse(MAKE);
-        let held = Held { words: mapping::shared_words(fd.as_fd(), count).or_refuse(MAKE), fd };
+        let fd = mapping::sealed_memory(c"pintle-held", count)?;
+        process::set_inherited(&fd, true)?;
+        let held = Held { words: mapping::shared_words(fd.as_fd(), count)?, fd };
         held.format();
         for (at, value) in [(SLOTS, slots), (STORES, stores as u32), (PID, process::pid())] {
             words::store(held.words, at, value);
         }
-        held
+        Ok(held)
     }
 
     fn format(&self) {
@@ -151,13 +155,13 @@ impl Held {
     /// The one of the program that executed us, where it was this process, a supervisor that has crashed.
     #[inline(never)]
     pub fn find() -> Found {
-        let number = entry::variable(NAME.to_bytes().strip_suffix(b"=").unwrap_or_default());
-        let Some(number) = number else { return Found::Nothing };
+        let Some(number) = rebirth::left() else { return Found::Nothing };
         let number: Option<i32> = str::from_utf8(number).ok().and_then(|number| number.parse().ok());
         if let Some(held) = number.and_then(Held::inherited) {
             let tries = held.word(TRIES).saturating_add(1);
             held.put_word(TRIES, tries);
             if tries <= TRIES_MAX && held.survive().is_ok() {
+                rebirth::count_in([TRIES, IN_A_ROW].map(|at| &held.words[at]));
                 return Found::Held(held);
             }
         }
@@ -172,7 +176,8 @@ impl Held {
         if !mapping::is_sealed(fd.as_fd(), HEAD as u64 * 4) {
             return None;
         }
-        let held = Held { words: mapping::shared_words(fd.as_fd(), count).ok()?, fd };
+        let words = insist(MAKE, || mapping::shared_words(fd.as_fd(), count)).ok()?;
+        let held = Held { words, fd };
         let is_ours = [(0, MAGIC), (LAYOUT, VERSION), (PID, process::pid())]
             .iter()
             .all(|(at, value)| words::load(held.words, *at) == *value);
@@ -186,7 +191,7 @@ impl Held {
         if width == ROW {
             return Some(held);
         }
-        let ours = Held::new(held.slots(), held.stores());
+        let ours = insist(MAKE, || Held::made(held.slots(), held.stores())).ok()?;
         words::carry_over(held.words, ours.words, HEAD, slots, [width, ROW]);
         ours.format();
         core::mem::forget(held.fd); // a crash before we have prepared for one finds it
@@ -195,8 +200,8 @@ impl Held {
 
     /// In ruins, too: whatever stands in the way of beginning anew, the process does not end.
     pub fn survive_without() {
-        if let Ok(program) = process::open_self()
-            && rebirth::prepare(&program, NAME, 0).is_ok()
+        if let Ok(program) = insist(PROGRAM, process::open_self)
+            && rebirth::prepare(&program, 0).is_ok()
         {
             core::mem::forget(program); // as long as we live
         }
@@ -274,7 +279,7 @@ impl Held {
             }
             _ => {}
         }
-        rebirth::prepare(next, NAME, self.fd.as_raw_fd() as u32)?;
+        rebirth::prepare(next, self.fd.as_raw_fd() as u32)?;
         core::mem::forget((program, before)); // as long as we live
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The processes of pintle's own: the engine and the logger, both of which are started again when they die, for ever; and
 //! `pintle-sweep`.
 
+use super::children::helper_failed;
 use super::held::{LOGGER_PID, Of, SWEEPER_PID};
 use super::launch::{Common, before};
 use super::orphans::{NAMES, Name};
@@ -13,7 +14,7 @@ use crate::host::log_link::{RESTART_DELAY_MS, Source, WORDS};
 use crate::host::run_directory::KEPT;
 use crate::sys::accounts::Account;
 use crate::sys::poll::Interest;
-use crate::sys::signals::{self, SIGKILL, SIGTERM, Target};
+use crate::sys::signals::{self, SIGBUS, SIGKILL, SIGTERM, Target};
 use crate::sys::spawn::{Pass, Pending, Plan, Spawner, Text};
 use crate::sys::{AsFd, Errno, pipe, process, reap};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -48,6 +49,8 @@ pub struct Helper {
     /// Those of them that what it has inherited may be the cause of.
     spoiled: u32,
     lives: u32,
+    /// It was said that it cannot be made.
+    missed: bool,
 }
 
 impl Helper {
@@ -65,7 +68,7 @@ impl Helper {
 
     /// To be started then.
     pub fn new(due: Instant) -> Helper {
-        Helper { pid: 0, began: Instant(0), due, young: 0, spoiled: 0, lives: 0 }
+        Helper { pid: 0, began: Instant(0), due, young: 0, spoiled: 0, lives: 0, missed: false }
     }
 
     /// After a crash: the process that there was, if it is still ours.
@@ -91,7 +94,8 @@ impl Helper {
     fn is_spoiled(&mut self, exit: Exit) -> bool {
         let of_itself = match exit {
             Exit::Code(code) => code == descriptors::SPOILED,
-            Exit::Signal(signal) => signals::FATAL.contains(&signal),
+            // (SIGBUS is a page without memory, or a file that was made shorter, which the next one finds out.)
+            Exit::Signal(signal) => signal != SIGBUS && signals::FATAL.contains(&signal),
             _ => false,
         };
         // What is short now, or who kills it, says nothing about that.
@@ -139,18 +143,24 @@ impl Supervisor {
     }
 
     /// A helper has been spawned, or not: then it is tried again after a while.
-    fn begin(&mut self, owner: Owner, started: Option<Pending>, again_ms: u32) {
-        let pid = started.map(|pending| self.watch(owner, pending, false));
+    fn begin(&mut self, owner: Owner, started: Result<Pending, Errno>, again_ms: u32) {
+        let started = started.map(|pending| self.watch(owner, pending, false));
         let now = self.now;
         let helper = if owner == Owner::Engine { &mut self.engine } else { &mut self.logger };
         helper.began = now;
-        match pid {
-            Some(pid) => {
+        let missed = core::mem::replace(&mut helper.missed, started.is_err());
+        match started {
+            Ok(pid) => {
                 helper.pid = pid;
                 helper.due = Instant::NEVER;
                 helper.lives += 1;
             }
-            None => (helper.pid, helper.due) = (0, now.plus_ms(again_ms)),
+            Err(error) => {
+                (helper.pid, helper.due) = (0, now.plus_ms(again_ms));
+                if !missed {
+                    helper_failed(owner, Failure::of_clone(error));
+                }
+            }
         }
     }
 
@@ -239,7 +249,7 @@ impl Supervisor {
         let mut arguments: heapless::Vec<&[&[u8]], { NAMES + 1 }> = heapless::Vec::new();
         arguments.extend(core::iter::once(program).chain(names.iter().map(|name| &name[..])));
         let word = self.held.pid_word(SWEEPER_PID);
-        let started = spawn(&mut self.spawner, self.common, &arguments, &[], None, word)?;
+        let started = spawn(&mut self.spawner, self.common, &arguments, &[], None, word).ok()?;
         Some(self.watch(Owner::Sweeper, started, false))
     }
 
@@ -319,7 +329,7 @@ fn log_source<'s>(
     Some(Source { name: [image.name(definition).as_bytes(), instance], words, pipe: pipe.as_fd() })
 }
 
-/// With arguments that are put together from parts. None: no process can be made now.
+/// With arguments that are put together from parts. An error: no process can be made now.
 #[inline(never)]
 fn spawn(
     spawner: &mut Spawner,
@@ -328,7 +338,7 @@ fn spawn(
     passes: &[Pass<'_>],
     account: Option<&Account>,
     pid: &AtomicU32,
-) -> Option<Pending> {
+) -> Result<Pending, Errno> {
     let mut draft = spawner.draft_or_fork();
     for argument in arguments {
         let text = draft.text(argument);
@@ -344,9 +354,32 @@ fn spawn(
         no_new_privileges: true,
         ..Plan::default()
     };
-    let spawned = draft.spawn(&plan, pid).ok();
-    if spawned.is_none() {
+    let spawned = draft.spawn(&plan, pid);
+    if spawned.is_err() {
         pid.store(0, Ordering::Relaxed);
     }
     spawned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::signals::SIGSEGV;
+
+    #[test]
+    fn an_engine_that_dies_for_want_of_something_is_not_spoiled() {
+        let after = |exit, deaths| {
+            let mut helper = Helper::new(Instant(0));
+            (0..deaths).any(|_| {
+                helper.ended(Instant(0), Instant(0));
+                helper.is_spoiled(exit)
+            })
+        };
+        for exit in [Exit::Signal(SIGKILL), Exit::Signal(SIGBUS), Exit::Code(111)] {
+            assert!(!after(exit, 20), "{exit:?}");
+        }
+        for exit in [Exit::Signal(SIGSEGV), Exit::Code(descriptors::SPOILED)] {
+            assert!(!after(exit, SPOILED_DEATHS - 1) && after(exit, SPOILED_DEATHS), "{exit:?}");
+        }
+    }
 }

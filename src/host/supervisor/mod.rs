@@ -20,6 +20,7 @@ mod readiness;
 mod recovery;
 mod renewal;
 mod rescue;
+mod shortage;
 mod shutdown;
 mod start;
 mod store;
@@ -85,6 +86,11 @@ struct Private {
     queued: bool,
     wants_main: bool,
     wants_auxiliary: bool,
+    /// For want of something: its command is not in the queue, what it says is not watched. See `shortage`.
+    put_off: bool,
+    unwatched: bool,
+    /// Of why its command cannot be spawned, as it was said, one byte; 0 where it can.
+    lacks: u8,
 }
 
 const _: () = assert!(size_of::<Private>() <= 36, "each service has one: see what `rare` is for");
@@ -120,6 +126,8 @@ pub struct Supervisor {
     log_full: bool,
     /// When the logger is told what it could not be told for want of something.
     log_again: Instant,
+    /// So for what is put off.
+    again: Instant,
     queue: Queue,
     orders: Orders<'static>,
     poll: Poll,
@@ -270,7 +278,7 @@ impl Supervisor {
             Some(Source::Flight(at)) => self.look_at_flight(at as usize),
             Some(Source::Ready(slot)) => self.read_ready(SlotId(slot)),
             Some(Source::Notify(slot)) => {
-                self.read_notices(SlotId(slot));
+                self.read_notices(SlotId(slot), false);
             }
             Some(Source::Group(slot)) => {
                 self.look_for_rest(SlotId(slot));
@@ -312,6 +320,7 @@ impl Supervisor {
             }
         }
         self.mind_orphans();
+        self.mind_shortage();
         self.mind_helpers();
         self.mind_shutdown();
     }
@@ -325,6 +334,7 @@ impl Supervisor {
             .min(self.shutdown.due())
             .min(self.stuck)
             .min(self.log_again)
+            .min(self.again)
     }
 
     /// Tells the engine, if there is something to tell and it sleeps. (Awake, it looks before it sleeps.) When it was
@@ -517,6 +527,7 @@ impl Supervisor {
         if cancel && let Some(private) = self.slots.get_mut(slot.index()) {
             private.wants_main = false;
             private.wants_auxiliary = false;
+            private.put_off = false;
         }
         if stop_signals {
             self.send_all(slot, service::STOP, pid);

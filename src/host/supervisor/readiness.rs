@@ -42,8 +42,8 @@ impl Supervisor {
                 Ok(count @ 1..) => {
                     let _ = file::read(pipe, &mut bytes[..count]); // as much is there
                 }
-                // No memory, perhaps: it is seen when it ends.
-                Err(Errno::AGAIN | Errno::NOMEM) => return,
+                Err(Errno::AGAIN) => return,
+                Err(error) if error.may_pass() => return self.watch_later(slot),
                 // Closed without a word: start-timeout decides.
                 Ok(_) | Err(_) => return self.close_ready(slot),
             }
@@ -123,20 +123,28 @@ impl Supervisor {
     /// Reads all that a slot has said, before it is judged for what it has not: but not without end.
     pub fn read_all_notices(&mut self, slot: SlotId) {
         for _ in 0..NOTICES_LEFT / NOTICES {
-            if !self.read_notices(slot) {
+            if !self.read_notices(slot, true) {
                 return;
             }
         }
     }
 
-    /// Reads some notices of a slot, if it sends any. Says whether there may be more.
-    pub fn read_notices(&mut self, slot: SlotId) -> bool {
+    /// Reads some notices of a slot, if it sends any. Says whether there may be more. One with a descriptor that is to be
+    /// kept, and that we cannot have now, is read later, with all behind it; where it is the `last` chance, without.
+    pub fn read_notices(&mut self, slot: SlotId, last: bool) -> bool {
         for _ in 0..NOTICES {
             let Some(rare) = rare::of(&self.slots, &self.rare, slot) else { return false };
             let Some(socket) = rare.notify.as_ref() else { return false };
             let mut datagram = [0; NOTICE_BYTES];
             let look = if rare.store_room == 0 { socket::look_alone } else { socket::look };
-            let Ok(mut received) = look(socket.as_fd(), &mut datagram) else { return false };
+            let mut received = match look(socket.as_fd(), &mut datagram) {
+                Ok(received) => received,
+                Err(Errno::AGAIN) => return false,
+                Err(_) => {
+                    self.watch_later(slot);
+                    return false;
+                }
+            };
             let sender = received.sender.map_or(u32::MAX, |sender| sender.uid);
             let mut notice = notify::parse(datagram.get(..received.length).unwrap_or_default());
             // An abstract name has no permissions: whoever is not us or root is not believed.
@@ -148,6 +156,10 @@ impl Supervisor {
             if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
+            }
+            if notice.fd_store && received.truncated && !last && process::lacks_descriptors() {
+                self.watch_later(slot);
+                return false;
             }
             if notice.fd_store && received.truncated {
                 let name = self.definition(slot).map_or("", |definition| self.common.image.name(definition));

@@ -2,16 +2,15 @@
 //! pipes and doorbells are as they were; all else that was known is worked out again from rows that are never half
 //! written. What a row owed is done once more rather than never.
 
+use super::Supervisor;
 use super::held::{Of, TOLD};
 use super::pids::Owner;
 use super::shutdown::Progress;
-use super::{Source, Supervisor};
 use super::{rare, survivors};
 use crate::host::failure::Failure;
 use crate::sys::Errno;
 use crate::sys::errno::Words;
 use crate::sys::output::Shown;
-use crate::sys::poll::Interest;
 use crate::sys::signals::{self, SIGKILL, Target};
 use crate::sys::spawn::Pending;
 use crate::sys::{clock, output, process, reap};
@@ -141,21 +140,14 @@ impl Supervisor {
     }
 
     fn take_over_descriptors(&mut self, slot: SlotId) {
-        let Supervisor { held, poll, link, slots, rare, .. } = self;
+        let Supervisor { held, link, slots, rare, .. } = self;
         let input = held.take_of(slot, Of::InputRead).zip(held.take_of(slot, Of::InputWrite));
         let has_input = input.is_some();
         if let Some(rare) = rare::of_mut(slots, rare, slot) {
-            rare.input = input;
-            rare.notify = held.take_of(slot, Of::Notify);
-            if let Some(notify) = &rare.notify {
-                let _ = poll.add(notify, Source::Notify(slot.0).token(), Interest::READ);
-            }
+            (rare.input, rare.notify) = (input, held.take_of(slot, Of::Notify));
         }
         let Some(private) = slots.get_mut(slot.index()) else { return };
         private.ready = held.take_of(slot, Of::Ready);
-        if let Some(ready) = &private.ready {
-            let _ = poll.add(ready, Source::Ready(slot.0).token(), super::children::EDGE); // start-timeout decides
-        }
         private.log = held.take_of(slot, Of::LogRead).zip(held.take_of(slot, Of::LogWrite));
         for (is_there, ends) in
             [(private.log.is_some(), [Of::LogRead, Of::LogWrite]), (has_input, [Of::InputRead, Of::InputWrite])]
@@ -171,6 +163,7 @@ impl Supervisor {
             }
             self.remember_instance(slot);
         }
+        self.watch_what_it_says(slot);
     }
 
     /// What became of the main process of a row. One that is on the way to its exec, without a pipe that would tell, is

@@ -1,15 +1,17 @@
 //! Where going on after a crash does not help: a person's program runs first, or everything is begun anew.
 
-use super::held::{self, Held};
+use super::held::Held;
 use super::helpers::OTHER_PID;
 use super::shutdown::{GRACE_MS, kill_children, reap_all};
 use crate::host::failure::Failure;
+use crate::host::refuse::insist;
 use crate::sys::output::Shown;
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, SIGCHLD, SIGKILL, SignalSet, Target};
 use crate::sys::spawn::{News, Pass, Plan, Spawner, Text};
-use crate::sys::{AsFd, clock, entry, file, output, process, reap, whole};
+use crate::sys::{AsFd, clock, entry, file, output, process, reap, rebirth, whole};
 use alloc::vec::Vec;
+use pintle::packed;
 
 /// Crashes that have become a habit are followed by a pause of so many milliseconds, or by the rescue program.
 const PAUSE_MS: u32 = 1000;
@@ -39,7 +41,7 @@ pub fn clear_ruins(again: bool, program: Option<&[u8]>) {
             // Whatever is left in its pid namespace, also where /proc does not tell.
             let _ = signals::send(Target::Everything, SIGKILL);
         }
-        let found = kill_children(0);
+        let found = insist(packed!("cannot see what is to be ended"), || kill_children(0)) == Ok(true);
         reap_all();
         if !(found || is_first && reap::has_children()) || clock::now() >= until {
             break;
@@ -76,7 +78,7 @@ fn run(program: &[u8]) -> Result<(), Failure> {
     draft.argument(text);
     let mut variables = entry::environment();
     while let Some(variable) = variables.next_c_str() {
-        if variable.to_bytes().starts_with(held::NAME.to_bytes()) {
+        if variable.to_bytes().starts_with(rebirth::NAME.to_bytes()) {
             continue;
         }
         let text = Text::lasting(variable);

@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::held::{self, Held};
 use crate::sys::poll::{self, Interest};
 use crate::sys::signals::{self, Target};
-use crate::sys::{AsFd, children, clock, process, reap};
+use crate::sys::{AsFd, Errno, children, clock, process, reap};
 use pintle::board::orders;
 use pintle::board::reports;
 use pintle::board::words;
@@ -137,7 +137,7 @@ impl Supervisor {
         let logger = self.logger.pid();
         let until = clock::now().plus_ms(GRACE_MS);
         // Killing a process makes its children ours, so it takes as many turns as they are deep.
-        while kill_children(logger) && clock::now() < until {
+        while kill_children(logger) != Ok(false) && clock::now() < until {
             self.wait_for_death(until);
         }
         // With every writing end closed (ours here, theirs by death) the logger sees the end of each log.
@@ -178,9 +178,10 @@ pub fn reap_all() {
     }
 }
 
-/// SIGKILL to our children but one; says whether there were any. Adopted orphans are among them.
+/// SIGKILL to our children but one; says whether there were any, and none where the kernel never tells. Adopted orphans
+/// are among them. Errors: it is not known now.
 #[inline(never)]
-pub fn kill_children(but: u32) -> bool {
+pub fn kill_children(but: u32) -> Result<bool, Errno> {
     let mut found = false;
     let read = children::each(children::OWN, &mut |pid| {
         if pid > 1 && pid != but && reap::look(pid) == reap::Child::Alive {
@@ -188,5 +189,8 @@ pub fn kill_children(but: u32) -> bool {
             found = true;
         }
     });
-    read.is_ok() && found
+    match read {
+        Err(error) if error.may_pass() => Err(error),
+        read => Ok(read.is_ok() && found),
+    }
 }

@@ -457,6 +457,7 @@ fn assemble(options: Options, machine: Machine, goes_on: bool) -> Supervisor {
         link,
         log_full: false,
         log_again: Instant::NEVER,
+        again: Instant::NEVER,
         instances: instances.as_chunks_mut().0,
         engine_descriptors,
         engine_account,

@@ -110,7 +110,8 @@ impl Spawner {
         if !(LOW_FIRST..LOW_END).all(free) {
             return Err(Errno::BUSY);
         }
-        let filler = rustix::io::fcntl_dupfd_cloexec(filler, LOW_END)?;
+        // EINVAL: such a number is beyond the limit.
+        let filler = rustix::io::fcntl_dupfd_cloexec(filler, LOW_END).map_err(|_| Errno::MFILE)?;
         for number in LOW_FIRST..LOW_END {
             place(filler.as_fd(), number)?;
         }

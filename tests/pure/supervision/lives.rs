@@ -99,6 +99,40 @@ fn what_cannot_be_spawned_for_now_is_tried_again_without_end() {
 }
 
 #[test]
+fn what_is_tried_for_want_of_something_is_tried_every_few_seconds_and_is_no_row_of_deaths() {
+    let again = [(0, Input::Refused(9, Trouble::Passing)), (60_000, Input::Deadline)];
+    let tries = |policy: &Policy, more: &[(u32, Input)]| {
+        let mut inputs = vec![(0, UP)];
+        inputs.extend(again.iter().cycle().take(19));
+        inputs.extend(more);
+        run(policy, &inputs).1
+    };
+    assert_eq!(tries(&LONGRUN, &[]).delay_ms, RETRY_MS_MAX);
+    let slow = Policy { delay_ms: 30_000, ..LONGRUN };
+    assert_eq!(tries(&slow, &[]).delay_ms, 30_000);
+    let life = [(60_000, Input::Deadline), (0, Input::Cloned(9)), (0, Input::Ready), (5, DIED)];
+    assert_eq!(tries(&LONGRUN, &life).delay_ms, LONGRUN.delay_ms);
+}
+
+#[test]
+fn a_command_that_could_not_be_spawned_says_why_where_nothing_else_ends() {
+    let refused = Input::AuxiliaryRefused(9, Trouble::Passing);
+    let policy = ONESHOT;
+    let (states, row) = run(
+        &policy,
+        &[
+            (0, UP),
+            (0, Input::Cloned(9)),
+            (0, Input::Executed),
+            (5, Input::Ended(Exit::Code(0))),
+            (0, DOWN),
+            (0, refused),
+        ],
+    );
+    assert_eq!((states[4], row.state, row.exit, row.failure), (State::Stopping, State::Down, Exit::NotSpawned, 9));
+}
+
+#[test]
 fn a_cause_that_is_over_does_not_colour_the_next_stop() {
     let record = Record { cause: Cause::TimedOut, wish: Wish::Up, ..Record::default() };
     let (row, _) = in_state(State::Up, &LONGRUN);
