@@ -11,16 +11,18 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::ManuallyDrop;
+use core::ops::Range;
 
 use super::exit;
 use super::options::Given;
+use crate::host::apart;
 use crate::host::forked::Forked;
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, output, privileges, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, namespaces, output, privileges, process, whole};
 use pintle::env_file;
 use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
@@ -82,6 +84,8 @@ const ACTS: [(u8, Step); 38] = [
 
 /// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
 const GROUPED: usize = 8;
+/// Where begins what is done by who has process numbers of its own: behind `N`.
+const APART: usize = 23;
 /// Where begins what is done again.
 const AGAIN: usize = 35;
 
@@ -151,7 +155,7 @@ pub fn run(given: &Given) -> i32 {
         match (enter_group(&options), options.clone().next(b'F')) {
             (Err(failure), _) => failure,
             (Ok(()), Some(grace)) => return stand_by(status, options, arguments, grace),
-            (Ok(()), None) => become_it(options, arguments),
+            (Ok(()), None) => become_it(&status, options, arguments),
         }
     } else {
         complain(&"it was not called as it should be");
@@ -186,7 +190,7 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
     let first = process::become_subreaper().and_then(|()| {
         process::copy(&mut || {
             signals::set_mask(SignalSet::EMPTY);
-            tell(&status, become_it(options.clone(), arguments.clone()))
+            tell(&status, become_it(&status, options.clone(), arguments.clone()))
         })
     });
     match first {
@@ -207,79 +211,153 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
 
 /// Returns only with what went wrong.
 #[inline(never)]
-fn become_it(options: Options, arguments: Arguments) -> Failure {
+fn become_it(status: &OwnedFd, options: Options, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
-    let mut variables = ManuallyDrop::new(all(entry::environment()));
-    let (mut late, mut together) = (None, Together::default());
-    let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
-    (together.uid, together.gid) = (id(b'u'), id(b'g'));
-    together.supervisor = options.clone().next(b'A');
-    together.root = options.clone().next(b'R');
-    if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
-        (together.stored, together.count) = (names.into(), parts(names, b':').count());
+    let mut it = ManuallyDrop::new(Becoming {
+        options,
+        arguments,
+        variables: all(entry::environment()),
+        together: Together::default(),
+        late: None,
+    });
+    it.begin();
+    if it.together.numbered.is_none() {
+        return it.go_on(GROUPED..ACTS.len());
     }
-    together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
-    // What is to be used behind the change of user has to stay over it.
-    let keeps = options.has(b'a') || options.has(b'S');
-    for (turn, (letter, step)) in ACTS.into_iter().enumerate().skip(GROUPED) {
-        if turn >= AGAIN && !together.is_another_user {
-            break;
+    if let Err(failure) = it.act(GROUPED..APART) {
+        return failure;
+    }
+    let failed = |it: &Becoming, errno| (Step::Setup.at(it.together.numbered.unwrap_or_default()), errno);
+    let errno = apart::stay_outside(it.together.is_beside(), &mut |begun| {
+        let failure = match begun.and_then(|()| it.enter()) {
+            Ok(()) => it.go_on(APART..ACTS.len()),
+            Err(errno) => failed(&it, errno),
+        };
+        tell(status, failure)
+    });
+    failed(&it, errno)
+}
+
+/// A process on its way.
+struct Becoming {
+    options: Options,
+    arguments: Arguments,
+    variables: Vec<&'static CStr>,
+    together: Together,
+    /// A directory that is entered as the user.
+    late: Option<&'static CStr>,
+}
+
+impl Becoming {
+    /// What several acts need.
+    #[inline(never)]
+    fn begin(&mut self) {
+        let Becoming { options, together, variables, .. } = self;
+        let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
+        (together.uid, together.gid) = (id(b'u'), id(b'g'));
+        together.supervisor = options.clone().next(b'A');
+        together.root = options.clone().next(b'R');
+        together.numbered = options.says(b'N', c"pid").then_some(0); // its turn says which word it is
+        if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
+            (together.stored, together.count) = (names.into(), parts(names, b':').count());
         }
-        let (mut values, mut count) = (options.clone(), 0_u8);
-        while let Some(value) = values.next(letter) {
-            count = count.saturating_add(1);
-            together.at = values.setup;
-            let done = match step {
-                Step::Setup => setup::act(letter, value, &mut together),
-                Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, &mut variables)),
-                _ => act(letter, value, &mut variables),
-            };
-            match (done, step) {
-                (Ok(()), _) => {}
-                // Perhaps the user may.
-                (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => late = Some(value),
-                (Err(errno), Step::EnvironmentFile) => return (step.at(count), errno),
-                (Err(errno), Step::Setup) => return (step.at(values.setup), errno),
-                (Err(errno), _) => return (step as u32, errno),
+        together.notify = notify_socket(variables).filter(|path| path.starts_with(b"@") || hides(options));
+    }
+
+    /// The rest, and then the program.
+    fn go_on(&mut self, turns: Range<usize>) -> Failure {
+        match self.act(turns) {
+            Ok(()) => self.execute(),
+            Err(failure) => failure,
+        }
+    }
+
+    /// In a process that has numbers of its own, as its parent has not: what they are to who knows ours.
+    fn enter(&mut self) -> Result<(), Errno> {
+        const INSIDE: [&CStr; 2] = [c"MAINPID=2", c"WATCHDOG_PID=2"];
+        for variable in INSIDE {
+            if self.variables.iter().any(|other| name_of(other) == name_of(variable)) {
+                self.variables.push(variable);
             }
         }
-        if let Err(failure) = together.finish(letter) {
-            return failure;
+        self.together.enter()?;
+        if self.together.is_beside() {
+            return Ok(());
         }
+        process::new_session()?;
+        if self.options.has(b'T') { namespaces::control_terminal() } else { Ok(()) }
     }
-    if let Some(Err(errno)) = late.map(process::set_directory) {
-        return (Step::Directory as u32, errno);
-    }
-    if together.count > 0 {
-        // See sd_listen_fds(3).
-        for text in [
-            told(format_args!("LISTEN_PID={}", process::pid())),
-            told(format_args!("LISTEN_FDS={}", together.count)),
-            told(format_args!("LISTEN_FDNAMES={}", together.stored)),
-        ] {
-            variables.push(whole::lasting(text.into()));
+
+    #[inline(never)]
+    fn act(&mut self, turns: Range<usize>) -> Result<(), Failure> {
+        let Becoming { options, together, variables, late, .. } = self;
+        // What is to be used behind the change of user has to stay over it.
+        let keeps = options.has(b'a') || options.has(b'S');
+        for (turn, (letter, step)) in ACTS.into_iter().enumerate().take(turns.end).skip(turns.start) {
+            if turn >= AGAIN && !together.is_another_user {
+                break;
+            }
+            let (mut values, mut count) = (options.clone(), 0_u8);
+            while let Some(value) = values.next(letter) {
+                count = count.saturating_add(1);
+                together.at = values.setup;
+                let done = match step {
+                    Step::Setup => setup::act(letter, value, together),
+                    Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, variables)),
+                    _ => act(letter, value, variables),
+                };
+                match (done, step) {
+                    (Ok(()), _) => {}
+                    // Perhaps the user may.
+                    (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => *late = Some(value),
+                    (Err(errno), Step::EnvironmentFile) => return Err((step.at(count), errno)),
+                    (Err(errno), Step::Setup) => return Err((step.at(values.setup), errno)),
+                    (Err(errno), _) => return Err((step as u32, errno)),
+                }
+            }
+            together.finish(letter)?;
         }
+        Ok(())
     }
-    // The last one of a name counts, and stands alone: not every program looks for a second one.
-    let mut environment = ManuallyDrop::new(Vec::new());
-    for (at, variable) in variables.iter().enumerate() {
-        let later = &variables[at + 1..];
-        let mut unset = options.clone();
-        let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
-        if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
-            environment.push(*variable);
+
+    /// Executes the program, with the environment as it is to be.
+    #[inline(never)]
+    fn execute(&mut self) -> Failure {
+        let Becoming { options, arguments, variables, together, late } = self;
+        if let Some(Err(errno)) = late.map(process::set_directory) {
+            return (Step::Directory as u32, errno);
         }
+        if together.count > 0 {
+            // See sd_listen_fds(3).
+            for text in [
+                told(format_args!("LISTEN_PID={}", process::pid())),
+                told(format_args!("LISTEN_FDS={}", together.count)),
+                told(format_args!("LISTEN_FDNAMES={}", together.stored)),
+            ] {
+                variables.push(whole::lasting(text.into()));
+            }
+        }
+        // The last one of a name counts, and stands alone: not every program looks for a second one.
+        let mut environment = ManuallyDrop::new(Vec::new());
+        for (at, variable) in variables.iter().enumerate() {
+            let later = &variables[at + 1..];
+            let mut unset = options.clone();
+            let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
+            if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
+                environment.push(*variable);
+            }
+        }
+        if environment.len() >= VARIABLES_MAX {
+            return (Step::EnvironmentFile as u32, Errno::TOOBIG);
+        }
+        let arguments = ManuallyDrop::new(all(arguments.clone()));
+        let errno = match arguments.first() {
+            None => Errno::INVAL,
+            Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
+            Some(program) => process::execute(program, &arguments, Some(&environment)),
+        };
+        (Step::Execute as u32, errno)
     }
-    if environment.len() >= VARIABLES_MAX {
-        return (Step::EnvironmentFile as u32, Errno::TOOBIG);
-    }
-    let arguments = ManuallyDrop::new(all(arguments));
-    let errno = match arguments.first() {
-        None => Errno::INVAL,
-        Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
-        Some(program) => process::execute(program, &arguments, Some(&environment)),
-    };
-    (Step::Execute as u32, errno)
 }
 
 /// Whether a path outside may not be there inside.

@@ -121,7 +121,7 @@ impl Form {
                  addr-limit-3gb"
             }
             Form::Listen => "tcp udp unix unix-dgram unix-seqpacket",
-            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user pid net",
             Form::Processors
             | Form::Slack
             | Form::Path
@@ -387,6 +387,7 @@ mod tests {
             (Form::Private, "uts", Some((26, 0))),
             (Form::Private, "ipc", Some((27, 0))),
             (Form::Private, "user", Some((28, 0))),
+            (Form::Private, "pid", Some((29, 0))),
             (Form::Private, "net", Some((30, 0))),
             (Form::Personality, "linux32", Some((3, 0))),
             (Form::Personality, "addr-no-randomize", Some((18, 0))),

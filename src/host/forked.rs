@@ -164,7 +164,8 @@ impl Told {
     }
 }
 
-fn reap_all(each: &mut dyn FnMut(reap::Death)) {
+/// Reaps whoever has ended, each after its turn.
+pub fn reap_all(each: &mut dyn FnMut(reap::Death)) {
     while let Some(death) = reap::peek() {
         reap::reap(death.pid);
         each(death);

@@ -323,7 +323,7 @@ const TABLE: [Line; 108] = [
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
     setup("private", b'N', Form::Private,
-        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `pid` is one in which its processes are all that there are (see NUMBERS OF ITS OWN), `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
     setup("bind", b'B', Form::Binds,
         "Paths that are mounted for it alone: `FROM:TO`, which has to be there and is not `/`; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
     setup("read-only", b'r', Form::Paths,
@@ -445,7 +445,7 @@ const ALIASES: Packed = packed!(
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
     read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
-    unset-environment=unset-env,private-network=private,private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    unset-environment=unset-env,private-network=private,private-users=private,private-pids=private,runtime-directory=make-directory,state-directory=make-directory,\
     cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,\
     timer-slack-nsec=timer-slack,memory-limit=memory-max,cpu-quota=cpu-max,cpu-shares=cpu-weight,\
     tasks-max=pids-max,pids-limit=pids-max,block-io-weight=io-weight"
@@ -522,6 +522,10 @@ pub const STDIN: u8 = number("stdin");
 pub const TTY: u8 = number("tty");
 /// `inaccessible`.
 pub const INACCESSIBLE: u8 = number("inaccessible");
+/// `private`.
+pub const PRIVATE: u8 = number("private");
+/// `kill-mode`.
+pub const KILL_MODE: u8 = number("kill-mode");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 

@@ -2,6 +2,7 @@
 //! `$PINTLE_BIN`, else the one that cargo has built. Tests wait for states, never for time.
 
 mod anyof;
+mod apart;
 mod attempts;
 mod bare;
 mod boot;
