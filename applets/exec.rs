@@ -20,9 +20,10 @@ use crate::host::forked::Forked;
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
+use crate::sys::reap::Outcome;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, namespaces, output, privileges, process, whole};
+use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, namespaces, output, privileges, process, removal, whole};
 use pintle::env_file;
 use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
@@ -36,7 +37,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 38] = [
+const ACTS: [(u8, Step); 39] = [
     // The limits of the group come before it is entered.
     (b'M', Step::Setup),
     (b'h', Step::Setup),
@@ -56,6 +57,7 @@ const ACTS: [(u8, Step); 38] = [
     (b't', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
+    (b'Z', Step::Setup),
     (b'l', Step::Setup),
     (b'P', Step::Setup),
     (b'I', Step::Setup),
@@ -85,13 +87,13 @@ const ACTS: [(u8, Step); 38] = [
 /// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
 const GROUPED: usize = 8;
 /// Where begins what is done by who has process numbers of its own: behind `N`.
-const APART: usize = 23;
+const APART: usize = 24;
 /// Where begins what is done again.
-const AGAIN: usize = 35;
+const AGAIN: usize = 36;
 
 /// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
-/// has kept, and how long what has gone into the background has to end.
-const BESIDE: &[u8] = b"AEF";
+/// has kept, how long what has gone into the background has to end, and what is removed behind it.
+const BESIDE: &[u8] = b"AEFz";
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -155,6 +157,7 @@ pub fn run(given: &Given) -> i32 {
         match (enter_group(&options), options.clone().next(b'F')) {
             (Err(failure), _) => failure,
             (Ok(()), Some(grace)) => return stand_by(status, options, arguments, grace),
+            (Ok(()), None) if options.has(b'z') => return clean_up(status, options, arguments),
             (Ok(()), None) => become_it(&status, options, arguments),
         }
     } else {
@@ -178,6 +181,26 @@ fn enter_group(options: &Options) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Lets a copy of ours become it, where it is to be anything, and behind that removes what is named.
+#[inline(never)]
+fn clean_up(status: OwnedFd, mut options: Options, arguments: Arguments) -> i32 {
+    let mut outcome = Outcome::Exited(0);
+    if arguments.clone().next_c_str().is_some() {
+        let given = options.clone();
+        let ended = apart::wait_for(&mut |_| tell(&status, become_it(&status, given.clone(), arguments.clone())));
+        outcome = ended.unwrap_or(Outcome::Exited(exit::SYSTEM as u8));
+    }
+    drop(status);
+    while let Some(word) = options.next(b'z') {
+        let path = word.to_str().ok().and_then(setup::removed);
+        if let Some((path, Err(errno))) = path.map(|path| (path, removal::remove_all(path.as_bytes()))) {
+            complain(&format_args!("cannot remove {}: {}", Shown(path.as_bytes()), errno::Words(errno)));
+            outcome = Outcome::Exited(exit::SYSTEM as u8);
+        }
+    }
+    apart::end_as(outcome)
 }
 
 /// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.

@@ -191,7 +191,7 @@ pub fn is_root(path: &str) -> bool {
 /// between slashes would make another directory of it than the file names, and a `:` another path, or permissions.
 pub fn may_stand(letter: u8, value: &[u8]) -> bool {
     let mut parts = value.split(|byte| *byte == b'/');
-    let is_part = matches!(letter, b'B' | b'D' | b'l') && value.contains(&b':');
+    let is_part = matches!(letter, b'B' | b'D' | b'Z' | b'l') && value.contains(&b':');
     parts.clone().any(|part| !part.is_empty()) && !parts.any(|part| matches!(part, b"." | b"..")) && !is_part
 }
 
@@ -514,6 +514,7 @@ mod tests {
             (b'D', "a/..", false),
             (b'D', ".", false),
             (b'D', "a:4777", false),
+            (b'Z', "a:4777", false),
             (b'B', "a:/etc", false),
             (b'l', "a:0777", false),
             (b'T', "serial/pci-0000:00", true),

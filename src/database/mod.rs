@@ -50,7 +50,7 @@ pub use verify::ImageError;
 /// First word: "PNTL" as little-endian bytes.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PNTL");
 /// Format version. A newer one is refused with both versions named.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// "None" where an index is expected.
 pub const NONE: u32 = u32::MAX;
 
@@ -247,6 +247,8 @@ pub mod exec {
     pub const LOG_STAMP: usize = 17;
     /// One more than the slot of whom its output goes to.
     pub const LOG_TO: usize = 18;
+    /// What is removed with `runtime-directory`: 0 nothing, 1 behind each life, 2 at the end of the last.
+    pub const CLEARS: usize = 19;
 }
 
 /// Words of a policy record.

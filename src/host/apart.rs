@@ -24,12 +24,29 @@ type Inside<'a> = &'a mut dyn FnMut(Result<()>) -> i32;
 pub fn stay_outside(beside: bool, inside: Inside<'_>) -> Errno {
     match wait_outside(beside, inside) {
         Err(errno) => errno,
-        Ok(Outcome::Exited(code)) => process::exit(code),
-        Ok(Outcome::Killed { signal, .. }) => {
+        Ok(outcome) => end_as(outcome),
+    }
+}
+
+/// Ends as another process did.
+pub fn end_as(outcome: Outcome) -> ! {
+    match outcome {
+        Outcome::Exited(code) => process::exit(code),
+        Outcome::Killed { signal, .. } => {
             let _ = process::set_dumpable(false); // our memory says nothing about it
             signals::die_of(signal)
         }
     }
+}
+
+/// Lets a copy of ours go on, and waits until it has ended. Whatever comes meanwhile is for that one.
+#[inline(never)]
+pub fn wait_for(goes_on: Inside<'_>) -> Result<Outcome> {
+    signals::block(SignalSet::FULL);
+    let caught = signals::signal_fd(SignalSet::FULL)?;
+    let first = process::copy(&mut || go_on(goes_on))?;
+    let _ = process::close_all_but(3, &[caught.as_raw_fd() as u32]); // the pipe that says when it executes, above all
+    Ok(tend(first, &caught))
 }
 
 #[inline(never)]

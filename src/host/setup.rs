@@ -95,7 +95,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'p' => scheduling::set_personality(find(Form::Personality)?.0),
         b't' => scheduling::set_timer_slack(setup::nanoseconds(word).ok_or(Errno::INVAL)?),
-        b'D' => {
+        b'D' | b'Z' => {
             let (path, mode) = setup::directory(word).ok_or(Errno::INVAL)?;
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
         }
@@ -164,6 +164,11 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         _ => Err(Errno::INVAL),
     };
     if may_be_missing { if_there(done) } else { done }
+}
+
+/// The path that a word of `runtime-directory` names.
+pub fn removed(word: &str) -> Option<&str> {
+    setup::directory(word).map(|(path, _)| path)
 }
 
 /// Writes a limit into the control group. EOPNOTSUPP: there is none, or not this controller in it.

@@ -167,7 +167,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 108] = [
+const TABLE: [Line; 110] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -334,6 +334,10 @@ const TABLE: [Line; 108] = [
         "The directory that is `/` for it: `command` and `directory` are inside."),
     setup("make-directory", b'D', Form::Directories,
         "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group, those above to pintle's, with 755. Only links that are root's, in directories of root's, are followed to them."),
+    setup("runtime-directory", b'Z', Form::Directories,
+        "Directories that are made as those of `make-directory`, and removed with all that is in them when a life has ended, behind `cleanup`, so that the next one finds them empty: see DIRECTORIES."),
+    setup("keep-runtime", b'K', Form::Switch,
+        "Whether what is in `runtime-directory` stays from one life to the next, and is removed only when the service is down, done or has failed. Not given, `no`."),
     setup("stdin", b'I', Form::Input,
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,
@@ -445,7 +449,7 @@ const ALIASES: Packed = packed!(
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
     read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
-    unset-environment=unset-env,private-network=private,private-users=private,private-pids=private,runtime-directory=make-directory,state-directory=make-directory,\
+    unset-environment=unset-env,private-network=private,private-users=private,private-pids=private,runtime-directory-preserve=keep-runtime,state-directory=make-directory,\
     cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,\
     timer-slack-nsec=timer-slack,memory-limit=memory-max,cpu-quota=cpu-max,cpu-shares=cpu-weight,\
     tasks-max=pids-max,pids-limit=pids-max,block-io-weight=io-weight"
@@ -526,6 +530,10 @@ pub const INACCESSIBLE: u8 = number("inaccessible");
 pub const PRIVATE: u8 = number("private");
 /// `kill-mode`.
 pub const KILL_MODE: u8 = number("kill-mode");
+/// `runtime-directory`.
+pub const RUNTIME_DIRECTORY: u8 = number("runtime-directory");
+/// `keep-runtime`.
+pub const KEEP_RUNTIME: u8 = number("keep-runtime");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 

@@ -159,6 +159,9 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         );
         sink.error(&whole, text, &[]);
     }
+    if let (Some(given), false) = (definition.given(keys::KEEP_RUNTIME), there(keys::RUNTIME_DIRECTORY)) {
+        sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text("runtime-directory")]);
+    }
     if let Some(given) = definition.given(keys::OVERLAP)
         && definition.kind == Kind::Oneshot
         && definition.given(keys::REMAIN).is_none_or(|remain| remain.numbers[0] != 0)

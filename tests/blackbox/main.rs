@@ -12,6 +12,7 @@ mod compile;
 mod control;
 mod daemons;
 mod demo;
+mod directories;
 mod environment;
 mod events;
 mod forking;
