@@ -37,7 +37,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 39] = [
+const ACTS: [(u8, Step); 40] = [
     // The limits of the group come before it is entered.
     (b'M', Step::Setup),
     (b'h', Step::Setup),
@@ -55,6 +55,8 @@ const ACTS: [(u8, Step); 39] = [
     (b'c', Step::Setup),
     (b'p', Step::Setup),
     (b't', Step::Setup),
+    // By the machine's file.
+    (b'H', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
     (b'Z', Step::Setup),
@@ -87,9 +89,9 @@ const ACTS: [(u8, Step); 39] = [
 /// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
 const GROUPED: usize = 8;
 /// Where begins what is done by who has process numbers of its own: behind `N`.
-const APART: usize = 24;
+const APART: usize = 25;
 /// Where begins what is done again.
-const AGAIN: usize = 36;
+const AGAIN: usize = 37;
 
 /// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
 /// has kept, how long what has gone into the background has to end, and what is removed behind it.
@@ -278,6 +280,9 @@ impl Becoming {
         let Becoming { options, together, variables, .. } = self;
         let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
         (together.uid, together.gid) = (id(b'u'), id(b'g'));
+        if let Some(Ok(groups)) = options.clone().next(b'G').map(numbers) {
+            together.groups = groups;
+        }
         together.supervisor = options.clone().next(b'A');
         together.root = options.clone().next(b'R');
         together.numbered = options.says(b'N', c"pid").then_some(0); // its turn says which word it is
@@ -402,7 +407,7 @@ fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> 
         b'o' => file::write_value(c"/proc/self/oom_score_adj", value.to_bytes()),
         b'e' => read_file(value.to_bytes(), variables),
         b'd' => process::set_directory(value),
-        b'G' => set_groups(value),
+        b'G' => process::set_groups(&numbers(value)?), // EINVAL for too many
         b'g' => process::set_group(identity()?),
         _ => process::set_user(identity()?),
     }
@@ -419,14 +424,14 @@ fn all(mut texts: Arguments) -> Vec<&'static CStr> {
 
 /// `GID,GID...`, which may be empty.
 #[inline(never)]
-fn set_groups(list: &CStr) -> Result<(), Errno> {
+fn numbers(list: &CStr) -> Result<Vec<u32>, Errno> {
     let mut groups = Vec::new();
     for digits in list.to_bytes().split(|byte| *byte == b',') {
         if !digits.is_empty() {
             groups.push(number(digits).ok_or(Errno::INVAL)?);
         }
     }
-    process::set_groups(&groups) // EINVAL for too many
+    Ok(groups)
 }
 
 /// Adds the variables of a file.

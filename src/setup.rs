@@ -40,6 +40,8 @@ pub enum Form {
     Private,
     /// Names of environment variables.
     Variables,
+    /// Names or numbers of groups.
+    Groups,
     /// Bytes, or `max`.
     Memory,
     /// A number from 1 on, or `max`.
@@ -130,6 +132,7 @@ impl Form {
             | Form::Binds
             | Form::Directories
             | Form::Variables
+            | Form::Groups
             | Form::Memory
             | Form::Count
             | Form::Weight

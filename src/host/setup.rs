@@ -7,7 +7,8 @@ use crate::sys::namespaces::{self, if_there};
 use crate::sys::socket::send;
 use crate::sys::spawn::Step;
 use crate::sys::{
-    AsFd, AsRawFd, Errno, OwnedFd, Result, cgroup, file, listen, privileges, process, scheduling, signals, whole,
+    AsFd, AsRawFd, Errno, OwnedFd, Result, accounts, cgroup, file, listen, privileges, process, scheduling, signals,
+    whole,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -50,6 +51,10 @@ pub struct Together {
     late: Vec<Later>,
     /// Its processes are to have numbers of their own: which word says so.
     pub numbered: Option<u8>,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+    /// What adds to them.
+    grouped: Option<u8>,
     /// The namespace of mounts is its own already.
     mounts: bool,
     /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
@@ -98,6 +103,14 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         b'D' | b'Z' => {
             let (path, mode) = setup::directory(word).ok_or(Errno::INVAL)?;
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
+        }
+        b'H' => {
+            all.grouped = Some(all.at);
+            let group = accounts::group(word.as_bytes()).map_err(|_| Errno::INVAL)?;
+            if !all.groups.contains(&group) {
+                all.groups.push(group);
+            }
+            Ok(())
         }
         b'l' => all.listen(word),
         b'P' => namespaces::remove(word.as_bytes()),
@@ -297,6 +310,11 @@ impl Together {
                 }
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
+                }
+            }
+            b'G' => {
+                if let Some(word) = self.grouped {
+                    process::set_groups(&self.groups).map_err(at(word))?;
                 }
             }
             b'k' => {

@@ -167,7 +167,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 110] = [
+const TABLE: [Line; 111] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -276,6 +276,8 @@ const TABLE: [Line; 110] = [
         "The user, by name or number, that its processes run as; not given, the one of pintle."),
     key("group", PROCESS, Value::Account,
         "The group, by name or number; not given, the user's."),
+    setup("groups", b'H', Form::Groups,
+        "Groups, by name or number, that it is in beside those that /etc/group has its user in."),
     key("directory", PROCESS, Value::Directory,
         "The working directory; not given, `/`."),
     key("umask", PROCESS, Value::Umask,
@@ -437,7 +439,7 @@ const ALIASES: Packed = packed!(
     exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
     notification-fd=ready,readiness=ready,pidfile=pid-file,listen-stream=listen,socket=listen,file-descriptor-store-max=fd-store-max,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
-    gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
+    gid=group,supplementary-groups=groups,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,standard-output=log,logfile=log,\
     log-max-size=log-size,log-rotate=log-keep,log-rate-limit=log-rate,line-max=log-line,timestamp=log-stamp,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
@@ -657,6 +659,7 @@ impl Value {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
                 }
                 Form::Variables => packed!("names of environment variables"),
+                Form::Groups => packed!("names or numbers of groups"),
                 Form::Memory => packed!("bytes, with K, M, G or T or without, as 64M, or max"),
                 Form::Count => packed!("a whole number from 1 on, or max"),
                 Form::Weight => packed!("a whole number from 1 to 10000"),

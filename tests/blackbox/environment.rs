@@ -4,7 +4,7 @@
 use crate::harness::{Folder, Machine, command, command_of, program};
 
 /// The value of a line of /proc/PID/status.
-fn field(pid: u32, name: &str) -> String {
+pub fn field(pid: u32, name: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
     line.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_string()
