@@ -152,18 +152,26 @@ fn what_is_mounted_in_it_stays() {
     let text = format!("runtime-directory = {}\ncommand = {}\n", at("run").display(), program("pause"));
     let machine = Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")]);
     up(&machine);
-    std::fs::create_dir_all(at("run/deep/mounted")).expect("a folder");
+    let places = ["run/deep/mounted", "run/mounted"];
+    for place in places {
+        std::fs::create_dir_all(at(place)).expect("a folder");
+    }
     folder.write("run/deep/other", "");
     let path = |name: &str| std::ffi::CString::new(at(name).to_str().expect("UTF-8")).expect("no NUL");
-    let (from, to) = (path("victim"), path("run/deep/mounted"));
-    // SAFETY: both end in NUL.
-    let mounted = unsafe { libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) };
-    assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
+    let from = path("victim");
+    for to in places.map(path) {
+        // SAFETY: both end in NUL.
+        let mounted =
+            unsafe { libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) };
+        assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
+    }
     machine.expect(&["stop", "--wait", "s"]);
-    let stays = (at("run/deep/other").exists(), read(&at("run/deep/mounted/file")));
-    // SAFETY: it ends in NUL.
-    unsafe { libc::umount2(to.as_ptr(), libc::MNT_DETACH) };
-    assert_eq!(stays, (false, "text\n".into()));
+    let stays = places.map(|place| read(&at(place).join("file")));
+    for to in places.map(path) {
+        // SAFETY: it ends in NUL.
+        unsafe { libc::umount2(to.as_ptr(), libc::MNT_DETACH) };
+    }
+    assert_eq!((at("run/deep/other").exists(), stays), (false, ["text\n", "text\n"].map(String::from)));
 }
 
 #[test]

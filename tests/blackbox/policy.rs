@@ -97,3 +97,55 @@ fn who_says_that_it_reloads_or_stops_is_what_it_was() {
     machine.wait("it has said both", |machine| machine.run(&["status", "--lines", "0", "s"]).out.contains("leaving"));
     assert_eq!((machine.phase("s"), machine.pid("s")), ("up".into(), pid));
 }
+
+#[test]
+fn without_a_run_directory_nobody_else_speaks_for_a_service() {
+    if crate::environment::refused_without_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let at = |name: &str| folder.0.join(name).display().to_string();
+    for name in ["named", "go", "done"] {
+        let path = std::ffi::CString::new(at(name)).expect("no NUL");
+        // SAFETY: it ends in NUL.
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    }
+    let (binary, trace) = (crate::harness::binary().display().to_string(), at("trace"));
+    let speaks = format!(
+        "ready = notify\nlog = null\ncommand = /bin/sh -c 'echo $NOTIFY_SOCKET >{}; read x <{}; echo said >>{trace}; exec {}'\n",
+        at("named"),
+        at("go"),
+        program("notify")
+    );
+    let hears = format!(
+        "needs = speaks\ntype = oneshot\nlog = null\ncommand = /bin/sh -c 'echo heard >>{trace}; echo >{}'\n",
+        at("done")
+    );
+    folder.compile(&[
+        ("speaks", &speaks),
+        ("hears", &hears),
+        ("between", "type = oneshot\nlog = null\ncommand = /bin/true\n"),
+        ("default", "type = bundle\nwants = hears\n"),
+    ]);
+    // Names of its own, and no place for a run directory.
+    let script = format!(
+        "mount -t tmpfs -o ro none /run && mount -t tmpfs -o ro none /dev/shm || exit 9\n\
+         {binary} supervise --db {} & supervisor=$!\n\
+         read name <{}; echo ${{name%%[0-9/]*}}\n\
+         NOTIFY_SOCKET=$name setpriv --reuid 65534 --clear-groups {binary} notify --ready; echo another $?\n\
+         {binary} start --wait between >/dev/null || exit 8\n\
+         echo >{}; read x <{}\nkill $supervisor; wait $supervisor; echo end $?",
+        at("boot.db"),
+        at("named"),
+        at("go"),
+        at("done")
+    );
+    let done = std::process::Command::new("unshare")
+        .args(["-m", "-n", "/bin/sh", "-c", &script])
+        .env_remove("PINTLE_RUN")
+        .output()
+        .expect("unshare of util-linux");
+    let (said, complained) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(said, "@pintle-\nanother 0\nend 0\n", "{complained}");
+    assert_eq!(read(trace.as_ref()), "said\nheard\n");
+}

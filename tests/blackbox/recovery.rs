@@ -668,9 +668,10 @@ fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
         path("socket")
     );
     let apart = format!(
-        "command = {} {}\nprivate = pid\nruntime-directory = {}\ncleanup = /bin/sh -c 'echo behind >>{}'\n",
-        program("pause"),
+        "command = /bin/sh -c 'echo life >>{}; exec {} 3'\nready = fd 3\nprivate = pid\nruntime-directory = {}\n\
+         cleanup = /bin/sh -c 'echo behind >>{}'\n",
         path("own"),
+        program("ready"),
         path("run"),
         path("cleaned")
     );
@@ -705,7 +706,7 @@ fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
     assert!(children(&machine, "forker").is_empty() && !folder.0.join("run").exists(), "call {call}");
     let came = end(&machine, interrupter, call);
     assert_eq!(std::fs::read_to_string(path("lives")).expect("marks"), "++", "call {call}");
-    assert_eq!(std::fs::read_to_string(path("own")).expect("marks"), "++", "call {call}");
+    assert_eq!(std::fs::read_to_string(path("own")).expect("a trace"), "life\nlife\n", "call {call}");
     assert_eq!(std::fs::read_to_string(path("cleaned")).expect("a trace"), "behind\nbehind\n", "call {call}");
     assert_eq!(std::fs::read_to_string(path("trace")).expect("a trace"), "before\nbefore\n", "call {call}");
     assert_eq!(log(&machine, "gives"), ["fds unix", &format!("fds unix own={}", pids[1])], "call {call}");
