@@ -323,3 +323,48 @@ fn it_does_not_outlive_who_waits_for_it_though_nobody_supervises() {
     machine.kill(outer, libc::SIGKILL);
     machine.wait("it has ended", |_| !lives(main));
 }
+
+#[test]
+fn what_heeds_nothing_is_killed_in_time_with_all_that_stands_for_it() {
+    if refused_without_root() {
+        return;
+    }
+    let machine = machine(&format!("stop-timeout = 100ms\ncommand = {}\n", program("stubborn")), ALONE);
+    let all = beside(main_of(&machine));
+    machine.expect(&["stop", "--wait", "s"]);
+    assert!(!all.iter().any(|pid| lives(*pid)), "{all:?}");
+    let said = machine.run(&["status", "--lines", "0", "s"]).out;
+    assert!(said.contains("KILL"), "{said}");
+}
+
+#[test]
+fn a_supervisor_that_comes_after_one_that_was_killed_begins_it_anew() {
+    if refused_without_root() {
+        return;
+    }
+    let machine = machine(&format!("command = {}\n", program("pause")), ALONE);
+    let main = main_of(&machine);
+    let (outer, supervisor) = (machine.pid("s"), machine.supervisor());
+    machine.kill(supervisor, libc::SIGKILL);
+    machine.wait("it has ended", |_| !lives(supervisor));
+    machine.supervise_again(ALONE);
+    machine.wait_new_life("s", outer);
+    assert!(!lives(main) && !lives(outer));
+}
+
+#[test]
+fn below_a_root_it_has_its_proc_where_there_is_a_place() {
+    if refused_without_root() {
+        return;
+    }
+    for (place, expected) in [("proc", true), ("other", false)] {
+        let folder = Folder::new();
+        std::fs::create_dir_all(folder.0.join("root").join(place)).expect("a folder");
+        let root = folder.0.join("root");
+        std::fs::copy(program("pause"), root.join("pause")).expect("a copy");
+        let machine = machine(&format!("root = {}\ncommand = /pause\n", root.display()), &[]);
+        let main = main_of(&machine);
+        assert_eq!(read(format!("/proc/{main}/root/proc/2/comm").as_ref()) == "pause\n", expected);
+        assert!(!root.join("proc/2").exists(), "nobody else sees it");
+    }
+}
