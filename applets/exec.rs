@@ -11,17 +11,22 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::ManuallyDrop;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::exit;
 use super::options::Given;
+use crate::host::apart;
 use crate::host::forked::{Forked, Ways};
 use crate::host::setup::{self, Together};
 use crate::sys::entry::{self, Arguments};
 use crate::sys::output::Shown;
+use crate::sys::reap::Outcome;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::spawn::Step;
-use crate::sys::{AsFd, Errno, OwnedFd, cgroup, errno, file, heap, output, privileges, process, whole};
+use crate::sys::{
+    AsFd, Errno, OwnedFd, cgroup, errno, file, heap, namespaces, output, privileges, process, removal, whole,
+};
 use pintle::env_file;
 use pintle::lang::diagnostic::told;
 use pintle::limits::{ARGUMENTS_MAX, SOURCE_BYTES_MAX};
@@ -38,7 +43,7 @@ const VARIABLES_MAX: usize = 2 * ARGUMENTS_MAX + 1;
 type Failure = (u32, Errno);
 
 /// What is done with the value of each letter, in this order.
-const ACTS: [(u8, Step); 38] = [
+const ACTS: [(u8, Step); 40] = [
     // The limits of the group come before it is entered.
     (b'M', Step::Setup),
     (b'h', Step::Setup),
@@ -56,8 +61,11 @@ const ACTS: [(u8, Step); 38] = [
     (b'c', Step::Setup),
     (b'p', Step::Setup),
     (b't', Step::Setup),
+    // By the machine's file.
+    (b'H', Step::Setup),
     (b'J', Step::Setup),
     (b'D', Step::Setup),
+    (b'Z', Step::Setup),
     (b'l', Step::Setup),
     (b'P', Step::Setup),
     (b'I', Step::Setup),
@@ -86,12 +94,14 @@ const ACTS: [(u8, Step); 38] = [
 
 /// Where in `ACTS` ends what is done before all else, by whoever waits for another one, too.
 const GROUPED: usize = 8;
+/// Where begins what is done by who has process numbers of its own: behind `N`.
+const APART: usize = 25;
 /// Where begins what is done again.
-const AGAIN: usize = 35;
+const AGAIN: usize = 37;
 
 /// Letters of what is no act of the process itself: where its supervisor listens, the names of the descriptors that it
-/// has kept, and how long what has gone into the background has to end.
-const BESIDE: &[u8] = b"AEF";
+/// has kept, how long what has gone into the background has to end, and what is removed behind it.
+const BESIDE: &[u8] = b"AEFz";
 
 /// The options up to `--`, each of which is a letter and a value.
 #[derive(Clone)]
@@ -166,7 +176,8 @@ pub fn run(given: &Given) -> i32 {
         match (enter_group(&options), options.clone().next(b'F')) {
             (Err(failure), _) => failure,
             (Ok(()), Some(grace)) => return stand_by(status, options, arguments, grace),
-            (Ok(()), None) => become_it(options, arguments),
+            (Ok(()), None) if options.has(b'z') => return clean_up(status, options, arguments),
+            (Ok(()), None) => become_it(&status, options, arguments),
         }
     } else {
         complain(&"it was not called as it should be");
@@ -191,6 +202,26 @@ fn enter_group(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Lets a copy of ours become it, where it is to be anything, and behind that removes what is named.
+#[inline(never)]
+fn clean_up(status: OwnedFd, mut options: Options, arguments: Arguments) -> i32 {
+    let mut outcome = Outcome::Exited(0);
+    if arguments.clone().next_c_str().is_some() {
+        let given = options.clone();
+        let ended = apart::wait_for(&mut |_| tell(&status, become_it(&status, given.clone(), arguments.clone())));
+        outcome = ended.unwrap_or(Outcome::Exited(exit::SYSTEM as u8));
+    }
+    drop(status);
+    while let Some(word) = options.next(b'z') {
+        let path = word.to_str().ok().and_then(setup::removed);
+        if let Some((path, Err(errno))) = path.map(|path| (path, removal::remove_all(path.as_bytes()))) {
+            complain(&format_args!("cannot remove {}: {}", Shown(path.as_bytes()), errno::Words(errno)));
+            outcome = Outcome::Exited(exit::SYSTEM as u8);
+        }
+    }
+    apart::end_as(outcome)
+}
+
 /// Lets a copy of ours become it, and waits for what comes out of that. See `host::forked`.
 #[inline(never)]
 fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CStr) -> i32 {
@@ -205,7 +236,7 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
     let first = process::become_subreaper().and_then(|()| {
         process::copy(&mut || {
             signals::set_mask(SignalSet::EMPTY);
-            tell(&status, become_it(options.clone(), arguments.clone()))
+            tell(&status, become_it(&status, options.clone(), arguments.clone()))
         })
     });
     match first {
@@ -226,79 +257,156 @@ fn stand_by(status: OwnedFd, options: Options, arguments: Arguments, grace: &CSt
 
 /// Returns only with what went wrong.
 #[inline(never)]
-fn become_it(options: Options, arguments: Arguments) -> Failure {
+fn become_it(status: &OwnedFd, options: Options, arguments: Arguments) -> Failure {
     // Nothing is given back: it is all gone at the exec.
-    let mut variables = ManuallyDrop::new(all(entry::environment()));
-    let (mut late, mut together) = (None, Together::default());
-    let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
-    (together.uid, together.gid) = (id(b'u'), id(b'g'));
-    together.supervisor = options.clone().next(b'A');
-    together.root = options.clone().next(b'R');
-    if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
-        (together.stored, together.count) = (names.into(), parts(names, b':').count());
+    let mut it = ManuallyDrop::new(Becoming {
+        options,
+        arguments,
+        variables: all(entry::environment()),
+        together: Together::default(),
+        late: None,
+    });
+    it.begin();
+    if it.together.numbered.is_none() {
+        return it.go_on(GROUPED..ACTS.len());
     }
-    together.notify = notify_socket(&variables).filter(|path| path.starts_with(b"@") || hides(&options));
-    // What is to be used behind the change of user has to stay over it.
-    let keeps = options.has(b'a') || options.has(b'S');
-    for (turn, (letter, step)) in ACTS.into_iter().enumerate().skip(GROUPED) {
-        if turn >= AGAIN && !together.is_another_user {
-            break;
+    if let Err(failure) = it.act(GROUPED..APART) {
+        return failure;
+    }
+    let failed = |it: &Becoming, errno| (Step::Setup.at(it.together.numbered.unwrap_or_default()), errno);
+    let errno = apart::stay_outside(it.together.is_beside(), &mut |begun| {
+        let failure = match begun.and_then(|()| it.enter()) {
+            Ok(()) => it.go_on(APART..ACTS.len()),
+            Err(errno) => failed(&it, errno),
+        };
+        tell(status, failure)
+    });
+    failed(&it, errno)
+}
+
+/// A process on its way.
+struct Becoming {
+    options: Options,
+    arguments: Arguments,
+    variables: Vec<&'static CStr>,
+    together: Together,
+    /// A directory that is entered as the user.
+    late: Option<&'static CStr>,
+}
+
+impl Becoming {
+    /// What several acts need.
+    #[inline(never)]
+    fn begin(&mut self) {
+        let Becoming { options, together, variables, .. } = self;
+        let id = |letter| options.clone().next(letter).and_then(|text| number(text.to_bytes()));
+        (together.uid, together.gid) = (id(b'u'), id(b'g'));
+        if let Some(Ok(groups)) = options.clone().next(b'G').map(numbers) {
+            together.groups = groups;
         }
-        let (mut values, mut count) = (options.clone(), 0_u8);
-        while let Some(value) = values.next(letter) {
-            count = count.saturating_add(1);
-            together.at = values.setup;
-            let done = match step {
-                Step::Setup => setup::act(letter, value, &mut together),
-                Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, &mut variables)),
-                _ => act(letter, value, &mut variables),
-            };
-            match (done, step) {
-                (Ok(()), _) => {}
-                // Perhaps the user may.
-                (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => late = Some(value),
-                (Err(errno), Step::EnvironmentFile) => return (step.at(count), errno),
-                (Err(errno), Step::Setup) => return (step.at(values.setup), errno),
-                (Err(errno), _) => return (step as u32, errno),
+        together.supervisor = options.clone().next(b'A');
+        together.root = options.clone().next(b'R');
+        together.numbered = options.says(b'N', c"pid").then_some(0); // its turn says which word it is
+        if let Some(Ok(names)) = options.clone().next(b'E').map(CStr::to_str) {
+            (together.stored, together.count) = (names.into(), parts(names, b':').count());
+        }
+        together.notify = notify_socket(variables).filter(|path| path.starts_with(b"@") || hides(options));
+    }
+
+    /// The rest, and then the program.
+    fn go_on(&mut self, turns: Range<usize>) -> Failure {
+        match self.act(turns) {
+            Ok(()) => self.execute(),
+            Err(failure) => failure,
+        }
+    }
+
+    /// In a process that has numbers of its own, as its parent has not: what they are to who knows ours.
+    fn enter(&mut self) -> Result<(), Errno> {
+        const INSIDE: [&CStr; 2] = [c"MAINPID=2", c"WATCHDOG_PID=2"];
+        for variable in INSIDE {
+            if self.variables.iter().any(|other| name_of(other) == name_of(variable)) {
+                self.variables.push(variable);
             }
         }
-        if let Err(failure) = together.finish(letter) {
-            return failure;
+        self.together.enter()?;
+        if self.together.is_beside() {
+            return Ok(());
         }
+        process::new_session()?;
+        if self.options.has(b'T') { namespaces::control_terminal() } else { Ok(()) }
     }
-    if let Some(Err(errno)) = late.map(process::set_directory) {
-        return (Step::Directory as u32, errno);
-    }
-    if together.count > 0 {
-        // See sd_listen_fds(3).
-        for text in [
-            told(format_args!("LISTEN_PID={}", process::pid())),
-            told(format_args!("LISTEN_FDS={}", together.count)),
-            told(format_args!("LISTEN_FDNAMES={}", together.stored)),
-        ] {
-            variables.push(whole::lasting(text.into()));
+
+    #[inline(never)]
+    fn act(&mut self, turns: Range<usize>) -> Result<(), Failure> {
+        let Becoming { options, together, variables, late, .. } = self;
+        // What is to be used behind the change of user has to stay over it.
+        let keeps = options.has(b'a') || options.has(b'S');
+        for (turn, (letter, step)) in ACTS.into_iter().enumerate().take(turns.end).skip(turns.start) {
+            if turn >= AGAIN && !together.is_another_user {
+                break;
+            }
+            let (mut values, mut count) = (options.clone(), 0_u8);
+            while let Some(value) = values.next(letter) {
+                count = count.saturating_add(1);
+                together.at = values.setup;
+                let done = match step {
+                    Step::Setup => setup::act(letter, value, together),
+                    Step::User if keeps => privileges::keep_over_user().and_then(|()| act(letter, value, variables)),
+                    _ => act(letter, value, variables),
+                };
+                match (done, step) {
+                    (Ok(()), _) => {}
+                    // Perhaps the user may.
+                    (Err(Errno::ACCESS), Step::Directory) if options.has(b'u') => *late = Some(value),
+                    (Err(errno), Step::EnvironmentFile) => return Err((step.at(count), errno)),
+                    (Err(errno), Step::Setup) => return Err((step.at(values.setup), errno)),
+                    (Err(errno), _) => return Err((step as u32, errno)),
+                }
+            }
+            together.finish(letter)?;
         }
+        Ok(())
     }
-    // The last one of a name counts, and stands alone: not every program looks for a second one.
-    let mut environment = ManuallyDrop::new(Vec::new());
-    for (at, variable) in variables.iter().enumerate() {
-        let later = &variables[at + 1..];
-        let mut unset = options.clone();
-        let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
-        if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
-            environment.push(*variable);
+
+    /// Executes the program, with the environment as it is to be.
+    #[inline(never)]
+    fn execute(&mut self) -> Failure {
+        let Becoming { options, arguments, variables, together, late } = self;
+        if let Some(Err(errno)) = late.map(process::set_directory) {
+            return (Step::Directory as u32, errno);
         }
+        if together.count > 0 {
+            // See sd_listen_fds(3).
+            for text in [
+                told(format_args!("LISTEN_PID={}", process::pid())),
+                told(format_args!("LISTEN_FDS={}", together.count)),
+                told(format_args!("LISTEN_FDNAMES={}", together.stored)),
+            ] {
+                variables.push(whole::lasting(text.into()));
+            }
+        }
+        // The last one of a name counts, and stands alone: not every program looks for a second one.
+        let mut environment = ManuallyDrop::new(Vec::new());
+        for (at, variable) in variables.iter().enumerate() {
+            let later = &variables[at + 1..];
+            let mut unset = options.clone();
+            let is_unset = core::iter::from_fn(|| unset.next(b'U')).any(|name| name.to_bytes() == name_of(variable));
+            if !is_unset && !later.iter().any(|later| name_of(later) == name_of(variable)) {
+                environment.push(*variable);
+            }
+        }
+        if environment.len() >= VARIABLES_MAX {
+            return (Step::EnvironmentFile as u32, Errno::TOOBIG);
+        }
+        let arguments = ManuallyDrop::new(all(arguments.clone()));
+        let errno = match arguments.first() {
+            None => Errno::INVAL,
+            Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
+            Some(program) => process::execute(program, &arguments, Some(&environment)),
+        };
+        (Step::Execute as u32, errno)
     }
-    if environment.len() >= VARIABLES_MAX {
-        return (Step::EnvironmentFile as u32, Errno::TOOBIG);
-    }
-    let arguments = ManuallyDrop::new(all(arguments));
-    let errno = match arguments.first() {
-        None => Errno::INVAL,
-        Some(_) if arguments.len() > ARGUMENTS_MAX => Errno::TOOBIG,
-        Some(program) => process::execute(program, &arguments, Some(&environment)),
-    };
-    (Step::Execute as u32, errno)
 }
 
 /// Whether a path outside may not be there inside.
@@ -320,7 +428,7 @@ fn act(letter: u8, value: &'static CStr, variables: &mut Vec<&'static CStr>) -> 
         b'o' => file::write_value(c"/proc/self/oom_score_adj", value.to_bytes()),
         b'e' => read_file(value.to_bytes(), variables),
         b'd' => process::set_directory(value),
-        b'G' => set_groups(value),
+        b'G' => process::set_groups(&numbers(value)?), // EINVAL for too many
         b'g' => process::set_group(identity()?),
         _ => process::set_user(identity()?),
     }
@@ -337,14 +445,14 @@ fn all(mut texts: Arguments) -> Vec<&'static CStr> {
 
 /// `GID,GID...`, which may be empty.
 #[inline(never)]
-fn set_groups(list: &CStr) -> Result<(), Errno> {
+fn numbers(list: &CStr) -> Result<Vec<u32>, Errno> {
     let mut groups = Vec::new();
     for digits in list.to_bytes().split(|byte| *byte == b',') {
         if !digits.is_empty() {
             groups.push(number(digits).ok_or(Errno::INVAL)?);
         }
     }
-    process::set_groups(&groups) // EINVAL for too many
+    Ok(groups)
 }
 
 /// Adds the variables of a file.

@@ -40,6 +40,8 @@ pub enum Form {
     Private,
     /// Names of environment variables.
     Variables,
+    /// Names or numbers of groups.
+    Groups,
     /// Bytes, or `max`.
     Memory,
     /// A number from 1 on, or `max`.
@@ -121,7 +123,7 @@ impl Form {
                  addr-limit-3gb"
             }
             Form::Listen => "tcp udp unix unix-dgram unix-seqpacket",
-            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user - net",
+            Form::Private => "tmp dev - - - - - - - - - - - - - - - mount - - - - - - - - uts ipc user pid net",
             Form::Processors
             | Form::Slack
             | Form::Path
@@ -130,6 +132,7 @@ impl Form {
             | Form::Binds
             | Form::Directories
             | Form::Variables
+            | Form::Groups
             | Form::Memory
             | Form::Count
             | Form::Weight
@@ -191,7 +194,7 @@ pub fn is_root(path: &str) -> bool {
 /// between slashes would make another directory of it than the file names, and a `:` another path, or permissions.
 pub fn may_stand(letter: u8, value: &[u8]) -> bool {
     let mut parts = value.split(|byte| *byte == b'/');
-    let is_part = matches!(letter, b'B' | b'D' | b'l') && value.contains(&b':');
+    let is_part = matches!(letter, b'B' | b'D' | b'Z' | b'l') && value.contains(&b':');
     parts.clone().any(|part| !part.is_empty()) && !parts.any(|part| matches!(part, b"." | b"..")) && !is_part
 }
 
@@ -387,6 +390,7 @@ mod tests {
             (Form::Private, "uts", Some((26, 0))),
             (Form::Private, "ipc", Some((27, 0))),
             (Form::Private, "user", Some((28, 0))),
+            (Form::Private, "pid", Some((29, 0))),
             (Form::Private, "net", Some((30, 0))),
             (Form::Personality, "linux32", Some((3, 0))),
             (Form::Personality, "addr-no-randomize", Some((18, 0))),
@@ -513,6 +517,7 @@ mod tests {
             (b'D', "a/..", false),
             (b'D', ".", false),
             (b'D', "a:4777", false),
+            (b'Z', "a:4777", false),
             (b'B', "a:/etc", false),
             (b'l', "a:0777", false),
             (b'T', "serial/pci-0000:00", true),

@@ -249,6 +249,8 @@ pub mod exec {
     pub const LOG_STAMP: usize = 17;
     /// One more than the slot of whom its output goes to.
     pub const LOG_TO: usize = 18;
+    /// What is removed with `runtime-directory`: 0 nothing, 1 behind each life, 2 at the end of the last.
+    pub const CLEARS: usize = 19;
 }
 
 /// Words of a policy record.

@@ -294,7 +294,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     let mut rules = [Rule::Any; POLICY + POLICY_WORDS];
     let mut spare = service::PRE_START + 1;
     while spare < rules.len() {
-        if spare < EXEC || spare > EXEC + exec::LOG_TO && spare < POLICY || spare > POLICY + policy::KILL_MODE {
+        if spare < EXEC || spare > EXEC + exec::CLEARS && spare < POLICY || spare > POLICY + policy::KILL_MODE {
             rules[spare] = Rule::Number(0, 0);
         }
         spare += 1;
@@ -327,6 +327,7 @@ static RULES: [Rule; POLICY + POLICY_WORDS] = {
     rules[EXEC + exec::LOG_RATE] = Rule::Number(2, 30001);
     rules[EXEC + exec::LOG_STAMP] = Rule::Number(0, 2);
     rules[EXEC + exec::LOG_TO] = Rule::Slot;
+    rules[EXEC + exec::CLEARS] = Rule::Number(0, 2);
     rules[EXEC + exec::RICH] = Rule::Number(0, 1);
     rules[EXEC + exec::SETUP] = Rule::Setup;
     rules[POLICY + policy::READY] = Rule::Number(0, policy::FORK as u16);

@@ -5,6 +5,7 @@
 //! Only children of our own are named or signalled, and none of them is reaped before: a number is nobody else's.
 //! What is waited for stands in `STATUS=`; the time that it may take is the supervisor's to measure.
 
+use super::apart::end_as;
 use crate::sys::poll::{self, Interest};
 use crate::sys::reap::{self, Child, Outcome};
 use crate::sys::signals::{self, SignalSet, Target};
@@ -115,10 +116,7 @@ impl Forked<'_> {
                             Ok(CODE)
                         }
                         Outcome::Exited(code) => Ok(code),
-                        Outcome::Killed { signal, .. } => {
-                            let _ = process::set_dumpable(false); // our memory says nothing about it
-                            signals::die_of(signal)
-                        }
+                        killed @ Outcome::Killed { .. } => end_as(killed),
                     };
                 }
             } else if late {
@@ -177,7 +175,8 @@ impl Told {
     }
 }
 
-fn reap_all(each: &mut dyn FnMut(reap::Death)) {
+/// Reaps whoever has ended, each after its turn.
+pub fn reap_all(each: &mut dyn FnMut(reap::Death)) {
     while let Some(death) = reap::peek() {
         reap::reap(death.pid);
         each(death);

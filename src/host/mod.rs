@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Building blocks; the users arrive one by one.
 
 pub mod accounts;
+pub mod apart;
 pub mod clients;
 pub mod control;
 pub mod descriptors;

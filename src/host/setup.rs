@@ -1,12 +1,14 @@
 //! What the chain-loader does for each word of the keys that it knows by a letter (`lang::keys`): from the word to the
 //! system call. It may allocate, and wait: it runs in a process of its own.
 
+use crate::host::apart;
 use crate::host::forked::connect;
 use crate::sys::namespaces::{self, if_there};
 use crate::sys::socket::send;
 use crate::sys::spawn::Step;
 use crate::sys::{
-    AsFd, AsRawFd, Errno, OwnedFd, Result, cgroup, file, listen, privileges, process, scheduling, signals,
+    AsFd, AsRawFd, Errno, OwnedFd, Result, accounts, cgroup, file, listen, privileges, process, scheduling, signals,
+    whole,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,6 +31,8 @@ pub struct Together {
     pub is_another_user: bool,
     /// The process into whose namespaces it goes instead of leaving any.
     beside: Option<OwnedFd>,
+    /// Its number.
+    beside_pid: u32,
     /// See `namespaces::proc`.
     proc: Option<OwnedFd>,
     /// What the path of `notify` leads to.
@@ -45,6 +49,12 @@ pub struct Together {
     kept: namespaces::Devices,
     /// What is about a /tmp or /dev that is not there yet.
     late: Vec<Later>,
+    /// Its processes are to have numbers of their own: which word says so.
+    pub numbered: Option<u8>,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+    /// What adds to them.
+    grouped: Option<u8>,
     /// The namespace of mounts is its own already.
     mounts: bool,
     /// Descriptors that it is passed, from 3 on: their names, with a `:` between.
@@ -78,6 +88,7 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
     let done = match letter {
         b'J' => {
             let pid = small_number(word.as_bytes()).ok_or(Errno::INVAL)?;
+            all.beside_pid = pid;
             signals::pidfd_open(pid).map(|process| all.beside = Some(process))
         }
         b'i' => find(Form::IoPriority).and_then(|(class, level)| scheduling::set_io_priority(class, level)),
@@ -89,14 +100,26 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         }
         b'p' => scheduling::set_personality(find(Form::Personality)?.0),
         b't' => scheduling::set_timer_slack(setup::nanoseconds(word).ok_or(Errno::INVAL)?),
-        b'D' => {
+        b'D' | b'Z' => {
             let (path, mode) = setup::directory(word).ok_or(Errno::INVAL)?;
             namespaces::make_directory(path.as_bytes(), mode, all.uid, all.gid)
+        }
+        b'H' => {
+            all.grouped = Some(all.at);
+            let group = accounts::group(word.as_bytes()).map_err(|_| Errno::INVAL)?;
+            if !all.groups.contains(&group) {
+                all.groups.push(group);
+            }
+            Ok(())
         }
         b'l' => all.listen(word),
         b'P' => namespaces::remove(word.as_bytes()),
         b'I' => namespaces::set_input(if word == "null" { "/dev/null" } else { word }.as_bytes()),
-        b'T' => namespaces::set_terminal(word.as_bytes()),
+        b'T' => {
+            namespaces::set_terminal(word.as_bytes())?;
+            // Who has numbers of its own has a session of its own, too.
+            if all.numbered.is_some() { Ok(()) } else { namespaces::control_terminal() }
+        }
         b'N' => match find(Form::Private)? {
             (setup::TEMPORARY, _) => {
                 all.temporary = Some(all.at);
@@ -107,7 +130,10 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
                 Ok(())
             }
             (bit, _) => {
-                all.spaces.push((1 << bit, all.at));
+                match 1 << bit {
+                    namespaces::PIDS => all.numbered = Some(all.at),
+                    kind => all.spaces.push((kind, all.at)),
+                }
                 Ok(())
             }
         },
@@ -117,13 +143,13 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
             match namespaces::copy(from.as_bytes()) {
                 // Over it: not for who is in it already.
                 _ if setup::is_root(to) => Err(Errno::INVAL),
-                Ok(copy) if all.inside(to).is_some() => all.later(letter, Some(copy), to, may_be_missing),
+                Ok(copy) if all.inside(letter, to).is_some() => all.later(letter, Some(copy), to, may_be_missing),
                 Ok(copy) => namespaces::place(&copy, to.as_bytes()),
                 Err(errno) => Err(errno),
             }
         }
         b'X' if setup::is_root(path) => Err(Errno::INVAL),
-        b'r' | b'X' if all.inside(path).is_some() => all.later(letter, None, path, may_be_missing),
+        b'r' | b'X' if all.inside(letter, path).is_some() => all.later(letter, None, path, may_be_missing),
         b'r' => all.own_mounts().and_then(|()| namespaces::make_read_only(path.as_bytes())),
         b'X' => all.own_mounts().and_then(|()| namespaces::hide(path.as_bytes())),
         b'R' => match (all.spaces.is_empty(), &all.beside) {
@@ -151,6 +177,11 @@ pub fn act(letter: u8, value: &CStr, all: &mut Together) -> Result<()> {
         _ => Err(Errno::INVAL),
     };
     if may_be_missing { if_there(done) } else { done }
+}
+
+/// The path that a word of `runtime-directory` names.
+pub fn removed(word: &str) -> Option<&str> {
+    setup::directory(word).map(|(path, _)| path)
 }
 
 /// Writes a limit into the control group. EOPNOTSUPP: there is none, or not this controller in it.
@@ -184,19 +215,25 @@ pub fn limit(letter: u8, value: &CStr, group: Option<&CStr>) -> Result<()> {
 }
 
 impl Together {
-    /// What a path of the machine is in the root, where it is in a /tmp or /dev that will be its own.
-    fn inside<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let root = self.root.and_then(|root| root.to_str().ok()).unwrap_or_default().trim_end_matches('/');
-        let path = path.strip_prefix(root).filter(|path| path.starts_with('/'))?;
+    /// What a path of the machine is in the root, where it is in a /tmp, /dev or /proc that will be its own. (Its /proc is
+    /// there when all is bound.)
+    fn inside<'p>(&self, letter: u8, path: &'p str) -> Option<&'p str> {
+        let path = path.strip_prefix(self.root_path()).filter(|path| path.starts_with('/'))?;
         let below =
             |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let temporary = self.temporary.is_some() && (below("/tmp") || below("/var/tmp"));
-        (temporary || self.devices.is_some() && below("/dev")).then_some(path)
+        let processes = letter == b'B' && self.numbered.is_some() && below("/proc");
+        (temporary || processes || self.devices.is_some() && below("/dev")).then_some(path)
+    }
+
+    /// What stands before a path in the root.
+    fn root_path(&self) -> &'static str {
+        self.root.and_then(|root| root.to_str().ok()).unwrap_or_default().trim_end_matches('/')
     }
 
     /// For when that is there.
     fn later(&mut self, letter: u8, copy: Option<OwnedFd>, path: &str, may_be_missing: bool) -> Result<()> {
-        let path = self.inside(path).unwrap_or(path).into();
+        let path = self.inside(letter, path).unwrap_or(path).into();
         self.late.push(Later { letter, copy, path, word: self.at, may_be_missing });
         Ok(())
     }
@@ -244,6 +281,14 @@ impl Together {
                     self.socket = Some(namespaces::copy(path).map_err(of_socket)?);
                 }
             }
+            // It is to be as read-only as what is around it.
+            b'B' => {
+                if let (Some(word), None) = (self.numbered, &self.beside) {
+                    let path = whole::joined(self.root_path().as_bytes(), b"proc");
+                    let path = if self.root_path().is_empty() { b"/proc" } else { path };
+                    if_there(namespaces::mount_processes(path)).map_err(at(word))?;
+                }
+            }
             b'R' => {
                 if let Some(word) = self.temporary.take() {
                     let mut paths = [c"/tmp", c"/var/tmp"].iter();
@@ -265,6 +310,11 @@ impl Together {
                 }
                 if let (Some(socket), Some(path)) = (self.socket.take(), self.notify) {
                     namespaces::bring(&socket, path).map_err(of_socket)?;
+                }
+            }
+            b'G' => {
+                if let Some(word) = self.grouped {
+                    process::set_groups(&self.groups).map_err(at(word))?;
                 }
             }
             b'k' => {
@@ -293,7 +343,12 @@ impl Together {
         }
         if let Some(beside) = &self.beside {
             let kinds = if users.is_some() && !is_root { namespaces::USERS } else { 0 };
-            namespaces::join(beside, namespaces::OTHERS | kinds).map_err(|errno| (self.at, errno))?;
+            let joined = match self.numbered {
+                None => namespaces::join(beside, namespaces::OTHERS | kinds),
+                // The rest is done by who is in it, see `enter`.
+                Some(_) => self.join_pids(beside, kinds),
+            };
+            joined.map_err(|errno| (self.at, errno))?;
             (self.temporary, self.devices) = (None, None);
         } else {
             for of_users in [true, false] {
@@ -303,8 +358,11 @@ impl Together {
                     }
                 }
             }
-            if let Some(word) = self.temporary.or(self.devices) {
+            if let Some(word) = self.temporary.or(self.devices).or(self.numbered) {
                 self.own_mounts().map_err(|errno| (word, errno))?;
+            }
+            if let Some(word) = self.numbered {
+                namespaces::leave(namespaces::PIDS).map_err(|errno| (word, errno))?;
             }
             if let Some(word) = self.devices {
                 self.kept = namespaces::devices().map_err(|errno| (word, errno))?;
@@ -312,6 +370,30 @@ impl Together {
         }
         self.spaces.retain(|(kind, _)| is_root && *kind == namespaces::USERS);
         Ok(())
+    }
+
+    /// Has what we make be in the namespace of pids in which the children of the process beside us are.
+    fn join_pids(&self, beside: &OwnedFd, users: u32) -> Result<()> {
+        let pids = namespaces::pids(self.beside_pid)?;
+        if users != 0 {
+            namespaces::join(beside, users)?;
+        }
+        namespaces::join(&pids, namespaces::PIDS)
+    }
+
+    /// In a process that has numbers of its own, and whose parent has not: with whom it shares them, that is beside it.
+    pub fn enter(&mut self) -> Result<()> {
+        if self.beside.is_some() {
+            let main = signals::pidfd_open(apart::MAIN)?;
+            namespaces::join(&main, namespaces::OTHERS)?;
+            self.beside = Some(main);
+        }
+        Ok(())
+    }
+
+    /// Whether it goes into namespaces that are there.
+    pub fn is_beside(&self) -> bool {
+        self.beside.is_some()
     }
 
     fn leave(&mut self, kind: u32) -> Result<()> {

@@ -167,7 +167,7 @@ pub const TIME_MS_MAX: u32 = 30 * 86_400_000;
 
 /// All keys with their sentences, in the order in which people should read about them.
 #[rustfmt::skip]
-const TABLE: [Line; 108] = [
+const TABLE: [Line; 111] = [
     key("description", ALL, Value::Text,
         "One line that says what the service is, as written; `#` behind a blank begins a comment."),
     key("type", ALL, Value::Choice(0),
@@ -276,6 +276,8 @@ const TABLE: [Line; 108] = [
         "The user, by name or number, that its processes run as; not given, the one of pintle."),
     key("group", PROCESS, Value::Account,
         "The group, by name or number; not given, the user's."),
+    setup("groups", b'H', Form::Groups,
+        "Groups, by name or number, that it is in beside those that /etc/group has its user in."),
     key("directory", PROCESS, Value::Directory,
         "The working directory; not given, `/`."),
     key("umask", PROCESS, Value::Umask,
@@ -323,7 +325,7 @@ const TABLE: [Line; 108] = [
     setup("no-new-privileges", b'n', Form::Switch,
         "Whether it can gain nothing by executing what is set-user-ID or has capabilities. Not given, `no`."),
     setup("private", b'N', Form::Private,
-        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
+        "What of the machine is its own: `net` (a network with nothing but loopback), `ipc`, `uts` (the host name), `mount`, `user` (its user and group are the only ones that are not nobody) are namespaces, `pid` is one in which its processes are all that there are (see NUMBERS OF ITS OWN), `tmp` is an empty /tmp and /var/tmp in memory, `dev` a /dev with nothing but null, zero, full, random, urandom, tty, ptmx, pts, log, an empty shm and links for its descriptors. The commands of `stop`, `reload`, `health` and `ready = check` go into those of its process."),
     setup("bind", b'B', Form::Binds,
         "Paths that are mounted for it alone: `FROM:TO`, which has to be there and is not `/`; a `-` before one that may be missing. Of these and the next two the paths are those of the machine, not of `root`."),
     setup("read-only", b'r', Form::Paths,
@@ -334,6 +336,10 @@ const TABLE: [Line; 108] = [
         "The directory that is `/` for it: `command` and `directory` are inside."),
     setup("make-directory", b'D', Form::Directories,
         "Directories made before each start, those above them, too, each as `PATH` or `PATH:MODE` (octal, 755 where it is not said); they belong to its user and group, those above to pintle's, with 755. Only links that are root's, in directories of root's, are followed to them."),
+    setup("runtime-directory", b'Z', Form::Directories,
+        "Directories that are made as those of `make-directory`, and removed with all that is in them when a life has ended, behind `cleanup`, so that the next one finds them empty: see DIRECTORIES."),
+    setup("keep-runtime", b'K', Form::Switch,
+        "Whether what is in `runtime-directory` stays from one life to the next, and is removed only when the service is down, done or has failed. Not given, `no`."),
     setup("stdin", b'I', Form::Input,
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,
@@ -433,7 +439,7 @@ const ALIASES: Packed = packed!(
     exec-reload=reload,reload-signal=reload,members=contains,condition=while,when=while,respawn=restart,\
     notification-fd=ready,readiness=ready,pidfile=pid-file,listen-stream=listen,socket=listen,file-descriptor-store-max=fd-store-max,timeout=start-timeout,timeout-start=start-timeout,\
     timeout-stop=stop-timeout,kill-timeout=stop-timeout,remain-after-exit=remain,run-as=user,uid=user,\
-    gid=group,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
+    gid=group,supplementary-groups=groups,chdir=directory,cwd=directory,working-directory=directory,workdir=directory,environment=env,\
     environment-file=env-file,oom-score-adjust=oom-score-adj,priority=nice,output=log,stdout=log,standard-output=log,logfile=log,\
     log-max-size=log-size,log-rotate=log-keep,log-rate-limit=log-rate,line-max=log-line,timestamp=log-stamp,\
     nofile=limit-nofile,precondition=only-if,condition-path-exists=only-if,exec-stop-post=cleanup,\
@@ -445,7 +451,7 @@ const ALIASES: Packed = packed!(
     ionice=io-priority,io-scheduling-class=io-priority,cpu-affinity=cpus,affinity=cpus,\
     root-directory=root,chroot=root,tty-path=tty,standard-input=stdin,input=stdin,bind-paths=bind,\
     read-only-paths=read-only,inaccessible-paths=inaccessible,private-tmp=private,private-devices=private,\
-    unset-environment=unset-env,private-network=private,private-users=private,runtime-directory=make-directory,state-directory=make-directory,\
+    unset-environment=unset-env,private-network=private,private-users=private,private-pids=private,runtime-directory-preserve=keep-runtime,state-directory=make-directory,\
     cache-directory=make-directory,logs-directory=make-directory,cpu-scheduling-policy=scheduler,\
     timer-slack-nsec=timer-slack,memory-limit=memory-max,cpu-quota=cpu-max,cpu-shares=cpu-weight,\
     tasks-max=pids-max,pids-limit=pids-max,block-io-weight=io-weight"
@@ -522,6 +528,14 @@ pub const STDIN: u8 = number("stdin");
 pub const TTY: u8 = number("tty");
 /// `inaccessible`.
 pub const INACCESSIBLE: u8 = number("inaccessible");
+/// `private`.
+pub const PRIVATE: u8 = number("private");
+/// `kill-mode`.
+pub const KILL_MODE: u8 = number("kill-mode");
+/// `runtime-directory`.
+pub const RUNTIME_DIRECTORY: u8 = number("runtime-directory");
+/// `keep-runtime`.
+pub const KEEP_RUNTIME: u8 = number("keep-runtime");
 /// `skip-ok`.
 pub const SKIP_OK: u8 = number("skip-ok");
 
@@ -645,6 +659,7 @@ impl Value {
                     packed!("absolute paths, as /srv/data or /srv/data:/data, a \"-\" before one that may be missing")
                 }
                 Form::Variables => packed!("names of environment variables"),
+                Form::Groups => packed!("names or numbers of groups"),
                 Form::Memory => packed!("bytes, with K, M, G or T or without, as 64M, or max"),
                 Form::Count => packed!("a whole number from 1 on, or max"),
                 Form::Weight => packed!("a whole number from 1 to 10000"),

@@ -159,6 +159,9 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
         );
         sink.error(&whole, text, &[]);
     }
+    if let (Some(given), false) = (definition.given(keys::KEEP_RUNTIME), there(keys::RUNTIME_DIRECTORY)) {
+        sink.error(&given.position, packed!("~ without ~"), &[Text(given.key.name()), Text("runtime-directory")]);
+    }
     if let Some(given) = definition.given(keys::OVERLAP)
         && definition.kind == Kind::Oneshot
         && definition.given(keys::REMAIN).is_none_or(|remain| remain.numbers[0] != 0)
@@ -194,6 +197,20 @@ fn together(definition: &Definition, command_meant: bool, sink: &mut Sink<'_>) {
     {
         let text = packed!("descriptors 3 to % are those that listen");
         sink.error(&given.position, text, &[Number(2 + stored as i64)]);
+    }
+    let mut private = definition.words(keys::PRIVATE).iter();
+    if let Some(word) = private.find(|word| word.text == "pid") {
+        if ready == keys::FORK {
+            let text = packed!(
+                "\"pid\" with \"ready = fork\"\n\
+                 what it begins ends with its command, and its pid file has other numbers: have it stay in the foreground"
+            );
+            sink.error(&word.position, text, &[]);
+        }
+        if let Some(mode) = definition.given(keys::KILL_MODE).filter(|mode| mode.numbers[0] != 0) {
+            let text = packed!("\"pid\" with this \"kill-mode\": nothing outlives its process 1\n\nthe mode");
+            sink.error(&word.position, text, &[]).related(&mode.position);
+        }
     }
     let log = definition.number(keys::LOG) as u32;
     for given in definition.given.iter().filter(|given| given.position.line > 0) {

@@ -530,6 +530,8 @@ impl Filler<'_, '_> {
                 Some((path, ..)) => self.path(word, path),
                 None => self.bad_word(packed!("bad limit ~"), word),
             },
+            Form::Groups if is_account(text) => Some(()),
+            Form::Groups => self.bad_word(packed!("bad name or number ~"), word),
             // Those that pintle sets say who it is, and whom it talks to.
             Form::Variables if names::is_variable(text) && !setup::is_own(text) => Some(()),
             Form::Variables => self.bad_word(packed!("bad name of a variable ~"), word),

@@ -1,6 +1,6 @@
 //! The table: every state by every input. What each does is said in `supervision/mod.rs`.
 
-use super::{Cause, KILL_GRACE_MS, LATE_MS, Policy, RETRY_MS, RETRY_MS_MAX, Ready, Record, Trouble};
+use super::{Cause, Clears, KILL_GRACE_MS, LATE_MS, Policy, RETRY_MS, RETRY_MS_MAX, Ready, Record, Trouble};
 use crate::board::orders::Wish;
 use crate::board::reports::{Exit, ReportRow, State};
 use crate::ident::{Life, Order};
@@ -138,6 +138,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             match wish {
                 Wish::Up => slot.begin(),
+                Wish::Down if slot.keeps_for_another() => slot.gone_if_all_ended(),
                 Wish::Down => slot.set(Down),
             }
         }
@@ -145,6 +146,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             if wish == Wish::Down {
                 slot.requests.cancel = true;
+                slot.keeps_for_another();
                 slot.gone_if_all_ended(); // what its pre-start has done is cleaned up after
             }
         }
@@ -346,7 +348,7 @@ impl Slot<'_> {
         }
         self.row.spawned = self.now;
         self.row.failure = 0;
-        self.record.dirty = self.policy.cleanup;
+        self.record.dirty = self.policy.cleans();
         self.record.check = Instant(0);
         self.set_until(State::Starting, self.now.plus_ms(self.policy.start_timeout_ms));
         self.auxiliary(Role::PreStart);
@@ -366,7 +368,7 @@ impl Slot<'_> {
         self.row.ready = 0;
         self.row.failure = 0;
         self.row.spawned = self.now;
-        self.record.dirty = self.policy.cleanup;
+        self.record.dirty = self.policy.cleans();
         self.record.watchdog_ms = self.policy.watchdog_ms;
         self.record.check = Instant(0);
         self.record.sick = 0;
@@ -626,7 +628,7 @@ impl Slot<'_> {
             self.requests.kill_rest = true;
             return;
         }
-        if core::mem::take(&mut self.record.dirty) {
+        if core::mem::take(&mut self.record.dirty) && (self.policy.cleanup || self.clears()) {
             self.record.killed = false;
             self.row.stuck = false;
             self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
@@ -636,10 +638,42 @@ impl Slot<'_> {
         match (self.record.wish, self.record.cause) {
             (Wish::Down, _) => self.set(State::Down),
             (Wish::Up, Cause::Ordered) => self.begin(),
-            (Wish::Up, Cause::TimedOut) => self.died(Exit::TimedOut),
-            (Wish::Up, Cause::Died) => self.died(self.row.exit),
-            (Wish::Up, Cause::Watchdog) => self.died(Exit::Watchdog),
-            (Wish::Up, Cause::Unhealthy) => self.died(Exit::Unhealthy),
+            (Wish::Up, _) => self.died(self.death()),
+        }
+    }
+
+    /// As what a life has ended that nobody told to end.
+    fn death(&self) -> Exit {
+        match self.record.cause {
+            Cause::TimedOut => Exit::TimedOut,
+            Cause::Watchdog => Exit::Watchdog,
+            Cause::Unhealthy => Exit::Unhealthy,
+            Cause::Ordered | Cause::Died => self.row.exit,
+        }
+    }
+
+    /// Whether something was kept for a life that does not come; it is cleaned up then.
+    fn keeps_for_another(&mut self) -> bool {
+        let keeps = self.policy.clears == Clears::LastLife && matches!(self.row.state, State::Delayed | State::Queued);
+        self.record.dirty |= keeps && self.row.life != Life(0);
+        keeps && self.record.dirty
+    }
+
+    /// Behind a life, before anything else: whether what it had at run time only is removed.
+    pub fn clears(&self) -> bool {
+        match self.policy.clears {
+            Clears::Nothing => false,
+            Clears::EachLife => true,
+            Clears::LastLife => self.is_last(),
+        }
+    }
+
+    /// Whether no life follows this one, as it is now.
+    fn is_last(&self) -> bool {
+        match (self.record.wish, self.record.cause) {
+            (Wish::Down, _) => true,
+            (Wish::Up, Cause::Ordered) => false,
+            (Wish::Up, _) => self.end(self.death()).is_some(),
         }
     }
 
@@ -653,7 +687,8 @@ impl Slot<'_> {
         let prepared = self.policy.pre_start && self.record.role != Some(Role::PreStart);
         self.row.failure = failure;
         self.record.trouble = Some(trouble);
-        self.record.dirty &= prepared;
+        // (Directories may have been made on the way to the program.)
+        self.record.dirty &= prepared || self.policy.clears != Clears::Nothing && trouble != Trouble::Unmet;
     }
 
     /// The main process is gone.
@@ -689,40 +724,61 @@ impl Slot<'_> {
         self.gone_if_all_ended();
     }
 
-    /// A death that nobody asked for, and all that follows it is over.
-    fn died(&mut self, exit: Exit) {
+    /// Whether a death that nobody asked for is the end, and which; none where another life follows.
+    fn end(&self, exit: Exit) -> Option<State> {
         let gives_up = self.policy.no_restart.have(exit);
         let again = match (self.record.trouble, self.policy.kind, self.policy.restart) {
-            (Some(Trouble::Unmet), ..) => return self.set(State::Skipped),
-            (Some(Trouble::Passing), ..) => true,
+            (Some(Trouble::Unmet), ..) => return Some(State::Skipped),
+            (Some(Trouble::Passing), ..) => return None,
             (Some(Trouble::Lasting), ..) => false,
             (None, Kind::Longrun, Restart::Always) if !gives_up => true,
             (None, Kind::Longrun, Restart::Always | Restart::OnFailure | Restart::Never)
                 if self.policy.succeeds(exit) =>
             {
-                return self.set(State::Done);
+                return Some(State::Done);
             }
             (None, Kind::Longrun, Restart::OnFailure) => !gives_up,
             (None, Kind::Longrun, Restart::Always | Restart::Never) => false,
-            (None, Kind::Oneshot | Kind::Bundle, _) if self.has_succeeded(exit) => return self.set(State::Done),
+            (None, Kind::Oneshot | Kind::Bundle, _) if self.has_succeeded(exit) => return Some(State::Done),
             // As often as `limit` says.
             (None, Kind::Oneshot | Kind::Bundle, _) => !gives_up,
         };
+        let often = self.policy.limit != 0 && self.deaths_with_this() >= self.policy.limit;
+        (!again || often).then_some(State::Failed)
+    }
+
+    /// Deaths in the window, this one too.
+    fn deaths_with_this(&self) -> u32 {
+        if self.begins_window() { 1 } else { self.row.deaths.saturating_add(1) }
+    }
+
+    /// Whether a death is the first one in a window.
+    fn begins_window(&self) -> bool {
+        let longrun = self.policy.kind == Kind::Longrun;
+        let window_ms = if longrun { u64::from(self.policy.window_ms) } else { u64::MAX };
+        self.row.deaths == 0 || self.now.ms_since(self.record.window) > window_ms
+    }
+
+    /// A death that nobody asked for, and all that follows it is over.
+    fn died(&mut self, exit: Exit) {
+        let end = self.end(exit);
         // Nothing that never lived has died: a machine without memory for a while does not fail its services.
         let lived = self.record.trouble.is_none();
         let exit = if lived { exit } else { Exit::NotSpawned };
-        self.row.exit = exit;
         let longrun = self.policy.kind == Kind::Longrun;
-        let window_ms = if longrun { u64::from(self.policy.window_ms) } else { u64::MAX };
-        if lived && (self.row.deaths == 0 || self.now.ms_since(self.record.window) > window_ms) {
-            self.row.deaths = 0;
-            self.record.window = self.now;
+        match end {
+            Some(end @ (State::Skipped | State::Done)) => return self.set(end),
+            _ => self.row.exit = exit,
         }
-        self.row.deaths = self.row.deaths.saturating_add(u32::from(lived));
-        let often = lived && self.policy.limit != 0 && self.row.deaths >= self.policy.limit;
-        if !again || often {
-            self.set(State::Failed);
-            return;
+        if lived {
+            let deaths = self.deaths_with_this();
+            if self.begins_window() {
+                self.record.window = self.now;
+            }
+            self.row.deaths = deaths;
+        }
+        if let Some(end) = end {
+            return self.set(end);
         }
         let in_a_row = if longrun { self.record.in_a_row } else { 0 };
         let delay = self.policy.delay_ms(in_a_row, self.salt ^ self.row.life.0);

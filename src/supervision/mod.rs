@@ -17,7 +17,8 @@
 //!   `Stopping` until it is gone; then what was ordered goes on.
 //! - **`cleanup`** runs when a life has ended and been reaped, its stop command too, before anything else begins: after a
 //!   failed attempt of a oneshot, and when one that was up has been taken down. It has `stop-timeout`, then its group is
-//!   killed; how it ends is noted, and changes nothing. What never ran its program is not cleaned up after. Where everything
+//!   killed; how it ends is noted, and changes nothing. It is also when what the service has at run time only is removed
+//!   (`Clears`): behind each life, or only where none follows, also when that was waited for. What never ran its program is not cleaned up after. Where everything
 //!   is killed at the end of a shutdown, nothing is.
 //! - **`pre-start`** runs before each life of a longrun, for which it is `Starting` already; it has `start-timeout`, and the
 //!   life has it anew. If it does not exit with 0, the life has died as `PreStart` before it began, and counts as a death; it
@@ -82,7 +83,7 @@ pub mod precondition;
 
 pub use kept::{Found, recover};
 pub use machine::{Input, Requests, Role, SIGENDS, Slot, is_on_the_way, step};
-pub use policy::{Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, RETRY_MS_MAX, Ready, STABLE_MS};
+pub use policy::{Clears, Ends, KILL_GRACE_MS, LATE_MS, Means, Policy, RETRY_MS, RETRY_MS_MAX, Ready, STABLE_MS};
 
 use crate::board::orders::Wish;
 use crate::board::reports::{ReportRow, State};

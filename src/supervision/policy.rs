@@ -1,7 +1,7 @@
 //! A service's policy as the database says it, and the arithmetic of delays.
 
 use crate::board::reports::{Exit, Status};
-use crate::database::{Image, NONE, action, policy, service};
+use crate::database::{Image, NONE, action, exec, policy, service};
 use crate::ident::SlotId;
 use crate::lang::definition::{KillMode, Kind, Restart};
 
@@ -136,6 +136,19 @@ pub struct Policy {
     pub cleanup: bool,
     /// There is one that runs before each.
     pub pre_start: bool,
+    /// When what it has at run time only is removed.
+    pub clears: Clears,
+}
+
+/// When `runtime-directory` is removed, which is a part of the cleanup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clears {
+    /// There is nothing.
+    Nothing,
+    /// Behind each life.
+    EachLife,
+    /// Behind the last one.
+    LastLife,
 }
 
 impl Policy {
@@ -194,6 +207,11 @@ impl Policy {
             reload,
             cleanup,
             pre_start: image.service(slot, service::PRE_START) != NONE,
+            clears: match image.exec(image.service(slot, service::EXEC), exec::CLEARS) {
+                0 => Clears::Nothing,
+                1 => Clears::EachLife,
+                _ => Clears::LastLife,
+            },
         })
     }
 
@@ -210,6 +228,11 @@ impl Policy {
         // A multiplication spreads neighbouring salts over all of the range (Fibonacci hashing).
         let share = salt.wrapping_mul(0x9e37_79b1) >> 16;
         delay.saturating_add(((u64::from(delay / 8) * u64::from(share)) >> 16) as u32)
+    }
+
+    /// Whether there may be something to do behind a life.
+    pub fn cleans(&self) -> bool {
+        self.cleanup || self.clears != Clears::Nothing
     }
 
     /// Whether an end is a good one.
@@ -261,6 +284,7 @@ mod tests {
         reload: Means::Nothing,
         cleanup: false,
         pre_start: false,
+        clears: Clears::Nothing,
     };
 
     #[test]

@@ -29,6 +29,7 @@ pub mod process;
 mod raw;
 pub mod reap;
 pub mod rebirth;
+pub mod removal;
 pub mod residence;
 pub mod scheduling;
 pub mod signals;

@@ -12,8 +12,9 @@ pub const MOUNTS: u32 = 0x0002_0000;
 pub const HOST_NAME: u32 = 0x0400_0000;
 pub const IPC: u32 = 0x0800_0000;
 pub const USERS: u32 = 0x1000_0000;
+pub const PIDS: u32 = 0x2000_0000;
 pub const NETWORK: u32 = 0x4000_0000;
-/// All of those that `join` goes into but that of users.
+/// All of those that `join` goes into but that of users and that of pids, which is one of children.
 pub const OTHERS: u32 = MOUNTS | HOST_NAME | IPC | NETWORK;
 
 const AT_EMPTY_PATH: usize = 0x1000;
@@ -37,11 +38,16 @@ pub fn leave(kind: u32) -> Result<()> {
     unsafe { raw::call(raw::nr::UNSHARE, kind as usize, 0, 0, 0, 0) }.map(drop)
 }
 
-/// Goes into the namespaces of these kinds in which that process (`signals::pidfd_open`) is. EINVAL: we are in its
-/// namespace of users.
+/// Goes into the namespaces of these kinds in which that process (`signals::pidfd_open`) is, or into that of `pids`. EINVAL:
+/// we are in its namespace of users.
 pub fn join(process: &OwnedFd, kinds: u32) -> Result<()> {
     // SAFETY: no memory is involved.
     unsafe { raw::call(raw::nr::SETNS, process.as_raw_fd() as usize, kinds as usize, 0, 0, 0) }.map(drop)
+}
+
+/// The namespace of pids in which children of this process are.
+pub fn pids(of: u32) -> Result<OwnedFd> {
+    file::open_read(process::path(of, "ns/pid_for_children").as_str())
 }
 
 /// Mounts of its own: what is mounted outside later on is seen, what is mounted here stays here.
@@ -180,6 +186,11 @@ pub fn hide(path: impl AsPath) -> Result<()> {
     let copy = copy(b"/dev/null")?;
     set(copy.as_fd(), b"", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)?;
     place(&copy, path)
+}
+
+/// What the kernel tells of the processes of our namespace, over this directory.
+pub fn mount_processes(path: impl AsPath) -> Result<()> {
+    mount(c"proc", path.path(), c"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, c"")
 }
 
 /// An empty directory in memory over this one, for everybody to write.
@@ -349,14 +360,17 @@ pub fn set_input(path: impl AsPath) -> Result<()> {
     process::place_at(opened.as_fd(), 0, true)
 }
 
-/// This terminal is the session's own, and descriptors 0 to 2. Waits for a line that is not connected. EPERM: another
-/// session has it. ENOTTY: it is none.
+/// This terminal is descriptors 0 to 2. Waits for a line that is not connected.
 pub fn set_terminal(path: impl AsPath) -> Result<()> {
-    const TIOCSCTTY: usize = 0x540e;
     let opened = path::open(path.path(), OFlags::RDWR | OFlags::NOCTTY, 0)?;
-    // SAFETY: no memory is involved.
-    unsafe { raw::call(raw::nr::IOCTL, opened.as_raw_fd() as usize, TIOCSCTTY, 0, 0, 0) }?;
     (0..3).try_for_each(|number| process::place_at(opened.as_fd(), number, true))
+}
+
+/// Descriptor 0 is the session's terminal. EPERM: another session has it, or we lead none. ENOTTY: it is none.
+pub fn control_terminal() -> Result<()> {
+    const TIOCSCTTY: usize = 0x540e;
+    // SAFETY: no memory is involved.
+    unsafe { raw::call(raw::nr::IOCTL, 0, TIOCSCTTY, 0, 0, 0) }.map(drop)
 }
 
 /// ENOENT passes.

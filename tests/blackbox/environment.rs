@@ -4,15 +4,20 @@
 use crate::harness::{Folder, Machine, command, command_of, program};
 
 /// The value of a line of /proc/PID/status.
-fn field(pid: u32, name: &str) -> String {
+pub fn field(pid: u32, name: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
     line.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_string()
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// Where we are not root: whether that takes it is for another test to say.
+pub fn refused_without_root() -> bool {
+    !is_root()
 }
 
 /// A machine with this service alone, which runs a program that waits.
@@ -36,14 +41,14 @@ fn outside_tmp(name: &str) -> (Folder, String) {
 }
 
 /// Its process.
-fn up(machine: &Machine) -> u32 {
+pub fn up(machine: &Machine) -> u32 {
     machine.wait("it is up or has failed", |machine| matches!(&*machine.phase("s"), "up" | "failed"));
     assert_eq!(machine.phase("s"), "up", "{}", machine.run(&["status", "s"]).out);
     machine.pid("s")
 }
 
 /// It fails, and `status` says this.
-fn fails(text: &str, reason: &str) {
+pub fn fails(text: &str, reason: &str) {
     let machine = machine(text);
     machine.wait_phase("s", "failed");
     let said = machine.run(&["status", "--lines", "0", "s"]).out;
@@ -136,12 +141,12 @@ fn what_fails_is_told_with_its_key_and_its_word() {
 }
 
 /// The namespace of a process, or its root, or a descriptor of it.
-fn link(pid: u32, name: &str) -> String {
+pub fn link(pid: u32, name: &str) -> String {
     let link = std::fs::read_link(format!("/proc/{pid}/{name}")).expect("readable");
     link.to_str().expect("UTF-8").to_string()
 }
 
-fn read(path: &std::path::Path) -> String {
+pub fn read(path: &std::path::Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 

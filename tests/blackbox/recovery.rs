@@ -652,8 +652,8 @@ fn end(machine: &Machine, interrupter: Interrupter, call: u32) -> u32 {
     came
 }
 
-/// The same for what goes into the background, what runs before a life, what is kept from life to life, and what is left
-/// behind where there are no control groups.
+/// The same for what goes into the background, what runs before a life, what is kept from life to life, what is left
+/// behind where there are no control groups, and what has process numbers of its own and a directory that goes.
 fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
     let folder = Folder::new();
     let path = |name: &str| folder.0.join(name).display().to_string();
@@ -667,9 +667,18 @@ fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
         program("sockets"),
         path("socket")
     );
+    let apart = format!(
+        "command = /bin/sh -c 'echo life >>{}; exec {} 3'\nready = fd 3\nprivate = pid\nruntime-directory = {}\n\
+         cleanup = /bin/sh -c 'echo behind >>{}'\n",
+        path("own"),
+        program("ready"),
+        path("run"),
+        path("cleaned")
+    );
     let files = [
         ("forks", &*format!("{forks}restart-delay = 0\n")),
-        ("gives", &format!("{gives}restart-delay = 0\nneeds = forks\n")),
+        ("gives", &format!("{gives}restart-delay = 0\nneeds = forks apart\n")),
+        ("apart", &format!("{apart}restart-delay = 0\n")),
         ("default", "type = bundle\n"),
     ];
     // Behind a second crash it is control groups that tell, where there are any.
@@ -679,8 +688,9 @@ fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
     let interrupter = Interrupter::new(&machine, call, again, false);
     machine.expect(&["start", "gives"]);
     machine.wait_phase("gives", "up");
-    let pids = ["forks", "gives"].map(|name| machine.pid(name));
-    for (name, pid) in ["forks", "gives"].into_iter().zip(pids) {
+    let all = ["forks", "gives", "apart"];
+    let pids = all.map(|name| machine.pid(name));
+    for (name, pid) in all.into_iter().zip(pids) {
         kill(pid, libc::SIGKILL);
         machine.wait_new_life(name, pid);
     }
@@ -689,11 +699,15 @@ fn life_with_keepings(call: u32, again: Option<u32>) -> u32 {
     let mut client = std::os::unix::net::UnixStream::connect(path("socket")).expect("it listens");
     std::io::Read::read_to_string(&mut client, &mut answer).expect("an answer");
     assert_eq!(answer.trim(), last.to_string(), "call {call}");
-    machine.expect(&["stop", "forks"]);
-    machine.wait_phase("forks", "down");
-    assert!(children(&machine, "forker").is_empty(), "call {call}");
+    machine.expect(&["stop", "forks", "apart"]);
+    for name in ["forks", "apart"] {
+        machine.wait_phase(name, "down");
+    }
+    assert!(children(&machine, "forker").is_empty() && !folder.0.join("run").exists(), "call {call}");
     let came = end(&machine, interrupter, call);
     assert_eq!(std::fs::read_to_string(path("lives")).expect("marks"), "++", "call {call}");
+    assert_eq!(std::fs::read_to_string(path("own")).expect("a trace"), "life\nlife\n", "call {call}");
+    assert_eq!(std::fs::read_to_string(path("cleaned")).expect("a trace"), "behind\nbehind\n", "call {call}");
     assert_eq!(std::fs::read_to_string(path("trace")).expect("a trace"), "before\nbefore\n", "call {call}");
     assert_eq!(log(&machine, "gives"), ["fds unix", &format!("fds unix own={}", pids[1])], "call {call}");
     came

@@ -570,6 +570,6 @@ fn letters_mean_what_they_meant() {
             _ => None,
         })
         .collect();
-    let expected = "Ppid-file llisten Uunset-env Mmemory-max hmemory-high wcpu-weight qcpu-max fpids-max Wio-weight xio-max iio-priority sscheduler ccpus ppersonality ttimer-slack kcapabilities aambient-capabilities Ssecure-bits nno-new-privileges Nprivate Bbind rread-only Xinaccessible Rroot Dmake-directory Istdin Ttty";
-    assert_eq!((VERSION, letters.join(" ").as_str()), (8, expected));
+    let expected = "Ppid-file llisten Hgroups Uunset-env Mmemory-max hmemory-high wcpu-weight qcpu-max fpids-max Wio-weight xio-max iio-priority sscheduler ccpus ppersonality ttimer-slack kcapabilities aambient-capabilities Ssecure-bits nno-new-privileges Nprivate Bbind rread-only Xinaccessible Rroot Dmake-directory Zruntime-directory Kkeep-runtime Istdin Ttty";
+    assert_eq!((VERSION, letters.join(" ").as_str()), (9, expected));
 }

@@ -9,7 +9,8 @@ use pintle::board::reports::{Exit, ReportRow, State, Status};
 use pintle::ident::{Life, Order};
 use pintle::lang::definition::{KillMode, Kind, Restart};
 use pintle::supervision::{
-    Cause, Ends, Input, KILL_GRACE_MS, Means, Policy, RETRY_MS_MAX, Ready, Record, Requests, Role, Slot, Trouble, step,
+    Cause, Clears, Ends, Input, KILL_GRACE_MS, Means, Policy, RETRY_MS_MAX, Ready, Record, Requests, Role, Slot,
+    Trouble, step,
 };
 use pintle::time::Instant;
 
@@ -39,6 +40,7 @@ const LONGRUN: Policy = Policy {
     reload: Means::Signals,
     cleanup: false,
     pre_start: false,
+    clears: Clears::Nothing,
 };
 
 const COMMANDED: Policy = Policy {

@@ -19,7 +19,7 @@ use crate::graph::Relation;
 use crate::lang::attribute;
 use crate::lang::definition::{Kind, Restart, Token, Word};
 use crate::lang::diagnostic::{Diagnostic, Part, Source, error};
-use crate::lang::keys::{KEYS, Value};
+use crate::lang::keys::{self, KEYS, Value};
 use crate::lang::order::order;
 use crate::{limits, names, packed, signals};
 
@@ -280,6 +280,10 @@ impl Writer<'_> {
         record[service::WRITTEN] = self.list_some(written);
         record[EXEC + exec::LIMITS] = self.list_some(limits);
         record[EXEC + exec::SETUP] = self.list_some(setup);
+        let keeps = definition.words(keys::KEEP_RUNTIME).iter().any(|word| word.text == "yes");
+        if definition.given(keys::RUNTIME_DIRECTORY).is_some() {
+            record[EXEC + exec::CLEARS] = 1 + u32::from(keeps);
+        }
         let lists = [exec::ENV_FILES, exec::SETUP];
         let chain_loader = record[EXEC + exec::OOM] != 0
             || record[POLICY + policy::READY] == policy::FORK

@@ -137,7 +137,7 @@ impl Supervisor {
         let command = match role {
             Some(Role::Stop) => Command::Stop(pid),
             Some(Role::Reload) => Command::Reload(pid),
-            Some(Role::Cleanup) => Command::Cleanup,
+            Some(Role::Cleanup) => Command::Cleanup { clears: self.clears(slot) },
             Some(Role::Check) => Command::Check(pid),
             Some(Role::Health) => Command::Health(pid),
             Some(Role::PreStart) => Command::PreStart,
@@ -590,7 +590,7 @@ impl Supervisor {
         }
         let (mut fresh, mut record) = (before, Record::of_words(&before));
         fresh[reports::FAILURE] = 0;
-        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleanup));
+        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleans()));
         record.put(&mut fresh);
         self.write(slot, &before, &fresh, &Requests::default(), false);
     }

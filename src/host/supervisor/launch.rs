@@ -33,8 +33,8 @@ pub enum Command {
     Stop(u32),
     /// `reload`.
     Reload(u32),
-    /// `cleanup`.
-    Cleanup,
+    /// `cleanup`, and with `clears` what removes `runtime-directory`.
+    Cleanup { clears: bool },
     /// The command of `ready = check`.
     Check(u32),
     /// `health`.
@@ -214,7 +214,7 @@ pub fn launch(
         Command::Main => service::COMMAND,
         Command::Stop(_) => service::STOP,
         Command::Reload(_) => service::RELOAD,
-        Command::Cleanup => service::CLEANUP,
+        Command::Cleanup { .. } => service::CLEANUP,
         Command::Check(_) => service::CHECK,
         Command::Health(_) => service::HEALTH,
         Command::PreStart => service::PRE_START,
@@ -222,10 +222,12 @@ pub fn launch(
     let words = image.list(image.service(definition, list));
     // The first word of an action says that it is a command.
     let skipped = usize::from(matches!(child.command, Command::Stop(_) | Command::Reload(_)));
-    if words.len() <= skipped {
+    // What is to be removed takes no command.
+    let is_empty = words.len() <= skipped;
+    if is_empty && child.command != (Command::Cleanup { clears: true }) {
         return Err(Failure::NO_DEFINITION);
     }
-    let mut program = launch.text(words.get(skipped));
+    let mut program = if is_empty { Text::lasting(common.program) } else { launch.text(words.get(skipped)) };
     let mut directory = match record[exec::DIRECTORY] {
         0 => None, // the supervisor's, which is /
         path => Some(launch.text(path)),
@@ -248,17 +250,17 @@ pub fn launch(
         let setup = image.list(record[exec::SETUP]);
         // The commands beside a process are where it is, and leave it its terminal.
         let (beside, left) = match child.command {
-            Command::Main => (0, &b""[..]),
+            Command::Main => (0, &b"K"[..]),
             Command::Stop(pid @ 1..)
             | Command::Reload(pid @ 1..)
             | Command::Check(pid @ 1..)
-            | Command::Health(pid @ 1..) => (pid, &b"DlPITBrXMhwqfWx"[..]),
+            | Command::Health(pid @ 1..) => (pid, &b"DZKlPITBrXMhwqfWx"[..]),
             Command::Stop(0)
             | Command::Reload(0)
             | Command::Check(0)
             | Command::Health(0)
-            | Command::Cleanup
-            | Command::PreStart => (0, &b"lPIT"[..]),
+            | Command::Cleanup { .. }
+            | Command::PreStart => (0, &b"KlPIT"[..]),
         };
         if !child.socket.is_empty() {
             exec_plan::beside(launch.draft, child.socket, &child.stored.names, child.forks);
@@ -277,13 +279,18 @@ pub fn launch(
             }
             let value = launch.text(word);
             exec_plan::setup(launch.draft, letter, value);
+            if letter == b'Z' && child.command == (Command::Cleanup { clears: true }) {
+                exec_plan::setup(launch.draft, b'z', value);
+            }
         }
         exec_plan::end(launch.draft);
         // What the chain-loader does is left to it.
         (program, directory, status) = (Text::lasting(common.program), None, Some(number));
         *account = Account::default();
     }
-    launch.draft.argument(first);
+    if !is_empty {
+        launch.draft.argument(first);
+    }
     for at in skipped + 1..words.len() {
         launch.argument(words.get(at));
     }

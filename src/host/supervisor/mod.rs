@@ -482,6 +482,24 @@ impl Supervisor {
         }
     }
 
+    /// Whether the cleanup that is to come removes what a slot has at run time only.
+    fn clears(&self, slot: SlotId) -> bool {
+        let mut words = [0; reports::ROW];
+        let (true, Some(policy)) = (self.reports.read_words(slot, &mut words), &self.policy(slot)) else {
+            return false;
+        };
+        let taken = Slot {
+            row: reports::ReportRow::of(&words),
+            record: Record::of_words(&words),
+            policy,
+            now: self.now,
+            stamp: 0,
+            salt: 0,
+            requests: Requests::default(),
+        };
+        taken.clears()
+    }
+
     /// Writes what a slot is now, where that has changed, and does what follows from it.
     fn write(
         &mut self,

@@ -114,6 +114,15 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Whether this is among the words of a key of a slot's service, by the chain-loader's letter.
+    fn has_word(&self, slot: SlotId, letter: u8, word: &str) -> bool {
+        let image = &self.common.image;
+        let Some(definition) = self.definition(slot) else { return false };
+        let list = image.list(image.exec(image.service(definition, service::EXEC), exec::SETUP));
+        let mut pairs = (0..list.len()).step_by(2);
+        pairs.any(|at| list.get(at) == letter.into() && image.text(list.get(at + 1)) == word)
+    }
+
     /// Keeps what a service says of itself.
     pub fn write_status(&self, slot: SlotId, text: &[u8]) {
         let row = rare::of(&self.slots, &self.rare, slot).and_then(|rare| rare.status_row.checked_sub(1));
@@ -153,7 +162,9 @@ impl Supervisor {
             }
             // It will be signalled: nobody names one that is not theirs to signal.
             let trusted = sender == 0 || sender == self.common.uid;
-            if let Some(pid) = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender)) {
+            let named = notice.main_pid.filter(|pid| trusted || belongs_to(*pid, sender));
+            // One with numbers of its own means those.
+            if let Some(pid) = named.filter(|_| !self.has_word(slot, b'N', "pid")) {
                 let current = self.reports.word(slot, reports::PID);
                 self.reports.keep(slot, reports::HEIR, if pid == current { 0 } else { pid });
             }

@@ -27,6 +27,7 @@ pub mod nr {
     pub const KILL: usize = 129;
     pub const MOUNT: usize = 40;
     pub const OPENAT: usize = 56;
+    pub const OPENAT2: usize = 437;
     pub const PERSONALITY: usize = 92;
     pub const PIPE2: usize = 59;
     pub const PRCTL: usize = 167;

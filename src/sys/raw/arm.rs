@@ -27,6 +27,7 @@ pub mod nr {
     pub const KILL: usize = 37;
     pub const MOUNT: usize = 21;
     pub const OPENAT: usize = 322;
+    pub const OPENAT2: usize = 437;
     pub const PERSONALITY: usize = 136;
     pub const PIPE2: usize = 359;
     pub const PRCTL: usize = 172;

@@ -27,6 +27,7 @@ pub mod nr {
     pub const KILL: usize = 62;
     pub const MOUNT: usize = 165;
     pub const OPENAT: usize = 257;
+    pub const OPENAT2: usize = 437;
     pub const PERSONALITY: usize = 135;
     pub const PIPE2: usize = 293;
     pub const PRCTL: usize = 157;
