@@ -134,12 +134,8 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
 }
 
 /// A socket that datagrams (as of sd_notify) come to, nonblocking; each message brings its sender's credentials.
-pub fn bind_datagrams(address: &Address, mode: u32, takes_descriptors: bool) -> Result<OwnedFd> {
-    let fd = bound(SocketType::DGRAM, address, mode)?;
-    if !takes_descriptors {
-        refuse_descriptors(&fd);
-    }
-    Ok(fd)
+pub fn bind_datagrams(address: &Address, mode: u32) -> Result<OwnedFd> {
+    bound(SocketType::DGRAM, address, mode)
 }
 
 /// A socket that sends datagrams to an address, blocking.
@@ -427,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_datagram_names_its_sender_and_a_long_one_says_so() {
-        let socket = bind_datagrams(&name("notify"), 0o666, true).expect("the name is free");
+        let socket = bind_datagrams(&name("notify"), 0o666).expect("the name is free");
         let sender = connect_datagrams(&name("notify")).expect("it is bound");
         send(sender.as_fd(), b"READY=1", &[]).expect("there is room");
         send(sender.as_fd(), &[b'x'; 99], &[]).expect("there is room");

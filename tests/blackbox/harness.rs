@@ -221,15 +221,8 @@ impl Machine {
         Machine::of(folder, command(), files, arguments)
     }
 
-    /// With a supervisor that is another user's, where these are root's tests.
-    pub fn of_user(uid: u32, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
-        let folder = Folder::new();
-        std::os::unix::fs::chown(&folder.0, Some(uid), None).expect("root may");
-        Machine::of(folder, command_of(uid, uid), files, arguments)
-    }
-
     /// With this command, which is to become pintle, for its supervisor.
-    fn of(folder: Folder, command: Command, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+    pub fn of(folder: Folder, command: Command, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
         if !files.iter().any(|(name, _)| *name == "default") {
             folder.write("services/default.svc", "type = bundle\n");
         }

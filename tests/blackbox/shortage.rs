@@ -1,7 +1,7 @@
 //! What is short, at every stage: processes, descriptors, memory, room in the run directory. Whoever is affected says
 //! so and is tried again, nobody else notices, nothing spins, and all goes on by itself when the shortage ends.
 
-use super::harness::{Folder, Machine, children, command, kill, lives, pause, program};
+use super::harness::{Folder, Machine, children, command, command_of, kill, lives, pause, program};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -52,7 +52,7 @@ impl Shortage {
         // SAFETY: only system calls, on memory of the closure.
         unsafe {
             setter.pre_exec(move || {
-                let set = (uid == 0 || libc::setuid(uid) == 0)
+                let set = (uid == 0 || libc::setgid(uid) == 0 && libc::setuid(uid) == 0)
                     && libc::prlimit(pid as i32, resource, &raw const limit, std::ptr::null_mut()) == 0;
                 if set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
             })
@@ -71,7 +71,19 @@ impl Drop for Shortage {
 
 /// With a supervisor that can be short of processes: of a user other than root.
 fn machine_of_somebody(files: &[(&str, &str)], arguments: &[&str]) -> Machine {
-    if is_root() { Machine::of_user(SOMEBODY, files, arguments) } else { Machine::with(files, arguments) }
+    machine_of(supervisor_of_somebody(), files, arguments)
+}
+
+fn supervisor_of_somebody() -> Command {
+    if is_root() { command_of(SOMEBODY, SOMEBODY) } else { command() }
+}
+
+fn machine_of(supervisor: Command, files: &[(&str, &str)], arguments: &[&str]) -> Machine {
+    let folder = Folder::new();
+    if is_root() {
+        std::os::unix::fs::chown(&folder.0, Some(SOMEBODY), None).expect("root may");
+    }
+    Machine::of(folder, supervisor, files, arguments)
 }
 
 /// What a process has used of the processor, in ticks of 10 ms.
@@ -447,9 +459,25 @@ fn a_supervisor_that_cannot_begin_says_why_and_begins_when_it_can() {
 #[test]
 fn a_supervisor_without_processes_at_its_start_begins_when_there_are_some() {
     let files = [("web", pause("")), ("default", "type = bundle\ncontains = web\n".into())];
-    let machine = machine_of_somebody(&texts(&files), &["default"]);
+    let mut supervisor = supervisor_of_somebody();
+    // SAFETY: only system calls, on memory of the closure.
+    unsafe {
+        supervisor.pre_exec(|| {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let got = libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) == 0;
+            let none = libc::rlimit { rlim_cur: 0, ..limit };
+            let set = got && libc::setrlimit(libc::RLIMIT_NPROC, &raw const none) == 0;
+            if set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        })
+    };
+    let machine = machine_of(supervisor, &texts(&files), &["default"]);
+    let mut short = Shortage::of_processes(&machine);
+    short.before.rlim_cur = short.before.rlim_max;
+    machine.wait("it says so", |machine| machine.messages().contains("cannot start pintle-engine: clone: "));
+    assert_asleep(&[machine.supervisor()]);
+    drop(short);
     machine.wait_phase("web", "up");
-    machine.expect(&["shutdown"]);
+    assert_eq!(machine.messages().lines().count(), 1, "{}", machine.messages());
 }
 
 #[test]

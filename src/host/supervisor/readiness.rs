@@ -104,8 +104,7 @@ impl Supervisor {
             let account = self.common.accounts.resolve(name(exec::USER), name(exec::GROUP))?;
             owner = Some((account.uid, account.gid));
         }
-        let takes = !self.places(slot).is_empty();
-        let bound = bind(path, owner, takes).map_err(Failure::of_notify)?;
+        let bound = bind(path, owner).map_err(Failure::of_notify)?;
         self.poll.add(&bound, Source::Notify(slot.0).token(), Interest::READ).map_err(Failure::of_notify)?;
         if let Some(rare) = rare::of_mut(&self.slots, &mut self.rare, slot) {
             self.held.hold(slot, Of::Notify, Some(&bound));
@@ -206,11 +205,11 @@ impl Supervisor {
 }
 
 /// A socket for notices; its file, if it has one, is this user's and group's.
-fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>, takes: bool) -> Result<OwnedFd, Errno> {
+fn bind(path: &[u8], owner: Option<(Option<u32>, Option<u32>)>) -> Result<OwnedFd, Errno> {
     if path.is_empty() {
         return Err(Errno::NAMETOOLONG); // see `notify_path`
     }
-    let socket = socket::bind_datagrams(&Address::named(path)?, 0o600, takes)?;
+    let socket = socket::bind_datagrams(&Address::named(path)?, 0o600)?;
     if let Some((uid, gid)) = owner {
         directory::give(path, uid, gid)?;
     }
