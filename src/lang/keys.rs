@@ -339,7 +339,7 @@ const TABLE: [Line; 111] = [
     setup("runtime-directory", b'Z', Form::Directories,
         "Directories that are made as those of `make-directory`, and removed with all that is in them when a life has ended, behind `cleanup`, so that the next one finds them empty: see DIRECTORIES."),
     setup("keep-runtime", b'K', Form::Switch,
-        "Whether what is in `runtime-directory` stays from one life to the next, and is removed only when the service is down, done or has failed. Not given, `no`."),
+        "Whether what is in `runtime-directory` stays from one life to the next, and is removed only when the service is down, done, skipped or has failed. Not given, `no`."),
     setup("stdin", b'I', Form::Input,
         "What it reads from: a file, or `null`, as if nothing is said."),
     setup("tty", b'T', Form::Path,

@@ -39,7 +39,8 @@ impl Record {
             | u32::from(self.killed) << 25
             | u32::from(self.dirty) << 26
             | u32::from(self.reload_again) << 27
-            | u32::from(self.rest) << 28;
+            | u32::from(self.rest) << 28
+            | u32::from(self.keeps) << 29;
         let words = [self.window.0 as u32, (self.window.0 >> 32) as u32, flags];
         row[KEPT..KEPT + words.len()].copy_from_slice(&words);
         let (watchdog, check) = (self.watchdog.0, self.check.0);
@@ -64,6 +65,7 @@ impl Record {
             dirty: is(26),
             reload_again: is(27),
             rest: is(28),
+            keeps: is(29),
             watchdog_ms: row[TIMES + 4],
             watchdog: time(TIMES),
             check: time(TIMES + 2),
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn all_that_is_kept_comes_back() {
-        for number in 0..1u32 << 13 {
+        for number in 0..1u32 << 14 {
             let record = Record {
                 window: Instant(u64::from(number) << 31 | 7),
                 in_a_row: (number as u16).wrapping_mul(37),
@@ -164,6 +166,7 @@ mod tests {
                 dirty: number >> 10 & 1 == 1,
                 reload_again: number >> 11 & 1 == 1,
                 rest: number >> 12 & 1 == 1,
+                keeps: number >> 13 & 1 == 1,
                 watchdog_ms: number << 22 | 3,
                 watchdog: Instant(u64::from(number) << 30 | 5),
                 check: Instant(u64::from(number) << 29 | 6),

@@ -138,7 +138,7 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             match wish {
                 Wish::Up => slot.begin(),
-                Wish::Down if slot.keeps_for_another() => slot.gone_if_all_ended(),
+                Wish::Down if slot.record.keeps => slot.gone_if_all_ended(),
                 Wish::Down => slot.set(Down),
             }
         }
@@ -146,7 +146,6 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.take(number, wish);
             if wish == Wish::Down {
                 slot.requests.cancel = true;
-                slot.keeps_for_another();
                 slot.gone_if_all_ended(); // what its pre-start has done is cleaned up after
             }
         }
@@ -298,13 +297,13 @@ pub fn step(slot: &mut Slot<'_>, input: Input) {
             slot.record.wish = Wish::Down;
             slot.requests.cancel = true;
             slot.requests.kill_auxiliary = slot.record.role.is_some();
-            slot.record.dirty = false;
+            (slot.record.dirty, slot.record.keeps) = (false, false);
             slot.set(Down);
         }
         (Spawning | Starting | Up | Stopping, Input::Kill) => {
             slot.record.wish = Wish::Down;
             slot.record.cause = Cause::Ordered;
-            slot.record.dirty = false;
+            (slot.record.dirty, slot.record.keeps) = (false, false);
             slot.kill();
         }
     }
@@ -348,7 +347,7 @@ impl Slot<'_> {
         }
         self.row.spawned = self.now;
         self.row.failure = 0;
-        self.record.dirty = self.policy.cleans();
+        self.record.dirty = self.policy.cleans_each();
         self.record.check = Instant(0);
         self.set_until(State::Starting, self.now.plus_ms(self.policy.start_timeout_ms));
         self.auxiliary(Role::PreStart);
@@ -368,7 +367,7 @@ impl Slot<'_> {
         self.row.ready = 0;
         self.row.failure = 0;
         self.row.spawned = self.now;
-        self.record.dirty = self.policy.cleans();
+        self.record.dirty = self.policy.cleans_each();
         self.record.watchdog_ms = self.policy.watchdog_ms;
         self.record.check = Instant(0);
         self.record.sick = 0;
@@ -628,7 +627,9 @@ impl Slot<'_> {
             self.requests.kill_rest = true;
             return;
         }
-        if core::mem::take(&mut self.record.dirty) && (self.policy.cleanup || self.clears()) {
+        let clears = self.has_to_clear();
+        if core::mem::take(&mut self.record.dirty) || clears {
+            self.record.keeps &= !clears;
             self.record.killed = false;
             self.row.stuck = false;
             self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));
@@ -652,20 +653,19 @@ impl Slot<'_> {
         }
     }
 
-    /// Whether something was kept for a life that does not come; it is cleaned up then.
-    fn keeps_for_another(&mut self) -> bool {
-        let keeps = self.policy.clears == Clears::LastLife && matches!(self.row.state, State::Delayed | State::Queued);
-        self.record.dirty |= keeps && self.row.life != Life(0);
-        keeps && self.record.dirty
-    }
-
-    /// Behind a life, before anything else: whether what it had at run time only is removed.
+    /// Of the cleanup that is to come: whether what it had at run time only is removed. (Decided once: a start that comes
+    /// meanwhile begins anew.)
     pub fn clears(&self) -> bool {
         match self.policy.clears {
             Clears::Nothing => false,
             Clears::EachLife => true,
-            Clears::LastLife => self.is_last(),
+            Clears::LastLife => !self.record.keeps,
         }
+    }
+
+    /// Whether something was kept for a life that does not come.
+    fn has_to_clear(&self) -> bool {
+        self.record.keeps && self.is_last()
     }
 
     /// Whether no life follows this one, as it is now.
@@ -688,13 +688,14 @@ impl Slot<'_> {
         self.row.failure = failure;
         self.record.trouble = Some(trouble);
         // (Directories may have been made on the way to the program.)
-        self.record.dirty &= prepared || self.policy.clears != Clears::Nothing && trouble != Trouble::Unmet;
+        self.record.dirty &= prepared || self.policy.clears == Clears::EachLife && trouble != Trouble::Unmet;
     }
 
     /// The main process is gone.
     fn note_end(&mut self, exit: Exit) {
         self.end_row_of_deaths();
         self.row.pid = 0;
+        self.record.keeps |= self.policy.clears == Clears::LastLife && self.record.trouble != Some(Trouble::Unmet);
         match self.record.trouble {
             None => self.row.exit = exit,
             Some(Trouble::Lasting | Trouble::Passing) => self.row.exit = Exit::NotSpawned,
@@ -717,7 +718,7 @@ impl Slot<'_> {
         self.requests.kill_auxiliary = self.record.role.is_some();
         // A check is not to speak for the next life.
         let checks = matches!(self.record.role, Some(Role::Check | Role::Health));
-        if !self.record.dirty && !checks && !self.record.rest {
+        if !self.record.dirty && !checks && !self.record.rest && !self.has_to_clear() {
             return self.died(exit);
         }
         self.set_until(State::Stopping, self.now.plus_ms(self.policy.stop_timeout_ms));

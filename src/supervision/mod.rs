@@ -18,7 +18,7 @@
 //! - **`cleanup`** runs when a life has ended and been reaped, its stop command too, before anything else begins: after a
 //!   failed attempt of a oneshot, and when one that was up has been taken down. It has `stop-timeout`, then its group is
 //!   killed; how it ends is noted, and changes nothing. It is also when what the service has at run time only is removed
-//!   (`Clears`): behind each life, or only where none follows, also when that was waited for. What never ran its program is not cleaned up after. Where everything
+//!   (`Clears`): behind each life, or only where none follows, also when that was waited for; the command runs then, too. What never ran its program is not cleaned up after. Where everything
 //!   is killed at the end of a shutdown, nothing is.
 //! - **`pre-start`** runs before each life of a longrun, for which it is `Starting` already; it has `start-timeout`, and the
 //!   life has it anew. If it does not exit with 0, the life has died as `PreStart` before it began, and counts as a death; it
@@ -112,6 +112,8 @@ pub struct Record {
     pub reload_again: bool,
     /// When it was last looked, there were processes of it beside the main one and the command.
     pub rest: bool,
+    /// What a life had at run time only is kept for another one.
+    pub keeps: bool,
     /// Of the current life: how long its watchdog waits, in milliseconds; 0 is for ever.
     pub watchdog_ms: u32,
     /// While it is `Up`, and the watchdog waits: until when.

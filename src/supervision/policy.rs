@@ -230,9 +230,9 @@ impl Policy {
         delay.saturating_add(((u64::from(delay / 8) * u64::from(share)) >> 16) as u32)
     }
 
-    /// Whether there may be something to do behind a life.
-    pub fn cleans(&self) -> bool {
-        self.cleanup || self.clears != Clears::Nothing
+    /// Whether there is something to do behind each life.
+    pub fn cleans_each(&self) -> bool {
+        self.cleanup || self.clears == Clears::EachLife
     }
 
     /// Whether an end is a good one.

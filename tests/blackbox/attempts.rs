@@ -275,9 +275,11 @@ fn a_pre_start_runs_before_each_life_and_its_failure_is_that_of_the_start() {
     ]);
     machine.wait_phase("app", "up");
     let first = machine.pid("app");
+    let ran = |count: usize| lines(&trace).iter().filter(|line| *line == "main").count() == count;
+    machine.wait("its program runs", |_| ran(1));
     kill(first, libc::SIGKILL);
     machine.wait_new_life("app", first);
-    machine.wait("its program runs", |_| lines(&trace).iter().filter(|line| *line == "main").count() == 2);
+    machine.wait("its program runs anew", |_| ran(2));
     std::fs::write(&bad, "").expect("a file");
     machine.expect(&["stop", "--wait", "app"]);
     assert_eq!(machine.run(&["start", "--wait", "app"]).code, 1);

@@ -252,3 +252,22 @@ fn an_instance_has_one_of_its_own() {
     machine.expect(&["stop", "--wait", "s@a"]);
     assert!(!run.join("a").exists() && run.join("b").is_dir());
 }
+
+#[test]
+fn what_is_kept_goes_where_the_next_life_may_not_begin() {
+    let folder = Folder::new();
+    let (run, gate) = (folder.0.join("run"), folder.write("gate", ""));
+    let text = format!(
+        "runtime-directory = {}\nkeep-runtime = yes\nonly-if = path {}\ncommand = {}\n",
+        run.display(),
+        gate.display(),
+        program("pause")
+    );
+    let machine = Machine::new(&[("s", &text), ("default", "type = bundle\nwants = s\n")]);
+    up(&machine);
+    assert!(run.exists());
+    std::fs::remove_file(&gate).expect("ours");
+    machine.run(&["restart", "--wait", "s"]);
+    machine.wait_phase("s", "skipped");
+    assert!(!run.exists());
+}

@@ -141,6 +141,10 @@ fn look_at(trace: &str, folder: &Path) {
         let environment = list(rest.split_once("], ").map_or("", |(_, rest)| rest));
         let kind = match (file.trim_matches('"'), arguments.as_slice()) {
             (_, [name, ..]) if *name == "pintle-engine" || *name == "pintle-log" => "pintle",
+            // Into a group in which somebody was killed it goes by itself; what it becomes then is looked at, too.
+            (_, ["pintle-exec", _, "-C", group, "--", ..]) if group.starts_with('/') && group.ends_with(".svc") => {
+                "enters"
+            }
             (_, [name, options @ ..]) if *name == "pintle-exec" => {
                 let end = options.iter().position(|word| *word == "--").unwrap_or_else(|| panic!("{line}"));
                 let Some(directory) = options[..end].iter().find(|word| word.contains("/dirs/")) else {

@@ -590,7 +590,7 @@ impl Supervisor {
         }
         let (mut fresh, mut record) = (before, Record::of_words(&before));
         fresh[reports::FAILURE] = 0;
-        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleans()));
+        (record.trouble, record.dirty) = (None, self.policy(slot).is_some_and(|policy| policy.cleans_each()));
         record.put(&mut fresh);
         self.write(slot, &before, &fresh, &Requests::default(), false);
     }

@@ -266,6 +266,13 @@ fn kind(service: &mut Service, template: bool, flavour: &Flavour, random: &mut R
     if random.chance(20) {
         service.put("cleanup", "/bin/cleanup");
     }
+    // By what is there already, so that the worlds of old seeds stay what they were.
+    if service.get("start-timeout") == service.get("stop-timeout") {
+        service.put("runtime-directory", "/run/x");
+        if service.get("reload").is_none() {
+            service.put("keep-runtime", "yes");
+        }
+    }
 }
 
 fn relate(plan: &mut Plan, service: &mut Service, target: &str, flavour: &Flavour, random: &mut Random) {

@@ -10,7 +10,7 @@ use pintle::database::{Image, action, service};
 use pintle::ident::{Order, SlotId};
 use pintle::lang::definition::Kind;
 use pintle::supervision::{
-    Found, Input, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, is_on_the_way, recover, step,
+    Clears, Found, Input, Means, Policy, Ready, Record, Requests, Role, Slot, Trouble, is_on_the_way, recover, step,
 };
 use pintle::time::Instant;
 
@@ -44,6 +44,8 @@ struct Private {
     /// How the last program of it ended, and whether it was cleaned up after, for the judge.
     ended: Option<Exit>,
     owed: bool,
+    /// Whether what its lives have at run time only may be there.
+    litter: bool,
 }
 
 /// Whether a cleanup that was not spawned yet was given up, since its time is past.
@@ -145,8 +147,8 @@ impl<'a> Supervisor<'a> {
     fn recover(&mut self, kernel: &mut Kernel, trace: &mut Trace) -> Result<(), Broken> {
         self.queue.clear();
         for private in &mut self.slots {
-            let Private { spawns, ended, owed, .. } = *private;
-            *private = Private { spawns, ended, owed, ..Private::default() };
+            let Private { spawns, ended, owed, litter, .. } = *private;
+            *private = Private { spawns, ended, owed, litter, ..Private::default() };
         }
         // Pipes between clone and exec went with it.
         for process in kernel.processes.values_mut() {
@@ -362,10 +364,12 @@ impl<'a> Supervisor<'a> {
         }
         trace.say(kernel.now, || format!("supervisor: {} {command:?} {pid} ended: {exit:?}", slot.0));
         if command == Command::Main {
-            let cleans = self.policy(slot).is_some_and(|policy| policy.cleanup);
+            let cleans = self.policy(slot).is_some_and(|policy| policy.cleans_each());
+            let litters = self.policy(slot).is_some_and(|policy| policy.clears != Clears::Nothing);
             let private = &mut self.slots[slot.index()];
             private.ended = ran.then_some(exit);
             private.owed |= ran && cleans;
+            private.litter |= ran && litters;
             self.read_ready(pid, kernel, trace)?;
             if !self.hand_over(slot, pid, kernel, trace)? {
                 self.look_behind(slot, exit, kernel, trace)?;
@@ -501,7 +505,7 @@ impl<'a> Supervisor<'a> {
         }
         let private = &mut self.slots[slot.index()];
         if gives_up_cleanup(&record, &before, &taken) {
-            private.owed = false; // it was in the queue for all of its time
+            (private.owed, private.litter) = (false, false); // it was in the queue for all of its time
         }
         words::store_u64(self.reports.words(), reports::own::STAMP, taken.stamp);
         let row = taken.row;
@@ -694,13 +698,20 @@ impl<'a> Supervisor<'a> {
         let Some(policy) = self.policy(slot) else { return Err(Broken(format!("{name} has no policy"))) };
         let oneshot = policy.kind == Kind::Oneshot;
         let row = self.reports.read(slot).unwrap_or_default();
+        let mut words = [0; reports::ROW];
+        self.reports.read_words(slot, &mut words);
+        let clears = command == Command::Cleanup && self.taken(&words, &policy, slot, kernel).clears();
         let private = &mut self.slots[slot.index()];
+        private.litter &= !clears;
         let broken = |what: &str| Err(Broken(format!("attempts: {name} ({}) {what}", slot.0)));
         match command {
             Command::Main if private.owed => return broken("begins before it is cleaned up after"),
             Command::Main if oneshot && row.deaths >= policy.limit => return broken("has had all its attempts"),
             Command::Stop if oneshot && private.ended != Some(Exit::Code(0)) => return broken("never was up"),
-            Command::Cleanup if !policy.cleanup => return broken("has no cleanup"),
+            Command::Main if private.litter && policy.clears == Clears::EachLife => {
+                return broken("finds what was left");
+            }
+            Command::Cleanup if !policy.cleanup && !clears => return broken("has no cleanup"),
             Command::Main | Command::Stop | Command::Reload | Command::Stray => {}
             Command::Cleanup => private.owed = false,
         }
@@ -732,7 +743,7 @@ impl<'a> Supervisor<'a> {
 
     /// Whether it should have been cleaned up after, and was not.
     pub fn owes_cleanup(&self, slot: SlotId) -> bool {
-        self.slots[slot.index()].owed
+        self.slots[slot.index()].owed || self.slots[slot.index()].litter
     }
 
     /// Whether nothing waits to be spawned.
