@@ -516,7 +516,7 @@ fn allocations(running: &Running) -> Result<u64, String> {
     let text = String::from_utf8_lossy(&output.map_err(|error| error.to_string())?.stdout).into_owned();
     let counts: Vec<u64> = text
         .lines()
-        .filter_map(|line| line.strip_suffix(" allocations after start")?.rsplit(' ').next()?.parse().ok())
+        .filter_map(|line| line.split_once(" allocations after start")?.0.rsplit(' ').next()?.parse().ok())
         .collect();
     // One line each: a word changed in `status` must not pass for "none".
     if counts.len() == 2 {
